@@ -1,0 +1,212 @@
+"""The command line: serve, demo, providers, check.
+
+Exit codes: 0 fine, 1 faults or failures, 2 wrong usage or configuration.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mockserver import __version__
+from mockserver.config import DEFAULT_PORT, ConfigError, Settings, checked, read_config
+from mockserver.spec.document import SpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from mockserver.edge.server import Server
+    from mockserver.provider import Provider
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="mockserver")
+def main() -> None:
+    """Stand in for asynchronous generative-video APIs, offline."""
+
+
+def _fail(message: str, code: int = 2) -> None:
+    click.echo(f"mockserver: {message}", err=True)
+    sys.exit(code)
+
+
+def _option(name: str, **how: Any) -> Callable[[Any], Any]:
+    """Declare an option that may also come from the environment, and that knows whether it was given."""
+    variable = "MOCKSERVER_" + name.removeprefix("--").split("/")[0].upper().replace("-", "_")
+    return click.option(name, envvar=variable, show_envvar=True, default=None, **how)
+
+
+_SERVE_OPTIONS = [
+    _option("--config", type=click.Path(dir_okay=False), help="TOML file with any of these settings."),
+    _option("--host", help="Address to listen on (default 127.0.0.1)."),
+    _option("--port", type=int, help=f"Port to listen on; 0 takes any free one (default {DEFAULT_PORT})."),
+    _option("--only", metavar="NAME", help="Serve one provider, at the root."),
+    _option("--spec", multiple=True, metavar="FILE", help="Serve a spec of your own, too."),
+    _option("--builtin/--no-builtin", help="Serve the built-in specs (default) or not."),
+    _option("--seed", type=int, help="Seed of everything that is drawn (default 0)."),
+    _option("--clock", help="real or manual: a manual clock moves only when told to (default real)."),
+    _option("--speed", type=float, help="Mock seconds per real second (default 1)."),
+    _option("--credits", help="ample or documented: what a new account holds (default ample)."),
+    _option("--callback-targets", help="documented, loopback or any: where callbacks may go (default loopback)."),
+    _option("--callback-ca", type=click.Path(dir_okay=False), help="CA file that https receivers are checked against."),
+    _option("--dialect", multiple=True, metavar="PROVIDER=NAME", help="Switch a dialect on; see `providers`."),
+    _option("--plan", multiple=True, metavar="PROVIDER=NAME", help="Plan of new accounts; see `providers`."),
+    _option("--journal", type=click.Path(dir_okay=False), metavar="FILE", help="Append the journal to an NDJSON file."),
+    _option("--public-url", metavar="URL", help="Address that clients use, for links in answers."),
+    _option("--admin-token", help="Token of the control plane; made up where one is needed."),
+]
+
+
+def _serve_options(function: Any) -> Any:
+    for option in reversed(_SERVE_OPTIONS):
+        function = option(function)
+    return function
+
+
+def settings_of(config: str | None, given: dict[str, Any]) -> Settings:
+    """Put settings together: the file's under the environment's and the flags'.
+
+    Raises:
+        ConfigError: a setting means nothing.
+    """
+    values = {} if config is None else read_config(Path(config))
+    dialects, plans = given.pop("dialect", ()), given.pop("plan", ())
+    named = {name: list(value) if isinstance(value, tuple) else value for name, value in given.items() if value not in (None, ())}
+    values.update(checked(named, [each.name for each in fields(Settings)], "--"))
+    settings = Settings(**values)
+    for text in dialects:
+        name, dialect = _pair("--dialect", text)
+        known = settings.providers[name].dialects if name in settings.providers else ()
+        settings = settings.with_provider(name, dialects=(*known, dialect))
+    for text in plans:
+        name, plan = _pair("--plan", text)
+        settings = settings.with_provider(name, plan=plan)
+    return settings
+
+
+def _pair(flag: str, text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not sign or not name or not value:
+        raise ConfigError(f"{flag} {text!r}: write PROVIDER=NAME, as crun=always_200")
+    return name, value
+
+
+def run(work: Coroutine[Any, Any, int]) -> int:
+    """Run a coroutine on uvloop where there is one."""
+    try:
+        import uvloop  # noqa: PLC0415 - not everywhere
+    except ImportError:
+        return asyncio.run(work)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
+
+
+@main.command()
+@_serve_options
+def serve(config: str | None, **given: Any) -> None:
+    """Serve the providers until Ctrl-C or SIGTERM."""
+    from mockserver.mock import build_server  # noqa: PLC0415 - `--help` need not load a server
+
+    try:
+        server = build_server(settings_of(config, given))
+    except (ConfigError, SpecError) as error:
+        _fail(str(error))
+        return
+    sys.exit(run(_serve(server)))
+
+
+async def _serve(server: Server) -> int:
+    import gc  # noqa: PLC0415 - only here
+
+    from mockserver.banner import banner  # noqa: PLC0415
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        await server.start()
+    except OSError as error:
+        what = error.strerror or str(error)
+        where = f"{server.settings.host}:{server.settings.port}"
+        fix = "choose another with --port, or --port 0 for any free one"
+        _fail_line = f"cannot listen on {where}: {what}; {fix}"
+        click.echo(f"mockserver: {_fail_line}", err=True)
+        await server.close()
+        return 2
+    click.echo(banner(server))
+    # What is loaded by now stays: tasks are the only thing that grows, and they hold no cycles to look for.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 100)
+    try:
+        await stop.wait()
+    finally:
+        await server.close()
+    return 0
+
+
+@main.command()
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything that is drawn.")
+def demo(seed: int) -> None:
+    """Drive one job for each document from submit to downloaded file, callbacks included."""
+    from mockserver.demo import run_demo  # noqa: PLC0415 - only when asked for
+
+    sys.exit(run(run_demo(replace(Settings(), port=0, seed=seed, speed=60))))
+
+
+@main.command()
+@click.option("--spec", multiple=True, metavar="FILE", help="List a spec of your own, too.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+def providers(spec: tuple[str, ...], as_json: bool) -> None:
+    """List what is served, and what each switch does."""
+    from mockserver.spec.catalog import load_providers  # noqa: PLC0415
+
+    try:
+        found = load_providers(spec)
+    except SpecError as error:
+        _fail(str(error))
+        return
+    if as_json:
+        click.echo(json.dumps([_described(provider) for provider in found], indent=2))
+        return
+    from mockserver.banner import provider_tables  # noqa: PLC0415
+
+    provider_tables(found)
+
+
+def _described(provider: Provider) -> dict[str, Any]:
+    return {
+        "name": provider.name,
+        "title": provider.title,
+        "hosts": provider.hosts,
+        "documents": provider.documents,
+        "models": list(provider.models),
+        "default_plan": provider.default_plan,
+        "plans": {name: plan.summary for name, plan in provider.plans.items()},
+        "dialects": {each.name: each.summary for each in provider.dialects},
+        "operations": [f"{each.method} {each.path}" for each in provider.operations.values()],
+    }
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(dir_okay=False))
+def check(files: tuple[str, ...]) -> None:
+    """Check specs of your own: file, line, what is wrong, and what to do."""
+    from mockserver.spec.check import check_files  # noqa: PLC0415
+
+    faults = check_files([Path(file) for file in files])
+    for fault in faults:
+        click.echo(str(fault))
+    if faults:
+        click.echo(f"{len(faults)} fault{'s' if len(faults) > 1 else ''}", err=True)
+        sys.exit(1)
+    click.echo(f"{len(files)} spec{'s' if len(files) > 1 else ''} checked: no faults")
+

@@ -1,0 +1,1 @@
+"""The edge performs what the engine decides: sockets, bodies, deliveries, files, the control plane."""

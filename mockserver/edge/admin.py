@@ -1,0 +1,509 @@
+"""The control plane, under /__admin/: see and steer a running server.
+
+control-plane.yaml is its authority: paths, parameters and bodies are matched and judged by it, and each
+operationId there is a method here. Open on loopback; elsewhere a token is asked for. A foreign Host or
+Origin is refused, so that no web page can reach it through a browser.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import orjson
+
+from mockserver import __version__
+from mockserver.clock import TimeWouldGoBackError, instant_of, iso_of
+from mockserver.edge.bodies import read_body
+from mockserver.edge.courier import AdvanceUnderWayError, Report
+from mockserver.edge.wire import wire_response
+from mockserver.engine.admission import parameter_problem
+from mockserver.engine.body import BodyError, parse_json
+from mockserver.engine.callbacks import Delivery
+from mockserver.engine.routes import Router, allowed_methods
+from mockserver.engine.scope import Call, credits_of
+from mockserver.engine.task import NotHeldError, Task, TaskEndedError, ended, standing
+from mockserver.engine.world import NoSuchEndError, UnknownReasonError
+from mockserver.journal import har
+from mockserver.provider import UCR, Operation, Parameter, Route
+from mockserver.spec.document import Document
+from mockserver.spec.schema import compile_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from aiohttp import web
+
+    from mockserver.edge.runtime import Runtime
+    from mockserver.edge.server import Server
+    from mockserver.engine.credits import Account
+    from mockserver.engine.space import Space
+    from mockserver.engine.world import Command
+    from mockserver.provider import Schema
+
+_DOCUMENT = Path(__file__).with_name("control-plane.yaml")
+_METHODS = ("get", "put", "post", "delete", "patch")
+_MAX_BODY_BYTES = 1 << 20
+_LOOPBACK = frozenset(("127.0.0.1", "localhost", "::1"))
+
+
+class _RefusedError(Exception):
+    """The control plane does not do what was asked; the status says in which way."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+def _not_found(what: str, name: str) -> _RefusedError:
+    return _RefusedError(404, "not_found", f"there is no {what} {name[:80]!r}")
+
+
+class ControlPlane:
+    """The compiled document: routes, and the schema of each body."""
+
+    def __init__(self) -> None:
+        self.document = Document.read(_DOCUMENT)
+        self.bodies: dict[str, Schema] = {}
+        routes = []
+        for path, item in self.document.data["paths"].items():
+            operations = {}
+            for method in _METHODS:
+                if method in item:
+                    operations[method.upper()] = self._operation(path, method, item)
+            routes.append(Route(path, operations))
+        self.router = Router(routes)
+
+    def _operation(self, path: str, method: str, item: dict[str, Any]) -> Operation:
+        entry = item[method]
+        name = entry["operationId"]
+        if "requestBody" in entry:
+            schema = entry["requestBody"]["content"]["application/json"]["schema"]
+            self.bodies[name] = compile_schema(self.document, schema)
+        parameters = []
+        for raw in (*item.get("parameters", ()), *entry.get("parameters", ())):
+            parameter = self.document.resolve(raw["$ref"]) if "$ref" in raw else raw
+            parameters.append(
+                Parameter(
+                    parameter["name"],
+                    parameter["in"],
+                    parameter.get("required", False),
+                    parameter["schema"].get("type", "string"),
+                    compile_schema(self.document, parameter["schema"]),
+                )
+            )
+        return Operation(name, method.upper(), path, "query", secured=False, parameters=tuple(parameters))
+
+
+@cache
+def control_plane() -> ControlPlane:
+    """Compile the document, when the control plane is first used."""
+    return ControlPlane()
+
+
+class Admin:
+    """The control plane of one server."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        settings = server.settings
+        self.token = settings.admin_token or (None if settings.on_loopback else secrets.token_urlsafe(24))
+        public = urlsplit(settings.public_url or "").hostname
+        self._hosts = _LOOPBACK | {settings.host} | ({public} if public else set())
+
+    @property
+    def _runtime(self) -> Runtime:
+        return self._server.runtime
+
+    async def handle(self, request: web.BaseRequest, path: str, query: str) -> web.StreamResponse:
+        """Answer a request to the control plane."""
+        headers: tuple[tuple[str, str], ...] = ()
+        content_type = "application/json"
+        try:
+            self._check_origin(request)
+            self._check_token(request)
+            answer = await self._perform(request, path, query)
+            status = 200
+            if isinstance(answer, tuple):
+                content_type, body = answer
+            else:
+                body = orjson.dumps(answer)
+        except _MethodError as error:
+            status, headers = 405, (("Allow", error.allowed),)
+            body = _error_body("method_not_allowed", f"use {error.allowed}")
+        except _RefusedError as error:
+            status, body = error.status, _error_body(error.code, str(error))
+        date = b""
+        return wire_response(request, status, (("Cache-Control", "no-store"), *headers), content_type, body, date)
+
+    def _check_origin(self, request: web.BaseRequest) -> None:
+        try:
+            host = urlsplit(f"//{request.headers.get('Host', '')}").hostname
+            origin = request.headers.get("Origin")
+            origin_host = None if origin is None else urlsplit(origin).hostname
+        except ValueError:
+            raise _RefusedError(403, "foreign_host", "the Host or Origin header is not well-formed") from None
+        if host not in self._hosts:
+            raise _RefusedError(403, "foreign_host", "the control plane answers only to its own address in Host")
+        if origin is not None and (
+            origin_host not in self._hosts or urlsplit(origin).netloc != request.headers.get("Host")
+        ):
+            raise _RefusedError(403, "foreign_origin", "the control plane is not open to pages from elsewhere")
+
+    def _check_token(self, request: web.BaseRequest) -> None:
+        if self.token is None:
+            return
+        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            given = request.headers.get("X-Admin-Token", "")
+        if not hmac.compare_digest(given.strip().encode("utf-8", "replace"), self.token.encode()):
+            raise _RefusedError(401, "token_required", "send the admin token as a bearer token in Authorization")
+
+    async def _perform(self, request: web.BaseRequest, path: str, query: str) -> Any:
+        plane = control_plane()
+        match = plane.router.find(request.method, path)
+        if match.route is None:
+            raise _RefusedError(404, "not_found", f"the control plane has no {path[:80]!r}; see /__admin/openapi.json")
+        operation = match.operation
+        if operation is None:
+            raise _MethodError(allowed_methods(match.route))
+        parameters = Call(request.method, path, request.headers, query_string=query).query
+        problem = parameter_problem(operation, match.path_values, parameters)
+        if problem is not None:
+            raise _RefusedError(400, "invalid_parameter", problem.message)
+        body = await self._body(request, plane.bodies.get(operation.id))
+        known = {parameter.name: parameters.get(parameter.name) for parameter in operation.parameters}
+        return await getattr(self, f"_{_snake(operation.id)}")({**known, **match.path_values}, body)
+
+    async def _body(self, request: web.BaseRequest, schema: Schema | None) -> Any:
+        if schema is None:
+            return None
+        body = await read_body(request, _MAX_BODY_BYTES, self._server.settings.request_timeout_s)
+        if body.oversized or body.stalled:
+            raise _RefusedError(413 if body.oversized else 408, "body", "the body is too large or did not arrive")
+        media_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if media_type != "application/json":
+            raise _RefusedError(415, "unsupported_media_type", "send JSON, with Content-Type: application/json")
+        try:
+            value = parse_json(body.content)
+        except BodyError as error:
+            raise _RefusedError(400, "malformed_body", str(error)) from None
+        if not schema.accepts(value):
+            raise _RefusedError(400, "invalid_body", schema.problems(value)[0].message)
+        return value
+
+    # -- the server -----------------------------------------------------------------------------
+
+    async def _health(self, _words: Mapping[str, Any], _body: None) -> Any:
+        return {"status": "ok", "now": iso_of(self._runtime.clock.now_ms())}
+
+    async def _version(self, _words: Mapping[str, Any], _body: None) -> Any:
+        return {"name": "mockserver", "version": __version__, "seed": self._server.settings.seed}
+
+    async def _document(self, _words: Mapping[str, Any], _body: None) -> Any:
+        return control_plane().document.data
+
+    async def _providers(self, _words: Mapping[str, Any], _body: None) -> Any:
+        return {
+            "providers": [
+                {
+                    "name": provider.name,
+                    "title": provider.title,
+                    "base_url": self._server.base_url(provider.name),
+                    "hosts": provider.hosts,
+                    "models": list(provider.models),
+                    "plans": list(provider.plans),
+                    "dialects": [
+                        {"name": each.name, "summary": each.summary, "active": each.active}
+                        for each in provider.dialects
+                    ],
+                }
+                for provider in self._server.providers
+            ]
+        }
+
+    async def _reset(self, _words: Mapping[str, Any], body: dict[str, Any]) -> Any:
+        if body["what"] == "all":
+            await self._runtime.reset()
+        else:
+            self._runtime.journal.clear()
+        return self._clock_state()
+
+    # -- the clock ------------------------------------------------------------------------------
+
+    async def _clock(self, _words: Mapping[str, Any], _body: None) -> Any:
+        return self._clock_state()
+
+    async def _move_clock(self, _words: Mapping[str, Any], body: dict[str, Any]) -> Any:
+        clock, runtime = self._runtime.clock, self._runtime
+        report = Report(0, 0, 0)
+        try:
+            if "speed" in body:
+                clock.set_speed(body["speed"])
+                runtime.courier.kick()
+            elif "advance_s" in body:
+                report = await runtime.advance_to(clock.now_ms() + round(body["advance_s"] * 1000))
+            else:
+                report = await runtime.advance_to(instant_of(body["set"]))
+        except (TimeWouldGoBackError, ValueError) as error:
+            raise _RefusedError(400, "invalid_time", str(error)) from None
+        except AdvanceUnderWayError:
+            raise _RefusedError(
+                409, "advance_under_way", "the clock is being moved; wait until that request is answered"
+            ) from None
+        return {**self._clock_state(), **report._asdict()}
+
+    def _clock_state(self) -> dict[str, Any]:
+        clock, due_ms = self._runtime.clock, self._runtime.world.next_due_ms()
+        now_ms = clock.now_ms()
+        return {
+            "now": iso_of(now_ms),
+            "now_ms": now_ms,
+            "speed": clock.speed,
+            "next_due": None if due_ms is None else iso_of(due_ms),
+        }
+
+    # -- tasks ----------------------------------------------------------------------------------
+
+    async def _tasks(self, words: Mapping[str, Any], _body: None) -> Any:
+        now_ms = self._runtime.clock.now_ms()
+        limit = int(words["limit"] or 100)
+        found: list[dict[str, Any]] = []
+        for space in self._spaces(words["provider"]):
+            for task in reversed(space.tasks.values()):
+                if len(found) >= limit:
+                    break
+                if words["account"] not in (None, task.account.id):
+                    continue
+                if words["status"] not in (None, standing(task, now_ms).status):
+                    continue
+                found.append(_task_record(space, task, now_ms))
+        total = sum(len(space.tasks) for space in self._runtime.world.spaces.values())
+        return {"tasks": found, "total": total}
+
+    def _spaces(self, provider: str | None) -> list[Space]:
+        return [
+            space for name, space in self._runtime.world.spaces.items() if provider is None or name == provider
+        ]
+
+    async def _task(self, words: Mapping[str, Any], _body: None) -> Any:
+        try:
+            space, task = self._runtime.world.find_task(words["task_id"])
+        except KeyError:
+            raise _not_found("task", words["task_id"]) from None
+        return _task_record(space, task, self._runtime.clock.now_ms())
+
+    async def _command(self, words: Mapping[str, Any], command: Command, reason: str | None = None) -> Any:
+        try:
+            await self._runtime.command(words["task_id"], command, reason)
+        except KeyError:
+            raise _not_found("task", words["task_id"]) from None
+        except (TaskEndedError, NotHeldError) as error:
+            raise _RefusedError(409, "conflict", str(error)) from None
+        except (UnknownReasonError, NoSuchEndError) as error:
+            raise _RefusedError(400, "invalid_body", str(error)) from None
+        return await self._task(words, None)
+
+    async def _hold(self, words: Mapping[str, Any], _body: None) -> Any:
+        return await self._command(words, "hold")
+
+    async def _release(self, words: Mapping[str, Any], _body: None) -> Any:
+        return await self._command(words, "release")
+
+    async def _complete(self, words: Mapping[str, Any], _body: None) -> Any:
+        return await self._command(words, "complete")
+
+    async def _fail(self, words: Mapping[str, Any], body: dict[str, Any]) -> Any:
+        return await self._command(words, "fail", body.get("reason"))
+
+    async def _cancel(self, words: Mapping[str, Any], _body: None) -> Any:
+        return await self._command(words, "cancel")
+
+    # -- accounts -------------------------------------------------------------------------------
+
+    async def _accounts(self, words: Mapping[str, Any], _body: None) -> Any:
+        now_ms = self._runtime.clock.now_ms()
+        return {
+            "accounts": [
+                _account_record(space, account, now_ms)
+                for space in self._spaces(words["provider"])
+                for account in space.accounts.values()
+            ]
+        }
+
+    def _find_account(self, account_id: str) -> tuple[Space, Account]:
+        for space in self._runtime.world.spaces.values():
+            account = space.account_by_id(account_id)
+            if account is not None:
+                return space, account
+        raise _not_found("account", account_id)
+
+    async def _account(self, words: Mapping[str, Any], _body: None) -> Any:
+        space, account = self._find_account(words["account_id"])
+        return _account_record(space, account, self._runtime.clock.now_ms())
+
+    async def _open_account(self, _words: Mapping[str, Any], body: dict[str, Any]) -> Any:
+        space = self._runtime.world.spaces.get(body["provider"])
+        if space is None:
+            raise _not_found("provider", body["provider"])
+        if not space.provider.key.well_formed(body["key"]):
+            raise _RefusedError(400, "invalid_body", f"key: {space.provider.title} would not take it for a key")
+        self._check_change(space, body)
+        return self._changed(space, space.account(body["key"], self._runtime.clock.now_ms()), body)
+
+    async def _change_account(self, words: Mapping[str, Any], body: dict[str, Any]) -> Any:
+        space, account = self._find_account(words["account_id"])
+        self._check_change(space, body)
+        return self._changed(space, account, body)
+
+    @staticmethod
+    def _check_change(space: Space, body: dict[str, Any]) -> None:
+        plans = space.provider.plans
+        if "plan" in body and body["plan"] not in plans:
+            raise _RefusedError(
+                400, "invalid_body", f"plan: there is no {body['plan']!r}; there are {', '.join(plans)}"
+            )
+
+    def _changed(self, space: Space, account: Account, body: dict[str, Any]) -> Any:
+        now_ms = self._runtime.clock.now_ms()
+        if "plan" in body:
+            account.plan = space.provider.plans[body["plan"]]
+        if "available_credits" in body:
+            account.settle(now_ms)
+            account.grant(round(body["available_credits"] * UCR) - account.available_ucr, now_ms)
+        if "secret" in body:
+            account.secret = body["secret"]
+        if "revoked" in body:
+            account.revoked = body["revoked"]
+        return _account_record(space, account, now_ms)
+
+    async def _ledger(self, words: Mapping[str, Any], _body: None) -> Any:
+        _, account = self._find_account(words["account_id"])
+        account.settle(self._runtime.clock.now_ms())
+        return {
+            "entries": [
+                {
+                    "at": iso_of(entry.at_ms),
+                    "kind": entry.kind,
+                    "credits": credits_of(entry.amount_ucr),
+                    "task": entry.task_id,
+                }
+                for entry in account.ledger
+            ]
+        }
+
+    # -- the journal and the callbacks ----------------------------------------------------------
+
+    def _records(self, words: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        return self._runtime.journal.records(**{name: value for name, value in words.items() if name != "limit"})
+
+    async def _requests(self, words: Mapping[str, Any], _body: None) -> Any:
+        limit = int(words["limit"] or 1000)
+        return {"records": [record for _, record in zip(range(limit), self._records(words), strict=False)]}
+
+    async def _count_requests(self, words: Mapping[str, Any], _body: None) -> Any:
+        return {"count": sum(1 for _ in self._records(words))}
+
+    async def _export_requests(self, words: Mapping[str, Any], _body: None) -> Any:
+        if words["format"] == "har":
+            return har(self._runtime.journal.records(), __version__)
+        return "application/x-ndjson", self._runtime.journal.ndjson()
+
+    async def _callbacks(self, words: Mapping[str, Any], _body: None) -> Any:
+        return {
+            "callbacks": [
+                _delivery_record(delivery)
+                for delivery in self._runtime.world.deliveries()
+                if words["task"] in (None, delivery.task_id)
+            ]
+        }
+
+    async def _redeliver(self, words: Mapping[str, Any], _body: None) -> Any:
+        try:
+            return _delivery_record(await self._runtime.redeliver(words["delivery_id"]))
+        except KeyError:
+            raise _not_found("finished callback", words["delivery_id"]) from None
+
+
+class _MethodError(Exception):
+    """The path does not know the method."""
+
+    def __init__(self, allowed: str) -> None:
+        super().__init__(allowed)
+        self.allowed = allowed
+
+
+def _snake(name: str) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
+
+
+def _error_body(code: str, message: str) -> bytes:
+    return orjson.dumps({"error": {"code": code, "message": message}})
+
+
+def _task_record(space: Space, task: Task, now_ms: int) -> dict[str, Any]:
+    status, progress, is_over = standing(task, now_ms)
+    charged_ucr = min(task.settles_ucr, task.reserved_ucr) if is_over and task.end.kind == "success" else 0
+    return {
+        "id": task.id,
+        "provider": space.provider.name,
+        "model": task.model.name,
+        "account": task.account.id,
+        "status": status,
+        "progress": progress,
+        "ended": ended(task, now_ms),
+        "held": task.held_ms is not None,
+        "submitted_at": iso_of(task.submitted_ms),
+        "ends_at": None if task.held_ms is not None else iso_of(task.ends_ms),
+        "reserved_credits": credits_of(task.reserved_ucr),
+        "charged_credits": credits_of(charged_ucr),
+        "reason": task.reason.code if is_over and task.reason is not None else None,
+        "callback_url": task.callback_url,
+        "request": task.body,
+    }
+
+
+def _account_record(space: Space, account: Account, now_ms: int) -> dict[str, Any]:
+    running = account.running_tasks(now_ms)
+    left = account.rate.left(account.plan, now_ms)
+    if account.plan.concurrent_tasks is not None:
+        left["concurrent_tasks"] = max(0, account.plan.concurrent_tasks - running)
+    return {
+        "id": account.id,
+        "provider": space.provider.name,
+        "plan": account.plan.name,
+        "revoked": account.revoked,
+        "granted_credits": credits_of(account.granted_ucr),
+        "available_credits": credits_of(account.available_ucr),
+        "reserved_credits": credits_of(account.reserved_ucr),
+        "spent_credits": credits_of(account.spent_ucr),
+        "running_tasks": running,
+        "limits_left": left,
+    }
+
+
+def _delivery_record(delivery: Delivery) -> dict[str, Any]:
+    return {
+        "id": delivery.id,
+        "provider": delivery.space.provider.name,
+        "task": delivery.task_id,
+        "event": delivery.event,
+        "url": delivery.url,
+        "state": delivery.state,
+        "due": iso_of(delivery.due_ms),
+        "attempts": [
+            {
+                "number": attempt.number,
+                "at": iso_of(attempt.at_ms),
+                "outcome": attempt.outcome,
+                "status": attempt.status,
+                "detail": attempt.detail,
+            }
+            for attempt in delivery.attempts
+        ],
+    }

@@ -1,0 +1,80 @@
+"""Reading request bodies: never more than the operation takes, never for longer than is fair."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from aiohttp import MultipartReader, StreamReader, web
+from aiohttp.base_protocol import BaseProtocol
+
+from mockserver.engine.scope import Form
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_TOKEN = re.compile(r"[\w!#$&^.+-]{1,60}/[\w!#$&^.+-]{1,60}", re.ASCII)
+_FILE_NAME = re.compile(r"[^\w.-]+", re.ASCII)
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Body(NamedTuple):
+    """What came; `oversized` and `stalled` say why it is not all there."""
+
+    content: bytes = b""
+    oversized: bool = False
+    stalled: bool = False
+
+
+async def read_body(request: web.BaseRequest, max_bytes: int, timeout_s: float) -> Body:
+    """Read a body of at most `max_bytes`, waiting for it for at most `timeout_s` of wall time."""
+    stream = request.content
+    if stream.is_eof() and stream.exception() is None:
+        content = stream.read_nowait()
+        return Body(content) if len(content) <= max_bytes else Body(oversized=True)
+    length = request.content_length
+    if length is not None and length > max_bytes:
+        return Body(oversized=True)
+    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
+        request.transport.write(_CONTINUE)
+    content_so_far = bytearray()
+    try:
+        async with asyncio.timeout(timeout_s):
+            while chunk := await stream.readany():
+                content_so_far += chunk
+                if len(content_so_far) > max_bytes:
+                    return Body(oversized=True)
+    except TimeoutError:
+        return Body(stalled=True)
+    except web.PayloadAccessError:
+        return Body(stalled=True)
+    return Body(bytes(content_so_far))
+
+
+async def read_form(body: bytes, headers: Mapping[str, str], field: str, max_bytes: int) -> Form | None:
+    """Find the file in a multipart body; None when the body is no multipart at all."""
+    content_type = headers.get("Content-Type", "")
+    if not content_type.lower().startswith("multipart/form-data"):
+        return None
+    stream = StreamReader(BaseProtocol(asyncio.get_running_loop()), 2**16, loop=asyncio.get_running_loop())
+    stream.feed_data(body)
+    stream.feed_eof()
+    try:
+        reader = MultipartReader({"Content-Type": content_type}, stream)
+        while (part := await reader.next()) is not None:
+            if isinstance(part, MultipartReader) or part.name != field:
+                continue
+            content = bytes(await part.read(decode=True))
+            if len(content) > max_bytes:
+                return Form(problem=f"{field}: the file is larger than {max_bytes} bytes")
+            if not content:
+                return Form(problem=f"{field}: the file is empty")
+            media_type = part.headers.get("Content-Type", "application/octet-stream").partition(";")[0].strip().lower()
+            if not _TOKEN.fullmatch(media_type):
+                return Form(problem=f"{field}: its Content-Type is not a media type")
+            name = _FILE_NAME.sub("_", part.filename or "upload").strip("._")[-80:] or "upload"
+            return Form(content, media_type, name)
+    except Exception:  # noqa: BLE001 - whatever a multipart reader stumbles over, the body is at fault
+        return Form(problem="the body is not well-formed multipart/form-data")
+    return Form(problem=f"{field}: is required")

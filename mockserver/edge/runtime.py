@@ -1,0 +1,117 @@
+"""One run of the mock: a world, the clock it lives by, its journal, and the courier that drives it.
+
+Everything a control surface may do (Python, the control plane over HTTP, the live page) is a method here,
+so that there is one of each.
+"""
+
+from __future__ import annotations
+
+import ssl
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mockserver.chance import Chance
+from mockserver.clock import MANUAL_START_MS, Clock
+from mockserver.edge.courier import Courier, Report
+from mockserver.engine.world import Command, World, WorldRules
+from mockserver.journal import Journal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mockserver.config import Settings
+    from mockserver.engine.callbacks import Delivery
+    from mockserver.engine.task import Task
+    from mockserver.provider import Provider
+
+WORKERS_BY_CLOCK = {"manual": 1, "real": 32}
+
+
+class Runtime:
+    """The state of a server between two resets."""
+
+    def __init__(self, settings: Settings, providers: Sequence[Provider], base_urls: Mapping[str, str]) -> None:
+        self.settings = settings
+        self.providers = providers
+        self.base_urls = base_urls
+        self.tls = _tls(settings.callback_ca)
+        self.journal = Journal(
+            self.secrets,
+            settings.journal_entries,
+            settings.journal_body_bytes,
+            None if settings.journal is None else Path(settings.journal),
+        )
+        self._begin()
+
+    def _begin(self) -> None:
+        settings = self.settings
+        manual = settings.clock == "manual"
+        self.clock = Clock(
+            MANUAL_START_MS if manual else int(time.time() * 1000), 0 if manual else settings.speed
+        )
+        rules = WorldRules(
+            settings.callback_targets,
+            {provider.name: settings.space_rules(provider.name) for provider in self.providers},
+        )
+        self.world = World(self.providers, Chance(settings.seed), rules, self.base_urls)
+        self.courier = Courier(
+            self.world,
+            self.clock,
+            self.journal,
+            per_origin=settings.callback_workers or WORKERS_BY_CLOCK[settings.clock],
+            tls=self.tls,
+        )
+
+    def start(self) -> None:
+        """Begin to deliver callbacks."""
+        self.courier.start()
+
+    async def close(self) -> None:
+        """Stop delivering, and write the journal out."""
+        await self.courier.close()
+        self.journal.close()
+
+    async def reset(self) -> None:
+        """Start over: the same seed, no tasks, no accounts, nothing on the agenda, an empty journal."""
+        await self.courier.close()
+        self.journal.clear()
+        self._begin()
+        self.start()
+
+    def secrets(self) -> dict[str, str]:
+        """Return every secret that is known, and what the journal shows in its place."""
+        out: dict[str, str] = {}
+        for space in self.world.spaces.values():
+            rule = space.provider.callbacks
+            if rule is not None and rule.signature is not None:
+                out[rule.signature.default_secret] = "webhook secret"
+            for account in space.accounts.values():
+                out[account.key] = f"key of {account.id}"
+                if account.secret is not None:
+                    out[account.secret] = f"webhook secret of {account.id}"
+        if self.settings.admin_token:
+            out[self.settings.admin_token] = "admin token"
+        return out
+
+    async def advance_to(self, instant_ms: int) -> Report:
+        """Move the clock on and do all that falls due; see `Courier.advance_to`."""
+        return await self.courier.advance_to(instant_ms)
+
+    async def command(self, task_id: str, command: Command, reason: str | None = None) -> Task:
+        """Hold, release, complete, fail or cancel a task, and wait for the callbacks this sends at once."""
+        task = self.world.command(task_id, command, self.clock.now_ms(), reason)
+        self.courier.kick()
+        await self.courier.settle()
+        return task
+
+    async def redeliver(self, delivery_id: str) -> Delivery:
+        """Send a finished delivery again, and wait for its first attempt."""
+        delivery = self.world.redeliver(delivery_id, self.clock.now_ms())
+        self.courier.kick()
+        await self.courier.settle()
+        return delivery
+
+
+def _tls(ca_file: str | None) -> ssl.SSLContext | bool:
+    return True if ca_file is None else ssl.create_default_context(cafile=ca_file)

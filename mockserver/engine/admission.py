@@ -1,0 +1,296 @@
+"""The gates, in their one order, the same for every provider.
+
+    route, method, size, key, plan, rate, parse, schema, content policy, credits, concurrency
+
+A gate reads the scope, fills in what it found, and returns None or a refusal: the name of a condition
+that the spec's `errors` answer, with the problem in words. The first refusal is the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from mockserver.engine.body import BodyError, parse_json
+from mockserver.engine.targets import TargetMode, url_problem
+from mockserver.provider import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mockserver.engine.credits import Account
+    from mockserver.engine.routes import Match
+    from mockserver.engine.scope import Call, Scope
+    from mockserver.provider import KeyRule, Model, Operation, Role
+
+#: A condition of the vocabulary, and what is wrong.
+Refused = tuple[str, Problem]
+
+
+class Visit(NamedTuple):
+    """What the gates are given: the request, where it leads, and what is in force."""
+
+    scope: Scope
+    call: Call
+    match: Match
+    targets: TargetMode
+
+
+def route(visit: Visit) -> Refused | None:
+    """Is there such a path?"""
+    if visit.match.route is None:
+        return "unknown_path", Problem(f"no such path: {_shortened(visit.call.path)}")
+    return None
+
+
+def method(visit: Visit) -> Refused | None:
+    """Does the path know the method?"""
+    if visit.match.operation is None:
+        return "unsupported_method", Problem(f"{_shortened(visit.call.method)} is not allowed here")
+    return None
+
+
+def size(visit: Visit) -> Refused | None:
+    """Is the body small enough, and did all of it come?"""
+    if visit.call.oversized:
+        return "body_too_large", Problem(f"the body is larger than {_operation(visit).max_body_bytes} bytes")
+    if visit.call.stalled:
+        return "request_timeout", Problem("the body did not arrive in time")
+    return None
+
+
+def key(visit: Visit) -> Refused | None:
+    """Is there a well-formed key? It opens an account of its own."""
+    scope = visit.scope
+    if not _operation(visit).secured:
+        return None
+    space = scope.space
+    rule = space.provider.key
+    text = presented_key(rule, visit.call)
+    if text is None:
+        return "missing_key", Problem(f"no API key in the {rule.header} header")
+    if not rule.well_formed(text):
+        return "invalid_key", Problem("the API key is not well-formed")
+    account = space.account(text, scope.now_ms)
+    if account.revoked:
+        return "invalid_key", Problem("the API key has been revoked")
+    scope.account = account
+    return None
+
+
+def presented_key(rule: KeyRule, call: Call) -> str | None:
+    """Return the key that a request carries where the provider wants it."""
+    text = call.headers.get(rule.header)
+    if text is None:
+        return None
+    if not rule.bearer:
+        return text
+    scheme, _, token = text.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" and token.strip() else None
+
+
+def plan(visit: Visit) -> Refused | None:
+    """May the account's plan use the API at all?"""
+    account = visit.scope.account
+    if account is not None and not account.plan.api:
+        return "plan_forbidden", Problem(f"the {account.plan.name} plan has no API access")
+    return None
+
+
+def rate(visit: Visit) -> Refused | None:
+    """Is there room in the plan's windows? What passes here is counted, whatever the later gates say."""
+    scope = visit.scope
+    account = scope.account
+    if account is None:
+        return None
+    if not scope.space.provider.counts_all_requests and _operation(visit).role != "submit":
+        return None
+    wait_ms = account.rate.wait_ms(account.plan, scope.now_ms)
+    if wait_ms:
+        return "rate_exceeded", Problem("too many requests", retry_after_ms=wait_ms)
+    account.rate.count(account.plan, scope.now_ms)
+    return None
+
+
+def parse(visit: Visit) -> Refused | None:
+    """Is the body what its type says it is?"""
+    call, operation = visit.call, _operation(visit)
+    if operation.role == "upload":
+        if call.form is None:
+            return "unsupported_media_type", Problem("send the file as multipart/form-data")
+        return None if call.form.problem is None else ("malformed_body", Problem(call.form.problem))
+    if operation.role not in ("submit", "estimate", "decoy"):
+        return None
+    content_type = call.headers.get("Content-Type", "")
+    if content_type != "application/json" and not _is_json(content_type):
+        return "unsupported_media_type", Problem("send JSON, with Content-Type: application/json")
+    try:
+        visit.scope.body = parse_json(call.body)
+    except BodyError as error:
+        return "malformed_body", Problem(str(error))
+    return None
+
+
+def _is_json(content_type: str) -> bool:
+    media_type = content_type.partition(";")[0].strip().lower()
+    return media_type == "application/json" or (media_type.startswith("application/") and media_type.endswith("+json"))
+
+
+def schema(visit: Visit) -> Refused | None:
+    """Are the parameters, the model and the body as the spec has them?"""
+    operation, scope = _operation(visit), visit.scope
+    if operation.parameters:
+        problem = parameter_problem(operation, visit.match.path_values, visit.call.query)
+        if problem is not None:
+            return "invalid_parameter", problem
+    if operation.model is None:
+        return None
+    if not isinstance(scope.body, dict):
+        return "invalid_body", Problem("the body must be an object")
+    name = operation.model(scope)
+    if name is None:
+        return "invalid_body", Problem("model: is required", "model")
+    if not isinstance(name, str):
+        return "invalid_body", Problem("model: must be a string", "model")
+    model = scope.space.provider.models.get(name)
+    if model is None:
+        return "unknown_model", Problem(f"there is no model {_shortened(name)!r}", "model")
+    if operation.role == "decoy":
+        scope.model = model
+        return None
+    return _body(visit, model)
+
+
+def parameter_problem(
+    operation: Operation, path_values: Mapping[str, str], query: Mapping[str, str]
+) -> Problem | None:
+    """Say what is wrong with the path and query parameters of a request; None where nothing is."""
+    for parameter in operation.parameters:
+        name = parameter.name
+        text = path_values.get(name) if parameter.place == "path" else query.get(name)
+        if text is None:
+            if parameter.required:
+                return Problem(f"{name}: is required", name)
+            continue
+        value: Any = text
+        if parameter.type == "integer":
+            if not text.removeprefix("-").isdecimal() or len(text) > 18 or not text.isascii():
+                return Problem(f"{name}: must be an integer", name)
+            value = int(text)
+        if not parameter.schema.accepts(value):
+            problem = parameter.schema.problems(value)[0]
+            return Problem(f"{name}: {problem.message.removeprefix('the body ')}", name)
+    return None
+
+
+def _body(visit: Visit, model: Model) -> Refused | None:
+    scope = visit.scope
+    if not model.request.accepts(scope.body):
+        problems = model.request.problems(scope.body)
+        first = problems[0]
+        return "invalid_body", Problem(first.message, first.field, tuple(problems))
+    scope.model = model
+    scope.inputs = model.request.with_defaults(scope.body)
+    callbacks = scope.space.provider.callbacks
+    if callbacks is not None:
+        url = callbacks.url(scope)
+        if url is not None:
+            problem = url_problem(url, callbacks.target, visit.targets)
+            if problem is not None:
+                return "callback_refused", Problem(f"the callback address {problem}", "callback_url")
+    return None
+
+
+def content_policy(visit: Visit) -> Refused | None:
+    """Does the provider make such things? (Where it says so only later, the task is let in and fails.)"""
+    policy = visit.scope.space.provider.content_policy
+    if policy is None or not policy.at_submit or visit.scope.model is None:
+        return None
+    if policy_offended(visit.scope):
+        return "content_refused", Problem("the prompt goes against the content policy")
+    return None
+
+
+def policy_offended(scope: Scope) -> bool:
+    """Tell whether any text of the submit body is one that the policy refuses."""
+    policy = scope.space.provider.content_policy
+    if policy is None:
+        return False
+    return any(isinstance(text := value(scope), str) and policy.refuses(text) for value in policy.texts)
+
+
+def credits_(visit: Visit) -> Refused | None:
+    """Does the account hold what the task reserves?"""
+    scope = visit.scope
+    if scope.model is None:
+        return None
+    scope.quote_ucr = scope.model.reserve_ucr(scope)
+    account = _account(scope)
+    account.settle(scope.now_ms)
+    if scope.quote_ucr > account.available_ucr:
+        return "insufficient_credits", Problem("the account has too few credits for this task")
+    return None
+
+
+def concurrency(visit: Visit) -> Refused | None:
+    """Is there room for one more running task in the plan?"""
+    scope = visit.scope
+    account = _account(scope)
+    limit = account.plan.concurrent_tasks
+    if limit is not None and account.running_tasks(scope.now_ms) >= limit:
+        next_end_ms = account.next_end_ms()
+        wait_ms = None if next_end_ms is None else next_end_ms - scope.now_ms
+        return "concurrency_exceeded", Problem(f"{limit} tasks are already running", retry_after_ms=wait_ms)
+    return None
+
+
+Gate = Callable[[Visit], Refused | None]
+
+_EVERY: frozenset[Role] = frozenset(
+    ("submit", "query", "cancel", "list", "estimate", "balance", "upload", "file", "result", "decoy")
+)
+_WITH_BODY: frozenset[Role] = frozenset(("submit", "estimate", "decoy", "upload"))
+
+#: Every gate in its order, and the roles of the operations that it stands before.
+GATES: tuple[tuple[str, Gate, frozenset[Role]], ...] = (
+    ("route", route, _EVERY),
+    ("method", method, _EVERY),
+    ("size", size, _EVERY),
+    ("key", key, _EVERY),
+    ("plan", plan, _EVERY),
+    ("rate", rate, _EVERY),
+    ("parse", parse, _WITH_BODY),
+    ("schema", schema, _EVERY - {"file", "result"}),
+    ("content_policy", content_policy, frozenset(("submit",))),
+    ("credits", credits_, frozenset(("submit",))),
+    ("concurrency", concurrency, frozenset(("submit",))),
+)
+
+_BY_ROLE: dict[str | None, tuple[tuple[str, Gate], ...]] = {
+    role: tuple((name, gate) for name, gate, roles in GATES if role in roles) for role in _EVERY
+}
+_BY_ROLE[None] = tuple((name, gate) for name, gate, _ in GATES[:2])
+
+
+def admit(visit: Visit) -> tuple[str, Refused] | None:
+    """Lead a request through the gates; return the gate that refused it, and why, or None."""
+    operation = visit.match.operation
+    for name, gate in _BY_ROLE[None if operation is None else operation.role]:
+        refused = gate(visit)
+        if refused is not None:
+            return name, refused
+    return None
+
+
+def _operation(visit: Visit) -> Operation:
+    assert visit.match.operation is not None
+    return visit.match.operation
+
+
+def _account(scope: Scope) -> Account:
+    assert scope.account is not None
+    return scope.account
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 80 else f"{text[:80]}…"

@@ -1,0 +1,110 @@
+"""Callbacks as values, before they are deliveries: what is sent, where, signed how, due when.
+
+The agenda is the only thing that waits in mock time. The edge takes from it what has fallen due,
+makes the attempt, and reports how it went; the schedule of retries is worked out here.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from mockserver.engine.space import Space
+    from mockserver.engine.task import Task
+    from mockserver.provider import Callbacks, Signature
+
+Outcome = Literal["acknowledged", "refused", "timeout", "unreachable", "blocked"]
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try at delivering: how it went, with the receiver's status where it answered."""
+
+    number: int
+    at_ms: int
+    outcome: Outcome
+    status: int | None
+    detail: str
+
+
+@dataclass(slots=True)
+class Delivery:
+    """A callback on its way: the exact bytes, the attempts so far, and when the next one is due."""
+
+    id: str
+    space: Space
+    rule: Callbacks
+    task_id: str
+    event: str
+    url: str
+    body: bytes
+    headers: tuple[tuple[str, str], ...]
+    due_ms: int
+    state: Literal["waiting", "acknowledged", "given_up"] = "waiting"
+    attempts: list[Attempt] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskEnds:
+    """A task will end, and somebody wants to be told; stale once the task has another revision."""
+
+    space: Space
+    task: Task
+
+
+class Agenda:
+    """What falls due, in due order; of one instant, in the order in which it was put in."""
+
+    __slots__ = ("_heap", "_put")
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, int, TaskEnds | Delivery]] = []
+        self._put = 0
+
+    def put(self, due_ms: int, item: TaskEnds | Delivery) -> None:
+        """Add something to fall due."""
+        self._put += 1
+        heappush(self._heap, (due_ms, self._put, item))
+
+    def next_due_ms(self) -> int | None:
+        """Return the instant of the next item, stale or not."""
+        return self._heap[0][0] if self._heap else None
+
+    def pop(self) -> tuple[int, TaskEnds | Delivery]:
+        """Take the next item off, with its instant."""
+        due_ms, _, item = heappop(self._heap)
+        return due_ms, item
+
+    def waiting(self) -> list[Delivery]:
+        """Return the deliveries that wait for another attempt, in due order."""
+        return [item for _, _, item in sorted(self._heap, key=lambda entry: entry[:2]) if isinstance(item, Delivery)]
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+
+def signature_of(rule: Signature, secret: str, body: bytes) -> str:
+    """Sign a body: HMAC over its exact bytes, as the provider writes it."""
+    digest = hmac.new(secret.encode(), body, hashlib.sha256 if rule.algorithm == "hmac-sha256" else hashlib.sha512)
+    text = digest.hexdigest() if rule.encoding == "hex" else base64.b64encode(digest.digest()).decode()
+    return rule.prefix + text
+
+
+def after_attempt(delivery: Delivery, attempt: Attempt) -> bool:
+    """Book an attempt; tell whether another one follows, at `delivery.due_ms`."""
+    delivery.attempts.append(attempt)
+    if attempt.outcome == "acknowledged":
+        delivery.state = "acknowledged"
+        return False
+    retries = delivery.rule.retry_after_ms
+    made = attempt.number
+    if attempt.outcome == "blocked" or made > len(retries):
+        delivery.state = "given_up"
+        return False
+    delivery.due_ms = attempt.at_ms + retries[made - 1]
+    return True

@@ -1,0 +1,76 @@
+"""From a method and a path to an operation: the first two gates have their answer here."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from mockserver.provider import Operation, Route
+
+_PARAMETER = re.compile(r"\{([^{}]+)\}")
+_NO_VALUES: Mapping[str, str] = {}
+
+
+class Match(NamedTuple):
+    """Where a request leads; `route` None is no such path, `operation` None no such method on it."""
+
+    route: Route | None
+    operation: Operation | None
+    path_values: Mapping[str, str]
+
+
+NOWHERE = Match(None, None, _NO_VALUES)
+
+
+class Router:
+    """Paths of one provider: plain ones in a table, templated ones as patterns."""
+
+    __slots__ = ("_plain", "_templated")
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._plain: dict[str, Route] = {}
+        self._templated: list[tuple[re.Pattern[str], tuple[str, ...], Route]] = []
+        for route in routes:
+            names = tuple(_PARAMETER.findall(route.path))
+            if names:
+                pieces = _PARAMETER.split(route.path)[0::2]
+                pattern = "([^/]+)".join(re.escape(piece) for piece in pieces)
+                self._templated.append((re.compile(pattern), names, route))
+            else:
+                self._plain[route.path] = route
+
+    def find(self, method: str, path: str) -> Match:
+        """Match a raw (percent-encoded) path; HEAD is taken where GET answers with a file."""
+        route = self._plain.get(path)
+        if route is not None:
+            return Match(route, _operation(route, method), _NO_VALUES)
+        for pattern, names, templated in self._templated:
+            found = pattern.fullmatch(path)
+            if found is not None:
+                values = {
+                    name: unquote(text) if "%" in text else text
+                    for name, text in zip(names, found.groups(), strict=True)
+                }
+                return Match(templated, _operation(templated, method), values)
+        return NOWHERE
+
+
+def _operation(route: Route, method: str) -> Operation | None:
+    operation = route.operations.get(method)
+    if operation is None and method == "HEAD":
+        operation = route.operations.get("GET")
+        if operation is not None and operation.role not in ("result", "file"):
+            return None
+    return operation
+
+
+def allowed_methods(route: Route) -> str:
+    """Write the value of Allow."""
+    methods = set(route.operations)
+    if any(operation.role in ("result", "file") for operation in route.operations.values()):
+        methods.add("HEAD")
+    return ", ".join(sorted(methods))

@@ -1,0 +1,177 @@
+"""What one provider knows in one world: its accounts, tasks and files."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote
+
+from mockserver.engine.credits import Account
+from mockserver.engine.routes import Router
+from mockserver.engine.task import standing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mockserver.chance import Chance
+    from mockserver.engine.scope import Scope
+    from mockserver.engine.task import Task
+    from mockserver.provider import Operation, Provider, ResultKind
+
+CreditsMode = Literal["ample", "documented"]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """An upload as it is kept."""
+
+    id: str
+    name: str
+    media_type: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceRules:
+    """What a user has set for one provider, beside its documents."""
+
+    credits: CreditsMode = "ample"
+    plan: str | None = None
+    failure_rate: float = 0.0
+
+
+class Space:
+    """The state of one provider. Keys, not names, tell accounts apart."""
+
+    __slots__ = (
+        "accounts",
+        "anonymous_requests",
+        "chance",
+        "files",
+        "links",
+        "provider",
+        "router",
+        "rules",
+        "tasks",
+    )
+
+    def __init__(self, provider: Provider, chance: Chance, rules: SpaceRules) -> None:
+        self.provider = provider
+        self.chance = chance
+        self.rules = rules
+        self.router = Router(provider.routes)
+        self.links = Links(provider, chance)
+        self.accounts: dict[str, Account] = {}
+        self.tasks: dict[str, Task] = {}
+        self.files: OrderedDict[str, StoredFile] = OrderedDict()
+        self.anonymous_requests = 0
+
+    def account(self, key: str, now_ms: int) -> Account:
+        """Return the account of a well-formed key, opened on first use."""
+        account = self.accounts.get(key)
+        if account is None:
+            account = self._open_account(key, now_ms)
+            self.accounts[key] = account
+        return account
+
+    def _open_account(self, key: str, now_ms: int) -> Account:
+        provider = self.provider
+        drawn = self.chance.draw(f"{provider.name}/account/{key}")
+        plan = provider.plans[self.rules.plan or provider.default_plan]
+        account = Account(provider.account_id(drawn, 0), key, plan, None)
+        granted_ucr = provider.ample_ucr
+        if self.rules.credits == "documented" and provider.documented_ucr is not None:
+            granted_ucr = provider.documented_ucr
+        account.grant(granted_ucr, now_ms)
+        return account
+
+    def account_by_id(self, account_id: str) -> Account | None:
+        """Find an account by its public id."""
+        return next((account for account in self.accounts.values() if account.id == account_id), None)
+
+    def next_request_id(self, account: Account | None, unix_s: int) -> str:
+        """Return the id of this request: drawn by whose it is and how many they have made."""
+        if account is None:
+            self.anonymous_requests += 1
+            name = f"{self.provider.name}/request/{self.anonymous_requests}"
+        else:
+            account.requests += 1
+            name = f"{self.provider.name}/{account.id}/request/{account.requests}"
+        return self.provider.request_id(self.chance.draw(name), unix_s)
+
+    def reply_of(self, operation_id: str, scope: Scope) -> Any:
+        """Return what a query operation would answer for the task in scope."""
+        return body_of(self.provider.operations[operation_id], scope)
+
+    def keep(self, stored: StoredFile) -> None:
+        """Keep an upload; the oldest goes when there are too many."""
+        assert self.provider.uploads is not None
+        self.files[stored.id] = stored
+        while len(self.files) > self.provider.uploads.keeps:
+            self.files.popitem(last=False)
+
+
+def body_of(operation: Operation, scope: Scope) -> Any:
+    """Render an operation's body for the task in scope, in the shape of its present state."""
+    body = operation.body
+    if operation.body_in and scope.task is not None:
+        body = operation.body_in.get(standing(scope.task, scope.now_ms).status, body)
+    assert body is not None
+    return body(scope)
+
+
+class Links:
+    """Links to results and uploads: made here, and judged here when they come back."""
+
+    __slots__ = ("_provider", "_secret")
+
+    def __init__(self, provider: Provider, chance: Chance) -> None:
+        self._provider = provider
+        self._secret = chance.draw(f"{provider.name}/links")
+
+    def result_urls(self, task: Task, scope: Scope) -> list[str]:
+        """Return the links to all files of a task that has succeeded."""
+        kind = task.result
+        assert kind is not None
+        count = int(kind.count(scope) or 1)
+        return [scope.server_url + self._result_path(task, kind, index) for index in range(count)]
+
+    def _result_path(self, task: Task, kind: ResultKind, index: int) -> str:
+        path = _filled(
+            kind.path, {"account_id": task.account.id, "task_id": task.id, "index": str(index)}
+        )
+        if kind.signature_parameter is None:
+            return path
+        expires_s = str(task.ends_ms // 1000 + kind.lifetime_s)
+        signature = self._signature(path, expires_s)
+        return f"{path}?{kind.expires_parameter}={expires_s}&{kind.signature_parameter}={signature}"
+
+    def _signature(self, path: str, expires_s: str) -> str:
+        return hmac.new(self._secret, f"{path}?{expires_s}".encode(), hashlib.sha256).hexdigest()
+
+    def signed(self, task: Task, kind: ResultKind, index: int, query: Mapping[str, str]) -> bool:
+        """Tell whether a link came with the query parameters that were given out with it."""
+        if kind.signature_parameter is None or kind.expires_parameter is None:
+            return True
+        expected = self._result_path(task, kind, index).partition("?")[2]
+        given = (
+            f"{kind.expires_parameter}={query.get(kind.expires_parameter, '')}"
+            f"&{kind.signature_parameter}={query.get(kind.signature_parameter, '')}"
+        )
+        return hmac.compare_digest(expected.encode(), given.encode("utf-8", "replace"))
+
+    def file_url(self, stored: StoredFile, scope: Scope) -> str:
+        """Return the address of an upload."""
+        uploads = self._provider.uploads
+        assert uploads is not None
+        values = {"file_id": stored.id, "file_name": stored.name}
+        return scope.server_url + _filled(uploads.path, values)
+
+
+def _filled(template: str, values: Mapping[str, str]) -> str:
+    for name, value in values.items():
+        template = template.replace(f"{{{name}}}", quote(value, safe=""))
+    return template

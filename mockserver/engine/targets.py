@@ -1,0 +1,77 @@
+"""Where callbacks may go. Judged twice: the URL at submit, the address its name leads to at delivery.
+
+Modes: `documented` is the provider's own rule; `loopback` is the same, but lets this machine through,
+over plain http as well, since offline receivers live here; `any` lets everything through.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from mockserver.provider import CallbackTarget
+
+TargetMode = Literal["documented", "loopback", "any"]
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def url_problem(url: str, target: CallbackTarget, mode: TargetMode) -> str | None:
+    """Say what is wrong with a callback URL, without looking any name up; None where nothing is."""
+    if len(url) > target.max_length:
+        return f"is {len(url)} characters long; at most {target.max_length} are allowed"
+    if any(character <= " " or character == "\x7f" for character in url):
+        return "holds blanks or control characters"
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return "is not a URL"
+    if parts.scheme not in ("http", "https") or not host:
+        return "is not an absolute http(s) URL"
+    address = literal_address(host)
+    if mode == "any":
+        return None
+    loopback = host == "localhost" or host.endswith(".localhost") or (address is not None and address.is_loopback)
+    if loopback and mode == "loopback":
+        return None
+    if parts.scheme not in target.schemes:
+        return f"must be {' or '.join(target.schemes)}"
+    if loopback and target.internal_addresses_refused:
+        return "leads to an internal address"
+    return None if address is None else address_problem(address, target, mode)
+
+
+def address_problem(address: Address, target: CallbackTarget, mode: TargetMode) -> str | None:
+    """Say why no connection may go to an address; None where it may."""
+    if mode == "any" or not target.internal_addresses_refused:
+        return None
+    address = _unmapped(address)
+    if mode == "loopback" and address.is_loopback:
+        return None
+    if not address.is_global or address.is_multicast:
+        return "leads to an internal address"
+    return None
+
+
+def literal_address(host: str) -> Address | None:
+    """Read a host that is an address, in any spelling that a resolver would take; None for a name."""
+    try:
+        return _unmapped(ipaddress.ip_address(host))
+    except ValueError:
+        pass
+    if host[:1].isdigit():
+        try:
+            return ipaddress.IPv4Address(socket.inet_aton(host))
+        except (OSError, UnicodeError):
+            pass
+    return None
+
+
+def _unmapped(address: Address) -> Address:
+    """Take an IPv4 address out of its IPv6 wrapping."""
+    if isinstance(address, ipaddress.IPv6Address):
+        return address.ipv4_mapped or address.sixtofour or address
+    return address

@@ -1,0 +1,426 @@
+"""The server in your own process, for tests.
+
+    async with MockServer() as mock:                 with MockServer() as mock:
+        client = Client(mock.url("evolink"))             client = Client(mock.url("evolink"))
+        task_id = await client.submit("a kite")          task_id = client.submit("a kite")
+        await mock.clock.advance(90)                     mock.clock.advance(90)
+
+Both listen on a real, free port. Without `async` the server lives in a thread of its own and every call
+waits; with it, calls that may deliver callbacks are awaited. The clock is manual unless you say otherwise,
+so that nothing in a test has to wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from mockserver.clock import iso_of
+from mockserver.config import ConfigError, ProviderSettings, Settings, checked
+from mockserver.edge.server import Server
+from mockserver.engine.task import standing
+from mockserver.provider import UCR
+from mockserver.spec.catalog import load_providers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator
+    from pathlib import Path
+    from types import TracebackType
+
+    from mockserver.edge.courier import Report
+    from mockserver.engine.credits import Account
+    from mockserver.engine.space import Space
+    from mockserver.engine.world import Command
+
+T = TypeVar("T")
+_STOP_WITHIN_S = 10.0
+
+
+class MockServer:
+    """A mock server for `with` or `async with`.
+
+    Args:
+        specs: spec files of your own, beside the built-in ones.
+        providers: settings by provider, such as ``{"evolink": {"failure_rate": 0.1}}``.
+        settings: any setting of the command line by its name: `seed`, `clock`, `speed`, `only`,
+            `credits`, `callback_targets`, `port`, …
+
+    Raises:
+        ConfigError: a setting means nothing.
+        SpecError: a spec cannot be served.
+    """
+
+    def __init__(
+        self,
+        *,
+        specs: tuple[str | Path, ...] = (),
+        providers: Mapping[str, Mapping[str, Any]] | None = None,
+        **settings: Any,
+    ) -> None:
+        raw: dict[str, Any] = {"port": 0, "clock": "manual", **settings}
+        if providers is not None:
+            raw["providers"] = {
+                name: {key: list(value) if isinstance(value, tuple) else value for key, value in each.items()}
+                for name, each in providers.items()
+            }
+        known = [name for name in Settings.__dataclass_fields__ if name not in ("spec",)]
+        values = checked({name: value for name, value in raw.items() if value is not None}, known)
+        self._settings = replace(Settings(**values), spec=tuple(str(spec) for spec in specs))
+        self._running: AsyncMock | None = None
+        self._thread: _Thread | None = None
+
+    async def __aenter__(self) -> AsyncMock:
+        """Start in the running event loop."""
+        self._running = await _start(self._settings)
+        return self._running
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop."""
+        if self._running is not None:
+            await self._running.server.close()
+
+    def __enter__(self) -> Mock:
+        """Start in a thread of its own."""
+        self._thread = _Thread()
+        try:
+            running = self._thread.call(_start(self._settings))
+        except BaseException:
+            self._thread.stop()
+            raise
+        self._running = running
+        return Mock(running, self._thread.call)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop, and end the thread."""
+        assert self._thread is not None
+        try:
+            if self._running is not None:
+                self._thread.call(self._running.server.close())
+        finally:
+            self._thread.stop()
+
+
+async def _start(settings: Settings) -> AsyncMock:
+    server = build_server(settings)
+    await server.start()
+    return AsyncMock(server)
+
+
+def build_server(settings: Settings) -> Server:
+    """Make the server that settings describe; it does not listen yet.
+
+    Raises:
+        ConfigError: a setting does not fit the providers.
+        SpecError: a spec cannot be served.
+    """
+    dialects = {name: each.dialects for name, each in settings.providers.items() if each.dialects}
+    providers = load_providers(settings.spec, builtin=settings.builtin, dialects=dialects, only=settings.only)
+    known = {provider.name: provider for provider in providers}
+    for name, each in settings.providers.items():
+        if settings.only is not None and name != settings.only:
+            continue
+        _check_provider(name, each, known)
+    return Server(settings, providers)
+
+
+def _check_provider(name: str, settings: ProviderSettings, known: Mapping[str, Any]) -> None:
+    if name not in known:
+        raise ConfigError(f"providers.{name}: there is no such provider; there are {', '.join(known)}")
+    if settings.plan is not None and settings.plan not in known[name].plans:
+        plans = ", ".join(known[name].plans)
+        raise ConfigError(f"providers.{name}.plan: there is no plan {settings.plan!r}; there are {plans}")
+
+
+class _Thread:
+    """An event loop in a thread."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="mockserver", daemon=True)
+        self._thread.start()
+
+    def call(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def stop(self) -> None:
+        self.call(self._loop.shutdown_default_executor())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(_STOP_WITHIN_S)
+        self._loop.close()
+
+
+class _Common:
+    """What needs no waiting, and is the same with and without `async`."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+
+    def url(self, provider: str) -> str:
+        """Return the address under which a provider's paths begin.
+
+        Raises:
+            KeyError: the provider is not served.
+        """
+        self._space(provider)
+        return self.server.base_url(provider)
+
+    def key(self, provider: str) -> str:
+        """Return an API key that works."""
+        return self._space(provider).provider.key.example
+
+    @property
+    def admin_url(self) -> str:
+        """Address of the control plane."""
+        return f"{self.server.root_url}/__admin"
+
+    def _space(self, provider: str) -> Space:
+        try:
+            return self.server.runtime.world.spaces[provider]
+        except KeyError:
+            known = ", ".join(self.server.runtime.world.spaces)
+            raise KeyError(f"{provider!r} is not served; there are {known}") from None
+
+    @property
+    def journal(self) -> JournalView:
+        """What went over the wire so far."""
+        return JournalView(self.server)
+
+    def account(self, provider: str, key: str | None = None) -> AccountView:
+        """Return the account of a key (of the key that works, where none is named)."""
+        space = self._space(provider)
+        now_ms = self.server.runtime.clock.now_ms()
+        return AccountView(self.server, space, space.account(key or space.provider.key.example, now_ms))
+
+
+class JournalView:
+    """The journal as a sequence of records (see specs/journal.schema.json)."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def find(self, **wanted: str | int | None) -> list[dict[str, Any]]:
+        """Return the records that agree with every word: kind, provider, operation, task, status, …"""
+        return list(self._server.runtime.journal.records(**wanted))
+
+    def count(self, **wanted: str | int | None) -> int:
+        """Count them."""
+        return len(self.find(**wanted))
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return iter(self.find())
+
+    def __len__(self) -> int:
+        return len(self._server.runtime.journal)
+
+    def ndjson(self) -> bytes:
+        """Return the journal as NDJSON."""
+        return self._server.runtime.journal.ndjson()
+
+
+class AccountView:
+    """An account: what it holds, and what it may."""
+
+    def __init__(self, server: Server, space: Space, account: Account) -> None:
+        self._server = server
+        self._space = space
+        self._account = account
+
+    @property
+    def id(self) -> str:
+        """Public id."""
+        return self._account.id
+
+    @property
+    def available_credits(self) -> float:
+        """Credits that can be spent."""
+        self._account.settle(self._server.runtime.clock.now_ms())
+        return self._account.available_ucr / UCR
+
+    @available_credits.setter
+    def available_credits(self, credits_left: float) -> None:
+        now_ms = self._server.runtime.clock.now_ms()
+        self._account.settle(now_ms)
+        self._account.grant(round(credits_left * UCR) - self._account.available_ucr, now_ms)
+
+    @property
+    def plan(self) -> str:
+        """Name of the plan."""
+        return self._account.plan.name
+
+    @plan.setter
+    def plan(self, name: str) -> None:
+        self._account.plan = self._space.provider.plans[name]
+
+    def set_secret(self, secret: str) -> None:
+        """Set what signs this account's callbacks from now on."""
+        self._account.secret = secret
+
+    def revoke(self) -> None:
+        """Let the key be refused from now on."""
+        self._account.revoked = True
+
+
+class _TaskFacts:
+    def __init__(self, server: Server, task_id: str) -> None:
+        self._server = server
+        self.id = task_id
+        server.runtime.world.find_task(task_id)
+
+    @property
+    def status(self) -> str:
+        """The provider's own word for how the task stands now."""
+        return self._standing()[0]
+
+    @property
+    def progress(self) -> int:
+        """Percent."""
+        return self._standing()[1]
+
+    def _standing(self) -> tuple[str, int, bool]:
+        _, task = self._server.runtime.world.find_task(self.id)
+        return standing(task, self._server.runtime.clock.now_ms())
+
+
+class AsyncTask(_TaskFacts):
+    """A task, to be steered."""
+
+    async def _command(self, command: Command, reason: str | None = None) -> None:
+        await self._server.runtime.command(self.id, command, reason)
+
+    async def hold(self) -> None:
+        """Keep it as it stands."""
+        await self._command("hold")
+
+    async def release(self) -> None:
+        """Let it go on."""
+        await self._command("release")
+
+    async def complete(self) -> None:
+        """Let it succeed now; returns when the callback has been attempted."""
+        await self._command("complete")
+
+    async def fail(self, reason: str | None = None) -> None:
+        """Let it fail now, for one of the provider's reasons."""
+        await self._command("fail", reason)
+
+    async def cancel(self) -> None:
+        """Cancel it now, where the provider knows that."""
+        await self._command("cancel")
+
+
+class AsyncClock:
+    """Mock time."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    @property
+    def now_ms(self) -> int:
+        """Milliseconds since 1970."""
+        return self._server.runtime.clock.now_ms()
+
+    @property
+    def now(self) -> str:
+        """ISO 8601, UTC."""
+        return iso_of(self.now_ms)
+
+    async def advance(self, seconds: float) -> Report:
+        """Move on; returns when all that fell due has been done, callbacks and retries included."""
+        return await self._server.runtime.advance_to(self.now_ms + round(seconds * 1000))
+
+
+class AsyncMock(_Common):
+    """A running server, inside `async with`."""
+
+    @property
+    def clock(self) -> AsyncClock:
+        """Mock time."""
+        return AsyncClock(self.server)
+
+    def task(self, task_id: str) -> AsyncTask:
+        """Return a task of any provider.
+
+        Raises:
+            KeyError: there is none with this id.
+        """
+        return AsyncTask(self.server, task_id)
+
+    async def reset(self) -> None:
+        """Start over: no tasks, no accounts, an empty journal."""
+        await self.server.runtime.reset()
+
+
+class Task(_TaskFacts):
+    """A task, to be steered."""
+
+    def __init__(self, inner: AsyncTask, call: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
+        super().__init__(inner._server, inner.id)  # noqa: SLF001 - two faces of one thing
+        self._inner = inner
+        self._call = call
+
+    def hold(self) -> None:
+        """Keep it as it stands."""
+        self._call(self._inner.hold())
+
+    def release(self) -> None:
+        """Let it go on."""
+        self._call(self._inner.release())
+
+    def complete(self) -> None:
+        """Let it succeed now; returns when the callback has been attempted."""
+        self._call(self._inner.complete())
+
+    def fail(self, reason: str | None = None) -> None:
+        """Let it fail now, for one of the provider's reasons."""
+        self._call(self._inner.fail(reason))
+
+    def cancel(self) -> None:
+        """Cancel it now, where the provider knows that."""
+        self._call(self._inner.cancel())
+
+
+class Clock(AsyncClock):
+    """Mock time."""
+
+    def __init__(self, server: Server, call: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
+        super().__init__(server)
+        self._call = call
+
+    def advance(self, seconds: float) -> Report:  # type: ignore[override]  # the same, waited for
+        """Move on; returns when all that fell due has been done, callbacks and retries included."""
+        report: Report = self._call(super().advance(seconds))
+        return report
+
+
+class Mock(_Common):
+    """A running server, inside `with`."""
+
+    def __init__(self, inner: AsyncMock, call: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
+        super().__init__(inner.server)
+        self._inner = inner
+        self._call = call
+
+    @property
+    def clock(self) -> Clock:
+        """Mock time."""
+        return Clock(self.server, self._call)
+
+    def task(self, task_id: str) -> Task:
+        """Return a task of any provider.
+
+        Raises:
+            KeyError: there is none with this id.
+        """
+        return Task(self._inner.task(task_id), self._call)
+
+    def reset(self) -> Self:
+        """Start over: no tasks, no accounts, an empty journal."""
+        self._call(self._inner.reset())
+        return self

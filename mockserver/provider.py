@@ -1,0 +1,307 @@
+"""A provider as the engine sees it: compiled from specs, frozen, with units in the field names.
+
+Nothing here knows YAML, HTTP libraries or a wall clock. `spec.compile` builds these values; `engine`
+reads them. A `Value` is a compiled expression, template or choice: a function of a `Scope`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from mockserver.chance import IdFormat
+    from mockserver.engine.scope import Scope
+
+#: A compiled template: gives JSON (or one value) from what is in scope.
+Value = Callable[["Scope"], Any]
+
+Role = Literal[
+    "submit", "query", "cancel", "list", "estimate", "balance", "upload", "file", "result", "decoy"
+]
+
+#: Micro-credits to a credit: money is counted in whole numbers.
+UCR = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with a request: in words, and the field at fault where there is one."""
+
+    message: str
+    field: str | None = None
+    all: tuple[Problem, ...] = ()
+    retry_after_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """A compiled JSON Schema: `first_problems` explains what `accepts` turned down."""
+
+    accepts: Callable[[Any], bool]
+    problems: Callable[[Any], list[Problem]]
+    with_defaults: Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What an account may do; None is no limit."""
+
+    name: str
+    summary: str
+    api: bool = True
+    requests_per_minute: int | None = None
+    requests_per_hour: int | None = None
+    concurrent_tasks: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A state on the way: how long it lasts, and the progress at its entry and before it is left."""
+
+    name: str
+    shortest_ms: int
+    longest_ms: int
+    progress_from: int
+    progress_to: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a task ends without a result."""
+
+    code: str
+    message: str
+    at_fraction: float
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """A terminal state; progress None keeps what had been reached."""
+
+    name: str
+    kind: Literal["success", "failure", "cancellation"]
+    progress: int | None
+    reasons: Mapping[str, Reason]
+
+
+@dataclass(frozen=True, slots=True)
+class Lifecycle:
+    """The states in their order, and the ends."""
+
+    states: tuple[State, ...]
+    ends: Mapping[str, End]
+    success: End
+    failure: End
+    cancellation: End | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What the store behind a result link answers instead of the file."""
+
+    status: int
+    content_type: str
+    body: Value
+
+
+@dataclass(frozen=True, slots=True)
+class ResultKind:
+    """A kind of result file and its link."""
+
+    name: str
+    media: str
+    path: str
+    count: Value
+    duration_s: Value
+    short_side_px: Value
+    ratio: Value
+    lifetime_s: int
+    expires_parameter: str | None
+    signature_parameter: str | None
+    expired: Refusal
+    missing: Refusal
+    unsigned: Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model: the shape of its submit body, its price, what it makes."""
+
+    name: str
+    request: Schema
+    example: Mapping[str, Any] | None
+    reserve_ucr: Callable[[Scope], int]
+    settle_ucr: Callable[[Scope], int]
+    result: Value
+    estimated_s: float | None
+    states: tuple[State, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ContentPolicy:
+    """What the provider refuses to make, and when it says so."""
+
+    texts: tuple[Value, ...]
+    refuses: Callable[[str], object]
+    at_submit: bool
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Uploads:
+    """Files that clients may leave with the provider."""
+
+    path: str
+    field: str
+    max_bytes: int
+    media_types: tuple[str, ...]
+    keeps: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackTarget:
+    """Where callbacks may go, by the document's rules."""
+
+    schemes: tuple[str, ...] = ("http", "https")
+    internal_addresses_refused: bool = True
+    max_length: int = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """How a callback is signed: over the exact bytes of its body."""
+
+    header: str
+    algorithm: Literal["hmac-sha256", "hmac-sha512"]
+    encoding: Literal["hex", "base64"]
+    prefix: str
+    default_secret: str
+
+
+@dataclass(frozen=True, slots=True)
+class Callbacks:
+    """When a callback is sent, with what, how it is signed, acknowledged and tried again."""
+
+    url: Value
+    events: Mapping[str, Value]
+    headers: Mapping[str, str]
+    signature: Signature | None
+    acknowledged: frozenset[int]
+    timeout_s: float
+    retry_after_ms: tuple[int, ...]
+    target: CallbackTarget
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorAnswer:
+    """One of the provider's errors."""
+
+    name: str
+    status: int
+    code: str | int
+    type: str | None
+    message: Value
+    body: Value
+    retry_after: bool
+    retry_after_s: int | None
+    headers: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One path and method, and the part it plays."""
+
+    id: str
+    method: str
+    path: str
+    role: Role
+    secured: bool
+    status: int = 200
+    body: Value | None = None
+    body_in: Mapping[str, Value] = field(default_factory=dict)
+    headers: tuple[tuple[str, str], ...] = ()
+    model: Value | None = None
+    task: Value | None = None
+    item: Value | None = None
+    limit: Value | None = None
+    after: Value | None = None
+    default_limit: int = 20
+    max_limit: int = 100
+    max_body_bytes: int = 0
+    body_required: bool = False
+    parameters: tuple[Parameter, ...] = ()
+    charges_ucr: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A query or path parameter that the operation declares, with its compiled schema."""
+
+    name: str
+    place: Literal["query", "path"]
+    required: bool
+    type: str
+    schema: Schema
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A path of the spec: its operations by method."""
+
+    path: str
+    operations: Mapping[str, Operation]
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """A named variant that a user can switch on."""
+
+    name: str
+    summary: str
+    source: str
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRule:
+    """Where the API key is and what it looks like."""
+
+    header: str
+    bearer: bool
+    well_formed: Callable[[str], object]
+    example: str
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """Everything that is particular to one provider."""
+
+    name: str
+    title: str
+    hosts: tuple[str, ...]
+    documents: tuple[str, ...]
+    key: KeyRule
+    request_id_header: str
+    request_id: IdFormat
+    task_id: IdFormat
+    task_id_matches: Callable[[str], object] | None
+    account_id: IdFormat
+    file_id: IdFormat
+    default_plan: str
+    plans: Mapping[str, Plan]
+    counts_all_requests: bool
+    ample_ucr: int
+    documented_ucr: int | None
+    models: Mapping[str, Model]
+    lifecycle: Lifecycle
+    content_policy: ContentPolicy | None
+    results: Mapping[str, ResultKind]
+    uploads: Uploads | None
+    callbacks: Callbacks | None
+    errors: Mapping[str, ErrorAnswer]
+    refusals: Mapping[str, ErrorAnswer]
+    routes: tuple[Route, ...]
+    operations: Mapping[str, Operation]
+    dialects: tuple[Dialect, ...]

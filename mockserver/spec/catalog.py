@@ -1,0 +1,75 @@
+"""Which specs are served: the built-in ones, the user's own, or both."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mockserver.spec.compile import compile_providers
+from mockserver.spec.document import Document, Fault, SpecError
+from mockserver.spec.vocabulary import check_vocabulary, specs_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from mockserver.provider import Provider
+
+
+def builtin_specs() -> list[Path]:
+    """Return the files of the built-in specs."""
+    return sorted(specs_directory().glob("*.yaml"))
+
+
+def load_providers(
+    specs: Iterable[str | Path] = (),
+    *,
+    builtin: bool = True,
+    dialects: Mapping[str, Iterable[str]] | None = None,
+    only: str | None = None,
+) -> list[Provider]:
+    """Read, check and compile specs.
+
+    A spec of the user's own that leads a provider of a built-in name takes its place.
+
+    Raises:
+        SpecError: with every fault of every file.
+    """
+    faults: list[Fault] = []
+    own = _read([Path(spec) for spec in specs], faults)
+    replaced = {document.data["x-mock"].get("provider") for document in own} - {None}
+    shipped = _read(builtin_specs(), faults) if builtin else []
+    kept = [
+        document
+        for document in shipped
+        if not replaced & {document.data["x-mock"].get("provider"), document.data["x-mock"].get("part_of")}
+    ]
+    documents = [*kept, *own]
+    if faults:
+        raise SpecError(faults)
+    if not documents:
+        raise SpecError([Fault("specs", None, "there is nothing to serve", "name a spec with --spec FILE")])
+    names = [document.data["x-mock"].get("provider") for document in documents]
+    if only is not None and only not in names:
+        known = ", ".join(sorted(name for name in names if name))
+        raise SpecError([Fault("only", None, f"there is no provider {only!r}", f"there are {known}")])
+    if only is not None:
+        documents = [
+            document
+            for document in documents
+            if only in (document.data["x-mock"].get("provider"), document.data["x-mock"].get("part_of"))
+        ]
+        dialects = {name: chosen for name, chosen in (dialects or {}).items() if name == only}
+    return compile_providers(documents, dialects or {})
+
+
+def _read(paths: Iterable[Path], faults: list[Fault]) -> list[Document]:
+    documents = []
+    for path in paths:
+        try:
+            document = Document.read(path)
+            check_vocabulary(document)
+        except SpecError as error:
+            faults += error.faults
+        else:
+            documents.append(document)
+    return documents

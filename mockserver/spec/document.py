@@ -1,0 +1,176 @@
+"""A spec file: its data, its `$ref`s, and the line on which each thing stands.
+
+Reading is fast (PyYAML's C loader); the lines are worked out only when there is something to report.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+Path_ = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something wrong in a spec: what, where, and what to do about it."""
+
+    file: str
+    line: int | None
+    message: str
+    fix: str = ""
+
+    def __str__(self) -> str:
+        place = self.file if self.line is None else f"{self.file}:{self.line}"
+        return f"{place}: {self.message}" + (f" ({self.fix})" if self.fix else "")
+
+
+class SpecError(ValueError):
+    """A spec cannot be served; `faults` says why."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        super().__init__("\n".join(str(fault) for fault in faults))
+        self.faults = faults
+
+
+@dataclass
+class Document:
+    """One spec file as read."""
+
+    name: str
+    text: str
+    data: dict[str, Any] = field(repr=False)
+
+    @classmethod
+    def read(cls, path: Path) -> Document:
+        """Read a YAML or JSON file.
+
+        Raises:
+            SpecError: it cannot be read, or is no YAML mapping.
+        """
+        try:
+            text = path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise SpecError([Fault(str(path), None, f"cannot be read: {error.strerror}")]) from None
+        except UnicodeDecodeError:
+            raise SpecError([Fault(str(path), None, "is not UTF-8 text")]) from None
+        return cls.parse(str(path), text)
+
+    @classmethod
+    def parse(cls, name: str, text: str) -> Document:
+        """Parse the text of a spec.
+
+        Raises:
+            SpecError: it is no YAML mapping, or has a key twice.
+        """
+        try:
+            data = yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader, made stricter
+        except yaml.MarkedYAMLError as error:
+            line = None if error.problem_mark is None else error.problem_mark.line + 1
+            raise SpecError([Fault(name, line, f"is not valid YAML: {error.problem}")]) from None
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
+            raise SpecError([Fault(name, None, f"is not valid YAML: {error}")]) from None
+        if not isinstance(data, dict):
+            raise SpecError([Fault(name, 1, "is not an OpenAPI document: a mapping was expected")])
+        return cls(name, text, data)
+
+    @cached_property
+    def _root(self) -> yaml.Node | None:
+        return yaml.compose(self.text, Loader=yaml.CSafeLoader)
+
+    def line(self, path: Path_) -> int | None:
+        """Return the line of what stands at a path of keys, or of the nearest thing around it."""
+        node = self._root
+        line = None if node is None else node.start_mark.line + 1
+        for key in path:
+            if isinstance(node, yaml.MappingNode):
+                pair = next((pair for pair in node.value if pair[0].value == str(key)), None)
+                if pair is None:
+                    return line
+                line, node = pair[0].start_mark.line + 1, pair[1]
+            elif isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
+                node = node.value[key]
+                line = node.start_mark.line + 1
+            else:
+                return line
+        return line
+
+    def fault(self, path: Path_, message: str, fix: str = "") -> Fault:
+        """Report something wrong at a path."""
+        where = "/".join(str(key) for key in path)
+        return Fault(self.name, self.line(path), f"{where}: {message}" if where else message, fix)
+
+    def resolve(self, pointer: str) -> Any:
+        """Follow a reference within this document, such as ``#/components/schemas/Task``.
+
+        Raises:
+            KeyError: it leads nowhere.
+        """
+        return resolve(self.data, pointer)
+
+    def patched(self, patch: dict[str, Any]) -> Document:
+        """Return the document with a JSON Merge Patch applied."""
+        return Document(self.name, self.text, merge_patch(self.data, patch))
+
+
+def resolve(data: Any, pointer: str) -> Any:
+    """Follow a reference within a document.
+
+    Raises:
+        KeyError: it leads nowhere, or to another document.
+    """
+    if not pointer.startswith("#/"):
+        raise KeyError(pointer)
+    found = data
+    for raw in pointer[2:].split("/"):
+        key = raw.replace("~1", "/").replace("~0", "~")
+        if isinstance(found, dict) and key in found:
+            found = found[key]
+        elif isinstance(found, list) and key.isdecimal() and int(key) < len(found):
+            found = found[int(key)]
+        else:
+            raise KeyError(pointer)
+    return found
+
+
+def merge_patch(target: Any, patch: Any) -> Any:
+    """Apply a JSON Merge Patch (RFC 7396); nothing is changed in place."""
+    if not isinstance(patch, dict):
+        return patch
+    out = dict(target) if isinstance(target, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            out.pop(key, None)
+        else:
+            out[key] = merge_patch(out.get(key), value)
+    return out
+
+
+class _Loader(yaml.CSafeLoader):
+    """YAML 1.2's JSON view of things: no dates, string keys, and no key twice."""
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for key_node, value_node in node.value:
+        key = str(key_node.value)
+        if key in out:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"the key {key!r} stands twice in one mapping", key_node.start_mark
+            )
+        out[key] = loader.construct_object(value_node, deep=True)
+    return out
+
+
+_Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", lambda loader, node: loader.construct_scalar(node))
+
+
+def bundled_json(path: Path) -> Any:
+    """Read a JSON file that ships with the package."""
+    return json.loads(path.read_text(encoding="utf-8"))

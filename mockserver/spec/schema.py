@@ -1,0 +1,157 @@
+"""JSON Schemas of a spec, compiled for the hot path: judged by jsonschema-rs, explained in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jsonschema_rs
+
+from mockserver.provider import Problem, Schema
+
+if TYPE_CHECKING:
+    from mockserver.spec.document import Document
+
+_PROBLEMS_SHOWN = 10
+_DEFAULTS_DEPTH = 8
+
+
+def compile_schema(document: Document, schema: dict[str, Any], lifted: tuple[str, ...] | None = None) -> Schema:
+    """Compile a schema that may refer to the document's components.
+
+    Args:
+        document: what `$ref`s lead into.
+        schema: the schema itself.
+        lifted: path of properties to a field whose text rules (pattern, format, length) are judged
+            elsewhere; used for callback addresses, which have rules of their own.
+
+    Raises:
+        ValueError: it is not a valid schema.
+    """
+    closed = _closed(document, schema)
+    if lifted:
+        _lift(closed, lifted)
+    validator = jsonschema_rs.Draft202012Validator(closed, validate_formats=False)
+
+    def problems(value: Any) -> list[Problem]:
+        found = sorted(validator.iter_errors(value), key=lambda error: [str(key) for key in error.instance_path])
+        return [_problem(error) for error in found[:_PROBLEMS_SHOWN]]
+
+    return Schema(validator.is_valid, problems, _defaults(closed))
+
+
+def _closed(document: Document, schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema with the components it needs inside it, so that its references resolve."""
+    out = deepcopy(schema)
+    components: dict[str, Any] = {}
+    waiting: list[Any] = [out]
+    while waiting:
+        here = waiting.pop()
+        if isinstance(here, dict):
+            reference = here.get("$ref")
+            if isinstance(reference, str) and reference.startswith("#/components/schemas/"):
+                name = reference.split("/")[3]
+                if name not in components:
+                    components[name] = deepcopy(document.resolve(f"#/components/schemas/{name}"))
+                    waiting.append(components[name])
+            waiting.extend(here.values())
+        elif isinstance(here, list):
+            waiting.extend(here)
+    if components:
+        out["components"] = {"schemas": components}
+    return out
+
+
+def _resolved(root: dict[str, Any], schema: Any) -> dict[str, Any]:
+    while isinstance(schema, dict) and isinstance(schema.get("$ref"), str):
+        schema = root["components"]["schemas"][schema["$ref"].split("/")[3]]
+    return schema if isinstance(schema, dict) else {}
+
+
+def _lift(root: dict[str, Any], path: tuple[str, ...]) -> None:
+    """Take the text rules off one property."""
+    schema = _resolved(root, root)
+    for key in path[:-1]:
+        schema = _resolved(root, schema.get("properties", {}).get(key))
+    holder = schema.get("properties", {})
+    if path[-1] in holder:
+        field = _resolved(root, holder[path[-1]])
+        holder[path[-1]] = {
+            key: value for key, value in field.items() if key not in ("pattern", "format", "maxLength")
+        }
+
+
+class _Defaults(NamedTuple):
+    """The defaults of an object's own properties, and of the objects below them."""
+
+    own: dict[str, Any]
+    below: dict[str, _Defaults]
+
+
+def _defaults(root: dict[str, Any]) -> Callable[[Any], Any]:
+    """Make the function that fills in the defaults of an object's properties, at every depth."""
+    defaults = _property_defaults(root, _resolved(root, root), 0)
+    if not defaults.own and not defaults.below:
+        return lambda value: value
+    return lambda value: _filled(value, defaults)
+
+
+def _property_defaults(root: dict[str, Any], schema: dict[str, Any], depth: int) -> _Defaults:
+    found = _Defaults({}, {})
+    if depth > _DEFAULTS_DEPTH:
+        return found
+    for name, raw in (schema.get("properties") or {}).items():
+        field = _resolved(root, raw)
+        default = raw.get("default", field.get("default")) if isinstance(raw, dict) else None
+        if default is not None:
+            found.own[name] = default
+        below = _property_defaults(root, field, depth + 1)
+        if below.own or below.below:
+            found.below[name] = below
+    return found
+
+
+def _filled(value: Any, defaults: _Defaults) -> Any:
+    if not isinstance(value, dict):
+        return value
+    out = {**defaults.own, **value}
+    for name, below in defaults.below.items():
+        if name in out:
+            out[name] = _filled(out[name], below)
+    return out
+
+
+def _problem(error: jsonschema_rs.ValidationError) -> Problem:
+    """Say in words what a validator found; what the client sent is not repeated."""
+    path = [str(key) for key in error.instance_path]
+    details = error.kind.as_dict()
+    if error.kind.name == "required":
+        path.append(str(details["property"]))
+        message = "is required"
+    else:
+        words = _WORDS.get(error.kind.name)
+        message = "is not allowed here" if words is None else words(details)
+    name = ".".join(path)
+    return Problem(f"{name}: {message}" if name else f"the body {message}", name or None)
+
+
+def _listed(values: list[Any]) -> str:
+    return ", ".join(str(value) for value in values)
+
+
+_WORDS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "type": lambda details: f"must be of type {' or '.join(details['types'])}",
+    "enum": lambda details: f"must be one of {_listed(details['options'])}",
+    "const": lambda details: f"must be {details['expected_value']}",
+    "minLength": lambda details: "must not be empty" if details["limit"] == 1 else "is too short",
+    "maxLength": lambda details: f"is longer than {details['limit']} characters",
+    "minimum": lambda details: f"must be at least {details['limit']}",
+    "maximum": lambda details: f"must be at most {details['limit']}",
+    "minItems": lambda details: f"must have at least {details['limit']} items",
+    "maxItems": lambda details: f"must have at most {details['limit']} items",
+    "pattern": lambda _details: "does not have the right form",
+    "oneOf": lambda _details: "has none of the allowed values",
+    "anyOf": lambda _details: "has none of the allowed values",
+    "not": lambda _details: "has fields that exclude each other",
+}

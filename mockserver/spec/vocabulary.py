@@ -1,0 +1,92 @@
+"""The vocabulary of x-mock, as a JSON Schema, and the check of a document against it."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jsonschema_rs
+
+from mockserver.spec.document import Fault, SpecError
+
+if TYPE_CHECKING:
+    from mockserver.spec.document import Document
+
+
+def specs_directory() -> Path:
+    """Return the folder of the specs: inside the installed package, beside it in a checkout."""
+    packaged = Path(__file__).parent.parent / "_specs"
+    return packaged if packaged.is_dir() else Path(__file__).parent.parent.parent / "specs"
+
+
+@cache
+def vocabulary() -> dict[str, Any]:
+    """Return the schema of x-mock."""
+    found: dict[str, Any] = json.loads((specs_directory() / "x-mock.schema.json").read_text(encoding="utf-8"))
+    return found
+
+
+@cache
+def _validator(definition: str) -> jsonschema_rs.Draft202012Validator:
+    schema = {"$ref": f"#/$defs/{definition}", "$defs": vocabulary()["$defs"]}
+    return jsonschema_rs.Draft202012Validator(schema)
+
+
+def check_vocabulary(document: Document) -> None:
+    """See that a document speaks x-mock and nothing else.
+
+    Raises:
+        SpecError: with every fault, and the line it stands on.
+    """
+    faults: list[Fault] = []
+    mock = document.data.get("x-mock")
+    if not isinstance(mock, dict) or not ({"provider", "part_of"} & set(mock)):
+        raise SpecError(
+            [
+                document.fault(
+                    ("x-mock",),
+                    "says neither `provider` nor `part_of`",
+                    "a spec that is to be served needs x-mock at its root; specs/x-mock.schema.json has the words",
+                )
+            ]
+        )
+    if not isinstance(document.data.get("paths"), dict) or not document.data["paths"]:
+        raise SpecError([document.fault(("paths",), "has no operations", "an OpenAPI document lists its paths")])
+    if not isinstance(document.data.get("info"), dict) or "title" not in document.data["info"]:
+        raise SpecError([document.fault(("info",), "has no title", "add info.title")])
+    faults += _faults(document, "part" if "part_of" in mock else "provider", mock, ("x-mock",))
+    for path, item in document.data["paths"].items():
+        if not isinstance(item, dict):
+            faults.append(document.fault(("paths", path), "is no path item", "a mapping of methods was expected"))
+            continue
+        for method, operation in item.items():
+            if isinstance(operation, dict) and "x-mock" in operation:
+                place = ("paths", path, method, "x-mock")
+                faults += _faults(document, "operation", operation["x-mock"], place)
+    if faults:
+        raise SpecError(faults)
+
+
+def _faults(document: Document, definition: str, value: Any, place: tuple[str | int, ...]) -> list[Fault]:
+    return [_fault(document, error, place) for error in _validator(definition).iter_errors(value)]
+
+
+def _fault(document: Document, error: jsonschema_rs.ValidationError, place: tuple[str | int, ...]) -> Fault:
+    details = error.kind.as_dict()
+    path = (*place, *error.instance_path)
+    if error.kind.name == "additionalProperties":
+        unknown = details["unexpected"]
+        return document.fault((*path, unknown[0]), f"unknown word{'s' if len(unknown) > 1 else ''}: {', '.join(unknown)}",
+                              "specs/x-mock.schema.json lists the words that may stand here")
+    if error.kind.name == "oneOf" and "context" in details:
+        branches = [branch for branch in details["context"] if branch]
+        nearest = min(branches, key=lambda branch: (_wrong_role(branch), len(branch)), default=None)
+        if nearest:
+            return _fault(document, nearest[0], place)
+    return document.fault(path, error.message)
+
+
+def _wrong_role(branch: list[jsonschema_rs.ValidationError]) -> bool:
+    return any(list(error.instance_path)[-1:] == ["role"] for error in branch)
