@@ -6,13 +6,13 @@ import json
 import shlex
 from typing import TYPE_CHECKING
 
-from mockserver.config import Settings
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from mockserver.config import Settings
     from mockserver.edge.server import Server
     from mockserver.provider import Plan, Provider
+
 
 def banner(server: Server) -> str:
     """Write the banner: addresses, keys that work, a line to paste, the seed, what is not as documented."""

@@ -78,7 +78,11 @@ def settings_of(config: str | None, given: dict[str, Any]) -> Settings:
     """
     values = {} if config is None else read_config(Path(config))
     dialects, plans = given.pop("dialect", ()), given.pop("plan", ())
-    named = {name: list(value) if isinstance(value, tuple) else value for name, value in given.items() if value not in (None, ())}
+    named = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in given.items()
+        if value not in (None, ())
+    }
     values.update(checked(named, [each.name for each in fields(Settings)], "--"))
     settings = Settings(**values)
     for text in dialects:
@@ -209,4 +213,3 @@ def check(files: tuple[str, ...]) -> None:
         click.echo(f"{len(faults)} fault{'s' if len(faults) > 1 else ''}", err=True)
         sys.exit(1)
     click.echo(f"{len(files)} spec{'s' if len(files) > 1 else ''} checked: no faults")
-

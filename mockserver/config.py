@@ -8,7 +8,6 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from mockserver.engine.space import CreditsMode, SpaceRules
@@ -17,6 +16,7 @@ from mockserver.journal import DEFAULT_BODY_LIMIT, DEFAULT_ENTRIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 ClockKind = Literal["real", "manual"]
 DEFAULT_PORT = 4010

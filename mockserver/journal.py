@@ -113,7 +113,9 @@ class Journal:
     ) -> None:
         """Write an exchange down."""
         self._seq += 1
-        self._add(Exchange(self._seq, at_ms, self._wall_s(), provider, reply, method, target, request, status, response))
+        self._add(
+            Exchange(self._seq, at_ms, self._wall_s(), provider, reply, method, target, request, status, response)
+        )
 
     def delivery(self, delivery: Delivery, attempt: Attempt, response: Message | None) -> None:
         """Write a delivery attempt down."""

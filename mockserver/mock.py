@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -26,7 +25,7 @@ from mockserver.provider import UCR
 from mockserver.spec.catalog import load_providers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Callable, Coroutine, Iterator, Mapping
     from pathlib import Path
     from types import TracebackType
 
@@ -66,7 +65,7 @@ class MockServer:
                 name: {key: list(value) if isinstance(value, tuple) else value for key, value in each.items()}
                 for name, each in providers.items()
             }
-        known = [name for name in Settings.__dataclass_fields__ if name not in ("spec",)]
+        known = [name for name in Settings.__dataclass_fields__ if name != "spec"]
         values = checked({name: value for name, value in raw.items() if value is not None}, known)
         self._settings = replace(Settings(**values), spec=tuple(str(spec) for spec in specs))
         self._running: AsyncMock | None = None
@@ -234,7 +233,7 @@ class AccountView:
 
     @property
     def id(self) -> str:
-        """Public id."""
+        """The public id."""
         return self._account.id
 
     @property
@@ -275,7 +274,7 @@ class _TaskFacts:
 
     @property
     def status(self) -> str:
-        """The provider's own word for how the task stands now."""
+        """How the task stands now, in the provider's own word."""
         return self._standing()[0]
 
     @property

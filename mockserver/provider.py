@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 #: A compiled template: gives JSON (or one value) from what is in scope.
 Value = Callable[["Scope"], Any]
 
-Role = Literal[
-    "submit", "query", "cancel", "list", "estimate", "balance", "upload", "file", "result", "decoy"
-]
+Role = Literal["submit", "query", "cancel", "list", "estimate", "balance", "upload", "file", "result", "decoy"]
 
 #: Micro-credits to a credit: money is counted in whole numbers.
 UCR = 1_000_000

@@ -23,7 +23,6 @@ from mockserver.edge.courier import AdvanceUnderWayError, Report
 from mockserver.edge.wire import wire_response
 from mockserver.engine.admission import parameter_problem
 from mockserver.engine.body import BodyError, parse_json
-from mockserver.engine.callbacks import Delivery
 from mockserver.engine.routes import Router, allowed_methods
 from mockserver.engine.scope import Call, credits_of
 from mockserver.engine.task import NotHeldError, Task, TaskEndedError, ended, standing
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
 
     from mockserver.edge.runtime import Runtime
     from mockserver.edge.server import Server
+    from mockserver.engine.callbacks import Delivery
     from mockserver.engine.credits import Account
     from mockserver.engine.space import Space
     from mockserver.engine.world import Command
@@ -287,9 +287,7 @@ class Admin:
         return {"tasks": found, "total": total}
 
     def _spaces(self, provider: str | None) -> list[Space]:
-        return [
-            space for name, space in self._runtime.world.spaces.items() if provider is None or name == provider
-        ]
+        return [space for name, space in self._runtime.world.spaces.items() if provider is None or name == provider]
 
     async def _task(self, words: Mapping[str, Any], _body: None) -> Any:
         try:

@@ -81,16 +81,13 @@ class Shape:
         if self.media not in (MP4, M4A, WAV):
             raise ValueError(f"media must be {MP4}, {M4A} or {WAV}, not {self.media!r}")
         if not SHORTEST_S <= self.duration_s <= LONGEST_S:
-            raise ValueError(
-                f"duration_s must lie between {SHORTEST_S} and {LONGEST_S}, not {self.duration_s!r}"
-            )
+            raise ValueError(f"duration_s must lie between {SHORTEST_S} and {LONGEST_S}, not {self.duration_s!r}")
         for side_px in (self.width_px, self.height_px):
             if self.media != MP4 and side_px != 0:
                 raise ValueError(f"{self.media} has no width or height, yet {side_px} px was given")
             if self.media == MP4 and (side_px % 2 or not SMALLEST_SIDE_PX <= side_px <= LARGEST_SIDE_PX):
                 raise ValueError(
-                    f"a side must be even and between {SMALLEST_SIDE_PX} and "
-                    f"{LARGEST_SIDE_PX} px, not {side_px!r}"
+                    f"a side must be even and between {SMALLEST_SIDE_PX} and {LARGEST_SIDE_PX} px, not {side_px!r}"
                 )
 
     @property
@@ -130,9 +127,7 @@ def shape_of(media: str, duration_s: float, short_side_px: float, ratio: str) ->
     width, height = (float(part) for part in found.groups()) if found else (0.0, 0.0)
     stretch = max(width, height) / min(width, height) if min(width, height) > 0 else math.inf
     if not stretch <= FLATTEST_RATIO:
-        raise ValueError(
-            f"ratio must read like '16:9' and be no flatter than {FLATTEST_RATIO:g}:1, not {ratio!r}"
-        )
+        raise ValueError(f"ratio must read like '16:9' and be no flatter than {FLATTEST_RATIO:g}:1, not {ratio!r}")
     if not SMALLEST_SIDE_PX <= short_side_px <= LARGEST_SIDE_PX:
         raise ValueError(
             f"short_side_px must lie between {SMALLEST_SIDE_PX} and {LARGEST_SIDE_PX}, not {short_side_px!r}"
@@ -159,9 +154,7 @@ class MediaShelf:
     work longer than a look whether a file is there.
     """
 
-    def __init__(
-        self, directory: Path | None = None, *, most_kept: int = 64, make: Maker | None = None
-    ) -> None:
+    def __init__(self, directory: Path | None = None, *, most_kept: int = 64, make: Maker | None = None) -> None:
         """Keep files in `directory`, or in a temporary one that `close` removes.
 
         A given directory may hold files of an earlier run, which are used again;
@@ -175,9 +168,7 @@ class MediaShelf:
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._kept: dict[str, None] = {}
         if directory is None:
-            self._temporary = tempfile.TemporaryDirectory(
-                prefix="mockserver-media-", ignore_cleanup_errors=True
-            )
+            self._temporary = tempfile.TemporaryDirectory(prefix="mockserver-media-", ignore_cleanup_errors=True)
             self._directory = Path(self._temporary.name)
         else:
             self._directory = directory / _encoder_folder()
@@ -384,9 +375,7 @@ def _write_wav(shape: Shape, path: Path, stop: threading.Event) -> None:
 def _video_stream(out: OutputContainer, shape: Shape) -> VideoStream:
     from av.codec.context import Flags  # noqa: PLC0415 - see encode
 
-    video = out.add_stream(
-        "libx264", rate=_FRAMES_PER_S, options={"preset": "ultrafast", "crf": "28", "bf": "0"}
-    )
+    video = out.add_stream("libx264", rate=_FRAMES_PER_S, options={"preset": "ultrafast", "crf": "28", "bf": "0"})
     video.width, video.height, video.pix_fmt = shape.width_px, shape.height_px, "yuv420p"
     video.codec_context.gop_size = _LOOP_FRAMES
     video.codec_context.thread_count = 1

@@ -47,9 +47,7 @@ class Runtime:
     def _begin(self) -> None:
         settings = self.settings
         manual = settings.clock == "manual"
-        self.clock = Clock(
-            MANUAL_START_MS if manual else int(time.time() * 1000), 0 if manual else settings.speed
-        )
+        self.clock = Clock(MANUAL_START_MS if manual else int(time.time() * 1000), 0 if manual else settings.speed)
         rules = WorldRules(
             settings.callback_targets,
             {provider.name: settings.space_rules(provider.name) for provider in self.providers},

@@ -170,9 +170,7 @@ class Server:
             return self._nowhere(request, path)
         return await self._provide(request, space, path, query)
 
-    async def _provide(
-        self, request: web.BaseRequest, space: Space, path: str, query: str
-    ) -> web.StreamResponse:
+    async def _provide(self, request: web.BaseRequest, space: Space, path: str, query: str) -> web.StreamResponse:
         match = space.router.find(request.method, path)
         operation = match.operation
         body = (
@@ -263,9 +261,7 @@ class Server:
         if path == "/":
             index = {"mockserver": "an offline stand-in; these providers are served", "providers": served}
             return self._plain(request, 200, {**index, "control_plane": f"{self.root_url}/__admin/health"})
-        return self._plain(
-            request, 404, {"error": "no provider is served under this path", "providers": served}
-        )
+        return self._plain(request, 404, {"error": "no provider is served under this path", "providers": served})
 
     def _plain(self, request: web.BaseRequest, status: int, body: Mapping[str, object]) -> web.StreamResponse:
         date = self._date.line(self.runtime.clock.now_ms())
@@ -298,4 +294,3 @@ def _listener(host: str, port: int) -> socket.socket:
         if error.errno == errno.EADDRINUSE:
             raise PortInUseError(f"port {port} on {host} is already in use") from None
         raise
-

@@ -61,7 +61,9 @@ def wire_response(
     head = "".join([f"{name}: {value}\r\n" for name, value in headers])
     parts = [
         _STATUS_LINES[status],
-        b"" if status in _NO_BODY else f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n".encode("latin-1"),
+        b""
+        if status in _NO_BODY
+        else f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n".encode("latin-1"),
         head.encode("latin-1", "replace"),
         date,
         b"\r\n" if keep_alive and request.version.minor else _CLOSE + b"\r\n",
@@ -87,5 +89,3 @@ class DateHeader:
             self._second = second
             self._line = f"Date: {formatdate(second, usegmt=True)}\r\n".encode()
         return self._line
-
-

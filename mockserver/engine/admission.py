@@ -161,9 +161,7 @@ def schema(visit: Visit) -> Refused | None:
     return _body(visit, model)
 
 
-def parameter_problem(
-    operation: Operation, path_values: Mapping[str, str], query: Mapping[str, str]
-) -> Problem | None:
+def parameter_problem(operation: Operation, path_values: Mapping[str, str], query: Mapping[str, str]) -> Problem | None:
     """Say what is wrong with the path and query parameters of a request; None where nothing is."""
     for parameter in operation.parameters:
         name = parameter.name
@@ -202,7 +200,7 @@ def _body(visit: Visit, model: Model) -> Refused | None:
 
 
 def content_policy(visit: Visit) -> Refused | None:
-    """Does the provider make such things? (Where it says so only later, the task is let in and fails.)"""
+    """Ask the content policy. Where the provider applies it only later, the task is let in, and fails."""
     policy = visit.scope.space.provider.content_policy
     if policy is None or not policy.at_submit or visit.scope.model is None:
         return None

@@ -50,15 +50,17 @@ class Account:
     )
 
     def __init__(self, account_id: str, key: str, plan: Plan, secret: str | None) -> None:
-        self.id = account_id
-        self.key = key
-        self.plan = plan
-        self.secret = secret
+        self.id: str = account_id
+        self.key: str = key
+        self.plan: Plan = plan
+        self.secret: str | None = secret
         self.revoked = False
         self.rate = RateLog()
         self.requests = 0
         self.tasks: list[str] = []
-        self.granted_ucr = self.reserved_ucr = self.spent_ucr = 0
+        self.granted_ucr: int = 0
+        self.reserved_ucr: int = 0
+        self.spent_ucr: int = 0
         self.ledger: list[Entry] = []
         self._running = 0
         self._due: list[tuple[int, int, int, Task]] = []

@@ -53,9 +53,7 @@ class Reply:
 
 
 def _rendered(operation: Operation, scope: Scope) -> Reply:
-    return Reply(
-        operation.status, orjson.dumps(body_of(operation, scope)), headers=operation.headers
-    )
+    return Reply(operation.status, orjson.dumps(body_of(operation, scope)), headers=operation.headers)
 
 
 def submit(scope: Scope, operation: Operation, agenda: Agenda) -> Reply | Refused:
@@ -235,9 +233,7 @@ def upload(scope: Scope, operation: Operation, _agenda: Agenda) -> Reply | Refus
             f"{form.media_type} is not taken; send one of {', '.join(uploads.media_types)}", uploads.field
         )
     drawn = space.chance.draw(f"{space.provider.name}/{scope.account.id}/file/{scope.account.requests}")
-    stored = StoredFile(
-        space.provider.file_id(drawn, scope.now_ms // 1000), form.name, form.media_type, form.content
-    )
+    stored = StoredFile(space.provider.file_id(drawn, scope.now_ms // 1000), form.name, form.media_type, form.content)
     space.keep(stored)
     scope.file = stored
     return _rendered(operation, scope)
@@ -314,4 +310,3 @@ ROLES: Mapping[str, Callable[[Scope, Operation, Agenda], Reply | Refused]] = {
     "result": result,
     "decoy": decoy,
 }
-

@@ -28,9 +28,7 @@ class Form:
 
     __slots__ = ("content", "media_type", "name", "problem")
 
-    def __init__(
-        self, content: bytes = b"", media_type: str = "", name: str = "", problem: str | None = None
-    ) -> None:
+    def __init__(self, content: bytes = b"", media_type: str = "", name: str = "", problem: str | None = None) -> None:
         self.content = content
         self.media_type = media_type
         self.name = name
@@ -124,6 +122,7 @@ class Scope:
 
 
 _NOTHING: Mapping[str, str] = {}
+
 
 def credits_of(amount_ucr: int) -> float | int:
     """Write micro-credits as credits: whole ones as an integer."""

@@ -63,7 +63,7 @@ class Space:
         self.chance = chance
         self.rules = rules
         self.router = Router(provider.routes)
-        self.links = Links(provider, chance)
+        self.links: Links = Links(provider, chance)
         self.accounts: dict[str, Account] = {}
         self.tasks: dict[str, Task] = {}
         self.files: OrderedDict[str, StoredFile] = OrderedDict()
@@ -140,9 +140,7 @@ class Links:
         return [scope.server_url + self._result_path(task, kind, index) for index in range(count)]
 
     def _result_path(self, task: Task, kind: ResultKind, index: int) -> str:
-        path = _filled(
-            kind.path, {"account_id": task.account.id, "task_id": task.id, "index": str(index)}
-        )
+        path = _filled(kind.path, {"account_id": task.account.id, "task_id": task.id, "index": str(index)})
         if kind.signature_parameter is None:
             return path
         expires_s = str(task.ends_ms // 1000 + kind.lifetime_s)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -12,8 +11,8 @@ from urllib.parse import urlsplit
 from mockserver.chance import id_format
 from mockserver.provider import (
     UCR,
-    CallbackTarget,
     Callbacks,
+    CallbackTarget,
     ContentPolicy,
     Dialect,
     End,
@@ -37,9 +36,10 @@ from mockserver.provider import (
 from mockserver.spec.document import Document, Fault, SpecError, merge_patch
 from mockserver.spec.expressions import ExpressionError, compile_value, constant
 from mockserver.spec.schema import compile_schema
+from mockserver.spec.vocabulary import conditions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from mockserver.chance import IdFormat
     from mockserver.engine.scope import Scope
@@ -78,20 +78,20 @@ def compile_providers(documents: Iterable[Document], dialects: Mapping[str, Iter
             )
         else:
             leads[name] = document
-    for part in parts:
-        if part.data["x-mock"]["part_of"] not in leads:
-            faults.append(
-                part.fault(
-                    ("x-mock", "part_of"),
-                    f"no spec leads the provider {part.data['x-mock']['part_of']!r}",
-                    "serve the spec that has it as `provider` too",
-                )
-            )
-    for name in dialects:
-        if name not in leads:
-            faults.append(
-                Fault("dialects", None, f"there is no provider {name!r}", f"there are {', '.join(leads) or 'none'}")
-            )
+    faults += [
+        part.fault(
+            ("x-mock", "part_of"),
+            f"no spec leads the provider {part.data['x-mock']['part_of']!r}",
+            "serve the spec that has it as `provider` too",
+        )
+        for part in parts
+        if part.data["x-mock"]["part_of"] not in leads
+    ]
+    faults += [
+        Fault("dialects", None, f"there is no provider {name!r}", f"there are {', '.join(leads) or 'none'}")
+        for name in dialects
+        if name not in leads
+    ]
     if faults:
         raise SpecError(faults)
     providers = []
@@ -260,9 +260,7 @@ class _Compiler:
         bearer = scheme.get("type") == "http" and str(scheme.get("scheme")).lower() == "bearer"
         if scheme and not bearer and not (scheme.get("type") == "apiKey" and scheme.get("in") == "header"):
             self.fault(self.lead, path, "is neither http bearer nor apiKey in a header", "use one of these two")
-        pattern = self.pattern(
-            rule.get("key_pattern", _VISIBLE_ASCII), "x-mock", "authentication", "key_pattern"
-        )
+        pattern = self.pattern(rule.get("key_pattern", _VISIBLE_ASCII), "x-mock", "authentication", "key_pattern")
         if not pattern.fullmatch(rule["example"]):
             self.fault(
                 self.lead, ("x-mock", "authentication", "example"), "does not have the form that key_pattern asks for"
@@ -371,9 +369,7 @@ class _Compiler:
                 )
         price = entry["price"]
         reserve = self._amount(document, price["reserve"], (*path, "price", "reserve"))
-        settle = (
-            self._amount(document, price["settle"], (*path, "price", "settle")) if "settle" in price else reserve
-        )
+        settle = self._amount(document, price["settle"], (*path, "price", "settle")) if "settle" in price else reserve
         longer = entry.get("lasts_s", {})
         states = self.mock["lifecycle"]["states"]
         return Model(
@@ -392,9 +388,7 @@ class _Compiler:
             ),
         )
 
-    def _amount(
-        self, document: Document, entry: dict[str, Any], path: tuple[str | int, ...]
-    ) -> Callable[[Scope], int]:
+    def _amount(self, document: Document, entry: dict[str, Any], path: tuple[str | int, ...]) -> Callable[[Scope], int]:
         base = self.value(entry.get("base_credits", 0), *path, "base_credits", document=document)
         each = self.value(entry.get("each", 1), *path, "each", document=document)
         per_unit = self.value(entry.get("credits_per_unit", 0), *path, "credits_per_unit", document=document)
@@ -494,9 +488,7 @@ class _Compiler:
         acknowledged = entry["acknowledged_by"]
         return Callbacks(
             url=self.value(entry["url"], *path, "url"),
-            events={
-                state: self.value(template, *path, "events", state) for state, template in entry["events"].items()
-            },
+            events={state: self.value(template, *path, "events", state) for state, template in entry["events"].items()},
             headers=entry.get("headers", {}),
             signature=None
             if signature is None
@@ -628,11 +620,11 @@ class _Compiler:
             default_limit=mock.get("default_limit", 20),
             max_limit=mock.get("max_limit", 100),
             max_body_bytes=max_body_bytes,
-            parameters=self._parameters(path, item, entry),
+            parameters=self._parameters(item, entry),
             charges_ucr=round(mock.get("charges_credits", 0) * UCR),
         )
 
-    def _parameters(self, path: str, item: dict[str, Any], entry: dict[str, Any]) -> tuple[Parameter, ...]:
+    def _parameters(self, item: dict[str, Any], entry: dict[str, Any]) -> tuple[Parameter, ...]:
         out = []
         for raw in (*item.get("parameters", ()), *entry.get("parameters", ())):
             parameter = self.lead.resolve(raw["$ref"]) if "$ref" in raw else raw
@@ -694,14 +686,6 @@ class _Compiler:
 _NO_SUCH_FILE = {"status": 404, "content_type": "text/plain", "body": "no such file"}
 
 
-def conditions() -> tuple[str, ...]:
-    """Return every condition that the vocabulary lists, in its order."""
-    from mockserver.spec.vocabulary import vocabulary  # noqa: PLC0415 - read when first needed
-
-    found: list[str] = vocabulary()["$defs"]["condition"]["enum"]
-    return tuple(found)
-
-
 def _state(name: str, lasts_s: float | dict[str, float], progress: dict[str, int]) -> State:
     shortest_s, longest_s = (lasts_s["from"], lasts_s["to"]) if isinstance(lasts_s, dict) else (lasts_s, lasts_s)
     return State(name, round(shortest_s * 1000), round(longest_s * 1000), progress["from"], progress["to"])
@@ -717,5 +701,7 @@ def _number(value: Any) -> Decimal:
 def _constants(template: Any) -> list[str | None]:
     """Return the names that a value can come out as."""
     if isinstance(template, dict):
-        return [each for value in (*template["values"].values(), template.get("otherwise")) for each in _constants(value)]
+        return [
+            each for value in (*template["values"].values(), template.get("otherwise")) for each in _constants(value)
+        ]
     return [template] if isinstance(template, str) and not template.startswith("$") else []

@@ -210,6 +210,4 @@ def _request(text: str, words: list[str]) -> Value:
         return lambda scope: scope.path_values.get(name)
     if place == "header" and name:
         return lambda scope: None if scope.call is None else scope.call.headers.get(name)
-    raise ExpressionError(
-        f"{text}: of the request there are body, method, path, query.NAME, path.NAME and header.NAME"
-    )
+    raise ExpressionError(f"{text}: of the request there are body, method, path, query.NAME, path.NAME and header.NAME")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,6 +10,8 @@ import jsonschema_rs
 from mockserver.provider import Problem, Schema
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mockserver.spec.document import Document
 
 _PROBLEMS_SHOWN = 10
@@ -77,9 +78,7 @@ def _lift(root: dict[str, Any], path: tuple[str, ...]) -> None:
     holder = schema.get("properties", {})
     if path[-1] in holder:
         field = _resolved(root, holder[path[-1]])
-        holder[path[-1]] = {
-            key: value for key, value in field.items() if key not in ("pattern", "format", "maxLength")
-        }
+        holder[path[-1]] = {key: value for key, value in field.items() if key not in ("pattern", "format", "maxLength")}
 
 
 class _Defaults(NamedTuple):

@@ -28,6 +28,11 @@ def vocabulary() -> dict[str, Any]:
     return found
 
 
+def conditions() -> tuple[str, ...]:
+    """Return every condition that an error can answer, in the order of the gates."""
+    return tuple(vocabulary()["$defs"]["condition"]["enum"])
+
+
 @cache
 def _validator(definition: str) -> jsonschema_rs.Draft202012Validator:
     schema = {"$ref": f"#/$defs/{definition}", "$defs": vocabulary()["$defs"]}
@@ -78,8 +83,11 @@ def _fault(document: Document, error: jsonschema_rs.ValidationError, place: tupl
     path = (*place, *error.instance_path)
     if error.kind.name == "additionalProperties":
         unknown = details["unexpected"]
-        return document.fault((*path, unknown[0]), f"unknown word{'s' if len(unknown) > 1 else ''}: {', '.join(unknown)}",
-                              "specs/x-mock.schema.json lists the words that may stand here")
+        return document.fault(
+            (*path, unknown[0]),
+            f"unknown word{'s' if len(unknown) > 1 else ''}: {', '.join(unknown)}",
+            "specs/x-mock.schema.json lists the words that may stand here",
+        )
     if error.kind.name == "oneOf" and "context" in details:
         branches = [branch for branch in details["context"] if branch]
         nearest = min(branches, key=lambda branch: (_wrong_role(branch), len(branch)), default=None)
