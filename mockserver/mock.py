@@ -205,7 +205,7 @@ class JournalView:
         self._server = server
 
     def find(self, **wanted: str | int | None) -> list[dict[str, Any]]:
-        """Return the records that agree with every word: kind, provider, operation, task, status, …"""
+        """Return the records that agree with every word: kind, provider, operation, task, status and so on."""
         return list(self._server.runtime.journal.records(**wanted))
 
     def count(self, **wanted: str | int | None) -> int:

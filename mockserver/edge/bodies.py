@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import re
+import zlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from aiohttp import MultipartReader, StreamReader, web
 from aiohttp.base_protocol import BaseProtocol
+from aiohttp.web_protocol import RequestPayloadError
 
 from mockserver.engine.scope import Form
 
@@ -17,18 +19,31 @@ if TYPE_CHECKING:
 _TOKEN = re.compile(r"[\w!#$&^.+-]{1,60}/[\w!#$&^.+-]{1,60}", re.ASCII)
 _FILE_NAME = re.compile(r"[^\w.-]+", re.ASCII)
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_ZLIB_OR_GZIP = zlib.MAX_WBITS | 32
 
 
 class Body(NamedTuple):
-    """What came; `oversized` and `stalled` say why it is not all there."""
+    """What came; `oversized`, `stalled` and `broken` (bad chunks, say) tell why it is not all there."""
 
     content: bytes = b""
     oversized: bool = False
     stalled: bool = False
+    broken: bool = False
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether what is left of it may still be on the way, so that the connection is of no more use."""
+        return self.oversized or self.stalled or self.broken
 
 
 async def read_body(request: web.BaseRequest, max_bytes: int, timeout_s: float) -> Body:
     """Read a body of at most `max_bytes`, waiting for it for at most `timeout_s` of wall time."""
+    body = await _read(request, max_bytes, timeout_s)
+    coding = request.headers.get("Content-Encoding")
+    return body if coding is None or not body.content else _decoded(body.content, coding, max_bytes)
+
+
+async def _read(request: web.BaseRequest, max_bytes: int, timeout_s: float) -> Body:
     stream = request.content
     if stream.is_eof() and stream.exception() is None:
         content = stream.read_nowait()
@@ -36,7 +51,8 @@ async def read_body(request: web.BaseRequest, max_bytes: int, timeout_s: float) 
     length = request.content_length
     if length is not None and length > max_bytes:
         return Body(oversized=True)
-    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
+    if request.version.minor and request.headers.get("Expect", "").lower() == "100-continue":
+        assert request.transport is not None
         request.transport.write(_CONTINUE)
     content_so_far = bytearray()
     try:
@@ -49,7 +65,23 @@ async def read_body(request: web.BaseRequest, max_bytes: int, timeout_s: float) 
         return Body(stalled=True)
     except web.PayloadAccessError:
         return Body(stalled=True)
+    except RequestPayloadError:
+        return Body(broken=True)
     return Body(bytes(content_so_far))
+
+
+def _decoded(content: bytes, coding: str, max_bytes: int) -> Body:
+    """Undo gzip or deflate, never making more than `max_bytes`; what cannot be undone stays as it came."""
+    if coding.strip().lower() not in ("gzip", "x-gzip", "deflate"):
+        return Body(content)
+    inflater = zlib.decompressobj(_ZLIB_OR_GZIP)
+    try:
+        plain = inflater.decompress(content, max_bytes + 1)
+    except zlib.error:
+        return Body(content)
+    if len(plain) > max_bytes:
+        return Body(oversized=True)
+    return Body(plain if inflater.eof and not inflater.unused_data else content)
 
 
 async def read_form(body: bytes, headers: Mapping[str, str], field: str, max_bytes: int) -> Form | None:

@@ -88,6 +88,7 @@ class Server:
             logger=_QUIET,
             keepalive_timeout=_KEEPALIVE_S,
             lingering_time=2.0,
+            auto_decompress=False,
         )
         self._listening = await asyncio.get_running_loop().create_server(self._http, sock=listener, backlog=1024)
         self.runtime.start()
@@ -155,9 +156,10 @@ class Server:
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         target = request.raw_path
         path, _, query = target.partition("?")
-        if not path.startswith("/"):
-            path = urlsplit(path).path or "/"
         host = request.headers.get("Host", "")
+        if not path.startswith("/"):
+            absolute = urlsplit(path)
+            path, host = absolute.path or "/", absolute.netloc or host
         name = self._spaces_by_host.get(host) or self._spaces_by_host.get(host.lower())
         if name is None:
             if path.startswith(_ADMIN) and path[len(_ADMIN) : len(_ADMIN) + 1] in ("", "/"):
@@ -205,7 +207,7 @@ class Server:
             reply.content_type,
             content,
             self._date.line(now_ms),
-            close=body.oversized or body.stalled,
+            close=body.cut_short,
         )
         self._write_down(request, space, reply, body.content, now_ms, reply.status, content)
         return response

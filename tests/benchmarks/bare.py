@@ -1,0 +1,44 @@
+"""The yardstick: a bare aiohttp application on uvloop whose handlers answer fixed bytes.
+
+`python tests/benchmarks/bare.py` prints its port and serves until it is killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import uvloop
+from aiohttp import web
+
+ANSWER = (
+    b'{"created":1780617600,"id":"task-unified-1780617600-21eh95u4","model":"gemini-omni-flash-text-to-video",'
+    b'"object":"video.generation.task","progress":5,"status":"processing","task_info":{"can_cancel":false},"type":"video"}'
+)
+
+
+async def submit(request: web.Request) -> web.Response:
+    """Read the body, answer fixed bytes."""
+    await request.read()
+    return web.Response(body=ANSWER, content_type="application/json")
+
+
+async def query(_request: web.Request) -> web.Response:
+    """Answer fixed bytes."""
+    return web.Response(body=ANSWER, content_type="application/json")
+
+
+async def main() -> None:
+    """Serve."""
+    app = web.Application()
+    app.router.add_post("/evolink/v1/videos/generations", submit)
+    app.router.add_get("/evolink/v1/tasks/{task_id}", query)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    print(runner.addresses[0][1], flush=True)  # noqa: T201 - read by who started us
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    uvloop.run(main())
