@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import re
+import uuid
 from collections.abc import Callable
 
 DRAW_BYTES = 64
+#: Ids are made of the first bytes of a draw, fractions of the last.
+_ID_BYTES = 32
 
 #: Turns drawn bytes and the Unix time in seconds into an id.
 IdFormat = Callable[[bytes, int], str]
@@ -54,7 +57,7 @@ def id_format(text: str) -> IdFormat:
     """
     pieces: list[tuple[str, str, int]] = []
     position = 0
-    needed_bits = 0
+    needed_bytes = 0
     for found in _PLACEHOLDER.finditer(text):
         pieces.append(("text", text[position : found.start()], 0))
         position = found.end()
@@ -63,40 +66,66 @@ def id_format(text: str) -> IdFormat:
             pieces.append(("unix_s", "", 0))
         elif uuid:
             pieces.append(("uuid", "", 0))
-            needed_bits += 128
+            needed_bytes += 16
         else:
             pieces.append((alphabet, "", int(length)))
-            needed_bits += 5 * int(length)
+            needed_bytes += -(-int(length) * 6 // 8)
     pieces.append(("text", text[position:], 0))
     if any("{" in words or "}" in words for _, words, _ in pieces):
         raise ValueError(
             f"id format {text!r}: a placeholder is one of "
             "{unix_s}, {uuid}, {hex:N}, {base36:N}, {base32:N}, {digits:N}"
         )
-    if needed_bits > 256:
-        raise ValueError(f"id format {text!r} asks for more than 256 bits of chance")
-    if len([kind for kind, _, _ in pieces if kind != "text"]) == 1 and pieces[1][0] == "hex":
+    if needed_bytes > _ID_BYTES:
+        raise ValueError(f"id format {text!r} asks for more chance than a draw has for ids")
+    if [kind for kind, _, _ in pieces] == ["text", "hex", "text"]:
         before, after, length = pieces[0][1], pieces[2][1], pieces[1][2]
         return lambda drawn, _unix_s: before + drawn.hex()[:length] + after
+    makers = _makers(pieces)
 
     def make(drawn: bytes, unix_s: int) -> str:
-        number = int.from_bytes(drawn[:32], "big")
-        out: list[str] = []
-        for kind, words, length in pieces:
-            if kind == "text":
-                out.append(words)
-            elif kind == "unix_s":
-                out.append(str(unix_s))
-            elif kind == "uuid":
-                number, bits = divmod(number, 1 << 128)
-                digits = f"{bits & ~(0xF << 76) & ~(0x3 << 62) | (4 << 76) | (2 << 62):032x}"
-                out.append(f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}")
-            else:
-                alphabet = _ALPHABETS[kind]
-                size = len(alphabet)
-                for _ in range(length):
-                    number, digit = divmod(number, size)
-                    out.append(alphabet[digit])
-        return "".join(out)
+        return "".join([maker(drawn, unix_s) for maker in makers])
+
+    return make
+
+
+def _makers(pieces: list[tuple[str, str, int]]) -> list[IdFormat]:
+    """Give each piece the bytes that are its own."""
+    makers: list[IdFormat] = []
+    start = 0
+    for kind, words, length in pieces:
+        if kind == "text":
+            if words:
+                makers.append(_text(words))
+        elif kind == "unix_s":
+            makers.append(lambda _drawn, unix_s: str(unix_s))
+        else:
+            stop = start + (16 if kind == "uuid" else -(-length * 6 // 8))
+            makers.append(_uuid(start, stop) if kind == "uuid" else _letters(_ALPHABETS[kind], length, start, stop))
+            start = stop
+    return makers
+
+
+def _text(words: str) -> IdFormat:
+    return lambda _drawn, _unix_s: words
+
+
+def _uuid(start: int, stop: int) -> IdFormat:
+    return lambda drawn, _unix_s: str(uuid.UUID(bytes=drawn[start:stop], version=4))
+
+
+def _letters(alphabet: str, length: int, start: int, stop: int) -> IdFormat:
+    """Write a number in an alphabet, two letters at a time."""
+    pairs = [one + other for one in alphabet for other in alphabet]
+    size = len(pairs)
+    steps, odd = divmod(length, 2)
+
+    def make(drawn: bytes, _unix_s: int) -> str:
+        number = int.from_bytes(drawn[start:stop], "big")
+        out = ""
+        for _ in range(steps):
+            number, pair = divmod(number, size)
+            out += pairs[pair]
+        return out + alphabet[number % len(alphabet)] if odd else out
 
     return make

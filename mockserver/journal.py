@@ -9,10 +9,12 @@ specs/journal.schema.json is the shape of what comes out.
 from __future__ import annotations
 
 import base64
+import codecs
 import re
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote
 
 import orjson
 
@@ -30,16 +32,12 @@ DEFAULT_BODY_LIMIT = 16_384
 _SECRET_HEADERS = frozenset(("authorization", "proxy-authorization", "x-api-key", "cookie", "x-admin-token"))
 
 
-class Message(NamedTuple):
-    """One half of an exchange: headers, the body as far as it is kept, and its true length."""
-
-    headers: Any
-    body: bytes | None
-    size_bytes: int
+#: Headers as they came or went: anything with items(), or pairs.
+Headers = Any
 
 
 class Exchange(NamedTuple):
-    """A request and its answer."""
+    """A request and its answer; a body that is None was not kept, only measured."""
 
     seq: int
     at_ms: int
@@ -48,9 +46,21 @@ class Exchange(NamedTuple):
     reply: Reply
     method: str
     target: str
-    request: Message
+    request_headers: Headers
+    request_body: bytes
+    request_bytes: int
     status: int
-    response: Message
+    response_headers: Headers
+    response_body: bytes | None
+    response_bytes: int
+
+
+class Answer(NamedTuple):
+    """What a receiver answered: its headers, the body as far as it is kept, and its true length."""
+
+    headers: Headers
+    body: bytes
+    size_bytes: int
 
 
 class DeliveryAttempt(NamedTuple):
@@ -62,7 +72,7 @@ class DeliveryAttempt(NamedTuple):
     delivery: Delivery
     attempt: Attempt
     next_attempt_ms: int | None
-    response: Message | None
+    answer: Answer | None
 
 
 Entry = Exchange | DeliveryAttempt
@@ -77,9 +87,10 @@ class Journal:
         body_limit: how many bytes of each body are kept.
         file: NDJSON file that every entry is appended to.
         wall_s: the wall clock.
+        secret_headers: headers that carry keys, beside the usual ones.
     """
 
-    __slots__ = ("_file", "_ring", "_secrets", "_seq", "_unwritten", "_wall_s", "body_limit")
+    __slots__ = ("_file", "_ring", "_secret_headers", "_secrets", "_seq", "_unwritten", "_wall_s", "body_limit")
 
     def __init__(
         self,
@@ -88,8 +99,10 @@ class Journal:
         body_limit: int = DEFAULT_BODY_LIMIT,
         file: Path | None = None,
         wall_s: Callable[[], float] = time.time,
+        secret_headers: Iterable[str] = (),
     ) -> None:
         self._secrets = secrets
+        self._secret_headers = _SECRET_HEADERS.union(name.lower() for name in secret_headers)
         self._ring: deque[Entry] = deque(maxlen=entries)
         self._seq = 0
         self._wall_s = wall_s
@@ -107,31 +120,49 @@ class Journal:
         reply: Reply,
         method: str,
         target: str,
-        request: Message,
+        request_headers: Headers,
+        request_body: bytes,
         status: int,
-        response: Message,
+        response_headers: Headers,
+        response_body: bytes | None,
+        response_bytes: int,
     ) -> None:
         """Write an exchange down."""
         self._seq += 1
-        self._add(
-            Exchange(self._seq, at_ms, self._wall_s(), provider, reply, method, target, request, status, response)
+        limit = self.body_limit
+        request_bytes = len(request_body)
+        entry = Exchange(
+            self._seq,
+            at_ms,
+            self._wall_s(),
+            provider,
+            reply,
+            method,
+            target,
+            request_headers,
+            request_body if request_bytes <= limit else request_body[:limit],
+            request_bytes,
+            status,
+            response_headers,
+            response_body if response_bytes <= limit or response_body is None else response_body[:limit],
+            response_bytes,
         )
-
-    def delivery(self, delivery: Delivery, attempt: Attempt, response: Message | None) -> None:
-        """Write a delivery attempt down."""
-        self._seq += 1
-        next_ms = delivery.due_ms if delivery.state == "waiting" else None
-        self._add(DeliveryAttempt(self._seq, attempt.at_ms, self._wall_s(), delivery, attempt, next_ms, response))
-
-    def _add(self, entry: Entry) -> None:
         self._ring.append(entry)
         if self._file is not None:
             self._unwritten.append(entry)
 
-    def message(self, headers: Any, body: bytes) -> Message:
-        """Make a message, its body cut at the limit."""
-        size = len(body)
-        return Message(headers, body if size <= self.body_limit else body[: self.body_limit], size)
+    def delivery(self, delivery: Delivery, attempt: Attempt, answer: Answer | None) -> None:
+        """Write a delivery attempt down."""
+        self._seq += 1
+        next_ms = delivery.due_ms if delivery.state == "waiting" else None
+        entry = DeliveryAttempt(self._seq, attempt.at_ms, self._wall_s(), delivery, attempt, next_ms, answer)
+        self._ring.append(entry)
+        if self._file is not None:
+            self._unwritten.append(entry)
+
+    def answer(self, headers: Headers, body: bytes) -> Answer:
+        """Make what a receiver answered, its body cut at the limit."""
+        return Answer(headers, body[: self.body_limit], len(body))
 
     def flush(self) -> None:
         """Write to the file what has come in since the last time."""
@@ -160,7 +191,7 @@ class Journal:
         """
         after = wanted.pop("after", None)
         conditions = {name: str(value) for name, value in wanted.items() if value is not None}
-        redact = _Redaction(self._secrets())
+        redact = _Redaction(self._secrets(), self._secret_headers)
         for entry in list(self._ring):
             if after is not None and entry.seq <= int(after):
                 continue
@@ -170,7 +201,7 @@ class Journal:
 
     def ndjson(self, entries: Iterable[Entry] | None = None) -> bytes:
         """Write entries (all of them by default) as NDJSON."""
-        redact = _Redaction(self._secrets())
+        redact = _Redaction(self._secrets(), self._secret_headers)
         chosen = list(self._ring) if entries is None else entries
         return b"".join(orjson.dumps(_record(entry, redact), option=orjson.OPT_APPEND_NEWLINE) for entry in chosen)
 
@@ -186,24 +217,45 @@ def _found(record: Mapping[str, Any], name: str) -> str | None:
 
 
 class _Redaction:
-    """Takes known secrets out of text, wherever they stand."""
+    """Takes known secrets out of text, wherever they stand, and in whatever spelling JSON and URLs give them."""
 
-    def __init__(self, secrets: Mapping[str, str]) -> None:
-        self._secrets = {secret: name for secret, name in secrets.items() if len(secret) >= 4}
-        longest_first = sorted(self._secrets, key=len, reverse=True)
+    SHORTEST = 4
+
+    def __init__(self, secrets: Mapping[str, str], headers: frozenset[str]) -> None:
+        self._headers = headers
+        self._names: dict[str, str] = {}
+        for secret, name in secrets.items():
+            if len(secret) >= self.SHORTEST:
+                for spelling in (secret, quote(secret, safe=""), orjson.dumps(secret).decode()[1:-1]):
+                    self._names[spelling] = name
+        longest_first = sorted(self._names, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
 
     def text(self, text: str) -> str:
-        if self._pattern is None:
-            return text
-        return self._pattern.sub(lambda found: f"[{self._secrets[found[0]]}]", text)
+        if self._pattern is not None:
+            text = self._pattern.sub(lambda found: f"[{self._names[found[0]]}]", text)
+        return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
     def header(self, name: str, value: str) -> str:
         cleaned = self.text(value)
-        if name.lower() in _SECRET_HEADERS and cleaned == value:
+        if name.lower() in self._headers and cleaned == value:
             scheme, blank, _ = value.partition(" ")
             return f"{scheme} [redacted]" if blank else "[redacted]"
         return cleaned
+
+    def cut(self, text: str) -> str:
+        """Clean a text that was cut, maybe in the middle of a secret."""
+        text = self.text(text)
+        for spelling, name in self._names.items():
+            for length in range(len(spelling) - 1, self.SHORTEST - 1, -1):
+                if text.endswith(spelling[:length]):
+                    return f"{text[:-length]}[{name}]"
+        return text
+
+    def data(self, data: bytes) -> bytes:
+        for spelling, name in self._names.items():
+            data = data.replace(spelling.encode(), f"[{name}]".encode())
+        return data
 
 
 def _record(entry: Entry, redact: _Redaction) -> dict[str, Any]:
@@ -231,15 +283,18 @@ def _exchange_record(entry: Exchange, redact: _Redaction) -> dict[str, Any]:
             "method": entry.method,
             "path": redact.text(path),
             "query": redact.text(query),
-            **_message_record(entry.request, redact),
+            **_message_record(entry.request_headers, entry.request_body, entry.request_bytes, redact),
         },
-        "response": {"status": entry.status, **_message_record(entry.response, redact)},
+        "response": {
+            "status": entry.status,
+            **_message_record(_with_type(entry), entry.response_body, entry.response_bytes, redact),
+        },
     }
 
 
 def _delivery_record(entry: DeliveryAttempt, redact: _Redaction) -> dict[str, Any]:
-    delivery, attempt = entry.delivery, entry.attempt
-    request = Message(delivery.headers, delivery.body, len(delivery.body))
+    delivery, attempt, answer = entry.delivery, entry.attempt, entry.answer
+    sent = _message_record(delivery.headers, delivery.body, len(delivery.body), redact)
     return {
         "seq": entry.seq,
         "kind": "delivery",
@@ -254,28 +309,40 @@ def _delivery_record(entry: DeliveryAttempt, redact: _Redaction) -> dict[str, An
         "detail": redact.text(attempt.detail),
         "next_attempt_at": None if entry.next_attempt_ms is None else iso_of(entry.next_attempt_ms),
         "fault": None,
-        "request": {"method": "POST", "url": redact.text(delivery.url), **_message_record(request, redact)},
+        "request": {"method": "POST", "url": redact.text(delivery.url), **sent},
         "response": None
-        if entry.response is None
-        else {"status": attempt.status, **_message_record(entry.response, redact)},
+        if answer is None
+        else {"status": attempt.status, **_message_record(*answer, redact)},
     }
 
 
-def _message_record(message: Message, redact: _Redaction) -> dict[str, Any]:
-    headers = message.headers.items() if hasattr(message.headers, "items") else message.headers
+def _with_type(entry: Exchange) -> Headers:
+    """Return the headers of an answer; those we wrote ourselves are kept without the one every answer has."""
+    if isinstance(entry.response_headers, tuple):
+        return (("Content-Type", entry.reply.content_type), *entry.response_headers)
+    return entry.response_headers
+
+
+def _message_record(headers: Headers, content: bytes | None, size_bytes: int, redact: _Redaction) -> dict[str, Any]:
+    pairs = headers.items() if hasattr(headers, "items") else headers
     body, base64_body = None, None
-    if message.body is not None:
+    if content is not None:
         try:
-            body = redact.text(message.body.decode())
+            body = redact.text(content.decode())
         except UnicodeDecodeError:
-            base64_body = base64.b64encode(message.body).decode()
+            base64_body = base64.b64encode(content).decode()
     return {
-        "headers": [[name, redact.header(name, value)] for name, value in headers],
+        "headers": [[name, redact.header(name, value)] for name, value in pairs],
         "body": body,
         **({"body_base64": base64_body} if base64_body is not None else {}),
-        "body_bytes": message.size_bytes,
-        "body_cut": message.body is not None and len(message.body) < message.size_bytes,
+        "body_bytes": size_bytes,
+        "body_cut": cut,
     }
+
+
+def _decoded(body: bytes, *, cut: bool) -> str:
+    """Read a body as UTF-8; one that was cut may end inside a character, of which nothing is kept."""
+    return codecs.getincrementaldecoder("utf-8")().decode(body, final=not cut)
 
 
 def har(records: Iterable[Mapping[str, Any]], version: str) -> dict[str, Any]:

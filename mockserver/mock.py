@@ -13,12 +13,15 @@ so that nothing in a test has to wait.
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from mockserver.clock import iso_of
 from mockserver.config import ConfigError, ProviderSettings, Settings, checked
+from mockserver.edge.runtime import receivers_tls
 from mockserver.edge.server import Server
 from mockserver.engine.task import standing
 from mockserver.provider import UCR
@@ -26,7 +29,6 @@ from mockserver.spec.catalog import load_providers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Mapping
-    from pathlib import Path
     from types import TracebackType
 
     from mockserver.edge.courier import Report
@@ -66,7 +68,8 @@ class MockServer:
                 for name, each in providers.items()
             }
         known = [name for name in Settings.__dataclass_fields__ if name != "spec"]
-        values = checked({name: value for name, value in raw.items() if value is not None}, known)
+        given = {name: os.fspath(value) if isinstance(value, os.PathLike) else value for name, value in raw.items()}
+        values = checked({name: value for name, value in given.items() if value is not None}, known)
         self._settings = replace(Settings(**values), spec=tuple(str(spec) for spec in specs))
         self._running: AsyncMock | None = None
         self._thread: _Thread | None = None
@@ -126,6 +129,7 @@ def build_server(settings: Settings) -> Server:
         if settings.only is not None and name != settings.only:
             continue
         _check_provider(name, each, known)
+    _check_files(settings)
     return Server(settings, providers)
 
 
@@ -135,6 +139,20 @@ def _check_provider(name: str, settings: ProviderSettings, known: Mapping[str, A
     if settings.plan is not None and settings.plan not in known[name].plans:
         plans = ", ".join(known[name].plans)
         raise ConfigError(f"providers.{name}.plan: there is no plan {settings.plan!r}; there are {plans}")
+
+
+def _check_files(settings: Settings) -> None:
+    """See whether the files that settings name can be used, before anything listens."""
+    try:
+        receivers_tls(settings.callback_ca)
+    except OSError as error:
+        what = error.strerror or "it holds no certificates"
+        raise ConfigError(f"callback_ca {settings.callback_ca}: cannot be read as a CA file: {what}") from None
+    if settings.journal is not None:
+        try:
+            Path(settings.journal).open("ab").close()
+        except OSError as error:
+            raise ConfigError(f"journal {settings.journal}: cannot be written: {error.strerror}") from None
 
 
 class _Thread:

@@ -53,6 +53,11 @@ class Plan:
     requests_per_hour: int | None = None
     concurrent_tasks: int | None = None
 
+    @property
+    def limits_rate(self) -> bool:
+        """Whether requests are counted at all."""
+        return self.requests_per_minute is not None or self.requests_per_hour is not None
+
 
 @dataclass(frozen=True, slots=True)
 class State:
@@ -128,6 +133,7 @@ class Model:
     """A model: the shape of its submit body, its price, what it makes."""
 
     name: str
+    document: str
     request: Schema
     example: Mapping[str, Any] | None
     reserve_ucr: Callable[[Scope], int]
@@ -183,6 +189,8 @@ class Callbacks:
     """When a callback is sent, with what, how it is signed, acknowledged and tried again."""
 
     url: Value
+    #: Where the address stands in the submit body.
+    url_keys: tuple[str, ...]
     events: Mapping[str, Value]
     headers: Mapping[str, str]
     signature: Signature | None

@@ -138,8 +138,7 @@ class Admin:
             body = _error_body("method_not_allowed", f"use {error.allowed}")
         except _RefusedError as error:
             status, body = error.status, _error_body(error.code, str(error))
-        date = b""
-        return wire_response(request, status, (("Cache-Control", "no-store"), *headers), content_type, body, date)
+        return wire_response(request, status, (("Cache-Control", "no-store"), *headers), content_type, body, "")
 
     def _check_origin(self, request: web.BaseRequest) -> None:
         try:
@@ -172,12 +171,12 @@ class Admin:
         operation = match.operation
         if operation is None:
             raise _MethodError(allowed_methods(match.route))
-        parameters = Call(request.method, path, request.headers, query_string=query).query
-        problem = parameter_problem(operation, match.path_values, parameters)
+        call = Call(request.method, path, request.headers, query_string=query)
+        problem = parameter_problem(operation, match.path_values, call)
         if problem is not None:
             raise _RefusedError(400, "invalid_parameter", problem.message)
         body = await self._body(request, plane.bodies.get(operation.id))
-        known = {parameter.name: parameters.get(parameter.name) for parameter in operation.parameters}
+        known = {parameter.name: call.query.get(parameter.name) for parameter in operation.parameters}
         return await getattr(self, f"_{_snake(operation.id)}")({**known, **match.path_values}, body)
 
     async def _body(self, request: web.BaseRequest, schema: Schema | None) -> Any:

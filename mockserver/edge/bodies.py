@@ -36,28 +36,37 @@ class Body(NamedTuple):
         return self.oversized or self.stalled or self.broken
 
 
+def body_that_came(stream: StreamReader, max_bytes: int) -> Body | None:
+    """Return a body that is already here, as most are; None where it must be waited for."""
+    if not stream.is_eof() or stream.exception() is not None:
+        return None
+    content = stream.read_nowait()
+    return Body(content) if len(content) <= max_bytes else Body(oversized=True)
+
+
 async def read_body(request: web.BaseRequest, max_bytes: int, timeout_s: float) -> Body:
     """Read a body of at most `max_bytes`, waiting for it for at most `timeout_s` of wall time."""
-    body = await _read(request, max_bytes, timeout_s)
+    stream = request.content
+    if stream.is_eof() and stream.exception() is None:
+        content = stream.read_nowait()
+        body = Body(content) if len(content) <= max_bytes else Body(oversized=True)
+    else:
+        body = await _arriving(request, max_bytes, timeout_s)
     coding = request.headers.get("Content-Encoding")
     return body if coding is None or not body.content else _decoded(body.content, coding, max_bytes)
 
 
-async def _read(request: web.BaseRequest, max_bytes: int, timeout_s: float) -> Body:
-    stream = request.content
-    if stream.is_eof() and stream.exception() is None:
-        content = stream.read_nowait()
-        return Body(content) if len(content) <= max_bytes else Body(oversized=True)
+async def _arriving(request: web.BaseRequest, max_bytes: int, timeout_s: float) -> Body:
     length = request.content_length
     if length is not None and length > max_bytes:
         return Body(oversized=True)
-    if request.version.minor and request.headers.get("Expect", "").lower() == "100-continue":
-        assert request.transport is not None
+    expects = request.headers.get("Expect", "").lower() == "100-continue" and request.version.minor
+    if expects and request.transport is not None:
         request.transport.write(_CONTINUE)
     content_so_far = bytearray()
     try:
         async with asyncio.timeout(timeout_s):
-            while chunk := await stream.readany():
+            while chunk := await request.content.readany():
                 content_so_far += chunk
                 if len(content_so_far) > max_bytes:
                     return Body(oversized=True)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mockserver.clock import Clock
     from mockserver.engine.callbacks import Delivery
     from mockserver.engine.world import World
-    from mockserver.journal import Journal, Message
+    from mockserver.journal import Answer, Journal
     from mockserver.provider import CallbackTarget
 
 RESPONSE_BYTES_READ = 65_536
@@ -50,7 +50,7 @@ class _Answer(NamedTuple):
     outcome: Outcome
     status: int | None
     detail: str
-    response: Message | None = None
+    response: Answer | None = None
 
 
 class _JudgingResolver(AbstractResolver):
@@ -131,6 +131,7 @@ class Courier:
         self._idle = asyncio.Event()
         self._idle.set()
         self._advancing = False
+        self._closed = False
         self._pump: asyncio.Task[None] | None = None
         self._attempts = self._acknowledged = 0
 
@@ -139,11 +140,14 @@ class Courier:
         self._pump = asyncio.create_task(self._run(), name="callbacks")
 
     async def close(self) -> None:
-        """Stop; attempts under way are cut off."""
+        """Stop; attempts under way are cut off, and whoever waits for them waits no longer."""
+        self._closed = True
         running = [task for task in (self._pump, *self._workers) if task is not None]
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+        self._lanes.clear()
+        self._idle.set()
         for session in self._sessions.values():
             await session.close()
 
@@ -173,7 +177,7 @@ class Courier:
             await self._idle.wait()
             if instant_ms < clock.now_ms():
                 clock.jump_to(instant_ms)
-            while (due_ms := world.next_due_ms()) is not None and due_ms <= instant_ms:
+            while not self._closed and (due_ms := world.next_due_ms()) is not None and due_ms <= instant_ms:
                 clock.jump_to(max(due_ms, clock.now_ms()))
                 await self._deliver_due()
                 await self._idle.wait()
@@ -198,7 +202,7 @@ class Courier:
     async def _deliver_due(self) -> None:
         """Hand everything that is due to its lane; let others in between."""
         popped = 0
-        while (due := self._world.pop_due(self._clock.now_ms())) is not None:
+        while not self._closed and (due := self._world.pop_due(self._clock.now_ms())) is not None:
             self._hand_over(due[1])
             popped += 1
             if popped % _POPPED_AT_ONCE == 0:
@@ -259,7 +263,7 @@ class Courier:
                 timeout=aiohttp.ClientTimeout(total=rule.timeout_s),
             ) as response:
                 body = await response.content.read(RESPONSE_BYTES_READ)
-                message = self._journal.message(response.headers, body)
+                message = self._journal.answer(response.headers, body)
                 status = response.status
         except TimeoutError:
             return _Answer("timeout", None, f"no answer within {rule.timeout_s:g} s")

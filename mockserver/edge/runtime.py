@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mockserver.chance import Chance
-from mockserver.clock import MANUAL_START_MS, Clock
+from mockserver.clock import MANUAL_START_MS, Clock, instant_of
 from mockserver.edge.courier import Courier, Report
 from mockserver.engine.world import Command, World, WorldRules
 from mockserver.journal import Journal
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from mockserver.provider import Provider
 
 WORKERS_BY_CLOCK = {"manual": 1, "real": 32}
+#: As far as mock time goes: calendars end with the year 9999, and what expires later must still have a date.
+LATEST = "9900-01-01T00:00:00Z"
 
 
 class Runtime:
@@ -35,12 +37,13 @@ class Runtime:
         self.settings = settings
         self.providers = providers
         self.base_urls = base_urls
-        self.tls = _tls(settings.callback_ca)
+        self.tls = receivers_tls(settings.callback_ca)
         self.journal = Journal(
             self.secrets,
             settings.journal_entries,
             settings.journal_body_bytes,
             None if settings.journal is None else Path(settings.journal),
+            secret_headers=[provider.key.header for provider in self.providers],
         )
         self._begin()
 
@@ -93,7 +96,13 @@ class Runtime:
         return out
 
     async def advance_to(self, instant_ms: int) -> Report:
-        """Move the clock on and do all that falls due; see `Courier.advance_to`."""
+        """Move the clock on and do all that falls due; see `Courier.advance_to`.
+
+        Raises:
+            ValueError: mock time does not go that far.
+        """
+        if instant_ms > instant_of(LATEST):
+            raise ValueError(f"mock time goes no further than {LATEST}")
         return await self.courier.advance_to(instant_ms)
 
     async def command(self, task_id: str, command: Command, reason: str | None = None) -> Task:
@@ -111,5 +120,6 @@ class Runtime:
         return delivery
 
 
-def _tls(ca_file: str | None) -> ssl.SSLContext | bool:
+def receivers_tls(ca_file: str | None) -> ssl.SSLContext | bool:
+    """Return what https receivers are checked by: a CA file, or what the system trusts."""
     return True if ca_file is None else ssl.create_default_context(cafile=ca_file)

@@ -10,6 +10,7 @@ import asyncio
 import errno
 import logging
 import socket
+from email.utils import formatdate
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -17,14 +18,13 @@ import orjson
 from aiohttp import web
 
 from mockserver.edge.admin import Admin
-from mockserver.edge.bodies import Body, read_body, read_form
+from mockserver.edge.bodies import Body, body_that_came, read_body, read_form
 from mockserver.edge.media import MediaShelf, shape_of
 from mockserver.edge.runtime import Runtime
 from mockserver.edge.wire import DateHeader, wire_response
 from mockserver.engine.operations import FileWanted, Reply
 from mockserver.engine.scope import Call
 from mockserver.engine.space import StoredFile
-from mockserver.journal import Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -166,72 +166,57 @@ class Server:
                 return await self._admin.handle(request, path[len(_ADMIN) :] or "/", query)
             name = self.settings.only
             if name is None:
+                if path == "/":
+                    return self._index(request)
                 name, path = _without_prefix(path)
         space = self.runtime.world.spaces.get(name)
         if space is None:
-            return self._nowhere(request, path)
+            return self._nowhere(request)
         return await self._provide(request, space, path, query)
 
     async def _provide(self, request: web.BaseRequest, space: Space, path: str, query: str) -> web.StreamResponse:
         match = space.router.find(request.method, path)
         operation = match.operation
-        body = (
-            await read_body(request, operation.max_body_bytes, self.settings.request_timeout_s)
-            if operation is not None and operation.max_body_bytes and request.method != "GET"
-            else _NO_CLIENT_BODY
-        )
-        call = Call(
-            request.method,
-            path,
-            request.headers,
-            body.content,
-            query,
-            oversized=body.oversized,
-            stalled=body.stalled,
-        )
+        body = _NO_CLIENT_BODY
+        if operation is not None and request.method != "GET":
+            body = body_that_came(request.content, operation.max_body_bytes) or await read_body(
+                request, operation.max_body_bytes, self.settings.request_timeout_s
+            )
+        call = Call(request.method, path, request.headers, body.content, query)
+        if body.oversized or body.stalled:
+            call.oversized, call.stalled = body.oversized, body.stalled
         if operation is not None and operation.role == "upload" and space.provider.uploads is not None:
             uploads = space.provider.uploads
             call.form = await read_form(body.content, request.headers, uploads.field, uploads.max_bytes)
         runtime = self.runtime
         now_ms = runtime.clock.now_ms()
         reply = runtime.world.handle(space, match, call, now_ms)
-        if operation is not None and operation.role in ("submit", "cancel"):
+        if reply.task_id is not None and runtime.world.agenda:
             runtime.courier.kick()
         if isinstance(reply.file, FileWanted):
             return await self._serve_file(request, space, reply, reply.file, now_ms)
         content = reply.file.content if isinstance(reply.file, StoredFile) else reply.body
-        response = wire_response(
+        runtime.journal.exchange(
+            now_ms,
+            space.provider.name,
+            reply,
+            request.method,
+            request.raw_path,
+            request.headers,
+            body.content,
+            reply.status,
+            reply.headers,
+            content,
+            len(content),
+        )
+        return wire_response(
             request,
             reply.status,
             reply.headers,
             reply.content_type,
             content,
             self._date.line(now_ms),
-            close=body.cut_short,
-        )
-        self._write_down(request, space, reply, body.content, now_ms, reply.status, content)
-        return response
-
-    def _write_down(
-        self,
-        request: web.BaseRequest,
-        space: Space,
-        reply: Reply,
-        sent: bytes,
-        now_ms: int,
-        status: int,
-        answered: bytes,
-    ) -> None:
-        journal = self.runtime.journal
-        journal.exchange(
-            now_ms,
-            space.provider.name,
-            reply,
-            request.method,
-            request.raw_path,
-            journal.message(request.headers, sent),
-            status,
-            journal.message((("Content-Type", reply.content_type), *reply.headers), answered),
+            close=body.oversized or body.stalled,
         )
 
     async def _serve_file(
@@ -239,31 +224,39 @@ class Server:
     ) -> web.StreamResponse:
         shape = shape_of(wanted.media, wanted.duration_s, wanted.short_side_px, wanted.ratio)
         path = await self._shelf.file(shape)
-        headers = {"Content-Type": reply.content_type, **dict(reply.headers)}
+        headers = {
+            "Content-Type": reply.content_type,
+            **dict(reply.headers),
+            "Date": formatdate(now_ms // 1000, usegmt=True),
+            "Server": "mockserver",
+        }
 
         def sent(response: web.StreamResponse) -> None:
-            answered = Message(response.headers, None, response.content_length or 0)
             self.runtime.journal.exchange(
                 now_ms,
                 space.provider.name,
                 reply,
                 request.method,
                 request.raw_path,
-                self.runtime.journal.message(request.headers, b""),
+                request.headers,
+                b"",
                 response.status,
-                answered,
+                response.headers.copy(),
+                None,
+                response.content_length or 0,
             )
 
         response = _JournaledFile(path, headers=headers)
         response.when_sent = sent
         return response
 
-    def _nowhere(self, request: web.BaseRequest, path: str) -> web.StreamResponse:
-        served = {provider.name: self.base_url(provider.name) for provider in self.providers}
-        if path == "/":
-            index = {"mockserver": "an offline stand-in; these providers are served", "providers": served}
-            return self._plain(request, 200, {**index, "control_plane": f"{self.root_url}/__admin/health"})
-        return self._plain(request, 404, {"error": "no provider is served under this path", "providers": served})
+    def _index(self, request: web.BaseRequest) -> web.StreamResponse:
+        index = {"mockserver": "an offline stand-in; these providers are served", "providers": self._base_urls()}
+        return self._plain(request, 200, {**index, "control_plane": f"{self.root_url}/__admin/health"})
+
+    def _nowhere(self, request: web.BaseRequest) -> web.StreamResponse:
+        body = {"error": "no provider is served under this path", "providers": self._base_urls()}
+        return self._plain(request, 404, body)
 
     def _plain(self, request: web.BaseRequest, status: int, body: Mapping[str, object]) -> web.StreamResponse:
         date = self._date.line(self.runtime.clock.now_ms())

@@ -17,11 +17,8 @@ if TYPE_CHECKING:
     from aiohttp import web
 
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
-_STATUS_LINES = {
-    status: f"HTTP/1.1 {status} {_PHRASES.get(status, 'Unassigned')}\r\n".encode() for status in range(100, 1000)
-}
-_CLOSE = b"Connection: close\r\n"
 _NO_BODY = frozenset((204, 304))
+_HEADS_KEPT = 4096
 
 
 class WireResponse:
@@ -40,7 +37,9 @@ class WireResponse:
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the client has gone")
         transport.write(self._content)
-        await request.protocol._drain_helper()  # noqa: SLF001 - what aiohttp's own writer waits for
+        protocol = request.protocol
+        if protocol.writing_paused:
+            await protocol._drain_helper()  # noqa: SLF001 - what aiohttp's own writer waits for
 
     async def write_eof(self) -> None:
         """Do nothing: everything has been written."""
@@ -52,25 +51,34 @@ def wire_response(
     headers: Iterable[tuple[str, str]],
     content_type: str,
     body: bytes,
-    date: bytes,
+    date: str,
     *,
     close: bool = False,
 ) -> web.StreamResponse:
     """Make an answer; to HEAD its body stays behind, its length does not."""
-    keep_alive = request.keep_alive and not close
-    head = "".join([f"{name}: {value}\r\n" for name, value in headers])
-    parts = [
-        _STATUS_LINES[status],
-        b""
-        if status in _NO_BODY
-        else f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n".encode("latin-1"),
-        head.encode("latin-1", "replace"),
-        date,
-        b"\r\n" if keep_alive and request.version.minor else _CLOSE + b"\r\n",
-        b"" if request.method == "HEAD" or status in _NO_BODY else body,
-    ]
-    response = WireResponse(status, b"".join(parts), keep_alive=keep_alive and bool(request.version.minor))
-    return cast("web.StreamResponse", response)
+    keep_alive = request.keep_alive and not close and request.version.minor == 1
+    head = _heads.get((status, content_type))
+    if head is None:
+        head = _head(status, content_type)
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers])
+    end = "\r\n" if keep_alive else "Connection: close\r\n\r\n"
+    length = "" if status in _NO_BODY else f"Content-Length: {len(body)}\r\n"
+    content = f"{head}{length}{lines}{date}{end}".encode("latin-1", "replace")
+    if request.method != "HEAD" and length:
+        content += body
+    return cast("web.StreamResponse", WireResponse(status, content, keep_alive=keep_alive))
+
+
+_heads: dict[tuple[int, str], str] = {}
+
+
+def _head(status: int, content_type: str) -> str:
+    """Write the status line and the type; of those that are written again and again, once."""
+    kind = "" if status in _NO_BODY else f"Content-Type: {content_type}\r\n"
+    head = f"HTTP/1.1 {status} {_PHRASES.get(status, 'Unassigned')}\r\n{kind}"
+    if len(_heads) < _HEADS_KEPT:
+        _heads[status, content_type] = head
+    return head
 
 
 class DateHeader:
@@ -80,12 +88,12 @@ class DateHeader:
 
     def __init__(self) -> None:
         self._second = -1
-        self._line = b""
+        self._line = ""
 
-    def line(self, now_ms: int) -> bytes:
+    def line(self, now_ms: int) -> str:
         """Return the header's line for an instant."""
         second = now_ms // 1000
         if second != self._second:
             self._second = second
-            self._line = f"Date: {formatdate(second, usegmt=True)}\r\n".encode()
+            self._line = f"Date: {formatdate(second, usegmt=True)}\r\n"
         return self._line

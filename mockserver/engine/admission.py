@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from mockserver.engine.scope import Call, Scope
     from mockserver.provider import KeyRule, Model, Operation, Role
 
+_HEADERS_REMEMBERED = 10_000
+
 #: A condition of the vocabulary, and what is wrong.
 Refused = tuple[str, Problem]
 
@@ -66,6 +68,11 @@ def key(visit: Visit) -> Refused | None:
         return None
     space = scope.space
     rule = space.provider.key
+    header = visit.call.headers.get(rule.header)
+    known = space.accounts_by_header.get(header) if header is not None else None
+    if known is not None and not known.revoked:
+        scope.account = known
+        return None
     text = presented_key(rule, visit.call)
     if text is None:
         return "missing_key", Problem(f"no API key in the {rule.header} header")
@@ -75,6 +82,8 @@ def key(visit: Visit) -> Refused | None:
     if account.revoked:
         return "invalid_key", Problem("the API key has been revoked")
     scope.account = account
+    if header is not None and len(space.accounts_by_header) < _HEADERS_REMEMBERED:
+        space.accounts_by_header[header] = account
     return None
 
 
@@ -104,6 +113,8 @@ def rate(visit: Visit) -> Refused | None:
     if account is None:
         return None
     if not scope.space.provider.counts_all_requests and _operation(visit).role != "submit":
+        return None
+    if not account.plan.limits_rate:
         return None
     wait_ms = account.rate.wait_ms(account.plan, scope.now_ms)
     if wait_ms:
@@ -140,7 +151,7 @@ def schema(visit: Visit) -> Refused | None:
     """Are the parameters, the model and the body as the spec has them?"""
     operation, scope = _operation(visit), visit.scope
     if operation.parameters:
-        problem = parameter_problem(operation, visit.match.path_values, visit.call.query)
+        problem = parameter_problem(operation, visit.match.path_values, visit.call)
         if problem is not None:
             return "invalid_parameter", problem
     if operation.model is None:
@@ -161,11 +172,11 @@ def schema(visit: Visit) -> Refused | None:
     return _body(visit, model)
 
 
-def parameter_problem(operation: Operation, path_values: Mapping[str, str], query: Mapping[str, str]) -> Problem | None:
+def parameter_problem(operation: Operation, path_values: Mapping[str, str], call: Call) -> Problem | None:
     """Say what is wrong with the path and query parameters of a request; None where nothing is."""
     for parameter in operation.parameters:
         name = parameter.name
-        text = path_values.get(name) if parameter.place == "path" else query.get(name)
+        text = path_values.get(name) if parameter.place == "path" else call.query.get(name)
         if text is None:
             if parameter.required:
                 return Problem(f"{name}: is required", name)

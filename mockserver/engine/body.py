@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import orjson
+
+
+_KEY_THEN_BLANK = re.compile(rb'"\s+:')
+
+
+#: Levels of nesting that are read; what judges a body, and what writes it again, goes down 255 at most.
+MAX_NESTING = 100
+_TOO_DEEP = f"the body is nested more than {MAX_NESTING} levels deep"
 
 
 class BodyError(ValueError):
@@ -15,8 +24,9 @@ class BodyError(ValueError):
 def parse_json(body: bytes) -> Any:
     """Parse a body.
 
-    orjson takes the last of two equal keys without a word. Outside strings a JSON text has one colon
-    for each key, so only a body with more colons than keys is read a second time, to be sure.
+    orjson takes the last of two equal keys without a word. In a body without backslashes, and without
+    blanks between a key and its colon, every key that is written is one `":`; only where there are more
+    of these than keys were found, or where that reasoning does not hold, is it read a second time.
 
     Raises:
         BodyError: it is not strict JSON; the message says what and where.
@@ -27,12 +37,25 @@ def parse_json(body: bytes) -> Any:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise BodyError(f"the body is not valid JSON: {error}") from None
-    if body.count(b":") != _keys(value):
+    if body.count(b"{") + body.count(b"[") > MAX_NESTING and _nested_too_deeply(value):
+        raise BodyError(_TOO_DEEP)
+    if body.count(b'":') != _keys(value) or b"\\" in body or _KEY_THEN_BLANK.search(body):
         try:
             json.loads(body, object_pairs_hook=_without_repeats)
         except RecursionError:
-            raise BodyError("the body is nested too deeply") from None
+            raise BodyError(_TOO_DEEP) from None
     return value
+
+
+def _nested_too_deeply(value: Any) -> bool:
+    """Go down level by level, without recursion."""
+    level = [value]
+    for _ in range(MAX_NESTING + 1):
+        level = [each for each in level if isinstance(each, dict | list)]
+        if not level:
+            return False
+        level = [child for each in level for child in (each.values() if isinstance(each, dict) else each)]
+    return True
 
 
 def _keys(value: Any) -> int:

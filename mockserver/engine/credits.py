@@ -41,6 +41,7 @@ class Account:
         "ledger",
         "plan",
         "rate",
+        "request_base",
         "requests",
         "reserved_ucr",
         "revoked",
@@ -57,6 +58,7 @@ class Account:
         self.revoked = False
         self.rate = RateLog()
         self.requests = 0
+        self.request_base = 0
         self.tasks: list[str] = []
         self.granted_ucr: int = 0
         self.reserved_ucr: int = 0

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from mockserver.engine.scope import Scope
-    from mockserver.provider import End, Operation, Reason, Refusal, ResultKind
+    from mockserver.provider import End, Operation, Reason, Refusal
 
 JSON = "application/json"
+_DIGITS_READ = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,9 +190,10 @@ def list_(scope: Scope, operation: Operation, _agenda: Agenda) -> Reply | Refuse
     ids = scope.account.tasks[::-1]
     limit = operation.default_limit
     if operation.limit is not None and (asked := operation.limit(scope)) is not None:
-        if not str(asked).isdecimal() or not 1 <= int(asked) <= operation.max_limit:
+        text = str(asked)
+        if not text.isdecimal() or len(text) > _DIGITS_READ or not 1 <= int(text) <= operation.max_limit:
             return "invalid_parameter", Problem(f"the limit is a whole number from 1 to {operation.max_limit}")
-        limit = int(asked)
+        limit = int(text)
     start = 0
     if operation.after is not None and (after := operation.after(scope)) is not None:
         if after not in ids:
@@ -259,8 +261,8 @@ def result(scope: Scope, operation: Operation, _agenda: Agenda) -> Reply | Refus
     kinds = [kind for kind in space.provider.results.values() if kind.path == operation.path]
     kind = kinds[0] if task is None or task.result not in kinds else task.result
     index = values.get("index", "0")
-    if task is None or task.result is not kind or not index.isdecimal() or len(index) > 4:
-        return _refused(scope, kind, kind.missing)
+    if task is None or task.result is not kind or not index.isdecimal() or len(index) > _DIGITS_READ:
+        return _refused(scope, kind.missing, "result_missing")
     scope.task, scope.body = task, task.body
     if (
         values.get("account_id", task.account.id) != task.account.id
@@ -268,11 +270,11 @@ def result(scope: Scope, operation: Operation, _agenda: Agenda) -> Reply | Refus
         or not standing(task, scope.now_ms).ended
         or int(index) >= int(kind.count(scope) or 1)
     ):
-        return _refused(scope, kind, kind.missing)
+        return _refused(scope, kind.missing, "result_missing")
     if not space.links.signed(task, kind, int(index), scope.call.query):
-        return _refused(scope, kind, kind.unsigned)
+        return _refused(scope, kind.unsigned, "result_unsigned")
     if scope.now_ms >= task.ends_ms + kind.lifetime_s * 1000:
-        return _refused(scope, kind, kind.expired)
+        return _refused(scope, kind.expired, "result_expired")
     wanted = FileWanted(
         kind.media,
         float(kind.duration_s(scope) or 1),
@@ -282,11 +284,10 @@ def result(scope: Scope, operation: Operation, _agenda: Agenda) -> Reply | Refus
     return Reply(200, b"", kind.media, file=wanted, task_id=task.id, account_id=task.account.id)
 
 
-def _refused(scope: Scope, kind: ResultKind, refusal: Refusal) -> Reply:
-    names = {id(kind.missing): "missing", id(kind.expired): "expired", id(kind.unsigned): "unsigned"}
+def _refused(scope: Scope, refusal: Refusal, error: str) -> Reply:
     body = refusal.body(scope)
     content = body.encode() if isinstance(body, str) else orjson.dumps(body)
-    return Reply(refusal.status, content, refusal.content_type, error=f"result_{names[id(refusal)]}")
+    return Reply(refusal.status, content, refusal.content_type, error=error)
 
 
 def decoy(scope: Scope, operation: Operation, _agenda: Agenda) -> Reply | Refused:

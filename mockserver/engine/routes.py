@@ -33,13 +33,13 @@ class Router:
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._plain: dict[str, Route] = {}
-        self._templated: list[tuple[re.Pattern[str], tuple[str, ...], Route]] = []
+        self._templated: list[tuple[str, re.Pattern[str], tuple[str, ...], Route]] = []
         for route in routes:
             names = tuple(_PARAMETER.findall(route.path))
             if names:
                 pieces = _PARAMETER.split(route.path)[0::2]
                 pattern = "([^/]+)".join(re.escape(piece) for piece in pieces)
-                self._templated.append((re.compile(pattern), names, route))
+                self._templated.append((pieces[0], re.compile(pattern), names, route))
             else:
                 self._plain[route.path] = route
 
@@ -48,11 +48,11 @@ class Router:
         route = self._plain.get(path)
         if route is not None:
             return Match(route, _operation(route, method), _NO_VALUES)
-        for pattern, names, templated in self._templated:
-            found = pattern.fullmatch(path)
+        for start, pattern, names, templated in self._templated:
+            found = pattern.fullmatch(path) if path.startswith(start) else None
             if found is not None:
                 values = {
-                    name: unquote(text) if "%" in text else text
+                    name: well_formed(unquote(text) if "%" in text else text)
                     for name, text in zip(names, found.groups(), strict=True)
                 }
                 return Match(templated, _operation(templated, method), values)
@@ -66,6 +66,11 @@ def _operation(route: Route, method: str) -> Operation | None:
         if operation is not None and operation.role not in ("result", "file"):
             return None
     return operation
+
+
+def well_formed(text: str) -> str:
+    """Replace the lone surrogates that stand in a path or a header for bytes that are not UTF-8."""
+    return text if text.isascii() else text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
 
 
 def allowed_methods(route: Route) -> str:

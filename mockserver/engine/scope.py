@@ -7,10 +7,12 @@ spec that uses another word does not compile.
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from mockserver.clock import iso_of
+from mockserver.engine.routes import well_formed
 from mockserver.engine.task import standing
 from mockserver.provider import UCR
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
     from mockserver.engine.credits import Account
     from mockserver.engine.space import Space, StoredFile
-    from mockserver.engine.task import Task
+    from mockserver.engine.task import Standing, Task
     from mockserver.provider import ErrorAnswer, Model, Operation, Problem
 
 
@@ -53,7 +55,7 @@ class Call:
         form: Form | None = None,
     ) -> None:
         self.method = method
-        self.path = path
+        self.path = path if path.isascii() else well_formed(path)
         self.query_string = query_string
         self.headers = headers
         self.body = body
@@ -69,7 +71,9 @@ class Call:
         """The query parameters; of several with one name the first."""
         if self._query is None:
             self._query = {}
-            for name, value in parse_qsl(self.query_string, keep_blank_values=True):
+            if not self.query_string:
+                return self._query
+            for name, value in parse_qsl(well_formed(self.query_string), keep_blank_values=True):
                 self._query.setdefault(name, value)
         return self._query
 
@@ -95,6 +99,8 @@ class Scope:
         "request_id",
         "server_url",
         "space",
+        "stood",
+        "stood_for",
         "task",
         "total",
     )
@@ -113,6 +119,8 @@ class Scope:
         self.model: Model | None = None
         self.quote_ucr = 0
         self.task: Task | None = None
+        self.stood_for: Task | None = None
+        self.stood: Standing | None = None
         self.error: ErrorAnswer | None = None
         self.problem: Problem | None = None
         self.file: StoredFile | None = None
@@ -154,6 +162,15 @@ def _task(scope: Scope) -> Task:
     return scope.task
 
 
+def stands(scope: Scope) -> Standing:
+    """Return how the task in scope stands at the scope's instant; worked out once."""
+    task = _task(scope)
+    if scope.stood_for is not task:
+        scope.stood_for, scope.stood = task, standing(task, scope.now_ms)
+    assert scope.stood is not None
+    return scope.stood
+
+
 def _submitted_ms(scope: Scope) -> int:
     return _task(scope).submitted_ms
 
@@ -163,13 +180,13 @@ def _started_ms(scope: Scope) -> int | None:
     if not task.entered_ms:
         return task.submitted_ms
     at_ms = min(task.entered_ms[0], task.ends_ms)
-    return at_ms if scope.now_ms >= at_ms and task.held_ms is None else None
+    stands_at_ms = scope.now_ms if task.held_ms is None else min(scope.now_ms, task.held_ms)
+    return at_ms if stands_at_ms >= at_ms else None
 
 
 def ended_ms(scope: Scope) -> int | None:
     """Return when the task ended, if it has by the scope's instant."""
-    task = _task(scope)
-    return task.ends_ms if standing(task, scope.now_ms).ended else None
+    return _task(scope).ends_ms if stands(scope).ended else None
 
 
 def _expires_ms(scope: Scope) -> int | None:
@@ -278,11 +295,11 @@ def _instants(name: str, at: Callable[[Scope], int | None]) -> dict[str, Callabl
 
 
 TASK_FACTS: dict[str, Callable[[Scope], Any]] = {
-    "id": lambda scope: _task(scope).id,
-    "model": lambda scope: _task(scope).model.name,
-    "status": lambda scope: standing(_task(scope), scope.now_ms).status,
-    "progress": lambda scope: standing(_task(scope), scope.now_ms).progress,
-    "request": lambda scope: _task(scope).body,
+    "id": attrgetter("task.id"),
+    "model": attrgetter("task.model.name"),
+    "status": lambda scope: stands(scope).status,
+    "progress": lambda scope: stands(scope).progress,
+    "request": attrgetter("task.body"),
     **_instants("submitted_", _submitted_ms),
     **_instants("started_", _started_ms),
     **_instants("ended_", ended_ms),
@@ -297,7 +314,7 @@ TASK_FACTS: dict[str, Callable[[Scope], Any]] = {
     "result_urls": result_urls,
     "result_url": _result_url,
     "media": lambda scope: None if (result := _task(scope).result) is None else result.media,
-    "account_id": lambda scope: _task(scope).account.id,
+    "account_id": attrgetter("task.account.id"),
 }
 
 ACCOUNT_FACTS: dict[str, Callable[[Scope], Any]] = {

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
+from mockserver.chance import DRAW_BYTES
 from mockserver.engine.credits import Account
 from mockserver.engine.routes import Router
-from mockserver.engine.task import standing
+from mockserver.engine.scope import stands
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from mockserver.provider import Operation, Provider, ResultKind
 
 CreditsMode = Literal["ample", "documented"]
+
+#: Consecutive request ids differ in all their digits: each is the one before plus this, modulo the mask.
+_STRIDE = int.from_bytes(hashlib.blake2b(b"stride", digest_size=DRAW_BYTES).digest(), "big") | 1
+_MASK = (1 << (8 * DRAW_BYTES)) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,9 @@ class Space:
     """The state of one provider. Keys, not names, tell accounts apart."""
 
     __slots__ = (
+        "_anonymous_base",
         "accounts",
+        "accounts_by_header",
         "anonymous_requests",
         "chance",
         "files",
@@ -68,6 +75,8 @@ class Space:
         self.tasks: dict[str, Task] = {}
         self.files: OrderedDict[str, StoredFile] = OrderedDict()
         self.anonymous_requests = 0
+        self._anonymous_base = int.from_bytes(chance.draw(f"{provider.name}/requests"), "big")
+        self.accounts_by_header: dict[str, Account] = {}
 
     def account(self, key: str, now_ms: int) -> Account:
         """Return the account of a well-formed key, opened on first use."""
@@ -82,6 +91,7 @@ class Space:
         drawn = self.chance.draw(f"{provider.name}/account/{key}")
         plan = provider.plans[self.rules.plan or provider.default_plan]
         account = Account(provider.account_id(drawn, 0), key, plan, None)
+        account.request_base = int.from_bytes(drawn, "big")
         granted_ucr = provider.ample_ucr
         if self.rules.credits == "documented" and provider.documented_ucr is not None:
             granted_ucr = provider.documented_ucr
@@ -96,11 +106,12 @@ class Space:
         """Return the id of this request: drawn by whose it is and how many they have made."""
         if account is None:
             self.anonymous_requests += 1
-            name = f"{self.provider.name}/request/{self.anonymous_requests}"
+            base, ordinal = self._anonymous_base, self.anonymous_requests
         else:
             account.requests += 1
-            name = f"{self.provider.name}/{account.id}/request/{account.requests}"
-        return self.provider.request_id(self.chance.draw(name), unix_s)
+            base, ordinal = account.request_base, account.requests
+        drawn = (base + ordinal * _STRIDE) & _MASK
+        return self.provider.request_id(drawn.to_bytes(DRAW_BYTES, "big"), unix_s)
 
     def reply_of(self, operation_id: str, scope: Scope) -> Any:
         """Return what a query operation would answer for the task in scope."""
@@ -118,7 +129,7 @@ def body_of(operation: Operation, scope: Scope) -> Any:
     """Render an operation's body for the task in scope, in the shape of its present state."""
     body = operation.body
     if operation.body_in and scope.task is not None:
-        body = operation.body_in.get(standing(scope.task, scope.now_ms).status, body)
+        body = operation.body_in.get(stands(scope).status, body)
     assert body is not None
     return body(scope)
 

@@ -18,7 +18,6 @@ The commands, and what each does to a task that has not ended (each gives a new 
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -36,8 +35,7 @@ class NotHeldError(Exception):
     """A task that was not held was to be released."""
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(NamedTuple):
     """One generation. Instants are mock milliseconds; money is micro-credits."""
 
     id: str
@@ -58,6 +56,9 @@ class Task:
     result: ResultKind | None
     callback_url: str | None
     held_ms: int | None = None
+    #: When a held task last went on, and the progress it went on from.
+    resumed_ms: int = 0
+    resumed_at: int = 0
     #: Counts the commands, so that what was scheduled before one is known to be stale.
     revision: int = 0
 
@@ -91,8 +92,11 @@ def _reached(task: Task, now_ms: int) -> tuple[str, int]:
     stops_ms = task.entered_ms[index] if index < len(task.entered_ms) else task.due_ms
     if now_ms >= stops_ms:
         return state.name, state.progress_to
-    span = state.progress_to - state.progress_from
-    return state.name, state.progress_from + span * (now_ms - starts_ms) // (stops_ms - starts_ms)
+    starts_at = state.progress_from
+    if task.resumed_ms > starts_ms:
+        starts_ms, starts_at = task.resumed_ms, task.resumed_at
+    span = state.progress_to - starts_at
+    return state.name, starts_at + span * (now_ms - starts_ms) // (stops_ms - starts_ms)
 
 
 def ended(task: Task, now_ms: int) -> bool:
@@ -105,7 +109,7 @@ def hold(task: Task, now_ms: int) -> Task:
     _must_be_under_way(task, now_ms)
     if task.held_ms is not None:
         return task
-    return replace(task, held_ms=now_ms, revision=task.revision + 1)
+    return task._replace(held_ms=now_ms, revision=task.revision + 1)
 
 
 def release(task: Task, now_ms: int) -> Task:
@@ -115,9 +119,10 @@ def release(task: Task, now_ms: int) -> Task:
     if held_ms is None:
         raise NotHeldError(f"task {task.id} is not held")
     later_ms = now_ms - held_ms
-    return replace(
-        task,
+    return task._replace(
         held_ms=None,
+        resumed_ms=now_ms,
+        resumed_at=_reached(task, held_ms)[1],
         entered_ms=tuple(at if at <= held_ms else at + later_ms for at in task.entered_ms),
         due_ms=task.due_ms + later_ms,
         ends_ms=task.ends_ms + later_ms,
@@ -130,7 +135,7 @@ def end_now(task: Task, now_ms: int, end: End, reason: Reason | None) -> Task:
     _must_be_under_way(task, now_ms)
     if task.held_ms is not None:
         task = release(task, now_ms)
-    return replace(task, ends_ms=now_ms, end=end, reason=reason, revision=task.revision + 1)
+    return task._replace(ends_ms=now_ms, end=end, reason=reason, revision=task.revision + 1)
 
 
 def _must_be_under_way(task: Task, now_ms: int) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
 from decimal import ROUND_HALF_UP, Decimal
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 METHODS = ("get", "put", "post", "delete", "patch")
 DEFAULT_MAX_BODY_BYTES = 1 << 20
 _MULTIPART_OVERHEAD_BYTES = 1 << 16
+_AMOUNTS_KEPT = 1024
 _VISIBLE_ASCII = r"[\x21-\x7e]{1,512}"
 
 
@@ -374,6 +375,7 @@ class _Compiler:
         states = self.mock["lifecycle"]["states"]
         return Model(
             name=name,
+            document=document.data["info"]["title"],
             request=request,
             example=example,
             reserve_ucr=reserve,
@@ -389,24 +391,30 @@ class _Compiler:
         )
 
     def _amount(self, document: Document, entry: dict[str, Any], path: tuple[str | int, ...]) -> Callable[[Scope], int]:
-        base = self.value(entry.get("base_credits", 0), *path, "base_credits", document=document)
-        each = self.value(entry.get("each", 1), *path, "each", document=document)
-        per_unit = self.value(entry.get("credits_per_unit", 0), *path, "credits_per_unit", document=document)
-        factors = [
-            self.value(factor, *path, "factors", index, document=document)
-            for index, factor in enumerate(entry.get("factors", ()))
+        parts = [
+            self.value(entry.get("base_credits", 0), *path, "base_credits", document=document),
+            self.value(entry.get("each", 1), *path, "each", document=document),
+            self.value(entry.get("credits_per_unit", 0), *path, "credits_per_unit", document=document),
+            *(
+                self.value(factor, *path, "factors", index, document=document)
+                for index, factor in enumerate(entry.get("factors", ()))
+            ),
         ]
         quantum = Decimal(1).scaleb(-entry.get("decimals", 2))
-        parts = (base, each, per_unit, *factors)
+        known: dict[tuple[Any, ...], int] = {}
 
-        @lru_cache(maxsize=1024)
-        def total_ucr(base_credits: Any, units: Any, credits_per_unit: Any, *multiply: Any) -> int:
-            total = _number(base_credits) + _number(units) * _number(credits_per_unit)
-            for factor in multiply:
-                total *= _number(factor)
-            return max(0, int(total.quantize(quantum, ROUND_HALF_UP) * UCR))
+        def amount_ucr(scope: Scope) -> int:
+            values = tuple([part(scope) for part in parts])
+            found = known.get(values)
+            if found is None:
+                base, units, per_unit, *factors = map(_number, values)
+                total = math.prod(factors, start=base + units * per_unit)
+                found = max(0, int(total.quantize(quantum, ROUND_HALF_UP) * UCR))
+                if len(known) < _AMOUNTS_KEPT:
+                    known[values] = found
+            return found
 
-        return lambda scope: total_ucr(*[part(scope) for part in parts])
+        return amount_ucr
 
     def _content_policy(self, lifecycle: Lifecycle) -> ContentPolicy | None:
         entry = self.mock.get("content_policy")
@@ -488,6 +496,7 @@ class _Compiler:
         acknowledged = entry["acknowledged_by"]
         return Callbacks(
             url=self.value(entry["url"], *path, "url"),
+            url_keys=tuple(entry["url"].partition("#/")[2].split("/")),
             events={state: self.value(template, *path, "events", state) for state, template in entry["events"].items()},
             headers=entry.get("headers", {}),
             signature=None

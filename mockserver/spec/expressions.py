@@ -15,11 +15,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from mockserver.engine.routes import well_formed
 from mockserver.engine.scope import FACTS, Scope, inputs_of, pointed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mockserver.engine.scope import Call
     from mockserver.provider import Value
 
 _INSIDE = re.compile(r"\{(\$[^{}]+)\}")
@@ -196,6 +198,11 @@ def _root(text: str, words: list[str]) -> Value:
     return fact
 
 
+def _header(call: Call, name: str) -> str | None:
+    text = call.headers.get(name)
+    return None if text is None else well_formed(text)
+
+
 def _request(text: str, words: list[str]) -> Value:
     place, name = words[1], ".".join(words[2:])
     if place == "body" and not name:
@@ -209,5 +216,5 @@ def _request(text: str, words: list[str]) -> Value:
     if place == "path":
         return lambda scope: scope.path_values.get(name)
     if place == "header" and name:
-        return lambda scope: None if scope.call is None else scope.call.headers.get(name)
+        return lambda scope: None if scope.call is None else _header(scope.call, name)
     raise ExpressionError(f"{text}: of the request there are body, method, path, query.NAME, path.NAME and header.NAME")

@@ -1,0 +1,269 @@
+"""`mockserver demo`: one job for each document, from submit to downloaded file, callbacks included.
+
+It is a client like any other: what it knows of a provider it reads from the compiled spec and from the
+answers, so a provider of your own can be demonstrated without a line of Python. The receiver refuses every
+callback once, so that a retry is seen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import struct
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+from aiohttp import web
+
+from mockserver.engine.callbacks import signature_of
+from mockserver.mock import build_server
+from mockserver.provider import UCR
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mockserver.config import Settings
+    from mockserver.edge.server import Server
+    from mockserver.engine.space import Space
+    from mockserver.provider import Model, Operation, Provider
+
+_POLL_EVERY_S = 5
+_GIVE_UP_AFTER_S = 600
+_RECEIVER_PATH = "/callbacks"
+
+
+@dataclass(slots=True)
+class Job:
+    """One job of the demo, and what became of it."""
+
+    provider: Provider
+    model: Model
+    task_id: str = ""
+    seen: list[tuple[str, float]] = field(default_factory=list)
+    file_bytes: int = 0
+    file_s: float = 0.0
+    attempts: list[int] = field(default_factory=list)
+    signature: str = "-"
+    told: asyncio.Event = field(default_factory=asyncio.Event)
+    problem: str | None = None
+
+
+class DemoError(Exception):
+    """Something did not go as it should."""
+
+
+async def run_demo(settings: Settings) -> int:
+    """Run the demo; return the exit code."""
+    server = build_server(settings)
+    await server.start()
+    receiver = Receiver(server)
+    try:
+        await receiver.start()
+        jobs = [Job(provider, model) for provider in server.providers for model in _one_per_document(provider)]
+        receiver.jobs = jobs
+        width = max(len(job.model.name) for job in jobs)
+        print(f"mockserver is listening on {server.root_url}, {settings.speed:g} times as fast as the real thing\n")  # noqa: T201
+        async with aiohttp.ClientSession() as session:
+            await asyncio.gather(*(_drive(job, server, session, receiver, width) for job in jobs))
+        _print_table(jobs, server)
+    finally:
+        await receiver.close()
+        await server.close()
+    return 1 if any(job.problem for job in jobs) else 0
+
+
+def _one_per_document(provider: Provider) -> Iterator[Model]:
+    """Give the first model of each document that has an example."""
+    documents = set()
+    for model in provider.models.values():
+        if model.document not in documents and model.example is not None:
+            documents.add(model.document)
+            yield model
+
+
+async def _drive(
+    job: Job, server: Server, session: aiohttp.ClientSession, receiver: Receiver, width: int
+) -> None:
+    try:
+        await asyncio.wait_for(_from_submit_to_file(job, server, session, receiver), 50)
+        done = f"{job.file_bytes:,} bytes" if job.file_bytes else "no file"
+        line = f"{' > '.join(name for name, _ in job.seen)}, {done}"
+    except (DemoError, aiohttp.ClientError, TimeoutError) as error:
+        job.problem = str(error) or type(error).__name__
+        line = f"went wrong: {job.problem}"
+    print(f"  {job.provider.title:<21} {job.model.name:<{width}}  {line}", flush=True)  # noqa: T201
+
+
+async def _from_submit_to_file(
+    job: Job, server: Server, session: aiohttp.ClientSession, receiver: Receiver
+) -> None:
+    provider = job.provider
+    space, clock = server.runtime.world.spaces[provider.name], server.runtime.clock
+    base_url = server.base_url(provider.name)
+    headers = {provider.key.header: f"{'Bearer ' if provider.key.bearer else ''}{provider.key.example}"}
+    assert job.model.example is not None
+    body = dict(job.model.example)
+    if provider.callbacks is not None:
+        _put(body, provider.callbacks.url_keys, receiver.url)
+    submit = _operation(provider, "submit")
+    started_ms = clock.now_ms()
+    answer = await _json(session, "POST", base_url + submit.path, headers, body)
+    job.task_id = next((text for text in _strings(answer) if text in space.tasks), "")
+    if not job.task_id:
+        raise DemoError("the submit's answer names no task")
+    url = base_url + _query_path(_operation(provider, "query"), job.task_id)
+    link = None
+    ends = provider.lifecycle.ends
+    while not job.seen or job.seen[-1][0] not in ends:
+        if clock.now_ms() - started_ms > _GIVE_UP_AFTER_S * 1000:
+            raise DemoError("the task did not end")
+        answer = await _json(session, "GET", url, headers, None)
+        status = _find(answer, "status")
+        if not job.seen or job.seen[-1][0] != status:
+            job.seen.append((str(status), (clock.now_ms() - started_ms) / 1000))
+        link = next((text for text in _strings(answer) if text.startswith(base_url)), None)
+        await asyncio.sleep(_POLL_EVERY_S / server.settings.speed)
+    if ends[job.seen[-1][0]].kind != "success" or link is None:
+        raise DemoError(f"the task ended as {job.seen[-1][0]}")
+    async with session.get(link) as response:
+        content = await response.read()
+        if response.status != 200 or len(content) != response.content_length:
+            raise DemoError(f"the download answered {response.status} with {len(content)} bytes")
+    job.file_bytes, job.file_s = len(content), mp4_duration_s(content)
+    if provider.callbacks is not None:
+        await job.told.wait()
+
+
+def _operation(provider: Provider, role: str) -> Operation:
+    return next(operation for operation in provider.operations.values() if operation.role == role)
+
+
+def _query_path(operation: Operation, task_id: str) -> str:
+    parameter = operation.parameters[0]
+    if parameter.place == "path":
+        return operation.path.replace(f"{{{parameter.name}}}", task_id)
+    return f"{operation.path}?{parameter.name}={task_id}"
+
+
+def _put(body: dict[str, Any], keys: tuple[str, ...], value: str) -> None:
+    for key in keys[:-1]:
+        body[key] = dict(body.get(key, {}))
+        body = body[key]
+    body[keys[-1]] = value
+
+
+async def _json(
+    session: aiohttp.ClientSession, method: str, url: str, headers: dict[str, str], body: dict[str, Any] | None
+) -> Any:
+    async with session.request(method, url, headers=headers, json=body) as response:
+        answer = await response.json()
+        if not response.ok:
+            raise DemoError(f"{method} {url} answered {response.status}: {answer}")
+        return answer
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _strings(each)
+
+
+def _find(value: Any, key: str) -> Any:
+    """Return what stands under a key, however deep."""
+    if isinstance(value, dict):
+        if key in value:
+            return value[key]
+        return next((found for each in value.values() if (found := _find(each, key)) is not None), None)
+    return None
+
+
+def mp4_duration_s(content: bytes) -> float:
+    """Read the length of an MP4 file from its movie header; 0 where it has none."""
+    at = content.find(b"mvhd")
+    if at < 0:
+        return 0.0
+    long = content[at + 4] == 1
+    timescale, duration = struct.unpack_from(">IQ" if long else ">II", content, at + (24 if long else 16))
+    return float(duration / timescale)
+
+
+class Receiver:
+    """Where the demo's callbacks come in: refuses each once, then checks its signature and takes it."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._runner: web.AppRunner | None = None
+        self.jobs: list[Job] = []
+        self.url = ""
+
+    async def start(self) -> None:
+        """Listen on a free port."""
+        app = web.Application()
+        app.router.add_post(_RECEIVER_PATH, self._receive)
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}{_RECEIVER_PATH}"
+
+    async def close(self) -> None:
+        """Stop listening."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _receive(self, request: web.Request) -> web.Response:
+        raw = await request.read()
+        text = raw.decode()
+        job = next((job for job in self.jobs if job.task_id and job.task_id in text), None)
+        if job is None:
+            return web.Response(status=404)
+        if not job.attempts:
+            job.attempts.append(503)
+            return web.Response(status=503)
+        if not self._signed(job, self._server.runtime.world.spaces[job.provider.name], raw, request):
+            job.problem = "a callback's signature is wrong"
+            return web.Response(status=401)
+        job.attempts.append(200)
+        job.told.set()
+        return web.Response()
+
+    @staticmethod
+    def _signed(job: Job, space: Space, raw: bytes, request: web.Request) -> bool:
+        rule = space.provider.callbacks
+        assert rule is not None
+        if rule.signature is None:
+            return True
+        expected = signature_of(rule.signature, rule.signature.default_secret, raw)
+        job.signature = "valid" if hmac.compare_digest(request.headers.get(rule.signature.header, ""), expected) else "wrong"
+        return job.signature == "valid"
+
+
+def _print_table(jobs: list[Job], server: Server) -> None:
+    from rich.console import Console  # noqa: PLC0415 - rich takes a while to load
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(title="\nOne job for each document, in mock time", title_justify="left")
+    for heading in ("provider", "model", "states seen (s after submit)", "credits", "file", "callback"):
+        table.add_column(heading, overflow="fold")
+    for job in jobs:
+        _, task = server.runtime.world.find_task(job.task_id)
+        table.add_row(
+            job.provider.title,
+            job.model.name,
+            "\n".join(f"{name} {at_s:.0f}" for name, at_s in job.seen),
+            f"{min(task.settles_ucr, task.reserved_ucr) / UCR:g}",
+            f"{job.file_s:.1f} s\n{job.file_bytes:,} bytes",
+            _told(job),
+        )
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
+
+
+def _told(job: Job) -> str:
+    if job.provider.callbacks is None:
+        return "none at this provider"
+    attempts = ", ".join(str(status) for status in job.attempts)
+    signature = "" if job.signature == "-" else f"\nsignature {job.signature}"
+    return f"{len(job.attempts)} attempts ({attempts}){signature}"
