@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 #: Where the manual clock starts, so that two runs give the same bytes: 2026-06-05T00:00:00Z.
 MANUAL_START_MS = 1_780_617_600_000
+#: Where a clock can no longer be moved to: 9000-01-01T00:00:00Z. Dates beyond 9999 cannot be written down.
+LAST_MS = 221_845_392_000_000
 
 
 class TimeWouldGoBackError(ValueError):
@@ -56,10 +58,13 @@ class Clock:
 
         Raises:
             TimeWouldGoBackError: the instant has passed.
+            ValueError: the instant is thousands of years away.
         """
         now_ms = self.now_ms()
         if instant_ms < now_ms:
             raise TimeWouldGoBackError(instant_ms, now_ms)
+        if instant_ms >= LAST_MS:
+            raise ValueError(f"the clock goes no further than {iso_of(LAST_MS)}")
         self._base_ms, self._base_wall_s = instant_ms, self._wall_s()
 
     def set_speed(self, speed: float) -> None:

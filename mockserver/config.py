@@ -147,7 +147,7 @@ def _checked(name: str, value: Any, where: str) -> Any:
         kind, least, most = _NUMBERS[name]
         number = isinstance(value, int) if kind is int else isinstance(value, int | float)
         if not number or isinstance(value, bool) or value < least or (most is not None and value > most):
-            upto = "" if most is None else f" to {most:g}"
+            upto = "" if most is None else f" to {most:,.0f}"
             word = "a whole number" if kind is int else "a number"
             raise ConfigError(f"{where}{name} is {value!r}; it is {word} from {least:g}{upto}")
     elif name in _LISTS:

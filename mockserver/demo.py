@@ -83,9 +83,7 @@ def _one_per_document(provider: Provider) -> Iterator[Model]:
             yield model
 
 
-async def _drive(
-    job: Job, server: Server, session: aiohttp.ClientSession, receiver: Receiver, width: int
-) -> None:
+async def _drive(job: Job, server: Server, session: aiohttp.ClientSession, receiver: Receiver, width: int) -> None:
     try:
         await asyncio.wait_for(_from_submit_to_file(job, server, session, receiver), 50)
         done = f"{job.file_bytes:,} bytes" if job.file_bytes else "no file"
@@ -96,9 +94,7 @@ async def _drive(
     print(f"  {job.provider.title:<21} {job.model.name:<{width}}  {line}", flush=True)  # noqa: T201
 
 
-async def _from_submit_to_file(
-    job: Job, server: Server, session: aiohttp.ClientSession, receiver: Receiver
-) -> None:
+async def _from_submit_to_file(job: Job, server: Server, session: aiohttp.ClientSession, receiver: Receiver) -> None:
     provider = job.provider
     space, clock = server.runtime.world.spaces[provider.name], server.runtime.clock
     base_url = server.base_url(provider.name)
@@ -237,7 +233,9 @@ class Receiver:
         if rule.signature is None:
             return True
         expected = signature_of(rule.signature, rule.signature.default_secret, raw)
-        job.signature = "valid" if hmac.compare_digest(request.headers.get(rule.signature.header, ""), expected) else "wrong"
+        job.signature = (
+            "valid" if hmac.compare_digest(request.headers.get(rule.signature.header, ""), expected) else "wrong"
+        )
         return job.signature == "valid"
 
 

@@ -310,9 +310,7 @@ def _delivery_record(entry: DeliveryAttempt, redact: _Redaction) -> dict[str, An
         "next_attempt_at": None if entry.next_attempt_ms is None else iso_of(entry.next_attempt_ms),
         "fault": None,
         "request": {"method": "POST", "url": redact.text(delivery.url), **sent},
-        "response": None
-        if answer is None
-        else {"status": attempt.status, **_message_record(*answer, redact)},
+        "response": None if answer is None else {"status": attempt.status, **_message_record(*answer, redact)},
     }
 
 
@@ -326,11 +324,13 @@ def _with_type(entry: Exchange) -> Headers:
 def _message_record(headers: Headers, content: bytes | None, size_bytes: int, redact: _Redaction) -> dict[str, Any]:
     pairs = headers.items() if hasattr(headers, "items") else headers
     body, base64_body = None, None
+    cut = content is not None and len(content) < size_bytes
     if content is not None:
         try:
-            body = redact.text(content.decode())
+            text = _decoded(content, cut=cut)
+            body = redact.cut(text) if cut else redact.text(text)
         except UnicodeDecodeError:
-            base64_body = base64.b64encode(content).decode()
+            base64_body = base64.b64encode(redact.data(content)).decode()
     return {
         "headers": [[name, redact.header(name, value)] for name, value in pairs],
         "body": body,

@@ -141,6 +141,24 @@ class Model:
     result: Value
     estimated_s: float | None
     states: tuple[State, ...]
+    requirements: tuple[Requirement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """What must hold between two numbers of a submit body."""
+
+    left: Value
+    strictly_less: bool
+    right: Value
+    problem: Problem
+
+    def broken(self, scope: Scope) -> bool:
+        """Tell whether the body in scope breaks it; where a number is missing, it holds."""
+        left, right = self.left(scope), self.right(scope)
+        if not isinstance(left, int | float) or not isinstance(right, int | float):
+            return False
+        return left >= right if self.strictly_less else left > right
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import re
 import zlib
 from typing import TYPE_CHECKING, NamedTuple
 
-from aiohttp import MultipartReader, StreamReader, web
+from aiohttp import MultipartReader, StreamReader, hdrs, web
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.web_protocol import RequestPayloadError
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _TOKEN = re.compile(r"[\w!#$&^.+-]{1,60}/[\w!#$&^.+-]{1,60}", re.ASCII)
 _FILE_NAME = re.compile(r"[^\w.-]+", re.ASCII)
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_CODING = hdrs.CONTENT_ENCODING
 _ZLIB_OR_GZIP = zlib.MAX_WBITS | 32
 
 
@@ -36,9 +37,10 @@ class Body(NamedTuple):
         return self.oversized or self.stalled or self.broken
 
 
-def body_that_came(stream: StreamReader, max_bytes: int) -> Body | None:
-    """Return a body that is already here, as most are; None where it must be waited for."""
-    if not stream.is_eof() or stream.exception() is not None:
+def body_that_came(request: web.BaseRequest, max_bytes: int) -> Body | None:
+    """Return a body that is already here and in plain, as most are; None where there is more to do."""
+    stream = request.content
+    if not stream.is_eof() or stream.exception() is not None or _CODING in request.headers:
         return None
     content = stream.read_nowait()
     return Body(content) if len(content) <= max_bytes else Body(oversized=True)
@@ -46,13 +48,8 @@ def body_that_came(stream: StreamReader, max_bytes: int) -> Body | None:
 
 async def read_body(request: web.BaseRequest, max_bytes: int, timeout_s: float) -> Body:
     """Read a body of at most `max_bytes`, waiting for it for at most `timeout_s` of wall time."""
-    stream = request.content
-    if stream.is_eof() and stream.exception() is None:
-        content = stream.read_nowait()
-        body = Body(content) if len(content) <= max_bytes else Body(oversized=True)
-    else:
-        body = await _arriving(request, max_bytes, timeout_s)
-    coding = request.headers.get("Content-Encoding")
+    body = await _arriving(request, max_bytes, timeout_s)
+    coding = request.headers.get(_CODING)
     return body if coding is None or not body.content else _decoded(body.content, coding, max_bytes)
 
 

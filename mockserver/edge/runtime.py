@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mockserver.chance import Chance
-from mockserver.clock import MANUAL_START_MS, Clock, instant_of
+from mockserver.clock import LAST_MS, MANUAL_START_MS, Clock, iso_of
 from mockserver.edge.courier import Courier, Report
 from mockserver.engine.world import Command, World, WorldRules
 from mockserver.journal import Journal
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from mockserver.provider import Provider
 
 WORKERS_BY_CLOCK = {"manual": 1, "real": 32}
-#: As far as mock time goes: calendars end with the year 9999, and what expires later must still have a date.
-LATEST = "9900-01-01T00:00:00Z"
 
 
 class Runtime:
@@ -101,8 +99,8 @@ class Runtime:
         Raises:
             ValueError: mock time does not go that far.
         """
-        if instant_ms > instant_of(LATEST):
-            raise ValueError(f"mock time goes no further than {LATEST}")
+        if instant_ms >= LAST_MS:
+            raise ValueError(f"the clock goes no further than {iso_of(LAST_MS)}")
         return await self.courier.advance_to(instant_ms)
 
     async def command(self, task_id: str, command: Command, reason: str | None = None) -> Task:

@@ -178,12 +178,13 @@ class Server:
         match = space.router.find(request.method, path)
         operation = match.operation
         body = _NO_CLIENT_BODY
-        if operation is not None and request.method != "GET":
-            body = body_that_came(request.content, operation.max_body_bytes) or await read_body(
+        if operation is not None and operation.max_body_bytes and request.method != "GET":
+            body = body_that_came(request, operation.max_body_bytes) or await read_body(
                 request, operation.max_body_bytes, self.settings.request_timeout_s
             )
         call = Call(request.method, path, request.headers, body.content, query)
-        if body.oversized or body.stalled:
+        cut_short = body.cut_short
+        if cut_short:
             call.oversized, call.stalled = body.oversized, body.stalled
         if operation is not None and operation.role == "upload" and space.provider.uploads is not None:
             uploads = space.provider.uploads
@@ -216,7 +217,7 @@ class Server:
             reply.content_type,
             content,
             self._date.line(now_ms),
-            close=body.oversized or body.stalled,
+            close=cut_short,
         )
 
     async def _serve_file(

@@ -198,6 +198,9 @@ def _body(visit: Visit, model: Model) -> Refused | None:
         problems = model.request.problems(scope.body)
         first = problems[0]
         return "invalid_body", Problem(first.message, first.field, tuple(problems))
+    for requirement in model.requirements:
+        if requirement.broken(scope):
+            return "invalid_body", requirement.problem
     scope.model = model
     scope.inputs = model.request.with_defaults(scope.body)
     callbacks = scope.space.provider.callbacks

@@ -236,7 +236,7 @@ def upload(scope: Scope, operation: Operation, _agenda: Agenda) -> Reply | Refus
         )
     drawn = space.chance.draw(f"{space.provider.name}/{scope.account.id}/file/{scope.account.requests}")
     stored = StoredFile(space.provider.file_id(drawn, scope.now_ms // 1000), form.name, form.media_type, form.content)
-    space.keep(stored)
+    space.keep(stored, scope.account)
     scope.file = stored
     return _rendered(operation, scope)
 

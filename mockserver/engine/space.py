@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections import OrderedDict
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
@@ -53,6 +53,7 @@ class Space:
 
     __slots__ = (
         "_anonymous_base",
+        "_file_ids",
         "accounts",
         "accounts_by_header",
         "anonymous_requests",
@@ -73,7 +74,8 @@ class Space:
         self.links: Links = Links(provider, chance)
         self.accounts: dict[str, Account] = {}
         self.tasks: dict[str, Task] = {}
-        self.files: OrderedDict[str, StoredFile] = OrderedDict()
+        self.files: dict[str, StoredFile] = {}
+        self._file_ids: dict[str, deque[str]] = {}
         self.anonymous_requests = 0
         self._anonymous_base = int.from_bytes(chance.draw(f"{provider.name}/requests"), "big")
         self.accounts_by_header: dict[str, Account] = {}
@@ -117,12 +119,14 @@ class Space:
         """Return what a query operation would answer for the task in scope."""
         return body_of(self.provider.operations[operation_id], scope)
 
-    def keep(self, stored: StoredFile) -> None:
-        """Keep an upload; the oldest goes when there are too many."""
+    def keep(self, stored: StoredFile, account: Account) -> None:
+        """Keep an upload; the account's oldest goes when it has too many."""
         assert self.provider.uploads is not None
         self.files[stored.id] = stored
-        while len(self.files) > self.provider.uploads.keeps:
-            self.files.popitem(last=False)
+        ids = self._file_ids.setdefault(account.id, deque())
+        ids.append(stored.id)
+        while len(ids) > self.provider.uploads.keeps:
+            self.files.pop(ids.popleft(), None)
 
 
 def body_of(operation: Operation, scope: Scope) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import unicodedata
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 TargetMode = Literal["documented", "loopback", "any"]
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 def url_problem(url: str, target: CallbackTarget, mode: TargetMode) -> str | None:
@@ -26,7 +28,7 @@ def url_problem(url: str, target: CallbackTarget, mode: TargetMode) -> str | Non
         return "holds blanks or control characters"
     try:
         parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
+        host, _ = unicodedata.normalize("NFKC", parts.hostname or "").rstrip("."), parts.port
     except ValueError:
         return "is not a URL"
     if parts.scheme not in ("http", "https") or not host:
@@ -51,7 +53,7 @@ def address_problem(address: Address, target: CallbackTarget, mode: TargetMode) 
     address = _unmapped(address)
     if mode == "loopback" and address.is_loopback:
         return None
-    if not address.is_global or address.is_multicast:
+    if not address.is_global or address.is_multicast or address.is_reserved:
         return "leads to an internal address"
     return None
 
@@ -73,5 +75,7 @@ def literal_address(host: str) -> Address | None:
 def _unmapped(address: Address) -> Address:
     """Take an IPv4 address out of its IPv6 wrapping."""
     if isinstance(address, ipaddress.IPv6Address):
+        if address in _NAT64:
+            return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
         return address.ipv4_mapped or address.sixtofour or address
     return address

@@ -23,9 +23,11 @@ from mockserver.provider import (
     Operation,
     Parameter,
     Plan,
+    Problem,
     Provider,
     Reason,
     Refusal,
+    Requirement,
     ResultKind,
     Route,
     Signature,
@@ -387,6 +389,15 @@ class _Compiler:
                 if state.name in longer
                 else state
                 for state in lifecycle.states
+            ),
+            requirements=tuple(
+                Requirement(
+                    left=self.value(each["left"], *path, "requirements", index, "left", document=document),
+                    strictly_less=each["is"] == "less_than",
+                    right=self.value(each["right"], *path, "requirements", index, "right", document=document),
+                    problem=Problem(each["message"], each.get("field")),
+                )
+                for index, each in enumerate(entry.get("requirements", ()))
             ),
         )
 

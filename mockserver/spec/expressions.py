@@ -65,7 +65,7 @@ def _compile(template: Any) -> Callable[[Scope], Any] | None:
 
 
 def _array(template: list[Any]) -> Callable[[Scope], Any] | None:
-    parts = [_at(index, each) for index, each in enumerate(template)]
+    parts = [_at(each, index) for index, each in enumerate(template)]
     if not any(parts):
         return None
     values = [part or constant(each) for part, each in zip(parts, template, strict=True)]
@@ -77,7 +77,7 @@ def _object(template: dict[str, Any]) -> Callable[[Scope], Any] | None:
     moving: list[tuple[str, Value]] = []
     optional: list[tuple[str, Value]] = []
     for key, each in template.items():
-        part = _at(key, each)
+        part = _at(each, key)
         if key.endswith("?"):
             optional.append((key[:-1], part or constant(each)))
             fixed[key[:-1]] = None
@@ -104,17 +104,22 @@ def _object(template: dict[str, Any]) -> Callable[[Scope], Any] | None:
     return make
 
 
-def _at(key: str | int, template: Any) -> Callable[[Scope], Any] | None:
+def _at(template: Any, *path: str | int) -> Callable[[Scope], Any] | None:
+    """Compile a part of a template, which stands at this path of keys."""
     try:
         return _compile(template)
     except ExpressionError as error:
-        raise ExpressionError(str(error), (key, *error.path)) from None
+        raise ExpressionError(str(error), (*path, *error.path)) from None
 
 
 def _choice(template: dict[str, Any]) -> Callable[[Scope], Any]:
-    by = _expression(template["by"])
-    values = {key: compile_value(each) for key, each in template["values"].items()}
-    otherwise = compile_value(template.get("otherwise"))
+    by, cases, rest = _at(template["by"], "by"), template["values"], template.get("otherwise")
+    if by is None:
+        raise ExpressionError("a choice is made by an expression, which starts with $", ("by",))
+    if not isinstance(cases, dict):
+        raise ExpressionError("a choice looks its values up in a mapping", ("values",))
+    values = {key: _at(each, "values", key) or constant(each) for key, each in cases.items()}
+    otherwise = _at(rest, "otherwise") or constant(rest)
 
     def choose(scope: Scope) -> Any:
         found = by(scope)
@@ -148,7 +153,7 @@ def _text(text: str) -> Callable[[Scope], Any] | None:
         out = [fixed[0]]
         for value, rest in zip(moving, fixed[1:], strict=True):
             found = value(scope)
-            out.append("" if found is None else str(found))
+            out.append("" if found is None else _spelled(found))
             out.append(rest)
         return "".join(out)
 

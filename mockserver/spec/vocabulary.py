@@ -88,6 +88,10 @@ def _fault(document: Document, error: jsonschema_rs.ValidationError, place: tupl
             f"unknown word{'s' if len(unknown) > 1 else ''}: {', '.join(unknown)}",
             "specs/x-mock.schema.json lists the words that may stand here",
         )
+    if error.kind.name == "required":
+        return document.fault(
+            path, f"has no `{details['property']}`", "the vocabulary, specs/x-mock.schema.json, asks for it"
+        )
     if error.kind.name == "oneOf" and "context" in details:
         branches = [branch for branch in details["context"] if branch]
         nearest = min(branches, key=lambda branch: (_wrong_role(branch), len(branch)), default=None)

@@ -48,7 +48,9 @@ class _Connection(asyncio.Protocol):
         self._send()
 
 
-async def load(port: int, requests: int, next_request: Callable[[], bytes], connections: int = 16) -> tuple[float, dict[str, int]]:
+async def load(
+    port: int, requests: int, next_request: Callable[[], bytes], connections: int = 16
+) -> tuple[float, dict[str, int]]:
     """Send requests; return the seconds it took and the answers by status."""
     left = requests
     open_connections = connections
@@ -69,7 +71,9 @@ async def load(port: int, requests: int, next_request: Callable[[], bytes], conn
 
     loop = asyncio.get_running_loop()
     started = time.perf_counter()
-    made = [await loop.create_connection(lambda: _Connection(take, done), "127.0.0.1", port) for _ in range(connections)]
+    made = [
+        await loop.create_connection(lambda: _Connection(take, done), "127.0.0.1", port) for _ in range(connections)
+    ]
     await asyncio.wait_for(finished, 120)
     elapsed = time.perf_counter() - started
     statuses: dict[str, int] = {}

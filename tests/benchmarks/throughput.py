@@ -102,7 +102,10 @@ async def measure(requests: int = REQUESTS, rounds: int = ROUNDS) -> dict[str, l
                 assert statuses == {expected[kind]: requests}, (kind, statuses)
                 if number:
                     ratios[kind].append(yard_s / mock_s)
-                    print(f"  {kind:<8} bare {requests / yard_s:7.0f}/s  mockserver {requests / mock_s:7.0f}/s", flush=True)
+                    print(
+                        f"  {kind:<8} bare {requests / yard_s:7.0f}/s  mockserver {requests / mock_s:7.0f}/s",
+                        flush=True,
+                    )
         return ratios
     finally:
         for process in (mock, yard):
@@ -117,7 +120,9 @@ def main() -> int:
     for kind, values in ratios.items():
         median = statistics.median(values)
         missed += median < FLOORS[kind]
-        print(f"{kind}: {median:.2f} of a bare aiohttp handler (floor {FLOORS[kind]:.2f}; {min(values):.2f}-{max(values):.2f})")
+        print(
+            f"{kind}: {median:.2f} of a bare aiohttp handler (floor {FLOORS[kind]:.2f}; {min(values):.2f}-{max(values):.2f})"
+        )
     return 1 if missed else 0
 
 

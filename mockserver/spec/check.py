@@ -1,0 +1,101 @@
+"""`mockserver check`: everything that is wrong with specs of a user's own, with file, line and the fix."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mockserver.spec.catalog import builtin_specs
+from mockserver.spec.compile import compile_providers
+from mockserver.spec.document import Document, Fault, SpecError
+from mockserver.spec.vocabulary import check_vocabulary
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+
+def check_files(paths: Iterable[Path]) -> list[Fault]:
+    """Return the faults of these files: YAML, references, OpenAPI 3.1, x-mock, and what they say together.
+
+    A file that is `part_of` a provider may lean on a built-in spec that leads it.
+    """
+    faults: list[Fault] = []
+    documents: list[Document] = []
+    for path in paths:
+        try:
+            document = Document.read(path)
+        except SpecError as error:
+            faults += error.faults
+            continue
+        found = _references(document) or _openapi(document)
+        try:
+            check_vocabulary(document)
+        except SpecError as error:
+            found += error.faults
+        if not found:
+            documents.append(document)
+        faults += found
+    if faults:
+        return faults
+    try:
+        providers = compile_providers([*documents, *_leads_wanted(documents)], {})
+        for provider in providers:
+            for dialect in provider.dialects:
+                compile_providers([*documents, *_leads_wanted(documents)], {provider.name: [dialect.name]})
+    except SpecError as error:
+        faults += error.faults
+    return faults
+
+
+def _leads_wanted(documents: list[Document]) -> list[Document]:
+    """Return the built-in documents of providers that the checked ones are only part of."""
+    led = {document.data["x-mock"].get("provider") for document in documents}
+    wanted = {document.data["x-mock"].get("part_of") for document in documents} - {None} - led
+    if not wanted:
+        return []
+    shipped = [Document.read(path) for path in builtin_specs()]
+    return [document for document in shipped if document.data["x-mock"].get("provider") in wanted]
+
+
+def _references(document: Document) -> list[Fault]:
+    faults: list[Fault] = []
+
+    def walk(value: Any, path: tuple[str | int, ...]) -> None:
+        if isinstance(value, dict):
+            reference = value.get("$ref")
+            if isinstance(reference, str):
+                _follow(reference, path)
+            for key, each in value.items():
+                if key not in ("example", "examples", "x-mock"):
+                    walk(each, (*path, key))
+        elif isinstance(value, list):
+            for index, each in enumerate(value):
+                walk(each, (*path, index))
+
+    def _follow(reference: str, path: tuple[str | int, ...]) -> None:
+        try:
+            document.resolve(reference)
+        except KeyError:
+            fix = "references lead into the same document, as #/components/…"
+            faults.append(document.fault((*path, "$ref"), f"{reference!r} leads nowhere", fix))
+
+    walk(document.data, ())
+    return faults
+
+
+def _openapi(document: Document) -> list[Fault]:
+    """Validate against the OpenAPI 3.1 schema, by the reference implementation."""
+    from openapi_spec_validator import OpenAPIV31SpecValidator  # noqa: PLC0415 - slow to load, only needed here
+
+    version = document.data.get("openapi")
+    if not isinstance(version, str) or not version.startswith("3.1"):
+        return [document.fault(("openapi",), f"is {version!r}", "write `openapi: 3.1.0`")]
+    faults = []
+    try:
+        for error in OpenAPIV31SpecValidator(document.data).iter_errors():
+            path = tuple(getattr(error, "absolute_path", ()))
+            message = str(getattr(error, "message", error))
+            faults.append(document.fault(path, f"is not valid OpenAPI 3.1: {message[:300]}"))
+    except Exception as error:  # noqa: BLE001 - the validator fails in its own ways on what is far from a spec
+        faults.append(document.fault((), f"is not valid OpenAPI 3.1: {type(error).__name__}: {str(error)[:300]}"))
+    return faults

@@ -1,0 +1,239 @@
+"""The command line, as a person meets it: real processes, real signals."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+MOCKSERVER = str(Path(sys.executable).parent / "mockserver")
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run mockserver to its end."""
+    env = {**os.environ, **environment}
+    return subprocess.run(
+        [MOCKSERVER, *arguments], capture_output=True, text=True, timeout=60, check=False, env=env
+    )
+
+
+@contextmanager
+def serving(*arguments: str, **environment: str) -> Iterator[tuple[subprocess.Popen[str], str, list[str]]]:
+    """Start `serve` on a free port; give the process, the address and the banner."""
+    process = subprocess.Popen(
+        [MOCKSERVER, "serve", "--port", "0", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment},
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    banner: list[str] = []
+    try:
+        for line in process.stdout:
+            banner.append(line.rstrip())
+            if line.startswith("stop with"):
+                break
+        found = re.search(r"http://\S+", "\n".join(banner))
+        assert found, process.stderr.read()
+        yield process, found[0], banner
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        process.stdout.close()
+        process.stderr.close()
+
+
+def fetch(url: str, headers: dict[str, str] | None = None, body: Any = None) -> Any:
+    """Ask, and return the JSON of the answer."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data=data, headers={"Content-Type": "application/json", **(headers or {})})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return json.load(answer)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_end_it_cleanly(number: signal.Signals) -> None:
+    """SIGTERM and Ctrl-C end the server within a second, with exit 0 and nothing on stderr."""
+    with serving() as (process, url, _):
+        assert fetch(f"{url}/__admin/health")["status"] == "ok"
+        process.send_signal(number)
+        assert process.wait(timeout=1) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+
+
+def test_signals_end_it_with_open_connections() -> None:
+    """An idle connection and a half-sent request do not keep the server from ending within a second."""
+    with serving() as (process, url, _):
+        port = int(url.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port)), socket.create_connection(("127.0.0.1", port)) as half:
+            half.sendall(b"POST /evolink/v1/videos/generations HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+            fetch(f"{url}/__admin/health")
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=2) == 0
+
+
+def test_a_taken_port_is_one_line() -> None:
+    """A port in use is one line that says what to do, and exit 2."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = run("serve", "--port", str(port))
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert re.fullmatch(rf"mockserver: cannot listen on 127\.0\.0\.1:{port}: .*--port.*\n", done.stderr)
+
+
+def test_the_banner_is_true() -> None:
+    """The banner names every base URL with a key that works, the seed, and what is not as documented."""
+    with serving("--seed", "7", "--speed", "60") as (_, url, banner):
+        text = "\n".join(banner)
+        assert "seed 7" in text
+        assert "60 times as fast" in text
+        for provider in fetch(f"{url}/__admin/providers")["providers"]:
+            assert provider["base_url"] in text
+        curl = next(line.strip() for line in banner if line.strip().startswith("curl"))
+        done = subprocess.run(["bash", "-c", f"{curl} -s"], capture_output=True, text=True, timeout=20, check=True)
+        assert json.loads(done.stdout)["data"]["task_id"]
+
+
+def test_one_provider_at_the_root() -> None:
+    """`--only` serves one provider at its real paths, and nothing of the others."""
+    with serving("--only", "evolink") as (_, url, banner):
+        key = next(line.split("key: ")[1] for line in banner if "key: " in line)
+        body = {"model": "gemini-omni-flash-text-to-video", "prompt": "a kite"}
+        task = fetch(f"{url}/v1/videos/generations", {"Authorization": f"Bearer {key}"}, body)
+        assert task["status"] == "pending"
+        assert len(fetch(f"{url}/__admin/providers")["providers"]) == 1
+
+
+def test_another_host_wants_a_token() -> None:
+    """On a host that others can reach, the banner prints a token and the control plane asks for it."""
+    with serving("--host", "0.0.0.0") as (_, url, banner):
+        token = next(line.split(": ")[1] for line in banner if line.startswith("admin token"))
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            fetch(f"{url}/__admin/health")
+        assert refused.value.code == 401
+        refused.value.close()
+        assert fetch(f"{url}/__admin/health", {"Authorization": f"Bearer {token}"})["status"] == "ok"
+
+
+def test_settings_by_file_environment_and_flag(tmp_path: Path) -> None:
+    """Flags win over the environment, the environment over the file, the file over the defaults."""
+    config = tmp_path / "mockserver.toml"
+    config.write_text('seed = 1\nspeed = 2\nclock = "manual"\n[providers.crun]\ndialects = ["always_200"]\n')
+    with serving("--config", str(config), "--seed", "3", MOCKSERVER_SEED="2", MOCKSERVER_SPEED="4") as (_, url, banner):
+        assert "seed 3" in banner[0]
+        assert any("crun speaks the dialect always_200" in line for line in banner)
+        assert fetch(f"{url}/__admin/clock")["speed"] == 0
+        assert fetch(f"{url}/crun/api/v1/nowhere")["code"] == 404
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("sped = 1", "unknown key 'sped'"),
+        ("speed = 'fast'", "speed is 'fast'"),
+        ("port = 70000", "port is 70000"),
+        ("credits = 'many'", "one of ample, documented"),
+        ("[providers.evolink]\nplans = 'x'", "unknown key 'plans'"),
+        ("[providers.nobody]\nplan = 'x'", "no such provider"),
+        ("[providers.googlegeminiomni]\nplan = 'gold'", "there are "),
+        ("[providers.crun]\ndialects = ['nope']", "there is no dialect 'nope'"),
+        ("speed = ", "is not valid TOML"),
+    ],
+)
+def test_a_wrong_file_is_refused(tmp_path: Path, text: str, complaint: str) -> None:
+    """A mistake in the configuration file is a line that says what and what would do, and exit 2."""
+    config = tmp_path / "mockserver.toml"
+    config.write_text(text)
+    done = run("serve", "--config", str(config))
+    assert done.returncode == 2
+    assert complaint in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--speed", "-1"], "speed is -1.0"),
+        (["--clock", "sundial"], "one of real, manual"),
+        (["--only", "nobody"], "there is no provider 'nobody'"),
+        (["--dialect", "crun"], "PROVIDER=NAME"),
+        (["--dialect", "nobody=x"], "there is no provider 'nobody'"),
+        (["--plan", "crun=gold"], "there is no plan 'gold'"),
+        (["--spec", "missing.yaml"], "missing.yaml: cannot be read"),
+        (["--config", "missing.toml"], "missing.toml: cannot be read"),
+        (["--host", "no.such.host.invalid"], "cannot listen on"),
+        (["--journal", "/no/such/folder/journal.ndjson"], "journal"),
+        (["--callback-ca", "/no/such/ca.pem"], "callback"),
+        (["--no-builtin"], "nothing to serve"),
+    ],
+)
+def test_wrong_flags_are_refused(arguments: list[str], complaint: str) -> None:
+    """A wrong flag is told in a line, with exit 2 and without a traceback."""
+    done = run("serve", *arguments)
+    assert done.returncode == 2, done.stderr
+    assert complaint in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_journal_file_is_whole_after_a_signal(tmp_path: Path) -> None:
+    """Everything that was exchanged stands in the journal's file when the server has been stopped."""
+    file = tmp_path / "run.ndjson"
+    with serving("--journal", str(file)) as (process, url, _):
+        for _ in range(5):
+            with pytest.raises(urllib.error.HTTPError) as refused:
+                fetch(f"{url}/evolink/v1/credits")
+            refused.value.close()
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=2)
+    records = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [record["seq"] for record in records] == [1, 2, 3, 4, 5]
+    assert {record["gate"] for record in records} == {"key"}
+
+
+def test_providers_lists_what_is_served() -> None:
+    """`providers` names every model, plan and dialect, and how to switch it on."""
+    text = run("providers", COLUMNS="200").stdout
+    for word in ("google/gemini-omni", "premium", "always_200", "--dialect crun=always_200", "POST /api/v1/generate"):
+        assert word in text
+    listed = json.loads(run("providers", "--json").stdout)
+    assert {each["name"] for each in listed} == {"toapis", "crun", "evolink", "googlegeminiomni"}
+
+
+def test_check_says_file_line_and_fix(tmp_path: Path) -> None:
+    """`check` names the line of each fault and what to do, and exits 1; a good spec exits 0."""
+    specs = Path(__file__).parent.parent / "specs"
+    assert run("check", *map(str, sorted(specs.glob("*.yaml")))).returncode == 0
+    good = (specs / "evolink-gemini-omni-flash.yaml").read_text()
+    bad = tmp_path / "bad.yaml"
+    bad.write_text(good.replace("timeout_s: 10", "timeout_s: 10\n    patience: 3"))
+    done = run("check", str(bad))
+    line = next(number for number, text in enumerate(bad.read_text().splitlines(), 1) if "patience" in text)
+    assert done.returncode == 1
+    assert f"{bad}:{line}: x-mock/callbacks/patience: unknown word: patience (" in done.stdout
+
+
+def test_demo_drives_every_document() -> None:
+    """`demo` ends with exit 0, a good line for each document, and a table."""
+    done = run("demo", COLUMNS="160")
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = [line for line in done.stdout.splitlines() if " > " in line]
+    assert len(lines) == 5
+    assert all(line.endswith("bytes") for line in lines)
+    assert "signature valid" in done.stdout
+    assert done.stderr == ""

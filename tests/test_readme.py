@@ -1,0 +1,103 @@
+"""What the README tells people to type is typed here."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BIN = Path(sys.executable).parent
+
+
+def block(kind: str, name: str) -> str:
+    """Return the code block behind a marker such as <!-- command: demo -->."""
+    found = re.search(rf"<!-- {kind}: {name} -->\n```\w+\n(.*?)```", README, re.DOTALL)
+    assert found, f"the README has no {kind} {name}"
+    return found[1]
+
+
+def run(command: list[str], cwd: Path, timeout_s: float = 110) -> subprocess.CompletedProcess[str]:
+    """Run a command and return what came of it."""
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=timeout_s, check=False)
+
+
+def test_the_demo_command(tmp_path: Path) -> None:
+    """The first command, typed into a fresh copy of the checkout, makes its environment and shows five good jobs."""
+    ignore = shutil.ignore_patterns(".venv", ".git", "__pycache__", "tests", ".*_cache", ".hypothesis")
+    shutil.copytree(ROOT, tmp_path / "fresh", ignore=ignore)
+    command = block("command", "demo").strip()
+    # The interpreter is the one under test; nothing else of the command is touched.
+    command = command.replace("python3 -m venv", f"{sys.executable} -m venv", 1)
+    done = run(["bash", "-euo", "pipefail", "-c", command], tmp_path / "fresh")
+    assert done.returncode == 0, done.stderr[-2000:]
+    for model in ("google/gemini-omni", "gemini-omni-video", "gemini_omni", "gemini-omni-flash"):
+        assert model in done.stdout
+    assert "signature valid" in done.stdout
+    assert done.stdout.count("2 attempts (503, 200)") + done.stdout.count("2 attempts (503,") >= 3
+    assert "went wrong" not in done.stdout
+
+
+def test_ci_runs_the_test_command() -> None:
+    """CI takes the test command from the README, and it is this suite's."""
+    assert "command: test" in (ROOT / ".ci/run").read_text(encoding="utf-8")
+    assert "-m pytest" in block("command", "test")
+
+
+def test_the_pytest_example(pytester: pytest.Pytester) -> None:
+    """The example test passes as it stands."""
+    pytester.makepyfile(block("example", "pytest"))
+    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
+
+
+def test_the_asyncio_example(tmp_path: Path) -> None:
+    """The example program runs, and prints the failed job and its one exchange."""
+    (tmp_path / "example.py").write_text(block("example", "asyncio"), encoding="utf-8")
+    done = run([sys.executable, "example.py"], tmp_path)
+    assert done.stdout == "failed 1\n", done.stderr
+
+
+def test_every_flag_of_the_readme_exists() -> None:
+    """Each --flag that the README names is one that `serve` takes."""
+    help_text = run([str(BIN / "mockserver"), "serve", "--help"], ROOT).stdout
+    flags = set(re.findall(r"`(--[a-z-]+)", README)) | set(re.findall(r" (--[a-z]+-?[a-z]*) ", README))
+    assert flags
+    for flag in flags:
+        assert flag in help_text, flag
+
+
+def test_every_link_of_the_readme_leads_somewhere() -> None:
+    """Links to files in the checkout have a file behind them."""
+    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_the_wheel_serves_the_packaged_specs(tmp_path: Path) -> None:
+    """Installed from its wheel, away from the checkout, the server knows all its providers."""
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
+    done = run(build, tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    wheel = next(tmp_path.glob("*.whl"))
+    # The wheel alone goes into the new environment; what it depends on is seen from ours.
+    environment = tmp_path / "environment"
+    venv.create(environment, with_pip=True)
+    python = environment / "bin/python"
+    installed = run([str(python), "-m", "pip", "install", "-q", "--no-deps", str(wheel)], tmp_path)
+    assert installed.returncode == 0, installed.stderr[-2000:]
+    site = next((environment / "lib").glob("python*/site-packages"))
+    ours = [path for path in sys.path if path.endswith("site-packages")]
+    (site / "dependencies.pth").write_text("\n".join(ours), encoding="utf-8")
+    where = run([str(python), "-c", "import mockserver; print(mockserver.__file__)"], tmp_path).stdout
+    assert str(environment) in where
+    listed = run([str(environment / "bin/mockserver"), "providers", "--json"], tmp_path)
+    assert listed.returncode == 0, listed.stderr
+    for name in ("toapis", "crun", "evolink", "googlegeminiomni"):
+        assert f'"name": "{name}"' in listed.stdout
+    media = run([str(python), "-c", "from mockserver.edge import media; print(*media.READY_MADE.values())"], tmp_path)
+    assert media.returncode == 0, media.stderr
