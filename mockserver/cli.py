@@ -55,6 +55,9 @@ _SERVE_OPTIONS = [
     _option("--speed", type=float, help="Mock seconds per real second (default 1)."),
     _option("--credits", help="ample or documented: what a new account holds (default ample)."),
     _option("--callback-targets", help="documented, loopback or any: where callbacks may go (default loopback)."),
+    _option(
+        "--callback-workers", type=int, help="Callbacks under way at once to one receiver (default 32; 1 if manual)."
+    ),
     _option("--callback-ca", type=click.Path(dir_okay=False), help="CA file that https receivers are checked against."),
     _option("--dialect", multiple=True, metavar="PROVIDER=NAME", help="Switch a dialect on; see `providers`."),
     _option("--plan", multiple=True, metavar="PROVIDER=NAME", help="Plan of new accounts; see `providers`."),

@@ -8,7 +8,6 @@ from typing import Any
 
 import orjson
 
-
 _KEY_THEN_BLANK = re.compile(rb'"\s+:')
 
 

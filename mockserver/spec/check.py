@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mockserver.spec.catalog import builtin_specs
 from mockserver.spec.compile import compile_providers
 from mockserver.spec.document import Document, Fault, SpecError
-from mockserver.spec.vocabulary import check_vocabulary
+from mockserver.spec.vocabulary import builtin_specs, check_vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,11 +26,7 @@ def check_files(paths: Iterable[Path]) -> list[Fault]:
         except SpecError as error:
             faults += error.faults
             continue
-        found = _references(document) or _openapi(document)
-        try:
-            check_vocabulary(document)
-        except SpecError as error:
-            found += error.faults
+        found = document_faults(document)
         if not found:
             documents.append(document)
         faults += found
@@ -42,6 +37,16 @@ def check_files(paths: Iterable[Path]) -> list[Fault]:
         for provider in providers:
             for dialect in provider.dialects:
                 compile_providers([*documents, *_leads_wanted(documents)], {provider.name: [dialect.name]})
+    except SpecError as error:
+        faults += error.faults
+    return faults
+
+
+def document_faults(document: Document) -> list[Fault]:
+    """Return the faults of one document, taken by itself."""
+    faults = _references(document) or _openapi(document)
+    try:
+        check_vocabulary(document)
     except SpecError as error:
         faults += error.faults
     return faults

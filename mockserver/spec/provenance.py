@@ -10,9 +10,8 @@ import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from mockserver.spec.catalog import builtin_specs
 from mockserver.spec.document import Document
-from mockserver.spec.vocabulary import specs_directory
+from mockserver.spec.vocabulary import builtin_specs, specs_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +30,7 @@ refused). Whatever goes over the wire is recorded in the shape of
 
 | standing | meaning |
 |---|---|
-| *title* › *section* | the document says so |
+| *title* \u203a *section* | the document says so |
 | `public pages 2026-11` | the document is silent; the provider's public API pages said so in November 2026 |
 | `inferred` | neither says; what a client's author would expect |
 

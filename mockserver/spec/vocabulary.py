@@ -21,6 +21,11 @@ def specs_directory() -> Path:
     return packaged if packaged.is_dir() else Path(__file__).parent.parent.parent / "specs"
 
 
+def builtin_specs() -> list[Path]:
+    """Return the files of the built-in specs."""
+    return sorted(specs_directory().glob("*.yaml"))
+
+
 @cache
 def vocabulary() -> dict[str, Any]:
     """Return the schema of x-mock."""

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
-from collections.abc import Callable
-from typing import cast
+from collections import Counter
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_PATIENCE_S = 300.0
 
 
 class _Connection(asyncio.Protocol):
     """Sends one request after another and counts whole answers."""
 
-    def __init__(self, next_request: Callable[[], bytes | None], done: Callable[[], None]) -> None:
-        self._next_request = next_request
+    def __init__(self, requests: Iterator[bytes], done: Callable[[], None]) -> None:
+        self._requests = requests
         self._done = done
         self._buffer = b""
         self._transport: asyncio.Transport | None = None
-        self.statuses: dict[bytes, int] = {}
+        self.statuses: Counter[str] = Counter()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -24,7 +30,7 @@ class _Connection(asyncio.Protocol):
 
     def _send(self) -> None:
         assert self._transport is not None
-        request = self._next_request()
+        request = next(self._requests, None)
         if request is None:
             self._transport.close()
             self._done()
@@ -42,50 +48,35 @@ class _Connection(asyncio.Protocol):
         if len(buffer) < head_end + 4 + int(buffer[start:end]):
             self._buffer = buffer
             return
-        status = buffer[9:12]
-        self.statuses[status] = self.statuses.get(status, 0) + 1
+        self.statuses[buffer[9:12].decode()] += 1
         self._buffer = b""
         self._send()
 
 
-async def load(
-    port: int, requests: int, next_request: Callable[[], bytes], connections: int = 16
-) -> tuple[float, dict[str, int]]:
-    """Send requests; return the seconds it took and the answers by status."""
-    left = requests
-    open_connections = connections
+async def load(port: int, requests: int, raw: bytes, connections: int = 16) -> tuple[float, dict[str, int]]:
+    """Send a request again and again; return the seconds it took and the answers by status."""
+    return await load_each(port, itertools.repeat(raw, requests), connections)
+
+
+async def load_each(port: int, requests: Iterator[bytes], connections: int = 16) -> tuple[float, dict[str, int]]:
+    """Send requests, one after another on each connection; return the seconds and the answers by status."""
+    still_open = connections
     finished = asyncio.get_running_loop().create_future()
 
-    def take() -> bytes | None:
-        nonlocal left
-        if left == 0:
-            return None
-        left -= 1
-        return next_request()
-
     def done() -> None:
-        nonlocal open_connections
-        open_connections -= 1
-        if not open_connections and not finished.done():
+        nonlocal still_open
+        still_open -= 1
+        if not still_open and not finished.done():
             finished.set_result(None)
 
     loop = asyncio.get_running_loop()
     started = time.perf_counter()
     made = [
-        await loop.create_connection(lambda: _Connection(take, done), "127.0.0.1", port) for _ in range(connections)
+        await loop.create_connection(lambda: _Connection(requests, done), "127.0.0.1", port) for _ in range(connections)
     ]
-    await asyncio.wait_for(finished, 120)
-    elapsed = time.perf_counter() - started
-    statuses: dict[str, int] = {}
+    await asyncio.wait_for(finished, _PATIENCE_S)
+    elapsed_s = time.perf_counter() - started
+    statuses: Counter[str] = Counter()
     for _, protocol in made:
-        for status, count in protocol.statuses.items():
-            statuses[status.decode()] = statuses.get(status.decode(), 0) + count
-    return elapsed, statuses
-
-
-def request_bytes(method: str, path: str, headers: dict[str, str], body: bytes = b"") -> bytes:
-    """Write a request."""
-    lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", *(f"{name}: {value}" for name, value in headers.items())]
-    if body:
-        lines.append(f"Content-Length: {len(body)}")
-    return "\r\n".join([*lines, "", ""]).encode() + body
+        statuses.update(protocol.statuses)
+    return elapsed_s, dict(statuses)

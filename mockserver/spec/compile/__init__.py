@@ -1,0 +1,197 @@
+"""From documents to providers: everything that can be worked out before the first request is worked out here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from mockserver.provider import UCR, KeyRule, Plan, Provider
+from mockserver.spec.compile.answers import (
+    compile_callbacks,
+    compile_error,
+    compile_refusals,
+    compile_result,
+    compile_uploads,
+)
+from mockserver.spec.compile.context import Context
+from mockserver.spec.compile.operations import check_replies, check_routes, compile_routes
+from mockserver.spec.compile.tasks import compile_content_policy, compile_lifecycle, compile_models
+from mockserver.spec.document import Document, Fault, SpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_VISIBLE_ASCII = r"[\x21-\x7e]{1,512}"
+
+
+def compile_providers(documents: Iterable[Document], dialects: Mapping[str, Iterable[str]]) -> list[Provider]:
+    """Compile documents into the providers they describe.
+
+    Args:
+        documents: specs that have passed the vocabulary's check.
+        dialects: names of the dialects to switch on, by provider.
+
+    Raises:
+        SpecError: with every fault that was found.
+    """
+    leads: dict[str, Document] = {}
+    parts: list[Document] = []
+    faults: list[Fault] = []
+    for document in documents:
+        mock = document.data["x-mock"]
+        name = mock.get("provider")
+        if name is None:
+            parts.append(document)
+        elif name in leads:
+            faults.append(
+                document.fault(
+                    ("x-mock", "provider"),
+                    f"{name!r} is already led by {leads[name].name}",
+                    "give it another name, or make it `part_of` that provider",
+                )
+            )
+        else:
+            leads[name] = document
+    faults += [
+        part.fault(
+            ("x-mock", "part_of"),
+            f"no spec leads the provider {part.data['x-mock']['part_of']!r}",
+            "serve the spec that has it as `provider` too",
+        )
+        for part in parts
+        if part.data["x-mock"]["part_of"] not in leads
+    ]
+    faults += [
+        Fault("dialects", None, f"there is no provider {name!r}", f"there are {', '.join(leads) or 'none'}")
+        for name in dialects
+        if name not in leads
+    ]
+    if faults:
+        raise SpecError(faults)
+    providers = []
+    for name, lead in leads.items():
+        group = [lead, *(part for part in parts if part.data["x-mock"]["part_of"] == name)]
+        context = Context(group, tuple(dialects.get(name, ())))
+        provider = _compiled(context)
+        faults.extend(context.faults)
+        if provider is not None:
+            providers.append(provider)
+    if faults:
+        raise SpecError(faults)
+    return providers
+
+
+def _compiled(context: Context) -> Provider | None:
+    mock = context.mock
+    if context.faults:
+        return None
+    lifecycle = compile_lifecycle(context)
+    results = {name: compile_result(context, name, entry) for name, entry in mock.get("results", {}).items()}
+    errors = {name: compile_error(context, name, entry) for name, entry in mock["errors"].items()}
+    routes = compile_routes(context)
+    operations = {each.id: each for route in routes for each in route.operations.values()}
+    check_routes(context, operations, results)
+    check_replies(context, mock, operations)
+    models = compile_models(context, lifecycle, results)
+    key = _key(context)
+    accounts = mock["accounts"]
+    plans = {name: _plan(name, entry) for name, entry in accounts["plans"].items()}
+    if accounts["default_plan"] not in plans:
+        context.fault(
+            context.lead,
+            ("x-mock", "accounts", "default_plan"),
+            f"there is no plan {accounts['default_plan']!r}",
+            f"there are {', '.join(plans)}",
+        )
+    content_policy = compile_content_policy(context, lifecycle)
+    task_ids = mock["ids"]["task"]
+    matches = (
+        context.pattern(task_ids["pattern"], "x-mock", "ids", "task", "pattern").search
+        if "pattern" in task_ids
+        else None
+    )
+    request_id = mock.get("request_id", {})
+    documented = accounts["credits"].get("documented")
+    provider = Provider(
+        name=mock["provider"],
+        title=mock.get("title", mock["provider"]),
+        hosts=_hosts(context),
+        documents=tuple(document.data["info"]["title"] for document in context.documents),
+        key=key,
+        request_id_header=request_id.get("header", "X-Request-Id"),
+        request_id=context.id_format(request_id.get("format", "req_{hex:24}"), "x-mock", "request_id", "format"),
+        task_id=context.id_format(task_ids["format"], "x-mock", "ids", "task", "format"),
+        task_id_matches=matches,
+        account_id=context.id_format(mock["ids"].get("account", "acct_{hex:12}"), "x-mock", "ids", "account"),
+        file_id=context.id_format(mock["ids"].get("file", "file_{hex:16}"), "x-mock", "ids", "file"),
+        default_plan=accounts["default_plan"],
+        plans=plans,
+        counts_all_requests=accounts.get("counted_requests") == "all",
+        ample_ucr=round(accounts["credits"]["ample"] * UCR),
+        documented_ucr=None if documented is None else round(documented * UCR),
+        models=models,
+        lifecycle=lifecycle,
+        content_policy=content_policy,
+        results=results,
+        uploads=compile_uploads(context),
+        callbacks=compile_callbacks(context, lifecycle),
+        errors=errors,
+        refusals=compile_refusals(context, errors),
+        routes=routes,
+        operations=operations,
+        dialects=context.dialects,
+    )
+    return None if context.faults else provider
+
+
+def _hosts(context: Context) -> tuple[str, ...]:
+    hosts: dict[str, None] = {}
+    for document in context.documents:
+        paths = document.data["paths"].values()
+        for holder in (document.data, *paths, *(each for item in paths for each in item.values())):
+            if isinstance(holder, dict):
+                for server in holder.get("servers", ()):
+                    host = urlsplit(server["url"]).hostname
+                    if host:
+                        hosts[host] = None
+    return tuple(hosts)
+
+
+def _key(context: Context) -> KeyRule:
+    rule = context.mock["authentication"]
+    path = ("x-mock", "authentication", "scheme")
+    schemes = context.lead.data.get("components", {}).get("securitySchemes", {})
+    scheme = schemes.get(rule["scheme"])
+    if scheme is None:
+        context.fault(
+            context.lead,
+            path,
+            f"components.securitySchemes has no {rule['scheme']!r}",
+            f"it has {', '.join(schemes) or 'none'}",
+        )
+        scheme = {}
+    bearer = scheme.get("type") == "http" and str(scheme.get("scheme")).lower() == "bearer"
+    if scheme and not bearer and not (scheme.get("type") == "apiKey" and scheme.get("in") == "header"):
+        context.fault(context.lead, path, "is neither http bearer nor apiKey in a header", "use one of these two")
+    pattern = context.pattern(rule.get("key_pattern", _VISIBLE_ASCII), "x-mock", "authentication", "key_pattern")
+    if not pattern.fullmatch(rule["example"]):
+        context.fault(
+            context.lead, ("x-mock", "authentication", "example"), "does not have the form that key_pattern asks for"
+        )
+    return KeyRule(
+        header="Authorization" if bearer else scheme.get("name", "Authorization"),
+        bearer=bearer,
+        well_formed=pattern.fullmatch,
+        example=rule["example"],
+    )
+
+
+def _plan(name: str, entry: dict[str, Any]) -> Plan:
+    return Plan(
+        name=name,
+        summary=entry["summary"],
+        api=entry.get("api", True),
+        requests_per_minute=entry.get("requests_per_minute"),
+        requests_per_hour=entry.get("requests_per_hour"),
+        concurrent_tasks=entry.get("concurrent_tasks"),
+    )

@@ -1,0 +1,156 @@
+"""What the provider sends besides replies: errors, result files, uploads, callbacks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mockserver.provider import (
+    Callbacks,
+    CallbackTarget,
+    ErrorAnswer,
+    Lifecycle,
+    Refusal,
+    ResultKind,
+    Signature,
+    Uploads,
+)
+from mockserver.spec.vocabulary import conditions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mockserver.spec.compile.context import Context
+
+_NO_SUCH_FILE = {"status": 404, "content_type": "text/plain", "body": "no such file"}
+
+
+def compile_error(context: Context, name: str, entry: dict[str, Any]) -> ErrorAnswer:
+    """Compile one of the provider's errors."""
+    path = ("x-mock", "errors", name)
+    body = (
+        context.value(entry["body"], *path, "body")
+        if "body" in entry
+        else context.value(context.mock["error_body"], "x-mock", "error_body")
+    )
+    return ErrorAnswer(
+        name=name,
+        status=entry["status"],
+        code=entry.get("code", entry["status"]),
+        type=entry.get("type"),
+        message=context.value(entry["message"], *path, "message"),
+        body=body,
+        retry_after=entry.get("retry_after", False),
+        retry_after_s=entry.get("retry_after_s"),
+        headers=tuple(entry.get("headers", {}).items()),
+    )
+
+
+def compile_refusals(context: Context, errors: Mapping[str, ErrorAnswer]) -> dict[str, ErrorAnswer]:
+    """Map every condition to the error that answers it; none may be missing, none answered twice."""
+    refusals: dict[str, ErrorAnswer] = {}
+    for name, entry in context.mock["errors"].items():
+        for index, condition in enumerate(entry.get("when", ())):
+            if condition in refusals:
+                context.fault(
+                    context.lead,
+                    ("x-mock", "errors", name, "when", index),
+                    f"{condition} is already answered by {refusals[condition].name}",
+                    "let one error answer it",
+                )
+            refusals[condition] = errors[name]
+    missing = [condition for condition in conditions() if condition not in refusals]
+    if missing:
+        context.fault(
+            context.lead,
+            ("x-mock", "errors"),
+            f"nothing answers {', '.join(missing)}",
+            "add each to the `when` of the error that the provider would send",
+        )
+    return refusals
+
+
+def compile_result(context: Context, name: str, entry: dict[str, Any]) -> ResultKind:
+    """Compile a kind of result file."""
+    path = ("x-mock", "results", name)
+    refusals = entry.get("refusals", {})
+    missing = _refusal(context, refusals.get("missing", _NO_SUCH_FILE), *path, "refusals", "missing")
+    signature = entry.get("signature", {})
+    return ResultKind(
+        name=name,
+        media=entry["media"],
+        path=entry["path"],
+        count=context.value(entry.get("count", 1), *path, "count"),
+        duration_s=context.value(entry.get("duration_s", 6), *path, "duration_s"),
+        short_side_px=context.value(entry.get("short_side_px", 720), *path, "short_side_px"),
+        ratio=context.value(entry.get("ratio", "16:9"), *path, "ratio"),
+        lifetime_s=entry["lifetime_s"],
+        expires_parameter=signature.get("expires_parameter"),
+        signature_parameter=signature.get("signature_parameter"),
+        missing=missing,
+        expired=_refusal(context, refusals["expired"], *path, "refusals", "expired")
+        if "expired" in refusals
+        else missing,
+        unsigned=_refusal(context, refusals["unsigned"], *path, "refusals", "unsigned")
+        if "unsigned" in refusals
+        else missing,
+    )
+
+
+def _refusal(context: Context, entry: dict[str, Any], *path: str | int) -> Refusal:
+    return Refusal(entry["status"], entry["content_type"], context.value(entry["body"], *path, "body"))
+
+
+def compile_uploads(context: Context) -> Uploads | None:
+    """Compile the rules of uploads, where the provider takes any."""
+    entry = context.mock.get("uploads")
+    if entry is None:
+        return None
+    return Uploads(
+        path=entry["path"],
+        field=entry["field"],
+        max_bytes=entry["max_bytes"],
+        media_types=tuple(entry["media_types"]),
+        keeps=entry.get("keeps", 100),
+    )
+
+
+def compile_callbacks(context: Context, lifecycle: Lifecycle) -> Callbacks | None:
+    """Compile the rules of callbacks, where the provider sends any."""
+    entry = context.mock.get("callbacks")
+    if entry is None:
+        return None
+    path = ("x-mock", "callbacks")
+    for state in entry["events"]:
+        if state not in lifecycle.ends:
+            context.fault(
+                context.lead,
+                (*path, "events", state),
+                "is no terminal state",
+                f"they are {', '.join(lifecycle.ends)}",
+            )
+    signature = entry.get("signature")
+    target = entry.get("target", {})
+    acknowledged = entry["acknowledged_by"]
+    return Callbacks(
+        url=context.value(entry["url"], *path, "url"),
+        url_keys=tuple(entry["url"].partition("#/")[2].split("/")),
+        events={state: context.value(template, *path, "events", state) for state, template in entry["events"].items()},
+        headers=entry.get("headers", {}),
+        signature=None
+        if signature is None
+        else Signature(
+            header=signature["header"],
+            algorithm=signature["algorithm"],
+            encoding=signature["encoding"],
+            prefix=signature.get("prefix", ""),
+            default_secret=signature["default_secret"],
+        ),
+        acknowledged=frozenset(range(200, 300) if acknowledged == "2xx" else acknowledged),
+        timeout_s=entry["timeout_s"],
+        retry_after_ms=tuple(round(seconds * 1000) for seconds in entry["retry_after_s"]),
+        target=CallbackTarget(
+            schemes=tuple(target.get("schemes", ("http", "https"))),
+            internal_addresses_refused=target.get("internal_addresses", "refused") == "refused",
+            max_length=target.get("max_length", 2048),
+        ),
+    )

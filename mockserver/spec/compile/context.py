@@ -1,0 +1,88 @@
+"""What every step of compiling shares: the documents of one provider, and the faults found so far."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from mockserver.chance import id_format
+from mockserver.provider import Dialect
+from mockserver.spec.document import SpecError
+from mockserver.spec.expressions import ExpressionError, compile_value, constant
+from mockserver.spec.vocabulary import check_vocabulary
+
+if TYPE_CHECKING:
+    from mockserver.chance import IdFormat
+    from mockserver.provider import Value
+    from mockserver.spec.document import Document, Fault
+
+
+class Context:
+    """The documents of one provider in the dialects that are switched on; the first leads it."""
+
+    def __init__(self, documents: list[Document], dialects: tuple[str, ...]) -> None:
+        self.faults: list[Fault] = []
+        self.dialects = self._dialects(documents, dialects)
+        self.documents = [self._in_dialects(document, dialects) for document in documents]
+        self.lead = self.documents[0]
+        self.mock: dict[str, Any] = self.lead.data["x-mock"]
+
+    def _dialects(self, documents: list[Document], switched_on: tuple[str, ...]) -> tuple[Dialect, ...]:
+        known: dict[str, Dialect] = {}
+        for document in documents:
+            for name, entry in document.data["x-mock"].get("dialects", {}).items():
+                known.setdefault(name, Dialect(name, entry["summary"], entry["source"], name in switched_on))
+        for name in switched_on:
+            if name not in known:
+                self.faults.append(
+                    documents[0].fault(
+                        ("x-mock", "dialects"),
+                        f"there is no dialect {name!r}",
+                        f"there are: {', '.join(known) or 'none'}",
+                    )
+                )
+        return tuple(known.values())
+
+    def _in_dialects(self, document: Document, switched_on: tuple[str, ...]) -> Document:
+        """Apply the dialects that are switched on; what comes out must speak the vocabulary as well."""
+        for name in switched_on:
+            entry = document.data["x-mock"].get("dialects", {}).get(name)
+            if entry is None:
+                continue
+            document = document.patched(entry["patch"])
+            try:
+                check_vocabulary(document)
+            except SpecError as error:
+                self.faults += [
+                    replace(fault, message=f"in the dialect {name}, {fault.message}") for fault in error.faults
+                ]
+        return document
+
+    def fault(self, document: Document, path: tuple[str | int, ...], message: str, fix: str = "") -> None:
+        """Note something wrong, at a path of a document."""
+        self.faults.append(document.fault(path, message, fix))
+
+    def value(self, template: Any, *path: str | int, document: Document | None = None) -> Value:
+        """Compile a template of the leading document, or of the one that is named."""
+        try:
+            return compile_value(template)
+        except ExpressionError as error:
+            self.fault(document or self.lead, (*path, *error.path), str(error))
+            return constant(None)
+
+    def id_format(self, text: str, *path: str | int) -> IdFormat:
+        """Compile an id format."""
+        try:
+            return id_format(text)
+        except ValueError as error:
+            self.fault(self.lead, path, str(error))
+            return lambda _drawn, _unix_s: ""
+
+    def pattern(self, text: str, *path: str | int, flags: int = 0) -> re.Pattern[str]:
+        """Compile a regular expression."""
+        try:
+            return re.compile(text, flags)
+        except re.error as error:
+            self.fault(self.lead, path, f"is not a regular expression: {error}")
+            return re.compile("")

@@ -1,0 +1,153 @@
+"""Paths and methods: which operation plays which part, and whether they fit together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mockserver.provider import UCR, Operation, Parameter, ResultKind, Route
+from mockserver.spec.document import merge_patch
+from mockserver.spec.schema import compile_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mockserver.spec.compile.context import Context
+
+METHODS = ("get", "put", "post", "delete", "patch")
+DEFAULT_MAX_BODY_BYTES = 1 << 20
+_MULTIPART_OVERHEAD_BYTES = 1 << 16
+
+
+def compile_routes(context: Context) -> tuple[Route, ...]:
+    """Compile the paths of the leading document; the others may have no more than these."""
+    routes: list[Route] = []
+    lead_paths = context.lead.data["paths"]
+    for part in context.documents[1:]:
+        for path, item in part.data["paths"].items():
+            for method in METHODS:
+                if method in item and method not in lead_paths.get(path, {}):
+                    context.fault(
+                        part,
+                        ("paths", path, method),
+                        f"{context.lead.name}, which leads the provider, has no such operation",
+                        "add it there",
+                    )
+    for path, item in lead_paths.items():
+        operations = {}
+        for method in METHODS:
+            if method in item:
+                operation = _operation(context, path, method, item)
+                if operation is not None:
+                    operations[operation.method] = operation
+        routes.append(Route(path, operations))
+    return tuple(routes)
+
+
+def _operation(context: Context, path: str, method: str, item: dict[str, Any]) -> Operation | None:
+    entry = item[method]
+    place = ("paths", path, method)
+    mock = entry.get("x-mock")
+    if mock is None:
+        context.fault(context.lead, place, "has no x-mock", "say with `x-mock: {role: …}` which part it plays")
+        return None
+    if "operationId" not in entry:
+        context.fault(context.lead, place, "has no operationId", "give it one: journals and templates name it")
+        return None
+    role = mock["role"]
+    reply = mock.get("reply", {})
+    body = reply.get("body")
+    max_body_bytes = mock.get("max_body_bytes", DEFAULT_MAX_BODY_BYTES)
+    if role == "upload":
+        if "uploads" not in context.mock:
+            context.fault(context.lead, place, "takes uploads, but x-mock has no `uploads`", "add it at the root")
+        max_body_bytes = context.mock.get("uploads", {}).get("max_bytes", 0) + _MULTIPART_OVERHEAD_BYTES
+    where = (*place, "x-mock")
+    for state in reply.get("in", {}):
+        lifecycle = context.mock["lifecycle"]
+        if state not in lifecycle["states"] and state not in lifecycle["ends"]:
+            context.fault(context.lead, (*where, "reply", "in", state), "the lifecycle has no such state")
+    return Operation(
+        id=entry["operationId"],
+        method=method.upper(),
+        path=path,
+        role=role,
+        secured=bool(entry.get("security", context.lead.data.get("security"))),
+        status=reply.get("status", 200),
+        body=None if "body" not in reply else context.value(body, *where, "reply", "body"),
+        body_in={
+            state: context.value(merge_patch(body, patch), *where, "reply", "in", state)
+            for state, patch in reply.get("in", {}).items()
+        },
+        headers=tuple(reply.get("headers", {}).items()),
+        model=None if "model" not in mock else context.value(mock["model"], *where, "model"),
+        task=None if "task" not in mock else context.value(mock["task"], *where, "task"),
+        item=None if "item" not in mock else context.value(mock["item"], *where, "item"),
+        limit=None if "limit" not in mock else context.value(mock["limit"], *where, "limit"),
+        after=None if "after" not in mock else context.value(mock["after"], *where, "after"),
+        default_limit=mock.get("default_limit", 20),
+        max_limit=mock.get("max_limit", 100),
+        max_body_bytes=max_body_bytes,
+        parameters=_parameters(context, item, entry),
+        charges_ucr=round(mock.get("charges_credits", 0) * UCR),
+    )
+
+
+def _parameters(context: Context, item: dict[str, Any], entry: dict[str, Any]) -> tuple[Parameter, ...]:
+    out = []
+    for raw in (*item.get("parameters", ()), *entry.get("parameters", ())):
+        parameter = context.lead.resolve(raw["$ref"]) if "$ref" in raw else raw
+        if parameter["in"] not in ("query", "path"):
+            continue
+        schema = parameter.get("schema", {})
+        resolved = context.lead.resolve(schema["$ref"]) if "$ref" in schema else schema
+        out.append(
+            Parameter(
+                name=parameter["name"],
+                place=parameter["in"],
+                required=parameter.get("required", False),
+                type=resolved.get("type", "string"),
+                schema=compile_schema(context.lead, schema),
+            )
+        )
+    return tuple(out)
+
+
+def check_routes(context: Context, operations: Mapping[str, Operation], results: Mapping[str, ResultKind]) -> None:
+    """See that results and uploads are really served under the paths they name."""
+    served = {each.path for each in operations.values() if each.role in ("result", "file")}
+    for name, kind in results.items():
+        if kind.path not in served:
+            context.fault(
+                context.lead,
+                ("x-mock", "results", name, "path"),
+                f"no operation of role `result` has the path {kind.path}",
+                "add that path with a get",
+            )
+    uploads = context.mock.get("uploads")
+    if uploads is not None and uploads["path"] not in served:
+        context.fault(
+            context.lead,
+            ("x-mock", "uploads", "path"),
+            f"no operation of role `file` has the path {uploads['path']}",
+            "add that path with a get",
+        )
+    if not any(each.role == "submit" for each in operations.values()):
+        context.fault(context.lead, ("paths",), "no operation has the role `submit`", "mark the one that makes tasks")
+
+
+def check_replies(context: Context, template: Any, operations: Mapping[str, Operation], *path: str | int) -> None:
+    """See that every `$reply.X` in the root extension names a query."""
+    if isinstance(template, dict):
+        for key, value in template.items():
+            if key != "dialects":
+                check_replies(context, value, operations, *path, key)
+    elif isinstance(template, str) and template.startswith("$reply."):
+        name = template.removeprefix("$reply.").partition("#")[0]
+        if name not in operations or operations[name].role != "query":
+            known = [each.id for each in operations.values() if each.role == "query"]
+            context.fault(
+                context.lead,
+                ("x-mock", *path),
+                f"{name!r} is no operation of role `query`",
+                f"there are {', '.join(known) or 'none'}",
+            )

@@ -1,0 +1,221 @@
+"""What becomes of a task: states and ends, models, prices, and what the provider will not make."""
+
+from __future__ import annotations
+
+import math
+import re
+from decimal import ROUND_HALF_UP, Decimal
+from typing import TYPE_CHECKING, Any
+
+from mockserver.provider import (
+    UCR,
+    ContentPolicy,
+    End,
+    Lifecycle,
+    Model,
+    Problem,
+    Reason,
+    Requirement,
+    ResultKind,
+    State,
+)
+from mockserver.spec.schema import compile_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from mockserver.engine.scope import Scope
+    from mockserver.spec.compile.context import Context
+    from mockserver.spec.document import Document
+
+_AMOUNTS_KEPT = 1024
+
+
+def compile_lifecycle(context: Context) -> Lifecycle:
+    """Compile the states and ends, one success and one failure at least."""
+    entry = context.mock["lifecycle"]
+    states = tuple(
+        _state(name, state["lasts_s"], state.get("progress", {"from": 0, "to": 0}))
+        for name, state in entry["states"].items()
+    )
+    for state in states:
+        if state.shortest_ms > state.longest_ms:
+            context.fault(
+                context.lead, ("x-mock", "lifecycle", "states", state.name, "lasts_s"), "`from` is more than `to`"
+            )
+    ends = {}
+    for name, end in entry["ends"].items():
+        progress = end.get("progress", "last" if end["kind"] != "success" else 100)
+        ends[name] = End(
+            name=name,
+            kind=end["kind"],
+            progress=None if progress == "last" else progress,
+            reasons={
+                code: Reason(code, reason["message"], reason.get("at_fraction", 1))
+                for code, reason in end.get("reasons", {}).items()
+            },
+        )
+    path = ("x-mock", "lifecycle", "ends")
+    by_kind: dict[str, End] = {}
+    for name, compiled in ends.items():
+        if compiled.kind in by_kind:
+            context.fault(context.lead, (*path, name), f"is a second {compiled.kind}", "keep one end of each kind")
+        if name in entry["states"]:
+            context.fault(context.lead, (*path, name), "is also a state on the way", "rename one of them")
+        by_kind.setdefault(compiled.kind, compiled)
+    for kind in ("success", "failure"):
+        if kind not in by_kind:
+            context.fault(context.lead, path, f"has no {kind}", f"add an end with kind: {kind}")
+    blank = End("", "failure", None, {})
+    return Lifecycle(
+        states, ends, by_kind.get("success", blank), by_kind.get("failure", blank), by_kind.get("cancellation")
+    )
+
+
+def _state(name: str, lasts_s: float | dict[str, float], progress: dict[str, int]) -> State:
+    shortest_s, longest_s = (lasts_s["from"], lasts_s["to"]) if isinstance(lasts_s, dict) else (lasts_s, lasts_s)
+    return State(name, round(shortest_s * 1000), round(longest_s * 1000), progress["from"], progress["to"])
+
+
+def compile_models(context: Context, lifecycle: Lifecycle, results: Mapping[str, ResultKind]) -> dict[str, Model]:
+    """Compile the models of all documents."""
+    models: dict[str, Model] = {}
+    for document in context.documents:
+        for name, entry in document.data["x-mock"]["models"].items():
+            path = ("x-mock", "models", name)
+            if name in models:
+                context.fault(document, path, "stands in another document of this provider too", "keep one")
+            models[name] = _model(context, document, name, entry, lifecycle, results)
+    return models
+
+
+def _model(
+    context: Context,
+    document: Document,
+    name: str,
+    entry: dict[str, Any],
+    lifecycle: Lifecycle,
+    results: Mapping[str, ResultKind],
+) -> Model:
+    path = ("x-mock", "models", name)
+    schema: dict[str, Any] = {}
+    try:
+        schema = document.resolve(entry["request"])
+    except KeyError:
+        context.fault(document, (*path, "request"), f"{entry['request']} leads nowhere in this document")
+    callback_url = context.mock.get("callbacks", {}).get("url", "")
+    lifted = tuple(callback_url.partition("#/")[2].split("/")) if "#/" in callback_url else None
+    try:
+        request = compile_schema(document, schema, lifted)
+    except (ValueError, KeyError) as error:
+        context.fault(document, (*path, "request"), f"is not a schema that compiles: {error}")
+        request = compile_schema(document, {})
+    example = entry.get("example")
+    if example is not None and not request.accepts(example):
+        problem = request.problems(example)[0]
+        context.fault(document, (*path, "example"), f"does not fit the request schema: {problem.message}")
+    for state in entry.get("lasts_s", {}):
+        if state not in context.mock["lifecycle"]["states"]:
+            context.fault(document, (*path, "lasts_s", state), "the lifecycle has no such state")
+    for result in _constants(entry.get("result")):
+        if result is not None and result not in results:
+            context.fault(
+                document, (*path, "result"), f"there is no result {result!r}", f"there are {', '.join(results)}"
+            )
+    price = entry["price"]
+    reserve = _amount(context, document, price["reserve"], (*path, "price", "reserve"))
+    settle = _amount(context, document, price["settle"], (*path, "price", "settle")) if "settle" in price else reserve
+    longer = entry.get("lasts_s", {})
+    states = context.mock["lifecycle"]["states"]
+    return Model(
+        name=name,
+        document=document.data["info"]["title"],
+        request=request,
+        example=example,
+        reserve_ucr=reserve,
+        settle_ucr=settle,
+        result=context.value(entry.get("result"), *path, "result", document=document),
+        estimated_s=entry.get("estimated_s"),
+        states=tuple(
+            _state(state.name, longer[state.name], states[state.name].get("progress", {"from": 0, "to": 0}))
+            if state.name in longer
+            else state
+            for state in lifecycle.states
+        ),
+        requirements=tuple(
+            Requirement(
+                left=context.value(each["left"], *path, "requirements", index, "left", document=document),
+                strictly_less=each["is"] == "less_than",
+                right=context.value(each["right"], *path, "requirements", index, "right", document=document),
+                problem=Problem(each["message"], each.get("field")),
+            )
+            for index, each in enumerate(entry.get("requirements", ()))
+        ),
+    )
+
+
+def _constants(template: Any) -> list[str | None]:
+    """Return the names that a value can come out as."""
+    if isinstance(template, dict):
+        return [
+            each for value in (*template["values"].values(), template.get("otherwise")) for each in _constants(value)
+        ]
+    return [template] if isinstance(template, str) and not template.startswith("$") else []
+
+
+def _amount(
+    context: Context, document: Document, entry: dict[str, Any], path: tuple[str | int, ...]
+) -> Callable[[Scope], int]:
+    parts = [
+        context.value(entry.get("base_credits", 0), *path, "base_credits", document=document),
+        context.value(entry.get("each", 1), *path, "each", document=document),
+        context.value(entry.get("credits_per_unit", 0), *path, "credits_per_unit", document=document),
+        *(
+            context.value(factor, *path, "factors", index, document=document)
+            for index, factor in enumerate(entry.get("factors", ()))
+        ),
+    ]
+    quantum = Decimal(1).scaleb(-entry.get("decimals", 2))
+    known: dict[tuple[Any, ...], int] = {}
+
+    def amount_ucr(scope: Scope) -> int:
+        values = tuple([part(scope) for part in parts])
+        found = known.get(values)
+        if found is None:
+            base, units, per_unit, *factors = map(_number, values)
+            total = math.prod(factors, start=base + units * per_unit)
+            found = max(0, int(total.quantize(quantum, ROUND_HALF_UP) * UCR))
+            if len(known) < _AMOUNTS_KEPT:
+                known[values] = found
+        return found
+
+    return amount_ucr
+
+
+def _number(value: Any) -> Decimal:
+    """Read a template's value as a number; what is none counts as nothing."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return Decimal(0)
+    return Decimal(str(value))
+
+
+def compile_content_policy(context: Context, lifecycle: Lifecycle) -> ContentPolicy | None:
+    """Compile what the provider will not make, where the spec says so."""
+    entry = context.mock.get("content_policy")
+    if entry is None:
+        return None
+    path = ("x-mock", "content_policy")
+    reason = entry.get("reason")
+    if entry["at"] == "generation" and reason not in lifecycle.failure.reasons:
+        context.fault(
+            context.lead,
+            (*path, "reason"),
+            f"{reason!r} is none of the failure's reasons",
+            f"they are {', '.join(lifecycle.failure.reasons) or 'none'}",
+        )
+    return ContentPolicy(
+        texts=tuple(context.value(text, *path, "texts") for text in entry["texts"]),
+        refuses=context.pattern(entry["refuses"], *path, "refuses", flags=re.IGNORECASE).search,
+        at_submit=entry["at"] == "submit",
+        reason=reason if entry["at"] == "generation" else None,
+    )
