@@ -30,7 +30,9 @@ ALLOWED = {
     "": {"mock"},
 }
 #: Imports for type annotations alone do not bind modules together when the program runs.
-OUTSIDE_WORLD = {"aiohttp", "asyncio", "time", "random", "secrets", "uvloop", "threading", "logging", "yaml", "jsonschema_rs"}
+OUTSIDE_WORLD = {
+    *("aiohttp", "asyncio", "time", "random", "secrets", "uvloop", "threading", "logging", "yaml", "jsonschema_rs"),
+}
 
 
 def modules() -> list[Path]:

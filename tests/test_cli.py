@@ -10,12 +10,14 @@ import socket
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MOCKSERVER = str(Path(sys.executable).parent / "mockserver")
 
@@ -23,9 +25,7 @@ MOCKSERVER = str(Path(sys.executable).parent / "mockserver")
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run mockserver to its end."""
     env = {**os.environ, **environment}
-    return subprocess.run(
-        [MOCKSERVER, *arguments], capture_output=True, text=True, timeout=60, check=False, env=env
-    )
+    return subprocess.run([MOCKSERVER, *arguments], capture_output=True, text=True, timeout=60, check=False, env=env)
 
 
 @contextmanager

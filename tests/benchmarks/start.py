@@ -1,6 +1,6 @@
 """From the start of the process to its first answer, beside what importing aiohttp alone takes.
 
-python -m tests.benchmarks.start
+python tests/benchmarks start
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 
-from tests.benchmarks.servers import say
+from benchmarks.servers import say
 
 ROUNDS = 7
 LIMIT_S = 0.6
@@ -52,13 +52,9 @@ def import_s() -> float:
     return time.perf_counter() - start
 
 
-def main() -> int:
+def main(_arguments: list[str]) -> int:
     """Measure, print, judge."""
     answers, imports = zip(*((first_answer_s(), import_s()) for _ in range(ROUNDS)), strict=True)
     ours, bare = statistics.median(answers), statistics.median(imports)
     say(f"start: first answer after {ours:.2f} s (limit {LIMIT_S}); importing aiohttp alone takes {bare:.2f} s")
     return 0 if ours < LIMIT_S else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

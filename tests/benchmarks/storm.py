@@ -1,6 +1,6 @@
 """A hundred thousand tasks end at one instant, each with a callback to one receiver.
 
-    python -m tests.benchmarks.storm [TASKS]
+    python tests/benchmarks storm [TASKS]
 
 Every callback must be attempted, none lost, and the server must answer others meanwhile.
 """
@@ -11,16 +11,14 @@ import asyncio
 import itertools
 import json
 import re
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import cast
 
 import uvloop
-
-from tests.benchmarks.load import load_each
-from tests.benchmarks.servers import BODY, HEADERS, SUBMIT, ask, enrich, mockserver, request_bytes, say, started
+from benchmarks.load import load_each
+from benchmarks.servers import BODY, HEADERS, SUBMIT, ask, enrich, mockserver, request_bytes, say, started
 
 TASKS = 100_000
 EVOLINK = Path(__file__).parent.parent.parent / "specs/evolink-gemini-omni-flash.yaml"
@@ -96,7 +94,3 @@ def with_fixed_durations(text: str) -> str:
     fixed, replaced = re.subn(r"lasts_s: \{from: ([0-9]+), to: [0-9]+\}", r"lasts_s: \1", text)
     assert replaced
     return fixed
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

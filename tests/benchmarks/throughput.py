@@ -1,6 +1,6 @@
 """Requests a second against a bare aiohttp handler with fixed bytes, in turn, one core for each side.
 
-    python -m tests.benchmarks.throughput      prints ratios; exits 1 below the floors
+    python tests/benchmarks throughput      prints ratios; exits 1 below the floors
 
 Everything is on: journal, validation, limits, ledger. Each round measures both servers. A ratio is what our
 server does in a second of its core, over what the yardstick does; the median of the rounds counts. Seconds are
@@ -12,12 +12,10 @@ from __future__ import annotations
 
 import json
 import statistics
-import sys
 
 import uvloop
-
-from tests.benchmarks.load import load
-from tests.benchmarks.servers import (
+from benchmarks.load import load
+from benchmarks.servers import (
     BODY,
     HEADERS,
     SUBMIT,
@@ -67,7 +65,7 @@ async def measure(mock: tuple[int, int], yard: tuple[int, int], requests: int, r
     return ratios
 
 
-def main() -> int:
+def main(_arguments: list[str]) -> int:
     """Measure, print, judge."""
     with started(mockserver()) as (mock, mock_port), started(script("bare.py")) as (yard, yard_port):
         use_the_other_core()
@@ -79,7 +77,3 @@ def main() -> int:
         spread = f"{min(values):.2f} to {max(values):.2f}"
         say(f"{kind}: {median:.2f} of a bare aiohttp handler ({spread}; floor {FLOORS[kind]:.2f})")
     return 1 if missed else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
