@@ -6,6 +6,7 @@ Exit codes: 0 fine, 1 faults or failures, 2 wrong usage or configuration.
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import signal
 import sys
@@ -119,6 +120,7 @@ def run(work: Coroutine[Any, Any, int]) -> int:
 @_serve_options
 def serve(config: str | None, **given: Any) -> None:
     """Serve the providers until Ctrl-C or SIGTERM."""
+    gc.disable()  # until everything is loaded: nothing of it is garbage
     from mockserver.mock import build_server  # noqa: PLC0415 - `--help` need not load a server
 
     try:
@@ -130,8 +132,6 @@ def serve(config: str | None, **given: Any) -> None:
 
 
 async def _serve(server: Server) -> int:
-    import gc  # noqa: PLC0415 - only here
-
     from mockserver.banner import banner  # noqa: PLC0415
 
     stop = asyncio.Event()
@@ -150,9 +150,9 @@ async def _serve(server: Server) -> int:
         return 2
     click.echo(banner(server))
     # What is loaded by now stays: tasks are the only thing that grows, and they hold no cycles to look for.
-    gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 50, 100)
+    gc.enable()
     try:
         await stop.wait()
     finally:

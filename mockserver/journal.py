@@ -77,6 +77,11 @@ class DeliveryAttempt(NamedTuple):
 
 Entry = Exchange | DeliveryAttempt
 
+_WORDS = (
+    *("kind", "provider", "operation", "task", "account", "gate", "error", "method", "path", "status"),
+    *("delivery", "event", "outcome"),
+)
+
 
 class Journal:
     """A ring of entries, with a file beside it if wished.
@@ -187,9 +192,15 @@ class Journal:
         """Give the entries as records, oldest first, those that agree with every word that is set.
 
         The words are fields of a record: kind, provider, operation, task, account, gate, error, method,
-        path, status; and `after` for a sequence number.
+        path, status, delivery, event, outcome; and `after` for a sequence number.
+
+        Raises:
+            TypeError: a word is none of these.
         """
         after = wanted.pop("after", None)
+        unknown = wanted.keys() - set(_WORDS)
+        if unknown:
+            raise TypeError(f"the journal is not searched by {', '.join(sorted(unknown))}; but by {', '.join(_WORDS)}")
         conditions = {name: str(value) for name, value in wanted.items() if value is not None}
         redact = _Redaction(self._secrets(), self._secret_headers)
         for entry in list(self._ring):

@@ -256,6 +256,8 @@ class Operation:
     max_body_bytes: int = 0
     body_required: bool = False
     parameters: tuple[Parameter, ...] = ()
+    #: Those that the schema gate checks: all but a task id in the path, which is looked up.
+    checked_parameters: tuple[Parameter, ...] = ()
     charges_ucr: int = 0
 
 

@@ -97,7 +97,7 @@ class ControlPlane:
                     compile_schema(self.document, parameter["schema"]),
                 )
             )
-        return Operation(name, method.upper(), path, "query", secured=False, parameters=tuple(parameters))
+        return Operation(name, method.upper(), path, "query", secured=False, checked_parameters=tuple(parameters))
 
 
 @cache
@@ -138,7 +138,8 @@ class Admin:
             body = _error_body("method_not_allowed", f"use {error.allowed}")
         except _RefusedError as error:
             status, body = error.status, _error_body(error.code, str(error))
-        return wire_response(request, status, (("Cache-Control", "no-store"), *headers), content_type, body, "")
+        headers = (("Cache-Control", "no-store"), *headers)
+        return wire_response(request, status, headers, content_type, body, "", close=status in (408, 413))
 
     def _check_origin(self, request: web.BaseRequest) -> None:
         try:
@@ -176,7 +177,7 @@ class Admin:
         if problem is not None:
             raise _RefusedError(400, "invalid_parameter", problem.message)
         body = await self._body(request, plane.bodies.get(operation.id))
-        known = {parameter.name: call.query.get(parameter.name) for parameter in operation.parameters}
+        known = {parameter.name: call.query.get(parameter.name) for parameter in operation.checked_parameters}
         return await getattr(self, f"_{_snake(operation.id)}")({**known, **match.path_values}, body)
 
     async def _body(self, request: web.BaseRequest, schema: Schema | None) -> Any:

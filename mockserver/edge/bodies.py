@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from aiohttp import MultipartReader, StreamReader, hdrs, web
 from aiohttp.base_protocol import BaseProtocol
-from aiohttp.web_protocol import RequestPayloadError
 
 from mockserver.engine.scope import Form
 
@@ -71,23 +70,26 @@ async def _arriving(request: web.BaseRequest, max_bytes: int, timeout_s: float) 
         return Body(stalled=True)
     except web.PayloadAccessError:
         return Body(stalled=True)
-    except RequestPayloadError:
+    except web.RequestPayloadError:
         return Body(broken=True)
     return Body(bytes(content_so_far))
 
 
 def _decoded(content: bytes, coding: str, max_bytes: int) -> Body:
-    """Undo gzip or deflate, never making more than `max_bytes`; what cannot be undone stays as it came."""
-    if coding.strip().lower() not in ("gzip", "x-gzip", "deflate"):
+    """Undo gzip or deflate, never making more than `max_bytes`; of what cannot be undone nothing is left."""
+    coding = coding.strip().lower()
+    if coding == "identity":
         return Body(content)
+    if coding not in ("gzip", "x-gzip", "deflate"):
+        return Body()
     inflater = zlib.decompressobj(_ZLIB_OR_GZIP)
     try:
         plain = inflater.decompress(content, max_bytes + 1)
     except zlib.error:
-        return Body(content)
+        return Body()
     if len(plain) > max_bytes:
         return Body(oversized=True)
-    return Body(plain if inflater.eof and not inflater.unused_data else content)
+    return Body(plain) if inflater.eof and not inflater.unused_data else Body()
 
 
 async def read_form(body: bytes, headers: Mapping[str, str], field: str, max_bytes: int) -> Form | None:
@@ -95,7 +97,9 @@ async def read_form(body: bytes, headers: Mapping[str, str], field: str, max_byt
     content_type = headers.get("Content-Type", "")
     if not content_type.lower().startswith("multipart/form-data"):
         return None
-    stream = StreamReader(BaseProtocol(asyncio.get_running_loop()), 2**16, loop=asyncio.get_running_loop())
+    loop = asyncio.get_running_loop()
+    # The limit lies above the length: a stream over its limit wants to slow down a transport that it has not got.
+    stream = StreamReader(BaseProtocol(loop), len(body) + 1, loop=loop)
     stream.feed_data(body)
     stream.feed_eof()
     try:

@@ -82,7 +82,7 @@ class Server:
             raise
         self._spaces_by_host = self._hosts()
         self._admin = Admin(self)
-        self._http = web.Server(
+        self._http = _Http(
             self._handle,
             access_log=None,
             logger=_QUIET,
@@ -102,6 +102,7 @@ class Server:
         self._listening.close()
         if self._flusher is not None:
             self._flusher.cancel()
+        self._http.pre_shutdown()
         await self._http.shutdown(timeout=0.5)
         await self.runtime.close()
         await asyncio.to_thread(self._shelf.close)
@@ -262,6 +263,32 @@ class Server:
     def _plain(self, request: web.BaseRequest, status: int, body: Mapping[str, object]) -> web.StreamResponse:
         date = self._date.line(self.runtime.clock.now_ms())
         return wire_response(request, status, (), "application/json", orjson.dumps(body), date)
+
+
+class _Http(web.Server):
+    """aiohttp's server, with connections of our own."""
+
+    def __call__(self) -> web.RequestHandler:
+        return _Connection(self, loop=self._loop, **self._kwargs)
+
+
+class _Connection(web.RequestHandler):
+    """aiohttp's connection, but what is no HTTP is told so in few words, and without the library's name."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,  # noqa: ARG002 - aiohttp's signature
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        if request.transport is None:
+            raise ConnectionResetError("the client has gone")
+        what = " ".join((message or "").partition("\n\n")[0].partition(" when reading")[0].split()).rstrip(":")[:200]
+        body = orjson.dumps({"error": f"the request is not well-formed HTTP: {what}" if what else "bad request"})
+        return wire_response(request, status, (), "application/json", body, "", close=True)
 
 
 class _JournaledFile(web.FileResponse):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mockserver.engine.credits import Account
     from mockserver.engine.routes import Match
     from mockserver.engine.scope import Call, Scope
-    from mockserver.provider import KeyRule, Model, Operation, Role
+    from mockserver.provider import KeyRule, Model, Operation, Provider, Role
 
 _HEADERS_REMEMBERED = 10_000
 
@@ -107,12 +107,13 @@ def plan(visit: Visit) -> Refused | None:
 
 
 def rate(visit: Visit) -> Refused | None:
-    """Is there room in the plan's windows? What passes here is counted, whatever the later gates say."""
+    """Is there room in the plan's windows? What passes here is counted, whatever the later gates say.
+
+    It stands before submits, or before everything where the provider counts all requests (see `gates_of`).
+    """
     scope = visit.scope
     account = scope.account
     if account is None:
-        return None
-    if not scope.space.provider.counts_all_requests and _operation(visit).role != "submit":
         return None
     if not account.plan.limits_rate:
         return None
@@ -150,7 +151,7 @@ def _is_json(content_type: str) -> bool:
 def schema(visit: Visit) -> Refused | None:
     """Are the parameters, the model and the body as the spec has them?"""
     operation, scope = _operation(visit), visit.scope
-    if operation.parameters:
+    if operation.checked_parameters:
         problem = parameter_problem(operation, visit.match.path_values, visit.call)
         if problem is not None:
             return "invalid_parameter", problem
@@ -174,7 +175,7 @@ def schema(visit: Visit) -> Refused | None:
 
 def parameter_problem(operation: Operation, path_values: Mapping[str, str], call: Call) -> Problem | None:
     """Say what is wrong with the path and query parameters of a request; None where nothing is."""
-    for parameter in operation.parameters:
+    for parameter in operation.checked_parameters:
         name = parameter.name
         text = path_values.get(name) if parameter.place == "path" else call.query.get(name)
         if text is None:
@@ -278,16 +279,29 @@ GATES: tuple[tuple[str, Gate, frozenset[Role]], ...] = (
     ("concurrency", concurrency, frozenset(("submit",))),
 )
 
-_BY_ROLE: dict[str | None, tuple[tuple[str, Gate], ...]] = {
-    role: tuple((name, gate) for name, gate, roles in GATES if role in roles) for role in _EVERY
-}
-_BY_ROLE[None] = tuple((name, gate) for name, gate, _ in GATES[:2])
+
+def gates_of(provider: Provider) -> dict[Role | None, tuple[tuple[str, Gate], ...]]:
+    """Choose, for each role, the gates that can refuse anything at this provider; None is no operation at all."""
+    policy = provider.content_policy
+    asks_at_submit = policy is not None and policy.at_submit
+    chosen: dict[Role | None, tuple[tuple[str, Gate], ...]] = {
+        role: tuple(
+            (name, gate)
+            for name, gate, roles in GATES[2:]
+            if role in roles
+            and (name != "content_policy" or asks_at_submit)
+            and (name != "rate" or role == "submit" or provider.counts_all_requests)
+        )
+        for role in _EVERY
+    }
+    chosen[None] = tuple((name, gate) for name, gate, _ in GATES[:2])
+    return chosen
 
 
 def admit(visit: Visit) -> tuple[str, Refused] | None:
     """Lead a request through the gates; return the gate that refused it, and why, or None."""
     operation = visit.match.operation
-    for name, gate in _BY_ROLE[None if operation is None else operation.role]:
+    for name, gate in visit.scope.space.gates[None if operation is None else operation.role]:
         refused = gate(visit)
         if refused is not None:
             return name, refused

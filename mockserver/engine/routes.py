@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from mockserver.provider import Operation, Route
 
 _PARAMETER = re.compile(r"\{([^{}]+)\}")
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _NO_VALUES: Mapping[str, str] = {}
 
 
@@ -70,7 +71,7 @@ def _operation(route: Route, method: str) -> Operation | None:
 
 def well_formed(text: str) -> str:
     """Replace the lone surrogates that stand in a path or a header for bytes that are not UTF-8."""
-    return text if text.isascii() else text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    return text if text.isascii() else _LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def allowed_methods(route: Route) -> str:

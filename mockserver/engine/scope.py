@@ -7,7 +7,6 @@ spec that uses another word does not compile.
 
 from __future__ import annotations
 
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -17,7 +16,7 @@ from mockserver.engine.task import standing
 from mockserver.provider import UCR
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from mockserver.engine.credits import Account
     from mockserver.engine.space import Space, StoredFile
@@ -164,18 +163,16 @@ def _task(scope: Scope) -> Task:
 
 def stands(scope: Scope) -> Standing:
     """Return how the task in scope stands at the scope's instant; worked out once."""
-    task = _task(scope)
+    task = scope.task
+    assert task is not None
     if scope.stood_for is not task:
         scope.stood_for, scope.stood = task, standing(task, scope.now_ms)
     assert scope.stood is not None
     return scope.stood
 
 
-def _submitted_ms(scope: Scope) -> int:
-    return _task(scope).submitted_ms
-
-
-def _started_ms(scope: Scope) -> int | None:
+def started_ms(scope: Scope) -> int | None:
+    """Return when the task left its first state, if it has by the scope's instant."""
     task = _task(scope)
     if not task.entered_ms:
         return task.submitted_ms
@@ -189,32 +186,26 @@ def ended_ms(scope: Scope) -> int | None:
     return _task(scope).ends_ms if stands(scope).ended else None
 
 
-def _expires_ms(scope: Scope) -> int | None:
+def expires_ms(scope: Scope) -> int | None:
+    """Return when the links to the task's files stop working; null where there are none."""
     task, at_ms = _task(scope), ended_ms(scope)
     if at_ms is None or task.result is None or task.end.kind != "success":
         return None
     return at_ms + task.result.lifetime_s * 1000
 
 
-def _now_ms(scope: Scope) -> int:
-    return scope.now_ms
-
-
-def _elapsed_s(scope: Scope) -> int:
+def elapsed_s(scope: Scope) -> int:
+    """Return the seconds since the submit, up to the task's end."""
     at_ms = ended_ms(scope)
     return ((scope.now_ms if at_ms is None else at_ms) - _task(scope).submitted_ms) // 1000
 
 
-def _charged(scope: Scope) -> float | int:
+def charged_credits(scope: Scope) -> float | int:
+    """Return what the task has cost: nothing until it has succeeded."""
     task = _task(scope)
     if ended_ms(scope) is None or task.end.kind != "success":
         return 0
     return credits_of(min(task.settles_ucr, task.reserved_ucr))
-
-
-def _estimated_s(scope: Scope) -> float | int | None:
-    seconds = _task(scope).model.estimated_s
-    return int(seconds) if seconds is not None and seconds == int(seconds) else seconds
 
 
 def result_urls(scope: Scope) -> list[str]:
@@ -225,131 +216,144 @@ def result_urls(scope: Scope) -> list[str]:
     return scope.space.links.result_urls(task, scope)
 
 
-def _result_url(scope: Scope) -> str | None:
+def result_url(scope: Scope) -> str | None:
+    """Return the link to the task's first file."""
     urls = result_urls(scope)
     return urls[0] if urls else None
 
 
-def _output_duration_s(scope: Scope) -> Any:
+def output_duration_s(scope: Scope) -> Any:
+    """Return how long the result is, in seconds."""
     result = _task(scope).result
     return None if result is None else result.duration_s(scope)
 
 
-def _reason_code(scope: Scope) -> str | None:
+def reason_code(scope: Scope) -> str | None:
+    """Return the code of why the task ended without a result."""
     task = _task(scope)
     return task.reason.code if task.reason is not None and ended_ms(scope) is not None else None
 
 
-def _reason_message(scope: Scope) -> str | None:
+def reason_message(scope: Scope) -> str | None:
+    """Return the words of why the task ended without a result."""
     task = _task(scope)
     return task.reason.message if task.reason is not None and ended_ms(scope) is not None else None
 
 
-def _account(scope: Scope) -> Account:
+def account_of(scope: Scope) -> Account:
+    """Return the account in scope, everything booked that has ended."""
     account = scope.account if scope.task is None else scope.task.account
     assert account is not None
     account.settle(scope.now_ms)
     return account
 
 
-def _error(scope: Scope) -> ErrorAnswer:
-    assert scope.error is not None
-    return scope.error
-
-
-def _file(scope: Scope) -> StoredFile:
-    assert scope.file is not None
-    return scope.file
-
-
-def _problem_field(scope: Scope) -> str | None:
-    return None if scope.problem is None else scope.problem.field
-
-
-def _problem_message(scope: Scope) -> str:
-    return "" if scope.problem is None else scope.problem.message
-
-
-def _problem_all(scope: Scope) -> list[dict[str, str | None]]:
+def problems(scope: Scope) -> list[dict[str, str | None]]:
+    """Return all that is wrong with the request, a field at a time."""
     problem = scope.problem
     if problem is None:
         return []
     return [{"field": each.field, "message": each.message} for each in problem.all or (problem,)]
 
 
-def _instants(name: str, at: Callable[[Scope], int | None]) -> dict[str, Callable[[Scope], Any]]:
+def unix_s_of(instant_ms: int | None) -> int | None:
+    """Write an instant in whole seconds since 1970; null stays null."""
+    return None if instant_ms is None else instant_ms // 1000
+
+
+def iso_text(instant_ms: int | None) -> str | None:
+    """Write an instant in ISO 8601, to the second; null stays null."""
+    return None if instant_ms is None else iso_of(instant_ms, digits=0)
+
+
+def _instants(name: str, source: str) -> dict[str, str]:
     """Make the three spellings of an instant."""
-
-    def unix_ms(scope: Scope) -> int | None:
-        return at(scope)
-
-    def unix_s(scope: Scope) -> int | None:
-        at_ms = at(scope)
-        return None if at_ms is None else at_ms // 1000
-
-    def iso(scope: Scope) -> str | None:
-        at_ms = at(scope)
-        return None if at_ms is None else iso_of(at_ms, digits=0)
-
-    return {f"{name}unix_ms": unix_ms, f"{name}unix_s": unix_s, f"{name}iso": iso}
+    return {
+        f"{name}unix_ms": source,
+        f"{name}unix_s": f"unix_s_of({source})",
+        f"{name}iso": f"iso_text({source})",
+    }
 
 
-TASK_FACTS: dict[str, Callable[[Scope], Any]] = {
-    "id": attrgetter("task.id"),
-    "model": attrgetter("task.model.name"),
-    "status": lambda scope: stands(scope).status,
-    "progress": lambda scope: stands(scope).progress,
-    "request": attrgetter("task.body"),
-    **_instants("submitted_", _submitted_ms),
-    **_instants("started_", _started_ms),
-    **_instants("ended_", ended_ms),
-    **_instants("expires_", _expires_ms),
-    "elapsed_s": _elapsed_s,
-    "estimated_s": _estimated_s,
-    "output_duration_s": _output_duration_s,
-    "reserved_credits": lambda scope: credits_of(_task(scope).reserved_ucr),
-    "charged_credits": _charged,
-    "reason_code": _reason_code,
-    "reason_message": _reason_message,
-    "result_urls": result_urls,
-    "result_url": _result_url,
-    "media": lambda scope: None if (result := _task(scope).result) is None else result.media,
-    "account_id": attrgetter("task.account.id"),
-}
-
-ACCOUNT_FACTS: dict[str, Callable[[Scope], Any]] = {
-    "id": lambda scope: _account(scope).id,
-    "plan": lambda scope: _account(scope).plan.name,
-    "available_credits": lambda scope: credits_of(_account(scope).available_ucr),
-    "used_credits": lambda scope: credits_of(_account(scope).spent_ucr),
-    "reserved_credits": lambda scope: credits_of(_account(scope).reserved_ucr),
-    "granted_credits": lambda scope: credits_of(_account(scope).granted_ucr),
-}
-
-FACTS: dict[str, dict[str, Callable[[Scope], Any]]] = {
-    "task": TASK_FACTS,
-    "account": ACCOUNT_FACTS,
-    "quote": {"credits": lambda scope: credits_of(scope.quote_ucr)},
+#: A fact is Python source over the scope `s`: templates are put together from these and compiled once.
+FACTS: dict[str, dict[str, str]] = {
+    "task": {
+        "id": "s.task.id",
+        "model": "s.task.model.name",
+        "status": "stands(s).status",
+        "progress": "stands(s).progress",
+        "request": "s.task.body",
+        **_instants("submitted_", "s.task.submitted_ms"),
+        "submitted_unix_s": "s.task.submitted_ms // 1000",
+        **_instants("started_", "started_ms(s)"),
+        **_instants("ended_", "ended_ms(s)"),
+        **_instants("expires_", "expires_ms(s)"),
+        "elapsed_s": "elapsed_s(s)",
+        "estimated_s": "s.task.model.estimated_s",
+        "output_duration_s": "output_duration_s(s)",
+        "reserved_credits": "credits_of(s.task.reserved_ucr)",
+        "charged_credits": "charged_credits(s)",
+        "reason_code": "reason_code(s)",
+        "reason_message": "reason_message(s)",
+        "result_urls": "result_urls(s)",
+        "result_url": "result_url(s)",
+        "media": "None if s.task.result is None else s.task.result.media",
+        "account_id": "s.task.account.id",
+    },
+    "account": {
+        "id": "account_of(s).id",
+        "plan": "account_of(s).plan.name",
+        "available_credits": "credits_of(account_of(s).available_ucr)",
+        "used_credits": "credits_of(account_of(s).spent_ucr)",
+        "reserved_credits": "credits_of(account_of(s).reserved_ucr)",
+        "granted_credits": "credits_of(account_of(s).granted_ucr)",
+    },
+    "quote": {"credits": "credits_of(s.quote_ucr)"},
     "error": {
-        "status": lambda scope: _error(scope).status,
-        "code": lambda scope: _error(scope).code,
-        "type": lambda scope: _error(scope).type,
-        "name": lambda scope: _error(scope).name,
-        "message": lambda scope: _error(scope).message(scope),
+        "status": "s.error.status",
+        "code": "s.error.code",
+        "type": "s.error.type",
+        "name": "s.error.name",
+        "message": "s.error.message(s)",
     },
-    "problem": {"message": _problem_message, "field": _problem_field, "all": _problem_all},
+    "problem": {
+        "message": "'' if s.problem is None else s.problem.message",
+        "field": "None if s.problem is None else s.problem.field",
+        "all": "problems(s)",
+    },
     "file": {
-        "id": lambda scope: _file(scope).id,
-        "name": lambda scope: _file(scope).name,
-        "media_type": lambda scope: _file(scope).media_type,
-        "size_bytes": lambda scope: len(_file(scope).content),
-        "url": lambda scope: scope.space.links.file_url(_file(scope), scope),
+        "id": "s.file.id",
+        "name": "s.file.name",
+        "media_type": "s.file.media_type",
+        "size_bytes": "len(s.file.content)",
+        "url": "s.space.links.file_url(s.file, s)",
     },
-    "list": {
-        "items": lambda scope: scope.items,
-        "total": lambda scope: scope.total,
-        "next": lambda scope: scope.next_id,
-    },
-    "now": _instants("", _now_ms),
-    "server": {"url": lambda scope: scope.server_url},
+    "list": {"items": "s.items", "total": "s.total", "next": "s.next_id"},
+    "now": _instants("", "s.now_ms"),
+    "server": {"url": "s.server_url"},
+}
+
+#: The names that the sources above use, beside `s`.
+NAMES: dict[str, Any] = {
+    each.__name__: each
+    for each in (
+        account_of,
+        charged_credits,
+        credits_of,
+        elapsed_s,
+        ended_ms,
+        expires_ms,
+        inputs_of,
+        iso_text,
+        output_duration_s,
+        pointed,
+        problems,
+        reason_code,
+        reason_message,
+        result_url,
+        result_urls,
+        stands,
+        started_ms,
+        unix_s_of,
+    )
 }

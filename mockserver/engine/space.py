@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
 from mockserver.chance import DRAW_BYTES
+from mockserver.engine.admission import gates_of
 from mockserver.engine.credits import Account
 from mockserver.engine.routes import Router
 from mockserver.engine.scope import stands
@@ -59,6 +60,7 @@ class Space:
         "anonymous_requests",
         "chance",
         "files",
+        "gates",
         "links",
         "provider",
         "router",
@@ -71,6 +73,7 @@ class Space:
         self.chance = chance
         self.rules = rules
         self.router = Router(provider.routes)
+        self.gates = gates_of(provider)
         self.links: Links = Links(provider, chance)
         self.accounts: dict[str, Account] = {}
         self.tasks: dict[str, Task] = {}

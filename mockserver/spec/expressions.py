@@ -16,11 +16,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from mockserver.engine.routes import well_formed
-from mockserver.engine.scope import FACTS, Scope, inputs_of, pointed
+from mockserver.engine.scope import FACTS, NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from mockserver.engine.scope import Call
     from mockserver.provider import Value
 
@@ -47,160 +45,143 @@ def compile_value(template: Any) -> Value:
     Raises:
         ExpressionError: an expression in it has no meaning; its `path` says where.
     """
-    compiled = _compile(template)
-    return compiled if callable(compiled) else constant(template)
+    writer = _Writer()
+    source = writer.template(template)
+    return constant(template) if source is None else writer.function(source)
 
 
-def _compile(template: Any) -> Callable[[Scope], Any] | None:
-    """Return None for a template without expressions."""
-    if isinstance(template, str):
-        return _text(template)
-    if isinstance(template, dict):
-        if set(template) in _CHOICE:
-            return _choice(template)
-        return _object(template)
-    if isinstance(template, list):
-        return _array(template)
-    return None
+class _Writer:
+    """Writes the Python source of one template; what is no source is bound to a name."""
 
+    def __init__(self) -> None:
+        self._names: dict[str, Any] = {
+            **NAMES,
+            "spelled": _spelled,
+            "without_nulls": _without_nulls,
+            "header_of": _header,
+        }
 
-def _array(template: list[Any]) -> Callable[[Scope], Any] | None:
-    parts = [_at(each, index) for index, each in enumerate(template)]
-    if not any(parts):
-        return None
-    values = [part or constant(each) for part, each in zip(parts, template, strict=True)]
-    return lambda scope: [value(scope) for value in values]
+    def function(self, source: str) -> Value:
+        """Compile what has been written. All of its words are ours; the spec's own text is bound, never written."""
+        made: Value = eval(compile(f"lambda s: {source}", "<template>", "eval"), self._names)  # noqa: S307
+        return made
 
+    def bound(self, value: Any) -> str:
+        """Return a name for a value."""
+        name = f"v{len(self._names)}"
+        self._names[name] = value
+        return name
 
-def _object(template: dict[str, Any]) -> Callable[[Scope], Any] | None:
-    fixed: dict[str, Any] = {}
-    moving: list[tuple[str, Value]] = []
-    optional: list[tuple[str, Value]] = []
-    for key, each in template.items():
-        part = _at(each, key)
-        if key.endswith("?"):
-            optional.append((key[:-1], part or constant(each)))
-            fixed[key[:-1]] = None
-        elif part is None:
-            fixed[key] = each
-        else:
-            moving.append((key, part))
-            fixed[key] = None
-    if not moving and not optional:
+    def template(self, template: Any) -> str | None:
+        """Write a template; None where it holds no expression."""
+        if isinstance(template, str):
+            return self._text(template)
+        if isinstance(template, dict):
+            if set(template) in _CHOICE:
+                return self._choice(template)
+            return self._object(template)
+        if isinstance(template, list):
+            return self._array(template)
         return None
 
-    def make(scope: Scope) -> dict[str, Any]:
-        out = fixed.copy()
-        for key, value in moving:
-            out[key] = value(scope)
-        for key, value in optional:
-            found = value(scope)
-            if found is None:
-                del out[key]
-            else:
-                out[key] = found
-        return out
+    def _at(self, template: Any, *path: str | int) -> str | None:
+        """Write a part of a template, which stands at this path of keys."""
+        try:
+            return self.template(template)
+        except ExpressionError as error:
+            raise ExpressionError(str(error), (*path, *error.path)) from None
 
-    return make
+    def _array(self, template: list[Any]) -> str | None:
+        parts = [self._at(each, index) for index, each in enumerate(template)]
+        if not any(parts):
+            return None
+        return f"[{', '.join(part or self.bound(each) for part, each in zip(parts, template, strict=True))}]"
 
+    def _object(self, template: dict[str, Any]) -> str | None:
+        parts = {key: self._at(each, key) for key, each in template.items()}
+        optional = tuple(key[:-1] for key in template if key.endswith("?"))
+        if not optional and not any(parts.values()):
+            return None
+        pairs = [
+            f"{self.bound(key.removesuffix('?'))}: {part or self.bound(template[key])}" for key, part in parts.items()
+        ]
+        source = f"{{{', '.join(pairs)}}}"
+        return f"without_nulls({source}, {self.bound(optional)})" if optional else source
 
-def _at(template: Any, *path: str | int) -> Callable[[Scope], Any] | None:
-    """Compile a part of a template, which stands at this path of keys."""
-    try:
-        return _compile(template)
-    except ExpressionError as error:
-        raise ExpressionError(str(error), (*path, *error.path)) from None
+    def _choice(self, template: dict[str, Any]) -> str:
+        by, cases, rest = self._at(template["by"], "by"), template["values"], template.get("otherwise")
+        if by is None:
+            raise ExpressionError("a choice is made by an expression, which starts with $", ("by",))
+        if not isinstance(cases, dict):
+            raise ExpressionError("a choice looks its values up in a mapping", ("values",))
+        values = {key: self._at(each, "values", key) for key, each in cases.items()}
+        otherwise = self._at(rest, "otherwise")
+        if otherwise is None and not any(values.values()):
+            return f"{self.bound(cases)}.get(spelled({by}), {self.bound(rest)})"
+        made = {key: self.function(source or self.bound(cases[key])) for key, source in values.items()}
+        return f"{self.bound(made)}.get(spelled({by}), {self.bound(self.function(otherwise or self.bound(rest)))})(s)"
 
+    def _text(self, text: str) -> str | None:
+        if text.startswith("$"):
+            return f"({self._expression(text)})"
+        pieces = _INSIDE.split(text)
+        if len(pieces) == 1:
+            return None
+        written = [self.bound(pieces[0])]
+        for expression, rest in zip(pieces[1::2], pieces[2::2], strict=True):
+            found = self._expression(expression)
+            written += [f"('' if ({found}) is None else spelled({found}))", self.bound(rest)]
+        return f"''.join(({', '.join(written)},))"
 
-def _choice(template: dict[str, Any]) -> Callable[[Scope], Any]:
-    by, cases, rest = _at(template["by"], "by"), template["values"], template.get("otherwise")
-    if by is None:
-        raise ExpressionError("a choice is made by an expression, which starts with $", ("by",))
-    if not isinstance(cases, dict):
-        raise ExpressionError("a choice looks its values up in a mapping", ("values",))
-    values = {key: _at(each, "values", key) or constant(each) for key, each in cases.items()}
-    otherwise = _at(rest, "otherwise") or constant(rest)
+    def _expression(self, text: str) -> str:
+        head, _, pointer = text.partition("#")
+        words = head[1:].split(".")
+        source = self._root(text, words)
+        if not pointer:
+            return source
+        if not pointer.startswith("/"):
+            raise ExpressionError(f"{text}: what follows # is a JSON pointer and starts with /")
+        keys = tuple(key.replace("~1", "/").replace("~0", "~") for key in pointer[1:].split("/"))
+        if source == "s.body" and len(keys) == 1:
+            return f"s.body.get({self.bound(keys[0])}) if isinstance(s.body, dict) else None"
+        return f"pointed({source}, {self.bound(keys)})"
 
-    def choose(scope: Scope) -> Any:
-        found = by(scope)
-        key = found if isinstance(found, str) else _spelled(found)
-        return values.get(key, otherwise)(scope)
+    def _root(self, text: str, words: list[str]) -> str:
+        root = words[0]
+        if root == "request" and len(words) > 1:
+            return self._request(text, words[1], ".".join(words[2:]))
+        if words == ["input"]:
+            return "inputs_of(s)"
+        if words == ["request_id"]:
+            return "s.request_id"
+        if root == "reply" and len(words) == 2:
+            return f"s.space.reply_of({self.bound(words[1])}, s)"
+        facts = FACTS.get(root)
+        if facts is None:
+            roots = ", ".join(f"${each}" for each in ["request", "input", "reply", "request_id", *FACTS])
+            raise ExpressionError(f"{text}: ${root} is not known; there are {roots}")
+        fact = facts.get(".".join(words[1:]))
+        if fact is None:
+            known = ", ".join(sorted(facts))
+            raise ExpressionError(f"{text}: ${root} has no {'.'.join(words[1:])!r}; it has {known}")
+        return fact
 
-    return choose
-
-
-def _spelled(value: Any) -> str:
-    """Write a value as it stands as a key of `values`: 10 as '10', null as 'null'."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)
-
-
-def _text(text: str) -> Callable[[Scope], Any] | None:
-    if text.startswith("$"):
-        return _expression(text)
-    pieces = _INSIDE.split(text)
-    if len(pieces) == 1:
-        return None
-    fixed = pieces[0::2]
-    moving = [_expression(piece) for piece in pieces[1::2]]
-
-    def write(scope: Scope) -> str:
-        out = [fixed[0]]
-        for value, rest in zip(moving, fixed[1:], strict=True):
-            found = value(scope)
-            out.append("" if found is None else _spelled(found))
-            out.append(rest)
-        return "".join(out)
-
-    return write
-
-
-def _expression(text: str) -> Value:
-    head, _, pointer = text.partition("#")
-    words = head[1:].split(".")
-    value = _root(text, words)
-    if not pointer:
-        return value
-    if not pointer.startswith("/"):
-        raise ExpressionError(f"{text}: what follows # is a JSON pointer and starts with /")
-    keys = tuple(key.replace("~1", "/").replace("~0", "~") for key in pointer[1:].split("/"))
-    if len(keys) == 1 and words in (["input"], ["request", "body"]):
-        return _top_level(words[0] == "input", keys[0])
-    return lambda scope: pointed(value(scope), keys)
-
-
-def _top_level(from_inputs: bool, key: str) -> Value:
-    """The commonest expressions, without the walk along a pointer."""
-    if from_inputs:
-        return lambda scope: inputs.get(key) if isinstance(inputs := inputs_of(scope), dict) else None
-    return lambda scope: scope.body.get(key) if isinstance(scope.body, dict) else None
-
-
-def _root(text: str, words: list[str]) -> Value:
-    root = words[0]
-    if root == "request" and len(words) > 1:
-        return _request(text, words)
-    if words == ["input"]:
-        return inputs_of
-    if words == ["request_id"]:
-        return lambda scope: scope.request_id
-    if root == "reply" and len(words) == 2:
-        operation_id = words[1]
-        return lambda scope: scope.space.reply_of(operation_id, scope)
-    facts = FACTS.get(root)
-    if facts is None:
-        roots = ", ".join(f"${each}" for each in ["request", "input", "reply", "request_id", *FACTS])
-        raise ExpressionError(f"{text}: ${root} is not known; there are {roots}")
-    fact = facts.get(".".join(words[1:]))
-    if fact is None:
-        known = ", ".join(sorted(facts))
-        raise ExpressionError(f"{text}: ${root} has no {'.'.join(words[1:])!r}; it has {known}")
-    return fact
+    def _request(self, text: str, place: str, name: str) -> str:
+        if place == "body" and not name:
+            return "s.body"
+        if place == "method" and not name:
+            return "'' if s.call is None else s.call.method"
+        if place == "path" and not name:
+            return "'' if s.call is None else s.call.path"
+        if place == "query" and name:
+            return f"None if s.call is None else s.call.query.get({self.bound(name)})"
+        if place == "path":
+            return f"s.path_values.get({self.bound(name)})"
+        if place == "header" and name:
+            return f"None if s.call is None else header_of(s.call, {self.bound(name)})"
+        raise ExpressionError(
+            f"{text}: of the request there are body, method, path, query.NAME, path.NAME and header.NAME"
+        )
 
 
 def _header(call: Call, name: str) -> str | None:
@@ -208,18 +189,22 @@ def _header(call: Call, name: str) -> str | None:
     return None if text is None else well_formed(text)
 
 
-def _request(text: str, words: list[str]) -> Value:
-    place, name = words[1], ".".join(words[2:])
-    if place == "body" and not name:
-        return lambda scope: scope.body
-    if place == "method" and not name:
-        return lambda scope: "" if scope.call is None else scope.call.method
-    if place == "path" and not name:
-        return lambda scope: "" if scope.call is None else scope.call.path
-    if place == "query" and name:
-        return lambda scope: None if scope.call is None else scope.call.query.get(name)
-    if place == "path":
-        return lambda scope: scope.path_values.get(name)
-    if place == "header" and name:
-        return lambda scope: None if scope.call is None else _header(scope.call, name)
-    raise ExpressionError(f"{text}: of the request there are body, method, path, query.NAME, path.NAME and header.NAME")
+def _without_nulls(made: dict[str, Any], optional: tuple[str, ...]) -> dict[str, Any]:
+    """Leave out the optional keys whose value is null."""
+    for key in optional:
+        if made[key] is None:
+            del made[key]
+    return made
+
+
+def _spelled(value: Any) -> str:
+    """Write a value as it stands as a key of `values`, and inside longer text: 10 as '10', null as 'null'."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)

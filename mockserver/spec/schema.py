@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -128,6 +129,9 @@ def _problem(error: jsonschema_rs.ValidationError) -> Problem:
     if error.kind.name == "required":
         path.append(str(details["property"]))
         message = "is required"
+    elif "unexpected" in details:
+        path.append(str(details["unexpected"][0])[:80])
+        message = "is not known"
     else:
         words = _WORDS.get(error.kind.name)
         message = "is not allowed here" if words is None else words(details)
@@ -135,20 +139,26 @@ def _problem(error: jsonschema_rs.ValidationError) -> Problem:
     return Problem(f"{name}: {message}" if name else f"the body {message}", name or None)
 
 
-def _listed(values: list[Any]) -> str:
-    return ", ".join(str(value) for value in values)
+def _written(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 _WORDS: dict[str, Callable[[dict[str, Any]], str]] = {
     "type": lambda details: f"must be of type {' or '.join(details['types'])}",
-    "enum": lambda details: f"must be one of {_listed(details['options'])}",
-    "const": lambda details: f"must be {details['expected_value']}",
+    "enum": lambda details: f"must be one of {', '.join(map(_written, details['options']))}",
+    "const": lambda details: f"must be {_written(details['expected_value'])}",
     "minLength": lambda details: "must not be empty" if details["limit"] == 1 else "is too short",
     "maxLength": lambda details: f"is longer than {details['limit']} characters",
     "minimum": lambda details: f"must be at least {details['limit']}",
     "maximum": lambda details: f"must be at most {details['limit']}",
+    "exclusiveMinimum": lambda details: f"must be more than {details['limit']}",
+    "exclusiveMaximum": lambda details: f"must be less than {details['limit']}",
+    "multipleOf": lambda details: f"must be a multiple of {_written(details['multiple_of'])}",
     "minItems": lambda details: f"must have at least {details['limit']} items",
     "maxItems": lambda details: f"must have at most {details['limit']} items",
+    "uniqueItems": lambda _details: "holds an item twice",
+    "minProperties": lambda details: f"must have at least {details['limit']} fields",
+    "maxProperties": lambda details: f"must have at most {details['limit']} fields",
     "pattern": lambda _details: "does not have the right form",
     "oneOf": lambda _details: "has none of the allowed values",
     "anyOf": lambda _details: "has none of the allowed values",

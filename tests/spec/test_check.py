@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,6 +12,9 @@ from mockserver.spec.document import Document, SpecError, merge_patch
 from mockserver.spec.provenance import main as provenance
 from mockserver.spec.provenance import provenance as provenance_text
 from mockserver.spec.vocabulary import builtin_specs, specs_directory
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 EVOLINK = (specs_directory() / "evolink-gemini-omni-flash.yaml").read_text(encoding="utf-8")
 

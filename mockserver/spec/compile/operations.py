@@ -66,6 +66,8 @@ def _operation(context: Context, path: str, method: str, item: dict[str, Any]) -
         lifecycle = context.mock["lifecycle"]
         if state not in lifecycle["states"] and state not in lifecycle["ends"]:
             context.fault(context.lead, (*where, "reply", "in", state), "the lifecycle has no such state")
+    parameters = _parameters(context, item, entry)
+    in_path = str(mock.get("task", "")).removeprefix("$request.path.")
     return Operation(
         id=entry["operationId"],
         method=method.upper(),
@@ -87,7 +89,8 @@ def _operation(context: Context, path: str, method: str, item: dict[str, Any]) -
         default_limit=mock.get("default_limit", 20),
         max_limit=mock.get("max_limit", 100),
         max_body_bytes=max_body_bytes,
-        parameters=_parameters(context, item, entry),
+        parameters=parameters,
+        checked_parameters=tuple(each for each in parameters if (each.place, each.name) != ("path", in_path)),
         charges_ucr=round(mock.get("charges_credits", 0) * UCR),
     )
 

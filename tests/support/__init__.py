@@ -1,0 +1,1 @@
+"""What several test modules share: worlds to test in, and clients that speak to them."""
