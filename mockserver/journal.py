@@ -71,6 +71,7 @@ class DeliveryAttempt(NamedTuple):
     wall_s: float
     delivery: Delivery
     attempt: Attempt
+    request_body: bytes
     next_attempt_ms: int | None
     answer: Answer | None
 
@@ -160,7 +161,8 @@ class Journal:
         """Write a delivery attempt down."""
         self._seq += 1
         next_ms = delivery.due_ms if delivery.state == "waiting" else None
-        entry = DeliveryAttempt(self._seq, attempt.at_ms, self._wall_s(), delivery, attempt, next_ms, answer)
+        body = delivery.body[: self.body_limit]
+        entry = DeliveryAttempt(self._seq, attempt.at_ms, self._wall_s(), delivery, attempt, body, next_ms, answer)
         self._ring.append(entry)
         if self._file is not None:
             self._unwritten.append(entry)
@@ -305,7 +307,7 @@ def _exchange_record(entry: Exchange, redact: _Redaction) -> dict[str, Any]:
 
 def _delivery_record(entry: DeliveryAttempt, redact: _Redaction) -> dict[str, Any]:
     delivery, attempt, answer = entry.delivery, entry.attempt, entry.answer
-    sent = _message_record(delivery.headers, delivery.body, len(delivery.body), redact)
+    sent = _message_record(delivery.headers, entry.request_body, len(delivery.body), redact)
     return {
         "seq": entry.seq,
         "kind": "delivery",
@@ -364,13 +366,14 @@ def har(records: Iterable[Mapping[str, Any]], version: str) -> dict[str, Any]:
             continue
         request, response = record["request"], record["response"]
         query = f"?{request['query']}" if request["query"] else ""
+        root = "http://mockserver.invalid" if request["path"].startswith("/") else ""
         entries.append(
             {
                 "startedDateTime": record["at"],
                 "time": 0,
                 "request": {
                     "method": request["method"],
-                    "url": f"http://mockserver.invalid{request['path']}{query}",
+                    "url": f"{root}{request['path']}{query}",
                     "httpVersion": "HTTP/1.1",
                     "cookies": [],
                     "headers": _har_pairs(request["headers"]),
@@ -394,7 +397,11 @@ def har(records: Iterable[Mapping[str, Any]], version: str) -> dict[str, Any]:
                     "content": {
                         "size": response["body_bytes"],
                         "mimeType": _type_of(response["headers"]),
-                        "text": response["body"] or "",
+                        **(
+                            {"text": response["body_base64"], "encoding": "base64"}
+                            if "body_base64" in response
+                            else {"text": response["body"] or ""}
+                        ),
                     },
                     "redirectURL": "",
                     "headersSize": -1,

@@ -28,7 +28,7 @@ from mockserver.provider import UCR
 from mockserver.spec.catalog import load_providers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator, Mapping
+    from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
     from types import TracebackType
 
     from mockserver.edge.courier import Report
@@ -44,7 +44,7 @@ class MockServer:
     """A mock server for `with` or `async with`.
 
     Args:
-        specs: spec files of your own, beside the built-in ones.
+        specs: spec files of your own (or one of them), beside the built-in ones.
         providers: settings by provider, such as ``{"evolink": {"failure_rate": 0.1}}``.
         settings: any setting of the command line by its name: `seed`, `clock`, `speed`, `only`,
             `credits`, `callback_targets`, `port`, …
@@ -57,7 +57,7 @@ class MockServer:
     def __init__(
         self,
         *,
-        specs: tuple[str | Path, ...] = (),
+        specs: Iterable[str | Path] | str | Path = (),
         providers: Mapping[str, Mapping[str, Any]] | None = None,
         **settings: Any,
     ) -> None:
@@ -70,7 +70,8 @@ class MockServer:
         known = [name for name in Settings.__dataclass_fields__ if name != "spec"]
         given = {name: os.fspath(value) if isinstance(value, os.PathLike) else value for name, value in raw.items()}
         values = checked({name: value for name, value in given.items() if value is not None}, known)
-        self._settings = replace(Settings(**values), spec=tuple(str(spec) for spec in specs))
+        files = [specs] if isinstance(specs, str | os.PathLike) else specs
+        self._settings = replace(Settings(**values), spec=tuple(str(file) for file in files))
         self._running: AsyncMock | None = None
         self._thread: _Thread | None = None
 

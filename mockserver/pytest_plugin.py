@@ -26,6 +26,8 @@ def mock_server(request: pytest.FixtureRequest) -> Iterator[Mock]:
     from mockserver.mock import MockServer  # noqa: PLC0415 - only sessions that use it pay for it
 
     marker = request.node.get_closest_marker("mock_server")
+    if marker is not None and marker.args:
+        raise pytest.UsageError("the marker mock_server takes settings by their names, as mock_server(seed=7)")
     with MockServer(**({} if marker is None else marker.kwargs)) as running:
         yield running
 

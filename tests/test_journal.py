@@ -6,8 +6,8 @@ import asyncio
 import base64
 import io
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import jsonschema
 import orjson
@@ -22,6 +22,7 @@ from mockserver.journal import Journal, har
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 SCHEMA: dict[str, Any] = json.loads(
     (mockserver.spec.vocabulary.specs_directory() / "journal.schema.json").read_text(encoding="utf-8")
@@ -252,7 +253,7 @@ def test_what_is_not_wanted() -> None:
 
 @pytest.mark.parametrize("name", PROVIDERS)
 def test_keys_are_taken_out(name: str) -> None:
-    """A key stands nowhere in the journal: not in its header, in paths, queries, bodies, callback addresses or answers."""
+    """A key stands nowhere in the journal: in no header, path, query, body, callback address or answer."""
     key = OTHER_KEYS[name]
 
     async def run() -> None:
@@ -331,8 +332,6 @@ def test_spellings(secret: str) -> None:
     journal = Journal(lambda: {secret: "key"})
     written(journal, sent=json.dumps({"a": secret}).encode())
     written(journal, sent=orjson.dumps({"a": secret}))
-    from urllib.parse import quote
-
     written(journal, target=f"/x?key={quote(secret, safe='')}")
     records = list(journal.records())
     if secret.isascii():
@@ -397,6 +396,7 @@ def test_answers_are_cut() -> None:
             for message in (exchange["response"], delivery["request"]):
                 assert (len(message["body"]), message["body_cut"]) == (10, True)
                 assert message["body_bytes"] > 200
+            assert len(receiver.got[0].body) == delivery["request"]["body_bytes"]
             VALIDATOR.validate(delivery)
 
     asyncio.run(run())
@@ -439,7 +439,7 @@ def test_bytes() -> None:
             await edge.mock.clock.advance(60)
             link = (await edge.query("googlegeminiomni", task_id)).json["outputUrl"]
             size = len((await edge.call("GET", link)).body)
-            upload, download, *_, result = edge.mock.journal.find()
+            upload, download, _, _, result = edge.mock.journal.find()
             assert content in base64.b64decode(upload["request"]["body_base64"])
             assert base64.b64decode(download["response"]["body_base64"]) == content
             assert result["response"]["body"] is None
@@ -474,7 +474,7 @@ def test_ring() -> None:
 
 
 def test_file(tmp_path: Path) -> None:
-    """The file has everything, whatever the ring keeps and whatever is reset, and is whole when the server has closed."""
+    """The file has everything, whatever the ring keeps and what is reset, and is whole when the server has closed."""
     path = tmp_path / "journal.ndjson"
 
     async def run() -> None:

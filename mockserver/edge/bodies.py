@@ -36,15 +36,6 @@ class Body(NamedTuple):
         return self.oversized or self.stalled or self.broken
 
 
-def body_that_came(request: web.BaseRequest, max_bytes: int) -> Body | None:
-    """Return a body that is already here and in plain, as most are; None where there is more to do."""
-    stream = request.content
-    if not stream.is_eof() or stream.exception() is not None or _CODING in request.headers:
-        return None
-    content = stream.read_nowait()
-    return Body(content) if len(content) <= max_bytes else Body(oversized=True)
-
-
 async def read_body(request: web.BaseRequest, max_bytes: int, timeout_s: float) -> Body:
     """Read a body of at most `max_bytes`, waiting for it for at most `timeout_s` of wall time."""
     body = await _arriving(request, max_bytes, timeout_s)

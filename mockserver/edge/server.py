@@ -15,28 +15,31 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import orjson
-from aiohttp import web
+from aiohttp import StreamReader, web
 
 from mockserver.edge.admin import Admin
-from mockserver.edge.bodies import Body, body_that_came, read_body, read_form
+from mockserver.edge.bodies import Body, read_body, read_form
+from mockserver.edge.connection import HttpServer
 from mockserver.edge.media import MediaShelf, shape_of
 from mockserver.edge.runtime import Runtime
-from mockserver.edge.wire import DateHeader, wire_response
+from mockserver.edge.wire import DateHeader, wire_bytes, wire_response
 from mockserver.engine.operations import FileWanted, Reply
 from mockserver.engine.scope import Call
-from mockserver.engine.space import StoredFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from aiohttp.abc import AbstractStreamWriter
+    from aiohttp.http import RawRequestMessage
 
     from mockserver.config import Settings
+    from mockserver.engine.routes import Match
     from mockserver.engine.space import Space
     from mockserver.provider import Provider
 
 _ADMIN = "/__admin"
 _KEEPALIVE_S = 75.0
+_FILE_ROLES = frozenset(("result", "file", "upload"))
 _NO_CLIENT_BODY = Body()
 _LOG = logging.getLogger("mockserver")
 _QUIET = logging.getLogger("mockserver.http")
@@ -60,9 +63,9 @@ class Server:
         self.settings = settings
         self.providers = providers
         self._date = DateHeader()
-        self._shelf = MediaShelf(None)
         self._listening: asyncio.Server | None = None
         self._flusher: asyncio.Task[None] | None = None
+        self._shelf: MediaShelf
         self.runtime: Runtime
         self.port = 0
 
@@ -82,8 +85,9 @@ class Server:
             raise
         self._spaces_by_host = self._hosts()
         self._admin = Admin(self)
-        self._http = _Http(
+        self._http = HttpServer(
             self._handle,
+            self._answer_now,
             access_log=None,
             logger=_QUIET,
             keepalive_timeout=_KEEPALIVE_S,
@@ -91,6 +95,7 @@ class Server:
             auto_decompress=False,
         )
         self._listening = await asyncio.get_running_loop().create_server(self._http, sock=listener, backlog=1024)
+        self._shelf = MediaShelf()
         self.runtime.start()
         if self.settings.journal is not None:
             self._flusher = asyncio.create_task(self._flush_journal(), name="journal")
@@ -150,75 +155,121 @@ class Server:
         except (asyncio.CancelledError, ConnectionError):
             raise
         except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback reaches a client
-            _LOG.error("cannot answer %s %s: %r", request.method, request.raw_path[:200], error)
-            _LOG.debug("while answering", exc_info=error)
-            return self._plain(request, 500, {"error": "the mock server itself failed; please report this"})
+            content = self._failure(request.method, request.raw_path, error)
+            return wire_response(request, 500, (), "application/json", content, "")
 
-    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        target = request.raw_path
+    @staticmethod
+    def _failure(method: str, target: str, error: Exception) -> bytes:
+        _LOG.error("cannot answer %s %s: %r", method, target[:200], error)
+        _LOG.debug("while answering", exc_info=error)
+        return orjson.dumps({"error": "the mock server itself failed; please report this"})
+
+    def _provider_of(self, target: str, host: str) -> tuple[Space | None, str, str]:
+        """Find whose request this is; return the provider's space, its own path, and the query string.
+
+        No space is the control plane's, with a path that starts with /__admin, or nobody's.
+        """
         path, _, query = target.partition("?")
-        host = request.headers.get("Host", "")
         if not path.startswith("/"):
             absolute = urlsplit(path)
             path, host = absolute.path or "/", absolute.netloc or host
+        spaces = self.runtime.world.spaces
         name = self._spaces_by_host.get(host) or self._spaces_by_host.get(host.lower())
-        if name is None:
-            if path.startswith(_ADMIN) and path[len(_ADMIN) : len(_ADMIN) + 1] in ("", "/"):
-                return await self._admin.handle(request, path[len(_ADMIN) :] or "/", query)
-            name = self.settings.only
-            if name is None:
-                if path == "/":
-                    return self._index(request)
-                name, path = _without_prefix(path)
-        space = self.runtime.world.spaces.get(name)
+        if name is not None:
+            return spaces[name], path, query
+        if path.startswith(_ADMIN) and path[len(_ADMIN) : len(_ADMIN) + 1] in ("", "/"):
+            return None, path, query
+        if self.settings.only is not None:
+            return spaces[self.settings.only], path, query
+        first, slash, rest = path[1:].partition("/")
+        space = spaces.get(first)
+        return (None, path, query) if space is None else (space, f"/{rest}" if slash else "/", query)
+
+    def _answer_now(self, message: RawRequestMessage, body: StreamReader) -> bytes | None:
+        """Answer what needs no waiting: requests to a provider that move no files."""
+        method, target, headers = message.method, message.path, message.headers
+        space, path, query = self._provider_of(target, headers.get("Host", ""))
         if space is None:
-            return self._nowhere(request)
-        return await self._provide(request, space, path, query)
+            return None
+        match = space.router.find(method, path)
+        operation = match.operation
+        if operation is not None and operation.role in _FILE_ROLES:
+            return None
+        content = b"" if operation is None or method == "GET" else body.read_nowait()
+        call = Call(method, path, headers, content, query)
+        if operation is not None and len(content) > operation.max_body_bytes:
+            call.body, call.oversized = b"", True
+        try:
+            reply, now_ms = self._exchange(space, match, call, target)
+        except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback reaches a client
+            content = self._failure(method, target, error)
+            return wire_bytes(500, (), "application/json", content, "")
+        return wire_bytes(
+            reply.status,
+            reply.headers,
+            reply.content_type,
+            reply.body,
+            self._date.line(now_ms),
+            with_body=method != "HEAD",
+        )
+
+    def _exchange(self, space: Space, match: Match, call: Call, target: str) -> tuple[Reply, int]:
+        """Ask the engine, and write the exchange down; a file that is still to be served is written down later."""
+        runtime = self.runtime
+        now_ms = runtime.clock.now_ms()
+        reply = runtime.world.handle(space, match, call, now_ms)
+        if reply.task_id is not None and runtime.world.agenda:
+            runtime.courier.kick()
+        if not isinstance(reply.file, FileWanted):
+            content = reply.file.content if reply.file is not None else reply.body
+            runtime.journal.exchange(
+                now_ms,
+                space.provider.name,
+                reply,
+                call.method,
+                target,
+                call.headers,
+                call.body,
+                reply.status,
+                reply.headers,
+                content,
+                len(content),
+            )
+        return reply, now_ms
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        space, path, query = self._provider_of(request.raw_path, request.headers.get("Host", ""))
+        if space is not None:
+            return await self._provide(request, space, path, query)
+        if path.startswith(_ADMIN) and path[len(_ADMIN) : len(_ADMIN) + 1] in ("", "/"):
+            return await self._admin.handle(request, path[len(_ADMIN) :] or "/", query)
+        return self._index(request) if path == "/" else self._nowhere(request)
 
     async def _provide(self, request: web.BaseRequest, space: Space, path: str, query: str) -> web.StreamResponse:
         match = space.router.find(request.method, path)
         operation = match.operation
         body = _NO_CLIENT_BODY
         if operation is not None and operation.max_body_bytes and request.method != "GET":
-            body = body_that_came(request, operation.max_body_bytes) or await read_body(
-                request, operation.max_body_bytes, self.settings.request_timeout_s
-            )
-        call = Call(request.method, path, request.headers, body.content, query)
-        cut_short = body.cut_short
-        if cut_short:
-            call.oversized, call.stalled = body.oversized, body.stalled
+            body = await read_body(request, operation.max_body_bytes, self.settings.request_timeout_s)
+        call = Call(
+            request.method,
+            path,
+            request.headers,
+            body.content,
+            query,
+            oversized=body.oversized,
+            stalled=body.stalled,
+        )
         if operation is not None and operation.role == "upload" and space.provider.uploads is not None:
             uploads = space.provider.uploads
             call.form = await read_form(body.content, request.headers, uploads.field, uploads.max_bytes)
-        runtime = self.runtime
-        now_ms = runtime.clock.now_ms()
-        reply = runtime.world.handle(space, match, call, now_ms)
-        if reply.task_id is not None and runtime.world.agenda:
-            runtime.courier.kick()
+        reply, now_ms = self._exchange(space, match, call, request.raw_path)
         if isinstance(reply.file, FileWanted):
             return await self._serve_file(request, space, reply, reply.file, now_ms)
-        content = reply.file.content if isinstance(reply.file, StoredFile) else reply.body
-        runtime.journal.exchange(
-            now_ms,
-            space.provider.name,
-            reply,
-            request.method,
-            request.raw_path,
-            request.headers,
-            body.content,
-            reply.status,
-            reply.headers,
-            content,
-            len(content),
-        )
+        content = reply.file.content if reply.file is not None else reply.body
+        date = self._date.line(now_ms)
         return wire_response(
-            request,
-            reply.status,
-            reply.headers,
-            reply.content_type,
-            content,
-            self._date.line(now_ms),
-            close=cut_short,
+            request, reply.status, reply.headers, reply.content_type, content, date, close=body.cut_short
         )
 
     async def _serve_file(
@@ -233,7 +284,7 @@ class Server:
             "Server": "mockserver",
         }
 
-        def sent(response: web.StreamResponse) -> None:
+        def known(response: web.StreamResponse) -> None:
             self.runtime.journal.exchange(
                 now_ms,
                 space.provider.name,
@@ -249,7 +300,7 @@ class Server:
             )
 
         response = _JournaledFile(path, headers=headers)
-        response.when_sent = sent
+        response.when_known = known
         return response
 
     def _index(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -265,48 +316,14 @@ class Server:
         return wire_response(request, status, (), "application/json", orjson.dumps(body), date)
 
 
-class _Http(web.Server):
-    """aiohttp's server, with connections of our own."""
-
-    def __call__(self) -> web.RequestHandler:
-        return _Connection(self, loop=self._loop, **self._kwargs)
-
-
-class _Connection(web.RequestHandler):
-    """aiohttp's connection, but what is no HTTP is told so in few words, and without the library's name."""
-
-    __slots__ = ()
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,  # noqa: ARG002 - aiohttp's signature
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        if request.transport is None:
-            raise ConnectionResetError("the client has gone")
-        what = " ".join((message or "").partition("\n\n")[0].partition(" when reading")[0].split()).rstrip(":")[:200]
-        body = orjson.dumps({"error": f"the request is not well-formed HTTP: {what}" if what else "bad request"})
-        return wire_response(request, status, (), "application/json", body, "", close=True)
-
-
 class _JournaledFile(web.FileResponse):
-    """A file with Range, ETag and conditions by aiohttp, written down once it is known what was sent."""
+    """A file with Range, ETag and conditions by aiohttp, written down once it is known what will be sent."""
 
-    when_sent: Callable[[web.StreamResponse], None]
+    when_known: Callable[[web.StreamResponse], None]
 
-    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        try:
-            return await super().prepare(request)
-        finally:
-            self.when_sent(self)
-
-
-def _without_prefix(path: str) -> tuple[str, str]:
-    """Split /evolink/v1/tasks into the provider's name and its own path."""
-    name, slash, rest = path[1:].partition("/")
-    return (name, f"/{rest}") if slash else (name, "/" if name else path)
+    async def _start(self, request: web.BaseRequest) -> AbstractStreamWriter:
+        self.when_known(self)
+        return await super()._start(request)
 
 
 def _listener(host: str, port: int) -> socket.socket:

@@ -55,18 +55,31 @@ def wire_response(
     *,
     close: bool = False,
 ) -> web.StreamResponse:
-    """Make an answer; to HEAD its body stays behind, its length does not."""
+    """Make an answer to a request of aiohttp's."""
     keep_alive = request.keep_alive and not close and request.version.minor == 1
-    head = _heads.get((status, content_type))
-    if head is None:
-        head = _head(status, content_type)
+    with_body = request.method != "HEAD"
+    content = wire_bytes(status, headers, content_type, body, date, keep_alive=keep_alive, with_body=with_body)
+    return cast("web.StreamResponse", WireResponse(status, content, keep_alive=keep_alive))
+
+
+def wire_bytes(
+    status: int,
+    headers: Iterable[tuple[str, str]],
+    content_type: str,
+    body: bytes,
+    date: str,
+    *,
+    keep_alive: bool = True,
+    with_body: bool = True,
+) -> bytes:
+    """Write an answer; to HEAD its body stays behind, its length does not."""
+    head = _heads.get((status, content_type)) or _head(status, content_type)
     lines = "".join([f"{name}: {value}\r\n" for name, value in headers])
     end = "\r\n" if keep_alive else "Connection: close\r\n\r\n"
-    length = "" if status in _NO_BODY else f"Content-Length: {len(body)}\r\n"
-    content = f"{head}{length}{lines}{date}{end}".encode("latin-1", "replace")
-    if request.method != "HEAD" and length:
-        content += body
-    return cast("web.StreamResponse", WireResponse(status, content, keep_alive=keep_alive))
+    if status in _NO_BODY:
+        return f"{head}{lines}{date}{end}".encode("latin-1", "replace")
+    content = f"{head}Content-Length: {len(body)}\r\n{lines}{date}{end}".encode("latin-1", "replace")
+    return content + body if with_body else content
 
 
 _heads: dict[tuple[int, str], str] = {}

@@ -28,17 +28,20 @@ NOWHERE = Match(None, None, _NO_VALUES)
 
 
 class Router:
-    """Paths of one provider: plain ones in a table, templated ones as patterns."""
+    """Paths of one provider: plain ones in a table, `/tasks/{id}` by its start, other templates as patterns."""
 
-    __slots__ = ("_plain", "_templated")
+    __slots__ = ("_plain", "_tailed", "_templated")
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._plain: dict[str, Route] = {}
+        self._tailed: list[tuple[str, str, Route]] = []
         self._templated: list[tuple[str, re.Pattern[str], tuple[str, ...], Route]] = []
         for route in routes:
             names = tuple(_PARAMETER.findall(route.path))
-            if names:
-                pieces = _PARAMETER.split(route.path)[0::2]
+            pieces = _PARAMETER.split(route.path)[0::2]
+            if len(names) == 1 and not pieces[1]:
+                self._tailed.append((pieces[0], names[0], route))
+            elif names:
                 pattern = "([^/]+)".join(re.escape(piece) for piece in pieces)
                 self._templated.append((pieces[0], re.compile(pattern), names, route))
             else:
@@ -49,6 +52,10 @@ class Router:
         route = self._plain.get(path)
         if route is not None:
             return Match(route, _operation(route, method), _NO_VALUES)
+        for start, name, tailed in self._tailed:
+            if path.startswith(start) and (text := path[len(start) :]) and "/" not in text:
+                values = {name: well_formed(unquote(text) if "%" in text else text)}
+                return Match(tailed, _operation(tailed, method), values)
         for start, pattern, names, templated in self._templated:
             found = pattern.fullmatch(path) if path.startswith(start) else None
             if found is not None:

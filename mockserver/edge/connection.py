@@ -1,0 +1,113 @@
+"""Connections: aiohttp's own, with a short way for what can be answered at once.
+
+Most requests arrive whole, on a connection that waits for one, and their answers are worked out without
+waiting for anything. For those, aiohttp's machinery (a task, two turns of the loop, a writer, for each
+request) costs more than all we do. So a connection asks the server first; only what it cannot answer at
+once goes aiohttp's way. Parsing is aiohttp's either way.
+
+The short way leans on four private names of aiohttp's connection (`_waiter`, `_messages`, `_parser`,
+`_next_keepalive_close_time`); tests/edge/test_connection.py sees that both ways give the same bytes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import orjson
+from aiohttp import HttpVersion11, StreamReader, web
+from aiohttp.hdrs import CONTENT_ENCODING
+from aiohttp.http import RawRequestMessage
+
+from mockserver.edge.wire import wire_response
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from typing import Any
+
+
+class AnswersNow(Protocol):
+    """Gives the bytes of an answer, or None, with the body unread, where it takes longer."""
+
+    def __call__(self, message: RawRequestMessage, body: StreamReader) -> bytes | None:
+        """Answer a request whose body has come whole."""
+
+
+class HttpServer(web.Server):
+    """aiohttp's server, with connections of our own."""
+
+    def __init__(
+        self,
+        handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+        answer_now: AnswersNow,
+        **options: Any,
+    ) -> None:
+        super().__init__(handler, **options)
+        self.answer_now = answer_now
+
+    def __call__(self) -> web.RequestHandler:
+        """Make the protocol of a new connection."""
+        return Connection(self, loop=self._loop, **self._kwargs)
+
+
+class Connection(web.RequestHandler):
+    """One connection."""
+
+    __slots__ = ("_answer_now",)
+
+    def __init__(self, manager: HttpServer, **options: Any) -> None:
+        super().__init__(manager, **options)
+        self._answer_now = manager.answer_now
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came; answer it at once if that can be done."""
+        waiter = self._waiter
+        if waiter is None or waiter.done() or self._messages:
+            super().data_received(data)
+            return
+        self._waiter = None  # so that aiohttp parses, but does not yet wake its task
+        super().data_received(data)
+        self._waiter = waiter
+        if self._messages and not self._answered() and not waiter.done():
+            waiter.set_result(None)
+
+    def _answered(self) -> bool:
+        """Answer the one request that came whole; False leaves it to aiohttp."""
+        message, payload = self._messages[0]
+        if (
+            len(self._messages) > 1
+            or not isinstance(message, RawRequestMessage)
+            or message.should_close
+            or message.upgrade
+            or CONTENT_ENCODING in message.headers
+            or message.version != HttpVersion11
+            or not payload.is_eof()
+            or payload.exception() is not None
+            or self.writing_paused
+            or self._force_close
+            or self._close
+            or self.transport is None
+            or self._parser is None
+        ):
+            return False
+        answer = self._answer_now(message, payload)
+        if answer is None:
+            return False
+        self._messages.popleft()
+        self._parser.message_consumed()
+        self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        self.transport.write(answer)
+        return True
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,  # noqa: ARG002 - aiohttp's signature
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Tell what is no HTTP so, in few words, and without the library's name."""
+        if request.transport is None:
+            raise ConnectionResetError("the client has gone")
+        what = " ".join((message or "").partition("\n\n")[0].partition(" when reading")[0].split()).rstrip(":")[:200]
+        body = orjson.dumps({"error": f"the request is not well-formed HTTP: {what}" if what else "bad request"})
+        return wire_response(request, status, (), "application/json", body, "", close=True)
