@@ -95,7 +95,9 @@ def test_a_uuid_is_one_of_version_4() -> None:
         assert (found.version, found.variant) == (4, uuid.RFC_4122)
 
 
-@pytest.mark.parametrize("text", ["{hex:12}", "{base36:8}", "{base32:10}", "{uuid}", "x{digits:12}", "{hex:6}{base36:6}"])
+@pytest.mark.parametrize(
+    "text", ["{hex:12}", "{base36:8}", "{base32:10}", "{uuid}", "x{digits:12}", "{hex:6}{base36:6}"]
+)
 def test_ids_do_not_repeat(text: str) -> None:
     """Ten thousand draws give ten thousand ids."""
     make, chance = id_format(text), Chance(9)
@@ -130,7 +132,9 @@ def test_an_unknown_placeholder_is_refused(text: str) -> None:
         id_format(text)
 
 
-@pytest.mark.parametrize("text", ["{hex:100}", "{base36:60}", "{uuid}{uuid}{uuid}", "{base32:30}{base32:30}", "{digits:999}"])
+@pytest.mark.parametrize(
+    "text", ["{hex:100}", "{base36:60}", "{uuid}{uuid}{uuid}", "{base32:30}{base32:30}", "{digits:999}"]
+)
 def test_more_chance_than_a_draw_has_is_refused(text: str) -> None:
     """An id that could not be drawn whole is refused when the spec is read."""
     with pytest.raises(ValueError, match="more chance than a draw has"):
@@ -139,7 +143,10 @@ def test_more_chance_than_a_draw_has_is_refused(text: str) -> None:
 
 @settings(max_examples=200)
 @given(
-    st.lists(st.sampled_from(["{unix_s}", "{uuid}", "{hex:5}", "{base36:3}", "{base32:4}", "{digits:2}", "-", "x"]), max_size=5),
+    st.lists(
+        st.sampled_from(["{unix_s}", "{uuid}", "{hex:5}", "{base36:3}", "{base32:4}", "{digits:2}", "-", "x"]),
+        max_size=5,
+    ),
     st.integers(0, 2**40),
 )
 def test_the_same_draw_gives_the_same_id(pieces: list[str], unix_s: int) -> None:

@@ -42,7 +42,7 @@ def test_time_never_goes_back(speed: float) -> None:
     """A jump into the past is refused, by a millisecond or by an age, and the clock stays where it was."""
     clock = Clock(MANUAL_START_MS, speed, Wall())
     for instant_ms in (MANUAL_START_MS - 1, 0):
-        with pytest.raises(TimeWouldGoBackError, match="time never goes back: it is 2026-06-05T00:00:00.000Z"):
+        with pytest.raises(TimeWouldGoBackError, match=r"time never goes back: it is 2026-06-05T00:00:00\.000Z"):
             clock.jump_to(instant_ms)
     assert clock.now_ms() == MANUAL_START_MS
 
@@ -105,7 +105,9 @@ def test_time_cannot_run_backwards(speed: float) -> None:
     assert clock.speed == 3
 
 
-@pytest.mark.parametrize(("speed", "until_ms", "wait_s"), [(1, 5_000, 5), (60, 60_000, 1), (1, 0, 0), (1, -5, 0), (0.5, 1, 0.002)])
+@pytest.mark.parametrize(
+    ("speed", "until_ms", "wait_s"), [(1, 5_000, 5), (60, 60_000, 1), (1, 0, 0), (1, -5, 0), (0.5, 1, 0.002)]
+)
 def test_the_wait_for_an_instant_is_told_in_wall_time(speed: float, until_ms: int, wait_s: float) -> None:
     """How long to sleep hangs on the pace; what has passed already needs no wait."""
     assert Clock(0, speed, Wall()).wall_wait_s(until_ms) == pytest.approx(wait_s)
@@ -185,7 +187,9 @@ def test_an_instant_is_read_in_any_time_zone(text: str, instant_ms: int) -> None
     assert instant_of(text) == instant_ms
 
 
-@pytest.mark.parametrize("text", ["2026-06-05", "2026-06-05T00:00:00", "noon", "", "1780617600", "2026-13-01T00:00:00Z"])
+@pytest.mark.parametrize(
+    "text", ["2026-06-05", "2026-06-05T00:00:00", "noon", "", "1780617600", "2026-13-01T00:00:00Z"]
+)
 def test_what_is_no_instant_is_refused(text: str) -> None:
     """Text without a time zone, or that is no date, is refused."""
     with pytest.raises(ValueError, match=r"names no time zone|Invalid isoformat|month must be"):

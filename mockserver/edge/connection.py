@@ -14,8 +14,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 import orjson
-from aiohttp import HttpVersion11, StreamReader, web
-from aiohttp.hdrs import CONTENT_ENCODING
+from aiohttp import HttpVersion11, web
+from aiohttp.hdrs import CONTENT_ENCODING, CONTENT_LENGTH
 from aiohttp.http import RawRequestMessage
 
 from mockserver.edge.wire import wire_response
@@ -25,10 +25,14 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-class AnswersNow(Protocol):
-    """Gives the bytes of an answer, or None, with the body unread, where it takes longer."""
+#: Longer bodies may have made the reader pause; aiohttp lets it go on.
+_BODY_BYTES_AT_ONCE = 16_384
 
-    def __call__(self, message: RawRequestMessage, body: StreamReader) -> bytes | None:
+
+class AnswersNow(Protocol):
+    """Gives the bytes of an answer, or None where it takes longer."""
+
+    def __call__(self, message: RawRequestMessage, body: bytes) -> bytes | None:
         """Answer a request whose body has come whole."""
 
 
@@ -67,21 +71,19 @@ class Connection(web.RequestHandler):
         self._waiter = None  # so that aiohttp parses, but does not yet wake its task
         super().data_received(data)
         self._waiter = waiter
-        if self._messages and not self._answered() and not waiter.done():
+        if self._messages and not self._answered(data) and not waiter.done():
             waiter.set_result(None)
 
-    def _answered(self) -> bool:
-        """Answer the one request that came whole; False leaves it to aiohttp."""
+    def _answered(self, data: bytes) -> bool:
+        """Answer the one request that came whole, and alone, in this piece of data; False leaves it to aiohttp."""
         message, payload = self._messages[0]
         if (
             len(self._messages) > 1
             or not isinstance(message, RawRequestMessage)
             or message.should_close
             or message.upgrade
-            or CONTENT_ENCODING in message.headers
             or message.version != HttpVersion11
             or not payload.is_eof()
-            or payload.exception() is not None
             or self.writing_paused
             or self._force_close
             or self._close
@@ -89,7 +91,14 @@ class Connection(web.RequestHandler):
             or self._parser is None
         ):
             return False
-        answer = self._answer_now(message, payload)
+        headers = message.headers
+        head_bytes = data.find(b"\r\n\r\n") + 4
+        length = len(data) - head_bytes
+        if length and (
+            length > _BODY_BYTES_AT_ONCE or headers.get(CONTENT_LENGTH) != str(length) or CONTENT_ENCODING in headers
+        ):
+            return False
+        answer = self._answer_now(message, data[head_bytes:])
         if answer is None:
             return False
         self._messages.popleft()

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import orjson
-from aiohttp import StreamReader, web
+from aiohttp import web
 
 from mockserver.edge.admin import Admin
 from mockserver.edge.bodies import Body, read_body, read_form
 from mockserver.edge.connection import HttpServer
-from mockserver.edge.media import MediaShelf, shape_of
+from mockserver.edge.media import MediaShelf, ShelfClosedError, shape_of
 from mockserver.edge.runtime import Runtime
 from mockserver.edge.wire import DateHeader, wire_bytes, wire_response
 from mockserver.engine.operations import FileWanted, Reply
@@ -185,7 +185,7 @@ class Server:
         space = spaces.get(first)
         return (None, path, query) if space is None else (space, f"/{rest}" if slash else "/", query)
 
-    def _answer_now(self, message: RawRequestMessage, body: StreamReader) -> bytes | None:
+    def _answer_now(self, message: RawRequestMessage, body: bytes) -> bytes | None:
         """Answer what needs no waiting: requests to a provider that move no files."""
         method, target, headers = message.method, message.path, message.headers
         space, path, query = self._provider_of(target, headers.get("Host", ""))
@@ -195,9 +195,10 @@ class Server:
         operation = match.operation
         if operation is not None and operation.role in _FILE_ROLES:
             return None
-        content = b"" if operation is None or method == "GET" else body.read_nowait()
-        call = Call(method, path, headers, content, query)
-        if operation is not None and len(content) > operation.max_body_bytes:
+        if operation is None or method == "GET":
+            body = b""
+        call = Call(method, path, headers, body, query)
+        if operation is not None and len(body) > operation.max_body_bytes:
             call.body, call.oversized = b"", True
         try:
             reply, now_ms = self._exchange(space, match, call, target)
@@ -276,7 +277,10 @@ class Server:
         self, request: web.BaseRequest, space: Space, reply: Reply, wanted: FileWanted, now_ms: int
     ) -> web.StreamResponse:
         shape = shape_of(wanted.media, wanted.duration_s, wanted.short_side_px, wanted.ratio)
-        path = await self._shelf.file(shape)
+        try:
+            path = await self._shelf.file(shape)
+        except ShelfClosedError:
+            raise ConnectionResetError("the server is being closed") from None
         headers = {
             "Content-Type": reply.content_type,
             **dict(reply.headers),

@@ -97,21 +97,21 @@ def _new_task(scope: Scope) -> Task:
     callbacks = provider.callbacks
     result_name = model.result(scope)
     return Task(
-        id=task_id,
-        ordinal=ordinal,
-        account=account,
-        model=model,
-        body=scope.body,
-        submitted_ms=now_ms,
-        entered_ms=tuple(entered_ms),
-        due_ms=due_ms,
-        ends_ms=ends_ms,
-        end=end,
-        reason=reason,
-        reserved_ucr=scope.quote_ucr,
-        settles_ucr=model.settle_ucr(scope),
-        result=None if result_name is None else provider.results[result_name],
-        callback_url=None if callbacks is None else callbacks.url(scope),
+        task_id,
+        ordinal,
+        account,
+        model,
+        scope.body,
+        now_ms,
+        tuple(entered_ms),
+        due_ms,
+        ends_ms,
+        end,
+        reason,
+        scope.quote_ucr,
+        model.settle_ucr(scope),
+        None if result_name is None else provider.results[result_name],
+        None if callbacks is None else callbacks.url(scope),
     )
 
 

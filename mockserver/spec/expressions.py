@@ -144,6 +144,9 @@ class _Writer:
         keys = tuple(key.replace("~1", "/").replace("~0", "~") for key in pointer[1:].split("/"))
         if source == "s.body" and len(keys) == 1:
             return f"s.body.get({self.bound(keys[0])}) if isinstance(s.body, dict) else None"
+        if source == "inputs_of(s)" and len(keys) == 1:
+            key = self.bound(keys[0])
+            return f"s.inputs.get({key}) if isinstance(s.inputs, dict) else pointed({source}, ({key},))"
         return f"pointed({source}, {self.bound(keys)})"
 
     def _root(self, text: str, words: list[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import pytest
 from support.edge import PROVIDERS, request_bytes, serving
@@ -204,6 +205,31 @@ def test_unknown_path(name: str, path: str) -> None:
             assert reply.status == 404
             assert reply.headers[edge.provider(name).request_id_header].startswith("req_")
             assert reply.json["message" if name == "crun" else "error"]
+
+    asyncio.run(run())
+
+
+def has_ipv6() -> bool:
+    """Tell whether this machine has an IPv6 loopback."""
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6 loopback")
+def test_ipv6() -> None:
+    """On an IPv6 address, base URLs, links and the control plane are reached in brackets."""
+
+    async def run() -> None:
+        async with serving(host="::1") as edge:
+            base = edge.mock.url("evolink")
+            assert base == f"http://[::1]:{edge.port}/evolink"
+            headers = edge.key_headers("evolink")
+            assert (await edge.call("GET", f"{base}/v1/credits", headers=headers)).status == 200
+            assert (await edge.call("GET", f"{edge.mock.admin_url}/health")).status == 200
+            assert edge.mock.server.admin_token is None
 
     asyncio.run(run())
 

@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import io
 import re
+import threading
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import av
 import pytest
-from aiohttp import FormData
+from aiohttp import ClientError, FormData
 from support.edge import PROVIDERS, Edge, Reply, example, nothing_logged, request_bytes, serving
+
+from mockserver.edge.media import MediaShelf, Shape, ShelfClosedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 DAY_S = 86_400
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40
@@ -337,6 +341,32 @@ def test_downloads_do_not_hold_up_others() -> None:
             assert answered > 10
 
     asyncio.run(run())
+
+
+def test_closing_while_a_file_is_made() -> None:
+    """A server that is closed while a file is being made closes at once; the download breaks off, in silence."""
+
+    async def run() -> None:
+        begun, ended = threading.Event(), threading.Event()
+
+        def slow(_: Shape, __: Path, stop: threading.Event) -> None:
+            begun.set()
+            stop.wait()
+            ended.set()
+            raise ShelfClosedError
+
+        async with serving() as edge:
+            link = await short_file(edge)
+            edge.mock.server._shelf.close()
+            edge.mock.server._shelf = MediaShelf(make=slow)
+            download = asyncio.create_task(edge.http.get(link))
+            await asyncio.to_thread(begun.wait)
+        assert ended.is_set()
+        with pytest.raises(ClientError):
+            await download
+
+    with nothing_logged():
+        asyncio.run(run())
 
 
 # -- uploads --------------------------------------------------------------------------------------

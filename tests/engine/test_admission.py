@@ -28,10 +28,10 @@ from support.engine import (
 )
 
 from mockserver.engine.admission import GATES
-from mockserver.engine.targets import TargetMode
 
 if TYPE_CHECKING:
     from mockserver.engine.operations import Reply
+    from mockserver.engine.targets import TargetMode
 
 ORDER = (
     "route",
@@ -79,7 +79,7 @@ ANSWERS: dict[str, list[tuple[int, Any] | None]] = {
         _typed(402, "insufficient_quota"),
         _typed(429, "rate_limit_exceeded"),
     ],
-    "crun": [_coded(status) for status in (404, 405, 413, 401, 505, 429, 422, 422)] + [None, _coded(402), _coded(429)],
+    "crun": [*(_coded(status) for status in (404, 405, 413, 401, 505, 429, 422, 422)), None, _coded(402), _coded(429)],
     "evolink": [
         _typed(404, "not_found_error"),
         _typed(405, "invalid_request_error"),
@@ -93,8 +93,12 @@ ANSWERS: dict[str, list[tuple[int, Any] | None]] = {
         _typed(402, "insufficient_quota_error"),
         _typed(429, "rate_limit_error"),
     ],
-    "googlegeminiomni": [_sentence(status) for status in (404, 405, 413, 401, 403, 429, 400, 400)]
-    + [None, _sentence(402), _sentence(429)],
+    "googlegeminiomni": [
+        *(_sentence(status) for status in (404, 405, 413, 401, 403, 429, 400, 400)),
+        None,
+        _sentence(402),
+        _sentence(429),
+    ],
     "kiln": [
         _named(404, "lost"),
         _named(405, "method"),
@@ -348,7 +352,8 @@ def test_downloads_need_no_key(name: str) -> None:
 
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize(
-    "content_type", ["application/json", "application/json; charset=utf-8", "APPLICATION/JSON", "application/vnd.a+json"]
+    "content_type",
+    ["application/json", "application/json; charset=utf-8", "APPLICATION/JSON", "application/vnd.a+json"],
 )
 def test_json_is_taken_under_its_names(name: str, content_type: str) -> None:
     """JSON may have parameters, any letter case, or a +json type."""
@@ -360,7 +365,9 @@ def test_json_is_taken_under_its_names(name: str, content_type: str) -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
-@pytest.mark.parametrize("content_type", [None, "", "text/plain", "text/json", "multipart/form-data", "application/jsonp"])
+@pytest.mark.parametrize(
+    "content_type", [None, "", "text/plain", "text/json", "multipart/form-data", "application/jsonp"]
+)
 def test_another_content_type_is_refused_in_shape(name: str, content_type: str | None) -> None:
     """A body under another media type is not read; the refusal has the shape of the parse gate."""
     client = Client(new_world(), name)
@@ -414,7 +421,9 @@ def test_a_body_that_is_no_object_of_the_right_shape_is_refused(name: str, body:
     assert (reply.gate, reply.status) == ("schema", ANSWERS[name][7][0])  # type: ignore[index]
 
 
-@pytest.mark.parametrize(("name", "status"), [("toapis", 400), ("crun", 422), ("evolink", 404), ("googlegeminiomni", 400)])
+@pytest.mark.parametrize(
+    ("name", "status"), [("toapis", 400), ("crun", 422), ("evolink", 404), ("googlegeminiomni", 400)]
+)
 @pytest.mark.parametrize("model", ["", "sora", "GEMINI_OMNI", "x" * 100_000, "gemini_omni\n"])
 def test_an_unknown_model_is_refused(name: str, status: int, model: str) -> None:
     """A model that the provider does not serve has the provider's status, in a body of bounded length."""
@@ -451,13 +460,19 @@ FIELDS = [
 ]
 SHIPPED_FIELDS = [field for field in FIELDS if field[0] in SHIPPED]
 ANYTHING = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda children: st.lists(children, max_size=3) | st.dictionaries(st.text(), children, max_size=3),
     max_leaves=5,
 )
 
 
-@pytest.mark.parametrize(("name", "model", "path"), FIELDS, ids=lambda each: each if isinstance(each, str) else "/".join(each))
+@pytest.mark.parametrize(
+    ("name", "model", "path"), FIELDS, ids=lambda each: each if isinstance(each, str) else "/".join(each)
+)
 @settings(max_examples=25)
 @given(value=ANYTHING)
 def test_any_value_in_any_field_is_judged(name: str, model: str, path: tuple[str, ...], value: Any) -> None:
@@ -473,7 +488,9 @@ def test_any_value_in_any_field_is_judged(name: str, model: str, path: tuple[str
         assert loads(reply).keys() == ANSWERS[name][7][1].keys()  # type: ignore[index]
 
 
-@pytest.mark.parametrize(("name", "model", "path"), SHIPPED_FIELDS, ids=lambda each: each if isinstance(each, str) else "/".join(each))
+@pytest.mark.parametrize(
+    ("name", "model", "path"), SHIPPED_FIELDS, ids=lambda each: each if isinstance(each, str) else "/".join(each)
+)
 @pytest.mark.parametrize("value", [[], {"deep": []}, True], ids=["list", "object", "true"])
 def test_a_wrong_type_in_any_field_is_refused(name: str, model: str, path: tuple[str, ...], value: Any) -> None:
     """A list, an object or a boolean where the example has something else is refused, and the field is named."""
@@ -485,7 +502,9 @@ def test_a_wrong_type_in_any_field_is_refused(name: str, model: str, path: tuple
     assert path[-1] in message or path[0] in message
 
 
-@pytest.mark.parametrize(("name", "field", "limit"), [("toapis", "gemini-omni-flash", 1200), ("googlegeminiomni", "gemini-omni-video", 2000)])
+@pytest.mark.parametrize(
+    ("name", "field", "limit"), [("toapis", "gemini-omni-flash", 1200), ("googlegeminiomni", "gemini-omni-video", 2000)]
+)
 def test_a_prompt_has_its_length(name: str, field: str, limit: int) -> None:
     """The longest prompt passes, one character more is refused, and so is none at all."""
     client = Client(new_world(), name)
@@ -504,7 +523,7 @@ def test_crun_takes_a_prompt_of_20000_characters() -> None:
 
 
 def test_a_query_parameter_is_required() -> None:
-    """crun's TaskInfo without a task_id, or with an empty one, is a 422 that names it."""
+    """Crun's TaskInfo without a task_id, or with an empty one, is a 422 that names it."""
     client = Client(new_world(), "crun")
     for query in ("", "task_id=", "taskid=1", "task_id"):
         reply = client.ask("query", START_MS, query=query)

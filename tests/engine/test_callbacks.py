@@ -65,7 +65,9 @@ def test_the_agenda_gives_in_due_order_and_of_one_instant_in_the_order_of_puttin
     agenda = Agenda()
     for number, due_ms in enumerate(instants):
         agenda.put(due_ms, _like(template, id=str(number), due_ms=due_ms))
-    expected = [(due_ms, str(number)) for due_ms, number in sorted((due, number) for number, due in enumerate(instants))]
+    expected = [
+        (due_ms, str(number)) for due_ms, number in sorted((due, number) for number, due in enumerate(instants))
+    ]
     assert len(agenda) == len(instants)
     assert [(each.due_ms, each.id) for each in agenda.waiting()] == expected
     found = []
@@ -136,7 +138,7 @@ def test_each_documented_end_sends_its_event(name: str) -> None:
         if command == "cancel" and client.provider.lifecycle.cancellation is None:
             continue
         task_id = str(client.submit(START_MS, callback=RECEIVER).task_id)
-        client.world.command(task_id, command, START_MS + 500)  # type: ignore[arg-type]
+        client.world.command(task_id, command, START_MS + 500)
         told[command] = [delivery.event for _, delivery in due_deliveries(client.world, START_MS + YEAR_MS)]
     lifecycle = providers()[name].lifecycle
     expected = {"complete": [lifecycle.success.name], "fail": [lifecycle.failure.name]}
@@ -215,7 +217,7 @@ def test_evolinks_body_is_the_query_answer(command: str) -> None:
 
 @pytest.mark.parametrize("command", ["complete", "fail"])
 def test_cruns_body_is_the_data_of_the_query(command: str) -> None:
-    """crun's callback is the query's `data` without the envelope."""
+    """Crun's callback is the query's `data` without the envelope."""
     client = Client(new_world(), "crun")
     delivery = ended_delivery(client, command)
     assert orjson.loads(delivery.body) == loads(client.query(delivery.task_id, START_MS + 500))["data"]
@@ -316,7 +318,12 @@ def test_where_no_document_signs_nothing_is_signed(name: str) -> None:
     assert ended_delivery(Client(new_world(), name)).headers == (("Content-Type", "application/json"),)
 
 
-@given(st.text(min_size=1), st.binary(), st.sampled_from(["hmac-sha256", "hmac-sha512"]), st.sampled_from(["hex", "base64"]))
+@given(
+    st.text(min_size=1),
+    st.binary(),
+    st.sampled_from(["hmac-sha256", "hmac-sha512"]),
+    st.sampled_from(["hex", "base64"]),
+)
 def test_a_signature_is_what_hmac_says(secret: str, body: bytes, algorithm: Any, encoding: Any) -> None:
     """For any secret and any bytes the signature is the standard library's HMAC, in its encoding, after the prefix."""
     rule = Signature("X", algorithm, encoding, "p=", "unused")
@@ -361,17 +368,17 @@ def test_an_acknowledged_callback_is_over(name: str, failures: int) -> None:
     """After the first acknowledgement nothing is tried again, however many attempts had failed before."""
     client = Client(new_world(), name)
     client.submit(START_MS, callback=RECEIVER)
+    tried = []
     for number in range(1, failures + 2):
-        due_ms = client.world.next_due_ms()
-        assert due_ms is not None
-        found = client.world.pop_due(due_ms)
-        assert found is not None
+        ((due_ms, delivery),) = due_deliveries(client.world, client.world.next_due_ms() or 0)
         good = number > failures
         attempt = Attempt(number, due_ms, "acknowledged", 200, "") if good else refused(number, due_ms)
-        client.world.attempted(found[1], attempt)
-    assert found[1].state == "acknowledged"
+        client.world.attempted(delivery, attempt)
+        tried.append(delivery)
+    assert tried == [tried[0]] * (failures + 1)
+    assert tried[0].state == "acknowledged"
     assert client.world.next_due_ms() is None
-    assert list(client.world.finished.values()) == [found[1]]
+    assert list(client.world.finished.values()) == [tried[0]]
 
 
 def test_a_blocked_address_is_not_tried_again() -> None:

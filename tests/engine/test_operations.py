@@ -74,7 +74,7 @@ def test_a_query_tells_the_state_of_its_instant(name: str) -> None:
     for at_ms in [edge + shift for edge in edges for shift in (-1, 0, 1) if edge + shift >= START_MS]:
         reply = client.query(task.id, at_ms)
         assert (reply.status, reply.task_id) == (200, task.id)
-        words = [state.name for state in task.model.states] + [end for end in client.provider.lifecycle.ends]
+        words = [state.name for state in task.model.states] + list(client.provider.lifecycle.ends)
         shown = [word for word in words if f'"{word}"' in reply.body.decode().replace('"message":"success"', "")]
         assert shown == [standing(task, at_ms).status]
 
@@ -225,7 +225,7 @@ def test_other_accounts_change_nothing(name: str) -> None:
     def course(noise: bool) -> list[tuple[int, bytes, object]]:
         world = new_world()
         mine, other = Client(world, name, key[:-1] + "1"), Client(world, name, key[:-1] + "2")
-        out = []
+        out: list[tuple[int, bytes, object]] = []
         for number in range(4):
             if noise:
                 other.submit(START_MS + number)
@@ -348,7 +348,7 @@ def test_a_page_of_another_size_is_refused(size: str) -> None:
 
 
 def test_an_estimate_is_what_a_submit_reserves() -> None:
-    """crun's estimate is the price that the same body then reserves, and costs nothing itself."""
+    """Crun's estimate is the price that the same body then reserves, and costs nothing itself."""
     client = Client(new_world(), "crun")
     for duration, resolution in ((4, "720p"), (10, "720p"), (10, "4k")):
         body = client.body()
@@ -368,7 +368,7 @@ def test_an_estimate_needs_no_credits() -> None:
 
 
 def test_a_balance_is_that_of_its_instant() -> None:
-    """crun's and EvoLink's balances go down with the reservation, and settle at the very end of the task."""
+    """Crun's and EvoLink's balances go down with the reservation, and settle at the very end of the task."""
     for name, path in (("crun", ("data", "balance")), ("evolink", ("data", "token", "remaining_credits"))):
         client = Client(new_world(), name)
 
@@ -463,7 +463,9 @@ def test_a_file_has_its_name_and_id() -> None:
     assert client.fetch(url.replace("file_", "file_x"), START_MS).status == 404
 
 
-@pytest.mark.parametrize(("media_type", "status"), [("image/png", 200), ("text/plain", 200), ("text/html", 415), ("image", 415)])
+@pytest.mark.parametrize(
+    ("media_type", "status"), [("image/png", 200), ("text/plain", 200), ("text/html", 415), ("image", 415)]
+)
 def test_uploads_are_of_the_types_that_are_taken(media_type: str, status: int) -> None:
     """A type or a family of types that the spec names is taken, another is refused in shape."""
     assert Client(new_world(), "kiln").upload(START_MS, media_type=media_type).status == status
@@ -503,9 +505,17 @@ def test_a_link_works_from_the_end_to_its_last_millisecond(name: str) -> None:
         _, ends_ms, links = finished(client, model)
         dies_ms = ends_ms + LIFETIMES_MS[name]
         for link in links:
-            found = [client.fetch(link, at_ms) for at_ms in (ends_ms - 1, ends_ms, dies_ms - 1, dies_ms, dies_ms + DAY_MS)]
+            found = [
+                client.fetch(link, at_ms) for at_ms in (ends_ms - 1, ends_ms, dies_ms - 1, dies_ms, dies_ms + DAY_MS)
+            ]
             assert [reply.status < 400 for reply in found] == [False, True, True, False, False]
-            assert [reply.error for reply in found] == ["result_missing", None, None, "result_expired", "result_expired"]
+            assert [reply.error for reply in found] == [
+                "result_missing",
+                None,
+                None,
+                "result_expired",
+                "result_expired",
+            ]
             assert isinstance(found[1].file, FileWanted)
 
 
@@ -530,7 +540,7 @@ def test_an_expiry_is_told_as_it_comes() -> None:
 
 
 def test_a_signed_link_is_signed() -> None:
-    """googlegeminiomni's link names its expiry, seven days on, and fails when any part of it is touched."""
+    """Googlegeminiomni's link names its expiry, seven days on, and fails when any part of it is touched."""
     client = Client(new_world(), "googlegeminiomni")
     task_id, ends_ms, (link,) = finished(client)
     parts = urlsplit(link)
@@ -612,7 +622,9 @@ def test_a_link_of_another_kind_leads_nowhere() -> None:
         ),
     ],
 )
-def test_a_file_is_what_was_asked_for(name: str, model: str | None, changes: dict[str, object], wanted: FileWanted) -> None:
+def test_a_file_is_what_was_asked_for(
+    name: str, model: str | None, changes: dict[str, object], wanted: FileWanted
+) -> None:
     """The length, ratio, size and kind of the file are those of the submit body, with the defaults filled in."""
     client = Client(new_world(), name)
     task = client.task(client.submit(START_MS, {**client.body(model), **changes}).task_id)
@@ -620,7 +632,7 @@ def test_a_file_is_what_was_asked_for(name: str, model: str | None, changes: dic
 
 
 def test_crun_makes_the_file_of_its_input() -> None:
-    """crun's inner input decides on the file: 1080p, portrait, 10 s."""
+    """Crun's inner input decides on the file: 1080p, portrait, 10 s."""
     client = Client(new_world(), "crun")
     body = client.body()
     body["input"] |= {"duration": 10, "resolution": "1080p", "aspect_ratio": "9:16"}
@@ -634,7 +646,7 @@ def test_crun_makes_the_file_of_its_input() -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_a_task_can_fail_for_every_reason_of_its_provider(name: str) -> None:
-    """Each reason that the spec knows can be chosen, and the query tells its message; without one the first is taken."""
+    """Each reason that the spec knows can be chosen, and the query tells it; without one the first is taken."""
     client = Client(new_world(), name)
     reasons = client.provider.lifecycle.failure.reasons
     for code in (None, *reasons):

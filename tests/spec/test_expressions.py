@@ -134,14 +134,21 @@ def test_every_request_expression_is_null_where_there_is_no_request() -> None:
     scope.call, scope.path_values = None, {}
     found = [
         value(each, scope)
-        for each in ("$request.query.q", "$request.header.X-Trace", "$request.path.ticket", "$request.path", "$request.method")
+        for each in (
+            "$request.query.q",
+            "$request.header.X-Trace",
+            "$request.path.ticket",
+            "$request.path",
+            "$request.method",
+        )
     ]
     assert found == [None, None, None, "", ""]
 
 
 def test_a_body_that_is_no_object_has_no_fields() -> None:
     """A pointer into a list, a string or null gives null."""
-    for body in (None, [], "text", 7):
+    nobodies: list[Any] = [None, [], "text", 7]
+    for body in nobodies:
         scope = scope_at()
         scope.task, scope.inputs, scope.body = None, None, body
         assert value("$request.body#/wish", scope) is None
@@ -161,7 +168,23 @@ def test_problems_are_told_one_by_one() -> None:
 
 @pytest.mark.parametrize(
     "template",
-    ["text", "", 7, 1.5, True, None, [], {}, [1, "a"], {"a": {"b": [None]}}, "a { b", "{}", "{x}", "costs 5$", "{ $task.id }"],
+    [
+        "text",
+        "",
+        7,
+        1.5,
+        True,
+        None,
+        [],
+        {},
+        [1, "a"],
+        {"a": {"b": [None]}},
+        "a { b",
+        "{}",
+        "{x}",
+        "costs 5$",
+        "{ $task.id }",
+    ],
 )
 def test_a_template_without_expressions_is_itself(template: Any) -> None:
     """Constants come out as they stand, braces and all."""
@@ -170,7 +193,11 @@ def test_a_template_without_expressions_is_itself(template: Any) -> None:
 
 def test_a_template_is_filled_at_every_depth() -> None:
     """Expressions inside objects and lists are replaced by values of their own types, and keys keep their order."""
-    template = {"z": "$task.progress", "a": [{"deep": "$request.body#/flag"}, "fixed"], "m": {"n": None, "o": "$request.body#/list"}}
+    template = {
+        "z": "$task.progress",
+        "a": [{"deep": "$request.body#/flag"}, "fixed"],
+        "m": {"n": None, "o": "$request.body#/list"},
+    }
     found = value(template)
     assert found == {"z": 45, "a": [{"deep": True}, "fixed"], "m": {"n": None, "o": [10, {"x/y": "z", "a~b": 6.0}]}}
     assert list(found) == ["z", "a", "m"]
@@ -296,7 +323,9 @@ def test_credits_are_written_whole_where_they_are(amount_ucr: int, written: floa
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(alphabet="ab{}?#/ "),
-    lambda children: st.lists(children, max_size=4) | st.dictionaries(st.text(alphabet="abc", max_size=3), children, max_size=4),
+    lambda children: (
+        st.lists(children, max_size=4) | st.dictionaries(st.text(alphabet="abc", max_size=3), children, max_size=4)
+    ),
     max_leaves=20,
 )
 

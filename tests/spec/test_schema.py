@@ -13,9 +13,9 @@ from support.engine import providers
 
 from mockserver.engine.scope import pointed
 from mockserver.provider import Problem
-from mockserver.spec.catalog import builtin_specs
 from mockserver.spec.document import Document
 from mockserver.spec.schema import compile_schema
+from mockserver.spec.vocabulary import builtin_specs
 
 DOCUMENTS = {path.stem: Document.read(path) for path in builtin_specs()}
 MODELS = {
@@ -173,7 +173,7 @@ def _schemas(children: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return keys.flatmap(lambda chosen: st.fixed_dictionaries({key: parts[key] for key in chosen}))
 
 
-SCHEMAS = st.recursive(st.just({}) | _schemas(st.just({})), _schemas, max_leaves=4)
+SCHEMAS: st.SearchStrategy[dict[str, Any]] = st.recursive(st.just({}) | _schemas(st.just({})), _schemas, max_leaves=4)
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-1, 4) | st.sampled_from([1.0, 1.5, "", "a", "ab", "abc", "7"]),
     lambda children: st.lists(children, max_size=3) | st.dictionaries(NAMES, children, max_size=3),
@@ -184,7 +184,7 @@ VALUES = st.recursive(
 @settings(max_examples=300)
 @given(SCHEMAS, st.lists(VALUES, min_size=5, max_size=5))
 def test_both_validators_judge_any_schema_alike(schema: dict[str, Any], values: list[Any]) -> None:
-    """Of schemas and values at random, whatever one validator accepts the other does too, and every problem has words."""
+    """Of schemas and values at random, what one validator accepts the other does too; every problem has words."""
     fast, slow = compile_schema(EMPTY, schema), jsonschema.Draft202012Validator(schema)
     for value in values:
         verdict = slow.is_valid(value)
@@ -297,16 +297,23 @@ def test_a_lifted_field_loses_its_text_rules_only() -> None:
     text = {"type": "string", "pattern": "^https:", "format": "uri", "maxLength": 9}
     schema = {"properties": {"url": text, "other": text}, "required": ["url"]}
     fast = compile_schema(EMPTY, schema, ("url",))
-    verdicts = [fast.accepts(value) for value in ({"url": "ftp://long.example"}, {"url": 7}, {}, {"url": "", "other": "x"})]
+    verdicts = [
+        fast.accepts(value) for value in ({"url": "ftp://long.example"}, {"url": 7}, {}, {"url": "", "other": "x"})
+    ]
     assert verdicts == [True, False, False, False]
     assert schema["properties"]["url"] == text  # type: ignore[index]
 
 
 def test_a_field_is_lifted_through_references_and_levels() -> None:
     """The field may stand below others and behind references; who else refers to the same schema keeps it."""
-    components = {"Url": {"type": "string", "pattern": "^https:"}, "Hook": {"properties": {"to": {"$ref": "#/components/schemas/Url"}}}}
+    components = {
+        "Url": {"type": "string", "pattern": "^https:"},
+        "Hook": {"properties": {"to": {"$ref": "#/components/schemas/Url"}}},
+    }
     document = Document("d", "", {"components": {"schemas": components}})
-    schema = {"properties": {"hook": {"$ref": "#/components/schemas/Hook"}, "image": {"$ref": "#/components/schemas/Url"}}}
+    schema = {
+        "properties": {"hook": {"$ref": "#/components/schemas/Hook"}, "image": {"$ref": "#/components/schemas/Url"}}
+    }
     fast = compile_schema(document, schema, ("hook", "to"))
     assert fast.accepts({"hook": {"to": "http://a"}})
     assert not fast.accepts({"image": "http://a"})
@@ -341,7 +348,7 @@ def test_the_documents_defaults_are_filled_in(model: str) -> None:
 
 
 def test_cruns_inner_defaults_are_filled_in() -> None:
-    """crun's defaults stand inside `input`: 720p and 4 s."""
+    """Crun's defaults stand inside `input`: 720p and 4 s."""
     fill = providers()["crun"].models["google/gemini-omni"].request.with_defaults
     filled = fill({"model": "google/gemini-omni", "input": {"prompt": "x"}})
     assert filled["input"] == {"prompt": "x", "resolution": "720p", "duration": 4}
@@ -383,7 +390,10 @@ def test_a_false_default_is_a_default() -> None:
 
 def test_defaults_are_found_behind_references_and_inside_objects() -> None:
     """The default beside a reference wins over that of what it refers to; objects that were sent are filled inside."""
-    components = {"Size": {"type": "integer", "default": 1}, "Box": {"properties": {"size": {"$ref": "#/components/schemas/Size"}}}}
+    components = {
+        "Size": {"type": "integer", "default": 1},
+        "Box": {"properties": {"size": {"$ref": "#/components/schemas/Size"}}},
+    }
     document = Document("d", "", {"components": {"schemas": components}})
     schema = {
         "properties": {

@@ -18,11 +18,10 @@ from multidict import CIMultiDict
 from mockserver.chance import Chance
 from mockserver.clock import MANUAL_START_MS
 from mockserver.engine.scope import Call, Form, Scope
-from mockserver.engine.space import SpaceRules
 from mockserver.engine.world import World, WorldRules
 from mockserver.spec.catalog import load_providers
-from mockserver.spec.vocabulary import builtin_specs
 from mockserver.spec.document import Document
+from mockserver.spec.vocabulary import builtin_specs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from mockserver.engine.callbacks import Delivery, Outcome
     from mockserver.engine.credits import Account
     from mockserver.engine.operations import Reply
-    from mockserver.engine.space import Space
+    from mockserver.engine.space import Space, SpaceRules
     from mockserver.engine.targets import TargetMode
     from mockserver.engine.task import Task
     from mockserver.provider import Operation, Plan, Provider, Role
@@ -40,7 +39,6 @@ KILN = Path(__file__).with_name("kiln.yaml")
 RECEIVER = "https://receiver.example/hooks"
 #: A word that the content policy of every provider here refuses.
 RUDE = "nsfw"
-
 
 
 @cache
@@ -209,7 +207,9 @@ class Client:
         content = b"" if body is None else orjson.dumps(dict(body))
         return self.send(operation.method, operation.path, now_ms, body=content, query=query)
 
-    def upload(self, now_ms: int, content: bytes = b"bytes", media_type: str = "image/png", name: str = "a.png") -> Reply:
+    def upload(
+        self, now_ms: int, content: bytes = b"bytes", media_type: str = "image/png", name: str = "a.png"
+    ) -> Reply:
         """Upload a file, as the edge would have decoded it."""
         operation = self.operation("upload")
         return self.send(operation.method, operation.path, now_ms, form=Form(content, media_type, name))

@@ -166,21 +166,20 @@ def _constants(template: Any) -> list[str | None]:
 def _amount(
     context: Context, document: Document, entry: dict[str, Any], path: tuple[str | int, ...]
 ) -> Callable[[Scope], int]:
-    parts = [
-        context.value(entry.get("base_credits", 0), *path, "base_credits", document=document),
-        context.value(entry.get("each", 1), *path, "each", document=document),
-        context.value(entry.get("credits_per_unit", 0), *path, "credits_per_unit", document=document),
-        *(
-            context.value(factor, *path, "factors", index, document=document)
-            for index, factor in enumerate(entry.get("factors", ()))
-        ),
-    ]
+    words = {"base_credits": 0, "each": 1, "credits_per_unit": 0, "factors": [], **entry}
+    words.pop("decimals", None)
+    parts = context.value(words, *path, document=document)
     quantum = Decimal(1).scaleb(-entry.get("decimals", 2))
     known: dict[tuple[Any, ...], int] = {}
 
     def amount_ucr(scope: Scope) -> int:
-        values = tuple([part(scope) for part in parts])
-        found = known.get(values)
+        part = parts(scope)
+        values = (part["base_credits"], part["each"], part["credits_per_unit"], *part["factors"])
+        try:
+            found = known.get(values)
+        except TypeError:  # a value that is no number, and nothing that can be looked up either
+            values = tuple(map(_number, values))
+            found = known.get(values)
         if found is None:
             base, units, per_unit, *factors = map(_number, values)
             total = math.prod(factors, start=base + units * per_unit)
@@ -194,7 +193,7 @@ def _amount(
 
 def _number(value: Any) -> Decimal:
     """Read a template's value as a number; what is none counts as nothing."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return Decimal(0)
     return Decimal(str(value))
 
