@@ -84,7 +84,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 }
 _NUMBERS: dict[str, tuple[type, float, float | None]] = {
     "port": (int, 0, 65535),
-    "seed": (int, 0, None),
+    "seed": (int, 0, 2**63),
     "speed": (float, 0, 1_000_000),
     "callback_workers": (int, 1, 1000),
     "journal_entries": (int, 1, 10_000_000),

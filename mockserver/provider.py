@@ -247,7 +247,10 @@ class Operation:
     body_in: Mapping[str, Value] = field(default_factory=dict)
     headers: tuple[tuple[str, str], ...] = ()
     model: Value | None = None
+    #: What the model's and the task's fields are called, for words of refusal.
+    model_field: str = "model"
     task: Value | None = None
+    task_field: str = "task"
     item: Value | None = None
     limit: Value | None = None
     after: Value | None = None

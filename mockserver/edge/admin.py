@@ -254,7 +254,7 @@ class Admin:
             raise _RefusedError(400, "invalid_time", str(error)) from None
         except AdvanceUnderWayError:
             raise _RefusedError(
-                409, "advance_under_way", "the clock is being moved; wait until that request is answered"
+                409, "advance_under_way", "the clock, or a task, is being moved on; wait until that has been answered"
             ) from None
         return {**self._clock_state(), **report._asdict()}
 

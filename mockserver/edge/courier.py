@@ -41,7 +41,7 @@ class BlockedAddressError(OSError):
 
 
 class AdvanceUnderWayError(Exception):
-    """The clock is already being moved."""
+    """The clock is already being moved, or must not be until this instant's callbacks have been attempted."""
 
 
 class _Answer(NamedTuple):
@@ -131,6 +131,7 @@ class Courier:
         self._idle = asyncio.Event()
         self._idle.set()
         self._advancing = False
+        self._settling = 0
         self._closed = False
         self._pump: asyncio.Task[None] | None = None
         self._attempts = self._acknowledged = 0
@@ -157,18 +158,24 @@ class Courier:
 
     async def settle(self) -> None:
         """Wait until everything that is due at this instant has been attempted."""
-        if not self._advancing:
+        if self._advancing:
+            return
+        self._settling += 1
+        try:
             await self._deliver_due()
             await self._idle.wait()
+        finally:
+            self._settling -= 1
 
     async def advance_to(self, instant_ms: int) -> Report:
         """Move the clock on, doing on the way all that falls due, in due order, retries included.
 
         Raises:
             TimeWouldGoBackError: the instant has passed.
-            AdvanceUnderWayError: the clock is already being moved; a receiver may query, but not advance.
+            AdvanceUnderWayError: the clock is already being moved, or somebody waits for this instant's
+                callbacks; a receiver may query, but not advance.
         """
-        if self._advancing:
+        if self._advancing or self._settling:
             raise AdvanceUnderWayError
         clock, world = self._clock, self._world
         attempts, acknowledged = self._attempts, self._acknowledged

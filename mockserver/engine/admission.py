@@ -8,6 +8,7 @@ that the spec's `errors` answer, with the problem in words. The first refusal is
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from mockserver.provider import KeyRule, Model, Operation, Provider, Role
 
 _HEADERS_REMEMBERED = 10_000
+_NUMBER_LENGTH = 18
+_INTEGER = re.compile(r"-?[0-9]+")
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]{1,2})?")
 
 #: A condition of the vocabulary, and what is wrong.
 Refused = tuple[str, Problem]
@@ -161,12 +165,12 @@ def schema(visit: Visit) -> Refused | None:
         return "invalid_body", Problem("the body must be an object")
     name = operation.model(scope)
     if name is None:
-        return "invalid_body", Problem("model: is required", "model")
+        return "invalid_body", Problem(f"{operation.model_field}: is required", operation.model_field)
     if not isinstance(name, str):
-        return "invalid_body", Problem("model: must be a string", "model")
+        return "invalid_body", Problem(f"{operation.model_field}: must be a string", operation.model_field)
     model = scope.space.provider.models.get(name)
     if model is None:
-        return "unknown_model", Problem(f"there is no model {_shortened(name)!r}", "model")
+        return "unknown_model", Problem(f"there is no model {_shortened(name)!r}", operation.model_field)
     if operation.role == "decoy":
         scope.model = model
         return None
@@ -182,15 +186,25 @@ def parameter_problem(operation: Operation, path_values: Mapping[str, str], call
             if parameter.required:
                 return Problem(f"{name}: is required", name)
             continue
-        value: Any = text
-        if parameter.type == "integer":
-            if not text.removeprefix("-").isdecimal() or len(text) > 18 or not text.isascii():
-                return Problem(f"{name}: must be an integer", name)
-            value = int(text)
+        value = _typed(text, parameter.type)
+        if value is None:
+            return Problem(f"{name}: must be of type {parameter.type}", name)
         if not parameter.schema.accepts(value):
             problem = parameter.schema.problems(value)[0]
             return Problem(f"{name}: {problem.message.removeprefix('the body ')}", name)
     return None
+
+
+def _typed(text: str, type_: str) -> Any:
+    """Read a parameter's text as its type; None where it is no such thing."""
+    if type_ == "boolean":
+        return {"true": True, "false": False}.get(text)
+    if type_ not in ("integer", "number"):
+        return text
+    pattern = _INTEGER if type_ == "integer" else _NUMBER
+    if len(text) > _NUMBER_LENGTH or not pattern.fullmatch(text):
+        return None
+    return int(text) if type_ == "integer" else float(text)
 
 
 def _body(visit: Visit, model: Model) -> Refused | None:
@@ -210,7 +224,7 @@ def _body(visit: Visit, model: Model) -> Refused | None:
         if url is not None:
             problem = url_problem(url, callbacks.target, visit.targets)
             if problem is not None:
-                return "callback_refused", Problem(f"the callback address {problem}", "callback_url")
+                return "callback_refused", Problem(f"the callback address {problem}", ".".join(callbacks.url_keys))
     return None
 
 

@@ -32,10 +32,8 @@ def parse_json(body: bytes) -> Any:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise BodyError(f"the body is not valid JSON: {error}") from None
-    if body.count(b"{") + body.count(b"[") > MAX_NESTING and _nested_too_deeply(value):
-        raise BodyError(_TOO_DEEP)
     if (
-        body.count(b'":') != _keys(value)
+        body.count(b'":') != _keys(value, MAX_NESTING)
         or b"\\" in body
         or b" :" in body
         or b"\t:" in body
@@ -49,28 +47,17 @@ def parse_json(body: bytes) -> Any:
     return value
 
 
-def _nested_too_deeply(value: Any) -> bool:
-    """Go down level by level, without recursion."""
-    level = [value]
-    for _ in range(MAX_NESTING + 1):
-        level = [each for each in level if isinstance(each, dict | list)]
-        if not level:
-            return False
-        level = [child for each in level for child in (each.values() if isinstance(each, dict) else each)]
-    return True
-
-
-def _keys(value: Any) -> int:
-    """Count the keys of all objects in a value."""
-    if isinstance(value, dict):
-        total = len(value)
-        for each in value.values():
-            if isinstance(each, dict | list):
-                total += _keys(each)
-        return total
-    if isinstance(value, list):
-        return sum(_keys(each) for each in value if isinstance(each, dict | list))
-    return 0
+def _keys(value: Any, levels: int) -> int:
+    """Count the keys of all objects in a value that may be nested so many levels deep."""
+    if not isinstance(value, dict | list):
+        return 0
+    if not levels:
+        raise BodyError(_TOO_DEEP)
+    children, total = (value.values(), len(value)) if isinstance(value, dict) else (value, 0)
+    for each in children:
+        if isinstance(each, dict | list):
+            total += _keys(each, levels - 1)
+    return total
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

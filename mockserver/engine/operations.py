@@ -139,10 +139,10 @@ def _find_task(scope: Scope, operation: Operation) -> Refused | None:
     space = scope.space
     task_id = operation.task(scope)
     if not isinstance(task_id, str) or not task_id:
-        return "invalid_parameter", Problem("the task id is missing", "task_id")
+        return "invalid_parameter", Problem("the task id is missing", operation.task_field)
     matches = space.provider.task_id_matches
     if matches is not None and not matches(task_id):
-        return "malformed_task_id", Problem("the task id is not well-formed", "task_id")
+        return "malformed_task_id", Problem("the task id is not well-formed", operation.task_field)
     task = space.tasks.get(task_id)
     if task is None or task.account is not scope.account:
         return "unknown_task", Problem("there is no such task")
@@ -296,7 +296,7 @@ def decoy(scope: Scope, operation: Operation, _agenda: Agenda) -> Reply | Refuse
     if operation.charges_ucr:
         scope.account.settle(scope.now_ms)
         scope.account.charge(operation.charges_ucr, scope.now_ms)
-    return "wrong_endpoint", Problem("this model is not served here", "model")
+    return "wrong_endpoint", Problem("this model is not served here", operation.model_field)
 
 
 ROLES: Mapping[str, Callable[[Scope, Operation, Agenda], Reply | Refused]] = {

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-import unicodedata
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
@@ -20,15 +19,17 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
-def url_problem(url: str, target: CallbackTarget, mode: TargetMode) -> str | None:
+def url_problem(url: object, target: CallbackTarget, mode: TargetMode) -> str | None:
     """Say what is wrong with a callback URL, without looking any name up; None where nothing is."""
+    if not isinstance(url, str):
+        return "is not a string"
     if len(url) > target.max_length:
         return f"is {len(url)} characters long; at most {target.max_length} are allowed"
-    if any(character <= " " or character == "\x7f" for character in url):
-        return "holds blanks or control characters"
+    if any(character <= " " or character >= "\x7f" for character in url):
+        return "holds blanks, control characters or letters that a URI spells with percent signs or punycode"
     try:
         parts = urlsplit(url)
-        host, _ = unicodedata.normalize("NFKC", parts.hostname or "").rstrip("."), parts.port
+        host, _ = (parts.hostname or "").rstrip("."), parts.port
     except ValueError:
         return "is not a URL"
     if parts.scheme not in ("http", "https") or not host:

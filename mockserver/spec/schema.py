@@ -34,7 +34,7 @@ def compile_schema(document: Document, schema: dict[str, Any], lifted: tuple[str
     closed = _closed(document, schema)
     if lifted:
         _lift(closed, lifted)
-    validator = jsonschema_rs.Draft202012Validator(closed, validate_formats=False)
+    validator = jsonschema_rs.Draft202012Validator(closed, validate_formats=True)
 
     def problems(value: Any) -> list[Problem]:
         found = sorted(validator.iter_errors(value), key=lambda error: [str(key) for key in error.instance_path])
@@ -160,6 +160,7 @@ _WORDS: dict[str, Callable[[dict[str, Any]], str]] = {
     "minProperties": lambda details: f"must have at least {details['limit']} fields",
     "maxProperties": lambda details: f"must have at most {details['limit']} fields",
     "pattern": lambda _details: "does not have the right form",
+    "format": lambda details: f"is not a well-formed {details['format']}",
     "oneOf": lambda _details: "has none of the allowed values",
     "anyOf": lambda _details: "has none of the allowed values",
     "not": lambda _details: "has fields that exclude each other",

@@ -639,6 +639,29 @@ def test_receiver_that_advances() -> None:
     asyncio.run(run())
 
 
+def test_receiver_that_advances_after_a_command() -> None:
+    """Nor may a receiver move the clock while a command waits for its callback."""
+    told_so: list[Reply] = []
+
+    async def run() -> None:
+        async with serving() as edge:
+
+            async def advance(_: Received) -> int:
+                told_so.append(await edge.admin("POST", "/clock", {"advance_s": 1}))
+                return 200
+
+            async with receiving(advance) as receiver:
+                task_id = await told(edge, "evolink", receiver.url())
+                await edge.mock.task(task_id).complete()
+                (record,) = attempts(edge)
+                await edge.admin("POST", f"/callbacks/{record['delivery']}/redeliver")
+            assert outcomes(edge) == [("acknowledged", 200)] * 2
+            assert [reply.status for reply in told_so] == [409, 409]
+            assert (await edge.admin("POST", "/clock", {"advance_s": 1})).status == 200
+
+    asyncio.run(run())
+
+
 def test_receiver_that_commands() -> None:
     """A receiver may end another task from inside its handler; that one's callback follows, at the same instant."""
 

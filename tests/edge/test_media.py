@@ -244,9 +244,7 @@ def test_file_names_are_stable_and_tell_shapes_apart() -> None:
         (30.0, 240, "16:9"),
     ],
 )
-def test_video_is_what_was_asked_for(
-    shelf: MediaShelf, duration_s: float, short_side_px: int, ratio: str
-) -> None:
+def test_video_is_what_was_asked_for(shelf: MediaShelf, duration_s: float, short_side_px: int, ratio: str) -> None:
     """An MP4 has H.264 of the exact size, stereo AAC at 48 kHz, and the length asked for."""
     shape = shape_of("video/mp4", duration_s, short_side_px, ratio)
     seen = probe(asyncio.run(shelf.file(shape)))
@@ -357,10 +355,7 @@ def test_same_shape_same_bytes_in_another_process(tmp_path: Path, values: str) -
 def test_importing_the_module_leaves_pyav_alone() -> None:
     """The encoder library is not loaded before something is encoded."""
     script = (
-        "import sys, mockserver.edge.media as m\n"
-        "m.describe()\n"
-        "m.MediaShelf().close()\n"
-        "sys.exit('av' in sys.modules)\n"
+        "import sys, mockserver.edge.media as m\nm.describe()\nm.MediaShelf().close()\nsys.exit('av' in sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, timeout=120)
 

@@ -546,7 +546,7 @@ def test_an_integer_parameter_is_an_integer() -> None:
         messages[text[:19]] = None if problem is None else problem.message
     assert messages.pop("0") is messages.pop("-0") is messages.pop("12") is None
     assert messages.pop("-1") == "index: must be at least 0"
-    assert set(messages.values()) == {"index: must be an integer"}
+    assert set(messages.values()) == {"index: must be of type integer"}
 
 
 @pytest.mark.parametrize(

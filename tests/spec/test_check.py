@@ -27,7 +27,12 @@ MISTAKES = [
     ("progress: $task.progress\n", "progress: $task.percent\n", "$task has no 'percent'", "$task.percent"),
     ("status: $task.status\n", "status: $job.status\n", "$job is not known", "$job.status"),
     ("'task-unified-{unix_s}-{base36:8}'", "'task-{base99:8}'", "a placeholder is one of", "base99"),
-    ("      pattern: '^task-unified-'\n", "      pattern: '^task-('\n", "regular expression", "'^task-('"),
+    (
+        "base36:8}'\n      pattern: '^task-unified-'\n",
+        "base36:8}'\n      pattern: '^task-('\n",
+        "regular expression",
+        "'^task-('",
+    ),
     ("completed: $reply.getTask\n", "completed: $reply.getJob\n", "no operation of role `query`", "getJob"),
     ("      completed: $reply.getTask\n", "      finished: $reply.getTask\n", "is no terminal state", "finished:"),
     ("    reason: content_policy_violation\n", "    reason: rude\n", "none of the failure's reasons", "reason: rude"),

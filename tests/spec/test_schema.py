@@ -284,9 +284,13 @@ def test_references_may_go_in_circles() -> None:
     assert fast.with_defaults({"left": {"n": 1}}) == {"left": {"n": 1}}
 
 
-def test_formats_are_not_judged() -> None:
-    """`format` describes and does not refuse, as JSON Schema has it by default."""
-    assert accepts({"type": "string", "format": "uri"}, "no uri at all")
+def test_formats_are_judged() -> None:
+    """A text that does not have the format its schema names is refused, and told so."""
+    schema = {"properties": {"url": {"type": "string", "format": "uri"}}}
+    fast = compile_schema(EMPTY, schema)
+    assert fast.accepts({"url": "https://client.example/a.mp4"})
+    assert not fast.accepts({"url": "no uri at all"})
+    assert fast.problems({"url": "no uri at all"})[0].message == "url: is not a well-formed uri"
 
 
 # -- the callback address ---------------------------------------------------------------------------

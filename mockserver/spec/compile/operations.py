@@ -90,6 +90,8 @@ def _operation(context: Context, path: str, method: str, item: dict[str, Any]) -
         max_limit=mock.get("max_limit", 100),
         max_body_bytes=max_body_bytes,
         parameters=parameters,
+        model_field=".".join(str(mock.get("model", "")).partition("#/")[2].split("/")),
+        task_field=str(mock.get("task", "")).rpartition(".")[2],
         checked_parameters=tuple(each for each in parameters if (each.place, each.name) != ("path", in_path)),
         charges_ucr=round(mock.get("charges_credits", 0) * UCR),
     )

@@ -43,6 +43,16 @@ def compile_lifecycle(context: Context) -> Lifecycle:
             context.fault(
                 context.lead, ("x-mock", "lifecycle", "states", state.name, "lasts_s"), "`from` is more than `to`"
             )
+    reached = 0
+    for state in states:
+        if not reached <= state.progress_from <= state.progress_to:
+            context.fault(
+                context.lead,
+                ("x-mock", "lifecycle", "states", state.name, "progress"),
+                "goes back, and progress never does",
+                "let `from` be at least the `to` of the state before, and `to` at least `from`",
+            )
+        reached = state.progress_to
     ends = {}
     for name, end in entry["ends"].items():
         progress = end.get("progress", "last" if end["kind"] != "success" else 100)
