@@ -16,7 +16,7 @@ def main(arguments: list[str]) -> int:
     if unknown := set(chosen) - set(NAMES):
         sys.stderr.write(f"there is no benchmark {unknown.pop()!r}; there are {', '.join(NAMES)}\n")
         return 2
-    results = [importlib.import_module(f"benchmarks.{name}").main(arguments[1:]) for name in chosen]
+    results: list[int] = [importlib.import_module(f"benchmarks.{name}").main(arguments[1:]) for name in chosen]
     return max(results)
 
 
