@@ -149,7 +149,11 @@ class Admin:
         except ValueError:
             raise _RefusedError(403, "foreign_host", "the Host or Origin header is not well-formed") from None
         if host not in self._hosts:
-            raise _RefusedError(403, "foreign_host", "the control plane answers only to its own address in Host")
+            raise _RefusedError(
+                403,
+                "foreign_host",
+                "the control plane answers only to its own address in Host; --public-url names another",
+            )
         if origin is not None and (
             origin_host not in self._hosts or urlsplit(origin).netloc != request.headers.get("Host")
         ):

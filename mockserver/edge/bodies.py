@@ -72,15 +72,15 @@ def _decoded(content: bytes, coding: str, max_bytes: int) -> Body:
     if coding == "identity":
         return Body(content)
     if coding not in ("gzip", "x-gzip", "deflate"):
-        return Body()
+        return Body(broken=True)
     inflater = zlib.decompressobj(_ZLIB_OR_GZIP)
     try:
         plain = inflater.decompress(content, max_bytes + 1)
     except zlib.error:
-        return Body()
+        return Body(broken=True)
     if len(plain) > max_bytes:
         return Body(oversized=True)
-    return Body(plain) if inflater.eof and not inflater.unused_data else Body()
+    return Body(plain) if inflater.eof and not inflater.unused_data else Body(broken=True)
 
 
 async def read_form(body: bytes, headers: Mapping[str, str], field: str, max_bytes: int) -> Form | None:

@@ -140,6 +140,10 @@ def parse(visit: Visit) -> Refused | None:
     content_type = call.headers.get("Content-Type", "")
     if content_type != "application/json" and not _is_json(content_type):
         return "unsupported_media_type", Problem("send JSON, with Content-Type: application/json")
+    if call.broken:
+        return "malformed_body", Problem(
+            "the body could not be read: bad chunks, or not in the coding it says it is in"
+        )
     try:
         visit.scope.body = parse_json(call.body)
     except BodyError as error:

@@ -5,6 +5,7 @@ Every function takes the world's state by way of the scope and returns a `Reply`
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from mockserver.provider import End, Operation, Reason, Refusal
 
 JSON = "application/json"
+_INDEX = re.compile(r"0|[1-9][0-9]{0,3}")
 _DIGITS_READ = 9
 
 
@@ -261,7 +263,7 @@ def result(scope: Scope, operation: Operation, _agenda: Agenda) -> Reply | Refus
     kinds = [kind for kind in space.provider.results.values() if kind.path == operation.path]
     kind = kinds[0] if task is None or task.result not in kinds else task.result
     index = values.get("index", "0")
-    if task is None or task.result is not kind or not index.isdecimal() or len(index) > _DIGITS_READ:
+    if task is None or task.result is not kind or not _INDEX.fullmatch(index):
         return _refused(scope, kind.missing, "result_missing")
     scope.task, scope.body = task, task.body
     if (

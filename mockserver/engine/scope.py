@@ -39,7 +39,18 @@ class Form:
 class Call:
     """A request as the engine sees it: decoded no further than it must be."""
 
-    __slots__ = ("_query", "body", "form", "headers", "method", "oversized", "path", "query_string", "stalled")
+    __slots__ = (
+        "_query",
+        "body",
+        "broken",
+        "form",
+        "headers",
+        "method",
+        "oversized",
+        "path",
+        "query_string",
+        "stalled",
+    )
 
     def __init__(
         self,
@@ -51,6 +62,7 @@ class Call:
         *,
         oversized: bool = False,
         stalled: bool = False,
+        broken: bool = False,
         form: Form | None = None,
     ) -> None:
         self.method = method
@@ -62,6 +74,8 @@ class Call:
         self.oversized = oversized
         #: The body stopped coming.
         self.stalled = stalled
+        #: The body could not be read: bad chunks, or not in the coding that it says.
+        self.broken = broken
         self.form = form
         self._query: dict[str, str] | None = None
 
