@@ -29,6 +29,8 @@ class Body(NamedTuple):
     oversized: bool = False
     stalled: bool = False
     broken: bool = False
+    #: It came whole, but is not in the coding that it says.
+    unreadable: bool = False
 
     @property
     def cut_short(self) -> bool:
@@ -72,15 +74,15 @@ def _decoded(content: bytes, coding: str, max_bytes: int) -> Body:
     if coding == "identity":
         return Body(content)
     if coding not in ("gzip", "x-gzip", "deflate"):
-        return Body(broken=True)
+        return Body(unreadable=True)
     inflater = zlib.decompressobj(_ZLIB_OR_GZIP)
     try:
         plain = inflater.decompress(content, max_bytes + 1)
     except zlib.error:
-        return Body(broken=True)
+        return Body(unreadable=True)
     if len(plain) > max_bytes:
         return Body(oversized=True)
-    return Body(plain) if inflater.eof and not inflater.unused_data else Body(broken=True)
+    return Body(plain) if inflater.eof and not inflater.unused_data else Body(unreadable=True)
 
 
 async def read_form(body: bytes, headers: Mapping[str, str], field: str, max_bytes: int) -> Form | None:

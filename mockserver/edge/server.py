@@ -260,7 +260,7 @@ class Server:
             query,
             oversized=body.oversized,
             stalled=body.stalled,
-            broken=body.broken,
+            broken=body.broken or body.unreadable,
         )
         if operation is not None and operation.role == "upload" and space.provider.uploads is not None:
             uploads = space.provider.uploads
