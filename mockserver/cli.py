@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import os
 import signal
 import sys
 from dataclasses import fields, replace
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mockserver import __version__
-from mockserver.config import DEFAULT_PORT, ConfigError, Settings, checked, read_config
+from mockserver.config import DEFAULT_PORT, FLAGS, ConfigError, Settings, checked, read_config
 from mockserver.spec.document import SpecError
 
 if TYPE_CHECKING:
@@ -38,10 +39,27 @@ def _fail(message: str, code: int = 2) -> None:
     sys.exit(code)
 
 
+_VARIABLES = "MOCKSERVER_"
+_KNOWN_VARIABLES: set[str] = set()
+
+
 def _option(name: str, **how: Any) -> Callable[[Any], Any]:
     """Declare an option that may also come from the environment, and that knows whether it was given."""
-    variable = "MOCKSERVER_" + name.removeprefix("--").split("/")[0].upper().replace("-", "_")
+    variable = _VARIABLES + name.removeprefix("--").split("/")[0].upper().replace("-", "_")
+    _KNOWN_VARIABLES.add(variable)
     return click.option(name, envvar=variable, show_envvar=True, default=None, **how)
+
+
+def _check_environment() -> None:
+    """Refuse a variable of ours that means nothing.
+
+    Raises:
+        ConfigError: there is such a variable.
+    """
+    for name in os.environ:
+        if name.startswith(_VARIABLES) and name not in _KNOWN_VARIABLES:
+            known = ", ".join(sorted(_KNOWN_VARIABLES))
+            raise ConfigError(f"the environment variable {name} means nothing; there are {known}")
 
 
 _SERVE_OPTIONS = [
@@ -87,7 +105,7 @@ def settings_of(config: str | None, given: dict[str, Any]) -> Settings:
         for name, value in given.items()
         if value not in (None, ())
     }
-    values.update(checked(named, [each.name for each in fields(Settings)], "--"))
+    values.update(checked(named, [each.name for each in fields(Settings)], FLAGS))
     settings = Settings(**values)
     for text in dialects:
         name, dialect = _pair("--dialect", text)
@@ -124,6 +142,7 @@ def serve(config: str | None, **given: Any) -> None:
     from mockserver.mock import build_server  # noqa: PLC0415 - `--help` need not load a server
 
     try:
+        _check_environment()
         server = build_server(settings_of(config, given))
     except (ConfigError, SpecError) as error:
         _fail(str(error))
@@ -141,12 +160,9 @@ async def _serve(server: Server) -> int:
     try:
         await server.start()
     except OSError as error:
-        what = error.strerror or str(error)
         where = f"{server.settings.host}:{server.settings.port}"
         fix = "choose another with --port, or --port 0 for any free one"
-        _fail_line = f"cannot listen on {where}: {what}; {fix}"
-        click.echo(f"mockserver: {_fail_line}", err=True)
-        await server.close()
+        click.echo(f"mockserver: cannot listen on {where}: {error.strerror or error}; {fix}", err=True)
         return 2
     click.echo(banner(server))
     # What is loaded by now stays: tasks are the only thing that grows, and they hold no cycles to look for.

@@ -67,6 +67,10 @@ class Clock:
             raise ValueError(f"the clock goes no further than {iso_of(LAST_MS)}")
         self._base_ms, self._base_wall_s = instant_ms, self._wall_s()
 
+    def reach(self, instant_ms: int) -> None:
+        """Move on to an instant, or stay where time has come to if it has gone further."""
+        self._base_ms, self._base_wall_s = max(instant_ms, self.now_ms()), self._wall_s()
+
     def set_speed(self, speed: float) -> None:
         """Change the pace from now on; 0 stops the clock."""
         if speed < 0:

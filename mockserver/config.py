@@ -5,6 +5,7 @@ Defaults, under the file (`--config mockserver.toml`), under the environment (`M
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 ClockKind = Literal["real", "manual"]
 DEFAULT_PORT = 4010
+#: How settings that came as flags are named in complaints.
+FLAGS = "--"
 _LOOPBACK_HOSTS = ("127.0.0.1", "::1", "localhost")
 
 
@@ -135,28 +138,32 @@ def checked(raw: Mapping[str, Any], known: Iterable[str], where: str = "") -> di
                 for provider, each in value.items()
             }
         else:
-            out[name] = _checked(name, value, where)
+            try:
+                out[name] = _checked(name, value)
+            except ConfigError as error:
+                shown = name.replace("_", "-") if where == FLAGS else written
+                raise ConfigError(f"{where}{shown} {error}") from None
     return out
 
 
-def _checked(name: str, value: Any, where: str) -> Any:
+def _checked(name: str, value: Any) -> Any:
     if name in _CHOICES:
         if value not in _CHOICES[name]:
-            raise ConfigError(f"{where}{name} is {value!r}; it is one of {', '.join(_CHOICES[name])}")
+            raise ConfigError(f"is {value!r}; it is one of {', '.join(_CHOICES[name])}")
     elif name in _NUMBERS:
         kind, least, most = _NUMBERS[name]
         number = isinstance(value, int) if kind is int else isinstance(value, int | float)
-        if not number or isinstance(value, bool) or value < least or (most is not None and value > most):
+        if not number or isinstance(value, bool) or not least <= value <= (math.inf if most is None else most):
             upto = "" if most is None else f" to {most:,.0f}"
             word = "a whole number" if kind is int else "a number"
-            raise ConfigError(f"{where}{name} is {value!r}; it is {word} from {least:g}{upto}")
+            raise ConfigError(f"is {value!r}; it is {word} from {least:g}{upto}")
     elif name in _LISTS:
         if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-            raise ConfigError(f"{where}{name} is {value!r}; it is a list of strings")
+            raise ConfigError(f"is {value!r}; it is a list of strings")
         return tuple(value)
     elif name in _FLAGS:
         if not isinstance(value, bool):
-            raise ConfigError(f"{where}{name} is {value!r}; it is true or false")
+            raise ConfigError(f"is {value!r}; it is true or false")
     elif not isinstance(value, str) or not value:
-        raise ConfigError(f"{where}{name} is {value!r}; it is a string")
+        raise ConfigError(f"is {value!r}; it is a string")
     return value

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import base64
 import codecs
+import contextlib
+import logging
 import re
 import time
 from collections import deque
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from mockserver.engine.operations import Reply
 
 DEFAULT_ENTRIES = 10_000
+_LOG = logging.getLogger("mockserver")
 DEFAULT_BODY_LIMIT = 16_384
 _SECRET_HEADERS = frozenset(("authorization", "proxy-authorization", "x-api-key", "cookie", "x-admin-token"))
 
@@ -175,15 +178,26 @@ class Journal:
         """Write to the file what has come in since the last time."""
         if self._file is not None and self._unwritten:
             waiting, self._unwritten = self._unwritten, []
-            self._file.write(self.ndjson(waiting))
-            self._file.flush()
+            try:
+                self._file.write(self.ndjson(waiting))
+                self._file.flush()
+            except OSError as error:
+                _LOG.error("the journal's file cannot be written, and is given up: %s", error.strerror)
+                self._give_up_file()
 
     def close(self) -> None:
         """Flush and close the file."""
+        self.flush()
         if self._file is not None:
-            self.flush()
             self._file.close()
             self._file = None
+
+    def _give_up_file(self) -> None:
+        """Write to the file no more; the ring goes on."""
+        file, self._file = self._file, None
+        with contextlib.suppress(OSError):
+            if file is not None:
+                file.close()
 
     def clear(self) -> None:
         """Forget everything; the file keeps what is in it, and numbers go on."""

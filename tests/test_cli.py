@@ -191,6 +191,20 @@ def test_wrong_flags_are_refused(arguments: list[str], complaint: str) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_an_unknown_variable_is_refused() -> None:
+    """A misspelt MOCKSERVER_ variable is refused, not ignored."""
+    done = run("serve", MOCKSERVER_SPEDD="60")
+    assert done.returncode == 2
+    assert "MOCKSERVER_SPEDD means nothing" in done.stderr
+
+
+def test_not_a_number_is_no_speed() -> None:
+    """`nan` is told to be no number, by the flag's own name."""
+    done = run("serve", "--speed", "nan")
+    assert done.returncode == 2
+    assert "--speed is nan" in done.stderr
+
+
 def test_the_journal_file_is_whole_after_a_signal(tmp_path: Path) -> None:
     """Everything that was exchanged stands in the journal's file when the server has been stopped."""
     file = tmp_path / "run.ndjson"

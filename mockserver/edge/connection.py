@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import orjson
 from aiohttp import HttpVersion11, web
-from aiohttp.hdrs import CONTENT_ENCODING, CONTENT_LENGTH
+from aiohttp.hdrs import CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING
 from aiohttp.http import RawRequestMessage
 
 from mockserver.edge.wire import wire_response
@@ -94,8 +94,11 @@ class Connection(web.RequestHandler):
         headers = message.headers
         head_bytes = data.find(b"\r\n\r\n") + 4
         length = len(data) - head_bytes
-        if length and (
-            length > _BODY_BYTES_AT_ONCE or headers.get(CONTENT_LENGTH) != str(length) or CONTENT_ENCODING in headers
+        if (
+            length > _BODY_BYTES_AT_ONCE
+            or headers.get(CONTENT_LENGTH, "0") != str(length)
+            or CONTENT_ENCODING in headers
+            or TRANSFER_ENCODING in headers
         ):
             return False
         answer = self._answer_now(message, data[head_bytes:])

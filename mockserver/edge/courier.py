@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import logging
 import socket
 import time
 from collections import deque
@@ -19,6 +20,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 
+from mockserver.clock import TimeWouldGoBackError
 from mockserver.engine.callbacks import Attempt, Outcome
 from mockserver.engine.targets import TargetMode, address_problem
 
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from mockserver.provider import CallbackTarget
 
 RESPONSE_BYTES_READ = 65_536
+_LOG = logging.getLogger("mockserver")
 _POPPED_AT_ONCE = 64
 
 
@@ -157,8 +160,12 @@ class Courier:
         self._wake.set()
 
     async def settle(self) -> None:
-        """Wait until everything that is due at this instant has been attempted."""
-        if self._advancing:
+        """Wait until everything that is due at this instant has been attempted.
+
+        Not where somebody waits for that already, as when a receiver gives commands from inside its handler,
+        nor on a running clock, where what is due goes out by itself.
+        """
+        if self._advancing or self._settling or self._clock.speed:
             return
         self._settling += 1
         try:
@@ -178,17 +185,17 @@ class Courier:
         if self._advancing or self._settling:
             raise AdvanceUnderWayError
         clock, world = self._clock, self._world
+        if instant_ms < (now_ms := clock.now_ms()):
+            raise TimeWouldGoBackError(instant_ms, now_ms)
         attempts, acknowledged = self._attempts, self._acknowledged
         self._advancing = True
         try:
             await self._idle.wait()
-            if instant_ms < clock.now_ms():
-                clock.jump_to(instant_ms)
             while not self._closed and (due_ms := world.next_due_ms()) is not None and due_ms <= instant_ms:
-                clock.jump_to(max(due_ms, clock.now_ms()))
+                clock.reach(due_ms)
                 await self._deliver_due()
                 await self._idle.wait()
-            clock.jump_to(max(instant_ms, clock.now_ms()))
+            clock.reach(instant_ms)
         finally:
             self._advancing = False
             self._wake.set()
@@ -209,7 +216,14 @@ class Courier:
     async def _deliver_due(self) -> None:
         """Hand everything that is due to its lane; let others in between."""
         popped = 0
-        while not self._closed and (due := self._world.pop_due(self._clock.now_ms())) is not None:
+        while not self._closed:
+            try:
+                due = self._world.pop_due(self._clock.now_ms())
+            except Exception as error:  # noqa: BLE001 - a callback that cannot be written must not stop the others
+                _LOG.error("cannot make a callback: %r", error)
+                continue
+            if due is None:
+                break
             self._hand_over(due[1])
             popped += 1
             if popped % _POPPED_AT_ONCE == 0:
@@ -232,7 +246,11 @@ class Courier:
     async def _work(self, origin: str, lane: _Lane) -> None:
         try:
             while lane.waiting:
-                await self._attempt(lane.waiting.popleft())
+                delivery = lane.waiting.popleft()
+                try:
+                    await self._attempt(delivery)
+                except Exception as error:  # noqa: BLE001 - whatever goes wrong with one, the others go on
+                    _LOG.error("cannot deliver %s: %r", delivery.id, error)
         finally:
             lane.running -= 1
             if not lane.running and not lane.waiting:

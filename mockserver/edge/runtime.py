@@ -43,6 +43,7 @@ class Runtime:
             None if settings.journal is None else Path(settings.journal),
             secret_headers=[provider.key.header for provider in self.providers],
         )
+        self._closed = False
         self._begin()
 
     def _begin(self) -> None:
@@ -68,15 +69,19 @@ class Runtime:
 
     async def close(self) -> None:
         """Stop delivering, and write the journal out."""
+        self._closed = True
         await self.courier.close()
         self.journal.close()
 
     async def reset(self) -> None:
         """Start over: the same seed, no tasks, no accounts, nothing on the agenda, an empty journal."""
-        await self.courier.close()
+        if self._closed:
+            return
+        old = self.courier
         self.journal.clear()
         self._begin()
         self.start()
+        await old.close()
 
     def secrets(self) -> dict[str, str]:
         """Return every secret that is known, and what the journal shows in its place."""

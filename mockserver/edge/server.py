@@ -10,6 +10,7 @@ import asyncio
 import errno
 import logging
 import socket
+from dataclasses import replace
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -226,7 +227,7 @@ class Server:
             runtime.journal.exchange(
                 now_ms,
                 space.provider.name,
-                reply,
+                reply if len(content) <= runtime.journal.body_limit else replace(reply, body=b"", file=None),
                 call.method,
                 target,
                 call.headers,
@@ -265,6 +266,7 @@ class Server:
         if operation is not None and operation.role == "upload" and space.provider.uploads is not None:
             uploads = space.provider.uploads
             call.form = await read_form(body.content, request.headers, uploads.field, uploads.max_bytes)
+        space = self.runtime.world.spaces[space.provider.name]  # a reset may have come while the body did
         reply, now_ms = self._exchange(space, match, call, request.raw_path)
         if isinstance(reply.file, FileWanted):
             return await self._serve_file(request, space, reply, reply.file, now_ms)

@@ -80,9 +80,9 @@ class Agenda:
         due_ms, _, item = heappop(self._heap)
         return due_ms, item
 
-    def waiting(self) -> list[Delivery]:
-        """Return the deliveries that wait for another attempt, in due order."""
-        return [item for _, _, item in sorted(self._heap, key=lambda entry: entry[:2]) if isinstance(item, Delivery)]
+    def head(self) -> tuple[int, TaskEnds | Delivery] | None:
+        """Return the next item and its instant, without taking it off."""
+        return (self._heap[0][0], self._heap[0][2]) if self._heap else None
 
     def __len__(self) -> int:
         return len(self._heap)
@@ -90,7 +90,11 @@ class Agenda:
 
 def signature_of(rule: Signature, secret: str, body: bytes) -> str:
     """Sign a body: HMAC over its exact bytes, as the provider writes it."""
-    digest = hmac.new(secret.encode(), body, hashlib.sha256 if rule.algorithm == "hmac-sha256" else hashlib.sha512)
+    digest = hmac.new(
+        secret.encode("utf-8", "surrogatepass"),
+        body,
+        hashlib.sha256 if rule.algorithm == "hmac-sha256" else hashlib.sha512,
+    )
     text = digest.hexdigest() if rule.encoding == "hex" else base64.b64encode(digest.digest()).decode()
     return rule.prefix + text
 

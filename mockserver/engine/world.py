@@ -55,7 +55,7 @@ class WorldRules:
 class World:
     """All state of one run. `base_urls` says under which address each provider is reached."""
 
-    __slots__ = ("_base_urls", "_deliveries_made", "agenda", "chance", "finished", "rules", "spaces")
+    __slots__ = ("_base_urls", "_deliveries_made", "agenda", "chance", "finished", "rules", "spaces", "under_way")
 
     #: Deliveries that are over and still listed.
     FINISHED_KEPT = 10_000
@@ -76,6 +76,7 @@ class World:
         }
         self.agenda = Agenda()
         self.finished: dict[str, Delivery] = {}
+        self.under_way: dict[str, Delivery] = {}
         self._deliveries_made = 0
 
     # -- requests -------------------------------------------------------------------------------
@@ -106,7 +107,18 @@ class World:
 
     def next_due_ms(self) -> int | None:
         """Return when the next callback is to be attempted, if any is."""
-        return self.agenda.next_due_ms()
+        agenda = self.agenda
+        while (head := agenda.head()) is not None:
+            if isinstance(head[1], Delivery) or self._still_ends(head[1]) is not None:
+                return head[0]
+            agenda.pop()
+        return None
+
+    @staticmethod
+    def _still_ends(item: TaskEnds) -> Task | None:
+        """Return the task, if nobody has changed its course since the item was put on the agenda."""
+        current = item.space.tasks.get(item.task.id)
+        return current if current is not None and current.revision == item.task.revision else None
 
     def pop_due(self, now_ms: int) -> tuple[int, Delivery] | None:
         """Take the next delivery whose instant has come, with that instant; accounts settle first."""
@@ -115,8 +127,8 @@ class World:
             _, item = agenda.pop()
             if isinstance(item, Delivery):
                 return due_ms, item
-            current = item.space.tasks.get(item.task.id)
-            if current is not None and current.revision == item.task.revision:
+            current = self._still_ends(item)
+            if current is not None:
                 current.account.settle(due_ms)
                 return due_ms, self._delivery(item, current)
         return None
@@ -134,7 +146,7 @@ class World:
         if rule.signature is not None:
             secret = task.account.secret or rule.signature.default_secret
             headers.append((rule.signature.header, signature_of(rule.signature, secret, body)))
-        return Delivery(
+        delivery = Delivery(
             id=self._next_delivery_id(),
             space=space,
             rule=rule,
@@ -145,6 +157,8 @@ class World:
             headers=tuple(headers),
             due_ms=task.ends_ms,
         )
+        self.under_way[delivery.id] = delivery
+        return delivery
 
     def _next_delivery_id(self) -> str:
         self._deliveries_made += 1
@@ -155,13 +169,14 @@ class World:
         if after_attempt(delivery, attempt):
             self.agenda.put(delivery.due_ms, delivery)
             return
+        self.under_way.pop(delivery.id, None)
         self.finished[delivery.id] = delivery
         while len(self.finished) > self.FINISHED_KEPT:
             del self.finished[next(iter(self.finished))]
 
     def deliveries(self) -> list[Delivery]:
-        """Return the deliveries that are over, then those that wait for another attempt."""
-        return [*self.finished.values(), *self.agenda.waiting()]
+        """Return the deliveries that are over, then those that are being attempted or wait to be."""
+        return [*self.finished.values(), *self.under_way.values()]
 
     def redeliver(self, delivery_id: str, now_ms: int) -> Delivery:
         """Send a finished delivery once more: the same bytes, a delivery of its own.
@@ -181,6 +196,7 @@ class World:
             headers=old.headers,
             due_ms=now_ms,
         )
+        self.under_way[new.id] = new
         self.agenda.put(now_ms, new)
         return new
 

@@ -1,0 +1,96 @@
+"""The short way and aiohttp's own give the same answers, however a request is cut into packets."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+
+from mockserver.mock import MockServer
+
+KEY = b"Authorization: Bearer sk-x\r\n"
+BODY = b'{"model": "gemini-omni-flash-text-to-video", "prompt": "a kite"}'
+HEAD = b"POST /evolink/v1/videos/generations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" + KEY
+
+#: Requests as they go over the wire, by what is special about them.
+REQUESTS = {
+    "a submit": HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY,
+    "a body that ends like a head": HEAD + b"Content-Length: %d\r\n\r\n" % (len(BODY) + 4) + BODY + b"\r\n\r\n",
+    "chunks": HEAD + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY),
+    "a query": b"GET /evolink/v1/credits HTTP/1.1\r\nHost: x\r\n" + KEY + b"\r\n",
+    "no key": b"GET /evolink/v1/credits HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a wrong method": b"DELETE /evolink/v1/credits HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a head alone": b"HEAD /evolink/v1/credits HTTP/1.1\r\nHost: x\r\n" + KEY + b"\r\n",
+}
+
+
+class Wire(asyncio.Transport):
+    """A transport that keeps what is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.closed = False
+
+    def write(self, data: Any) -> None:
+        self.written += bytes(data)
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def close(self) -> None:
+        self.closed = True
+
+    def pause_reading(self) -> None:
+        """Nothing reads here."""
+
+    def resume_reading(self) -> None:
+        """Nothing reads here."""
+
+
+async def status_of(pieces: list[bytes]) -> bytes:
+    """Give a fresh server a request in these pieces; return the status line and the length of the body."""
+    async with MockServer() as mock:
+        connection = cast("Any", mock.server)._http()
+        wire = Wire()
+        connection.connection_made(wire)
+        for piece in pieces:
+            for _ in range(3):  # let aiohttp's task come to its wait, or take up what came
+                await asyncio.sleep(0)
+            connection.data_received(piece)
+        for _ in range(200):
+            if b"\r\n\r\n" in wire.written:
+                break
+            await asyncio.sleep(0)
+        connection.connection_lost(None)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        return wire.written
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_every_cut_gives_the_same_answer(name: str) -> None:
+    """A request in one piece, and cut in two at any place, gets the same bytes."""
+    request = REQUESTS[name]
+    cuts = [*range(1, 4), *range(len(request) - len(BODY) - 20, len(request))]
+
+    async def answers() -> list[bytes]:
+        whole = await status_of([request])
+        return [whole, *[await status_of([request[:cut], request[cut:]]) for cut in cuts if 0 < cut < len(request)]]
+
+    whole, *others = asyncio.run(answers())
+    assert whole.startswith(b"HTTP/1.1 ")
+    assert set(others) == {whole}
+
+
+def test_a_piece_more_is_the_next_request() -> None:
+    """Two requests in one piece are answered in their order, and the beginning of a third waits for its end."""
+    query = REQUESTS["a query"]
+
+    async def run() -> bytes:
+        return await status_of([query + query + query[:30], query[30:]])
+
+    written = asyncio.run(run())
+    assert written.count(b"HTTP/1.1 200 OK") >= 1
+    assert b"HTTP/1.1 4" not in written
