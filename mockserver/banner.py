@@ -67,6 +67,8 @@ def differences(settings: Settings) -> list[str]:
     elif settings.speed != 1:
         out.append(f"time runs {settings.speed:g} times as fast")
     for name, each in settings.providers.items():
+        if settings.only not in (None, name):
+            continue
         out += [f"{name} speaks the dialect {dialect}" for dialect in each.dialects]
         if each.plan is not None:
             out.append(f"{name}'s new accounts are on the plan {each.plan}")
@@ -96,7 +98,7 @@ def provider_tables(providers: Iterable[Provider]) -> None:
         )
         table.add_row(
             "plans",
-            "\n".join(_plan(plan, plan.name == provider.default_plan) for plan in provider.plans.values()),
+            "\n".join(_plan(plan, provider) for plan in provider.plans.values()),
         )
         dialects = [
             f"{each.name}: {each.summary} (--dialect {provider.name}={each.name})" for each in provider.dialects
@@ -105,15 +107,16 @@ def provider_tables(providers: Iterable[Provider]) -> None:
         console.print(table)
 
 
-def _plan(plan: Plan, is_default: bool) -> str:
+def _plan(plan: Plan, provider: Provider) -> str:
+    counted = "requests" if provider.counts_all_requests else "submits"
     limits = [
         f"{number} {words}"
         for number, words in (
-            (plan.requests_per_minute, "requests a minute"),
+            (plan.requests_per_minute, f"{counted} a minute"),
             (plan.requests_per_hour, "an hour"),
             (plan.concurrent_tasks, "tasks at once"),
         )
         if number is not None
     ]
-    mark = " (default)" if is_default else ""
+    mark = " (default)" if plan.name == provider.default_plan else ""
     return f"{plan.name}{mark}: {plan.summary}" + (f"; {', '.join(limits)}" if limits else "")

@@ -40,6 +40,7 @@ def _fail(message: str, code: int = 2) -> None:
 
 
 _VARIABLES = "MOCKSERVER_"
+_ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _KNOWN_VARIABLES: set[str] = set()
 
 
@@ -152,17 +153,19 @@ def serve(config: str | None, **given: Any) -> None:
 
 async def _serve(server: Server) -> int:
     from mockserver.banner import banner  # noqa: PLC0415
+    from mockserver.edge.server import PortInUseError  # noqa: PLC0415
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _ENDING_SIGNALS:
         loop.add_signal_handler(number, stop.set)
     try:
         await server.start()
     except OSError as error:
         where = f"{server.settings.host}:{server.settings.port}"
-        fix = "choose another with --port, or --port 0 for any free one"
-        click.echo(f"mockserver: cannot listen on {where}: {error.strerror or error}; {fix}", err=True)
+        taken = "; choose another with --port, or --port 0 for any free one"
+        fix = taken if isinstance(error, PortInUseError) else "; --host is an address of this machine"
+        click.echo(f"mockserver: cannot listen on {where}: {error.strerror or error}{fix}", err=True)
         return 2
     click.echo(banner(server))
     # What is loaded by now stays: tasks are the only thing that grows, and they hold no cycles to look for.
@@ -182,7 +185,18 @@ def demo(seed: int) -> None:
     """Drive one job for each document from submit to downloaded file, callbacks included."""
     from mockserver.demo import run_demo  # noqa: PLC0415 - only when asked for
 
-    sys.exit(run(run_demo(replace(Settings(), port=0, seed=seed, speed=60))))
+    sys.exit(run(_until_a_signal(run_demo(replace(Settings(), port=0, seed=seed, speed=60)))))
+
+
+async def _until_a_signal(work: Coroutine[Any, Any, int]) -> int:
+    """Do some work; a signal ends it early, and in order."""
+    task = asyncio.ensure_future(work)
+    for number in _ENDING_SIGNALS:
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        return 1
 
 
 @main.command()

@@ -6,6 +6,7 @@ Defaults, under the file (`--config mockserver.toml`), under the environment (`M
 from __future__ import annotations
 
 import math
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -164,6 +165,8 @@ def _checked(name: str, value: Any) -> Any:
     elif name in _FLAGS:
         if not isinstance(value, bool):
             raise ConfigError(f"is {value!r}; it is true or false")
+    elif name == "public_url" and not re.match(r"https?://[^/]", str(value)):
+        raise ConfigError(f"is {value!r}; it is an address that starts with http:// or https://")
     elif not isinstance(value, str) or not value:
         raise ConfigError(f"is {value!r}; it is a string")
     return value

@@ -7,7 +7,9 @@ Origin is refused, so that no web page can reach it through a browser.
 
 from __future__ import annotations
 
+import heapq
 import hmac
+import itertools
 import secrets
 from functools import cache
 from pathlib import Path
@@ -277,16 +279,22 @@ class Admin:
     async def _tasks(self, words: Mapping[str, Any], _body: None) -> Any:
         now_ms = self._runtime.clock.now_ms()
         limit = int(words["limit"] or 100)
-        found: list[dict[str, Any]] = []
-        for space in self._spaces(words["provider"]):
-            for task in reversed(space.tasks.values()):
-                if len(found) >= limit:
-                    break
-                if words["account"] not in (None, task.account.id):
-                    continue
-                if words["status"] not in (None, standing(task, now_ms).status):
-                    continue
-                found.append(_task_record(space, task, now_ms))
+        newest_first = heapq.merge(
+            *(
+                (
+                    (-task.submitted_ms, -number, space, task)
+                    for number, task in reversed(list(enumerate(space.tasks.values())))
+                )
+                for space in self._spaces(words["provider"])
+            ),
+            key=lambda each: each[:2],
+        )
+        chosen = (
+            _task_record(space, task, now_ms)
+            for _, _, space, task in newest_first
+            if words["account"] in (None, task.account.id) and words["status"] in (None, standing(task, now_ms).status)
+        )
+        found = list(itertools.islice(chosen, limit))
         total = sum(len(space.tasks) for space in self._runtime.world.spaces.values())
         return {"tasks": found, "total": total}
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mockserver.spec.document import Document
 
 _PROBLEMS_SHOWN = 10
+_FORMS_TOLD = 4
 _DEFAULTS_DEPTH = 8
 
 
@@ -143,6 +144,14 @@ def _written(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
+def _none_of(details: dict[str, Any]) -> str:
+    """Say what each of the allowed forms would have asked for."""
+    wants = [_problem(branch[0]).message.removeprefix("the body ") for branch in details.get("context", ()) if branch]
+    if not wants or len(wants) > _FORMS_TOLD:
+        return "has none of the allowed values"
+    return f"has none of the allowed forms ({'; or '.join(wants)})"
+
+
 _WORDS: dict[str, Callable[[dict[str, Any]], str]] = {
     "type": lambda details: f"must be of type {' or '.join(details['types'])}",
     "enum": lambda details: f"must be one of {', '.join(map(_written, details['options']))}",
@@ -161,7 +170,7 @@ _WORDS: dict[str, Callable[[dict[str, Any]], str]] = {
     "maxProperties": lambda details: f"must have at most {details['limit']} fields",
     "pattern": lambda _details: "does not have the right form",
     "format": lambda details: f"is not a well-formed {details['format']}",
-    "oneOf": lambda _details: "has none of the allowed values",
-    "anyOf": lambda _details: "has none of the allowed values",
+    "oneOf": _none_of,
+    "anyOf": _none_of,
     "not": lambda _details: "has fields that exclude each other",
 }

@@ -229,7 +229,11 @@ def test_both_validators_judge_any_schema_alike(schema: dict[str, Any], values: 
         ),
         ({"unevaluatedProperties": False}, {"b": 2}, [("b", "b: is not known")]),
         ({"properties": {"a": False}}, {"a": 1}, [("a", "a: is not allowed here")]),
-        ({"oneOf": [{"type": "integer"}, {"const": "auto"}]}, "x", [(None, "the body has none of the allowed values")]),
+        (
+            {"oneOf": [{"type": "integer"}, {"const": "auto"}]},
+            "x",
+            [(None, "the body has none of the allowed forms (must be of type integer; or must be auto)")],
+        ),
         ({"not": {"required": ["a"]}}, {"a": 1}, [(None, "the body has fields that exclude each other")]),
     ],
 )
