@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import hashlib
 import re
+import struct
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 DRAW_BYTES = 64
 #: Ids are made of the first bytes of a draw, fractions of the last.
 _ID_BYTES = 32
 
+#: Each reads one slot of a draw, from the end.
+_SLOTS = tuple(struct.Struct(f">{DRAW_BYTES - 4 * (slot + 1)}xI").unpack_from for slot in range(8))
+
 #: Turns drawn bytes and the Unix time in seconds into an id.
 IdFormat = Callable[[bytes, int], str]
 
 _ALPHABETS = {
-    "hex": "0123456789abcdef",
     "base36": "0123456789abcdefghijklmnopqrstuvwxyz",
     "base32": "0123456789ABCDEFGHJKMNPQRSTVWXYZ",
     "digits": "0123456789",
@@ -45,8 +49,8 @@ class Chance:
 
 def fraction(drawn: bytes, slot: int) -> float:
     """Return the number in [0, 1) that stands in the last bytes of a draw; there are eight slots of 4 bytes."""
-    stop = DRAW_BYTES - 4 * slot
-    return int.from_bytes(drawn[stop - 4 : stop], "big") / 4294967296
+    drawn_number: int = _SLOTS[slot](drawn)[0]
+    return drawn_number / 4294967296
 
 
 def id_format(text: str) -> IdFormat:
@@ -55,77 +59,42 @@ def id_format(text: str) -> IdFormat:
     Raises:
         ValueError: a placeholder is unknown, or more is asked for than a draw holds.
     """
-    pieces: list[tuple[str, str, int]] = []
-    position = 0
-    needed_bytes = 0
+    source = ""
+    names: dict[str, Any] = {"UUID": uuid.UUID}
+    position = start = 0
+
+    def words(piece: str) -> str:
+        if "{" in piece or "}" in piece:
+            raise ValueError(
+                f"id format {text!r}: a placeholder is one of "
+                "{unix_s}, {uuid}, {hex:N}, {base36:N}, {base32:N}, {digits:N}"
+            )
+        names[f"n{len(names)}"] = piece
+        return f"{{n{len(names) - 1}}}"
+
     for found in _PLACEHOLDER.finditer(text):
-        pieces.append(("text", text[position : found.start()], 0))
+        source += words(text[position : found.start()])
         position = found.end()
-        unix_s, uuid, alphabet, length = found.groups()
+        unix_s, a_uuid, alphabet, length = found.groups()
         if unix_s:
-            pieces.append(("unix_s", "", 0))
-        elif uuid:
-            pieces.append(("uuid", "", 0))
-            needed_bytes += 16
+            source += "{unix_s}"
+            continue
+        stop = start + (16 if a_uuid else -(-int(length) // 2) if alphabet == "hex" else int(length))
+        if a_uuid:
+            source += f"{{UUID(bytes=drawn[{start}:{stop}], version=4)}}"
+        elif alphabet == "hex":
+            source += f"{{drawn[{start}:{stop}].hex()[:{length}]}}"
         else:
-            pieces.append((alphabet, "", int(length)))
-            needed_bytes += -(-int(length) * 6 // 8)
-    pieces.append(("text", text[position:], 0))
-    if any("{" in words or "}" in words for _, words, _ in pieces):
-        raise ValueError(
-            f"id format {text!r}: a placeholder is one of "
-            "{unix_s}, {uuid}, {hex:N}, {base36:N}, {base32:N}, {digits:N}"
-        )
-    if needed_bytes > _ID_BYTES:
+            names[alphabet] = _letter_of(_ALPHABETS[alphabet])
+            source += f"{{drawn[{start}:{stop}].translate({alphabet}).decode()}}"
+        start = stop
+    source += words(text[position:])
+    if start > _ID_BYTES:
         raise ValueError(f"id format {text!r} asks for more chance than a draw has for ids")
-    if [kind for kind, _, _ in pieces] == ["text", "hex", "text"]:
-        before, after, length = pieces[0][1], pieces[2][1], pieces[1][2]
-        return lambda drawn, _unix_s: before + drawn.hex()[:length] + after
-    makers = _makers(pieces)
-
-    def make(drawn: bytes, unix_s: int) -> str:
-        return "".join([maker(drawn, unix_s) for maker in makers])
-
-    return make
+    made: IdFormat = eval(f"lambda drawn, unix_s: f{source!r}", names)  # noqa: S307 - the text of the format is bound, not written
+    return made
 
 
-def _makers(pieces: list[tuple[str, str, int]]) -> list[IdFormat]:
-    """Give each piece the bytes that are its own."""
-    makers: list[IdFormat] = []
-    start = 0
-    for kind, words, length in pieces:
-        if kind == "text":
-            if words:
-                makers.append(_text(words))
-        elif kind == "unix_s":
-            makers.append(lambda _drawn, unix_s: str(unix_s))
-        else:
-            stop = start + (16 if kind == "uuid" else -(-length * 6 // 8))
-            makers.append(_uuid(start, stop) if kind == "uuid" else _letters(_ALPHABETS[kind], length, start, stop))
-            start = stop
-    return makers
-
-
-def _text(words: str) -> IdFormat:
-    return lambda _drawn, _unix_s: words
-
-
-def _uuid(start: int, stop: int) -> IdFormat:
-    return lambda drawn, _unix_s: str(uuid.UUID(bytes=drawn[start:stop], version=4))
-
-
-def _letters(alphabet: str, length: int, start: int, stop: int) -> IdFormat:
-    """Write a number in an alphabet, two letters at a time."""
-    pairs = [one + other for one in alphabet for other in alphabet]
-    size = len(pairs)
-    steps, odd = divmod(length, 2)
-
-    def make(drawn: bytes, _unix_s: int) -> str:
-        number = int.from_bytes(drawn[start:stop], "big")
-        out = ""
-        for _ in range(steps):
-            number, pair = divmod(number, size)
-            out += pairs[pair]
-        return out + alphabet[number % len(alphabet)] if odd else out
-
-    return make
+def _letter_of(alphabet: str) -> bytes:
+    """Return the letter that each byte stands for."""
+    return "".join(alphabet[byte % len(alphabet)] for byte in range(256)).encode()

@@ -105,7 +105,7 @@ def test_ids_do_not_repeat(text: str) -> None:
 
 
 @pytest.mark.parametrize("alphabet", ["hex", "base36", "base32", "digits"])
-@pytest.mark.parametrize("length", [1, 2, 7, 40])
+@pytest.mark.parametrize("length", [1, 2, 7, 32])
 def test_every_letter_of_an_id_is_drawn(alphabet: str, length: int) -> None:
     """At each place of an id every letter of the alphabet turns up, about as often as the others."""
     make, chance = id_format(f"{{{alphabet}:{length}}}"), Chance(11)

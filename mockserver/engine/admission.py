@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from mockserver.engine.body import BodyError, parse_json
-from mockserver.engine.targets import TargetMode, url_problem
+from mockserver.engine.targets import url_problem
 from mockserver.provider import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mockserver.engine.credits import Account
-    from mockserver.engine.routes import Match
     from mockserver.engine.scope import Call, Scope
     from mockserver.provider import KeyRule, Model, Operation, Provider, Role
 
@@ -33,51 +32,41 @@ _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]{1,2})?")
 Refused = tuple[str, Problem]
 
 
-class Visit(NamedTuple):
-    """What the gates are given: the request, where it leads, and what is in force."""
-
-    scope: Scope
-    call: Call
-    match: Match
-    targets: TargetMode
-
-
-def route(visit: Visit) -> Refused | None:
+def route(scope: Scope) -> Refused | None:
     """Is there such a path?"""
-    if visit.match.route is None:
-        return "unknown_path", Problem(f"no such path: {_shortened(visit.call.path)}")
+    if scope.route is None:
+        return "unknown_path", Problem(f"no such path: {_shortened(scope.call.path)}")
     return None
 
 
-def method(visit: Visit) -> Refused | None:
+def method(scope: Scope) -> Refused | None:
     """Does the path know the method?"""
-    if visit.match.operation is None:
-        return "unsupported_method", Problem(f"{_shortened(visit.call.method)} is not allowed here")
+    if scope.operation is None:
+        return "unsupported_method", Problem(f"{_shortened(scope.call.method)} is not allowed here")
     return None
 
 
-def size(visit: Visit) -> Refused | None:
+def size(scope: Scope) -> Refused | None:
     """Is the body small enough, and did all of it come?"""
-    if visit.call.oversized:
-        return "body_too_large", Problem(f"the body is larger than {_operation(visit).max_body_bytes} bytes")
-    if visit.call.stalled:
+    if scope.call.oversized:
+        return "body_too_large", Problem(f"the body is larger than {_operation(scope).max_body_bytes} bytes")
+    if scope.call.stalled:
         return "request_timeout", Problem("the body did not arrive in time")
     return None
 
 
-def key(visit: Visit) -> Refused | None:
+def key(scope: Scope) -> Refused | None:
     """Is there a well-formed key? It opens an account of its own."""
-    scope = visit.scope
-    if not _operation(visit).secured:
+    if not _operation(scope).secured:
         return None
     space = scope.space
     rule = space.provider.key
-    header = visit.call.headers.get(rule.header)
+    header = scope.call.headers.get(rule.header)
     known = space.accounts_by_header.get(header) if header is not None else None
     if known is not None and not known.revoked:
         scope.account = known
         return None
-    text = presented_key(rule, visit.call)
+    text = presented_key(rule, scope.call)
     if text is None:
         return "missing_key", Problem(f"no API key in the {rule.header} header")
     if not rule.well_formed(text):
@@ -102,20 +91,19 @@ def presented_key(rule: KeyRule, call: Call) -> str | None:
     return token.strip() if scheme.lower() == "bearer" and token.strip() else None
 
 
-def plan(visit: Visit) -> Refused | None:
+def plan(scope: Scope) -> Refused | None:
     """May the account's plan use the API at all?"""
-    account = visit.scope.account
+    account = scope.account
     if account is not None and not account.plan.api:
         return "plan_forbidden", Problem(f"the {account.plan.name} plan has no API access")
     return None
 
 
-def rate(visit: Visit) -> Refused | None:
+def rate(scope: Scope) -> Refused | None:
     """Is there room in the plan's windows? What passes here is counted, whatever the later gates say.
 
     It stands before submits, or before everything where the provider counts all requests (see `gates_of`).
     """
-    scope = visit.scope
     account = scope.account
     if account is None:
         return None
@@ -128,9 +116,9 @@ def rate(visit: Visit) -> Refused | None:
     return None
 
 
-def parse(visit: Visit) -> Refused | None:
+def parse(scope: Scope) -> Refused | None:
     """Is the body what its type says it is?"""
-    call, operation = visit.call, _operation(visit)
+    call, operation = scope.call, _operation(scope)
     if operation.role == "upload":
         if call.form is None:
             return "unsupported_media_type", Problem("send the file as multipart/form-data")
@@ -145,7 +133,7 @@ def parse(visit: Visit) -> Refused | None:
             "the body could not be read: bad chunks, or not in the coding it says it is in"
         )
     try:
-        visit.scope.body = parse_json(call.body)
+        scope.body = parse_json(call.body)
     except BodyError as error:
         return "malformed_body", Problem(str(error))
     return None
@@ -156,11 +144,11 @@ def _is_json(content_type: str) -> bool:
     return media_type == "application/json" or (media_type.startswith("application/") and media_type.endswith("+json"))
 
 
-def schema(visit: Visit) -> Refused | None:
+def schema(scope: Scope) -> Refused | None:
     """Are the parameters, the model and the body as the spec has them?"""
-    operation, scope = _operation(visit), visit.scope
+    operation = _operation(scope)
     if operation.checked_parameters:
-        problem = parameter_problem(operation, visit.match.path_values, visit.call)
+        problem = parameter_problem(operation, scope.path_values, scope.call)
         if problem is not None:
             return "invalid_parameter", problem
     if operation.model is None:
@@ -178,7 +166,7 @@ def schema(visit: Visit) -> Refused | None:
     if operation.role == "decoy":
         scope.model = model
         return None
-    return _body(visit, model)
+    return _body(scope, model)
 
 
 def parameter_problem(operation: Operation, path_values: Mapping[str, str], call: Call) -> Problem | None:
@@ -211,8 +199,7 @@ def _typed(text: str, type_: str) -> Any:
     return int(text) if type_ == "integer" else float(text)
 
 
-def _body(visit: Visit, model: Model) -> Refused | None:
-    scope = visit.scope
+def _body(scope: Scope, model: Model) -> Refused | None:
     if not model.request.accepts(scope.body):
         problems = model.request.problems(scope.body)
         first = problems[0]
@@ -226,18 +213,18 @@ def _body(visit: Visit, model: Model) -> Refused | None:
     if callbacks is not None:
         url = callbacks.url(scope)
         if url is not None:
-            problem = url_problem(url, callbacks.target, visit.targets)
+            problem = url_problem(url, callbacks.target, scope.space.targets)
             if problem is not None:
                 return "callback_refused", Problem(f"the callback address {problem}", ".".join(callbacks.url_keys))
     return None
 
 
-def content_policy(visit: Visit) -> Refused | None:
+def content_policy(scope: Scope) -> Refused | None:
     """Ask the content policy. Where the provider applies it only later, the task is let in, and fails."""
-    policy = visit.scope.space.provider.content_policy
-    if policy is None or not policy.at_submit or visit.scope.model is None:
+    policy = scope.space.provider.content_policy
+    if policy is None or not policy.at_submit or scope.model is None:
         return None
-    if policy_offended(visit.scope):
+    if policy_offended(scope):
         return "content_refused", Problem("the prompt goes against the content policy")
     return None
 
@@ -247,12 +234,15 @@ def policy_offended(scope: Scope) -> bool:
     policy = scope.space.provider.content_policy
     if policy is None:
         return False
-    return any(isinstance(text := value(scope), str) and policy.refuses(text) for value in policy.texts)
+    for value in policy.texts:
+        text = value(scope)
+        if isinstance(text, str) and policy.refuses(text):
+            return True
+    return False
 
 
-def credits_(visit: Visit) -> Refused | None:
+def credits_(scope: Scope) -> Refused | None:
     """Does the account hold what the task reserves?"""
-    scope = visit.scope
     if scope.model is None:
         return None
     scope.quote_ucr = scope.model.reserve_ucr(scope)
@@ -263,9 +253,8 @@ def credits_(visit: Visit) -> Refused | None:
     return None
 
 
-def concurrency(visit: Visit) -> Refused | None:
+def concurrency(scope: Scope) -> Refused | None:
     """Is there room for one more running task in the plan?"""
-    scope = visit.scope
     account = _account(scope)
     limit = account.plan.concurrent_tasks
     if limit is not None and account.running_tasks(scope.now_ms) >= limit:
@@ -275,7 +264,7 @@ def concurrency(visit: Visit) -> Refused | None:
     return None
 
 
-Gate = Callable[[Visit], Refused | None]
+Gate = Callable[["Scope"], Refused | None]
 
 _EVERY: frozenset[Role] = frozenset(
     ("submit", "query", "cancel", "list", "estimate", "balance", "upload", "file", "result", "decoy")
@@ -316,19 +305,19 @@ def gates_of(provider: Provider) -> dict[Role | None, tuple[tuple[str, Gate], ..
     return chosen
 
 
-def admit(visit: Visit) -> tuple[str, Refused] | None:
+def admit(scope: Scope) -> tuple[str, Refused] | None:
     """Lead a request through the gates; return the gate that refused it, and why, or None."""
-    operation = visit.match.operation
-    for name, gate in visit.scope.space.gates[None if operation is None else operation.role]:
-        refused = gate(visit)
+    operation = scope.operation
+    for name, gate in scope.space.gates[None if operation is None else operation.role]:
+        refused = gate(scope)
         if refused is not None:
             return name, refused
     return None
 
 
-def _operation(visit: Visit) -> Operation:
-    assert visit.match.operation is not None
-    return visit.match.operation
+def _operation(scope: Scope) -> Operation:
+    assert scope.operation is not None
+    return scope.operation
 
 
 def _account(scope: Scope) -> Account:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 #: Levels of nesting that are read; what judges a body, and what writes it again, goes down 255 at most.
 MAX_NESTING = 100
+_CONTAINERS = (dict, list)
 _TOO_DEEP = f"the body is nested more than {MAX_NESTING} levels deep"
 
 
@@ -19,9 +23,10 @@ class BodyError(ValueError):
 def parse_json(body: bytes) -> Any:
     """Parse a body.
 
-    orjson takes the last of two equal keys without a word. In a body without backslashes, and without
-    blanks between a key and its colon, every key that is written is one `":`; only where there are more
-    of these than keys were found, or where that reasoning does not hold, is it read a second time.
+    orjson takes the last of two equal keys without a word. Every key that is written has a colon after it,
+    so where there are as many colons as keys were found, none was written twice. Where there are more (a
+    colon in a text), the body is read a second time, unless the keys can still be counted: without
+    backslashes, and without blanks between a key and its colon, each is one `":`.
 
     Raises:
         BodyError: it is not strict JSON; the message says what and where.
@@ -32,8 +37,9 @@ def parse_json(body: bytes) -> Any:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise BodyError(f"the body is not valid JSON: {error}") from None
-    if (
-        body.count(b'":') != _keys(value, MAX_NESTING)
+    keys = _keys(value, MAX_NESTING)
+    if body.count(b":") != keys and (
+        body.count(b'":') != keys
         or b"\\" in body
         or b" :" in body
         or b"\t:" in body
@@ -49,13 +55,17 @@ def parse_json(body: bytes) -> Any:
 
 def _keys(value: Any, levels: int) -> int:
     """Count the keys of all objects in a value that may be nested so many levels deep."""
-    if not isinstance(value, dict | list):
+    children: Iterable[Any]
+    if value.__class__ is dict:
+        children, total = value.values(), len(value)
+    elif value.__class__ is list:
+        children, total = value, 0
+    else:
         return 0
     if not levels:
         raise BodyError(_TOO_DEEP)
-    children, total = (value.values(), len(value)) if isinstance(value, dict) else (value, 0)
     for each in children:
-        if isinstance(each, dict | list):
+        if each.__class__ in _CONTAINERS:
             total += _keys(each, levels - 1)
     return total
 

@@ -226,7 +226,6 @@ def balance(scope: Scope, operation: Operation, _agenda: Agenda) -> Reply | Refu
 
 def upload(scope: Scope, operation: Operation, _agenda: Agenda) -> Reply | Refused:
     """Keep a file and answer where it is served back."""
-    assert scope.call is not None
     assert scope.account is not None
     form, space = scope.call.form, scope.space
     uploads = space.provider.uploads
@@ -257,7 +256,6 @@ def file(scope: Scope, _operation: Operation, _agenda: Agenda) -> Reply | Refuse
 
 def result(scope: Scope, operation: Operation, _agenda: Agenda) -> Reply | Refused:
     """Serve a result file, as the store behind the link would: only to who has the link, while it lasts."""
-    assert scope.call is not None
     values, space = scope.path_values, scope.space
     task = space.tasks.get(values.get("task_id", ""))
     kinds = [kind for kind in space.provider.results.values() if kind.path == operation.path]

@@ -7,6 +7,7 @@ spec that uses another word does not compile.
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -16,12 +17,12 @@ from mockserver.engine.task import standing
 from mockserver.provider import UCR
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from mockserver.engine.credits import Account
     from mockserver.engine.space import Space, StoredFile
     from mockserver.engine.task import Standing, Task
-    from mockserver.provider import ErrorAnswer, Model, Operation, Problem
+    from mockserver.provider import ErrorAnswer, Model, Operation, Problem, Route
 
 
 class Form:
@@ -92,57 +93,35 @@ class Call:
 
 
 class Scope:
-    """Everything that is known about the request at hand."""
+    """Everything that is known about the request at hand; what is not known yet is the class's own."""
 
-    __slots__ = (
-        "account",
-        "body",
-        "call",
-        "error",
-        "file",
-        "inputs",
-        "items",
-        "model",
-        "next_id",
-        "now_ms",
-        "operation",
-        "path_values",
-        "problem",
-        "quote_ucr",
-        "request_id",
-        "server_url",
-        "space",
-        "stood",
-        "stood_for",
-        "task",
-        "total",
-    )
+    call: Call
+    route: Route | None = None
+    operation: Operation | None = None
+    path_values: Mapping[str, str] = MappingProxyType({})
+    request_id = ""
+    account: Account | None = None
+    body: Any = None
+    inputs: Any = None
+    model: Model | None = None
+    quote_ucr = 0
+    task: Task | None = None
+    stood_for: Task | None = None
+    stood: Standing | None = None
+    error: ErrorAnswer | None = None
+    problem: Problem | None = None
+    file: StoredFile | None = None
+    items: Sequence[Any] = ()
+    total = 0
+    next_id: str | None = None
 
-    def __init__(self, space: Space, now_ms: int, server_url: str) -> None:
+    def __init__(self, space: Space, now_ms: int) -> None:
         self.space = space
         self.now_ms = now_ms
-        self.server_url = server_url
-        self.call: Call | None = None
-        self.operation: Operation | None = None
-        self.path_values: Mapping[str, str] = _NOTHING
-        self.request_id = ""
-        self.account: Account | None = None
-        self.body: Any = None
-        self.inputs: Any = None
-        self.model: Model | None = None
-        self.quote_ucr = 0
-        self.task: Task | None = None
-        self.stood_for: Task | None = None
-        self.stood: Standing | None = None
-        self.error: ErrorAnswer | None = None
-        self.problem: Problem | None = None
-        self.file: StoredFile | None = None
-        self.items: list[Any] = []
-        self.total = 0
-        self.next_id: str | None = None
 
 
-_NOTHING: Mapping[str, str] = {}
+#: What a scope without a request sees of one, as when a callback is written.
+Scope.call = Call("", "", MappingProxyType({}))
 
 
 def credits_of(amount_ucr: int) -> float | int:
@@ -340,11 +319,11 @@ FACTS: dict[str, dict[str, str]] = {
         "name": "s.file.name",
         "media_type": "s.file.media_type",
         "size_bytes": "len(s.file.content)",
-        "url": "s.space.links.file_url(s.file, s)",
+        "url": "s.space.links.file_url(s.file)",
     },
     "list": {"items": "s.items", "total": "s.total", "next": "s.next_id"},
     "now": _instants("", "s.now_ms"),
-    "server": {"url": "s.server_url"},
+    "server": {"url": "s.space.server_url"},
 }
 
 #: The names that the sources above use, beside `s`.

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from mockserver.chance import Chance
     from mockserver.engine.scope import Scope
+    from mockserver.engine.targets import TargetMode
     from mockserver.engine.task import Task
     from mockserver.provider import Operation, Provider, ResultKind
 
@@ -65,16 +66,22 @@ class Space:
         "provider",
         "router",
         "rules",
+        "server_url",
+        "targets",
         "tasks",
     )
 
-    def __init__(self, provider: Provider, chance: Chance, rules: SpaceRules) -> None:
+    def __init__(
+        self, provider: Provider, chance: Chance, rules: SpaceRules, targets: TargetMode, server_url: str
+    ) -> None:
         self.provider = provider
+        self.targets = targets
+        self.server_url = server_url
         self.chance = chance
         self.rules = rules
         self.router = Router(provider.routes)
         self.gates = gates_of(provider)
-        self.links: Links = Links(provider, chance)
+        self.links: Links = Links(provider, chance, server_url)
         self.accounts: dict[str, Account] = {}
         self.tasks: dict[str, Task] = {}
         self.files: dict[str, StoredFile] = {}
@@ -144,10 +151,11 @@ def body_of(operation: Operation, scope: Scope) -> Any:
 class Links:
     """Links to results and uploads: made here, and judged here when they come back."""
 
-    __slots__ = ("_provider", "_secret")
+    __slots__ = ("_provider", "_secret", "_server_url")
 
-    def __init__(self, provider: Provider, chance: Chance) -> None:
+    def __init__(self, provider: Provider, chance: Chance, server_url: str) -> None:
         self._provider = provider
+        self._server_url = server_url
         self._secret = chance.draw(f"{provider.name}/links")
 
     def result_urls(self, task: Task, scope: Scope) -> list[str]:
@@ -155,7 +163,7 @@ class Links:
         kind = task.result
         assert kind is not None
         count = int(kind.count(scope) or 1)
-        return [scope.server_url + self._result_path(task, kind, index) for index in range(count)]
+        return [self._server_url + self._result_path(task, kind, index) for index in range(count)]
 
     def _result_path(self, task: Task, kind: ResultKind, index: int) -> str:
         path = _filled(kind.path, {"account_id": task.account.id, "task_id": task.id, "index": str(index)})
@@ -179,12 +187,12 @@ class Links:
         )
         return hmac.compare_digest(expected.encode(), given.encode("utf-8", "replace"))
 
-    def file_url(self, stored: StoredFile, scope: Scope) -> str:
+    def file_url(self, stored: StoredFile) -> str:
         """Return the address of an upload."""
         uploads = self._provider.uploads
         assert uploads is not None
         values = {"file_id": stored.id, "file_name": stored.name}
-        return scope.server_url + _filled(uploads.path, values)
+        return self._server_url + _filled(uploads.path, values)
 
 
 def _filled(template: str, values: Mapping[str, str]) -> str:

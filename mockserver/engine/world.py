@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import orjson
 
 from mockserver.engine import task as tasks
-from mockserver.engine.admission import Refused, Visit, admit
+from mockserver.engine.admission import Refused, admit
 from mockserver.engine.callbacks import (
     Agenda,
     Attempt,
@@ -55,7 +55,7 @@ class WorldRules:
 class World:
     """All state of one run. `base_urls` says under which address each provider is reached."""
 
-    __slots__ = ("_base_urls", "_deliveries_made", "agenda", "chance", "finished", "rules", "spaces", "under_way")
+    __slots__ = ("_deliveries_made", "agenda", "chance", "finished", "rules", "spaces", "under_way")
 
     #: Deliveries that are over and still listed.
     FINISHED_KEPT = 10_000
@@ -69,9 +69,14 @@ class World:
     ) -> None:
         self.chance = chance
         self.rules = rules
-        self._base_urls = dict(base_urls)
         self.spaces = {
-            provider.name: Space(provider, chance, rules.spaces.get(provider.name, SpaceRules()))
+            provider.name: Space(
+                provider,
+                chance,
+                rules.spaces.get(provider.name, SpaceRules()),
+                rules.targets,
+                base_urls[provider.name],
+            )
             for provider in providers
         }
         self.agenda = Agenda()
@@ -83,10 +88,10 @@ class World:
 
     def handle(self, space: Space, match: Match, call: Call, now_ms: int) -> Reply:
         """Answer a request: the gates, then what the operation's role does."""
-        scope = Scope(space, now_ms, self._base_urls[space.provider.name])
-        scope.call, scope.operation, scope.path_values = call, match.operation, match.path_values
-        refusal = admit(Visit(scope, call, match, self.rules.targets))
-        operation = match.operation
+        scope = Scope(space, now_ms)
+        scope.call, (scope.route, scope.operation, scope.path_values) = call, match
+        refusal = admit(scope)
+        operation = scope.operation
         scope.request_id = space.next_request_id(scope.account, now_ms // 1000)
         if refusal is None:
             assert operation is not None
@@ -139,7 +144,7 @@ class World:
         rule = space.provider.callbacks
         assert rule is not None
         assert task.callback_url is not None
-        scope = Scope(space, task.ends_ms, self._base_urls[space.provider.name])
+        scope = Scope(space, task.ends_ms)
         scope.task, scope.body = task, task.body
         body = orjson.dumps(rule.events[task.end.name](scope))
         headers = [("Content-Type", JSON), *rule.headers.items()]
@@ -242,7 +247,7 @@ class World:
             why = end.reasons[reason] if reason is not None else next(iter(end.reasons.values()), None)
             changed = tasks.end_now(task, now_ms, end, why)
         task.account.settle(now_ms)
-        scope = Scope(space, now_ms, self._base_urls[space.provider.name])
+        scope = Scope(space, now_ms)
         return replace_task(scope, task, changed, self.agenda)
 
 

@@ -173,15 +173,15 @@ class _Writer:
         if place == "body" and not name:
             return "s.body"
         if place == "method" and not name:
-            return "'' if s.call is None else s.call.method"
+            return "s.call.method"
         if place == "path" and not name:
-            return "'' if s.call is None else s.call.path"
+            return "s.call.path"
         if place == "query" and name:
-            return f"None if s.call is None else s.call.query.get({self.bound(name)})"
+            return f"s.call.query.get({self.bound(name)})"
         if place == "path":
             return f"s.path_values.get({self.bound(name)})"
         if place == "header" and name:
-            return f"None if s.call is None else header_of(s.call, {self.bound(name)})"
+            return f"header_of(s.call, {self.bound(name)})"
         raise ExpressionError(
             f"{text}: of the request there are body, method, path, query.NAME, path.NAME and header.NAME"
         )

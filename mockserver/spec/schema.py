@@ -38,7 +38,9 @@ def compile_schema(document: Document, schema: dict[str, Any], lifted: tuple[str
     validator = jsonschema_rs.Draft202012Validator(closed, validate_formats=True)
 
     def problems(value: Any) -> list[Problem]:
-        found = sorted(validator.iter_errors(value), key=lambda error: [str(key) for key in error.instance_path])
+        found = list(validator.iter_errors(value))
+        if len(found) > 1:
+            found.sort(key=lambda error: [str(key) for key in error.instance_path])
         return [_problem(error) for error in found[:_PROBLEMS_SHOWN]]
 
     return Schema(validator.is_valid, problems, _defaults(closed))

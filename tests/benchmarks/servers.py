@@ -62,6 +62,28 @@ def use_the_other_core() -> None:
     os.sched_setaffinity(0, {1 % (os.cpu_count() or 1)})
 
 
+@contextmanager
+def awake() -> Iterator[None]:
+    """Keep the load generator's core from going idle.
+
+    Else a slow server pays for waking it at every answer, and a fast one does not; cores that share their
+    units slow each other down, too, by how busy the other one is. This way both servers see the same neighbour.
+    """
+    spinner = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import os; os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))\nwhile True: pass",
+        ]
+    )
+    os.sched_setaffinity(spinner.pid, os.sched_getaffinity(0))
+    try:
+        yield
+    finally:
+        spinner.kill()
+        spinner.wait()
+
+
 def request_bytes(method: str, path: str, headers: dict[str, str], body: bytes = b"") -> bytes:
     """Write a request."""
     lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", *(f"{name}: {value}" for name, value in headers.items())]

@@ -20,6 +20,7 @@ from benchmarks.servers import (
     HEADERS,
     SUBMIT,
     ask,
+    awake,
     cpu_s,
     enrich,
     mockserver,
@@ -69,7 +70,8 @@ def main(_arguments: list[str]) -> int:
     """Measure, print, judge."""
     with started(mockserver()) as (mock, mock_port), started(script("bare.py")) as (yard, yard_port):
         use_the_other_core()
-        ratios = uvloop.run(measure((mock.pid, mock_port), (yard.pid, yard_port), REQUESTS, ROUNDS))
+        with awake():
+            ratios = uvloop.run(measure((mock.pid, mock_port), (yard.pid, yard_port), REQUESTS, ROUNDS))
     missed = 0
     for kind, values in ratios.items():
         median = statistics.median(values)

@@ -497,7 +497,7 @@ class EngineMachine(RuleBasedStateMachine):
         for who, task in self.all_tasks():
             client = self.clients[who]
             if task.id in self.last_words:
-                scope = Scope(client.space, self.now_ms, f"http://mock.test/{client.provider.name}")
+                scope = Scope(client.space, self.now_ms)
                 scope.task, scope.body = task, task.body
                 assert (
                     orjson.dumps(client.space.reply_of(client.operation("query").id, scope)) == self.last_words[task.id]

@@ -22,7 +22,7 @@ def scope_at(now_ms: int = START_MS + 60_000) -> Scope:
     client = Client(new_world(), "kiln")
     body = {**client.body(), "flag": True, "none": None, "list": [10, {"x/y": "z", "a~b": 6.0}], "": "empty"}
     task = client.task(client.submit(START_MS, body).task_id)
-    scope = Scope(client.space, now_ms, SERVER)
+    scope = Scope(client.space, now_ms)
     headers = CIMultiDict({"X-Trace": "t1", "X-Dotted.Name": "dotted", "X-Bytes": "a\udcff"})
     scope.call = Call("POST", "/pieces/é", headers, b"", "q=1&q=2&empty=&a.b=c")
     scope.path_values = {"ticket": "piece-1", "a.b": "c"}
@@ -131,7 +131,8 @@ def test_an_ended_task_tells_more(expression: str, expected: Any) -> None:
 def test_every_request_expression_is_null_where_there_is_no_request() -> None:
     """In a callback there is no request any more: its parts are null, its method and path empty."""
     scope = scope_at()
-    scope.call, scope.path_values = None, {}
+    del scope.call
+    scope.path_values = {}
     found = [
         value(each, scope)
         for each in (
@@ -333,13 +334,13 @@ JSON = st.recursive(
 @given(JSON)
 def test_any_json_without_expressions_is_a_constant(template: Any) -> None:
     """A template that names nothing gives itself."""
-    assert value(template, Scope(new_world().spaces["kiln"], 0, SERVER)) == template
+    assert value(template, Scope(new_world().spaces["kiln"], 0)) == template
 
 
 @given(st.dictionaries(st.text(alphabet="abc01~/", max_size=3), JSON))
 def test_any_body_can_be_pointed_into(body: Any) -> None:
     """Every value in an object is what its JSON pointer gives."""
-    scope = Scope(new_world().spaces["kiln"], 0, SERVER)
+    scope = Scope(new_world().spaces["kiln"], 0)
     scope.body = body
 
     def walk(here: Any, pointer: str) -> None:

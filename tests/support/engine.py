@@ -240,7 +240,7 @@ class Client:
 
     def links(self, task_id: str, now_ms: int) -> list[str]:
         """Return the links to a task's files."""
-        scope = Scope(self.space, now_ms, f"http://mock.test/{self.provider.name}")
+        scope = Scope(self.space, now_ms)
         scope.task = task = self.task(task_id)
         scope.body = task.body
         return self.space.links.result_urls(task, scope)

@@ -19,6 +19,7 @@ from mockserver.provider import (
     ResultKind,
     State,
 )
+from mockserver.spec.expressions import ExpressionError, compile_value, constant
 from mockserver.spec.schema import compile_schema
 
 if TYPE_CHECKING:
@@ -178,13 +179,17 @@ def _amount(
 ) -> Callable[[Scope], int]:
     words = {"base_credits": 0, "each": 1, "credits_per_unit": 0, "factors": [], **entry}
     words.pop("decimals", None)
-    parts = context.value(words, *path, document=document)
+    for name in ("base_credits", "each", "credits_per_unit", "factors"):
+        context.value(words[name], *path, name, document=document)  # says where each fault is
+    try:
+        parts = compile_value([words["base_credits"], words["each"], words["credits_per_unit"], *words["factors"]])
+    except ExpressionError:
+        parts = constant(())
     quantum = Decimal(1).scaleb(-entry.get("decimals", 2))
     known: dict[tuple[Any, ...], int] = {}
 
     def amount_ucr(scope: Scope) -> int:
-        part = parts(scope)
-        values = (part["base_credits"], part["each"], part["credits_per_unit"], *part["factors"])
+        values = tuple(parts(scope))
         try:
             found = known.get(values)
         except TypeError:  # a value that is no number, and nothing that can be looked up either
