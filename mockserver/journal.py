@@ -99,7 +99,17 @@ class Journal:
         secret_headers: headers that carry keys, beside the usual ones.
     """
 
-    __slots__ = ("_file", "_ring", "_secret_headers", "_secrets", "_seq", "_unwritten", "_wall_s", "body_limit")
+    __slots__ = (
+        "_file",
+        "_redact",
+        "_ring",
+        "_secret_headers",
+        "_secrets",
+        "_seq",
+        "_unwritten",
+        "_wall_s",
+        "body_limit",
+    )
 
     def __init__(
         self,
@@ -118,6 +128,7 @@ class Journal:
         self.body_limit = body_limit
         self._file = None if file is None else file.open("ab")
         self._unwritten: list[Entry] = []
+        self._redact: _Redaction | None = None
 
     def __len__(self) -> int:
         return len(self._ring)
@@ -218,7 +229,7 @@ class Journal:
         if unknown:
             raise TypeError(f"the journal is not searched by {', '.join(sorted(unknown))}; but by {', '.join(_WORDS)}")
         conditions = {name: str(value) for name, value in wanted.items() if value is not None}
-        redact = _Redaction(self._secrets(), self._secret_headers)
+        redact = self._redaction()
         for entry in list(self._ring):
             if after is not None and entry.seq <= int(after):
                 continue
@@ -226,9 +237,16 @@ class Journal:
             if all(_found(record, name) == value for name, value in conditions.items()):
                 yield record
 
+    def _redaction(self) -> _Redaction:
+        """Return what takes the secrets known by now out; made again only when there are others."""
+        secrets = dict(self._secrets())
+        if self._redact is None or self._redact.secrets != secrets:
+            self._redact = _Redaction(secrets, self._secret_headers)
+        return self._redact
+
     def ndjson(self, entries: Iterable[Entry] | None = None) -> bytes:
         """Write entries (all of them by default) as NDJSON."""
-        redact = _Redaction(self._secrets(), self._secret_headers)
+        redact = self._redaction()
         chosen = list(self._ring) if entries is None else entries
         return b"".join(orjson.dumps(_record(entry, redact), option=orjson.OPT_APPEND_NEWLINE) for entry in chosen)
 
@@ -249,6 +267,7 @@ class _Redaction:
     SHORTEST = 4
 
     def __init__(self, secrets: Mapping[str, str], headers: frozenset[str]) -> None:
+        self.secrets = secrets
         self._headers = headers
         self._names: dict[str, str] = {}
         for secret, name in secrets.items():

@@ -262,6 +262,8 @@ class Admin:
             raise _RefusedError(
                 409, "advance_under_way", "the clock, or a task, is being moved on; wait until that has been answered"
             ) from None
+        if runtime.clock is not clock:
+            raise _RefusedError(409, "reset", "the server was reset before the clock had come there")
         return {**self._clock_state(), **report._asdict()}
 
     def _clock_state(self) -> dict[str, Any]:
