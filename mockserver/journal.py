@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import codecs
 import contextlib
+import itertools
 import logging
 import re
 import time
@@ -40,7 +41,7 @@ Headers = Any
 
 
 class Exchange(NamedTuple):
-    """A request and its answer; a body that is None was not kept, only measured."""
+    """A request and its answer; a body that is None was not kept, only measured, and status 0 is no answer."""
 
     seq: int
     at_ms: int
@@ -83,7 +84,7 @@ Entry = Exchange | DeliveryAttempt
 
 _WORDS = (
     *("kind", "provider", "operation", "task", "account", "gate", "error", "method", "path", "status"),
-    *("delivery", "event", "outcome"),
+    *("delivery", "event", "outcome", "fault"),
 )
 
 
@@ -109,6 +110,7 @@ class Journal:
         "_unwritten",
         "_wall_s",
         "body_limit",
+        "forgotten_seq",
     )
 
     def __init__(
@@ -124,6 +126,8 @@ class Journal:
         self._secret_headers = _SECRET_HEADERS.union(name.lower() for name in secret_headers)
         self._ring: deque[Entry] = deque(maxlen=entries)
         self._seq = 0
+        #: The last number there was when it was last cleared.
+        self.forgotten_seq = 0
         self._wall_s = wall_s
         self.body_limit = body_limit
         self._file = None if file is None else file.open("ab")
@@ -132,6 +136,11 @@ class Journal:
 
     def __len__(self) -> int:
         return len(self._ring)
+
+    @property
+    def last_seq(self) -> int:
+        """The number of the last entry written down; 0 before the first."""
+        return self._seq
 
     def exchange(
         self,
@@ -214,12 +223,13 @@ class Journal:
         """Forget everything; the file keeps what is in it, and numbers go on."""
         self.flush()
         self._ring.clear()
+        self.forgotten_seq = self._seq
 
     def records(self, **wanted: str | int | None) -> Iterator[dict[str, Any]]:
         """Give the entries as records, oldest first, those that agree with every word that is set.
 
         The words are fields of a record: kind, provider, operation, task, account, gate, error, method,
-        path, status, delivery, event, outcome; and `after` for a sequence number.
+        path, status, delivery, event, outcome, fault; and `after` for a sequence number.
 
         Raises:
             TypeError: a word is none of these.
@@ -234,8 +244,19 @@ class Journal:
             if after is not None and entry.seq <= int(after):
                 continue
             record = _record(entry, redact)
-            if all(_found(record, name) == value for name, value in conditions.items()):
+            if all(
+                value in record["faults"] if name == "fault" else _found(record, name) == value
+                for name, value in conditions.items()
+            ):
                 yield record
+
+    def newest(self, most: int, after: int = 0) -> list[dict[str, Any]]:
+        """Return the newest records with a greater number, at most so many, oldest first."""
+        chosen = [entry for entry in itertools.islice(reversed(self._ring), most) if entry.seq > after]
+        if not chosen:
+            return []
+        redact = self._redaction()
+        return [_record(entry, redact) for entry in reversed(chosen)]
 
     def _redaction(self) -> _Redaction:
         """Return what takes the secrets known by now out; made again only when there are others."""
@@ -324,14 +345,16 @@ def _exchange_record(entry: Exchange, redact: _Redaction) -> dict[str, Any]:
         "account": reply.account_id,
         "gate": reply.gate,
         "error": reply.error,
-        "fault": None,
+        "faults": list(reply.faults),
         "request": {
             "method": entry.method,
             "path": redact.text(path),
             "query": redact.text(query),
             **_message_record(entry.request_headers, entry.request_body, entry.request_bytes, redact),
         },
-        "response": {
+        "response": None
+        if not entry.status
+        else {
             "status": entry.status,
             **_message_record(_with_type(entry), entry.response_body, entry.response_bytes, redact),
         },
@@ -354,7 +377,7 @@ def _delivery_record(entry: DeliveryAttempt, redact: _Redaction) -> dict[str, An
         "outcome": attempt.outcome,
         "detail": redact.text(attempt.detail),
         "next_attempt_at": None if entry.next_attempt_ms is None else iso_of(entry.next_attempt_ms),
-        "fault": None,
+        "faults": list(delivery.faults),
         "request": {"method": "POST", "url": redact.text(delivery.url), **sent},
         "response": None if answer is None else {"status": attempt.status, **_message_record(*answer, redact)},
     }
@@ -398,6 +421,8 @@ def har(records: Iterable[Mapping[str, Any]], version: str) -> dict[str, Any]:
         if record["kind"] != "exchange":
             continue
         request, response = record["request"], record["response"]
+        if response is None:
+            continue
         query = f"?{request['query']}" if request["query"] else ""
         root = "http://mockserver.invalid" if request["path"].startswith("/") else ""
         entries.append(

@@ -278,7 +278,7 @@ class AccountView:
 
     def set_secret(self, secret: str) -> None:
         """Set what signs this account's callbacks from now on."""
-        self._account.secret = secret
+        self._account.change_secret(secret)
 
     def revoke(self) -> None:
         """Let the key be refused from now on."""

@@ -19,6 +19,8 @@ Value = Callable[["Scope"], Any]
 
 Role = Literal["submit", "query", "cancel", "list", "estimate", "balance", "upload", "file", "result", "decoy"]
 
+TestKey = Literal["no_credits", "revoked", "rate_limited"]
+
 #: Micro-credits to a credit: money is counted in whole numbers.
 UCR = 1_000_000
 
@@ -98,6 +100,8 @@ class Lifecycle:
     success: End
     failure: End
     cancellation: End | None
+    #: What states were called once.
+    older_words: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +266,8 @@ class Operation:
     #: Those that the schema gate checks: all but a task id in the path, which is looked up.
     checked_parameters: tuple[Parameter, ...] = ()
     charges_ucr: int = 0
+    #: The examples of its answers in the spec: name, status, body.
+    examples: tuple[tuple[str, int, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,6 +307,8 @@ class KeyRule:
     bearer: bool
     well_formed: Callable[[str], object]
     example: str
+    #: Keys that bring a situation with them.
+    test_keys: Mapping[str, TestKey] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

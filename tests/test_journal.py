@@ -190,7 +190,7 @@ def test_what_an_exchange_says() -> None:
             assert (submit["operation"], query["operation"]) == ("createVideo", "getTask")
             for record in (submit, query):
                 assert (record["provider"], record["task"], record["account"]) == ("evolink", task_id, account)
-                assert (record["gate"], record["error"], record["fault"]) == (None, None, None)
+                assert (record["gate"], record["error"], record["faults"]) == (None, None, [])
             assert (query["request"]["path"], query["request"]["query"]) == (f"/evolink/v1/tasks/{task_id}", "x=%20y")
             assert orjson.loads(submit["request"]["body"])["prompt"] == "Ein Drachen, 风筝"
             assert orjson.loads(submit["response"]["body"])["id"] == task_id

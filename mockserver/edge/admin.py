@@ -11,20 +11,24 @@ import heapq
 import hmac
 import itertools
 import secrets
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import orjson
+from aiohttp import web
 
 from mockserver import __version__
 from mockserver.clock import TimeWouldGoBackError, instant_of, iso_of
 from mockserver.edge.bodies import read_body
 from mockserver.edge.courier import AdvanceUnderWayError, Report
+from mockserver.edge.fault_plane import catalogue, rule_record
 from mockserver.edge.wire import wire_response
 from mockserver.engine.admission import parameter_problem
 from mockserver.engine.body import BodyError, parse_json
+from mockserver.engine.faults import FaultWordsError
 from mockserver.engine.routes import Router, allowed_methods
 from mockserver.engine.scope import Call, credits_of
 from mockserver.engine.task import NotHeldError, Task, TaskEndedError, ended, standing
@@ -35,9 +39,7 @@ from mockserver.spec.document import Document
 from mockserver.spec.schema import compile_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from aiohttp import web
+    from collections.abc import Iterable, Iterator, Mapping
 
     from mockserver.edge.runtime import Runtime
     from mockserver.edge.server import Server
@@ -45,12 +47,16 @@ if TYPE_CHECKING:
     from mockserver.engine.credits import Account
     from mockserver.engine.space import Space
     from mockserver.engine.world import Command
-    from mockserver.provider import Schema
+    from mockserver.provider import Provider, Schema
 
+_RUNTIME: ContextVar[Runtime] = ContextVar("_RUNTIME")
 _DOCUMENT = Path(__file__).with_name("control-plane.yaml")
 _METHODS = ("get", "put", "post", "delete", "patch")
 _MAX_BODY_BYTES = 1 << 20
 _LOOPBACK = frozenset(("127.0.0.1", "localhost", "::1"))
+#: What a browser asks for without our headers: the token may stand in the query.
+_PAGES = frozenset(("/ui", "/ui/"))
+_TOKEN_IN_QUERY = _PAGES | {"/events"}
 
 
 class _RefusedError(Exception):
@@ -120,19 +126,24 @@ class Admin:
 
     @property
     def _runtime(self) -> Runtime:
-        return self._server.runtime
+        """The world that the request at hand is about."""
+        return _RUNTIME.get()
 
-    async def handle(self, request: web.BaseRequest, path: str, query: str) -> web.StreamResponse:
-        """Answer a request to the control plane."""
+    async def handle(self, request: web.BaseRequest, runtime: Runtime, path: str, query: str) -> web.StreamResponse:
+        """Answer a request to the control plane, about one world."""
+        _RUNTIME.set(runtime)
         headers: tuple[tuple[str, str], ...] = ()
         content_type = "application/json"
         try:
             self._check_origin(request)
-            self._check_token(request)
+            self._check_token(request, path, query)
             answer = await self._perform(request, path, query)
             status = 200
+            if isinstance(answer, web.StreamResponse):
+                return answer
             if isinstance(answer, tuple):
-                content_type, body = answer
+                content_type, body, *more = answer
+                headers = more[0] if more else ()
             else:
                 body = orjson.dumps(answer)
         except _MethodError as error:
@@ -140,6 +151,8 @@ class Admin:
             body = _error_body("method_not_allowed", f"use {error.allowed}")
         except _RefusedError as error:
             status, body = error.status, _error_body(error.code, str(error))
+            if status == 401 and path in _PAGES:
+                content_type, body, headers = self._server.live.page(in_folder=path == "/ui/")
         headers = (("Cache-Control", "no-store"), *headers)
         return wire_response(request, status, headers, content_type, body, "", close=status in (408, 413))
 
@@ -161,12 +174,14 @@ class Admin:
         ):
             raise _RefusedError(403, "foreign_origin", "the control plane is not open to pages from elsewhere")
 
-    def _check_token(self, request: web.BaseRequest) -> None:
-        if self.token is None:
+    def _check_token(self, request: web.BaseRequest, path: str, query: str) -> None:
+        if self.token is None or (path.startswith("/ui/") and path != "/ui/"):
             return
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             given = request.headers.get("X-Admin-Token", "")
+        if not given and path in _TOKEN_IN_QUERY:
+            given = parse_qs(query).get("token", [""])[0]
         if not hmac.compare_digest(given.strip().encode("utf-8", "replace"), self.token.encode()):
             raise _RefusedError(401, "token_required", "send the admin token as a bearer token in Authorization")
 
@@ -184,6 +199,8 @@ class Admin:
             raise _RefusedError(400, "invalid_parameter", problem.message)
         body = await self._body(request, plane.bodies.get(operation.id))
         known = {parameter.name: call.query.get(parameter.name) for parameter in operation.checked_parameters}
+        if operation.id == "events":
+            return await self._server.live.stream(request, self._runtime, once=known["once"] == "true")
         return await getattr(self, f"_{_snake(operation.id)}")({**known, **match.path_values}, body)
 
     async def _body(self, request: web.BaseRequest, schema: Schema | None) -> Any:
@@ -217,19 +234,7 @@ class Admin:
     async def _providers(self, _words: Mapping[str, Any], _body: None) -> Any:
         return {
             "providers": [
-                {
-                    "name": provider.name,
-                    "title": provider.title,
-                    "base_url": self._server.base_url(provider.name),
-                    "hosts": provider.hosts,
-                    "models": list(provider.models),
-                    "plans": list(provider.plans),
-                    "dialects": [
-                        {"name": each.name, "summary": each.summary, "active": each.active}
-                        for each in provider.dialects
-                    ],
-                }
-                for provider in self._server.providers
+                provider_record(provider, self._server.base_url(provider.name)) for provider in self._server.providers
             ]
         }
 
@@ -239,6 +244,20 @@ class Admin:
         else:
             self._runtime.journal.clear()
         return self._clock_state()
+
+    # -- the live page --------------------------------------------------------------------------
+
+    async def _live_page(self, _words: Mapping[str, Any], _body: None) -> Any:
+        return self._server.live.page(in_folder=False)
+
+    async def _live_page_in_folder(self, _words: Mapping[str, Any], _body: None) -> Any:
+        return self._server.live.page(in_folder=True)
+
+    async def _live_file(self, words: Mapping[str, Any], _body: None) -> Any:
+        file = self._server.live.file(words["file"])
+        if file is None:
+            raise _not_found("file of the page", words["file"])
+        return file
 
     # -- the clock ------------------------------------------------------------------------------
 
@@ -281,19 +300,9 @@ class Admin:
     async def _tasks(self, words: Mapping[str, Any], _body: None) -> Any:
         now_ms = self._runtime.clock.now_ms()
         limit = int(words["limit"] or 100)
-        newest_first = heapq.merge(
-            *(
-                (
-                    (-task.submitted_ms, -number, space, task)
-                    for number, task in reversed(list(enumerate(space.tasks.values())))
-                )
-                for space in self._spaces(words["provider"])
-            ),
-            key=lambda each: each[:2],
-        )
         chosen = (
-            _task_record(space, task, now_ms)
-            for _, _, space, task in newest_first
+            task_record(space, task, now_ms)
+            for space, task in newest_tasks(self._spaces(words["provider"]))
             if words["account"] in (None, task.account.id) and words["status"] in (None, standing(task, now_ms).status)
         )
         found = list(itertools.islice(chosen, limit))
@@ -308,7 +317,7 @@ class Admin:
             space, task = self._runtime.world.find_task(words["task_id"])
         except KeyError:
             raise _not_found("task", words["task_id"]) from None
-        return _task_record(space, task, self._runtime.clock.now_ms())
+        return task_record(space, task, self._runtime.clock.now_ms())
 
     async def _command(self, words: Mapping[str, Any], command: Command, reason: str | None = None) -> Any:
         try:
@@ -342,7 +351,7 @@ class Admin:
         now_ms = self._runtime.clock.now_ms()
         return {
             "accounts": [
-                _account_record(space, account, now_ms)
+                account_record(space, account, now_ms)
                 for space in self._spaces(words["provider"])
                 for account in space.accounts.values()
             ]
@@ -357,7 +366,7 @@ class Admin:
 
     async def _account(self, words: Mapping[str, Any], _body: None) -> Any:
         space, account = self._find_account(words["account_id"])
-        return _account_record(space, account, self._runtime.clock.now_ms())
+        return account_record(space, account, self._runtime.clock.now_ms())
 
     async def _open_account(self, _words: Mapping[str, Any], body: dict[str, Any]) -> Any:
         space = self._runtime.world.spaces.get(body["provider"])
@@ -389,10 +398,10 @@ class Admin:
             account.settle(now_ms)
             account.grant(round(body["available_credits"] * UCR) - account.available_ucr, now_ms)
         if "secret" in body:
-            account.secret = body["secret"]
+            account.change_secret(body["secret"])
         if "revoked" in body:
             account.revoked = body["revoked"]
-        return _account_record(space, account, now_ms)
+        return account_record(space, account, now_ms)
 
     async def _ledger(self, words: Mapping[str, Any], _body: None) -> Any:
         _, account = self._find_account(words["account_id"])
@@ -408,6 +417,52 @@ class Admin:
                 for entry in account.ledger
             ]
         }
+
+    # -- faults and sessions --------------------------------------------------------------------
+
+    async def _fault_catalog(self, _words: Mapping[str, Any], _body: None) -> Any:
+        return {"faults": catalogue()}
+
+    async def _faults(self, _words: Mapping[str, Any], _body: None) -> Any:
+        return {"faults": [rule_record(rule) for rule in self._runtime.world.faults.rules.values()]}
+
+    async def _add_fault(self, _words: Mapping[str, Any], body: dict[str, Any]) -> Any:
+        try:
+            return rule_record(self._runtime.add_fault(body))
+        except FaultWordsError as error:
+            raise _RefusedError(400, "invalid_body", str(error)) from None
+
+    async def _remove_fault(self, words: Mapping[str, Any], _body: None) -> Any:
+        try:
+            return rule_record(self._runtime.world.faults.remove(words["fault_id"]))
+        except KeyError:
+            raise _not_found("fault", words["fault_id"]) from None
+
+    async def _remove_faults(self, _words: Mapping[str, Any], _body: None) -> Any:
+        self._runtime.world.faults.clear()
+        return {"faults": []}
+
+    async def _list_sessions(self, _words: Mapping[str, Any], _body: None) -> Any:
+        sessions = self._server.sessions
+        return {
+            "sessions": [
+                {
+                    "name": name,
+                    "now": iso_of(runtime.clock.now_ms()),
+                    "idle_s": round(sessions.idle_s(name), 3),
+                    "tasks": sum(len(space.tasks) for space in runtime.world.spaces.values()),
+                }
+                for name in sessions
+                if (runtime := sessions.known(name)) is not None
+            ]
+        }
+
+    async def _drop_session(self, words: Mapping[str, Any], _body: None) -> Any:
+        try:
+            await self._server.sessions.drop(words["session"])
+        except KeyError:
+            raise _not_found("session", words["session"]) from None
+        return {"dropped": words["session"]}
 
     # -- the journal and the callbacks ----------------------------------------------------------
 
@@ -429,7 +484,7 @@ class Admin:
     async def _callbacks(self, words: Mapping[str, Any], _body: None) -> Any:
         return {
             "callbacks": [
-                _delivery_record(delivery)
+                delivery_record(delivery)
                 for delivery in self._runtime.world.deliveries()
                 if words["task"] in (None, delivery.task_id)
             ]
@@ -437,7 +492,7 @@ class Admin:
 
     async def _redeliver(self, words: Mapping[str, Any], _body: None) -> Any:
         try:
-            return _delivery_record(await self._runtime.redeliver(words["delivery_id"]))
+            return delivery_record(await self._runtime.redeliver(words["delivery_id"]))
         except KeyError:
             raise _not_found("finished callback", words["delivery_id"]) from None
 
@@ -458,9 +513,43 @@ def _error_body(code: str, message: str) -> bytes:
     return orjson.dumps({"error": {"code": code, "message": message}})
 
 
-def _task_record(space: Space, task: Task, now_ms: int) -> dict[str, Any]:
+def newest_tasks(spaces: Iterable[Space]) -> Iterator[tuple[Space, Task]]:
+    """Give the tasks of some providers, those submitted last first."""
+    merged = heapq.merge(*map(_from_the_last, spaces), key=lambda each: each[:2])
+    return ((space, task) for _, _, space, task in merged)
+
+
+def _from_the_last(space: Space) -> Iterator[tuple[int, int, Space, Task]]:
+    for number, task in zip(range(-len(space.tasks), 0), reversed(space.tasks.values()), strict=True):
+        yield -task.submitted_ms, number, space, task
+
+
+def provider_record(provider: Provider, base_url: str) -> dict[str, Any]:
+    """Write down what is served of a provider, and what can become of its tasks."""
+    lifecycle = provider.lifecycle
+    return {
+        "name": provider.name,
+        "title": provider.title,
+        "base_url": base_url,
+        "hosts": provider.hosts,
+        "models": list(provider.models),
+        "plans": list(provider.plans),
+        "states": [state.name for state in lifecycle.states],
+        "ends": [
+            {
+                "name": end.name,
+                "kind": end.kind,
+                "reasons": [{"code": each.code, "message": each.message} for each in end.reasons.values()],
+            }
+            for end in lifecycle.ends.values()
+        ],
+        "dialects": [{"name": each.name, "summary": each.summary, "active": each.active} for each in provider.dialects],
+    }
+
+
+def task_record(space: Space, task: Task, now_ms: int) -> dict[str, Any]:
+    """Write a task down as it stands at an instant."""
     status, progress, is_over = standing(task, now_ms)
-    charged_ucr = min(task.settles_ucr, task.reserved_ucr) if is_over and task.end.kind == "success" else 0
     return {
         "id": task.id,
         "provider": space.provider.name,
@@ -473,14 +562,15 @@ def _task_record(space: Space, task: Task, now_ms: int) -> dict[str, Any]:
         "submitted_at": iso_of(task.submitted_ms),
         "ends_at": None if task.held_ms is not None else iso_of(task.ends_ms),
         "reserved_credits": credits_of(task.reserved_ucr),
-        "charged_credits": credits_of(charged_ucr),
+        "charged_credits": credits_of(task.spends_ucr if is_over else 0),
         "reason": task.reason.code if is_over and task.reason is not None else None,
         "callback_url": task.callback_url,
         "request": task.body,
     }
 
 
-def _account_record(space: Space, account: Account, now_ms: int) -> dict[str, Any]:
+def account_record(space: Space, account: Account, now_ms: int) -> dict[str, Any]:
+    """Write down what an account holds at an instant, and what it may."""
     running = account.running_tasks(now_ms)
     left = account.rate.left(account.plan, now_ms)
     if account.plan.concurrent_tasks is not None:
@@ -495,11 +585,13 @@ def _account_record(space: Space, account: Account, now_ms: int) -> dict[str, An
         "reserved_credits": credits_of(account.reserved_ucr),
         "spent_credits": credits_of(account.spent_ucr),
         "running_tasks": running,
+        "limits": {name: getattr(account.plan, name) for name in left},
         "limits_left": left,
     }
 
 
-def _delivery_record(delivery: Delivery) -> dict[str, Any]:
+def delivery_record(delivery: Delivery) -> dict[str, Any]:
+    """Write a callback down, with the attempts so far."""
     return {
         "id": delivery.id,
         "provider": delivery.space.provider.name,

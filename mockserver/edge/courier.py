@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 RESPONSE_BYTES_READ = 65_536
 _LOG = logging.getLogger("mockserver")
 _POPPED_AT_ONCE = 64
+_LONGEST_WAIT_S = 30.0
 
 
 class BlockedAddressError(OSError):
@@ -174,6 +175,14 @@ class Courier:
         finally:
             self._settling -= 1
 
+    async def deliver_now(self) -> None:
+        """Wait until what is due has been attempted, on any clock; but not where somebody waits for that already."""
+        if self._advancing or self._settling:
+            return
+        await self._deliver_due()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), _LONGEST_WAIT_S)
+
     async def advance_to(self, instant_ms: int) -> Report:
         """Move the clock on, doing on the way all that falls due, in due order, retries included.
 
@@ -273,6 +282,8 @@ class Courier:
 
     async def _post(self, delivery: Delivery) -> _Answer:
         rule = delivery.rule
+        if delivery.lost:
+            return _Answer("lost", None, "lost on the way, as a fault had it")
         try:
             host = urlsplit(delivery.url).hostname or ""
             with contextlib.suppress(ValueError):

@@ -9,12 +9,14 @@ from __future__ import annotations
 import ssl
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mockserver.chance import Chance
 from mockserver.clock import LAST_MS, MANUAL_START_MS, Clock, iso_of
 from mockserver.edge.courier import Courier, Report
+from mockserver.edge.fault_plane import read_wish
 from mockserver.engine.world import Command, World, WorldRules
+from mockserver.faults.triggers import RequestTriggers
 from mockserver.journal import Journal
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from mockserver.config import Settings
     from mockserver.engine.callbacks import Delivery
+    from mockserver.engine.faults import Rule
     from mockserver.engine.task import Task
     from mockserver.provider import Provider
 
@@ -54,7 +57,7 @@ class Runtime:
             settings.callback_targets,
             {provider.name: settings.space_rules(provider.name) for provider in self.providers},
         )
-        self.world = World(self.providers, Chance(settings.seed), rules, self.base_urls)
+        self.world = World(self.providers, Chance(settings.seed), rules, self.base_urls, RequestTriggers())
         self.courier = Courier(
             self.world,
             self.clock,
@@ -114,6 +117,14 @@ class Runtime:
         self.courier.kick()
         await self.courier.settle()
         return task
+
+    def add_fault(self, wish: Mapping[str, Any]) -> Rule:
+        """Put a fault in force, from words as the control plane takes them.
+
+        Raises:
+            FaultWordsError: a word means nothing.
+        """
+        return self.world.faults.add(*read_wish(self.world, wish), self.clock.now_ms())
 
     async def redeliver(self, delivery_id: str) -> Delivery:
         """Send a finished delivery again, and wait for its first attempt."""

@@ -21,25 +21,31 @@ from aiohttp import web
 from mockserver.edge.admin import Admin
 from mockserver.edge.bodies import Body, read_body, read_form
 from mockserver.edge.connection import HttpServer
+from mockserver.edge.live import Live
 from mockserver.edge.media import MediaShelf, ShelfClosedError, shape_of
 from mockserver.edge.runtime import Runtime
+from mockserver.edge.sending import faulty_response
+from mockserver.edge.sessions import SESSION_HEADER, SessionError, Sessions
 from mockserver.edge.wire import DateHeader, wire_bytes, wire_response
 from mockserver.engine.operations import FileWanted, Reply
+from mockserver.engine.outgoing import Outgoing
 from mockserver.engine.scope import Call
+from mockserver.engine.space import StoredFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from aiohttp.abc import AbstractStreamWriter
     from aiohttp.http import RawRequestMessage
 
     from mockserver.config import Settings
-    from mockserver.engine.routes import Match
     from mockserver.engine.space import Space
     from mockserver.provider import Provider
 
 _ADMIN = "/__admin"
 _KEEPALIVE_S = 75.0
+_SESSIONS_LOOKED_AT_S = 30.0
 _FILE_ROLES = frozenset(("result", "file", "upload"))
 _NO_CLIENT_BODY = Body()
 _LOG = logging.getLogger("mockserver")
@@ -84,8 +90,10 @@ class Server:
         except BaseException:
             listener.close()
             raise
+        self.sessions = Sessions(self.settings, self.providers, self._session_url)
         self._spaces_by_host = self._hosts()
         self._admin = Admin(self)
+        self.live = Live(self.base_url)
         self._http = HttpServer(
             self._handle,
             self._answer_now,
@@ -98,6 +106,7 @@ class Server:
         self._listening = await asyncio.get_running_loop().create_server(self._http, sock=listener, backlog=1024)
         self._shelf = MediaShelf()
         self.runtime.start()
+        self._keeper = asyncio.create_task(self._keep_sessions(), name="sessions")
         if self.settings.journal is not None:
             self._flusher = asyncio.create_task(self._flush_journal(), name="journal")
 
@@ -106,10 +115,13 @@ class Server:
         if self._listening is None:
             return
         self._listening.close()
+        self._keeper.cancel()
         if self._flusher is not None:
             self._flusher.cancel()
+        self.live.close()
         self._http.pre_shutdown()
         await self._http.shutdown(timeout=0.5)
+        await self.sessions.close()
         await self.runtime.close()
         await asyncio.to_thread(self._shelf.close)
         self._listening = None
@@ -131,6 +143,10 @@ class Server:
         """Address under which a provider's paths begin."""
         return self.root_url if self.settings.only == name else f"{self.root_url}/{name}"
 
+    def _session_url(self, name: str, session: str) -> str:
+        """Return the address under which a provider's paths begin in a session."""
+        return f"{self.root_url}/~{session}" if self.settings.only == name else f"{self.root_url}/~{session}/{name}"
+
     def _base_urls(self) -> dict[str, str]:
         return {provider.name: self.base_url(provider.name) for provider in self.providers}
 
@@ -142,6 +158,11 @@ class Server:
             for host in provider.hosts
             for spelling in (host, f"{host}:80", f"{host}:443", f"{host}:{self.port}")
         }
+
+    async def _keep_sessions(self) -> None:
+        while True:
+            await asyncio.sleep(_SESSIONS_LOOKED_AT_S)
+            await self.sessions.drop_idle()
 
     async def _flush_journal(self) -> None:
         while True:
@@ -165,31 +186,43 @@ class Server:
         _LOG.debug("while answering", exc_info=error)
         return orjson.dumps({"error": "the mock server itself failed; please report this"})
 
-    def _provider_of(self, target: str, host: str) -> tuple[Space | None, str, str]:
-        """Find whose request this is; return the provider's space, its own path, and the query string.
+    def _place_of(self, target: str, headers: Mapping[str, str]) -> tuple[Runtime, Space | None, str, str]:
+        """Find whose request this is; return the world, the provider's space in it, its own path, and the query.
 
         No space is the control plane's, with a path that starts with /__admin, or nobody's.
+
+        Raises:
+            SessionError: a session was named that cannot be had.
         """
         path, _, query = target.partition("?")
+        host = headers.get("Host", "")
         if not path.startswith("/"):
             absolute = urlsplit(path)
             path, host = absolute.path or "/", absolute.netloc or host
-        spaces = self.runtime.world.spaces
+        session = headers.get(SESSION_HEADER)
+        if path.startswith("/~"):
+            session, slash, rest = path[2:].partition("/")
+            path = slash + rest or "/"
+        runtime = self.runtime if session is None else self.sessions.get(session)
+        spaces = runtime.world.spaces
         name = self._spaces_by_host.get(host) or self._spaces_by_host.get(host.lower())
         if name is not None:
-            return spaces[name], path, query
+            return runtime, spaces[name], path, query
         if path.startswith(_ADMIN) and path[len(_ADMIN) : len(_ADMIN) + 1] in ("", "/"):
-            return None, path, query
+            return runtime, None, path, query
         if self.settings.only is not None:
-            return spaces[self.settings.only], path, query
+            return runtime, spaces[self.settings.only], path, query
         first, slash, rest = path[1:].partition("/")
         space = spaces.get(first)
-        return (None, path, query) if space is None else (space, f"/{rest}" if slash else "/", query)
+        return (runtime, None, path, query) if space is None else (runtime, space, f"/{rest}" if slash else "/", query)
 
     def _answer_now(self, message: RawRequestMessage, body: bytes) -> bytes | None:
-        """Answer what needs no waiting: requests to a provider that move no files."""
+        """Answer what needs no waiting: requests to a provider that move no files and meet no faults."""
         method, target, headers = message.method, message.path, message.headers
-        space, path, query = self._provider_of(target, headers.get("Host", ""))
+        try:
+            runtime, space, path, query = self._place_of(target, headers)
+        except SessionError:
+            return None
         if space is None:
             return None
         match = space.router.find(method, path)
@@ -202,7 +235,13 @@ class Server:
         if operation is not None and len(body) > operation.max_body_bytes:
             call.body, call.oversized = b"", True
         try:
-            reply, now_ms = self._exchange(space, match, call, target)
+            now_ms, world = runtime.clock.now_ms(), runtime.world
+            if world.may_fault(call) and (
+                (operation is not None and operation.role == "submit") or world.rules_for(space, match, call, now_ms)
+            ):
+                return None
+            reply = world.handle(space, match, call, now_ms)
+            self._write_down(runtime, space, call, target, reply, now_ms)
         except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback reaches a client
             content = self._failure(method, target, error)
             return wire_bytes(500, (), "application/json", content, "")
@@ -215,39 +254,39 @@ class Server:
             with_body=method != "HEAD",
         )
 
-    def _exchange(self, space: Space, match: Match, call: Call, target: str) -> tuple[Reply, int]:
-        """Ask the engine, and write the exchange down; a file that is still to be served is written down later."""
-        runtime = self.runtime
-        now_ms = runtime.clock.now_ms()
-        reply = runtime.world.handle(space, match, call, now_ms)
+    def _write_down(self, runtime: Runtime, space: Space, call: Call, target: str, reply: Reply, now_ms: int) -> None:
+        """Write an exchange down, and let the courier look at what it has put on the agenda."""
         if reply.task_id is not None and runtime.world.agenda:
             runtime.courier.kick()
-        if not isinstance(reply.file, FileWanted):
-            content = reply.file.content if reply.file is not None else reply.body
-            runtime.journal.exchange(
-                now_ms,
-                space.provider.name,
-                reply if len(content) <= runtime.journal.body_limit else replace(reply, body=b"", file=None),
-                call.method,
-                target,
-                call.headers,
-                call.body,
-                reply.status,
-                reply.headers,
-                content,
-                len(content),
-            )
-        return reply, now_ms
+        content = reply.file.content if isinstance(reply.file, StoredFile) else reply.body
+        runtime.journal.exchange(
+            now_ms,
+            space.provider.name,
+            reply if len(content) <= runtime.journal.body_limit else replace(reply, body=b"", file=None),
+            call.method,
+            target,
+            call.headers,
+            call.body,
+            reply.status,
+            reply.headers,
+            content,
+            len(content),
+        )
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        space, path, query = self._provider_of(request.raw_path, request.headers.get("Host", ""))
+        try:
+            runtime, space, path, query = self._place_of(request.raw_path, request.headers)
+        except SessionError as error:
+            return self._plain(request, 400, {"error": str(error)})
         if space is not None:
-            return await self._provide(request, space, path, query)
+            return await self._provide(request, runtime, space, path, query)
         if path.startswith(_ADMIN) and path[len(_ADMIN) : len(_ADMIN) + 1] in ("", "/"):
-            return await self._admin.handle(request, path[len(_ADMIN) :] or "/", query)
+            return await self._admin.handle(request, runtime, path[len(_ADMIN) :] or "/", query)
         return self._index(request) if path == "/" else self._nowhere(request)
 
-    async def _provide(self, request: web.BaseRequest, space: Space, path: str, query: str) -> web.StreamResponse:
+    async def _provide(
+        self, request: web.BaseRequest, runtime: Runtime, space: Space, path: str, query: str
+    ) -> web.StreamResponse:
         match = space.router.find(request.method, path)
         operation = match.operation
         body = _NO_CLIENT_BODY
@@ -266,24 +305,76 @@ class Server:
         if operation is not None and operation.role == "upload" and space.provider.uploads is not None:
             uploads = space.provider.uploads
             call.form = await read_form(body.content, request.headers, uploads.field, uploads.max_bytes)
-        space = self.runtime.world.spaces[space.provider.name]  # a reset may have come while the body did
-        reply, now_ms = self._exchange(space, match, call, request.raw_path)
+        world = runtime.world  # not before: a reset may have come while the body did
+        space, now_ms = world.spaces[space.provider.name], runtime.clock.now_ms()
+        rules = world.rules_for(space, match, call, now_ms) if world.may_fault(call) else ()
+        reply = world.handle(space, match, call, now_ms, rules)
+        if reply.callbacks_first:
+            await runtime.courier.deliver_now()
+        if reply.sends:
+            return await self._send(request, runtime, space, call, reply, now_ms)
         if isinstance(reply.file, FileWanted):
-            return await self._serve_file(request, space, reply, reply.file, now_ms)
+            return await self._serve_file(request, runtime, space, reply, reply.file, now_ms)
+        self._write_down(runtime, space, call, request.raw_path, reply, now_ms)
         content = reply.file.content if reply.file is not None else reply.body
         date = self._date.line(now_ms)
         return wire_response(
             request, reply.status, reply.headers, reply.content_type, content, date, close=body.cut_short
         )
 
-    async def _serve_file(
-        self, request: web.BaseRequest, space: Space, reply: Reply, wanted: FileWanted, now_ms: int
+    async def _send(
+        self, request: web.BaseRequest, runtime: Runtime, space: Space, call: Call, reply: Reply, now_ms: int
     ) -> web.StreamResponse:
+        """Send an answer whose bytes faults have still to touch; files are sent whole then, whatever was asked."""
+        content = reply.body
+        headers = [("Content-Type", reply.content_type)]
+        if isinstance(reply.file, StoredFile):
+            content = reply.file.content
+        elif isinstance(reply.file, FileWanted):
+            content = await asyncio.to_thread((await self._file(reply.file)).read_bytes)
+            headers.append(("Accept-Ranges", "bytes"))
+        headers += [("Content-Length", str(len(content))), *reply.headers, self._date.pair(now_ms)]
+        out = Outgoing(reply.status, headers, b"" if request.method == "HEAD" else content)
+        for strike in reply.sends:
+            if strike.fault.sent(strike, out):
+                strike.land()
+                if strike.fault.name not in reply.faults:
+                    reply.faults = (*reply.faults, strike.fault.name)
+        sent = out.sent_body()
+        if reply.task_id is not None and runtime.world.agenda:
+            runtime.courier.kick()
+        runtime.journal.exchange(
+            now_ms,
+            space.provider.name,
+            reply,
+            call.method,
+            request.raw_path,
+            call.headers,
+            call.body,
+            out.status if out.head_bytes is None else 0,
+            out.headers,
+            sent,
+            len(sent),
+        )
+        return faulty_response(out, keep_alive=request.keep_alive and request.version.minor == 1)
+
+    async def _file(self, wanted: FileWanted) -> Path:
         shape = shape_of(wanted.media, wanted.duration_s, wanted.short_side_px, wanted.ratio)
         try:
-            path = await self._shelf.file(shape)
+            return await self._shelf.file(shape)
         except ShelfClosedError:
             raise ConnectionResetError("the server is being closed") from None
+
+    async def _serve_file(
+        self,
+        request: web.BaseRequest,
+        runtime: Runtime,
+        space: Space,
+        reply: Reply,
+        wanted: FileWanted,
+        now_ms: int,
+    ) -> web.StreamResponse:
+        path = await self._file(wanted)
         headers = {
             "Content-Type": reply.content_type,
             **dict(reply.headers),
@@ -292,7 +383,7 @@ class Server:
         }
 
         def known(response: web.StreamResponse) -> None:
-            self.runtime.journal.exchange(
+            runtime.journal.exchange(
                 now_ms,
                 space.provider.name,
                 reply,

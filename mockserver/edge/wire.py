@@ -82,6 +82,13 @@ def wire_bytes(
     return content + body if with_body else content
 
 
+def head_bytes(status: int, headers: Iterable[tuple[str, str]], *, keep_alive: bool) -> bytes:
+    """Write a status line and headers, every one of which is given."""
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers])
+    end = "\r\n" if keep_alive else "Connection: close\r\n\r\n"
+    return f"HTTP/1.1 {status} {_PHRASES.get(status, 'Unassigned')}\r\n{lines}{end}".encode("latin-1", "replace")
+
+
 _heads: dict[tuple[int, str], str] = {}
 
 
@@ -110,3 +117,7 @@ class DateHeader:
             self._second = second
             self._line = f"Date: {formatdate(second, usegmt=True)}\r\n"
         return self._line
+
+    def pair(self, now_ms: int) -> tuple[str, str]:
+        """Return the header's name and value."""
+        return "Date", self.line(now_ms)[6:-2]

@@ -14,11 +14,12 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from mockserver.engine.credits import Account
     from mockserver.engine.space import Space
     from mockserver.engine.task import Task
     from mockserver.provider import Callbacks, Signature
 
-Outcome = Literal["acknowledged", "refused", "timeout", "unreachable", "blocked"]
+Outcome = Literal["acknowledged", "refused", "timeout", "unreachable", "blocked", "lost"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,16 @@ class Delivery:
     body: bytes
     headers: tuple[tuple[str, str], ...]
     due_ms: int
-    state: Literal["waiting", "acknowledged", "given_up"] = "waiting"
+    account: Account
+    state: Literal["waiting", "acknowledged", "given_up", "lost"] = "waiting"
     attempts: list[Attempt] = field(default_factory=list)
+    #: What faults have done to it: their names, and the deeds that the edge has to know of.
+    faults: tuple[str, ...] = ()
+    lost: bool = False
+    #: How many acknowledgements are not heard.
+    unheard: int = 0
+    #: It goes out as soon as a query has shown the task's end.
+    awaits_query: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +111,17 @@ def signature_of(rule: Signature, secret: str, body: bytes) -> str:
 def after_attempt(delivery: Delivery, attempt: Attempt) -> bool:
     """Book an attempt; tell whether another one follows, at `delivery.due_ms`."""
     delivery.attempts.append(attempt)
-    if attempt.outcome == "acknowledged":
-        delivery.state = "acknowledged"
-        return False
     retries = delivery.rule.retry_after_ms
     made = attempt.number
-    if attempt.outcome == "blocked" or made > len(retries):
+    if attempt.outcome == "acknowledged":
+        if not delivery.unheard or made > len(retries):
+            delivery.state = "acknowledged"
+            return False
+        delivery.unheard -= 1
+    elif attempt.outcome == "lost":
+        delivery.state = "lost"
+        return False
+    elif attempt.outcome == "blocked" or made > len(retries):
         delivery.state = "given_up"
         return False
     delivery.due_ms = attempt.at_ms + retries[made - 1]

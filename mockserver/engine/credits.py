@@ -40,6 +40,7 @@ class Account:
         "key",
         "ledger",
         "plan",
+        "previous_secret",
         "rate",
         "request_base",
         "requests",
@@ -55,6 +56,7 @@ class Account:
         self.key: str = key
         self.plan: Plan = plan
         self.secret: str | None = secret
+        self.previous_secret: str | None = None
         self.revoked = False
         self.rate = RateLog()
         self.requests = 0
@@ -84,6 +86,10 @@ class Account:
         self.granted_ucr += amount_ucr
         self.ledger.append(Entry(now_ms, "grant", amount_ucr, None))
 
+    def change_secret(self, secret: str) -> None:
+        """Sign callbacks with another secret from now on."""
+        self.previous_secret, self.secret = self.secret, secret
+
     def charge(self, amount_ucr: int, now_ms: int) -> None:
         """Spend at once, without a task, as far as the credits go."""
         amount_ucr = min(amount_ucr, self.available_ucr)
@@ -96,7 +102,8 @@ class Account:
         self.tasks.append(task.id)
         self.ledger.append(Entry(task.submitted_ms, "reserve", task.reserved_ucr, task.id))
         self._running += 1
-        heappush(self._due, (task.ends_ms, task.ordinal, task.revision, task))
+        if task.held_ms is None:
+            heappush(self._due, (task.ends_ms, task.ordinal, task.revision, task))
 
     def replaced(self, new: Task) -> None:
         """A command changed a task that had not ended; what was booked to happen to it is void."""
@@ -113,7 +120,7 @@ class Account:
                 continue
             self._running -= 1
             self.reserved_ucr -= task.reserved_ucr
-            spent_ucr = min(task.settles_ucr, task.reserved_ucr) if task.end.kind == "success" else 0
+            spent_ucr = task.spends_ucr
             self.spent_ucr += spent_ucr
             if spent_ucr:
                 self.ledger.append(Entry(task.ends_ms, "settle", spent_ucr, task.id))

@@ -15,12 +15,14 @@ from mockserver.chance import fraction
 from mockserver.engine.admission import Refused, policy_offended
 from mockserver.engine.callbacks import Agenda, TaskEnds
 from mockserver.engine.space import StoredFile, body_of
+from mockserver.engine.striking import strike_task
 from mockserver.engine.task import Task, end_now, ended, standing
 from mockserver.provider import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from mockserver.engine.faults import Strike
     from mockserver.engine.scope import Scope
     from mockserver.provider import End, Operation, Reason, Refusal
 
@@ -53,6 +55,11 @@ class Reply:
     operation: str | None = None
     task_id: str | None = None
     account_id: str | None = None
+    #: The faults that touched it, and those that are still to touch its bytes.
+    faults: tuple[str, ...] = ()
+    sends: tuple[Strike, ...] = ()
+    #: What falls due now is delivered before this is answered.
+    callbacks_first: bool = False
 
 
 def _rendered(operation: Operation, scope: Scope) -> Reply:
@@ -61,13 +68,20 @@ def _rendered(operation: Operation, scope: Scope) -> Reply:
 
 def submit(scope: Scope, operation: Operation, agenda: Agenda) -> Reply | Refused:
     """Create a task: draw its course, reserve its credits, book its callback."""
-    task = _new_task(scope)
     space = scope.space
+    task = _new_task(scope)
+    if space.faults:
+        task = strike_task(scope, task)
     space.tasks[task.id] = task
     task.account.open(task)
     scope.task = task
     callbacks = space.provider.callbacks
-    if task.callback_url is not None and callbacks is not None and task.end.name in callbacks.events:
+    if (
+        task.callback_url is not None
+        and callbacks is not None
+        and task.end.name in callbacks.events
+        and task.held_ms is None
+    ):
         agenda.put(task.ends_ms, TaskEnds(space, task))
     return _rendered(operation, scope)
 
@@ -262,7 +276,7 @@ def result(scope: Scope, operation: Operation, _agenda: Agenda) -> Reply | Refus
     kind = kinds[0] if task is None or task.result not in kinds else task.result
     index = values.get("index", "0")
     if task is None or task.result is not kind or not _INDEX.fullmatch(index):
-        return _refused(scope, kind.missing, "result_missing")
+        return refusal_reply(scope, kind.missing, "result_missing")
     scope.task, scope.body = task, task.body
     if (
         values.get("account_id", task.account.id) != task.account.id
@@ -270,11 +284,11 @@ def result(scope: Scope, operation: Operation, _agenda: Agenda) -> Reply | Refus
         or not standing(task, scope.now_ms).ended
         or int(index) >= int(kind.count(scope) or 1)
     ):
-        return _refused(scope, kind.missing, "result_missing")
+        return refusal_reply(scope, kind.missing, "result_missing")
     if not space.links.signed(task, kind, int(index), scope.call.query):
-        return _refused(scope, kind.unsigned, "result_unsigned")
+        return refusal_reply(scope, kind.unsigned, "result_unsigned")
     if scope.now_ms >= task.ends_ms + kind.lifetime_s * 1000:
-        return _refused(scope, kind.expired, "result_expired")
+        return refusal_reply(scope, kind.expired, "result_expired")
     wanted = FileWanted(
         kind.media,
         float(kind.duration_s(scope) or 1),
@@ -284,7 +298,8 @@ def result(scope: Scope, operation: Operation, _agenda: Agenda) -> Reply | Refus
     return Reply(200, b"", kind.media, file=wanted, task_id=task.id, account_id=task.account.id)
 
 
-def _refused(scope: Scope, refusal: Refusal, error: str) -> Reply:
+def refusal_reply(scope: Scope, refusal: Refusal, error: str) -> Reply:
+    """Answer as the store behind a link does."""
     body = refusal.body(scope)
     content = body.encode() if isinstance(body, str) else orjson.dumps(body)
     return Reply(refusal.status, content, refusal.content_type, error=error)

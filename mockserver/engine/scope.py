@@ -17,7 +17,7 @@ from mockserver.engine.task import standing
 from mockserver.provider import UCR
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from mockserver.engine.credits import Account
     from mockserver.engine.space import Space, StoredFile
@@ -112,6 +112,12 @@ class Scope:
     problem: Problem | None = None
     file: StoredFile | None = None
     items: Sequence[Any] = ()
+    #: What faults have set up: see engine/faults.py, `shown`.
+    restood: tuple[Callable[[Task, Standing], Standing], ...] = ()
+    worded: Callable[[str], str] | None = None
+    hides_results: Callable[[Task], bool] | None = None
+    callbacks_first = False
+    struck: tuple[str, ...] = ()
     total = 0
     next_id: str | None = None
 
@@ -159,7 +165,10 @@ def stands(scope: Scope) -> Standing:
     task = scope.task
     assert task is not None
     if scope.stood_for is not task:
-        scope.stood_for, scope.stood = task, standing(task, scope.now_ms)
+        stood = standing(task, scope.now_ms)
+        for change in scope.restood:
+            stood = change(task, stood)
+        scope.stood_for, scope.stood = task, stood
     assert scope.stood is not None
     return scope.stood
 
@@ -196,15 +205,15 @@ def elapsed_s(scope: Scope) -> int:
 def charged_credits(scope: Scope) -> float | int:
     """Return what the task has cost: nothing until it has succeeded."""
     task = _task(scope)
-    if ended_ms(scope) is None or task.end.kind != "success":
-        return 0
-    return credits_of(min(task.settles_ucr, task.reserved_ucr))
+    return 0 if ended_ms(scope) is None else credits_of(task.spends_ucr)
 
 
 def result_urls(scope: Scope) -> list[str]:
     """Return the links to the task's files; none until it has succeeded."""
     task = _task(scope)
     if task.result is None or task.end.kind != "success" or ended_ms(scope) is None:
+        return []
+    if scope.hides_results is not None and scope.hides_results(task):
         return []
     return scope.space.links.result_urls(task, scope)
 
@@ -273,7 +282,7 @@ FACTS: dict[str, dict[str, str]] = {
     "task": {
         "id": "s.task.id",
         "model": "s.task.model.name",
-        "status": "stands(s).status",
+        "status": "(stands(s).status if s.worded is None else s.worded(stands(s).status))",
         "progress": "stands(s).progress",
         "request": "s.task.body",
         **_instants("submitted_", "s.task.submitted_ms"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mockserver.chance import Chance
+    from mockserver.engine.faults import FaultTable
     from mockserver.engine.scope import Scope
     from mockserver.engine.targets import TargetMode
     from mockserver.engine.task import Task
@@ -60,9 +61,11 @@ class Space:
         "accounts_by_header",
         "anonymous_requests",
         "chance",
+        "faults",
         "files",
         "gates",
         "links",
+        "marked",
         "provider",
         "router",
         "rules",
@@ -72,10 +75,19 @@ class Space:
     )
 
     def __init__(
-        self, provider: Provider, chance: Chance, rules: SpaceRules, targets: TargetMode, server_url: str
+        self,
+        provider: Provider,
+        chance: Chance,
+        rules: SpaceRules,
+        targets: TargetMode,
+        server_url: str,
+        faults: FaultTable,
     ) -> None:
         self.provider = provider
         self.targets = targets
+        self.faults = faults
+        #: The tasks whose course a fault has changed, and the names of these faults.
+        self.marked: dict[str, tuple[str, ...]] = {}
         self.server_url = server_url
         self.chance = chance
         self.rules = rules
@@ -107,8 +119,15 @@ class Space:
         granted_ucr = provider.ample_ucr
         if self.rules.credits == "documented" and provider.documented_ucr is not None:
             granted_ucr = provider.documented_ucr
-        account.grant(granted_ucr, now_ms)
+        self._apply_test_key(account)
+        account.grant(0 if provider.key.test_keys.get(key) == "no_credits" else granted_ucr, now_ms)
         return account
+
+    def _apply_test_key(self, account: Account) -> None:
+        kind = self.provider.key.test_keys.get(account.key)
+        account.revoked = kind == "revoked"
+        if kind == "rate_limited":
+            account.plan = replace(account.plan, requests_per_minute=1)
 
     def account_by_id(self, account_id: str) -> Account | None:
         """Find an account by its public id."""

@@ -61,6 +61,15 @@ class Task(NamedTuple):
     resumed_at: int = 0
     #: Counts the commands, so that what was scheduled before one is known to be stale.
     revision: int = 0
+    #: A fault lets it cost what it would have cost, although it fails.
+    charged_anyway: bool = False
+
+    @property
+    def spends_ucr(self) -> int:
+        """What is spent when it ends: never more than was reserved, and nothing where it does not succeed."""
+        if self.end.kind != "success" and not self.charged_anyway:
+            return 0
+        return min(self.settles_ucr, self.reserved_ucr)
 
 
 class Standing(NamedTuple):
@@ -107,7 +116,7 @@ def ended(task: Task, now_ms: int) -> bool:
 def hold(task: Task, now_ms: int) -> Task:
     """Keep the task as it stands; holding it twice changes nothing."""
     _must_be_under_way(task, now_ms)
-    if task.held_ms is not None:
+    if task.held_ms is not None and task.held_ms <= now_ms:
         return task
     return task._replace(held_ms=now_ms, revision=task.revision + 1)
 
@@ -118,6 +127,7 @@ def release(task: Task, now_ms: int) -> Task:
     held_ms = task.held_ms
     if held_ms is None:
         raise NotHeldError(f"task {task.id} is not held")
+    held_ms = min(held_ms, now_ms)
     later_ms = now_ms - held_ms
     return task._replace(
         held_ms=None,

@@ -5,6 +5,7 @@ Every entry takes `now_ms`; the world keeps no clock. It is not safe for threads
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -20,18 +21,31 @@ from mockserver.engine.callbacks import (
     after_attempt,
     signature_of,
 )
+from mockserver.engine.faults import Fault, FaultTable, FaultWordsError, Rule, Triggers, When, Where
 from mockserver.engine.operations import JSON, ROLES, Reply, replace_task
-from mockserver.engine.routes import Match, allowed_methods
+from mockserver.engine.routes import NOWHERE, Match, allowed_methods
 from mockserver.engine.scope import Call, Scope
 from mockserver.engine.space import Space, SpaceRules
+from mockserver.engine.striking import change, facts_of_request, instead, rules_for, show, strike_callback
+from mockserver.engine.task import ended
+from mockserver.provider import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from mockserver.chance import Chance
+    from mockserver.engine.faults import Strike
     from mockserver.engine.targets import TargetMode
     from mockserver.engine.task import Task
     from mockserver.provider import ErrorAnswer, Provider
+
+#: What a prompt holds that wishes for a fault, and the header that does.
+TEST_VALUE = b"mock:"
+FAULT_HEADER = "X-Mock-Fault"
+#: Prompts with test values that are remembered.
+TEST_VALUES_KEPT = 10_000
+#: How long after a query has shown the end a callback comes that waited for that.
+AFTER_POLL_MS = 1000
 
 Command = Literal["hold", "release", "complete", "fail", "cancel"]
 
@@ -55,7 +69,19 @@ class WorldRules:
 class World:
     """All state of one run. `base_urls` says under which address each provider is reached."""
 
-    __slots__ = ("_deliveries_made", "agenda", "chance", "finished", "rules", "spaces", "under_way")
+    __slots__ = (
+        "_deliveries_made",
+        "_held_back",
+        "_noted",
+        "agenda",
+        "chance",
+        "faults",
+        "finished",
+        "rules",
+        "spaces",
+        "triggers",
+        "under_way",
+    )
 
     #: Deliveries that are over and still listed.
     FINISHED_KEPT = 10_000
@@ -66,8 +92,14 @@ class World:
         chance: Chance,
         rules: WorldRules,
         base_urls: Mapping[str, str],
+        triggers: Triggers | None = None,
     ) -> None:
         self.chance = chance
+        self.faults = FaultTable(chance)
+        self.triggers = triggers or Triggers()
+        #: The prompts whose test values are in the table, with the ids of their rules.
+        self._noted: dict[tuple[str, str | None, str], list[str]] = {}
+        self._held_back: dict[str, list[Delivery]] = {}
         self.rules = rules
         self.spaces = {
             provider.name: Space(
@@ -76,6 +108,7 @@ class World:
                 rules.spaces.get(provider.name, SpaceRules()),
                 rules.targets,
                 base_urls[provider.name],
+                self.faults,
             )
             for provider in providers
         }
@@ -86,19 +119,51 @@ class World:
 
     # -- requests -------------------------------------------------------------------------------
 
-    def handle(self, space: Space, match: Match, call: Call, now_ms: int) -> Reply:
-        """Answer a request: the gates, then what the operation's role does."""
-        scope = Scope(space, now_ms)
-        scope.call, (scope.route, scope.operation, scope.path_values) = call, match
-        refusal = admit(scope)
+    def may_fault(self, call: Call) -> bool:
+        """Tell cheaply whether it is worth while to look for faults that a request is to meet."""
+        headers = call.headers
+        return bool(self.faults) or TEST_VALUE in call.body or FAULT_HEADER in headers or "Prefer" in headers
+
+    def rules_for(self, space: Space, match: Match, call: Call, now_ms: int) -> list[Rule]:
+        """Return the rules that apply to a request: those of the table, then those that its headers ask for.
+
+        Test values in its prompt are put in the table when they are first seen.
+        """
+        scope = _scope(space, match, call, now_ms)
+        try:
+            if TEST_VALUE in call.body and match.operation is not None and match.operation.role == "submit":
+                self._note_test_values(scope)
+            asked = self.triggers.in_headers(call.headers)
+        except FaultWordsError as error:
+            return [Rule("request", _NoSuchFault(str(error)), Where(), When(), now_ms)]
+        rules, _ = rules_for(self.faults, scope)
+        return [*rules, *(Rule("request", fault, Where(), When(), now_ms) for fault in asked)]
+
+    def _note_test_values(self, scope: Scope) -> None:
+        """Add the rules that the test values in a prompt stand for: for this key, this provider and this prompt."""
+        space = scope.space
+        facts = facts_of_request(scope)
+        for text in facts.texts:
+            place = (space.provider.name, facts.key, text)
+            if facts.key is None or place in self._noted:
+                continue
+            wanted = self.triggers.in_prompt(text)
+            self._noted[place] = [
+                self.faults.add(
+                    fault, Where(space.provider.name, operation, facts.key, text=text), When(times=times), scope.now_ms
+                ).id
+                for fault, operation, times in wanted
+            ]
+            while len(self._noted) > TEST_VALUES_KEPT:
+                for rule_id in self._noted.pop(next(iter(self._noted))):
+                    with contextlib.suppress(KeyError):
+                        self.faults.remove(rule_id)
+
+    def handle(self, space: Space, match: Match, call: Call, now_ms: int, rules: Sequence[Rule] = ()) -> Reply:
+        """Answer a request: the gates, then what the operation's role does; and what faults make of that."""
+        scope = _scope(space, match, call, now_ms)
+        reply = self._struck(scope, match, rules) if rules else self._answer(scope, match)
         operation = scope.operation
-        scope.request_id = space.next_request_id(scope.account, now_ms // 1000)
-        if refusal is None:
-            assert operation is not None
-            answer = ROLES[operation.role](scope, operation, self.agenda)
-            reply = answer if isinstance(answer, Reply) else _refuse(scope, operation.role, answer, match)
-        else:
-            reply = _refuse(scope, refusal[0], refusal[1], match)
         reply.headers = (*reply.headers, (space.provider.request_id_header, scope.request_id))
         if operation is not None:
             reply.operation = operation.id
@@ -106,7 +171,46 @@ class World:
             reply.account_id = scope.account.id
         if scope.task is not None and scope.task.account is scope.account:
             reply.task_id = scope.task.id
+        if space.marked and reply.task_id is not None:
+            reply.faults = (*space.marked.get(reply.task_id, ()), *reply.faults)
+        if self._held_back and reply.task_id in self._held_back and ended(space.tasks[reply.task_id], now_ms):
+            self._let_go(reply.task_id, now_ms)
         return reply
+
+    def _answer(self, scope: Scope, match: Match) -> Reply:
+        refusal = admit(scope)
+        operation = scope.operation
+        if not scope.request_id:
+            scope.request_id = scope.space.next_request_id(scope.account, scope.now_ms // 1000)
+        if refusal is not None:
+            return _refuse(scope, refusal[0], refusal[1], match)
+        assert operation is not None
+        answer = ROLES[operation.role](scope, operation, self.agenda)
+        if not isinstance(answer, Reply):
+            return _refuse(scope, operation.role, answer, match)
+        answer.callbacks_first = scope.callbacks_first
+        return answer
+
+    def _struck(self, scope: Scope, match: Match, rules: Sequence[Rule]) -> Reply:
+        """Answer a request that faults may touch: an answer in the engine's place, or the engine's, changed."""
+        strikes = self.faults.strikes(rules, facts_of_request(scope))
+        scope.request_id = scope.space.next_request_id(scope.account, scope.now_ms // 1000)
+        reply = instead(strikes, scope)
+        if reply is None:
+            scope.account = scope.task = scope.body = None
+            show(strikes, scope)
+            reply = self._answer(scope, match)
+        reply = change(strikes, scope, reply)
+        reply.faults = tuple(strike.fault.name for strike in strikes if strike.landed and strike.fault.name)
+        reply.sends = tuple(strike for strike in strikes if type(strike.fault).sent is not Fault.sent)
+        return reply
+
+    def _let_go(self, task_id: str, now_ms: int) -> None:
+        """Send what waited for a query to show a task's end: a moment later."""
+        for delivery in self._held_back.pop(task_id):
+            if delivery.due_ms > now_ms + AFTER_POLL_MS:
+                delivery.due_ms = now_ms + AFTER_POLL_MS
+                self.agenda.put(delivery.due_ms, delivery)
 
     # -- what falls due -------------------------------------------------------------------------
 
@@ -114,8 +218,9 @@ class World:
         """Return when the next callback is to be attempted, if any is."""
         agenda = self.agenda
         while (head := agenda.head()) is not None:
-            if isinstance(head[1], Delivery) or self._still_ends(head[1]) is not None:
-                return head[0]
+            due_ms, item = head
+            if item.due_ms == due_ms if isinstance(item, Delivery) else self._still_ends(item) is not None:
+                return due_ms
             agenda.pop()
         return None
 
@@ -131,15 +236,22 @@ class World:
         while (due_ms := agenda.next_due_ms()) is not None and due_ms <= now_ms:
             _, item = agenda.pop()
             if isinstance(item, Delivery):
-                return due_ms, item
+                if item.due_ms == due_ms:
+                    return due_ms, item
+                continue
             current = self._still_ends(item)
             if current is not None:
                 current.account.settle(due_ms)
-                return due_ms, self._delivery(item, current)
+                first, *others = self._deliveries(item, current) or (None,)
+                if first is not None and not others and first.due_ms == due_ms:
+                    return due_ms, first
+                for delivery in (first, *others):
+                    if delivery is not None:
+                        agenda.put(delivery.due_ms, delivery)
         return None
 
-    def _delivery(self, item: TaskEnds, task: Task) -> Delivery:
-        """Make the callback that tells of a task's end: its exact bytes, signed."""
+    def _deliveries(self, item: TaskEnds, task: Task) -> list[Delivery]:
+        """Make the callback that tells of a task's end: its exact bytes, signed; and what faults make of it."""
         space = item.space
         rule = space.provider.callbacks
         assert rule is not None
@@ -161,9 +273,19 @@ class World:
             body=body,
             headers=tuple(headers),
             due_ms=task.ends_ms,
+            account=task.account,
+            faults=space.marked.get(task.id, ()),
         )
-        self.under_way[delivery.id] = delivery
-        return delivery
+        deliveries = [delivery]
+        if self.faults:
+            scope.account = task.account
+            deliveries = strike_callback(self.faults, scope, task, delivery)
+        for each in deliveries:
+            each.id = each.id or self._next_delivery_id()
+            self.under_way[each.id] = each
+            if each.awaits_query:
+                self._held_back.setdefault(task.id, []).append(each)
+        return deliveries
 
     def _next_delivery_id(self) -> str:
         self._deliveries_made += 1
@@ -200,6 +322,7 @@ class World:
             body=old.body,
             headers=old.headers,
             due_ms=now_ms,
+            account=old.account,
         )
         self.under_way[new.id] = new
         self.agenda.put(now_ms, new)
@@ -249,6 +372,37 @@ class World:
         task.account.settle(now_ms)
         scope = Scope(space, now_ms)
         return replace_task(scope, task, changed, self.agenda)
+
+
+def _scope(space: Space, match: Match, call: Call, now_ms: int) -> Scope:
+    scope = Scope(space, now_ms)
+    scope.call, (scope.route, scope.operation, scope.path_values) = call, match
+    return scope
+
+
+@dataclass(frozen=True)
+class _NoSuchFault(Fault):
+    """Words that were to name a fault, and name none: said so in the provider's shape."""
+
+    message: str
+
+    def instead(self, strike: Strike, scope: Scope) -> Reply:  # noqa: ARG002
+        """Refuse the request."""
+        refused = ("invalid_parameter", Problem(self.message))
+        return _refuse(scope, "fault", refused, NOWHERE)
+
+
+def contrary_body(delivery: Delivery) -> bytes | None:
+    """Write the callback of another end than the task's; None where the provider sends only one kind."""
+    task = delivery.space.tasks[delivery.task_id]
+    lifecycle, events = delivery.space.provider.lifecycle, delivery.rule.events
+    end = lifecycle.failure if task.end.kind == "success" else lifecycle.success
+    if end.name not in events:
+        return None
+    scope = Scope(delivery.space, task.ends_ms)
+    reason = next(iter(end.reasons.values()), None)
+    scope.task, scope.body = task._replace(end=end, reason=reason), task.body
+    return orjson.dumps(events[end.name](scope))
 
 
 def _refuse(scope: Scope, gate: str, refused: Refused, match: Match) -> Reply:

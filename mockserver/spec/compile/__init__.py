@@ -19,7 +19,10 @@ from mockserver.spec.compile.tasks import compile_content_policy, compile_lifecy
 from mockserver.spec.document import Document, Fault, SpecError
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Iterable, Mapping
+
+    from mockserver.provider import TestKey
 
 _VISIBLE_ASCII = r"[\x21-\x7e]{1,512}"
 
@@ -183,7 +186,19 @@ def _key(context: Context) -> KeyRule:
         bearer=bearer,
         well_formed=pattern.fullmatch,
         example=rule["example"],
+        test_keys=_test_keys(context, rule.get("test_keys", {}), pattern),
     )
+
+
+def _test_keys(context: Context, entry: dict[TestKey, str], pattern: re.Pattern[str]) -> dict[str, TestKey]:
+    for kind, key in entry.items():
+        if not pattern.fullmatch(key):
+            context.fault(
+                context.lead,
+                ("x-mock", "authentication", "test_keys", kind),
+                "does not have the form that key_pattern asks for",
+            )
+    return {key: kind for kind, key in entry.items()}
 
 
 def _plan(name: str, entry: dict[str, Any]) -> Plan:

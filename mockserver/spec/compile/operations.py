@@ -9,10 +9,11 @@ from mockserver.spec.document import merge_patch
 from mockserver.spec.schema import compile_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from mockserver.spec.compile.context import Context
 
+JSON = "application/json"
 METHODS = ("get", "put", "post", "delete", "patch")
 DEFAULT_MAX_BODY_BYTES = 1 << 20
 _MULTIPART_OVERHEAD_BYTES = 1 << 16
@@ -94,7 +95,23 @@ def _operation(context: Context, path: str, method: str, item: dict[str, Any]) -
         task_field=str(mock.get("task", "")).rpartition(".")[2],
         checked_parameters=tuple(each for each in parameters if (each.place, each.name) != ("path", in_path)),
         charges_ucr=round(mock.get("charges_credits", 0) * UCR),
+        examples=tuple(_examples(context, entry)),
     )
+
+
+def _examples(context: Context, entry: dict[str, Any]) -> Iterator[tuple[str, int, Any]]:
+    """Give the examples of an operation's JSON answers, successes first."""
+    for status, raw in sorted(entry.get("responses", {}).items()):
+        if not str(status).isdecimal():
+            continue
+        response = context.lead.resolve(raw["$ref"]) if "$ref" in raw else raw
+        media = response.get("content", {}).get(JSON, {})
+        for name, example in media.get("examples", {}).items():
+            resolved = context.lead.resolve(example["$ref"]) if "$ref" in example else example
+            if "value" in resolved:
+                yield name, int(status), resolved["value"]
+        if "example" in media:
+            yield "example", int(status), media["example"]
 
 
 def _parameters(context: Context, item: dict[str, Any], entry: dict[str, Any]) -> tuple[Parameter, ...]:

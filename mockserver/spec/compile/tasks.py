@@ -79,7 +79,12 @@ def compile_lifecycle(context: Context) -> Lifecycle:
             context.fault(context.lead, path, f"has no {kind}", f"add an end with kind: {kind}")
     blank = End("", "failure", None, {})
     return Lifecycle(
-        states, ends, by_kind.get("success", blank), by_kind.get("failure", blank), by_kind.get("cancellation")
+        states,
+        ends,
+        by_kind.get("success", blank),
+        by_kind.get("failure", blank),
+        by_kind.get("cancellation"),
+        {name: state["older_word"] for name, state in entry["states"].items() if "older_word" in state},
     )
 
 

@@ -1,0 +1,106 @@
+"""Faults as the control plane and scenario files write them: read, checked against what is served, shown."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from mockserver.engine.faults import FaultWordsError, When, Where
+from mockserver.faults import all_faults, build, described, parameters_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mockserver.engine.faults import Fault, Rule
+    from mockserver.engine.world import World
+
+_WHERE = tuple(each.name for each in fields(Where))
+_WHEN = tuple(each.name for each in fields(When))
+
+
+def read_wish(world: World, wish: Mapping[str, Any]) -> tuple[Fault, Where, When]:
+    """Read a wish for a fault: `fault`, `with`, `where`, `when`.
+
+    Raises:
+        FaultWordsError: a word in it means nothing; the message begins with the word.
+    """
+    fault = build(str(wish["fault"]), wish.get("with") or {})
+    return fault, read_where(world, wish.get("where") or {}), read_when(wish.get("when") or {})
+
+
+def read_where(world: World, given: Mapping[str, Any]) -> Where:
+    """Read where a fault applies; providers, operations, models and states must be ones that there are."""
+    _check_names("where", given, _WHERE)
+    for name, value in given.items():
+        if not isinstance(value, str) or not value:
+            raise FaultWordsError(f"where.{name} is a text")
+    only = given.get("provider")
+    if only is not None and only not in world.spaces:
+        raise FaultWordsError(f"where.provider: {only!r} is not served; there are {', '.join(world.spaces)}")
+    providers = [space.provider for space in world.spaces.values() if only in (None, space.provider.name)]
+    known = {
+        "operation": {word for each in providers for op in each.operations.values() for word in (op.id, op.role)}
+        | {"callback"},
+        "model": {model for each in providers for model in each.models},
+        "phase": {
+            state for each in providers for state in (*(s.name for s in each.lifecycle.states), *each.lifecycle.ends)
+        },
+    }
+    for word, values in known.items():
+        if word in given and given[word] not in values:
+            raise FaultWordsError(f"where.{word}: there is no {given[word]!r}; there are {', '.join(sorted(values))}")
+    words = dict(given)
+    if "prompt" in words:
+        try:
+            words["prompt"] = re.compile(words["prompt"])
+        except re.error as error:
+            raise FaultWordsError(f"where.prompt is not a regular expression: {error}") from None
+    return Where(**words)
+
+
+def read_when(given: Mapping[str, Any]) -> When:
+    """Read when a fault strikes."""
+    _check_names("when", given, _WHEN)
+    for name, value in given.items():
+        whole = name in ("after", "every", "times")
+        right = isinstance(value, int) if whole else isinstance(value, int | float)
+        least = 1 if name in ("every", "times") else 0
+        if not right or isinstance(value, bool) or not least <= value < float("inf"):
+            word = "a whole number" if whole else "a number"
+            raise FaultWordsError(f"when.{name} is {word}, {least} or more")
+    if given.get("probability", 0) > 1:
+        raise FaultWordsError("when.probability is a number from 0 to 1")
+    when = When(**given)
+    if when.until_s is not None and when.until_s <= when.from_s:
+        raise FaultWordsError("when.until_s comes after from_s")
+    return when
+
+
+def _check_names(group: str, given: Mapping[str, Any], known: tuple[str, ...]) -> None:
+    for name in given:
+        if name not in known:
+            raise FaultWordsError(f"{group} has no {name!r}; it has {', '.join(known)}")
+
+
+def catalogue() -> list[dict[str, Any]]:
+    """Describe every fault."""
+    return [described(kind) for kind in all_faults().values()]
+
+
+def rule_record(rule: Rule) -> dict[str, Any]:
+    """Describe a rule that is in force."""
+    where = {name: value for name in _WHERE if (value := getattr(rule.where, name)) is not None}
+    if "prompt" in where:
+        where["prompt"] = where["prompt"].pattern
+    blank = When()
+    return {
+        "id": rule.id,
+        "fault": rule.fault.name,
+        "with": parameters_of(rule.fault),
+        "where": where,
+        "when": {name: value for name in _WHEN if (value := getattr(rule.when, name)) != getattr(blank, name)},
+        "matches": rule.matches,
+        "hits": rule.hits,
+        "spent": rule.spent,
+    }

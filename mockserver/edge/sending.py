@@ -1,0 +1,87 @@
+"""Sending an answer that faults have touched: slowly, in part, or not at all.
+
+Waiting is wall time. A client that has gone ends it at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from typing import TYPE_CHECKING, cast
+
+from mockserver.edge.wire import head_bytes
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from mockserver.engine.outgoing import Outgoing
+
+_SLICE_S = 0.2
+_NO_LINGER = struct.pack("ii", 1, 0)
+
+
+class FaultyResponse:
+    """What aiohttp's protocol asks of a response, for one that may break off."""
+
+    __slots__ = ("_outgoing", "keep_alive", "status")
+
+    def __init__(self, outgoing: Outgoing, *, keep_alive: bool) -> None:
+        self.status = outgoing.status
+        self.keep_alive = keep_alive and outgoing.ending == "keep"
+        self._outgoing = outgoing
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        """Send what is to be sent; aiohttp calls this once."""
+        transport = request.transport
+        if transport is None:
+            raise ConnectionResetError("the client has gone")
+        out = self._outgoing
+        await _pause(transport, out.wait_s)
+        head = head_bytes(out.status, out.headers, keep_alive=self.keep_alive)
+        transport.write(head if out.head_bytes is None else head[: out.head_bytes])
+        await self._send_body(request, transport)
+        await _pause(transport, out.hold_s)
+        if out.ending != "keep":
+            if out.ending == "reset":
+                _reset(transport)
+            else:
+                transport.close()
+
+    async def _send_body(self, request: web.BaseRequest, transport: asyncio.Transport) -> None:
+        body, pace = self._outgoing.sent_body(), self._outgoing.bytes_per_s
+        if pace is None:
+            transport.write(body)
+        else:
+            step = max(1, int(pace * _SLICE_S))
+            for start in range(0, len(body), step):
+                if start:
+                    await _pause(transport, step / pace)
+                transport.write(body[start : start + step])
+        if request.protocol.writing_paused and not transport.is_closing():
+            await request.protocol._drain_helper()  # noqa: SLF001 - what aiohttp's own writer waits for
+
+    async def write_eof(self) -> None:
+        """Do nothing: everything has been written."""
+
+
+async def _pause(transport: asyncio.Transport, seconds: float) -> None:
+    """Wait, as long as the client is there."""
+    while seconds > 0:
+        if transport.is_closing():
+            raise ConnectionResetError("the client has gone")
+        await asyncio.sleep(min(_SLICE_S, seconds))
+        seconds -= _SLICE_S
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    """Let what was written go out, then end the connection with RST."""
+    raw = transport.get_extra_info("socket")
+    if raw is not None:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+    transport.abort()
+
+
+def faulty_response(outgoing: Outgoing, *, keep_alive: bool) -> web.StreamResponse:
+    """Make an answer out of what is to go out."""
+    return cast("web.StreamResponse", FaultyResponse(outgoing, keep_alive=keep_alive))

@@ -1,0 +1,107 @@
+"""Sessions: worlds of their own in one server, so that tests that run side by side do not meet.
+
+A session is named by the header X-Mock-Session, or by the path: /~NAME/evolink/v1/… leads into the session NAME.
+The links that a session gives out carry its name, so that a client which follows them stays in it. It is
+made when it is first named, and ends when it is dropped, or when nobody has used it for a while (wall time).
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mockserver.edge.runtime import Runtime
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from mockserver.config import Settings
+    from mockserver.provider import Provider
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+SESSION_HEADER = "X-Mock-Session"
+MOST_SESSIONS = 1000
+IDLE_S = 900.0
+
+
+class SessionError(ValueError):
+    """A session cannot be had; the message says why."""
+
+
+class Sessions:
+    """The named worlds of one server, beside its main one."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        providers: Sequence[Provider],
+        base_url: Callable[[str, str], str],
+        wall_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = replace(settings, journal=None)
+        self._providers = providers
+        self._base_url = base_url
+        self._wall_s = wall_s
+        self._runtimes: dict[str, Runtime] = {}
+        self._used_s: dict[str, float] = {}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._runtimes))
+
+    def idle_s(self, name: str) -> float:
+        """Return how long ago a session was last used."""
+        return self._wall_s() - self._used_s[name]
+
+    def get(self, name: str) -> Runtime:
+        """Return a session's world, made now if this is the first time that it is named.
+
+        Raises:
+            SessionError: the name is none, or there are too many sessions.
+        """
+        runtime = self._runtimes.get(name)
+        if runtime is None:
+            runtime = self._made(name)
+        self._used_s[name] = self._wall_s()
+        return runtime
+
+    def known(self, name: str) -> Runtime | None:
+        """Return a session's world, if there is one."""
+        return self._runtimes.get(name)
+
+    def _made(self, name: str) -> Runtime:
+        if not NAME.fullmatch(name):
+            raise SessionError(
+                "a session's name is 1 to 100 letters, digits, dots, dashes and underscores, "
+                "and begins with a letter or a digit"
+            )
+        if len(self._runtimes) >= MOST_SESSIONS:
+            raise SessionError(
+                f"there are {MOST_SESSIONS} sessions; drop one with DELETE /__admin/sessions/NAME, or let them idle"
+            )
+        urls = {provider.name: self._base_url(provider.name, name) for provider in self._providers}
+        runtime = Runtime(self._settings, self._providers, urls)
+        runtime.start()
+        self._runtimes[name] = runtime
+        return runtime
+
+    async def drop(self, name: str) -> None:
+        """End a session.
+
+        Raises:
+            KeyError: there is none of this name.
+        """
+        runtime = self._runtimes.pop(name)
+        del self._used_s[name]
+        await runtime.close()
+
+    async def drop_idle(self) -> None:
+        """End the sessions that nobody has used for a while."""
+        for name in [name for name in self._runtimes if self.idle_s(name) > IDLE_S]:
+            await self.drop(name)
+
+    async def close(self) -> None:
+        """End all."""
+        for name in list(self._runtimes):
+            await self.drop(name)

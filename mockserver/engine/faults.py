@@ -1,0 +1,377 @@
+"""Faults: what they may touch, where and when a rule lets one strike, and the table that finds them.
+
+A fault is a value with hooks; the files in mockserver/faults/ each hold one. A rule says where it applies,
+when, and how often. The hooks of all rules that strike run in the order in which the rules were added:
+
+    instead    a reply in the engine's place: nothing happens in the world           (a request)
+    shown      what the answer will say of tasks: set up before the engine is asked  (a request)
+    answered   the reply, changed                                                    (a request)
+    sent       how the reply's bytes go out                                          (a request)
+    made       the task that a submit has made, before anybody knows of it           (a task)
+    called     the deliveries that a callback becomes                                (a callback)
+
+A hook that returns None has left everything as it was, and does not count as a hit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from mockserver.chance import fraction
+from mockserver.engine.task import standing
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from mockserver.chance import Chance
+    from mockserver.engine.callbacks import Delivery
+    from mockserver.engine.operations import Reply
+    from mockserver.engine.outgoing import Outgoing
+    from mockserver.engine.scope import Scope
+    from mockserver.engine.space import Space
+    from mockserver.engine.task import Task
+    from mockserver.provider import Role
+
+Moment = Literal["request", "task", "callback"]
+
+_MOMENTS: dict[str, Moment] = {
+    "instead": "request",
+    "shown": "request",
+    "answered": "request",
+    "sent": "request",
+    "made": "task",
+    "called": "callback",
+}
+_TEXTS_REMEMBERED = 4096
+
+
+class Fault:
+    """What goes wrong. A subclass is a frozen dataclass: its fields are its parameters."""
+
+    name: ClassVar[str] = ""
+    family: ClassVar[str] = ""
+    #: What it breaks, and how a client would notice.
+    breaks: ClassVar[str] = ""
+    notice: ClassVar[str] = ""
+    #: The roles of the operations that it can strike; None is all of them.
+    roles: ClassVar[frozenset[Role] | None] = None
+
+    @classmethod
+    def moments(cls) -> frozenset[Moment]:
+        """Return at which moments it has something to do: those of the hooks that it defines."""
+        return frozenset(moment for hook, moment in _MOMENTS.items() if getattr(cls, hook) is not getattr(Fault, hook))
+
+    def instead(self, strike: Strike, scope: Scope) -> Reply | None:
+        """Answer in the engine's place."""
+        return None
+
+    def shown(self, strike: Strike, scope: Scope) -> None:
+        """Set up the scope so that tasks are shown otherwise than they are; what does so lands the strike."""
+
+    def answered(self, strike: Strike, scope: Scope, reply: Reply) -> Reply | None:
+        """Change a reply."""
+        return None
+
+    def sent(self, strike: Strike, outgoing: Outgoing) -> bool | None:
+        """Change how a reply goes out; True when something was changed."""
+        return None
+
+    def made(self, strike: Strike, scope: Scope, task: Task) -> Task | None:
+        """Change a task's course before it begins."""
+        return None
+
+    def called(self, strike: Strike, deliveries: list[Delivery]) -> list[Delivery] | None:
+        """Change the deliveries of a callback, or how many there are."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """What a rule applies to; None is anything. `operation` is an operationId or a role."""
+
+    provider: str | None = None
+    operation: str | None = None
+    key: str | None = None
+    task: str | None = None
+    model: str | None = None
+    #: A regular expression that is searched for in the prompt.
+    prompt: re.Pattern[str] | None = None
+    #: The prompt itself, to the letter.
+    text: str | None = None
+    #: The state in which the task stands.
+    phase: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """When a rule strikes, in what it matches: seconds of mock time since it was added, and counts."""
+
+    after: int = 0
+    every: int = 1
+    probability: float = 1.0
+    from_s: float = 0.0
+    until_s: float | None = None
+    #: How long it goes on after its first hit.
+    for_s: float | None = None
+    times: int | None = None
+
+
+class Facts:
+    """What is known of a request, a task or a callback, as far as rules ask for it."""
+
+    __slots__ = ("account_id", "key", "model", "names", "now_ms", "provider", "task", "task_id", "texts")
+
+    def __init__(self, space: Space, now_ms: int, names: tuple[str, ...]) -> None:
+        self.provider = space.provider.name
+        self.now_ms = now_ms
+        #: What the operation is called: its id, and its role.
+        self.names = names
+        self.key: str | None = None
+        self.account_id: str | None = None
+        self.task: Task | None = None
+        self.task_id: str | None = None
+        self.model: str | None = None
+        self.texts: Sequence[str] = ()
+
+
+class Rule:
+    """A fault, where and when it strikes, and how often it has."""
+
+    __slots__ = ("_first_hit_ms", "_matches_by_account", "added_ms", "fault", "hits", "id", "matches", "when", "where")
+
+    def __init__(self, rule_id: str, fault: Fault, where: Where, when: When, added_ms: int) -> None:
+        self.id = rule_id
+        self.fault = fault
+        self.where = where
+        self.when = when
+        self.added_ms = added_ms
+        self.hits = 0
+        self.matches = 0
+        self._first_hit_ms: int | None = None
+        self._matches_by_account: dict[str | None, int] = {}
+
+    @property
+    def spent(self) -> bool:
+        """Whether it has struck as often as it may."""
+        return self.when.times is not None and self.hits >= self.when.times
+
+    def is_open(self, now_ms: int) -> bool:
+        """Tell whether it may strike at an instant."""
+        when = self.when
+        since_ms = now_ms - self.added_ms
+        return (
+            not self.spent
+            and since_ms >= when.from_s * 1000
+            and (when.until_s is None or since_ms < when.until_s * 1000)
+            and (when.for_s is None or self._first_hit_ms is None or now_ms < self._first_hit_ms + when.for_s * 1000)
+        )
+
+    def matches_facts(self, facts: Facts) -> bool:
+        """Tell whether it applies to what is known."""
+        where = self.where
+        return (
+            (where.provider is None or where.provider == facts.provider)
+            and (where.operation is None or where.operation in facts.names)
+            and (where.key is None or where.key in (facts.key, facts.account_id))
+            and (where.task is None or where.task == facts.task_id)
+            and (where.model is None or where.model == facts.model)
+            and (where.text is None or where.text in facts.texts)
+            and (where.prompt is None or any(where.prompt.search(text) for text in facts.texts))
+            and (
+                where.phase is None
+                or (facts.task is not None and standing(facts.task, facts.now_ms).status == where.phase)
+            )
+        )
+
+    def strike(self, facts: Facts, chance: Chance) -> Strike | None:
+        """Count a match; return a strike if this is one of those that are to be hit."""
+        if not self.is_open(facts.now_ms):
+            return None
+        when = self.when
+        self.matches += 1
+        number = self._matches_by_account.get(facts.account_id, 0)
+        self._matches_by_account[facts.account_id] = number + 1
+        if self.matches <= when.after or (self.matches - when.after - 1) % when.every:
+            return None
+        drawn = chance.draw(f"fault/{self.id}/{facts.account_id}/{number}")
+        if when.probability < 1 and fraction(drawn, 0) >= when.probability:
+            return None
+        return Strike(self, facts, drawn)
+
+    def hit(self, now_ms: int) -> None:
+        """Count a hit."""
+        self.hits += 1
+        if self._first_hit_ms is None:
+            self._first_hit_ms = now_ms
+
+
+@dataclass(slots=True)
+class Strike:
+    """A rule that is about to strike: what is known, and its own chance."""
+
+    rule: Rule
+    facts: Facts
+    drawn: bytes
+    landed: bool = False
+
+    @property
+    def fault(self) -> Fault:
+        """What is to go wrong."""
+        return self.rule.fault
+
+    @property
+    def number(self) -> int:
+        """Which hit of the rule this is, from 1."""
+        return self.rule.hits + (0 if self.landed else 1)
+
+    def chance(self, slot: int = 0) -> float:
+        """Return a number in [0, 1) of this strike's own; there are six slots."""
+        return fraction(self.drawn, slot + 1)
+
+    def land(self) -> None:
+        """Say that something was changed; counted once."""
+        if not self.landed:
+            self.landed = True
+            self.rule.hit(self.facts.now_ms)
+
+
+@dataclass(slots=True)
+class FaultTable:
+    """All rules of one world, found by their most telling condition."""
+
+    chance: Chance
+    rules: dict[str, Rule] = field(default_factory=dict)
+    _buckets: dict[tuple[Moment, str, str | None], list[Rule]] = field(default_factory=dict)
+    _by_pattern: dict[Moment, list[Rule]] = field(default_factory=dict)
+    _pattern_hits: dict[tuple[Moment, str], list[Rule]] = field(default_factory=dict)
+    _added: int = 0
+    _order: dict[str, int] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.rules)
+
+    def add(self, fault: Fault, where: Where, when: When, now_ms: int) -> Rule:
+        """Add a rule."""
+        self._added += 1
+        rule = Rule(f"flt_{self._added}", fault, where, when, now_ms)
+        self.rules[rule.id] = rule
+        self._order[rule.id] = self._added
+        for moment in fault.moments():
+            self._home(moment, rule).append(rule)
+        self._pattern_hits.clear()
+        return rule
+
+    def remove(self, rule_id: str) -> Rule:
+        """Take a rule away.
+
+        Raises:
+            KeyError: there is none with this id.
+        """
+        rule = self.rules.pop(rule_id)
+        del self._order[rule_id]
+        for moment in rule.fault.moments():
+            self._home(moment, rule).remove(rule)
+        self._pattern_hits.clear()
+        return rule
+
+    def clear(self) -> None:
+        """Take all rules away."""
+        for rule_id in list(self.rules):
+            self.remove(rule_id)
+
+    def _home(self, moment: Moment, rule: Rule) -> list[Rule]:
+        """Return the list that a rule stands in: by the condition that tells most."""
+        where = rule.where
+        for kind in ("task", "key", "text", "model"):
+            value = getattr(where, kind)
+            if value is not None:
+                return self._buckets.setdefault((moment, kind, value), [])
+        if where.prompt is not None:
+            return self._by_pattern.setdefault(moment, [])
+        for kind in ("operation", "provider"):
+            value = getattr(where, kind)
+            if value is not None:
+                return self._buckets.setdefault((moment, kind, value), [])
+        return self._buckets.setdefault((moment, "any", None), [])
+
+    def find(self, moment: Moment, facts: Facts, role: Role | None) -> list[Rule]:
+        """Return the rules that apply to what is known, in the order in which they were added."""
+        found: list[Rule] = []
+        buckets = self._buckets
+        for name in self._names(moment, facts):
+            if bucket := buckets.get(name):
+                found += bucket
+        if moment in self._by_pattern:
+            for text in facts.texts:
+                found += self._matching(moment, text)
+        fitting = [
+            rule
+            for rule in found
+            if (rule.fault.roles is None or moment != "request" or role in rule.fault.roles)
+            and rule.is_open(facts.now_ms)
+            and rule.matches_facts(facts)
+        ]
+        if len(fitting) > 1:
+            fitting.sort(key=lambda rule: self._order[rule.id])
+        return fitting
+
+    @staticmethod
+    def _names(moment: Moment, facts: Facts) -> Iterator[tuple[Moment, str, str | None]]:
+        yield moment, "any", None
+        yield moment, "provider", facts.provider
+        for each in facts.names:
+            yield moment, "operation", each
+        if facts.task_id is not None:
+            yield moment, "task", facts.task_id
+        if facts.key is not None:
+            yield moment, "key", facts.key
+        if facts.account_id is not None and facts.account_id != facts.key:
+            yield moment, "key", facts.account_id
+        if facts.model is not None:
+            yield moment, "model", facts.model
+        for text in facts.texts:
+            yield moment, "text", text
+
+    def _matching(self, moment: Moment, text: str) -> list[Rule]:
+        """Return the rules whose pattern is in a text; worked out once for each text."""
+        known = self._pattern_hits.get((moment, text))
+        if known is None:
+            known = [
+                rule
+                for rule in self._by_pattern[moment]
+                if rule.where.prompt is not None and rule.where.prompt.search(text)
+            ]
+            if len(self._pattern_hits) >= _TEXTS_REMEMBERED:
+                self._pattern_hits.clear()
+            self._pattern_hits[moment, text] = known
+        return known
+
+    def strikes(self, rules: Iterable[Rule], facts: Facts) -> list[Strike]:
+        """Let rules decide whether they strike."""
+        return [strike for rule in rules if (strike := rule.strike(facts, self.chance)) is not None]
+
+
+class FaultWordsError(ValueError):
+    """Words that were to name a fault do not."""
+
+
+class Triggers:
+    """Reads wishes for faults out of requests; this one reads none (see mockserver/faults/triggers.py)."""
+
+    def in_headers(self, headers: Mapping[str, str]) -> list[Fault]:
+        """Return the faults that a request's headers ask for.
+
+        Raises:
+            FaultWordsError: they name none, or give it a parameter that it does not have.
+        """
+        return []
+
+    def in_prompt(self, text: str) -> list[tuple[Fault, str | None, int | None]]:
+        """Return the faults that the test values in a prompt stand for: each with an operation, and how often.
+
+        Raises:
+            FaultWordsError: they name none.
+        """
+        return []

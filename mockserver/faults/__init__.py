@@ -1,0 +1,133 @@
+"""Faults: one a file, found by its name.
+
+A file here defines one frozen dataclass that derives from `mockserver.engine.faults.Fault`; the file's name is
+the fault's. To add one: write the file, with its parameters as fields and the hooks it needs (engine/faults.py
+lists them, and the order they run in), and a test that shows it on the wire (tests/faults/). Nothing else has
+to know of it: the control plane, the header X-Mock-Fault, the test values, scenario files and the live page
+take it from here.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+from dataclasses import MISSING, fields
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from mockserver.engine.faults import Fault, FaultWordsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from dataclasses import Field
+
+FAMILIES = ("answers", "transport", "meaning", "results", "callbacks")
+_TYPES = {"int": int, "float": float, "str": str, "bool": bool}
+_WORDS = {"int": "integer", "float": "number", "str": "string", "bool": "boolean"}
+_PLUMBING = frozenset(("triggers",))
+
+
+@cache
+def all_faults() -> dict[str, type[Fault]]:
+    """Return every fault by its name, family by family."""
+    found: list[type[Fault]] = []
+    for info in pkgutil.iter_modules(__path__):
+        if info.ispkg or info.name in _PLUMBING:
+            continue
+        module = importlib.import_module(f"{__name__}.{info.name}")
+        (kind,) = (
+            each
+            for each in vars(module).values()
+            if isinstance(each, type) and issubclass(each, Fault) and each.__module__ == module.__name__
+        )
+        kind.name = info.name
+        found.append(kind)
+    found.sort(key=lambda kind: (FAMILIES.index(kind.family), kind.name))
+    return {kind.name: kind for kind in found}
+
+
+def build(name: str, given: Mapping[str, Any]) -> Fault:
+    """Make a fault from its name and its parameters; numbers may be written as text, with s, m or h for seconds.
+
+    Raises:
+        FaultWordsError: there is no such fault, or a parameter means nothing to it.
+    """
+    faults = all_faults()
+    kind = faults.get(name)
+    if kind is None:
+        raise FaultWordsError(f"there is no fault {name[:80]!r}{_perhaps(name, faults)}")
+    known = {each.name: each for each in _parameters(kind)}
+    values: dict[str, Any] = {}
+    for key, value in given.items():
+        if key not in known:
+            has = ", ".join(known) or "none"
+            raise FaultWordsError(f"{name} has no parameter {key[:80]!r}; it has {has}")
+        values[key] = _value(name, known[key], value)
+    return kind(**values)
+
+
+def _perhaps(name: str, known: Mapping[str, Any]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else "; `mockserver providers --faults` lists them"
+
+
+def _parameters(kind: type[Fault]) -> tuple[Field[Any], ...]:
+    return fields(kind)  # type: ignore[arg-type]  # every fault is a dataclass
+
+
+def _value(fault: str, parameter: Field[Any], value: Any) -> Any:
+    type_ = str(parameter.type)
+    if isinstance(value, str) and type_ in ("int", "float"):
+        value = _number(fault, parameter.name, value)
+    if type_ == "int" and isinstance(value, float) and value.is_integer():
+        value = int(value)
+    right = isinstance(value, int | float) if type_ == "float" else isinstance(value, _TYPES[type_])
+    if not right or (isinstance(value, bool) and type_ != "bool"):
+        raise FaultWordsError(f"{fault}: {parameter.name} is of type {_WORDS[type_]}")
+    words = parameter.metadata
+    if words["choices"] and value not in words["choices"]:
+        raise FaultWordsError(f"{fault}: {parameter.name} is one of {', '.join(words['choices'])}")
+    if type_ in ("int", "float"):
+        least, most = words["least"], words["most"]
+        if not (
+            value >= (-float("inf") if least is None else least) and value <= (float("inf") if most is None else most)
+        ):
+            upto = "" if most is None else f" to {most:g}"
+            raise FaultWordsError(f"{fault}: {parameter.name} is a number from {least:g}{upto}")
+    return value
+
+
+def _number(fault: str, name: str, text: str) -> float:
+    scale = {"s": 1, "m": 60, "h": 3600}.get(text[-1:], 0)
+    try:
+        return float(text[:-1]) * scale if scale else float(text)
+    except ValueError:
+        raise FaultWordsError(f"{fault}: {name} is a number, and {text[:40]!r} is none") from None
+
+
+def described(kind: type[Fault]) -> dict[str, Any]:
+    """Describe a fault and its parameters as the catalogue does."""
+    return {
+        "name": kind.name,
+        "family": kind.family,
+        "breaks": kind.breaks,
+        "notice": kind.notice,
+        "roles": sorted(kind.roles) if kind.roles is not None else None,
+        "parameters": [
+            {
+                "name": each.name,
+                "type": _WORDS[str(each.type)],
+                "default": None if each.default is MISSING else each.default,
+                "unit": each.metadata["unit"],
+                "summary": each.metadata["summary"],
+                "choices": list(each.metadata["choices"]),
+            }
+            for each in _parameters(kind)
+        ],
+    }
+
+
+def parameters_of(fault: Fault) -> dict[str, Any]:
+    """Return the parameters that a fault was made with."""
+    return {each.name: getattr(fault, each.name) for each in _parameters(type(fault))}

@@ -1,0 +1,30 @@
+"""A callback that comes after a poll has already seen the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
+
+from mockserver.engine.faults import Fault
+from mockserver.faults.tools.parameters import parameter
+
+if TYPE_CHECKING:
+    from mockserver.engine.callbacks import Delivery
+    from mockserver.engine.faults import Strike
+
+
+@dataclass(frozen=True)
+class CallbackAfterPoll(Fault):
+    """A callback that comes after a poll has already seen the end."""
+
+    family: ClassVar[str] = "callbacks"
+    breaks: ClassVar[str] = "The callback is kept back until a query has shown the end, or until it is late."
+    notice: ClassVar[str] = "The handler is called for a task that the client has dealt with."
+
+    latest_s: float = parameter(600.0, "How long it is kept back if nobody asks.", "seconds of mock time")
+
+    def called(self, strike: Strike, deliveries: list[Delivery]) -> list[Delivery] | None:
+        """Keep it back."""
+        return [
+            replace(each, due_ms=each.due_ms + round(self.latest_s * 1000), awaits_query=True) for each in deliveries
+        ]

@@ -1,0 +1,31 @@
+"""A callback that tells of another end than the query."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from mockserver.engine.faults import Fault
+from mockserver.engine.world import contrary_body
+from mockserver.faults.tools.deliveries import with_body
+
+if TYPE_CHECKING:
+    from mockserver.engine.callbacks import Delivery
+    from mockserver.engine.faults import Strike
+
+
+@dataclass(frozen=True)
+class ContradictingCallback(Fault):
+    """A callback that tells of another end than the query."""
+
+    family: ClassVar[str] = "callbacks"
+    breaks: ClassVar[str] = "The callback says that the task failed where it succeeded, or the other way round."
+    notice: ClassVar[str] = "A client that believes the callback without asking has the wrong outcome."
+
+    def called(self, strike: Strike, deliveries: list[Delivery]) -> list[Delivery] | None:
+        """Tell of the other end."""
+        first = deliveries[0]
+        body = contrary_body(first)
+        if body is None:
+            return None
+        return with_body(deliveries, lambda _body: body)

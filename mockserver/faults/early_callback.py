@@ -1,0 +1,32 @@
+"""A callback that comes before the submit has been answered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from mockserver.engine.faults import Fault
+
+if TYPE_CHECKING:
+    from mockserver.engine.faults import Strike
+    from mockserver.engine.scope import Scope
+    from mockserver.engine.task import Task
+
+
+@dataclass(frozen=True)
+class EarlyCallback(Fault):
+    """A callback that comes before the submit has been answered."""
+
+    family: ClassVar[str] = "callbacks"
+    breaks: ClassVar[str] = (
+        "The task ends at once, and its callback is delivered first, the answer to the submit only then."
+    )
+    notice: ClassVar[str] = "The handler is called with a task id that the client does not know yet."
+
+    def made(self, strike: Strike, scope: Scope, task: Task) -> Task | None:
+        """Let the task end now, and the answer wait for the callback."""
+        if task.callback_url is None:
+            return None
+        now_ms = task.submitted_ms
+        scope.callbacks_first = True
+        return task._replace(entered_ms=tuple(now_ms for _ in task.entered_ms), due_ms=now_ms, ends_ms=now_ms)

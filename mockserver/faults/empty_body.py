@@ -1,0 +1,26 @@
+"""An answer with its status, and nothing in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
+
+from mockserver.engine.faults import Fault
+
+if TYPE_CHECKING:
+    from mockserver.engine.faults import Strike
+    from mockserver.engine.operations import Reply
+    from mockserver.engine.scope import Scope
+
+
+@dataclass(frozen=True)
+class EmptyBody(Fault):
+    """An answer with its status, and nothing in it."""
+
+    family: ClassVar[str] = "answers"
+    breaks: ClassVar[str] = "What was asked has been done; the body of the answer is missing."
+    notice: ClassVar[str] = "Reading the answer as JSON fails; a submit's task id is not known, though the task exists."
+
+    def answered(self, strike: Strike, scope: Scope, reply: Reply) -> Reply | None:
+        """Take the body away."""
+        return replace(reply, body=b"", file=None) if reply.body else None

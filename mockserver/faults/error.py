@@ -1,0 +1,49 @@
+"""One of the provider's errors, although nothing was wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from email.utils import formatdate
+from typing import TYPE_CHECKING, ClassVar
+
+from mockserver.engine.faults import Fault
+from mockserver.faults.tools.errors import error_of, provoked
+from mockserver.faults.tools.parameters import parameter
+
+if TYPE_CHECKING:
+    from mockserver.engine.faults import Strike
+    from mockserver.engine.operations import Reply
+    from mockserver.engine.scope import Scope
+
+
+@dataclass(frozen=True)
+class Error(Fault):
+    """One of the provider's errors, although nothing was wrong."""
+
+    family: ClassVar[str] = "answers"
+    breaks: ClassVar[str] = "The request is refused with an error of the provider's; nothing else happens."
+    notice: ClassVar[str] = "The call raises the provider's error; a retry may pass."
+
+    status: int = parameter(
+        503, "Status of the error; of several with it, the first in the spec.", "", least=400, most=599
+    )
+    error: str = parameter("", "Name of the error in the spec, where the status is not enough.")
+    retry_after: str = parameter(
+        "as_documented",
+        "How Retry-After is written, if at all.",
+        choices=("as_documented", "none", "seconds", "date"),
+    )
+    retry_after_s: int = parameter(5, "What Retry-After says.", "seconds")
+
+    def instead(self, strike: Strike, scope: Scope) -> Reply | None:
+        """Answer with the error."""
+        reply = provoked(scope, error_of(scope.space.provider, self.status, self.error))
+        if self.retry_after == "as_documented":
+            return reply
+        headers = tuple(pair for pair in reply.headers if pair[0] != "Retry-After")
+        if self.retry_after == "seconds":
+            headers = (*headers, ("Retry-After", str(self.retry_after_s)))
+        elif self.retry_after == "date":
+            at_s = scope.now_ms // 1000 + self.retry_after_s
+            headers = (*headers, ("Retry-After", formatdate(at_s, usegmt=True)))
+        return replace(reply, headers=headers)

@@ -1,0 +1,40 @@
+"""An example out of the spec in place of a real answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, ClassVar
+
+import orjson
+
+from mockserver.engine.faults import Fault
+from mockserver.engine.operations import Reply
+from mockserver.faults.tools.errors import refused
+from mockserver.faults.tools.parameters import parameter
+
+if TYPE_CHECKING:
+    from mockserver.engine.faults import Strike
+    from mockserver.engine.scope import Scope
+
+
+@dataclass(frozen=True)
+class Example(Fault):
+    """An example out of the spec in place of a real answer."""
+
+    family: ClassVar[str] = "answers"
+    breaks: ClassVar[str] = "The answer is the spec's own example; nothing happens."
+    notice: ClassVar[str] = "Ids and links in the answer lead nowhere."
+
+    example: str = parameter("", "Name of the example in the spec; empty is the first one of a success.")
+
+    def instead(self, strike: Strike, scope: Scope) -> Reply | None:
+        """Answer with the example, where the operation has one of this name."""
+        operation = scope.operation
+        if operation is None:
+            return None
+        for name, status, body in operation.examples:
+            if name == self.example or (not self.example and status < HTTPStatus.MULTIPLE_CHOICES):
+                return Reply(status, orjson.dumps(body), gate="fault", error=None)
+        known = ", ".join(dict.fromkeys(name for name, _, _ in operation.examples)) or "none"
+        return refused(scope, f"there is no example {self.example!r} of {operation.id}; there are {known}")

@@ -1,0 +1,37 @@
+"""A task that fails, for a reason that the provider knows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from mockserver.engine.faults import Fault
+from mockserver.faults.tools.parameters import parameter
+from mockserver.faults.tools.reasons import reason_of
+
+if TYPE_CHECKING:
+    from mockserver.engine.faults import Strike
+    from mockserver.engine.scope import Scope
+    from mockserver.engine.task import Task
+
+
+@dataclass(frozen=True)
+class Fail(Fault):
+    """A task that fails, for a reason that the provider knows."""
+
+    family: ClassVar[str] = "meaning"
+    breaks: ClassVar[str] = "The task ends in the failure."
+    notice: ClassVar[str] = "The query tells of the failure and its reason; no credits are spent."
+
+    reason: str = parameter("", "The provider's reason; empty is the first one that it lists.")
+    stage: float = parameter(
+        -1.0, "How far on its way the task fails, from 0 to 1; -1 is where the reason usually comes.", least=-1, most=1
+    )
+
+    def made(self, strike: Strike, scope: Scope, task: Task) -> Task | None:
+        """Let the task end in the failure."""
+        failure = scope.space.provider.lifecycle.failure
+        reason = reason_of(failure, self.reason)
+        fraction = self.stage if self.stage >= 0 else 1.0 if reason is None else reason.at_fraction
+        ends_ms = task.submitted_ms + int((task.due_ms - task.submitted_ms) * fraction)
+        return task._replace(end=failure, reason=reason, ends_ms=ends_ms)

@@ -1,0 +1,29 @@
+"""A callback that comes late."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from mockserver.engine.faults import Fault
+from mockserver.faults.tools.deliveries import later
+from mockserver.faults.tools.parameters import parameter
+
+if TYPE_CHECKING:
+    from mockserver.engine.callbacks import Delivery
+    from mockserver.engine.faults import Strike
+
+
+@dataclass(frozen=True)
+class LateCallback(Fault):
+    """A callback that comes late."""
+
+    family: ClassVar[str] = "callbacks"
+    breaks: ClassVar[str] = "The callback is sent some time after the task has ended."
+    notice: ClassVar[str] = "A client that waits for the callback alone waits long."
+
+    by_s: float = parameter(600.0, "How late it comes.", "seconds of mock time")
+
+    def called(self, strike: Strike, deliveries: list[Delivery]) -> list[Delivery] | None:
+        """Put it off."""
+        return later(deliveries, self.by_s)

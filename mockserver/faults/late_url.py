@@ -1,0 +1,43 @@
+"""A task that has succeeded, and whose files are not there yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from mockserver.engine.faults import Fault
+from mockserver.faults.tools.parameters import parameter
+
+if TYPE_CHECKING:
+    from mockserver.engine.faults import Strike
+    from mockserver.engine.scope import Scope
+    from mockserver.engine.task import Task
+    from mockserver.provider import Role
+
+
+@dataclass(frozen=True)
+class LateUrl(Fault):
+    """A task that has succeeded, and whose files are not there yet."""
+
+    family: ClassVar[str] = "meaning"
+    breaks: ClassVar[str] = "For some seconds after the end, the answer lacks the links."
+    notice: ClassVar[str] = "A client that takes the end for the result finds nothing to download."
+    roles: ClassVar[frozenset[Role] | None] = frozenset(
+        (
+            "query",
+            "list",
+        )
+    )
+
+    for_s: float = parameter(10.0, "How long the links are missing after the end.", "seconds of mock time")
+
+    def shown(self, strike: Strike, scope: Scope) -> None:
+        """Hide the links for a while."""
+
+        def hide(task: Task) -> bool:
+            if scope.now_ms >= task.ends_ms + self.for_s * 1000:
+                return False
+            strike.land()
+            return True
+
+        scope.hides_results = hide

@@ -1,0 +1,25 @@
+"""A callback that never comes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
+
+from mockserver.engine.faults import Fault
+
+if TYPE_CHECKING:
+    from mockserver.engine.callbacks import Delivery
+    from mockserver.engine.faults import Strike
+
+
+@dataclass(frozen=True)
+class LostCallback(Fault):
+    """A callback that never comes."""
+
+    family: ClassVar[str] = "callbacks"
+    breaks: ClassVar[str] = "The provider thinks that it has sent the callback; it was lost on the way."
+    notice: ClassVar[str] = "A client that does not poll never learns of the end."
+
+    def called(self, strike: Strike, deliveries: list[Delivery]) -> list[Delivery] | None:
+        """Lose it."""
+        return [replace(each, lost=True) for each in deliveries]

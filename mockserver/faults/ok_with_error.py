@@ -1,0 +1,32 @@
+"""Status 200, with an error inside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
+
+from mockserver.engine.faults import Fault
+from mockserver.faults.tools.errors import error_of, provoked
+from mockserver.faults.tools.parameters import parameter
+
+if TYPE_CHECKING:
+    from mockserver.engine.faults import Strike
+    from mockserver.engine.operations import Reply
+    from mockserver.engine.scope import Scope
+
+
+@dataclass(frozen=True)
+class OkWithError(Fault):
+    """Status 200, with an error inside."""
+
+    family: ClassVar[str] = "answers"
+    breaks: ClassVar[str] = "The request is refused, but the HTTP status says that it was not."
+    notice: ClassVar[str] = "A client that looks at the status alone takes the error for a success."
+
+    status: int = parameter(500, "Status of the error that is inside.", least=400, most=599)
+    error: str = parameter("", "Name of the error in the spec, where the status is not enough.")
+
+    def instead(self, strike: Strike, scope: Scope) -> Reply | None:
+        """Answer with the error's body and another status."""
+        reply = provoked(scope, error_of(scope.space.provider, self.status, self.error))
+        return replace(reply, status=200, headers=())

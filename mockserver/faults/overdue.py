@@ -1,0 +1,30 @@
+"""A task that takes far longer than was said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from mockserver.engine.faults import Fault
+from mockserver.faults.tools.parameters import parameter
+
+if TYPE_CHECKING:
+    from mockserver.engine.faults import Strike
+    from mockserver.engine.scope import Scope
+    from mockserver.engine.task import Task
+
+
+@dataclass(frozen=True)
+class Overdue(Fault):
+    """A task that takes far longer than was said."""
+
+    family: ClassVar[str] = "meaning"
+    breaks: ClassVar[str] = "The last state before the end lasts longer."
+    notice: ClassVar[str] = "The task ends after the time that a client would wait."
+
+    by_s: float = parameter(600.0, "How much longer it takes.", "seconds of mock time", most=31_536_000)
+
+    def made(self, strike: Strike, scope: Scope, task: Task) -> Task | None:
+        """Put the end off."""
+        later_ms = round(self.by_s * 1000)
+        return task._replace(due_ms=task.due_ms + later_ms, ends_ms=task.ends_ms + later_ms)

@@ -1,0 +1,29 @@
+"""Callbacks that come in another order than the tasks ended in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from mockserver.engine.faults import Fault
+from mockserver.faults.tools.deliveries import later
+from mockserver.faults.tools.parameters import parameter
+
+if TYPE_CHECKING:
+    from mockserver.engine.callbacks import Delivery
+    from mockserver.engine.faults import Strike
+
+
+@dataclass(frozen=True)
+class ReorderedCallback(Fault):
+    """Callbacks that come in another order than the tasks ended in."""
+
+    family: ClassVar[str] = "callbacks"
+    breaks: ClassVar[str] = "Every second callback is kept back, so that later ones overtake it."
+    notice: ClassVar[str] = "A client that relies on the order mixes its tasks up."
+
+    by_s: float = parameter(30.0, "How long a callback is kept back.", "seconds of mock time")
+
+    def called(self, strike: Strike, deliveries: list[Delivery]) -> list[Delivery] | None:
+        """Keep the first, the third and so on back."""
+        return later(deliveries, self.by_s) if strike.rule.matches % 2 else None

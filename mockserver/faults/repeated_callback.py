@@ -1,0 +1,28 @@
+"""A callback that is tried again although it was acknowledged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
+
+from mockserver.engine.faults import Fault
+from mockserver.faults.tools.parameters import parameter
+
+if TYPE_CHECKING:
+    from mockserver.engine.callbacks import Delivery
+    from mockserver.engine.faults import Strike
+
+
+@dataclass(frozen=True)
+class RepeatedCallback(Fault):
+    """A callback that is tried again although it was acknowledged."""
+
+    family: ClassVar[str] = "callbacks"
+    breaks: ClassVar[str] = "The acknowledgement is not heard: the next attempts are made all the same."
+    notice: ClassVar[str] = "Work that the handler does for each call is done again."
+
+    times: int = parameter(1, "How many acknowledgements are not heard.", least=1, most=100)
+
+    def called(self, strike: Strike, deliveries: list[Delivery]) -> list[Delivery] | None:
+        """Let acknowledgements be overheard."""
+        return [replace(each, unheard=self.times) for each in deliveries]

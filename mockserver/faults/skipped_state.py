@@ -1,0 +1,40 @@
+"""A state that no query ever sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from mockserver.engine.faults import Fault
+from mockserver.faults.tools.course import starts_ms, state_index, stops_ms
+from mockserver.faults.tools.parameters import parameter
+
+if TYPE_CHECKING:
+    from mockserver.engine.faults import Strike
+    from mockserver.engine.scope import Scope
+    from mockserver.engine.task import Task
+
+
+@dataclass(frozen=True)
+class SkippedState(Fault):
+    """A state that no query ever sees."""
+
+    family: ClassVar[str] = "meaning"
+    breaks: ClassVar[str] = "The task goes past a state at once."
+    notice: ClassVar[str] = "A client that waits to see that state waits for ever."
+
+    state: str = parameter("", "The state; empty is the last one before the end.")
+
+    def made(self, strike: Strike, scope: Scope, task: Task) -> Task | None:
+        """Leave the state at the instant at which it is entered; all that follows comes earlier."""
+        index = state_index(task, self.state)
+        if index is None:
+            return None
+        shorter_ms = stops_ms(task, index) - starts_ms(task, index)
+        if not shorter_ms:
+            return None
+        return task._replace(
+            entered_ms=tuple(at if number < index else at - shorter_ms for number, at in enumerate(task.entered_ms)),
+            due_ms=task.due_ms - shorter_ms,
+            ends_ms=max(task.submitted_ms, task.ends_ms - shorter_ms),
+        )

@@ -1,0 +1,31 @@
+"""A download that comes slowly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from mockserver.engine.faults import Fault
+from mockserver.faults.tools.parameters import parameter
+
+if TYPE_CHECKING:
+    from mockserver.engine.faults import Strike
+    from mockserver.engine.outgoing import Outgoing
+    from mockserver.provider import Role
+
+
+@dataclass(frozen=True)
+class SlowFile(Fault):
+    """A download that comes slowly."""
+
+    family: ClassVar[str] = "results"
+    breaks: ClassVar[str] = "The file comes at a low pace."
+    notice: ClassVar[str] = "The link may expire, or a timeout for the whole call end it, before the file is there."
+    roles: ClassVar[frozenset[Role] | None] = frozenset(("result",))
+
+    bytes_per_s: float = parameter(20_000.0, "Pace of the file.", "bytes a second of wall time", least=1)
+
+    def sent(self, strike: Strike, outgoing: Outgoing) -> bool | None:
+        """Slow the file down."""
+        outgoing.bytes_per_s = min(self.bytes_per_s, outgoing.bytes_per_s or self.bytes_per_s)
+        return True

@@ -1,0 +1,33 @@
+"""A task that stays in a state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from mockserver.engine.faults import Fault
+from mockserver.faults.tools.course import state_index
+from mockserver.faults.tools.parameters import parameter
+
+if TYPE_CHECKING:
+    from mockserver.engine.faults import Strike
+    from mockserver.engine.scope import Scope
+    from mockserver.engine.task import Task
+
+
+@dataclass(frozen=True)
+class Stuck(Fault):
+    """A task that stays in a state."""
+
+    family: ClassVar[str] = "meaning"
+    breaks: ClassVar[str] = "The task enters the state, and never leaves it."
+    notice: ClassVar[str] = "Polling goes on until the client gives up."
+
+    state: str = parameter("", "The state; empty is the last one before the end.")
+
+    def made(self, strike: Strike, scope: Scope, task: Task) -> Task | None:
+        """Hold the task from the moment at which it enters the state."""
+        index = state_index(task, self.state)
+        if index is None:
+            return None
+        return task._replace(held_ms=task.entered_ms[index - 1] if index else task.submitted_ms)

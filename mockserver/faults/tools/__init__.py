@@ -1,0 +1,1 @@
+"""What several faults have in common."""

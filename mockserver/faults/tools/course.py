@@ -1,0 +1,26 @@
+"""Where the states of a task's course lie."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mockserver.engine.task import Task
+
+
+def state_index(task: Task, state: str) -> int | None:
+    """Return which of the states on the way this is; the last one where none is named, None where it is none."""
+    names = [each.name for each in task.model.states]
+    if not state:
+        return len(names) - 1
+    return names.index(state) if state in names else None
+
+
+def starts_ms(task: Task, index: int) -> int:
+    """Return when a state on the way is entered."""
+    return task.entered_ms[index - 1] if index else task.submitted_ms
+
+
+def stops_ms(task: Task, index: int) -> int:
+    """Return when it is left, as long as nothing interferes."""
+    return task.entered_ms[index] if index < len(task.entered_ms) else task.due_ms

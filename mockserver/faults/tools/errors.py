@@ -1,0 +1,43 @@
+"""Errors in a provider's own shape, by status or by the name in its spec."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mockserver.engine.world import error_reply
+from mockserver.provider import Problem
+
+if TYPE_CHECKING:
+    from mockserver.engine.operations import Reply
+    from mockserver.engine.scope import Scope
+    from mockserver.provider import ErrorAnswer, Provider
+
+
+def error_of(provider: Provider, status: int, name: str = "") -> ErrorAnswer:
+    """Return the error that a provider declares under a name or for a status.
+
+    Where it declares none, its shape carries the status all the same: the code is then the status.
+    """
+    if name in provider.errors:
+        return provider.errors[name]
+    for error in provider.errors.values():
+        if error.status == status:
+            return error
+    return replace(provider.refusals["unknown_path"], name=f"status_{status}", status=status, code=status)
+
+
+def provoked(scope: Scope, error: ErrorAnswer) -> Reply:
+    """Answer with an error that nothing but a fault is the reason of."""
+    scope.problem = Problem("this error was asked for", None)
+    reply = error_reply(scope, error)
+    reply.gate = "fault"
+    return reply
+
+
+def refused(scope: Scope, message: str) -> Reply:
+    """Answer that what was asked for makes no sense."""
+    scope.problem = Problem(message)
+    reply = error_reply(scope, scope.space.provider.refusals["invalid_parameter"])
+    reply.gate = "fault"
+    return reply

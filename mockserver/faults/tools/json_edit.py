@@ -1,0 +1,72 @@
+"""Changing an answer's JSON: where its values stand, and putting others there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mockserver.engine.operations import Reply
+
+#: Where a value stands: the containers' keys that lead to it.
+Place = tuple[str | int, ...]
+
+
+def edited(reply: Reply, edit: Callable[[Any], Any]) -> Reply | None:
+    """Return the reply with its JSON changed; None where it is no JSON, or where nothing changed."""
+    try:
+        before = orjson.loads(reply.body)
+    except orjson.JSONDecodeError:
+        return None
+    after = edit(orjson.loads(reply.body))
+    return None if after == before else replace(reply, body=orjson.dumps(after))
+
+
+def leaves(value: Any, place: Place = ()) -> Iterator[tuple[Place, Any]]:
+    """Give every value that holds no others, with its place."""
+    if isinstance(value, dict):
+        for key, each in value.items():
+            yield from leaves(each, (*place, key))
+    elif isinstance(value, list):
+        for index, each in enumerate(value):
+            yield from leaves(each, (*place, index))
+    else:
+        yield place, value
+
+
+def value_at(value: Any, place: Place) -> Any:
+    """Return what stands at a place."""
+    for key in place:
+        value = value[key]
+    return value
+
+
+def put_at(value: Any, place: Place, new: Any) -> Any:
+    """Put another value at a place."""
+    if not place:
+        return new
+    holder = value
+    for key in place[:-1]:
+        holder = holder[key]
+    holder[place[-1]] = new
+    return value
+
+
+def place_of(value: Any, pointer: str) -> Place | None:
+    """Return the place that a JSON pointer leads to, if there is one."""
+    place: list[str | int] = []
+    for text in pointer.removeprefix("/").split("/"):
+        key = text.replace("~1", "/").replace("~0", "~")
+        if isinstance(value, dict) and key in value:
+            place.append(key)
+            value = value[key]
+        elif isinstance(value, list) and key.isdecimal() and int(key) < len(value):
+            place.append(int(key))
+            value = value[int(key)]
+        else:
+            return None
+    return tuple(place)

@@ -1,0 +1,26 @@
+"""A callback without its signature."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from mockserver.engine.faults import Fault
+from mockserver.faults.tools.deliveries import with_signature
+
+if TYPE_CHECKING:
+    from mockserver.engine.callbacks import Delivery
+    from mockserver.engine.faults import Strike
+
+
+@dataclass(frozen=True)
+class UnsignedCallback(Fault):
+    """A callback without its signature."""
+
+    family: ClassVar[str] = "callbacks"
+    breaks: ClassVar[str] = "The signature's header is missing."
+    notice: ClassVar[str] = "A handler that takes unsigned callbacks can be fooled by anybody."
+
+    def called(self, strike: Strike, deliveries: list[Delivery]) -> list[Delivery] | None:
+        """Leave the header out."""
+        return with_signature(deliveries, lambda _value: None)

@@ -1,0 +1,26 @@
+"""A callback with a signature that is wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from mockserver.engine.faults import Fault
+from mockserver.faults.tools.deliveries import with_signature
+
+if TYPE_CHECKING:
+    from mockserver.engine.callbacks import Delivery
+    from mockserver.engine.faults import Strike
+
+
+@dataclass(frozen=True)
+class WrongSignature(Fault):
+    """A callback with a signature that is wrong."""
+
+    family: ClassVar[str] = "callbacks"
+    breaks: ClassVar[str] = "The signature has the right form, and does not fit."
+    notice: ClassVar[str] = "A handler that does not check takes a forged callback."
+
+    def called(self, strike: Strike, deliveries: list[Delivery]) -> list[Delivery] | None:
+        """Change one digit after another."""
+        return with_signature(deliveries, lambda value: value[:-8] + ("0" * 8 if value[-8:] != "0" * 8 else "1" * 8))
