@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import shlex
-from typing import TYPE_CHECKING
+from itertools import groupby
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from mockserver.config import Settings
     from mockserver.edge.server import Server
@@ -79,8 +81,8 @@ def differences(settings: Settings) -> list[str]:
     return out
 
 
-def provider_tables(providers: Iterable[Provider]) -> None:
-    """Print what is served: a table of operations, plans and dialects for each provider."""
+def provider_tables(providers: Iterable[Provider], test_values: Iterable[tuple[str, str]]) -> None:
+    """Print what is served: operations, plans, dialects and test keys of each provider, and the test values of all."""
     from rich.console import Console  # noqa: PLC0415 - rich takes a while to load
     from rich.table import Table  # noqa: PLC0415
 
@@ -104,7 +106,53 @@ def provider_tables(providers: Iterable[Provider]) -> None:
             f"{each.name}: {each.summary} (--dialect {provider.name}={each.name})" for each in provider.dialects
         ]
         table.add_row("dialects", "\n".join(dialects) or "none")
+        table.add_row("test keys", "\n".join(f"{key}  ({_KEYS[kind]})" for key, kind in provider.key.test_keys.items()))
         console.print(table)
+    values = Table(title="Test values: words of a prompt, at every provider", title_justify="left", show_header=False)
+    values.add_column(style="bold", no_wrap=True)
+    values.add_column(overflow="fold")
+    for value, summary in test_values:
+        values.add_row(value, summary)
+    console.print(values)
+
+
+_KEYS = {
+    "no_credits": "an account without credits",
+    "revoked": "a key that has been revoked",
+    "rate_limited": "one submit a minute",
+}
+
+
+def fault_tables(faults: Iterable[Mapping[str, Any]]) -> None:
+    """Print every fault, family by family."""
+    from rich.console import Console  # noqa: PLC0415
+    from rich.markup import escape  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    console = Console(soft_wrap=False)
+    for family, group in groupby(faults, key=itemgetter("family")):
+        table = Table(title=family, title_justify="left", show_header=False, show_lines=True)
+        table.add_column(style="bold", no_wrap=True)
+        table.add_column(overflow="fold")
+        for fault in group:
+            lines = [fault["breaks"], f"[dim]A client notices: {escape(fault['notice'])}[/dim]"]
+            for each in fault["parameters"]:
+                unit = f" {each['unit']}" if each["unit"] else ""
+                default = json.dumps(each["default"])
+                choices = f" ({', '.join(each['choices'])})" if each["choices"] else ""
+                lines.append(f"[bold]{each['name']}[/bold] = {default}{unit}: {escape(each['summary'])}{choices}")
+            table.add_row(fault["name"], "\n".join(lines))
+        console.print(table)
+
+
+def scenario_report(record: Mapping[str, Any]) -> str:
+    """Say how a scenario went: the faults with their hits, and what was expected."""
+    lines = [f"scenario {record['scenario']}, {record['elapsed_s']:.0f} s of mock time"]
+    lines += [f"  {each['fault']}: {each['hits']} hits" for each in record["faults"]]
+    for each in record["expect"]:
+        verdict = "kept" if each["kept"] else "broken"
+        lines.append(f"  {verdict}: {each['that']}" + ("" if each["kept"] else f" ({each['seen']})"))
+    return "\n".join(lines)
 
 
 def _plan(plan: Plan, provider: Provider) -> str:

@@ -83,6 +83,8 @@ _SERVE_OPTIONS = [
     _option("--plan", multiple=True, metavar="PROVIDER=NAME", help="Plan of new accounts; see `providers`."),
     _option("--journal", type=click.Path(dir_okay=False), metavar="FILE", help="Append the journal to an NDJSON file."),
     _option("--public-url", metavar="URL", help="Address that clients use, for links in answers."),
+    _option("--scenario", metavar="NAME|FILE", help="Start in a scenario; see `scenarios`."),
+    _option("--watch", is_flag=True, help="Read the scenario's file again when it changes."),
     _option("--admin-token", help="Token of the control plane; made up where one is needed."),
 ]
 
@@ -152,7 +154,7 @@ def serve(config: str | None, **given: Any) -> None:
 
 
 async def _serve(server: Server) -> int:
-    from mockserver.banner import banner  # noqa: PLC0415
+    from mockserver.banner import banner, scenario_report  # noqa: PLC0415
     from mockserver.edge.server import PortInUseError  # noqa: PLC0415
 
     stop = asyncio.Event()
@@ -161,6 +163,9 @@ async def _serve(server: Server) -> int:
         loop.add_signal_handler(number, stop.set)
     try:
         await server.start()
+    except SpecError as error:
+        click.echo(f"mockserver: {error}", err=True)
+        return 2
     except OSError as error:
         where = f"{server.settings.host}:{server.settings.port}"
         taken = "; choose another with --port, or --port 0 for any free one"
@@ -174,9 +179,13 @@ async def _serve(server: Server) -> int:
     gc.enable()
     try:
         await stop.wait()
+        record = server.runtime.scenario_record()
     finally:
         await server.close()
-    return 0
+    if record is None:
+        return 0
+    click.echo(scenario_report(record))
+    return 0 if all(each["kept"] for each in record["expect"]) else 1
 
 
 @main.command()
@@ -204,6 +213,7 @@ async def _until_a_signal(work: Coroutine[Any, Any, int]) -> int:
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def providers(spec: tuple[str, ...], as_json: bool) -> None:
     """List what is served, and what each switch does."""
+    from mockserver.faults.triggers import test_values  # noqa: PLC0415
     from mockserver.spec.catalog import load_providers  # noqa: PLC0415
 
     try:
@@ -216,7 +226,7 @@ def providers(spec: tuple[str, ...], as_json: bool) -> None:
         return
     from mockserver.banner import provider_tables  # noqa: PLC0415
 
-    provider_tables(found)
+    provider_tables(found, test_values())
 
 
 def _described(provider: Provider) -> dict[str, Any]:
@@ -231,6 +241,43 @@ def _described(provider: Provider) -> dict[str, Any]:
         "dialects": {each.name: each.summary for each in provider.dialects},
         "operations": [f"{each.method} {each.path}" for each in provider.operations.values()],
     }
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+def faults(as_json: bool) -> None:
+    """List every fault: what it breaks, how a client notices, its parameters."""
+    from mockserver.faults import all_faults, described  # noqa: PLC0415
+
+    found = [described(kind) for kind in all_faults().values()]
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    from mockserver.banner import fault_tables  # noqa: PLC0415
+
+    fault_tables(found)
+
+
+@main.command()
+@click.argument("files", nargs=-1, type=click.Path(dir_okay=False))
+def scenarios(files: tuple[str, ...]) -> None:
+    """List the gallery of scenarios; or check FILES of your own: file, line, what is wrong, and what to do."""
+    from mockserver.scenarios import gallery, read  # noqa: PLC0415
+
+    if not files:
+        for name, path in gallery().items():
+            found = read(path)
+            click.echo(f"{name}\n  {found.summary}\n  A good client: {found.good_client}\n")
+        return
+    from mockserver.edge.stage import file_faults  # noqa: PLC0415
+
+    wrong = [fault for file in files for fault in file_faults(Path(file))]
+    for fault in wrong:
+        click.echo(str(fault))
+    if wrong:
+        click.echo(f"{len(wrong)} fault{'s' if len(wrong) > 1 else ''}", err=True)
+        sys.exit(1)
+    click.echo(f"{len(files)} scenario{'s' if len(files) > 1 else ''} checked: no faults")
 
 
 @main.command()

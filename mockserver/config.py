@@ -63,6 +63,8 @@ class Settings:
     public_url: str | None = None
     admin_token: str | None = None
     request_timeout_s: float = 30.0
+    scenario: str | None = None
+    watch: bool = False
     providers: Mapping[str, ProviderSettings] = field(default_factory=dict)
 
     @property
@@ -97,7 +99,7 @@ _NUMBERS: dict[str, tuple[type, float, float | None]] = {
     "failure_rate": (float, 0, 1),
 }
 _LISTS = ("spec", "dialects")
-_FLAGS = ("builtin",)
+_FLAGS = ("builtin", "watch")
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -26,12 +26,14 @@ from mockserver.edge.server import Server
 from mockserver.engine.task import standing
 from mockserver.provider import UCR
 from mockserver.spec.catalog import load_providers
+from mockserver.verbs import ProviderVerbs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
     from types import TracebackType
 
     from mockserver.edge.courier import Report
+    from mockserver.edge.runtime import Runtime
     from mockserver.engine.credits import Account
     from mockserver.engine.space import Space
     from mockserver.engine.world import Command
@@ -175,10 +177,16 @@ class _Thread:
 
 
 class _Common:
-    """What needs no waiting, and is the same with and without `async`."""
+    """What needs no waiting, and is the same with and without `async`; about one world of the server."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, session: str | None = None) -> None:
         self.server = server
+        self._session = session
+
+    @property
+    def runtime(self) -> Runtime:
+        """The world, with its clock, journal and courier."""
+        return self.server.runtime if self._session is None else self.server.sessions.get(self._session)
 
     def url(self, provider: str) -> str:
         """Return the address under which a provider's paths begin.
@@ -187,7 +195,7 @@ class _Common:
             KeyError: the provider is not served.
         """
         self._space(provider)
-        return self.server.base_url(provider)
+        return self.runtime.base_urls[provider]
 
     def key(self, provider: str) -> str:
         """Return an API key that works."""
@@ -195,37 +203,56 @@ class _Common:
 
     @property
     def admin_url(self) -> str:
-        """Address of the control plane."""
-        return f"{self.server.root_url}/__admin"
+        """Address of the control plane of this world."""
+        return f"{self.server.root_url}{'' if self._session is None else f'/~{self._session}'}/__admin"
+
+    def provider(self, name: str) -> ProviderVerbs:
+        """Return a provider, to be told what is to go wrong; also as `mock.NAME`.
+
+        Raises:
+            KeyError: the provider is not served.
+        """
+        self._space(name)
+        return ProviderVerbs(self.runtime, name, self._perform)
+
+    def __getattr__(self, name: str) -> ProviderVerbs:
+        """Return the provider of this name."""
+        if not name.startswith("_") and name in self.runtime.world.spaces:
+            return self.provider(name)
+        raise AttributeError(f"there is no {name!r} here; the providers are {', '.join(self.runtime.world.spaces)}")
+
+    def _perform(self, work: Callable[[], T]) -> T:
+        """Run something where the server's state may be touched."""
+        return work()
 
     def _space(self, provider: str) -> Space:
         try:
-            return self.server.runtime.world.spaces[provider]
+            return self.runtime.world.spaces[provider]
         except KeyError:
-            known = ", ".join(self.server.runtime.world.spaces)
+            known = ", ".join(self.runtime.world.spaces)
             raise KeyError(f"{provider!r} is not served; there are {known}") from None
 
     @property
     def journal(self) -> JournalView:
         """What went over the wire so far."""
-        return JournalView(self.server)
+        return JournalView(self.runtime)
 
     def account(self, provider: str, key: str | None = None) -> AccountView:
         """Return the account of a key (of the key that works, where none is named)."""
-        space = self._space(provider)
-        now_ms = self.server.runtime.clock.now_ms()
-        return AccountView(self.server, space, space.account(key or space.provider.key.example, now_ms))
+        space, runtime = self._space(provider), self.runtime
+        account = self._perform(lambda: space.account(key or space.provider.key.example, runtime.clock.now_ms()))
+        return AccountView(runtime, space, account)
 
 
 class JournalView:
     """The journal as a sequence of records (see specs/journal.schema.json)."""
 
-    def __init__(self, server: Server) -> None:
-        self._server = server
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
 
     def find(self, **wanted: str | int | None) -> list[dict[str, Any]]:
         """Return the records that agree with every word: kind, provider, operation, task, status and so on."""
-        return list(self._server.runtime.journal.records(**wanted))
+        return list(self._runtime.journal.records(**wanted))
 
     def count(self, **wanted: str | int | None) -> int:
         """Count them."""
@@ -235,18 +262,18 @@ class JournalView:
         return iter(self.find())
 
     def __len__(self) -> int:
-        return len(self._server.runtime.journal)
+        return len(self._runtime.journal)
 
     def ndjson(self) -> bytes:
         """Return the journal as NDJSON."""
-        return self._server.runtime.journal.ndjson()
+        return self._runtime.journal.ndjson()
 
 
 class AccountView:
     """An account: what it holds, and what it may."""
 
-    def __init__(self, server: Server, space: Space, account: Account) -> None:
-        self._server = server
+    def __init__(self, runtime: Runtime, space: Space, account: Account) -> None:
+        self._runtime = runtime
         self._space = space
         self._account = account
 
@@ -258,12 +285,12 @@ class AccountView:
     @property
     def available_credits(self) -> float:
         """Credits that can be spent."""
-        self._account.settle(self._server.runtime.clock.now_ms())
+        self._account.settle(self._runtime.clock.now_ms())
         return self._account.available_ucr / UCR
 
     @available_credits.setter
     def available_credits(self, credits_left: float) -> None:
-        now_ms = self._server.runtime.clock.now_ms()
+        now_ms = self._runtime.clock.now_ms()
         self._account.settle(now_ms)
         self._account.grant(round(credits_left * UCR) - self._account.available_ucr, now_ms)
 
@@ -286,10 +313,10 @@ class AccountView:
 
 
 class _TaskFacts:
-    def __init__(self, server: Server, task_id: str) -> None:
-        self._server = server
+    def __init__(self, runtime: Runtime, task_id: str) -> None:
+        self._runtime = runtime
         self.id = task_id
-        server.runtime.world.find_task(task_id)
+        runtime.world.find_task(task_id)
 
     @property
     def status(self) -> str:
@@ -302,15 +329,15 @@ class _TaskFacts:
         return self._standing()[1]
 
     def _standing(self) -> tuple[str, int, bool]:
-        _, task = self._server.runtime.world.find_task(self.id)
-        return standing(task, self._server.runtime.clock.now_ms())
+        _, task = self._runtime.world.find_task(self.id)
+        return standing(task, self._runtime.clock.now_ms())
 
 
 class AsyncTask(_TaskFacts):
     """A task, to be steered."""
 
     async def _command(self, command: Command, reason: str | None = None) -> None:
-        await self._server.runtime.command(self.id, command, reason)
+        await self._runtime.command(self.id, command, reason)
 
     async def hold(self) -> None:
         """Keep it as it stands."""
@@ -336,13 +363,13 @@ class AsyncTask(_TaskFacts):
 class AsyncClock:
     """Mock time."""
 
-    def __init__(self, server: Server) -> None:
-        self._server = server
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
 
     @property
     def now_ms(self) -> int:
         """Milliseconds since 1970."""
-        return self._server.runtime.clock.now_ms()
+        return self._runtime.clock.now_ms()
 
     @property
     def now(self) -> str:
@@ -351,7 +378,7 @@ class AsyncClock:
 
     async def advance(self, seconds: float) -> Report:
         """Move on; returns when all that fell due has been done, callbacks and retries included."""
-        return await self._server.runtime.advance_to(self.now_ms + round(seconds * 1000))
+        return await self._runtime.advance_to(self.now_ms + round(seconds * 1000))
 
 
 class AsyncMock(_Common):
@@ -360,7 +387,7 @@ class AsyncMock(_Common):
     @property
     def clock(self) -> AsyncClock:
         """Mock time."""
-        return AsyncClock(self.server)
+        return AsyncClock(self.runtime)
 
     def task(self, task_id: str) -> AsyncTask:
         """Return a task of any provider.
@@ -368,18 +395,34 @@ class AsyncMock(_Common):
         Raises:
             KeyError: there is none with this id.
         """
-        return AsyncTask(self.server, task_id)
+        return AsyncTask(self.runtime, task_id)
 
     async def reset(self) -> None:
-        """Start over: no tasks, no accounts, an empty journal."""
-        await self.server.runtime.reset()
+        """Start over: no tasks, no accounts, no faults, an empty journal."""
+        await self.runtime.reset()
+
+    def session(self, name: str) -> AsyncMock:
+        """Return another world of the same server, made now if there is none of this name.
+
+        Raises:
+            SessionError: the name is none, or there are too many sessions.
+        """
+        self.server.sessions.get(name)
+        return AsyncMock(self.server, name)
+
+    async def drop(self) -> None:
+        """End this session; the nameless world starts over."""
+        if self._session is None:
+            await self.reset()
+        elif self.server.sessions.known(self._session) is not None:
+            await self.server.sessions.drop(self._session)
 
 
 class Task(_TaskFacts):
     """A task, to be steered."""
 
     def __init__(self, inner: AsyncTask, call: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
-        super().__init__(inner._server, inner.id)  # noqa: SLF001 - two faces of one thing
+        super().__init__(inner._runtime, inner.id)  # noqa: SLF001 - two faces of one thing
         self._inner = inner
         self._call = call
 
@@ -407,8 +450,8 @@ class Task(_TaskFacts):
 class Clock(AsyncClock):
     """Mock time."""
 
-    def __init__(self, server: Server, call: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
-        super().__init__(server)
+    def __init__(self, runtime: Runtime, call: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
+        super().__init__(runtime)
         self._call = call
 
     def advance(self, seconds: float) -> Report:  # type: ignore[override]  # the same, waited for
@@ -421,14 +464,23 @@ class Mock(_Common):
     """A running server, inside `with`."""
 
     def __init__(self, inner: AsyncMock, call: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
-        super().__init__(inner.server)
+        super().__init__(inner.server, inner._session)  # noqa: SLF001 - two faces of one thing
         self._inner = inner
         self._call = call
+
+    def _perform(self, work: Callable[[], T]) -> T:
+        """Run something in the server's own thread."""
+
+        async def perform() -> T:
+            return work()
+
+        done: T = self._call(perform())
+        return done
 
     @property
     def clock(self) -> Clock:
         """Mock time."""
-        return Clock(self.server, self._call)
+        return Clock(self.runtime, self._call)
 
     def task(self, task_id: str) -> Task:
         """Return a task of any provider.
@@ -439,6 +491,22 @@ class Mock(_Common):
         return Task(self._inner.task(task_id), self._call)
 
     def reset(self) -> Self:
-        """Start over: no tasks, no accounts, an empty journal."""
+        """Start over: no tasks, no accounts, no faults, an empty journal."""
         self._call(self._inner.reset())
         return self
+
+    def session(self, name: str) -> Mock:
+        """Return another world of the same server, made now if there is none of this name.
+
+        Raises:
+            SessionError: the name is none, or there are too many sessions.
+        """
+
+        async def made() -> AsyncMock:
+            return self._inner.session(name)
+
+        return Mock(self._call(made()), self._call)
+
+    def drop(self) -> None:
+        """End this session; the nameless world starts over."""
+        self._call(self._inner.drop())

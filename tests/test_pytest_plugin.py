@@ -40,7 +40,7 @@ def test_a_task(mock_server, clock):
     assert clock.now_ms == mock_server.clock.now_ms
 """
     )
-    inner.runpytest_inprocess().assert_outcomes(passed=1)
+    inner.runpytest_subprocess().assert_outcomes(passed=1)
 
 
 def test_fresh_for_each_test(inner: pytest.Pytester) -> None:
@@ -59,7 +59,7 @@ def test_turn(mock_server, clock, turn):
     assert len(set(ids)) == 1
 """
     )
-    inner.runpytest_inprocess().assert_outcomes(passed=3)
+    inner.runpytest_subprocess().assert_outcomes(passed=3)
 
 
 def test_marker(inner: pytest.Pytester) -> None:
@@ -86,7 +86,7 @@ class TestSeeds:
         assert mock_server.server.settings.seed == 2
 """
     )
-    inner.runpytest_inprocess().assert_outcomes(passed=3)
+    inner.runpytest_subprocess().assert_outcomes(passed=3)
 
 
 def test_wrong_marker(inner: pytest.Pytester) -> None:
@@ -102,7 +102,7 @@ def test_unknown(mock_server): ...
 def test_nameless(mock_server): ...
 """
     )
-    result = inner.runpytest_inprocess()
+    result = inner.runpytest_subprocess()
     result.assert_outcomes(errors=2)
     result.stdout.fnmatch_lines(["*ConfigError: unknown key 'sped'*", "*takes settings by their names*"])
 
@@ -110,31 +110,123 @@ def test_nameless(mock_server): ...
 def test_listed(inner: pytest.Pytester) -> None:
     """Fixtures and marker are listed with what they do."""
     inner.makepyfile("def test_nothing(): ...")
-    fixtures = inner.runpytest_inprocess("--fixtures")
-    fixtures.stdout.fnmatch_lines(["mock_server *", "*fresh for this test*", "clock *"])
-    inner.runpytest_inprocess("--markers").stdout.fnmatch_lines(["@pytest.mark.mock_server(*settings)*"])
+    fixtures = inner.runpytest_subprocess("--fixtures")
+    fixtures.stdout.fnmatch_lines(["mock_server *", "*new to this test*", "clock *"])
+    inner.runpytest_subprocess("--markers").stdout.fnmatch_lines(["@pytest.mark.mock_server(*settings)*"])
 
 
-def test_failing_tests_close_their_server(inner: pytest.Pytester) -> None:
-    """A test that fails leaves no server behind."""
+def test_failing_tests_leave_nothing_behind(inner: pytest.Pytester) -> None:
+    """A test that fails ends its session; the next one has another, in the same server, where time stands at the start."""
     inner.makepyfile(
-        """
-import socket, threading
-ports = []
+        SUBMIT
+        + """
+seen = []
 
-def test_one(mock_server):
-    ports.append(mock_server.server.port)
+def test_one(mock_server, clock):
+    submit(mock_server)
+    clock.advance(600)
+    seen.append((mock_server.server, mock_server.url("evolink"), clock.now_ms))
     assert False
 
-def test_two():
-    try:
-        socket.create_connection(("127.0.0.1", ports[0])).close()
-    except ConnectionRefusedError:
-        return
-    raise AssertionError("it is still there")
+def test_two(mock_server, clock):
+    server, url, now_ms = seen[0]
+    assert mock_server.server is server
+    assert mock_server.url("evolink") != url
+    assert clock.now_ms == now_ms - 600_000
+    assert list(server.sessions) == [url.split("/~")[1].split("/")[0].replace("1", "2")]
 """
     )
-    inner.runpytest_inprocess().assert_outcomes(passed=1, failed=1)
+    inner.runpytest_subprocess().assert_outcomes(passed=1, failed=1)
+
+
+def test_the_journal_of_a_failing_test_is_shown(inner: pytest.Pytester) -> None:
+    """The report of a failed test holds what went over the wire, with the faults; that of a passed one does not."""
+    inner.makepyfile(
+        SUBMIT
+        + """
+import urllib.error
+
+def test_fails(mock_server):
+    mock_server.evolink.refuse_next(503)
+    try:
+        submit(mock_server)
+    except urllib.error.HTTPError as error:
+        error.close()
+    submit(mock_server)
+    assert False
+
+def test_passes(mock_server):
+    submit(mock_server)
+"""
+    )
+    result = inner.runpytest_subprocess()
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*mockserver journal*",
+            "*1 00:00:00.000 POST evolink */v1/videos/generations -> 503  faults: error",
+            "*sent {*A kite*",
+            "*2 00:00:00.000 POST evolink */v1/videos/generations -> 200",
+        ]
+    )
+    assert result.stdout.str().count("mockserver journal") == 1
+
+
+def test_verbs(inner: pytest.Pytester) -> None:
+    """What is said to a provider reads as a sentence, and holds for this test alone."""
+    inner.makepyfile(
+        SUBMIT
+        + """
+import urllib.error
+import pytest
+
+def test_fail_next(mock_server, clock):
+    failing = mock_server.evolink.fail_next("generation_timeout")
+    first, second = submit(mock_server), submit(mock_server)
+    clock.advance(600)
+    assert mock_server.task(first).status == "failed"
+    assert mock_server.task(second).status == "completed"
+    assert failing.hits == 1
+
+def test_limit(mock_server):
+    mock_server.evolink.limit(per_minute=2)
+    submit(mock_server), submit(mock_server)
+    with pytest.raises(urllib.error.HTTPError, match="429") as caught:
+        submit(mock_server)
+    caught.value.close()
+
+def test_untouched(mock_server, clock):
+    tasks = [submit(mock_server) for _ in range(5)]
+    clock.advance(600)
+    assert {mock_server.task(each).status for each in tasks} == {"completed"}
+
+def test_within_a_block(mock_server):
+    with mock_server.evolink.refuse(500) as refusing, pytest.raises(urllib.error.HTTPError, match="500") as caught:
+        submit(mock_server)
+    caught.value.close()
+    submit(mock_server)
+    assert refusing.hits == 1
+"""
+    )
+    inner.runpytest_subprocess().assert_outcomes(passed=4)
+
+
+def test_under_xdist(inner: pytest.Pytester) -> None:
+    """Workers of pytest-xdist have a server each, and do not meet."""
+    pytest.importorskip("xdist")
+    inner.makepyfile(
+        SUBMIT
+        + """
+import pytest
+
+@pytest.mark.parametrize("turn", range(12))
+def test_turn(mock_server, clock, turn):
+    submit(mock_server)
+    clock.advance(turn)
+    assert len(mock_server.journal) == 1
+"""
+    )
+    inner.runpytest_subprocess("-n", "2").assert_outcomes(passed=12)
 
 
 def test_loaded_by_itself(inner: pytest.Pytester) -> None:

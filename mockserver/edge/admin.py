@@ -20,11 +20,12 @@ from urllib.parse import parse_qs, urlsplit
 import orjson
 from aiohttp import web
 
-from mockserver import __version__
+from mockserver import __version__, scenarios
 from mockserver.clock import TimeWouldGoBackError, instant_of, iso_of
 from mockserver.edge.bodies import read_body
 from mockserver.edge.courier import AdvanceUnderWayError, Report
 from mockserver.edge.fault_plane import catalogue, rule_record
+from mockserver.edge.sessions import SessionError
 from mockserver.edge.wire import wire_response
 from mockserver.engine.admission import parameter_problem
 from mockserver.engine.body import BodyError, parse_json
@@ -35,7 +36,7 @@ from mockserver.engine.task import NotHeldError, Task, TaskEndedError, ended, st
 from mockserver.engine.world import NoSuchEndError, UnknownReasonError
 from mockserver.journal import har
 from mockserver.provider import UCR, Operation, Parameter, Route
-from mockserver.spec.document import Document
+from mockserver.spec.document import Document, SpecError
 from mockserver.spec.schema import compile_schema
 
 if TYPE_CHECKING:
@@ -200,7 +201,7 @@ class Admin:
         body = await self._body(request, plane.bodies.get(operation.id))
         known = {parameter.name: call.query.get(parameter.name) for parameter in operation.checked_parameters}
         if operation.id == "events":
-            return await self._server.live.stream(request, self._runtime, once=known["once"] == "true")
+            return await self._events(request, known)
         return await getattr(self, f"_{_snake(operation.id)}")({**known, **match.path_values}, body)
 
     async def _body(self, request: web.BaseRequest, schema: Schema | None) -> Any:
@@ -258,6 +259,14 @@ class Admin:
         if file is None:
             raise _not_found("file of the page", words["file"])
         return file
+
+    async def _events(self, request: web.BaseRequest, words: Mapping[str, Any]) -> web.StreamResponse:
+        try:
+            session = words["session"]
+            runtime = self._runtime if session is None else self._server.sessions.get(session)
+        except SessionError as error:
+            raise _RefusedError(400, "invalid_parameter", f"session: {error}") from None
+        return await self._server.live.stream(request, runtime, once=words["once"] == "true")
 
     # -- the clock ------------------------------------------------------------------------------
 
@@ -442,6 +451,35 @@ class Admin:
         self._runtime.world.faults.clear()
         return {"faults": []}
 
+    async def _scenarios(self, _words: Mapping[str, Any], _body: None) -> Any:
+        return {
+            "gallery": [
+                {"name": name, "scenario": found.name, "summary": found.summary, "good_client": found.good_client}
+                for name, path in scenarios.gallery().items()
+                for found in (scenarios.read(path),)
+            ],
+            "running": self._runtime.scenario_record(),
+        }
+
+    async def _start_scenario(self, _words: Mapping[str, Any], body: dict[str, Any]) -> Any:
+        try:
+            if isinstance(body["scenario"], str):
+                known = scenarios.gallery()
+                if body["scenario"] not in known:
+                    raise _not_found("scenario", body["scenario"])
+                scenario = scenarios.read(known[body["scenario"]])
+            else:
+                scenario = scenarios.of_data(body["scenario"])
+            await self._runtime.start_scenario(scenario)
+        except SpecError as error:
+            raise _RefusedError(400, "invalid_body", str(error)) from None
+        return {"running": self._runtime.scenario_record()}
+
+    async def _stop_scenario(self, _words: Mapping[str, Any], _body: None) -> Any:
+        record = self._runtime.scenario_record()
+        self._runtime.stop_scenario()
+        return {"stopped": record}
+
     async def _list_sessions(self, _words: Mapping[str, Any], _body: None) -> Any:
         sessions = self._server.sessions
         return {
@@ -542,6 +580,10 @@ def provider_record(provider: Provider, base_url: str) -> dict[str, Any]:
                 "reasons": [{"code": each.code, "message": each.message} for each in end.reasons.values()],
             }
             for end in lifecycle.ends.values()
+        ],
+        "operations": [
+            {"id": each.id, "role": each.role, "method": each.method, "path": each.path}
+            for each in provider.operations.values()
         ],
         "dialects": [{"name": each.name, "summary": each.summary, "active": each.active} for each in provider.dialects],
     }

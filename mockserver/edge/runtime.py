@@ -15,6 +15,7 @@ from mockserver.chance import Chance
 from mockserver.clock import LAST_MS, MANUAL_START_MS, Clock, iso_of
 from mockserver.edge.courier import Courier, Report
 from mockserver.edge.fault_plane import read_wish
+from mockserver.edge.stage import Staged, check_scenario, stage
 from mockserver.engine.world import Command, World, WorldRules
 from mockserver.faults.triggers import RequestTriggers
 from mockserver.journal import Journal
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from mockserver.engine.faults import Rule
     from mockserver.engine.task import Task
     from mockserver.provider import Provider
+    from mockserver.scenarios import Scenario
 
 WORKERS_BY_CLOCK = {"manual": 1, "real": 32}
 
@@ -46,10 +48,11 @@ class Runtime:
             None if settings.journal is None else Path(settings.journal),
             secret_headers=[provider.key.header for provider in self.providers],
         )
-        self._closed = False
-        self._begin()
+        self.closed = False
+        self.staged: Staged | None = None
+        self._begin(settings.seed)
 
-    def _begin(self) -> None:
+    def _begin(self, seed: int) -> None:
         settings = self.settings
         manual = settings.clock == "manual"
         self.clock = Clock(MANUAL_START_MS if manual else int(time.time() * 1000), 0 if manual else settings.speed)
@@ -57,7 +60,7 @@ class Runtime:
             settings.callback_targets,
             {provider.name: settings.space_rules(provider.name) for provider in self.providers},
         )
-        self.world = World(self.providers, Chance(settings.seed), rules, self.base_urls, RequestTriggers())
+        self.world = World(self.providers, Chance(seed), rules, self.base_urls, RequestTriggers())
         self.courier = Courier(
             self.world,
             self.clock,
@@ -72,17 +75,18 @@ class Runtime:
 
     async def close(self) -> None:
         """Stop delivering, and write the journal out."""
-        self._closed = True
+        self.closed = True
         await self.courier.close()
         self.journal.close()
 
-    async def reset(self) -> None:
-        """Start over: the same seed, no tasks, no accounts, nothing on the agenda, an empty journal."""
-        if self._closed:
+    async def reset(self, seed: int | None = None) -> None:
+        """Start over: the same seed (or another), no tasks, accounts, faults or scenario, an empty journal."""
+        if self.closed:
             return
         old = self.courier
         self.journal.clear()
-        self._begin()
+        self.staged = None
+        self._begin(self.settings.seed if seed is None else seed)
         self.start()
         await old.close()
 
@@ -125,6 +129,41 @@ class Runtime:
             FaultWordsError: a word means nothing.
         """
         return self.world.faults.add(*read_wish(self.world, wish), self.clock.now_ms())
+
+    async def start_scenario(self, scenario: Scenario) -> Staged:
+        """Start over, with a scenario's seed, clock, accounts and faults.
+
+        Raises:
+            SpecError: it names what is not served; nothing has been changed then.
+        """
+        check_scenario(self.world, scenario)
+        await self.reset(scenario.seed)
+        self.staged = stage(self.world, self.clock, scenario)
+        return self.staged
+
+    def change_scenario(self, scenario: Scenario) -> Staged:
+        """Put a scenario's faults in the place of the running one's, in the world as it is.
+
+        Raises:
+            SpecError: it names what is not served; the running one stays in force then.
+        """
+        check_scenario(self.world, scenario)
+        old = self.stop_scenario()
+        self.staged = stage(self.world, self.clock, scenario, since_ms=None if old is None else old.started_ms)
+        return self.staged
+
+    def stop_scenario(self) -> Staged | None:
+        """Take the running scenario's faults away; what has come of them stays."""
+        staged, self.staged = self.staged, None
+        if staged is not None:
+            staged.strike(self.world)
+        return staged
+
+    def scenario_record(self) -> dict[str, Any] | None:
+        """Describe how the running scenario goes; None where none is running."""
+        if self.staged is None:
+            return None
+        return self.staged.record(self.world, self.journal.records(), self.clock.now_ms())
 
     async def redeliver(self, delivery_id: str) -> Delivery:
         """Send a finished delivery again, and wait for its first attempt."""

@@ -12,6 +12,7 @@ import logging
 import socket
 from dataclasses import replace
 from email.utils import formatdate
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -26,15 +27,17 @@ from mockserver.edge.media import MediaShelf, ShelfClosedError, shape_of
 from mockserver.edge.runtime import Runtime
 from mockserver.edge.sending import faulty_response
 from mockserver.edge.sessions import SESSION_HEADER, SessionError, Sessions
+from mockserver.edge.stage import check_scenario
+from mockserver.edge.watch import watch
 from mockserver.edge.wire import DateHeader, wire_bytes, wire_response
 from mockserver.engine.operations import FileWanted, Reply
 from mockserver.engine.outgoing import Outgoing
 from mockserver.engine.scope import Call
 from mockserver.engine.space import StoredFile
+from mockserver.scenarios import find, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     from aiohttp.abc import AbstractStreamWriter
     from aiohttp.http import RawRequestMessage
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
     from mockserver.config import Settings
     from mockserver.engine.space import Space
     from mockserver.provider import Provider
+    from mockserver.scenarios import Scenario
 
 _ADMIN = "/__admin"
 _KEEPALIVE_S = 75.0
@@ -72,6 +76,7 @@ class Server:
         self._date = DateHeader()
         self._listening: asyncio.Server | None = None
         self._flusher: asyncio.Task[None] | None = None
+        self._watcher: asyncio.Task[None] | None = None
         self._shelf: MediaShelf
         self.runtime: Runtime
         self.port = 0
@@ -81,19 +86,21 @@ class Server:
 
         Raises:
             PortInUseError: the port is taken.
+            SpecError: the scenario to start in cannot be read, or names what is not served.
             OSError: the host cannot be listened on.
         """
         listener = _listener(self.settings.host, self.settings.port)
         try:
             self.port = listener.getsockname()[1]
             self.runtime = Runtime(self.settings, self.providers, self._base_urls())
+            scenario = self._scenario()
         except BaseException:
             listener.close()
             raise
         self.sessions = Sessions(self.settings, self.providers, self._session_url)
         self._spaces_by_host = self._hosts()
         self._admin = Admin(self)
-        self.live = Live(self.base_url)
+        self.live = Live(self.sessions.looked_at)
         self._http = HttpServer(
             self._handle,
             self._answer_now,
@@ -106,6 +113,11 @@ class Server:
         self._listening = await asyncio.get_running_loop().create_server(self._http, sock=listener, backlog=1024)
         self._shelf = MediaShelf()
         self.runtime.start()
+        if scenario is not None:
+            await self.runtime.start_scenario(scenario)
+            if self.settings.watch:
+                watching = watch(Path(scenario.document.name), self.runtime)
+                self._watcher = asyncio.create_task(watching, name="scenario")
         self._keeper = asyncio.create_task(self._keep_sessions(), name="sessions")
         if self.settings.journal is not None:
             self._flusher = asyncio.create_task(self._flush_journal(), name="journal")
@@ -116,6 +128,8 @@ class Server:
             return
         self._listening.close()
         self._keeper.cancel()
+        if self._watcher is not None:
+            self._watcher.cancel()
         if self._flusher is not None:
             self._flusher.cancel()
         self.live.close()
@@ -142,6 +156,13 @@ class Server:
     def base_url(self, name: str) -> str:
         """Address under which a provider's paths begin."""
         return self.root_url if self.settings.only == name else f"{self.root_url}/{name}"
+
+    def _scenario(self) -> Scenario | None:
+        if self.settings.scenario is None:
+            return None
+        scenario = read(find(self.settings.scenario))
+        check_scenario(self.runtime.world, scenario)
+        return scenario
 
     def _session_url(self, name: str, session: str) -> str:
         """Return the address under which a provider's paths begin in a session."""

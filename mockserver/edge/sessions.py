@@ -70,6 +70,12 @@ class Sessions:
         """Return a session's world, if there is one."""
         return self._runtimes.get(name)
 
+    def looked_at(self, runtime: Runtime) -> None:
+        """Take note that somebody is looking at a world: while it is looked at, a session is in use."""
+        for name, each in self._runtimes.items():
+            if each is runtime:
+                self._used_s[name] = self._wall_s()
+
     def _made(self, name: str) -> Runtime:
         if not NAME.fullmatch(name):
             raise SessionError(

@@ -69,7 +69,7 @@ def build(name: str, given: Mapping[str, Any]) -> Fault:
 
 def _perhaps(name: str, known: Mapping[str, Any]) -> str:
     near = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {near[0]!r}?" if near else "; `mockserver providers --faults` lists them"
+    return f"; did you mean {near[0]!r}?" if near else "; `mockserver faults` lists them"
 
 
 def _parameters(kind: type[Fault]) -> tuple[Field[Any], ...]:

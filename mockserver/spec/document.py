@@ -78,7 +78,7 @@ class Document:
         except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise SpecError([Fault(name, None, f"is not valid YAML: {error}")]) from None
         if not isinstance(data, dict):
-            raise SpecError([Fault(name, 1, "is not an OpenAPI document: a mapping was expected")])
+            raise SpecError([Fault(name, 1, "is no mapping, and one was expected")])
         return cls(name, text, data)
 
     @cached_property

@@ -71,6 +71,7 @@ def run(spec: Path, url: str, name: str, header: str | None, folder: Path) -> No
         ),
         *(() if header is None else ("-H", header)),
         *(("--exclude-checks", "ignored_auth") if name in ANY_KEY_IS_GOOD else ()),
+        *(("--exclude-path", "/events") if name == "control plane" else ()),  # a stream without an end
     ]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]

@@ -36,7 +36,7 @@ def check_documented(operation: str, reply: Reply) -> None:
     response = responses.get(str(reply.status), responses["default"])
     if "$ref" in response:
         response = DOCUMENT.resolve(response["$ref"])
-    kind = reply.headers["Content-Type"]
+    kind = reply.headers["Content-Type"].partition(";")[0]
     assert kind in response["content"]
     if kind == "application/json":
         schema = {**response["content"][kind]["schema"], "components": DOCUMENT.data["components"]}
@@ -109,6 +109,11 @@ def test_providers() -> None:
             assert "starter" in found["googlegeminiomni"]["plans"]
             assert [each["active"] for each in found["crun"]["dialects"]] == [True]
             assert not any(each["active"] for each in found["toapis"]["dialects"])
+            assert found["evolink"]["states"] == ["pending", "processing"]
+            ends = {each["name"]: each for each in found["evolink"]["ends"]}
+            assert [each["kind"] for each in ends.values()] == ["success", "failure", "cancellation"]
+            assert "generation_timeout" in [each["code"] for each in ends["failed"]["reasons"]]
+            assert "query" in [each["role"] for each in found["evolink"]["operations"]]
 
     asyncio.run(run())
 
@@ -269,7 +274,9 @@ def test_tasks() -> None:
             await good(edge, "fail", {}, task_id=ids[0])
             listed = await good(edge, "tasks", provider="evolink")
             assert [each["id"] for each in listed["tasks"]] == [other, ids[2], ids[0]]
-            assert (await good(edge, "tasks"))["total"] == 4
+            everything = await good(edge, "tasks")
+            assert [each["provider"] for each in everything["tasks"]] == ["evolink", "evolink", "crun", "evolink"]
+            assert everything["total"] == 4
             account = edge.mock.account("evolink").id
             assert [each["id"] for each in (await good(edge, "tasks", account=account))["tasks"]] == [ids[2], ids[0]]
             assert [each["id"] for each in (await good(edge, "tasks", status="failed"))["tasks"]] == [ids[0]]
@@ -740,6 +747,22 @@ def test_redelivery_of_what_is_under_way() -> None:
             (waiting,) = (await good(edge, "callbacks"))["callbacks"]
             assert waiting["state"] == "waiting"
             await bad(edge, 404, "not_found", "redeliver", delivery_id=waiting["id"])
+
+    asyncio.run(run())
+
+
+def test_live_page() -> None:
+    """The live page, its files and its events are as the document says; test_live.py looks further."""
+
+    async def run() -> None:
+        async with serving() as edge:
+            assert (await ask(edge, "livePage")).status == 200
+            assert (await ask(edge, "livePageInFolder")).status == 200
+            for name in ("app.js", "style.css"):
+                assert (await ask(edge, "liveFile", file=name)).status == 200
+            await bad(edge, 404, "not_found", "liveFile", file="nothing.js")
+            assert (await ask(edge, "events", once="true")).status == 200
+            await bad(edge, 400, "invalid_parameter", "events", once="perhaps")
 
     asyncio.run(run())
 

@@ -1,0 +1,129 @@
+"""A scenario in force: its accounts and faults put into a world, and what has come of its expectations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from mockserver.chance import Chance
+from mockserver.clock import iso_of
+from mockserver.edge.fault_plane import read_wish, rule_record
+from mockserver.engine.faults import FaultWordsError
+from mockserver.engine.world import World, WorldRules
+from mockserver.provider import UCR
+from mockserver.scenarios import read
+from mockserver.scenarios.judge import judge
+from mockserver.spec.catalog import load_providers
+from mockserver.spec.document import SpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from mockserver.clock import Clock
+    from mockserver.engine.faults import Rule
+    from mockserver.engine.space import Space
+    from mockserver.scenarios import Scenario
+    from mockserver.spec.document import Fault
+
+_LIMITS = ("requests_per_minute", "requests_per_hour", "concurrent_tasks")
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A scenario in force."""
+
+    scenario: Scenario
+    started_ms: int
+    rules: tuple[Rule, ...]
+
+    def strike(self, world: World) -> None:
+        """Take its faults away."""
+        for rule in self.rules:
+            if rule.id in world.faults.rules:
+                world.faults.remove(rule.id)
+
+    def record(self, world: World, records: Iterable[dict[str, Any]], now_ms: int) -> dict[str, Any]:
+        """Describe how it goes: the faults with their hits, and each expectation with what was seen."""
+        roles: dict[str, str] = {
+            operation.id: operation.role
+            for space in world.spaces.values()
+            for operation in space.provider.operations.values()
+        }
+        return {
+            "scenario": self.scenario.name,
+            "summary": self.scenario.summary,
+            "good_client": self.scenario.good_client,
+            "started_at": iso_of(self.started_ms),
+            "elapsed_s": (now_ms - self.started_ms) / 1000,
+            "faults": [rule_record(rule) for rule in self.rules],
+            "expect": judge(self.scenario.expect, list(records), roles),
+        }
+
+
+def check_scenario(world: World, scenario: Scenario) -> None:
+    """See that everything that a scenario names is there.
+
+    Raises:
+        SpecError: with everything that is not, and the lines.
+    """
+    faults = []
+    for index, wish in enumerate(scenario.wishes):
+        try:
+            read_wish(world, wish)
+        except FaultWordsError as error:
+            faults.append(scenario.fault(("timeline", index), str(error)))
+    for index, account in enumerate(scenario.accounts):
+        place = ("accounts", index)
+        space = world.spaces.get(account["provider"])
+        if space is None:
+            known = ", ".join(world.spaces)
+            faults.append(
+                scenario.fault((*place, "provider"), f"{account['provider']!r} is not served", f"there are {known}")
+            )
+            continue
+        rule, plans = space.provider.key, space.provider.plans
+        if "key" in account and not rule.well_formed(account["key"]):
+            faults.append(scenario.fault((*place, "key"), "is not well-formed at this provider", f"as {rule.example}"))
+        if "plan" in account and account["plan"] not in plans:
+            known = ", ".join(plans)
+            faults.append(
+                scenario.fault((*place, "plan"), f"there is no plan {account['plan']!r}", f"there are {known}")
+            )
+    if faults:
+        raise SpecError(faults)
+
+
+def file_faults(path: Path) -> list[Fault]:
+    """Return what is wrong with a scenario's file, for the providers that come with the package."""
+    providers = load_providers()
+    world = World(providers, Chance(0), WorldRules(), {provider.name: "http://localhost" for provider in providers})
+    try:
+        check_scenario(world, read(path))
+    except SpecError as error:
+        return error.faults
+    return []
+
+
+def stage(world: World, clock: Clock, scenario: Scenario, *, since_ms: int | None = None) -> Staged:
+    """Put a scenario in force; its seconds count from now, or from when its predecessor began."""
+    if scenario.speed is not None and scenario.speed != clock.speed:
+        clock.set_speed(scenario.speed)
+    now_ms = clock.now_ms()
+    for account in scenario.accounts:
+        _open(world.spaces[account["provider"]], account, now_ms)
+    started_ms = now_ms if since_ms is None else since_ms
+    rules = [world.faults.add(*read_wish(world, wish), started_ms) for wish in scenario.wishes]
+    return Staged(scenario, started_ms, tuple(rules))
+
+
+def _open(space: Space, wanted: Mapping[str, Any], now_ms: int) -> None:
+    account = space.account(wanted.get("key") or space.provider.key.example, now_ms)
+    plan = space.provider.plans[wanted["plan"]] if "plan" in wanted else account.plan
+    account.plan = replace(plan, **{name: wanted[name] for name in _LIMITS if name in wanted})
+    if "available_credits" in wanted:
+        account.settle(now_ms)
+        account.grant(round(wanted["available_credits"] * UCR) - account.available_ucr, now_ms)
+    if "secret" in wanted:
+        account.change_secret(wanted["secret"])
+    account.revoked = wanted.get("revoked", account.revoked)

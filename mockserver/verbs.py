@@ -1,0 +1,197 @@
+"""What a test says to a provider, as it would be said in words: `mock.evolink.fail_next("generation_timeout")`.
+
+Every verb that puts something in force returns a handle that tells how often it struck, and takes it away
+again: by `remove()`, or at the end of a `with`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Self
+
+from mockserver.engine.faults import FaultWordsError
+from mockserver.provider import UCR
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from mockserver.edge.runtime import Runtime
+    from mockserver.engine.credits import Account
+    from mockserver.engine.faults import Rule
+
+    #: Runs something where the server's state may be touched, and returns what it returned.
+    Perform = Callable[[Callable[[], Any]], Any]
+
+_WHERE = ("operation", "key", "task", "model", "prompt", "text", "phase")
+_WHEN = ("after", "every", "probability", "from_s", "until_s", "for_s", "times")
+
+
+class InForce:
+    """A fault in force."""
+
+    def __init__(self, runtime: Runtime, rule: Rule, perform: Perform) -> None:
+        self._runtime = runtime
+        self._rule = rule
+        self._perform = perform
+
+    @property
+    def id(self) -> str:
+        """Its id in the control plane."""
+        return self._rule.id
+
+    @property
+    def hits(self) -> int:
+        """How often it has struck."""
+        return self._rule.hits
+
+    def remove(self) -> None:
+        """Take it away; more than once does no harm."""
+
+        def remove() -> None:
+            if self._rule.id in self._runtime.world.faults.rules:
+                self._runtime.world.faults.remove(self._rule.id)
+
+        self._perform(remove)
+
+    def __enter__(self) -> Self:
+        """Leave it in force until the end of the block."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Take it away."""
+        self.remove()
+
+
+class ProviderVerbs:
+    """One provider of a running mock."""
+
+    def __init__(self, runtime: Runtime, name: str, perform: Perform) -> None:
+        self._runtime = runtime
+        self._perform = perform
+        self.name = name
+
+    def inject(self, fault: str, **words: Any) -> InForce:
+        """Put any fault in force here: its parameters, and where and when it strikes, by their names.
+
+        `operation`, `key`, `task`, `model`, `prompt`, `text` and `phase` say where; `after`, `every`,
+        `probability`, `from_s`, `until_s`, `for_s` and `times` say when; the rest are the fault's own.
+
+        Raises:
+            FaultWordsError: there is no such fault, or a word means nothing to it.
+        """
+        wish = {
+            "fault": fault,
+            "where": {
+                "provider": self.name,
+                **{word: words.pop(word) for word in _WHERE if words.get(word) is not None},
+            },
+            "when": {word: words.pop(word) for word in _WHEN if words.get(word) is not None},
+            "with": {word: value for word, value in words.items() if word not in (*_WHERE, *_WHEN)},
+        }
+        rule = self._perform(lambda: self._runtime.add_fault(wish))
+        return InForce(self._runtime, rule, self._perform)
+
+    # -- tasks ----------------------------------------------------------------------------------
+
+    def fail_next(self, reason: str = "", times: int = 1) -> InForce:
+        """Let the next task (or so many) fail, for one of the provider's reasons."""
+        return self.inject("fail", reason=reason, times=times)
+
+    def stick_next(self, state: str = "", times: int = 1) -> InForce:
+        """Let the next task stay in a state for ever: the last one on its way, where none is named."""
+        return self.inject("stuck", state=state, times=times)
+
+    def delay_next(self, seconds: float, times: int = 1) -> InForce:
+        """Let the next task take so much longer."""
+        return self.inject("overdue", by_s=float(seconds), times=times)
+
+    # -- requests -------------------------------------------------------------------------------
+
+    def refuse_next(
+        self, status: int, times: int = 1, operation: str | None = None, retry_after_s: int | None = None
+    ) -> InForce:
+        """Let the next request (or so many) be refused with one of the provider's errors."""
+        words: dict[str, Any] = (
+            {} if retry_after_s is None else {"retry_after": "seconds", "retry_after_s": retry_after_s}
+        )
+        return self.inject("error", status=status, times=times, operation=operation, **words)
+
+    def refuse(self, status: int, operation: str | None = None, for_s: float | None = None) -> InForce:
+        """Let all requests be refused, until this is taken away (or for so long)."""
+        return self.inject("error", status=status, operation=operation, for_s=for_s)
+
+    def lose_answer(self, times: int = 1) -> InForce:
+        """Let the answer to the next submit be lost after the task was made."""
+        return self.inject("lost_answer", times=times)
+
+    def slow_down(self, seconds: float) -> InForce:
+        """Let every answer wait, in wall time."""
+        return self.inject("latency", seconds=float(seconds))
+
+    # -- callbacks ------------------------------------------------------------------------------
+
+    def lose_callbacks(self, times: int | None = None) -> InForce:
+        """Let the next callbacks (or all) never come."""
+        return self.inject("lost_callback", times=times)
+
+    def delay_callbacks(self, seconds: float, times: int | None = None) -> InForce:
+        """Let callbacks come so much later."""
+        return self.inject("late_callback", by_s=float(seconds), times=times)
+
+    def duplicate_callbacks(self, times: int | None = None) -> InForce:
+        """Let callbacks come twice."""
+        return self.inject("duplicated_callback", times=times)
+
+    def forge_callbacks(self, times: int | None = None) -> InForce:
+        """Let callbacks have a signature that is wrong."""
+        return self.inject("wrong_signature", times=times)
+
+    # -- results and accounts -------------------------------------------------------------------
+
+    def expire_links(self, times: int | None = None) -> InForce:
+        """Let links to results have expired when they are followed."""
+        return self.inject("expired_link", times=times)
+
+    def limit(
+        self,
+        per_minute: int | None = None,
+        per_hour: int | None = None,
+        at_once: int | None = None,
+        key: str | None = None,
+    ) -> None:
+        """Give an account (that of the key that works, where none is named) these limits, and no others."""
+
+        def change(account: Account) -> None:
+            account.plan = replace(
+                account.plan, requests_per_minute=per_minute, requests_per_hour=per_hour, concurrent_tasks=at_once
+            )
+
+        self._change(key, change)
+
+    def set_credits(self, credits_left: float, key: str | None = None) -> None:
+        """Let an account hold so many credits that can be spent.
+
+        Raises:
+            ValueError: that would take away what is reserved or spent.
+        """
+        now_ms = self._runtime.clock.now_ms()
+
+        def change(account: Account) -> None:
+            account.settle(now_ms)
+            account.grant(round(credits_left * UCR) - account.available_ucr, now_ms)
+
+        self._change(key, change)
+
+    def revoke_key(self, key: str | None = None) -> None:
+        """Let a key be refused from now on."""
+        self._change(key, lambda account: setattr(account, "revoked", True))
+
+    def _change(self, key: str | None, change: Callable[[Account], None]) -> None:
+        space = self._runtime.world.spaces[self.name]
+        used = key or space.provider.key.example
+        if not space.provider.key.well_formed(used):
+            raise FaultWordsError(f"the key is not well-formed at {space.provider.title}")
+        self._perform(lambda: change(space.account(used, self._runtime.clock.now_ms())))
