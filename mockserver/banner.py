@@ -7,6 +7,7 @@ import shlex
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -29,6 +30,8 @@ def banner(server: Server) -> str:
     differing = differences(settings)
     lines.append("not as documented: " + ("; ".join(differing) if differing else "nothing"))
     lines.append(f"control plane: {server.root_url}/__admin/openapi.json")
+    words = "" if server.admin_token is None else f"?{urlencode({'token': server.admin_token})}"
+    lines.append(f"live page: {server.root_url}/__admin/ui{words}")
     if server.admin_token is not None:
         lines.append(f"admin token: {server.admin_token}")
     lines.append("stop with Ctrl-C")

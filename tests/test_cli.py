@@ -108,6 +108,7 @@ def test_the_banner_is_true() -> None:
         curl = next(line.strip() for line in banner if line.strip().startswith("curl"))
         done = subprocess.run(["bash", "-c", f"{curl} -s"], capture_output=True, text=True, timeout=20, check=True)
         assert json.loads(done.stdout)["data"]["task_id"]
+        assert f"live page: {url}/__admin/ui" in banner
 
 
 def test_one_provider_at_the_root() -> None:
@@ -129,6 +130,9 @@ def test_another_host_wants_a_token() -> None:
         assert refused.value.code == 401
         refused.value.close()
         assert fetch(f"{url}/__admin/health", {"Authorization": f"Bearer {token}"})["status"] == "ok"
+        page = next(line.split(": ")[1] for line in banner if line.startswith("live page"))
+        with urllib.request.urlopen(page) as answer:
+            assert answer.status == 200
 
 
 def test_settings_by_file_environment_and_flag(tmp_path: Path) -> None:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import urllib.request
 import venv
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -65,6 +71,49 @@ def test_the_asyncio_example(tmp_path: Path) -> None:
     assert done.stdout == "failed 1\n", done.stderr
 
 
+def test_the_verbs_example(pytester: pytest.Pytester) -> None:
+    """The example of failures on command passes as it stands."""
+    pytester.makepyfile(block("example", "verbs"))
+    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=2)
+
+
+def test_the_example_of_failures_in_a_shell(tmp_path: Path) -> None:
+    """Three tries, typed as they stand (but for the port): two refusals, then a task, which fails."""
+    with serving(tmp_path, "--speed", "600") as port:
+        typed = block("example", "fail").replace("localhost:4010", f"localhost:{port}")
+        answers = run(["bash", "-c", typed], tmp_path).stdout.splitlines()
+        assert [json.loads(answer).get("error", {}).get("code") for answer in answers] == [429, 429, None]
+        with urllib.request.urlopen(f"http://localhost:{port}/__admin/requests") as found:
+            records = json.load(found)["records"]
+    assert [record["faults"] for record in records] == [["error"], ["error"], ["fail"]]
+
+
+def test_the_scenario_commands(tmp_path: Path) -> None:
+    """The gallery is listed, and a day of it is served; Ctrl-C says how it went."""
+    listed, served = block("command", "scenario").replace(".venv/bin/", "").splitlines()
+    assert "black_friday" in run([str(BIN / "mockserver"), *listed.split()[1:]], tmp_path).stdout
+    with serving(tmp_path, *served.split()[2:]) as port:
+        found = urllib.request.urlopen(f"http://localhost:{port}/__admin/scenarios")
+        with found:
+            assert json.load(found)["running"]["scenario"] == "black friday"
+    assert "scenario black friday" in (tmp_path / "said").read_text(encoding="utf-8")
+
+
+@contextmanager
+def serving(folder: Path, *flags: str) -> Iterator[int]:
+    """Run `mockserver serve` on a free port until the end of the block; what it says goes to a file."""
+    said = folder / "said"
+    with said.open("w", encoding="utf-8") as output:
+        server = subprocess.Popen([str(BIN / "mockserver"), "serve", "--port", "0", *flags], stdout=output)
+        try:
+            while not (found := re.search(r"127\.0\.0\.1:(\d+)", said.read_text(encoding="utf-8"))):
+                assert server.poll() is None
+            yield int(found[1])
+        finally:
+            server.send_signal(signal.SIGINT)
+            server.wait(timeout=20)
+
+
 def test_every_flag_of_the_readme_exists() -> None:
     """Each --flag that the README names is one that `serve` takes."""
     help_text = run([str(BIN / "mockserver"), "serve", "--help"], ROOT).stdout
@@ -105,4 +154,7 @@ def test_the_wheel_serves_the_packaged_specs(tmp_path: Path) -> None:
     assert sorted(path.name for path in (package / "_specs").glob("*.yaml")) == sorted(
         path.name for path in (ROOT / "specs").glob("*.yaml")
     )
+    assert "black_friday" in run([str(environment / "bin/mockserver"), "scenarios"], tmp_path).stdout
+    assert "lost_answer" in run([str(environment / "bin/mockserver"), "faults"], tmp_path).stdout
+    assert (package / "edge/ui/index.html").stat().st_size > 1000
     assert (package / "media/landscape.mp4").stat().st_size > 1000

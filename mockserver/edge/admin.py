@@ -7,6 +7,7 @@ Origin is refused, so that no web page can reach it through a browser.
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 import hmac
 import itertools
@@ -224,7 +225,12 @@ class Admin:
     # -- the server -----------------------------------------------------------------------------
 
     async def _health(self, _words: Mapping[str, Any], _body: None) -> Any:
-        return {"status": "ok", "now": iso_of(self._runtime.clock.now_ms())}
+        return {
+            "status": "ok",
+            "now": iso_of(self._runtime.clock.now_ms()),
+            "connections": self._server.connections,
+            "background_tasks": len(asyncio.all_tasks()) - self._server.connections,
+        }
 
     async def _version(self, _words: Mapping[str, Any], _body: None) -> Any:
         return {"name": "mockserver", "version": __version__, "seed": self._server.settings.seed}
@@ -235,7 +241,7 @@ class Admin:
     async def _providers(self, _words: Mapping[str, Any], _body: None) -> Any:
         return {
             "providers": [
-                provider_record(provider, self._server.base_url(provider.name)) for provider in self._server.providers
+                provider_record(provider, self._runtime.base_urls[provider.name]) for provider in self._server.providers
             ]
         }
 
@@ -292,6 +298,8 @@ class Admin:
             ) from None
         if runtime.clock is not clock:
             raise _RefusedError(409, "reset", "the server was reset before the clock had come there")
+        if runtime.closed:
+            raise _RefusedError(409, "dropped", "the session was dropped before the clock had come there")
         return {**self._clock_state(), **report._asdict()}
 
     def _clock_state(self) -> dict[str, Any]:
@@ -552,14 +560,14 @@ def _error_body(code: str, message: str) -> bytes:
 
 
 def newest_tasks(spaces: Iterable[Space]) -> Iterator[tuple[Space, Task]]:
-    """Give the tasks of some providers, those submitted last first."""
+    """Give the tasks of some providers, those submitted last first; at one instant, the last of each before others."""
     merged = heapq.merge(*map(_from_the_last, spaces), key=lambda each: each[:2])
     return ((space, task) for _, _, space, task in merged)
 
 
 def _from_the_last(space: Space) -> Iterator[tuple[int, int, Space, Task]]:
-    for number, task in zip(range(-len(space.tasks), 0), reversed(space.tasks.values()), strict=True):
-        yield -task.submitted_ms, number, space, task
+    for place, task in enumerate(reversed(space.tasks.values())):
+        yield -task.submitted_ms, place, space, task
 
 
 def provider_record(provider: Provider, base_url: str) -> dict[str, Any]:

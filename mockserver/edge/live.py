@@ -250,7 +250,7 @@ def _found(runtime: Runtime, now_ms: int) -> dict[str, list[Record]]:
     }
 
 
-def _newest_deliveries(*by_id: Mapping[str, Delivery]) -> list[Delivery]:
+def _newest_deliveries(*by_id: dict[str, Delivery]) -> list[Delivery]:
     newest = [each for deliveries in by_id for each in islice(reversed(deliveries.values()), DELIVERIES_SHOWN)]
     return sorted(newest, key=lambda each: (len(each.id), each.id))[-DELIVERIES_SHOWN:]
 

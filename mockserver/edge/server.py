@@ -12,12 +12,13 @@ import logging
 import socket
 from dataclasses import replace
 from email.utils import formatdate
+from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import orjson
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from mockserver.edge.admin import Admin
 from mockserver.edge.bodies import Body, read_body, read_form
@@ -29,7 +30,7 @@ from mockserver.edge.sending import faulty_response
 from mockserver.edge.sessions import SESSION_HEADER, SessionError, Sessions
 from mockserver.edge.stage import check_scenario
 from mockserver.edge.watch import watch
-from mockserver.edge.wire import DateHeader, wire_bytes, wire_response
+from mockserver.edge.wire import DateHeader, answer_headers, wire_bytes, wire_response
 from mockserver.engine.operations import FileWanted, Reply
 from mockserver.engine.outgoing import Outgoing
 from mockserver.engine.scope import Call
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
     from mockserver.scenarios import Scenario
 
 _ADMIN = "/__admin"
+#: A tilde, and what some clients make of one in a path.
+_SESSION_MARKS = ("/~", "/%7E", "/%7e")
 _KEEPALIVE_S = 75.0
 _SESSIONS_LOOKED_AT_S = 30.0
 _FILE_ROLES = frozenset(("result", "file", "upload"))
@@ -141,6 +144,11 @@ class Server:
         self._listening = None
 
     @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return len(self._http.connections)
+
+    @property
     def admin_token(self) -> str | None:
         """Token of the control plane; None where none is asked for."""
         return self._admin.token
@@ -221,8 +229,8 @@ class Server:
             absolute = urlsplit(path)
             path, host = absolute.path or "/", absolute.netloc or host
         session = headers.get(SESSION_HEADER)
-        if path.startswith("/~"):
-            session, slash, rest = path[2:].partition("/")
+        if path.startswith(_SESSION_MARKS):
+            session, slash, rest = path[2 if path[1] == "~" else 4 :].partition("/")
             path = slash + rest or "/"
         runtime = self.runtime if session is None else self.sessions.get(session)
         spaces = runtime.world.spaces
@@ -242,7 +250,7 @@ class Server:
         method, target, headers = message.method, message.path, message.headers
         try:
             runtime, space, path, query = self._place_of(target, headers)
-        except SessionError:
+        except (SessionError, OSError):  # aiohttp's way says what is wrong
             return None
         if space is None:
             return None
@@ -298,12 +306,12 @@ class Server:
         try:
             runtime, space, path, query = self._place_of(request.raw_path, request.headers)
         except SessionError as error:
-            return self._plain(request, 400, {"error": str(error)})
+            return self._no_session(request, error)
         if space is not None:
             return await self._provide(request, runtime, space, path, query)
         if path.startswith(_ADMIN) and path[len(_ADMIN) : len(_ADMIN) + 1] in ("", "/"):
             return await self._admin.handle(request, runtime, path[len(_ADMIN) :] or "/", query)
-        return self._index(request) if path == "/" else self._nowhere(request)
+        return self._index(request, runtime) if path == "/" else self._nowhere(request, runtime)
 
     async def _provide(
         self, request: web.BaseRequest, runtime: Runtime, space: Space, path: str, query: str
@@ -346,18 +354,16 @@ class Server:
     async def _send(
         self, request: web.BaseRequest, runtime: Runtime, space: Space, call: Call, reply: Reply, now_ms: int
     ) -> web.StreamResponse:
-        """Send an answer whose bytes faults have still to touch; files are sent whole then, whatever was asked."""
-        content = reply.body
-        headers = [("Content-Type", reply.content_type)]
-        if isinstance(reply.file, StoredFile):
-            content = reply.file.content
-        elif isinstance(reply.file, FileWanted):
-            content = await asyncio.to_thread((await self._file(reply.file)).read_bytes)
-            headers.append(("Accept-Ranges", "bytes"))
-        headers += [("Content-Length", str(len(content))), *reply.headers, self._date.pair(now_ms)]
-        out = Outgoing(reply.status, headers, b"" if request.method == "HEAD" else content)
+        """Send an answer whose bytes faults have still to touch."""
+        if isinstance(reply.file, FileWanted):
+            out = await self._file_going_out(request, reply, reply.file, now_ms)
+        else:
+            content = reply.body if reply.file is None else reply.file.content
+            headers = answer_headers(reply.status, reply.headers, reply.content_type, content, self._date.pair(now_ms))
+            out = Outgoing(reply.status, headers, content)
+        out.with_body = request.method != "HEAD"
         for strike in reply.sends:
-            if strike.fault.sent(strike, out):
+            if strike.may_land and strike.fault.sent(strike, out):
                 strike.land()
                 if strike.fault.name not in reply.faults:
                     reply.faults = (*reply.faults, strike.fault.name)
@@ -386,6 +392,27 @@ class Server:
         except ShelfClosedError:
             raise ConnectionResetError("the server is being closed") from None
 
+    @staticmethod
+    def _file_headers(reply: Reply, now_ms: int) -> dict[str, str]:
+        return {
+            "Content-Type": reply.content_type,
+            **dict(reply.headers),
+            "Date": formatdate(now_ms // 1000, usegmt=True),
+            "Server": "mockserver",
+        }
+
+    async def _file_going_out(
+        self, request: web.BaseRequest, reply: Reply, wanted: FileWanted, now_ms: int
+    ) -> Outgoing:
+        """Work out what would be sent of a file, Range and conditions considered."""
+        path = await self._file(wanted)
+        response = _FileKeptBack(path, headers=self._file_headers(reply, now_ms))
+        await response.prepare(request)
+        file = await asyncio.to_thread(path.read_bytes)
+        headers = [(name, value) for name, value in response.headers.items() if name != hdrs.CONNECTION]
+        start, stop = response.part
+        return Outgoing(response.status, headers, file[start:stop], file=file)
+
     async def _serve_file(
         self,
         request: web.BaseRequest,
@@ -395,13 +422,7 @@ class Server:
         wanted: FileWanted,
         now_ms: int,
     ) -> web.StreamResponse:
-        path = await self._file(wanted)
-        headers = {
-            "Content-Type": reply.content_type,
-            **dict(reply.headers),
-            "Date": formatdate(now_ms // 1000, usegmt=True),
-            "Server": "mockserver",
-        }
+        path, headers = await self._file(wanted), self._file_headers(reply, now_ms)
 
         def known(response: web.StreamResponse) -> None:
             runtime.journal.exchange(
@@ -422,20 +443,65 @@ class Server:
         response.when_known = known
         return response
 
-    def _index(self, request: web.BaseRequest) -> web.StreamResponse:
-        index = {"mockserver": "an offline stand-in; these providers are served", "providers": self._base_urls()}
-        return self._plain(request, 200, {**index, "control_plane": f"{self.root_url}/__admin/health"})
+    def _index(self, request: web.BaseRequest, runtime: Runtime) -> web.StreamResponse:
+        index = {"mockserver": "an offline stand-in; these providers are served", "providers": runtime.base_urls}
+        session = self.sessions.name_of(runtime)
+        root = self.root_url if session is None else f"{self.root_url}/~{session}"
+        return self._plain(request, runtime, 200, {**index, "control_plane": f"{root}/__admin/health"})
 
-    def _nowhere(self, request: web.BaseRequest) -> web.StreamResponse:
-        body = {"error": "no provider is served under this path", "providers": self._base_urls()}
-        return self._plain(request, 404, body)
+    def _nowhere(self, request: web.BaseRequest, runtime: Runtime) -> web.StreamResponse:
+        body = {"error": "no provider is served under this path", "providers": runtime.base_urls}
+        return self._plain(request, runtime, 404, body)
 
-    def _plain(self, request: web.BaseRequest, status: int, body: Mapping[str, object]) -> web.StreamResponse:
-        date = self._date.line(self.runtime.clock.now_ms())
-        return wire_response(request, status, (), "application/json", orjson.dumps(body), date)
+    def _no_session(self, request: web.BaseRequest, error: SessionError) -> web.StreamResponse:
+        """Say why a session cannot be had, in the control plane's shape; it may have been asked for there."""
+        body = {"error": {"code": error.code, "message": str(error)}}
+        return self._plain(request, self.runtime, error.status, body, ("Cache-Control", "no-store"))
+
+    def _plain(
+        self,
+        request: web.BaseRequest,
+        runtime: Runtime,
+        status: int,
+        body: Mapping[str, object],
+        *headers: tuple[str, str],
+    ) -> web.StreamResponse:
+        date = self._date.line(runtime.clock.now_ms())
+        return wire_response(request, status, headers, "application/json", orjson.dumps(body), date)
 
 
-class _JournaledFile(web.FileResponse):
+class _File(web.FileResponse):
+    """A file with Range, ETag and conditions by aiohttp; what cannot be served of it is answered with no body."""
+
+    async def _prepare_headers(self) -> None:
+        if self.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            self.content_length = 0
+        await super()._prepare_headers()
+
+
+class _FileKeptBack(_File):
+    """A file whose status, headers and part are worked out, and not sent."""
+
+    part = (0, 0)
+
+    async def _start(self, request: web.BaseRequest) -> AbstractStreamWriter:
+        self._req = request
+        writer = self._payload_writer = request._payload_writer  # noqa: SLF001 - as aiohttp's own responses do
+        await self._prepare_headers()
+        return writer
+
+    async def _sendfile(
+        self,
+        request: web.BaseRequest,
+        fobj: IO[bytes],  # noqa: ARG002 - aiohttp's signature
+        offset: int,
+        count: int,
+    ) -> AbstractStreamWriter:
+        self.part = (offset, offset + count)
+        return await self._start(request)
+
+
+class _JournaledFile(_File):
     """A file with Range, ETag and conditions by aiohttp, written down once it is known what will be sent."""
 
     when_known: Callable[[web.StreamResponse], None]

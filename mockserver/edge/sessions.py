@@ -29,6 +29,16 @@ IDLE_S = 900.0
 class SessionError(ValueError):
     """A session cannot be had; the message says why."""
 
+    status = 400
+    code = "invalid_session"
+
+
+class TooManySessionsError(SessionError):
+    """There is no room for another."""
+
+    status = 503
+    code = "too_many_sessions"
+
 
 class Sessions:
     """The named worlds of one server, beside its main one."""
@@ -70,6 +80,10 @@ class Sessions:
         """Return a session's world, if there is one."""
         return self._runtimes.get(name)
 
+    def name_of(self, runtime: Runtime) -> str | None:
+        """Return the session whose world this is; None where it is no session's."""
+        return next((name for name, each in self._runtimes.items() if each is runtime), None)
+
     def looked_at(self, runtime: Runtime) -> None:
         """Take note that somebody is looking at a world: while it is looked at, a session is in use."""
         for name, each in self._runtimes.items():
@@ -83,7 +97,7 @@ class Sessions:
                 "and begins with a letter or a digit"
             )
         if len(self._runtimes) >= MOST_SESSIONS:
-            raise SessionError(
+            raise TooManySessionsError(
                 f"there are {MOST_SESSIONS} sessions; drop one with DELETE /__admin/sessions/NAME, or let them idle"
             )
         urls = {provider.name: self._base_url(provider.name, name) for provider in self._providers}
@@ -104,10 +118,11 @@ class Sessions:
 
     async def drop_idle(self) -> None:
         """End the sessions that nobody has used for a while."""
-        for name in [name for name in self._runtimes if self.idle_s(name) > IDLE_S]:
-            await self.drop(name)
+        for name in list(self._runtimes):
+            if name in self._runtimes and self.idle_s(name) > IDLE_S:  # while others ended, it may have been used
+                await self.drop(name)
 
     async def close(self) -> None:
         """End all."""
-        for name in list(self._runtimes):
-            await self.drop(name)
+        while self._runtimes:
+            await self.drop(next(iter(self._runtimes)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,14 +11,15 @@ from mockserver.clock import iso_of
 from mockserver.edge.fault_plane import read_wish, rule_record
 from mockserver.engine.faults import FaultWordsError
 from mockserver.engine.world import World, WorldRules
+from mockserver.faults import all_faults
 from mockserver.provider import UCR
-from mockserver.scenarios import read
+from mockserver.scenarios import LIMITS, read
 from mockserver.scenarios.judge import judge
 from mockserver.spec.catalog import load_providers
-from mockserver.spec.document import SpecError
+from mockserver.spec.document import SpecError, shortened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from mockserver.clock import Clock
@@ -26,7 +28,9 @@ if TYPE_CHECKING:
     from mockserver.scenarios import Scenario
     from mockserver.spec.document import Fault
 
-_LIMITS = ("requests_per_minute", "requests_per_hour", "concurrent_tasks")
+_FILTERS = ("count", "gap", "after")
+#: What a complaint about where or when begins with; the place says it already.
+_GROUP = re.compile(r"^(where|when)\.\w+:? ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +73,17 @@ def check_scenario(world: World, scenario: Scenario) -> None:
     """
     faults = []
     for index, wish in enumerate(scenario.wishes):
-        try:
-            read_wish(world, wish)
-        except FaultWordsError as error:
-            faults.append(scenario.fault(("timeline", index), str(error)))
+        for word, part in _parts(world, wish):
+            try:
+                read_wish(world, part)
+            except FaultWordsError as error:
+                message = _GROUP.sub("", str(error))
+                faults.append(scenario.fault(("timeline", index, *word), message))
+                if word == ("fault",):
+                    break
+    for index, expectation in enumerate(scenario.expect):
+        for word in _FILTERS:
+            faults += _filter_faults(world, scenario, ("expect", index, word), expectation.get(word, {}))
     for index, account in enumerate(scenario.accounts):
         place = ("accounts", index)
         space = world.spaces.get(account["provider"])
@@ -91,7 +102,43 @@ def check_scenario(world: World, scenario: Scenario) -> None:
                 scenario.fault((*place, "plan"), f"there is no plan {account['plan']!r}", f"there are {known}")
             )
     if faults:
-        raise SpecError(faults)
+        raise SpecError(sorted(faults, key=lambda fault: fault.line or 0))
+
+
+def _parts(world: World, wish: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
+    """Take a wish apart, so that each word can be judged by itself: where it stands, and a wish with nothing else."""
+    fault = {"fault": wish["fault"]}
+    yield ("fault",), fault
+    for name, value in wish["with"].items():
+        yield ("with", name), {**fault, "with": {name: value}}
+    provider = {name: value for name, value in wish["where"].items() if name == "provider"}
+    for name, value in wish["where"].items():
+        if name == "provider" or not provider or provider["provider"] in world.spaces:
+            yield ("where", name), {**fault, "where": {**provider, name: value}}
+    for name, value in wish["when"].items():
+        if name not in ("from_s", "until_s"):
+            yield ("when", name), {**fault, "when": {name: value}}
+
+
+def _filter_faults(
+    world: World, scenario: Scenario, place: tuple[str | int, ...], given: Mapping[str, Any]
+) -> list[Fault]:
+    """Say what names nothing in a filter: no record would ever agree with it."""
+    wanted = given.get("provider")
+    providers = [space.provider for name, space in world.spaces.items() if wanted in (None, name)]
+    known: dict[str, Iterable[str]] = {"provider": world.spaces, "fault": all_faults()}
+    if providers:
+        known["operation"] = {
+            word for each in providers for op in each.operations.values() for word in (op.id, op.role)
+        }
+        known["event"] = {end for each in providers for end in each.lifecycle.ends}
+    return [
+        scenario.fault(
+            (*place, word), f"there is no {shortened(given[word])!r}", f"there are {', '.join(sorted(values))}"
+        )
+        for word, values in known.items()
+        if word in given and given[word] not in values
+    ]
 
 
 def file_faults(path: Path) -> list[Fault]:
@@ -120,7 +167,7 @@ def stage(world: World, clock: Clock, scenario: Scenario, *, since_ms: int | Non
 def _open(space: Space, wanted: Mapping[str, Any], now_ms: int) -> None:
     account = space.account(wanted.get("key") or space.provider.key.example, now_ms)
     plan = space.provider.plans[wanted["plan"]] if "plan" in wanted else account.plan
-    account.plan = replace(plan, **{name: wanted[name] for name in _LIMITS if name in wanted})
+    account.plan = replace(plan, **{name: wanted[name] for name in LIMITS if name in wanted})
     if "available_credits" in wanted:
         account.settle(now_ms)
         account.grant(round(wanted["available_credits"] * UCR) - account.available_ucr, now_ms)

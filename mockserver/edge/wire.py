@@ -82,6 +82,18 @@ def wire_bytes(
     return content + body if with_body else content
 
 
+def answer_headers(
+    status: int,
+    headers: Iterable[tuple[str, str]],
+    content_type: str,
+    body: bytes,
+    date: tuple[str, str],
+) -> list[tuple[str, str]]:
+    """Return the headers of an answer, in the order in which `wire_bytes` writes them."""
+    about_body = [] if status in _NO_BODY else [("Content-Type", content_type), ("Content-Length", str(len(body)))]
+    return [*about_body, *headers, date]
+
+
 def head_bytes(status: int, headers: Iterable[tuple[str, str]], *, keep_alive: bool) -> bytes:
     """Write a status line and headers, every one of which is given."""
     lines = "".join([f"{name}: {value}\r\n" for name, value in headers])

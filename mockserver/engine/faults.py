@@ -16,7 +16,7 @@ A hook that returns None has left everything as it was, and does not count as a 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from mockserver.chance import fraction
 from mockserver.engine.task import standing
@@ -121,11 +121,13 @@ class When:
 class Facts:
     """What is known of a request, a task or a callback, as far as rules ask for it."""
 
-    __slots__ = ("account_id", "key", "model", "names", "now_ms", "provider", "task", "task_id", "texts")
+    __slots__ = ("account_id", "key", "model", "names", "now_ms", "path", "provider", "task", "task_id", "texts")
 
-    def __init__(self, space: Space, now_ms: int, names: tuple[str, ...]) -> None:
+    def __init__(self, space: Space, now_ms: int, names: tuple[str, ...], path: str = "") -> None:
         self.provider = space.provider.name
         self.now_ms = now_ms
+        #: The request's path at the provider.
+        self.path = path
         #: What the operation is called: its id, and its role.
         self.names = names
         self.key: str | None = None
@@ -139,16 +141,36 @@ class Facts:
 class Rule:
     """A fault, where and when it strikes, and how often it has."""
 
-    __slots__ = ("_first_hit_ms", "_matches_by_account", "added_ms", "fault", "hits", "id", "matches", "when", "where")
+    __slots__ = (
+        "_first_hit_ms",
+        "_matches_by_account",
+        "added_ms",
+        "chance_name",
+        "fault",
+        "hits",
+        "id",
+        "matches",
+        "memory",
+        "passing",
+        "when",
+        "where",
+    )
 
-    def __init__(self, rule_id: str, fault: Fault, where: Where, when: When, added_ms: int) -> None:
+    def __init__(
+        self, rule_id: str, fault: Fault, where: Where, when: When, added_ms: int, chance_name: str = "request"
+    ) -> None:
         self.id = rule_id
+        self.chance_name = chance_name
         self.fault = fault
         self.where = where
         self.when = when
         self.added_ms = added_ms
         self.hits = 0
         self.matches = 0
+        #: What its fault keeps from one strike to the next, by task or by link.
+        self.memory: dict[str, Any] = {}
+        #: It was asked for with one task, and goes once it has struck.
+        self.passing = False
         self._first_hit_ms: int | None = None
         self._matches_by_account: dict[str | None, int] = {}
 
@@ -169,7 +191,7 @@ class Rule:
         )
 
     def matches_facts(self, facts: Facts) -> bool:
-        """Tell whether it applies to what is known."""
+        """Tell whether it applies to what is known and does not change: all but the instant and the task's state."""
         where = self.where
         return (
             (where.provider is None or where.provider == facts.provider)
@@ -179,11 +201,12 @@ class Rule:
             and (where.model is None or where.model == facts.model)
             and (where.text is None or where.text in facts.texts)
             and (where.prompt is None or any(where.prompt.search(text) for text in facts.texts))
-            and (
-                where.phase is None
-                or (facts.task is not None and standing(facts.task, facts.now_ms).status == where.phase)
-            )
         )
+
+    def in_phase(self, facts: Facts) -> bool:
+        """Tell whether the task stands in the state that the rule is about."""
+        phase = self.where.phase
+        return phase is None or (facts.task is not None and standing(facts.task, facts.now_ms).status == phase)
 
     def strike(self, facts: Facts, chance: Chance) -> Strike | None:
         """Count a match; return a strike if this is one of those that are to be hit."""
@@ -195,7 +218,7 @@ class Rule:
         self._matches_by_account[facts.account_id] = number + 1
         if self.matches <= when.after or (self.matches - when.after - 1) % when.every:
             return None
-        drawn = chance.draw(f"fault/{self.id}/{facts.account_id}/{number}")
+        drawn = chance.draw(f"fault/{self.chance_name}/{facts.account_id}/{number}")
         if when.probability < 1 and fraction(drawn, 0) >= when.probability:
             return None
         return Strike(self, facts, drawn)
@@ -230,6 +253,11 @@ class Strike:
         """Return a number in [0, 1) of this strike's own; there are six slots."""
         return fraction(self.drawn, slot + 1)
 
+    @property
+    def may_land(self) -> bool:
+        """Whether it may still strike: others may have used the rule up while this one waited."""
+        return self.landed or not self.rule.spent
+
     def land(self) -> None:
         """Say that something was changed; counted once."""
         if not self.landed:
@@ -246,6 +274,7 @@ class FaultTable:
     _buckets: dict[tuple[Moment, str, str | None], list[Rule]] = field(default_factory=dict)
     _by_pattern: dict[Moment, list[Rule]] = field(default_factory=dict)
     _pattern_hits: dict[tuple[Moment, str], list[Rule]] = field(default_factory=dict)
+    _remembered: dict[object, list[Rule]] = field(default_factory=dict)
     _added: int = 0
     _order: dict[str, int] = field(default_factory=dict)
 
@@ -255,13 +284,32 @@ class FaultTable:
     def add(self, fault: Fault, where: Where, when: When, now_ms: int) -> Rule:
         """Add a rule."""
         self._added += 1
-        rule = Rule(f"flt_{self._added}", fault, where, when, now_ms)
+        rule = Rule(f"flt_{self._added}", fault, where, when, now_ms, self._chance_name(fault, where))
         self.rules[rule.id] = rule
         self._order[rule.id] = self._added
         for moment in fault.moments():
             self._home(moment, rule).append(rule)
         self._pattern_hits.clear()
+        self._remembered.clear()
         return rule
+
+    def _chance_name(self, fault: Fault, where: Where) -> str:
+        """Name what a rule draws by: what it is and where it applies, so that no other rule changes its draws."""
+        pattern = None if where.prompt is None else where.prompt.pattern
+        words = (where.provider, where.operation, where.key, where.task, where.model, pattern, where.text, where.phase)
+        name = f"{fault.name}/{words}"
+        taken = {each.chance_name for moment in fault.moments() for each in self._peers(moment, where)}
+        number = 0
+        while f"{name}/{number}" in taken:
+            number += 1
+        return f"{name}/{number}"
+
+    def _peers(self, moment: Moment, where: Where) -> Sequence[Rule]:
+        """Return the rules that stand where a rule with these conditions stands, or would stand."""
+        home = _home_of(where)
+        if home is None:
+            return self._by_pattern.get(moment, ())
+        return self._buckets.get((moment, *home), ())
 
     def remove(self, rule_id: str) -> Rule:
         """Take a rule away.
@@ -272,8 +320,9 @@ class FaultTable:
         rule = self.rules.pop(rule_id)
         del self._order[rule_id]
         for moment in rule.fault.moments():
-            self._home(moment, rule).remove(rule)
+            self._leave_home(moment, rule)
         self._pattern_hits.clear()
+        self._remembered.clear()
         return rule
 
     def clear(self) -> None:
@@ -282,22 +331,30 @@ class FaultTable:
             self.remove(rule_id)
 
     def _home(self, moment: Moment, rule: Rule) -> list[Rule]:
-        """Return the list that a rule stands in: by the condition that tells most."""
-        where = rule.where
-        for kind in ("task", "key", "text", "model"):
-            value = getattr(where, kind)
-            if value is not None:
-                return self._buckets.setdefault((moment, kind, value), [])
-        if where.prompt is not None:
+        """Return the list that a rule stands in."""
+        home = _home_of(rule.where)
+        if home is None:
             return self._by_pattern.setdefault(moment, [])
-        for kind in ("operation", "provider"):
-            value = getattr(where, kind)
-            if value is not None:
-                return self._buckets.setdefault((moment, kind, value), [])
-        return self._buckets.setdefault((moment, "any", None), [])
+        return self._buckets.setdefault((moment, *home), [])
 
-    def find(self, moment: Moment, facts: Facts, role: Role | None) -> list[Rule]:
-        """Return the rules that apply to what is known, in the order in which they were added."""
+    def _leave_home(self, moment: Moment, rule: Rule) -> None:
+        """Take a rule off its list, and an empty list away."""
+        peers = self._home(moment, rule)
+        peers.remove(rule)
+        home = _home_of(rule.where)
+        if peers:
+            return
+        if home is None:
+            del self._by_pattern[moment]
+        else:
+            del self._buckets[moment, *home]
+
+    def find(self, moment: Moment, facts: Facts, role: Role | None, remember_as: object = None) -> list[Rule]:
+        """Return the rules that apply to what is known, in the order in which they were added.
+
+        What always stays so (which rules are about this task, key and path) is remembered under a name, if one is
+        given, until the rules change; `remembered` finds it again.
+        """
         found: list[Rule] = []
         buckets = self._buckets
         for name in self._names(moment, facts):
@@ -306,16 +363,24 @@ class FaultTable:
         if moment in self._by_pattern:
             for text in facts.texts:
                 found += self._matching(moment, text)
-        fitting = [
+        lasting = [
             rule
             for rule in found
             if (rule.fault.roles is None or moment != "request" or role in rule.fault.roles)
-            and rule.is_open(facts.now_ms)
             and rule.matches_facts(facts)
         ]
-        if len(fitting) > 1:
-            fitting.sort(key=lambda rule: self._order[rule.id])
-        return fitting
+        if len(lasting) > 1:
+            lasting.sort(key=lambda rule: self._order[rule.id])
+        if remember_as is not None and all(rule.where.phase is None for rule in lasting):
+            if len(self._remembered) >= _TEXTS_REMEMBERED:
+                self._remembered.clear()
+            self._remembered[remember_as] = lasting
+        return [rule for rule in lasting if rule.is_open(facts.now_ms) and rule.in_phase(facts)]
+
+    def remembered(self, name: object, now_ms: int) -> list[Rule] | None:
+        """Return the rules that were found under a name before; None where that is not known."""
+        lasting = self._remembered.get(name)
+        return lasting and [rule for rule in lasting if rule.is_open(now_ms)]
 
     @staticmethod
     def _names(moment: Moment, facts: Facts) -> Iterator[tuple[Moment, str, str | None]]:
@@ -351,6 +416,21 @@ class FaultTable:
     def strikes(self, rules: Iterable[Rule], facts: Facts) -> list[Strike]:
         """Let rules decide whether they strike."""
         return [strike for rule in rules if (strike := rule.strike(facts, self.chance)) is not None]
+
+
+def _home_of(where: Where) -> tuple[str, str | None] | None:
+    """Return the condition that tells most, by which a rule is found; None where that is its pattern."""
+    for kind in ("task", "text", "key", "model"):
+        value = getattr(where, kind)
+        if value is not None:
+            return kind, value
+    if where.prompt is not None:
+        return None
+    for kind in ("operation", "provider"):
+        value = getattr(where, kind)
+        if value is not None:
+            return kind, value
+    return "any", None
 
 
 class FaultWordsError(ValueError):

@@ -70,7 +70,7 @@ def submit(scope: Scope, operation: Operation, agenda: Agenda) -> Reply | Refuse
     """Create a task: draw its course, reserve its credits, book its callback."""
     space = scope.space
     task = _new_task(scope)
-    if space.faults:
+    if space.faults or scope.wishes:
         task = strike_task(scope, task)
     space.tasks[task.id] = task
     task.account.open(task)

@@ -7,6 +7,7 @@ from typing import Literal
 
 #: What happens to the connection after the last byte.
 Ending = Literal["keep", "close", "reset"]
+_HARSHER: tuple[Ending, ...] = ("keep", "close", "reset")
 
 
 @dataclass(slots=True)
@@ -16,6 +17,10 @@ class Outgoing:
     status: int
     headers: list[tuple[str, str]]
     body: bytes
+    #: False for HEAD: lengths are told as if the body came.
+    with_body: bool = True
+    #: Of a result file, all of it, although only a part may have been asked for.
+    file: bytes | None = None
     #: Before the first byte.
     wait_s: float = 0.0
     #: Of the body; None is as fast as it goes.
@@ -34,14 +39,31 @@ class Outgoing:
 
     def set_header(self, name: str, value: str | None) -> None:
         """Put a header in the place of those with its name; None takes them away."""
-        self.headers = [pair for pair in self.headers if pair[0].lower() != name.lower()]
-        if value is not None:
-            self.headers.append((name, value))
+        names = [each.lower() for each, _ in self.headers]
+        place = names.index(name.lower()) if name.lower() in names else len(names)
+        others = [pair for pair in self.headers if pair[0].lower() != name.lower()]
+        self.headers = others if value is None else [*others[:place], (name, value), *others[place:]]
 
     def set_body(self, body: bytes) -> None:
         """Replace the body, and what tells its length."""
         self.body = body
         self.set_header("Content-Length", str(len(body)))
+
+    @property
+    def is_file(self) -> bool:
+        """Whether this is a result file, or the part of it that was asked for."""
+        return self.file is not None and self.status in (200, 206)
+
+    def set_file(self, file: bytes) -> None:
+        """Send all of a file with status 200, whatever part was asked for."""
+        self.status = 200
+        self.file = file
+        self.set_header("Content-Range", None)
+        self.set_body(file)
+
+    def end(self, ending: Ending) -> None:
+        """End the connection so; of two endings the harsher one counts."""
+        self.ending = max(self.ending, ending, key=_HARSHER.index)
 
     def cut(self, head_bytes: int | None = None, body_bytes: int | None = None) -> None:
         """Send no more than this; of two cuts the earlier one counts."""
@@ -52,6 +74,6 @@ class Outgoing:
 
     def sent_body(self) -> bytes:
         """Return as much of the body as goes out."""
-        if self.head_bytes is not None:
+        if self.head_bytes is not None or not self.with_body:
             return b""
         return self.body if self.body_bytes is None else self.body[: self.body_bytes]

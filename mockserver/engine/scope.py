@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from mockserver.engine.credits import Account
+    from mockserver.engine.faults import Rule
     from mockserver.engine.space import Space, StoredFile
     from mockserver.engine.task import Standing, Task
     from mockserver.provider import ErrorAnswer, Model, Operation, Problem, Route
@@ -113,11 +114,12 @@ class Scope:
     file: StoredFile | None = None
     items: Sequence[Any] = ()
     #: What faults have set up: see engine/faults.py, `shown`.
-    restood: tuple[Callable[[Task, Standing], Standing], ...] = ()
+    paced: Callable[[Task, Standing], int] | None = None
     worded: Callable[[str], str] | None = None
     hides_results: Callable[[Task], bool] | None = None
     callbacks_first = False
-    struck: tuple[str, ...] = ()
+    #: Rules that the request asked for itself.
+    wishes: Sequence[Rule] = ()
     total = 0
     next_id: str | None = None
 
@@ -165,10 +167,7 @@ def stands(scope: Scope) -> Standing:
     task = scope.task
     assert task is not None
     if scope.stood_for is not task:
-        stood = standing(task, scope.now_ms)
-        for change in scope.restood:
-            stood = change(task, stood)
-        scope.stood_for, scope.stood = task, stood
+        scope.stood_for, scope.stood = task, standing(task, scope.now_ms)
     assert scope.stood is not None
     return scope.stood
 
@@ -283,7 +282,7 @@ FACTS: dict[str, dict[str, str]] = {
         "id": "s.task.id",
         "model": "s.task.model.name",
         "status": "(stands(s).status if s.worded is None else s.worded(stands(s).status))",
-        "progress": "stands(s).progress",
+        "progress": "(stands(s).progress if s.paced is None else s.paced(s.task, stands(s)))",
         "request": "s.task.body",
         **_instants("submitted_", "s.task.submitted_ms"),
         "submitted_unix_s": "s.task.submitted_ms // 1000",

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from mockserver.engine.admission import presented_key
-from mockserver.engine.faults import Facts
+from mockserver.engine.admission import key, presented_key, size
+from mockserver.engine.faults import Facts, When, Where
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,16 +34,19 @@ def facts_of_request(scope: Scope) -> Facts:
     """Find out what a request is about, as far as that can be told before the gates have judged it.
 
     The account and the task that are found are put in scope, so that an answer in the engine's place knows them.
+    A key that is used for the first time opens its account here as it would at its gate: ids and draws are then
+    the same with faults and without.
     """
     space, operation, call = scope.space, scope.operation, scope.call
     if operation is None:
         return Facts(space, scope.now_ms, ())
-    facts = Facts(space, scope.now_ms, (operation.id, operation.role))
+    facts = Facts(space, scope.now_ms, (operation.id, operation.role), call.path)
     if operation.secured:
         facts.key = presented_key(space.provider.key, call)
+        if size(scope) is None:
+            key(scope)
         account = None if facts.key is None else space.accounts.get(facts.key)
         if account is not None:
-            scope.account = account
             facts.account_id = account.id
     if operation.role in _BODY_ROLES:
         scope.body = _json_of(call.body)
@@ -101,13 +104,14 @@ def change(strikes: Iterable[Strike], scope: Scope, reply: Reply) -> Reply:
 
 
 def strike_task(scope: Scope, task: Task) -> Task:
-    """Let faults change the course of a task that has just been made."""
+    """Let faults change the course of a task that has just been made: of the table, then asked for with it."""
     space, operation = scope.space, scope.operation
     facts = Facts(space, scope.now_ms, () if operation is None else (operation.id, operation.role))
     _add_task(facts, space, scope, task)
     table = space.faults
     names: list[str] = []
-    for strike in table.strikes(table.find("task", facts, "submit"), facts):
+    rules = [*table.find("task", facts, "submit"), *scope.wishes]
+    for strike in table.strikes(rules, facts):
         changed = strike.fault.made(strike, scope, task)
         if changed is not None:
             strike.land()
@@ -115,6 +119,11 @@ def strike_task(scope: Scope, task: Task) -> Task:
             task = changed
     if names:
         space.marked[task.id] = tuple(names)
+    for wish in scope.wishes:
+        if "callback" in wish.fault.moments():
+            table.add(wish.fault, Where(task=task.id), When(times=1), scope.now_ms).passing = True
+    if task.held_ms is not None and task.held_ms >= task.ends_ms:
+        return task._replace(held_ms=None)  # it ends before it comes to where it would be held
     return task
 
 
@@ -129,13 +138,27 @@ def strike_callback(table: FaultTable, scope: Scope, task: Task, delivery: Deliv
         if changed is not None:
             strike.land()
             for each in changed:
-                each.faults = (*each.faults, strike.fault.name)
+                if not any(each is before for before in deliveries):
+                    each.faults = (*each.faults, strike.fault.name)
             deliveries = changed
+        if strike.rule.passing:
+            table.remove(strike.rule.id)
     return deliveries
 
 
-def rules_for(table: FaultTable, scope: Scope) -> tuple[list[Rule], Facts]:
-    """Return the rules that apply to a request, and what they go by."""
+def rules_for(table: FaultTable, scope: Scope) -> list[Rule]:
+    """Return the rules that apply to a request.
+
+    For requests about a task, all that rules go by stands in the key and the target, so it is worked out once.
+    """
+    operation, call = scope.operation, scope.call
+    name = None
+    if operation is not None and operation.role not in _BODY_ROLES:
+        provider = scope.space.provider
+        name = (provider.name, operation.id, call.path, call.query_string, call.headers.get(provider.key.header))
+        known = table.remembered(name, scope.now_ms)
+        if known is not None:
+            return known
     facts = facts_of_request(scope)
-    operation = scope.operation
-    return table.find("request", facts, None if operation is None else operation.role), facts
+    role = None if operation is None else operation.role
+    return table.find("request", facts, role, None if facts.task is None else name)

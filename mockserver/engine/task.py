@@ -61,13 +61,13 @@ class Task(NamedTuple):
     resumed_at: int = 0
     #: Counts the commands, so that what was scheduled before one is known to be stale.
     revision: int = 0
-    #: A fault lets it cost what it would have cost, although it fails.
+    #: A fault lets it cost what it would have cost, should it fail.
     charged_anyway: bool = False
 
     @property
     def spends_ucr(self) -> int:
         """What is spent when it ends: never more than was reserved, and nothing where it does not succeed."""
-        if self.end.kind != "success" and not self.charged_anyway:
+        if self.end.kind != "success" and not (self.charged_anyway and self.end.kind == "failure"):
             return 0
         return min(self.settles_ucr, self.reserved_ucr)
 

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 #: What a prompt holds that wishes for a fault, and the header that does.
 TEST_VALUE = b"mock:"
 FAULT_HEADER = "X-Mock-Fault"
+#: The id of rules that are in force for one request only.
+ASKED = "request"
 #: Prompts with test values that are remembered.
 TEST_VALUES_KEPT = 10_000
 #: How long after a query has shown the end a callback comes that waited for that.
@@ -98,7 +100,7 @@ class World:
         self.faults = FaultTable(chance)
         self.triggers = triggers or Triggers()
         #: The prompts whose test values are in the table, with the ids of their rules.
-        self._noted: dict[tuple[str, str | None, str], list[str]] = {}
+        self._noted: dict[tuple[str, str, str], list[str]] = {}
         self._held_back: dict[str, list[Delivery]] = {}
         self.rules = rules
         self.spaces = {
@@ -122,7 +124,7 @@ class World:
     def may_fault(self, call: Call) -> bool:
         """Tell cheaply whether it is worth while to look for faults that a request is to meet."""
         headers = call.headers
-        return bool(self.faults) or TEST_VALUE in call.body or FAULT_HEADER in headers or "Prefer" in headers
+        return bool(self.faults) or _may_hold_test_values(call) or FAULT_HEADER in headers or "Prefer" in headers
 
     def rules_for(self, space: Space, match: Match, call: Call, now_ms: int) -> list[Rule]:
         """Return the rules that apply to a request: those of the table, then those that its headers ask for.
@@ -131,26 +133,35 @@ class World:
         """
         scope = _scope(space, match, call, now_ms)
         try:
-            if TEST_VALUE in call.body and match.operation is not None and match.operation.role == "submit":
+            role = None if match.operation is None else match.operation.role
+            if role == "submit" and _may_hold_test_values(call):
                 self._note_test_values(scope)
             asked = self.triggers.in_headers(call.headers)
         except FaultWordsError as error:
-            return [Rule("request", _NoSuchFault(str(error)), Where(), When(), now_ms)]
-        rules, _ = rules_for(self.faults, scope)
-        return [*rules, *(Rule("request", fault, Where(), When(), now_ms) for fault in asked)]
+            return [Rule(ASKED, _NoSuchFault(str(error)), Where(), When(), now_ms)]
+        rules = rules_for(self.faults, scope)
+        if not asked:
+            return rules
+        # A client may send the header with everything: what cannot strike this request passes it by.
+        fitting = (
+            fault
+            for fault in asked
+            if (fault.roles is None or role in fault.roles) and (role == "submit" or "request" in fault.moments())
+        )
+        return [*rules, *(Rule(ASKED, fault, Where(), When(), now_ms) for fault in fitting)]
 
     def _note_test_values(self, scope: Scope) -> None:
         """Add the rules that the test values in a prompt stand for: for this key, this provider and this prompt."""
         space = scope.space
         facts = facts_of_request(scope)
+        account_id = facts.account_id
         for text in facts.texts:
-            place = (space.provider.name, facts.key, text)
-            if facts.key is None or place in self._noted:
+            if account_id is None or self._is_noted(place := (space.provider.name, account_id, text)):
                 continue
             wanted = self.triggers.in_prompt(text)
             self._noted[place] = [
                 self.faults.add(
-                    fault, Where(space.provider.name, operation, facts.key, text=text), When(times=times), scope.now_ms
+                    fault, Where(space.provider.name, operation, account_id, text=text), When(times=times), scope.now_ms
                 ).id
                 for fault, operation, times in wanted
             ]
@@ -158,6 +169,14 @@ class World:
                 for rule_id in self._noted.pop(next(iter(self._noted))):
                     with contextlib.suppress(KeyError):
                         self.faults.remove(rule_id)
+
+    def _is_noted(self, place: tuple[str, str, str]) -> bool:
+        """Tell whether a prompt's rules are in the table; where they were all taken away, the prompt asks anew."""
+        ids = self._noted.get(place)
+        if ids and not any(rule_id in self.faults.rules for rule_id in ids):
+            del self._noted[place]
+            return False
+        return ids is not None
 
     def handle(self, space: Space, match: Match, call: Call, now_ms: int, rules: Sequence[Rule] = ()) -> Reply:
         """Answer a request: the gates, then what the operation's role does; and what faults make of that."""
@@ -169,11 +188,20 @@ class World:
             reply.operation = operation.id
         if scope.account is not None:
             reply.account_id = scope.account.id
-        if scope.task is not None and scope.task.account is scope.account:
+        if scope.task is not None and (
+            scope.task.account is scope.account or (operation is not None and not operation.secured)
+        ):
             reply.task_id = scope.task.id
         if space.marked and reply.task_id is not None:
             reply.faults = (*space.marked.get(reply.task_id, ()), *reply.faults)
-        if self._held_back and reply.task_id in self._held_back and ended(space.tasks[reply.task_id], now_ms):
+        if (
+            self._held_back
+            and reply.task_id in self._held_back
+            and reply.gate is None
+            and operation is not None
+            and operation.role == "query"
+            and ended(space.tasks[reply.task_id], now_ms)
+        ):
             self._let_go(reply.task_id, now_ms)
         return reply
 
@@ -198,6 +226,7 @@ class World:
         reply = instead(strikes, scope)
         if reply is None:
             scope.account = scope.task = scope.body = None
+            scope.wishes = [rule for rule in rules if rule.id == ASKED]
             show(strikes, scope)
             reply = self._answer(scope, match)
         reply = change(strikes, scope, reply)
@@ -208,7 +237,7 @@ class World:
     def _let_go(self, task_id: str, now_ms: int) -> None:
         """Send what waited for a query to show a task's end: a moment later."""
         for delivery in self._held_back.pop(task_id):
-            if delivery.due_ms > now_ms + AFTER_POLL_MS:
+            if not delivery.attempts and delivery.due_ms > now_ms + AFTER_POLL_MS:
                 delivery.due_ms = now_ms + AFTER_POLL_MS
                 self.agenda.put(delivery.due_ms, delivery)
 
@@ -372,6 +401,12 @@ class World:
         task.account.settle(now_ms)
         scope = Scope(space, now_ms)
         return replace_task(scope, task, changed, self.agenda)
+
+
+def _may_hold_test_values(call: Call) -> bool:
+    """Tell cheaply whether a body may: as they are, in capitals, or as JSON may write their letters."""
+    body = call.body.lower()
+    return TEST_VALUE in body or b"\\u00" in body
 
 
 def _scope(space: Space, match: Match, call: Call, now_ms: int) -> Scope:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FAMILIES = ("answers", "transport", "meaning", "results", "callbacks")
 _TYPES = {"int": int, "float": float, "str": str, "bool": bool}
 _WORDS = {"int": "integer", "float": "number", "str": "string", "bool": "boolean"}
-_PLUMBING = frozenset(("triggers",))
+_PLUMBING = frozenset(("page", "triggers"))
 
 
 @cache
@@ -86,16 +86,27 @@ def _value(fault: str, parameter: Field[Any], value: Any) -> Any:
     if not right or (isinstance(value, bool) and type_ != "bool"):
         raise FaultWordsError(f"{fault}: {parameter.name} is of type {_WORDS[type_]}")
     words = parameter.metadata
+    if isinstance(value, str) and not value.isascii() and not _is_text(value):
+        raise FaultWordsError(f"{fault}: {parameter.name} is no text in UTF-8")
     if words["choices"] and value not in words["choices"]:
         raise FaultWordsError(f"{fault}: {parameter.name} is one of {', '.join(words['choices'])}")
     if type_ in ("int", "float"):
         least, most = words["least"], words["most"]
-        if not (
-            value >= (-float("inf") if least is None else least) and value <= (float("inf") if most is None else most)
-        ):
-            upto = "" if most is None else f" to {most:g}"
-            raise FaultWordsError(f"{fault}: {parameter.name} is a number from {least:g}{upto}")
+        if not least <= value <= most:
+            raise FaultWordsError(f"{fault}: {parameter.name} is a number from {_plain(least)} to {_plain(most)}")
     return value
+
+
+def _plain(number: float) -> str:
+    return str(int(number)) if float(number).is_integer() else str(number)
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _number(fault: str, name: str, text: str) -> float:

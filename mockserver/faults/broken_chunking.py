@@ -22,9 +22,11 @@ class BrokenChunking(Fault):
 
     def sent(self, strike: Strike, outgoing: Outgoing) -> bool | None:
         """Write one good chunk, then a bad one."""
+        if not outgoing.sent_body():
+            return None
         half = outgoing.body[: max(1, len(outgoing.body) // 2)]
         outgoing.set_header("Content-Length", None)
         outgoing.set_header("Transfer-Encoding", "chunked")
-        outgoing.body = b"%x\r\n%b\r\nnot-a-size\r\n" % (len(half), half) if half else b"not-a-size\r\n"
-        outgoing.ending = "close"
+        outgoing.body = b"%x\r\n%b\r\nnot-a-size\r\n" % (len(half), half)
+        outgoing.end("close")
         return True

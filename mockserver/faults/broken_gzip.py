@@ -23,6 +23,8 @@ class BrokenGzip(Fault):
 
     def sent(self, strike: Strike, outgoing: Outgoing) -> bool | None:
         """Compress the body, and damage it."""
+        if not outgoing.sent_body():
+            return None
         packed = bytearray(gzip.compress(outgoing.body, mtime=0))
         middle = len(packed) // 2
         for index in range(middle, min(middle + 8, len(packed))):

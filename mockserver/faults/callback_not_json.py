@@ -18,7 +18,7 @@ class CallbackNotJson(Fault):
     """A callback that is no JSON."""
 
     family: ClassVar[str] = "callbacks"
-    breaks: ClassVar[str] = "The body is a form; the signature fits it."
+    breaks: ClassVar[str] = "The body is a form, though Content-Type says JSON; the signature fits it."
     notice: ClassVar[str] = "Reading it as JSON fails."
 
     def called(self, strike: Strike, deliveries: list[Delivery]) -> list[Delivery] | None:

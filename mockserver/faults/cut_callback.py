@@ -22,7 +22,7 @@ class CutCallback(Fault):
     breaks: ClassVar[str] = "The body ends in the middle; the signature fits what is sent."
     notice: ClassVar[str] = "Reading it as JSON fails; a handler that crashes is called again and again."
 
-    keep_fraction: float = parameter(0.5, "How much of the body comes.", most=0.999)
+    keep_fraction: float = parameter(0.5, "How much of the body comes.", "fraction", most=0.999)
 
     def called(self, strike: Strike, deliveries: list[Delivery]) -> list[Delivery] | None:
         """Cut the body, and sign it."""

@@ -23,4 +23,4 @@ class EmptyBody(Fault):
 
     def answered(self, strike: Strike, scope: Scope, reply: Reply) -> Reply | None:
         """Take the body away."""
-        return replace(reply, body=b"", file=None) if reply.body else None
+        return replace(reply, body=b"", file=None) if reply.body or reply.file is not None else None

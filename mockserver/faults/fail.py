@@ -25,7 +25,11 @@ class Fail(Fault):
 
     reason: str = parameter("", "The provider's reason; empty is the first one that it lists.")
     stage: float = parameter(
-        -1.0, "How far on its way the task fails, from 0 to 1; -1 is where the reason usually comes.", least=-1, most=1
+        -1.0,
+        "How far on its way the task fails, from 0 to 1; -1 is where the reason usually comes.",
+        "fraction",
+        least=-1,
+        most=1,
     )
 
     def made(self, strike: Strike, scope: Scope, task: Task) -> Task | None:

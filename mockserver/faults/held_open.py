@@ -29,6 +29,5 @@ class HeldOpen(Fault):
         """Send nothing, wait, close."""
         outgoing.cut(head_bytes=0)
         outgoing.hold_s = max(outgoing.hold_s, self.seconds)
-        if outgoing.ending == "keep":
-            outgoing.ending = "close"
+        outgoing.end("close")
         return True

@@ -33,10 +33,12 @@ class LateUrl(Fault):
 
     def shown(self, strike: Strike, scope: Scope) -> None:
         """Hide the links for a while."""
+        before = scope.hides_results
 
         def hide(task: Task) -> bool:
+            hidden = before is not None and before(task)
             if scope.now_ms >= task.ends_ms + self.for_s * 1000:
-                return False
+                return hidden
             strike.land()
             return True
 

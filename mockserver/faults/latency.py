@@ -32,4 +32,4 @@ class Latency(Fault):
         """Wait first."""
         wait_s = self.seconds + self.spread_s * strike.chance() + self.growth_s * (strike.number - 1)
         outgoing.wait_s += min(wait_s, LONGEST_S)
-        return wait_s > 0
+        return wait_s > 0 or self.growth_s > 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Fault
@@ -26,7 +27,9 @@ class LostAnswer(Fault):
     ending: str = parameter("reset", "How the connection ends.", choices=("reset", "close"))
 
     def sent(self, strike: Strike, outgoing: Outgoing) -> bool | None:
-        """Send nothing."""
+        """Send nothing, where there is a task that the answer would have told of."""
+        if outgoing.status >= HTTPStatus.MULTIPLE_CHOICES:
+            return None
         outgoing.cut(head_bytes=0)
-        outgoing.ending = "reset" if self.ending == "reset" else "close"
+        outgoing.end("reset" if self.ending == "reset" else "close")
         return True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Fault
@@ -25,7 +24,8 @@ class NoRange(Fault):
 
     def sent(self, strike: Strike, outgoing: Outgoing) -> bool | None:
         """Send everything, and say that ranges are not served."""
-        if outgoing.status != HTTPStatus.OK:
+        if not outgoing.is_file:
             return None
+        outgoing.set_file(outgoing.file or b"")
         outgoing.set_header("Accept-Ranges", "none")
         return True

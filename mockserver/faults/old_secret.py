@@ -28,4 +28,4 @@ class OldSecret(Fault):
         """Sign with it."""
         first = deliveries[0]
         secret = self.secret or first.account.previous_secret or f"not {secret_of(first)}"
-        return with_signature(deliveries, lambda _value: signed(first, secret, first.body))
+        return with_signature(deliveries, lambda each, _value: signed(each, secret=secret))

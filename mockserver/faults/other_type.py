@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import orjson
+
 from mockserver.engine.faults import Fault
 from mockserver.faults.tools.json_edit import edited, leaves, place_of, put_at, value_at
 from mockserver.faults.tools.parameters import parameter
@@ -21,7 +23,8 @@ class OtherType(Fault):
 
     family: ClassVar[str] = "meaning"
     breaks: ClassVar[str] = (
-        "One field of the answer has another type: numbers and truths become texts, texts become lists."
+        "One field of the answer has another type: numbers and truths become texts, texts become lists, "
+        "lists and objects are wrapped in an object."
     )
     notice: ClassVar[str] = "A client that trusts the schema fails where it uses the field."
 
@@ -47,4 +50,4 @@ class OtherType(Fault):
 def _other(value: Any) -> Any:
     if isinstance(value, str):
         return [value]
-    return {"value": value} if isinstance(value, list | dict) else str(value)
+    return {"value": value} if isinstance(value, list | dict) else orjson.dumps(value).decode()

@@ -22,7 +22,7 @@ class Overdue(Fault):
     breaks: ClassVar[str] = "The last state before the end lasts longer."
     notice: ClassVar[str] = "The task ends after the time that a client would wait."
 
-    by_s: float = parameter(600.0, "How much longer it takes.", "seconds of mock time", most=31_536_000)
+    by_s: float = parameter(600.0, "How much longer it takes.", "seconds of mock time")
 
     def made(self, strike: Strike, scope: Scope, task: Task) -> Task | None:
         """Put the end off."""

@@ -19,20 +19,27 @@ class ProgressBack(Fault):
     """Progress that goes back."""
 
     family: ClassVar[str] = "meaning"
-    breaks: ClassVar[str] = "Every second answer shows less progress than the one before."
+    breaks: ClassVar[str] = "Every second answer about a task on its way shows less progress than the one before."
     notice: ClassVar[str] = "A client that trusts progress to grow fails, or shows nonsense."
 
     by_percent: int = parameter(20, "How far it goes back.", "percent", least=1, most=100)
 
     def shown(self, strike: Strike, scope: Scope) -> None:
-        """Show less, every second time."""
-        if strike.rule.matches % 2:
-            return
+        """Show less than the last time, every second time that a task on its way shows progress."""
+        before = scope.paced
+        last: dict[str, int] = strike.rule.memory
+        said: dict[str, int] = {}
 
-        def less(_task: Task, stood: Standing) -> Standing:
-            if stood.ended or not stood.progress:
-                return stood
-            strike.land()
-            return stood._replace(progress=max(0, stood.progress - self.by_percent))
+        def less(task: Task, stood: Standing) -> int:
+            progress = stood.progress if before is None else before(task, stood)
+            if stood.ended or task.id in said:
+                return said.get(task.id, progress)
+            if shown := last.pop(task.id, 0):
+                strike.land()
+                progress = max(0, min(shown, progress) - self.by_percent)
+            else:
+                last[task.id] = progress
+            said[task.id] = progress
+            return progress
 
-        scope.restood = (*scope.restood, less)
+        scope.paced = less

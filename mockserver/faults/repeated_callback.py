@@ -21,8 +21,8 @@ class RepeatedCallback(Fault):
     breaks: ClassVar[str] = "The acknowledgement is not heard: the next attempts are made all the same."
     notice: ClassVar[str] = "Work that the handler does for each call is done again."
 
-    times: int = parameter(1, "How many acknowledgements are not heard.", least=1, most=100)
+    unheard: int = parameter(1, "How many acknowledgements are not heard.", least=1, most=100)
 
     def called(self, strike: Strike, deliveries: list[Delivery]) -> list[Delivery] | None:
         """Let acknowledgements be overheard."""
-        return [replace(each, unheard=self.times) for each in deliveries]
+        return [replace(each, unheard=self.unheard) for each in deliveries]

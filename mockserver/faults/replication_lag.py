@@ -37,4 +37,4 @@ class ReplicationLag(Fault):
         task = strike.facts.task
         if task is None or scope.now_ms >= task.submitted_ms + self.for_s * 1000:
             return None
-        return provoked(scope, scope.space.provider.refusals["unknown_task"])
+        return provoked(scope, scope.space.provider.refusals["unknown_task"], "there is no such task")

@@ -38,5 +38,5 @@ class Reset(Fault):
             outgoing.cut(head_bytes=WITHIN_HEADERS)
         else:
             outgoing.cut(body_bytes=0 if self.at == "after_headers" else len(outgoing.body) // 2)
-        outgoing.ending = "reset"
+        outgoing.end("reset")
         return True

@@ -28,4 +28,4 @@ class SignatureLength(Fault):
 
     def called(self, strike: Strike, deliveries: list[Delivery]) -> list[Delivery] | None:
         """Cut the signature, or fill it up."""
-        return with_signature(deliveries, lambda value: value[: self.characters].ljust(self.characters, "0"))
+        return with_signature(deliveries, lambda _each, value: value[: self.characters].ljust(self.characters, "0"))

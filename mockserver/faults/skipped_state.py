@@ -30,11 +30,12 @@ class SkippedState(Fault):
         index = state_index(task, self.state)
         if index is None:
             return None
-        shorter_ms = stops_ms(task, index) - starts_ms(task, index)
-        if not shorter_ms:
+        start_ms = starts_ms(task, index)
+        shorter_ms = stops_ms(task, index) - start_ms
+        if not shorter_ms or task.ends_ms <= start_ms:
             return None
         return task._replace(
             entered_ms=tuple(at if number < index else at - shorter_ms for number, at in enumerate(task.entered_ms)),
             due_ms=task.due_ms - shorter_ms,
-            ends_ms=max(task.submitted_ms, task.ends_ms - shorter_ms),
+            ends_ms=max(start_ms, task.ends_ms - shorter_ms),
         )

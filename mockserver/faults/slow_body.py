@@ -21,9 +21,11 @@ class SlowBody(Fault):
     breaks: ClassVar[str] = "The head of the answer comes at once, the body slowly."
     notice: ClassVar[str] = "A timeout for the whole call ends it; one for each read does not."
 
-    bytes_per_s: float = parameter(50.0, "Pace of the body.", "bytes a second of wall time", least=1)
+    bytes_per_s: float = parameter(50.0, "Pace of the body.", "bytes a second of wall time", least=1, most=1e9)
 
     def sent(self, strike: Strike, outgoing: Outgoing) -> bool | None:
         """Slow the body down; of two paces the slower one counts."""
+        if not outgoing.sent_body():
+            return None
         outgoing.bytes_per_s = min(self.bytes_per_s, outgoing.bytes_per_s or self.bytes_per_s)
         return True

@@ -23,9 +23,11 @@ class SlowFile(Fault):
     notice: ClassVar[str] = "The link may expire, or a timeout for the whole call end it, before the file is there."
     roles: ClassVar[frozenset[Role] | None] = frozenset(("result",))
 
-    bytes_per_s: float = parameter(20_000.0, "Pace of the file.", "bytes a second of wall time", least=1)
+    bytes_per_s: float = parameter(20_000.0, "Pace of the file.", "bytes a second of wall time", least=1, most=1e9)
 
     def sent(self, strike: Strike, outgoing: Outgoing) -> bool | None:
         """Slow the file down."""
+        if not outgoing.is_file or not outgoing.sent_body():
+            return None
         outgoing.bytes_per_s = min(self.bytes_per_s, outgoing.bytes_per_s or self.bytes_per_s)
         return True

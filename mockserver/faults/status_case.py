@@ -28,7 +28,9 @@ class StatusCase(Fault):
         """Write the words otherwise."""
 
         def word(status: str) -> str:
-            strike.land()
-            return status.upper() if self.case == "upper" else status.capitalize()
+            written = status.upper() if self.case == "upper" else status.capitalize()
+            if written != status:
+                strike.land()
+            return written
 
         scope.worded = after(scope.worded, word)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Fault
-from mockserver.faults.tools.course import state_index
+from mockserver.faults.tools.course import starts_ms, state_index
 from mockserver.faults.tools.parameters import parameter
 
 if TYPE_CHECKING:
@@ -28,6 +28,6 @@ class Stuck(Fault):
     def made(self, strike: Strike, scope: Scope, task: Task) -> Task | None:
         """Hold the task from the moment at which it enters the state."""
         index = state_index(task, self.state)
-        if index is None:
+        if index is None or starts_ms(task, index) >= task.ends_ms:
             return None
-        return task._replace(held_ms=task.entered_ms[index - 1] if index else task.submitted_ms)
+        return task._replace(held_ms=starts_ms(task, index))

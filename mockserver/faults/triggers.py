@@ -8,8 +8,10 @@ Prefer: example=NAME
 
 from __future__ import annotations
 
+import difflib
 import re
 from dataclasses import fields
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mockserver.engine.faults import Fault, FaultWordsError, Triggers
@@ -18,7 +20,10 @@ from mockserver.faults import all_faults, build
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_WORD = re.compile(r"(?<!\S)mock:([a-z0-9_]+?)(?:=([^\s=;,]+?))?(?:x([1-9][0-9]{0,3}))?(?=[\s.,;!?]|$)")
+#: Where a test value begins, and what it is spelled like; quotes, brackets and full stops around it are the prompt's.
+_WORD = re.compile(r"""(?<![^\s,;"'([{“«])mock:[^\s,;]+""", re.IGNORECASE)
+_AROUND = ".!?:\"')]}”»"
+_SPELLED = re.compile(r"mock:([a-z0-9_]+?)(?:=([^=]+?))?(?:x([1-9][0-9]{0,3}))?")
 _ERROR_STATUS = re.compile(r"[45][0-9]{2}")
 _MOST_WISHES = 20
 
@@ -74,41 +79,95 @@ class RequestTriggers(Triggers):
     def in_headers(self, headers: Mapping[str, str]) -> list[Fault]:
         """Read X-Mock-Fault and Prefer; preferences that are not ours are passed over, as RFC 7240 asks."""
         found: list[Fault] = []
-        text = headers.get("X-Mock-Fault")
+        text = _field(headers, "X-Mock-Fault")
         if text is not None:
-            for wish in text.split(",")[:_MOST_WISHES]:
-                name, *pairs = (part.strip() for part in wish.split(";"))
-                given = dict(pair.partition("=")[::2] for pair in pairs if pair)
-                found.append(build(name, {key.strip(): value.strip().strip('"') for key, value in given.items()}))
-        preferred = headers.get("Prefer")
+            found += [_for_one_request(wish) for wish in _split(text, ",")[:_MOST_WISHES]]
+        preferred = _field(headers, "Prefer")
         if preferred is not None:
-            for wish in re.split("[,;]", preferred):
-                name, _, value = wish.strip().partition("=")
-                value = value.strip().strip('"')
-                if name == "code":
+            for wish in _split(preferred, ",;"):
+                name, value = _pair(wish)
+                if name.lower() == "code":
                     if not _ERROR_STATUS.fullmatch(value):
                         raise FaultWordsError(f"Prefer: code is a status from 400 to 599, and {value[:40]!r} is none")
                     found.append(build("error", {"status": value}))
-                elif name == "example":
+                elif name.lower() == "example":
                     found.append(build("example", {"example": value}))
         return found
 
     def in_prompt(self, text: str) -> list[tuple[Fault, str | None, int | None]]:
         """Read the test values in a prompt."""
-        found: list[tuple[Fault, str | None, int | None]] = []
-        for match in list(_WORD.finditer(text))[:_MOST_WISHES]:
-            word, value, times = match[1], match[2], match[3]
-            if _ERROR_STATUS.fullmatch(word):
-                found.append((build("error", {"status": word}), "submit", int(times or 1)))
-                continue
-            alias = ALIASES.get(word)
-            if alias is None:
-                kind = all_faults().get(word)
-                parameter = None if kind is None else _first_parameter(kind)
-                alias = Alias(word, None if parameter is None else parameter.name, None, "", "")
-            if value is not None and alias.parameter is None:
-                raise FaultWordsError(f"mock:{word} takes no value")
-            given = {} if value is None or alias.parameter is None else {alias.parameter: value}
-            once = 1 if alias.fault == "error" else None
-            found.append((build(alias.fault, given), alias.operation, int(times) if times else once))
-        return found
+        words = (match[0].rstrip(_AROUND) for match in _WORD.finditer(text))
+        return [_for_prompt(word) for word in islice((word for word in words if ":" in word), _MOST_WISHES)]
+
+
+def _for_prompt(text: str) -> tuple[Fault, str | None, int | None]:
+    """Read one test value: the fault, the operation that it strikes, how often."""
+    match = _SPELLED.fullmatch(text)
+    if match is None:
+        raise FaultWordsError(
+            f"{text[:60]!r} is no test value; they are spelled like mock:503, mock:429x3, mock:fail=content_policy, "
+            "mock:slow=90s"
+        )
+    word, value, times = match[1], match[2], match[3]
+    alias = _alias(word)
+    if value is not None and alias.parameter is None:
+        raise FaultWordsError(f"mock:{word} takes no value")
+    given = {"status": word} if _ERROR_STATUS.fullmatch(word) else {}
+    if value is not None and alias.parameter is not None:
+        given = {alias.parameter: value}
+    try:
+        fault = build(alias.fault, given)
+    except FaultWordsError as error:
+        raise FaultWordsError(str(error) if word == alias.fault else f"mock:{word}: {error}") from None
+    once = 1 if alias.fault == "error" else None
+    return fault, alias.operation, int(times) if times else once
+
+
+def _alias(word: str) -> Alias:
+    """Return what a word stands for: a status, a short word, or a fault's own name."""
+    if _ERROR_STATUS.fullmatch(word):
+        return Alias("error", None, "submit", "", "")
+    if word in ALIASES:
+        return ALIASES[word]
+    kind = all_faults().get(word)
+    if kind is None:
+        if word[0].isdecimal():
+            why = "a status is from 400 to 599, and it comes x1 to x9999 times"
+            raise FaultWordsError(f"mock:{word[:60]} is no test value; {why}")
+        near = difflib.get_close_matches(word, (*ALIASES, *all_faults()), n=1)
+        perhaps = f"did you mean mock:{near[0]}?" if near else "`mockserver providers` lists them"
+        raise FaultWordsError(f"mock:{word[:60]} is no test value; {perhaps}")
+    parameter = _first_parameter(kind)
+    return Alias(word, None if parameter is None else parameter.name, None, "", "")
+
+
+def _for_one_request(wish: str) -> Fault:
+    """Read one fault of X-Mock-Fault."""
+    name, *pairs = _split(wish, ";")
+    return build(name, dict(_pair(pair) for pair in pairs if pair))
+
+
+def _field(headers: Mapping[str, str], name: str) -> str | None:
+    """Return a header; where it came in several lines, all of them."""
+    if name not in headers:
+        return None
+    lines = headers.getall(name) if hasattr(headers, "getall") else [headers[name]]
+    return ",".join(lines)
+
+
+def _split(text: str, marks: str) -> list[str]:
+    """Split at marks that do not stand in quotes."""
+    parts = [""]
+    for piece in re.findall(r'"[^"]*"|.', text, re.DOTALL):
+        if piece in marks:
+            parts.append("")
+        else:
+            parts[-1] += piece
+    return [part.strip() for part in parts]
+
+
+def _pair(text: str) -> tuple[str, str]:
+    """Read NAME=VALUE, with spaces around both, and the value perhaps in quotes."""
+    name, _, value = text.partition("=")
+    value = value.strip()
+    return name.strip(), value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' else value

@@ -23,12 +23,12 @@ class TruncatedBody(Fault):
         "A client that checks lengths sees a partial answer; one that does not reads broken JSON, or keeps half a file."
     )
 
-    keep_fraction: float = parameter(0.5, "How much of the body comes.", most=0.999)
+    keep_fraction: float = parameter(0.5, "How much of the body comes.", "fraction", most=0.999)
 
     def sent(self, strike: Strike, outgoing: Outgoing) -> bool | None:
         """Cut the body, and close."""
-        if not outgoing.body:
+        if not outgoing.sent_body():
             return None
         outgoing.cut(body_bytes=int(len(outgoing.body) * self.keep_fraction))
-        outgoing.ending = "close"
+        outgoing.end("close")
         return True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Fault
@@ -20,15 +19,16 @@ class TruncatedFile(Fault):
     """A file that is not whole, though its length is right."""
 
     family: ClassVar[str] = "results"
-    breaks: ClassVar[str] = "The file ends early, and Content-Length agrees."
+    breaks: ClassVar[str] = "The file ends early, and Content-Length agrees; Range is ignored."
     notice: ClassVar[str] = "The download looks whole; the file does not play."
     roles: ClassVar[frozenset[Role] | None] = frozenset(("result",))
 
-    keep_fraction: float = parameter(0.5, "How much of the file there is.", most=0.999)
+    keep_fraction: float = parameter(0.5, "How much of the file there is.", "fraction", most=0.999)
 
     def sent(self, strike: Strike, outgoing: Outgoing) -> bool | None:
         """Shorten the file."""
-        if outgoing.status != HTTPStatus.OK:
+        if not outgoing.is_file:
             return None
-        outgoing.set_body(outgoing.body[: int(len(outgoing.body) * self.keep_fraction)])
+        file = outgoing.file or b""
+        outgoing.set_file(file[: int(len(file) * self.keep_fraction)])
         return True

@@ -23,4 +23,4 @@ class UnsignedCallback(Fault):
 
     def called(self, strike: Strike, deliveries: list[Delivery]) -> list[Delivery] | None:
         """Leave the header out."""
-        return with_signature(deliveries, lambda _value: None)
+        return with_signature(deliveries, lambda _each, _value: None)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
+import orjson
+
 from mockserver.engine.faults import Fault
 from mockserver.faults.tools.parameters import parameter
 
@@ -33,6 +35,6 @@ class WrongHost(Fault):
 
     def answered(self, strike: Strike, scope: Scope, reply: Reply) -> Reply | None:
         """Replace the address in the links."""
-        here = scope.space.server_url.encode()
-        body = reply.body.replace(here + b"/", f"https://{self.host}/".encode())
+        here, there = (orjson.dumps(f"{url}/")[1:-1] for url in (scope.space.server_url, f"https://{self.host}"))
+        body = reply.body.replace(here, there)
         return None if body == reply.body else replace(reply, body=body)

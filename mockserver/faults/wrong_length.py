@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Fault
@@ -26,12 +25,12 @@ class WrongLength(Fault):
     )
     roles: ClassVar[frozenset[Role] | None] = frozenset(("result",))
 
-    more_bytes: int = parameter(1000, "How many bytes more are told of.", "bytes", least=1)
+    more_bytes: int = parameter(1000, "How many bytes more are told of.", "bytes", least=1, most=1_000_000_000)
 
     def sent(self, strike: Strike, outgoing: Outgoing) -> bool | None:
         """Tell of more."""
-        if outgoing.status != HTTPStatus.OK:
+        if not outgoing.is_file:
             return None
         outgoing.set_header("Content-Length", str(len(outgoing.body) + self.more_bytes))
-        outgoing.ending = "close"
+        outgoing.end("close")
         return True

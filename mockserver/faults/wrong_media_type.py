@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Fault
@@ -25,8 +24,8 @@ class WrongMediaType(Fault):
 
     def sent(self, strike: Strike, outgoing: Outgoing) -> bool | None:
         """Send a page in the file's place."""
-        if outgoing.status != HTTPStatus.OK:
+        if not outgoing.is_file:
             return None
         outgoing.set_header("Content-Type", "text/html")
-        outgoing.set_body(b"<html><body>Sign in to continue</body></html>")
+        outgoing.set_file(b"<html><body>Sign in to continue</body></html>")
         return True

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Fault
-from mockserver.faults.tools.deliveries import with_signature
+from mockserver.faults.tools.deliveries import secret_of, signed, with_signature
 
 if TYPE_CHECKING:
     from mockserver.engine.callbacks import Delivery
@@ -22,5 +22,5 @@ class WrongSignature(Fault):
     notice: ClassVar[str] = "A handler that does not check takes a forged callback."
 
     def called(self, strike: Strike, deliveries: list[Delivery]) -> list[Delivery] | None:
-        """Change one digit after another."""
-        return with_signature(deliveries, lambda value: value[:-8] + ("0" * 8 if value[-8:] != "0" * 8 else "1" * 8))
+        """Sign with a secret that nobody has."""
+        return with_signature(deliveries, lambda each, _value: signed(each, secret=f"forged {secret_of(each)}"))

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -13,12 +14,20 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema_rs
 
-from mockserver.spec.document import Document, Fault, SpecError
+from mockserver.spec.document import Document, Fault, SpecError, shortened
 from mockserver.spec.vocabulary import specs_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
+_MOST_LEVELS = 100
+#: How many values are read; aliases, which let a short text mean any number of them, count each time.
+_MOST_VALUES = 1_000_000
+_LONGEST_MESSAGE = 200
+_FIX = "specs/scenario.schema.json lists the words that may stand here"
+_EXPECTATION = "write `count` with at_least or at_most, or `gap` with at_least_s or at_most_s"
+#: The limits of an account that a scenario may set.
+LIMITS = ("requests_per_minute", "requests_per_hour", "concurrent_tasks")
 GALLERY = Path(__file__).with_name("gallery")
 
 
@@ -57,7 +66,11 @@ def find(name: str) -> Path:
     if name in known:
         return known[name]
     path = Path(name)
-    if not path.exists():
+    try:
+        there = path.exists()
+    except OSError:
+        there = True  # and reading it says what is wrong
+    if not there:
         raise SpecError(
             [Fault(name, None, "is no file, and no scenario of the gallery", f"there are {', '.join(known)}")]
         )
@@ -94,21 +107,54 @@ def of_document(document: Document) -> Scenario:
     Raises:
         SpecError: with everything that is wrong.
     """
-    faults = [_fault(document, error) for error in _validator().iter_errors(document.data)]
+    _check_size(document)
+    faults = [fault for error in _validator().iter_errors(document.data) for fault in _faults(document, error)]
     if faults:
-        raise SpecError(faults)
-    data = document.data
+        raise SpecError(sorted(faults, key=lambda fault: fault.line or 0))
+    data = _whole(document.data, ("seed",))
     return Scenario(
         name=data["scenario"],
         summary=data.get("summary", ""),
         good_client=data.get("good_client", ""),
         seed=data.get("seed"),
         speed=data.get("clock", {}).get("speed"),
-        accounts=tuple(data.get("accounts", ())),
+        accounts=tuple(_whole(each, LIMITS) for each in data.get("accounts", ())),
         wishes=tuple(_wish(event) for event in data["timeline"]),
-        expect=tuple(data.get("expect", ())),
+        expect=tuple(_whole(each, ("at_least", "at_most")) for each in data.get("expect", ())),
         document=document,
     )
+
+
+def _check_size(document: Document) -> None:
+    """Refuse what is too large, or nested too deep, for what judges it.
+
+    Raises:
+        SpecError: it is.
+    """
+    left = _MOST_VALUES
+    waiting: list[tuple[tuple[str | int, ...], Any]] = [((), document.data)]
+    while waiting:
+        path, value = waiting.pop()
+        if isinstance(value, dict):
+            inner: Any = value.items()
+        elif isinstance(value, list):
+            inner = enumerate(value)
+        else:
+            continue
+        left -= len(value)
+        if len(path) >= _MOST_LEVELS:
+            raise SpecError([document.fault(path[:1], f"is nested more than {_MOST_LEVELS} levels deep")])
+        if left < 0:
+            raise SpecError([document.fault(path[:1], f"is too large: more than {_MOST_VALUES} values were found")])
+        waiting += [((*path, key), each) for key, each in inner]
+
+
+def _whole(given: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """Write whole numbers as such: to JSON Schema 2.0 is an integer too."""
+    return {
+        name: int(value) if name in names and isinstance(value, float) and value.is_integer() else value
+        for name, value in given.items()
+    }
 
 
 def _wish(event: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,26 +165,36 @@ def _wish(event: Mapping[str, Any]) -> dict[str, Any]:
         when["from_s"] = at_s
     if "lasts_s" in event:
         when["until_s"] = at_s + event["lasts_s"]
-    whole = {
-        name: int(value) if name in ("after", "every", "times") and value == int(value) else value
-        for name, value in when.items()
-    }
-    return {"fault": event["fault"], "with": event.get("with", {}), "where": event.get("where", {}), "when": whole}
+    when = _whole(when, ("after", "every", "times"))
+    return {"fault": event["fault"], "with": event.get("with", {}), "where": event.get("where", {}), "when": when}
 
 
-def _fault(document: Document, error: jsonschema_rs.ValidationError) -> Fault:
-    details = error.kind.as_dict()
+def _faults(document: Document, error: jsonschema_rs.ValidationError) -> Iterator[Fault]:
+    """Say what the schema has against a document: each word for itself, in words of ours, in a line."""
+    kind, details = error.kind.name, error.kind.as_dict()
     path = tuple(error.instance_path)
-    fix = "specs/scenario.schema.json lists the words that may stand here"
-    if error.kind.name == "additionalProperties":
-        unknown = details["unexpected"]
-        return document.fault(
-            (*path, unknown[0]), f"unknown word{'s' if len(unknown) > 1 else ''}: {', '.join(unknown)}", fix
-        )
-    if error.kind.name == "required":
-        return document.fault(path, f"has no `{details['property']}`", "it must have one")
-    if error.kind.name == "oneOf":
-        return document.fault(
-            path, "is no expectation", "write `count` with at_least or at_most, or `gap` with at_least_s or at_most_s"
-        )
-    return document.fault(path, error.message, fix if error.kind.name == "propertyNames" else "")
+    value = _value_at(document.data, path)
+    if kind == "additionalProperties":
+        for word in details["unexpected"]:
+            yield document.fault((*path, word), f"unknown word: {shortened(word)}", _FIX)
+    elif kind == "propertyNames":
+        word = details["error"].instance
+        yield document.fault((*path, word), f"unknown word: {shortened(word)}", _FIX)
+    elif kind == "required":
+        yield document.fault(path, f"has no `{details['property']}`", "it must have one")
+    elif kind == "oneOf":
+        if isinstance(value, dict):
+            yield document.fault(path, "is no expectation", _EXPECTATION)
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield document.fault(path, f"{value} is no number that can be counted with")
+    elif len(error.message) > _LONGEST_MESSAGE:
+        half = _LONGEST_MESSAGE // 2
+        yield document.fault(path, f"{error.message[:half]} … {error.message[-half:]}")
+    else:
+        yield document.fault(path, error.message)
+
+
+def _value_at(value: Any, path: tuple[str | int, ...]) -> Any:
+    for key in path:
+        value = value[key]
+    return value

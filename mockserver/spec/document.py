@@ -13,9 +13,15 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 Path_ = tuple[str | int, ...]
+#: How deep a text may be nested before PyYAML's C reader is in danger of exhausting its stack, and what is always read.
+_SAFE_NESTING = 5000
+_SURE_NESTING = 100
+_LONGEST_WORD = 80
+_LONGEST_MESSAGE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +77,15 @@ class Document:
             SpecError: it is no YAML mapping, or has a key twice.
         """
         try:
-            data = yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader, made stricter
+            data = _loaded(text)
         except yaml.MarkedYAMLError as error:
             line = None if error.problem_mark is None else error.problem_mark.line + 1
-            raise SpecError([Fault(name, line, f"is not valid YAML: {error.problem}")]) from None
-        except (yaml.YAMLError, ValueError, RecursionError) as error:
-            raise SpecError([Fault(name, None, f"is not valid YAML: {error}")]) from None
+            what = shortened(str(error.problem), _LONGEST_MESSAGE)
+            raise SpecError([Fault(name, line, f"is not valid YAML: {what}")]) from None
+        except yaml.reader.ReaderError as error:
+            line = text.encode()[: error.position].count(b"\n") + 1
+            what = f"the character {error.character:#06x} may not stand in it"
+            raise SpecError([Fault(name, line, f"is not valid YAML: {what}")]) from None
         if not isinstance(data, dict):
             raise SpecError([Fault(name, 1, "is no mapping, and one was expected")])
         return cls(name, text, data)
@@ -104,7 +113,7 @@ class Document:
 
     def fault(self, path: Path_, message: str, fix: str = "") -> Fault:
         """Report something wrong at a path."""
-        where = "/".join(str(key) for key in path)
+        where = "/".join(shortened(str(key)) for key in path)
         return Fault(self.name, self.line(path), f"{where}: {message}" if where else message, fix)
 
     def resolve(self, pointer: str) -> Any:
@@ -153,24 +162,85 @@ def merge_patch(target: Any, patch: Any) -> Any:
     return out
 
 
+def shortened(text: str, most: int = _LONGEST_WORD) -> str:
+    """Return a text of a user's own as far as it fits into a line, and without what would not be seen there."""
+    seen = text[:most] + ("…" if len(text) > most else "")
+    return "".join(each if each.isprintable() else f"\\u{ord(each):04x}" for each in seen)
+
+
+def _loaded(text: str) -> Any:
+    """Load a text, unless it is nested so deep that this would exhaust the stack.
+
+    Each level takes a bracket, or a column of its line; most texts have too few of them for that to be possible.
+
+    Raises:
+        YAMLError: it is no YAML, or nested too deep.
+    """
+    longest = max(map(len, text.splitlines()), default=0)
+    if 2 * (text.count("[") + text.count("{") + longest) > _SAFE_NESTING:
+        _check_nesting(text, _SAFE_NESTING)
+    try:
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader, made stricter
+    except RecursionError:
+        _check_nesting(text, _SURE_NESTING)
+        raise
+
+
+def _check_nesting(text: str, most: int) -> None:
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > most:
+                raise _wrong(event, "it is nested too deep")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+
+
+def _wrong(at: Any, what: str) -> yaml.MarkedYAMLError:
+    """Say what is wrong where a node or an event stands."""
+    return yaml.constructor.ConstructorError(None, None, what, at.start_mark)
+
+
 class _Loader(yaml.CSafeLoader):
-    """YAML 1.2's JSON view of things: no dates, string keys, and no key twice."""
+    """YAML 1.2's JSON view of things: no dates, bytes or sets, string keys, and no key twice."""
 
 
-def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[str, Any]:
+def _mapping(loader: _Loader, node: yaml.Node) -> dict[str, Any]:
+    if not isinstance(node, yaml.MappingNode):
+        raise _wrong(node, "this is no mapping")
     out: dict[str, Any] = {}
     for key_node, value_node in node.value:
-        key = str(key_node.value)
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise _wrong(key_node, "a key is a text")
+        key = key_node.value
         if key in out:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"the key {key!r} stands twice in one mapping", key_node.start_mark
-            )
+            raise _wrong(key_node, f"the key {shortened(key)!r} stands twice in one mapping")
         out[key] = loader.construct_object(value_node, deep=True)
     return out
 
 
+def _scalar(construct: Callable[[_Loader, Any], Any], kind: str) -> Callable[[_Loader, Any], Any]:
+    def constructed(loader: _Loader, node: yaml.Node) -> Any:
+        try:
+            return construct(loader, node)
+        except (ValueError, LookupError):
+            raise _wrong(node, f"{shortened(str(node.value))!r} is no {kind}") from None
+
+    return constructed
+
+
+def _text(loader: _Loader, node: Any) -> Any:
+    return loader.construct_scalar(node)
+
+
 _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
-_Loader.add_constructor("tag:yaml.org,2002:timestamp", lambda _loader, node: str(node.value))
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _text)
+_Loader.add_constructor("tag:yaml.org,2002:int", _scalar(_Loader.construct_yaml_int, "whole number"))
+_Loader.add_constructor("tag:yaml.org,2002:float", _scalar(_Loader.construct_yaml_float, "number"))
+_Loader.add_constructor("tag:yaml.org,2002:bool", _scalar(_Loader.construct_yaml_bool, "truth value"))
+for _tag in ("binary", "set", "omap", "pairs"):
+    del _Loader.yaml_constructors[f"tag:yaml.org,2002:{_tag}"]
 
 
 def bundled_json(path: Path) -> Any:

@@ -6,7 +6,7 @@ import importlib
 import sys
 from pathlib import Path
 
-NAMES = ("throughput", "scale", "start", "storm")
+NAMES = ("throughput", "scale", "start", "storm", "chaos", "rules")
 
 
 def main(arguments: list[str]) -> int:

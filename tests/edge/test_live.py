@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
-import aiohttp
 import jsonschema
 import orjson
 import pytest
@@ -24,6 +23,8 @@ from mockserver.spec.vocabulary import builtin_specs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    import aiohttp
 
     from mockserver.engine.task import Task
 
@@ -182,7 +183,7 @@ def test_not_for_foreigners(path: str) -> None:
 
 
 def test_token() -> None:
-    """Where a token is asked for, page and events take it from the query; without it the page asks, and nothing else."""
+    """Where a token is asked for, page and events take it from the query, and nothing else does."""
 
     async def run() -> None:
         async with serving(host="0.0.0.0", admin_token="a token+of/mine") as edge:
@@ -343,7 +344,9 @@ def test_a_reader_that_lags() -> None:
             await wire.send(request_bytes("GET", "/__admin/events"))
             body = {"model": "gemini-omni-flash-text-to-video", "prompt": "x" * 9000, "duration": "no"}
             for _ in range(2500):
-                await edge.call("POST", edge.path_of("evolink", "submit"), headers=edge.key_headers("evolink"), json=body)
+                await edge.call(
+                    "POST", edge.path_of("evolink", "submit"), headers=edge.key_headers("evolink"), json=body
+                )
             last_seq = edge.mock.server.runtime.journal.last_seq
             assert last_seq == 2500
             text = b""
@@ -531,7 +534,14 @@ def test_course() -> None:
         async with serving() as edge:
             task = await _task(edge)
             (entered_ms,) = task.entered_ms
-            for now_ms in (task.submitted_ms, entered_ms - 1, entered_ms, task.ends_ms - 1, task.ends_ms, task.ends_ms + 9):
+            for now_ms in (
+                task.submitted_ms,
+                entered_ms - 1,
+                entered_ms,
+                task.ends_ms - 1,
+                task.ends_ms,
+                task.ends_ms + 9,
+            ):
                 course = live.course(task, now_ms)
                 assert course[-1]["state"] == standing(task, now_ms).status
                 assert all(each["from_ms"] <= now_ms for each in course)

@@ -18,8 +18,7 @@ import aiohttp
 import orjson
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
-    from pathlib import Path
+    from collections.abc import AsyncIterator, Iterable, Iterator
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 #: Frames that are waited for what must come: some twenty seconds, never reached when all is well.
@@ -70,8 +69,8 @@ def chromium_running(program: str) -> Iterator[str]:
             process.stderr.close()
 
 
-def _address(lines: Any) -> str:
-    said = []
+def _address(lines: Iterable[bytes]) -> str:
+    said: list[str] = []
     for line in lines:
         text = line.decode(errors="replace")
         said.append(text)
@@ -137,15 +136,20 @@ class Page:
         return result["result"].get("value")
 
     async def until(self, expression: str) -> Any:
-        """Look at an expression once a frame until it is true; return its value."""
+        """Look at an expression once a frame until it is true, and can be evaluated at all; return its value."""
         what = orjson.dumps(f"never came true: {expression}").decode()
         return await self.js(
             f"""new Promise((resolve, reject) => {{
-                let frames = {FRAMES};
+                let frames = {FRAMES}, value, why = "";
                 const look = () => {{
-                    const value = {expression};
+                    try {{
+                        value = {expression};
+                    }} catch (error) {{
+                        value = null;
+                        why = ` (${{error}})`;
+                    }}
                     if (value) resolve(value);
-                    else if (!(frames -= 1)) reject(new Error({what}));
+                    else if (!(frames -= 1)) reject(new Error({what} + why));
                     else requestAnimationFrame(look);
                 }};
                 look();
@@ -185,10 +189,9 @@ class Page:
         named = [{"name": f"prefers-{name.replace('_', '-')}", "value": value} for name, value in features.items()]
         await self.send("Emulation.setEmulatedMedia", features=named)
 
-    async def screenshot(self, path: Path) -> None:
-        """Keep how the window looks."""
-        shot = await self.send("Page.captureScreenshot", format="png")
-        path.write_bytes(base64.b64decode(shot["data"]))
+    async def screenshot(self) -> bytes:
+        """Take how the window looks, as PNG."""
+        return base64.b64decode((await self.send("Page.captureScreenshot", format="png"))["data"])
 
 
 @asynccontextmanager

@@ -35,7 +35,8 @@ export function draw(store) {
     .slice(0, MOST)
     .map(({ task }) => task);
   const running = tasks.filter((each) => !each.ended).length;
-  setText(byId("tasks-count"), tasks.length ? `${number(running)} under way, ${number(tasks.length)} shown` : "");
+  const newest = tasks.length < MOST ? number(tasks.length) : `the newest ${number(MOST)}`;
+  setText(byId("tasks-count"), tasks.length ? `${number(running)} of ${newest} under way` : "");
   byId("tasks-empty").hidden = tasks.length > 0;
   byId("axis").hidden = tasks.length === 0;
   for (const id of opened) if (!store.tasks.has(id)) opened.delete(id);

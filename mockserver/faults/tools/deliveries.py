@@ -18,26 +18,30 @@ def later(deliveries: list[Delivery], by_s: float) -> list[Delivery]:
     return [replace(each, due_ms=each.due_ms + round(by_s * 1000)) for each in deliveries]
 
 
-def with_signature(deliveries: list[Delivery], changed: Callable[[str], str | None]) -> list[Delivery] | None:
-    """Change the signature, or (with None) leave its header out; None where the provider signs nothing."""
-    rule = deliveries[0].rule.signature if deliveries else None
-    if rule is None:
-        return None
-    out = []
-    for each in deliveries:
-        headers = []
-        for name, value in each.headers:
-            new = changed(value) if name == rule.header else value
-            if new is not None:
-                headers.append((name, new))
-        out.append(replace(each, headers=tuple(headers)))
-    return out
+def with_signature(deliveries: list[Delivery], changed: Callable[[Delivery, str], str | None]) -> list[Delivery] | None:
+    """Change the signature, or (with None) leave its header out; None where there is none to be changed."""
+    out = [_with_signature(each, changed) for each in deliveries]
+    return None if all(new is old for new, old in zip(out, deliveries, strict=True)) else out
 
 
-def signed(delivery: Delivery, secret: str, body: bytes) -> str:
-    """Sign a body as the provider would with a secret."""
+def _with_signature(delivery: Delivery, changed: Callable[[Delivery, str], str | None]) -> Delivery:
     rule = delivery.rule.signature
-    return "" if rule is None else signature_of(rule, secret, body)
+    headers = []
+    for name, value in delivery.headers:
+        new = changed(delivery, value) if rule is not None and name == rule.header else value
+        if new is not None:
+            headers.append((name, new))
+    return delivery if tuple(headers) == delivery.headers else replace(delivery, headers=tuple(headers))
+
+
+def signed(delivery: Delivery, *, secret: str | None = None, body: bytes | None = None) -> str:
+    """Sign as the provider would: this delivery's body with its secret, or others."""
+    rule = delivery.rule.signature
+    if rule is None:
+        return ""
+    return signature_of(
+        rule, secret_of(delivery) if secret is None else secret, delivery.body if body is None else body
+    )
 
 
 def secret_of(delivery: Delivery) -> str:
@@ -48,9 +52,5 @@ def secret_of(delivery: Delivery) -> str:
 
 def with_body(deliveries: list[Delivery], changed: Callable[[bytes], bytes]) -> list[Delivery]:
     """Change the body, and sign it again."""
-    out = []
-    for each in deliveries:
-        new = replace(each, body=changed(each.body))
-        value = signed(new, secret_of(new), new.body)
-        out += with_signature([new], lambda _old, value=value: value) or [new]  # type: ignore[misc]
-    return out
+    out = [replace(each, body=changed(each.body)) for each in deliveries]
+    return with_signature(out, lambda each, _old: signed(each)) or out

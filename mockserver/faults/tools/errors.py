@@ -27,9 +27,9 @@ def error_of(provider: Provider, status: int, name: str = "") -> ErrorAnswer:
     return replace(provider.refusals["unknown_path"], name=f"status_{status}", status=status, code=status)
 
 
-def provoked(scope: Scope, error: ErrorAnswer) -> Reply:
+def provoked(scope: Scope, error: ErrorAnswer, message: str = "this error was asked for") -> Reply:
     """Answer with an error that nothing but a fault is the reason of."""
-    scope.problem = Problem("this error was asked for", None)
+    scope.problem = Problem(message)
     reply = error_reply(scope, error)
     reply.gate = "fault"
     return reply

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import field
 from typing import Any
 
+#: A year: nothing in mock time is put off for longer.
+LONGEST_S = 31_536_000.0
+
 
 def parameter(
     default: float | str,
@@ -12,8 +15,8 @@ def parameter(
     unit: str = "",
     *,
     choices: tuple[str, ...] = (),
-    least: float | None = 0,
-    most: float | None = None,
+    least: float = 0,
+    most: float = LONGEST_S,
 ) -> Any:
     """Make a parameter; its type is that of the field, its range (inclusive) is for numbers."""
     return field(

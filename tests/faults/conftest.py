@@ -1,0 +1,26 @@
+"""What tests of faults share: result files, which are made once for all servers."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mockserver.edge import server
+from mockserver.edge.media import MediaShelf
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(scope="session")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of result files."""
+    return tmp_path_factory.mktemp("shelf")
+
+
+@pytest.fixture(autouse=True)
+def _one_shelf(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every server keep its result files in the same folder."""
+    monkeypatch.setattr(server, "MediaShelf", partial(MediaShelf, shelf))

@@ -1,0 +1,158 @@
+"""Nothing else is touched: a day with a fault is, for everybody it is not meant for, the day without it, byte by byte.
+
+And for those it is meant for, the journal names the fault where something was changed, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import cache
+from typing import Any
+
+import pytest
+from support.edge import nothing_logged
+from support.faults import STRUCK, Day, live
+
+from mockserver.faults import all_faults
+
+#: Parameters that keep wall time short, or let a fault strike within the day.
+GENTLY: dict[str, dict[str, Any]] = {
+    "error": {"status": 429},
+    "held_open": {"seconds": 0.02},
+    "late_url": {"for_s": 100},
+    "latency": {"seconds": 0.01},
+    "slow_body": {"bytes_per_s": 20_000},
+    "slow_file": {"bytes_per_s": 5_000_000},
+}
+#: These change when bytes come, and nothing in them.
+ONLY_LATER = frozenset(("latency", "slow_body", "slow_file"))
+#: What a provider's document gives a fault no hold for: fields, words or signatures that it does not have.
+NOT_THERE: dict[str, frozenset[str]] = {
+    "kiln": frozenset(("model_echo", "older_status")),
+    "evolink": frozenset(
+        ("older_status", "old_secret", "signature_length", "signature_of_other_bytes", "unsigned_callback", "wrong_signature")
+    ),
+    "googlegeminiomni": frozenset(("model_echo", "older_status", "progress_back")),
+    "toapis": frozenset(),
+    "crun": frozenset(("older_status", "progress_back")),
+}
+#: crun's tasks have no receiver here: its answers would tell the port.
+WITHOUT_CALLBACKS = frozenset(("crun", "toapis"))
+KEY = {"crun": "crun-mock-key", "kiln": "pass-0000"}
+
+
+@cache
+def calm(provider: str) -> Day:
+    """Return the day without faults."""
+    return asyncio.run(live(provider))
+
+
+def wish(provider: str, fault: str, **when: Any) -> dict[str, Any]:
+    """Return what puts a fault in force for one client's task, and for no request but those about it."""
+    kind = all_faults()[fault]
+    where = {"provider": provider, "text": STRUCK, "key": next(iter(calm(provider).ledgers)).split()[1]}
+    if kind.moments() == {"request"} and kind.family != "results" and fault != "lost_answer":
+        where["operation"] = "query"
+    return {"fault": fault, "with": GENTLY.get(fault, {}), "where": where, "when": when}
+
+
+def is_bystander(label: str) -> bool:
+    """Tell whether an exchange has nothing to do with the task that is struck, nor with its account."""
+    return not label.endswith((" struck", " account"))
+
+
+CASES = [
+    (provider, fault)
+    for provider in NOT_THERE
+    for fault, kind in all_faults().items()
+    if provider not in WITHOUT_CALLBACKS or kind.moments() != {"callback"}
+]
+
+
+@pytest.mark.parametrize(("provider", "fault"), CASES)
+def test_nothing_else_is_touched(provider: str, fault: str) -> None:
+    """Other providers, keys, tasks and operations see the day without the fault; the journal names it exactly."""
+    before = calm(provider)
+    with nothing_logged():
+        day = asyncio.run(live(provider, before, [wish(provider, fault)]))
+    check_bystanders(before, day)
+    named = check_names(before, day, fault)
+    (rule,) = day.rules
+    moments = all_faults()[fault].moments()
+    if fault in NOT_THERE[provider]:
+        assert rule["hits"] == 0
+        assert not named
+    elif moments == {"request"}:
+        assert rule["hits"] == named > 0
+    elif fault != "early_callback" or provider not in WITHOUT_CALLBACKS:
+        assert rule["hits"] == 1
+        assert named > 0
+
+
+ONCE = [fault for fault, kind in all_faults().items() if kind.moments() == {"request"}]
+
+
+@pytest.mark.parametrize("fault", ONCE)
+def test_once_is_once(fault: str) -> None:
+    """With `times: 1` one exchange is touched, and every later one is what it is without the fault."""
+    before = calm("toapis")
+    day = asyncio.run(live("toapis", before, [wish("toapis", fault, times=1)]))
+    check_bystanders(before, day)
+    assert check_names(before, day, fault) == 1
+    assert [rule["spent"] for rule in day.rules] == [True]
+
+
+def check_bystanders(before: Day, day: Day) -> None:
+    """See that what the fault is not meant for is the same."""
+    assert day.labels == before.labels
+    for label, seen, was in zip(day.labels, day.seen, before.seen, strict=True):
+        if is_bystander(label):
+            assert seen == was, label
+    struck = before.tasks["struck"]
+    assert [each for each in day.deliveries if each["task"] != struck] == [
+        {**each, "delivery": new["delivery"]}
+        for each, new in zip(
+            (each for each in before.deliveries if each["task"] != struck),
+            (each for each in day.deliveries if each["task"] != struck),
+            strict=True,
+        )
+    ]
+    own = next(iter(before.ledgers))
+    assert list(day.ledgers) == list(before.ledgers)
+    for name, ledger in day.ledgers.items():
+        if name != own:
+            assert ledger == before.ledgers[name]
+        entries = [each for each in ledger["ledger"] if each["task"] != struck]
+        assert entries == [each for each in before.ledgers[name]["ledger"] if each["task"] != struck]
+
+
+def check_names(before: Day, day: Day, fault: str) -> int:
+    """See that the journal names the fault where something was changed; return how often it does in exchanges."""
+    of_task = "request" not in all_faults()[fault].moments() and "task" in all_faults()[fault].moments()
+    struck = before.tasks["struck"]
+    named = 0
+    for label, seen, was, record in zip(day.labels, day.seen, before.seen, day.exchanges, strict=True):
+        faults = record["faults"]
+        assert set(faults) <= {fault}, label
+        assert len(faults) <= 1, label
+        named += len(faults)
+        if of_task:
+            assert not faults or record["task"] == struck, label
+        elif not (label.endswith("struck") and fault in ONLY_LATER):
+            assert bool(faults) == (seen != was), label
+    if of_task and named:
+        assert all(each["faults"] == [fault] for each in day.exchanges if each["task"] == struck)
+    told = [_told(each) for each in before.deliveries]
+    for each in day.deliveries:
+        if each["task"] != struck:
+            assert each["faults"] == []
+        elif of_task:
+            assert each["faults"] == [fault]
+        elif fault != "repeated_callback":
+            assert each["faults"] == ([] if _told(each) in told else [fault])
+    return named or sum(each["faults"] == [fault] for each in day.deliveries)
+
+
+def _told(record: dict[str, Any]) -> dict[str, Any]:
+    """Return what a receiver sees of a delivery."""
+    return {name: record[name] for name in ("at", "task", "event", "outcome", "request")}
