@@ -71,6 +71,8 @@ def differences(settings: Settings) -> list[str]:
         out.append("the clock moves only when told to")
     elif settings.speed != 1:
         out.append(f"time runs {settings.speed:g} times as fast")
+    if settings.scenario is not None:
+        out.append(f"the scenario {settings.scenario} is in force")
     for name, each in settings.providers.items():
         if settings.only not in (None, name):
             continue

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from mockserver.engine.credits import Account
     from mockserver.engine.space import Space
     from mockserver.engine.world import Command
+    from mockserver.verbs import Perform
 
 T = TypeVar("T")
 _STOP_WITHIN_S = 10.0
@@ -98,7 +99,7 @@ class MockServer:
             self._thread.stop()
             raise
         self._running = running
-        return Mock(running, self._thread.call)
+        return Mock(running, self._thread)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -146,6 +147,8 @@ def _check_provider(name: str, settings: ProviderSettings, known: Mapping[str, A
 
 def _check_files(settings: Settings) -> None:
     """See whether the files that settings name can be used, before anything listens."""
+    if settings.watch and settings.scenario is None:
+        raise ConfigError("watch: there is no scenario's file to watch; `scenario` names one")
     try:
         receivers_tls(settings.callback_ca)
     except OSError as error:
@@ -168,6 +171,16 @@ class _Thread:
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def perform(self, work: Callable[[], T]) -> T:
+        """Run something between two turns of the loop; just so when the loop has ended."""
+        if not self._thread.is_alive():
+            return work()
+
+        async def perform() -> T:
+            return work()
+
+        return self.call(perform())
 
     def stop(self) -> None:
         self.call(self._loop.shutdown_default_executor())
@@ -235,24 +248,26 @@ class _Common:
     @property
     def journal(self) -> JournalView:
         """What went over the wire so far."""
-        return JournalView(self.runtime)
+        return JournalView(self.runtime, self._perform)
 
     def account(self, provider: str, key: str | None = None) -> AccountView:
         """Return the account of a key (of the key that works, where none is named)."""
         space, runtime = self._space(provider), self.runtime
         account = self._perform(lambda: space.account(key or space.provider.key.example, runtime.clock.now_ms()))
-        return AccountView(runtime, space, account)
+        return AccountView(runtime, space, account, self._perform)
 
 
 class JournalView:
     """The journal as a sequence of records (see specs/journal.schema.json)."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, perform: Perform) -> None:
         self._runtime = runtime
+        self._perform = perform
 
     def find(self, **wanted: str | int | None) -> list[dict[str, Any]]:
         """Return the records that agree with every word: kind, provider, operation, task, status and so on."""
-        return list(self._runtime.journal.records(**wanted))
+        found: list[dict[str, Any]] = self._perform(lambda: list(self._runtime.journal.records(**wanted)))
+        return found
 
     def count(self, **wanted: str | int | None) -> int:
         """Count them."""
@@ -266,16 +281,18 @@ class JournalView:
 
     def ndjson(self) -> bytes:
         """Return the journal as NDJSON."""
-        return self._runtime.journal.ndjson()
+        written: bytes = self._perform(self._runtime.journal.ndjson)
+        return written
 
 
 class AccountView:
     """An account: what it holds, and what it may."""
 
-    def __init__(self, runtime: Runtime, space: Space, account: Account) -> None:
+    def __init__(self, runtime: Runtime, space: Space, account: Account, perform: Perform) -> None:
         self._runtime = runtime
         self._space = space
         self._account = account
+        self._perform = perform
 
     @property
     def id(self) -> str:
@@ -285,14 +302,22 @@ class AccountView:
     @property
     def available_credits(self) -> float:
         """Credits that can be spent."""
-        self._account.settle(self._runtime.clock.now_ms())
-        return self._account.available_ucr / UCR
+        available_ucr: int = self._perform(self._available_ucr)
+        return available_ucr / UCR
 
     @available_credits.setter
     def available_credits(self, credits_left: float) -> None:
-        now_ms = self._runtime.clock.now_ms()
-        self._account.settle(now_ms)
-        self._account.grant(round(credits_left * UCR) - self._account.available_ucr, now_ms)
+        wanted_ucr = round(credits_left * UCR)
+
+        def change() -> None:
+            missing_ucr = wanted_ucr - self._available_ucr()
+            self._account.grant(missing_ucr, self._runtime.clock.now_ms())
+
+        self._perform(change)
+
+    def _available_ucr(self) -> int:
+        self._account.settle(self._runtime.clock.now_ms())
+        return self._account.available_ucr
 
     @property
     def plan(self) -> str:
@@ -305,7 +330,7 @@ class AccountView:
 
     def set_secret(self, secret: str) -> None:
         """Set what signs this account's callbacks from now on."""
-        self._account.change_secret(secret)
+        self._perform(lambda: self._account.change_secret(secret))
 
     def revoke(self) -> None:
         """Let the key be refused from now on."""
@@ -463,19 +488,20 @@ class Clock(AsyncClock):
 class Mock(_Common):
     """A running server, inside `with`."""
 
-    def __init__(self, inner: AsyncMock, call: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
+    def __init__(self, inner: AsyncMock, thread: _Thread) -> None:
         super().__init__(inner.server, inner._session)  # noqa: SLF001 - two faces of one thing
         self._inner = inner
-        self._call = call
+        self._thread = thread
+        self._call = thread.call
+
+    @property
+    def runtime(self) -> Runtime:
+        """The world, with its clock, journal and courier; a session that was dropped is made anew."""
+        return self._perform(lambda: self._inner.runtime)
 
     def _perform(self, work: Callable[[], T]) -> T:
         """Run something in the server's own thread."""
-
-        async def perform() -> T:
-            return work()
-
-        done: T = self._call(perform())
-        return done
+        return self._thread.perform(work)
 
     @property
     def clock(self) -> Clock:
@@ -501,11 +527,7 @@ class Mock(_Common):
         Raises:
             SessionError: the name is none, or there are too many sessions.
         """
-
-        async def made() -> AsyncMock:
-            return self._inner.session(name)
-
-        return Mock(self._call(made()), self._call)
+        return Mock(self._perform(lambda: self._inner.session(name)), self._thread)
 
     def drop(self) -> None:
         """End this session; the nameless world starts over."""

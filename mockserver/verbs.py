@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from mockserver.engine.faults import FaultWordsError
+from mockserver.faults import parameter_names
 from mockserver.provider import UCR
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     #: Runs something where the server's state may be touched, and returns what it returned.
     Perform = Callable[[Callable[[], Any]], Any]
 
+MOST_CREDITS = 1_000_000_000
 _WHERE = ("operation", "key", "task", "model", "prompt", "text", "phase")
 _WHEN = ("after", "every", "probability", "from_s", "until_s", "for_s", "times")
 
@@ -49,8 +51,9 @@ class InForce:
         """Take it away; more than once does no harm."""
 
         def remove() -> None:
-            if self._rule.id in self._runtime.world.faults.rules:
-                self._runtime.world.faults.remove(self._rule.id)
+            table = self._runtime.world.faults
+            if table.rules.get(self._rule.id) is self._rule:
+                table.remove(self._rule.id)
 
         self._perform(remove)
 
@@ -77,19 +80,22 @@ class ProviderVerbs:
         """Put any fault in force here: its parameters, and where and when it strikes, by their names.
 
         `operation`, `key`, `task`, `model`, `prompt`, `text` and `phase` say where; `after`, `every`,
-        `probability`, `from_s`, `until_s`, `for_s` and `times` say when; the rest are the fault's own.
+        `probability`, `from_s`, `until_s`, `for_s` and `times` say when; the rest are the fault's own, and so is
+        one of these where the fault has a parameter of that name.
 
         Raises:
             FaultWordsError: there is no such fault, or a word means nothing to it.
         """
+        own = parameter_names(str(fault))
+        given = {word: value for word, value in words.items() if value is not None or word not in (*_WHERE, *_WHEN)}
         wish = {
             "fault": fault,
             "where": {
                 "provider": self.name,
-                **{word: words.pop(word) for word in _WHERE if words.get(word) is not None},
+                **{word: value for word, value in given.items() if word in _WHERE and word not in own},
             },
-            "when": {word: words.pop(word) for word in _WHEN if words.get(word) is not None},
-            "with": {word: value for word, value in words.items() if word not in (*_WHERE, *_WHEN)},
+            "when": {word: value for word, value in given.items() if word in _WHEN and word not in own},
+            "with": {word: value for word, value in given.items() if word in own or word not in (*_WHERE, *_WHEN)},
         }
         rule = self._perform(lambda: self._runtime.add_fault(wish))
         return InForce(self._runtime, rule, self._perform)
@@ -101,7 +107,14 @@ class ProviderVerbs:
         return self.inject("fail", reason=reason, times=times)
 
     def stick_next(self, state: str = "", times: int = 1) -> InForce:
-        """Let the next task stay in a state for ever: the last one on its way, where none is named."""
+        """Let the next task stay in a state for ever: the last one on its way, where none is named.
+
+        Raises:
+            FaultWordsError: no task of this provider's comes through such a state.
+        """
+        known = [each.name for each in self._runtime.world.spaces[self.name].provider.lifecycle.states]
+        if state and state not in known:
+            raise FaultWordsError(f"there is no state {state!r} on the way; there are {', '.join(known)}")
         return self.inject("stuck", state=state, times=times)
 
     def delay_next(self, seconds: float, times: int = 1) -> InForce:
@@ -162,7 +175,14 @@ class ProviderVerbs:
         at_once: int | None = None,
         key: str | None = None,
     ) -> None:
-        """Give an account (that of the key that works, where none is named) these limits, and no others."""
+        """Give an account (that of the key that works, where none is named) these limits, and no others.
+
+        Raises:
+            FaultWordsError: a limit is no whole number from 1.
+        """
+        for name, value in (("per_minute", per_minute), ("per_hour", per_hour), ("at_once", at_once)):
+            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+                raise FaultWordsError(f"{name} is a whole number, 1 or more; without it there is no such limit")
 
         def change(account: Account) -> None:
             account.plan = replace(
@@ -175,11 +195,13 @@ class ProviderVerbs:
         """Let an account hold so many credits that can be spent.
 
         Raises:
-            ValueError: that would take away what is reserved or spent.
+            FaultWordsError: that is no number of credits.
         """
-        now_ms = self._runtime.clock.now_ms()
+        if not 0 <= credits_left <= MOST_CREDITS:
+            raise FaultWordsError(f"credits are a number from 0 to {MOST_CREDITS}")
 
         def change(account: Account) -> None:
+            now_ms = self._runtime.clock.now_ms()
             account.settle(now_ms)
             account.grant(round(credits_left * UCR) - account.available_ucr, now_ms)
 

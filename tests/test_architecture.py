@@ -23,7 +23,7 @@ ALLOWED = {
     "config": {"engine", "journal"},
     "edge": {"chance", "clock", "config", "engine", "faults", "journal", "provider", "scenarios", "spec", ""},
     "media": {"edge"},
-    "verbs": {"engine", "provider"},
+    "verbs": {"engine", "faults", "provider"},
     "mock": {"clock", "config", "edge", "engine", "provider", "spec", "verbs"},
     "banner": {"config", "edge", "provider"},
     "demo": {"config", "edge", "engine", "mock", "provider"},

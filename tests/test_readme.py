@@ -158,3 +158,6 @@ def test_the_wheel_serves_the_packaged_specs(tmp_path: Path) -> None:
     assert "lost_answer" in run([str(environment / "bin/mockserver"), "faults"], tmp_path).stdout
     assert (package / "edge/ui/index.html").stat().st_size > 1000
     assert (package / "media/landscape.mp4").stat().st_size > 1000
+    assert {path.name for path in (package / "edge/ui").iterdir()} == {
+        path.name for path in (ROOT / "mockserver/edge/ui").iterdir()
+    }

@@ -55,6 +55,8 @@ _RUNTIME: ContextVar[Runtime] = ContextVar("_RUNTIME")
 _DOCUMENT = Path(__file__).with_name("control-plane.yaml")
 _METHODS = ("get", "put", "post", "delete", "patch")
 _MAX_BODY_BYTES = 1 << 20
+#: Of a scenario with many faults.
+_FAULTS_TOLD = 10
 _LOOPBACK = frozenset(("127.0.0.1", "localhost", "::1"))
 #: What a browser asks for without our headers: the token may stand in the query.
 _PAGES = frozenset(("/ui", "/ui/"))
@@ -480,7 +482,9 @@ class Admin:
                 scenario = scenarios.of_data(body["scenario"])
             await self._runtime.start_scenario(scenario)
         except SpecError as error:
-            raise _RefusedError(400, "invalid_body", str(error)) from None
+            first, more = error.faults[:_FAULTS_TOLD], len(error.faults) - _FAULTS_TOLD
+            message = "\n".join([*map(str, first), *([f"and {more} more"] if more > 0 else [])])
+            raise _RefusedError(400, "invalid_body", message) from None
         return {"running": self._runtime.scenario_record()}
 
     async def _stop_scenario(self, _words: Mapping[str, Any], _body: None) -> Any:

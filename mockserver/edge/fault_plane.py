@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _WHERE = tuple(each.name for each in fields(Where))
 _WHEN = tuple(each.name for each in fields(When))
+#: The greatest number that a condition may name: every JSON reader knows it exactly.
+_MOST = 2**53 - 1
 
 
 def read_wish(world: World, wish: Mapping[str, Any]) -> tuple[Fault, Where, When]:
@@ -37,7 +39,7 @@ def read_where(world: World, given: Mapping[str, Any]) -> Where:
             raise FaultWordsError(f"where.{name} is a text")
     only = given.get("provider")
     if only is not None and only not in world.spaces:
-        raise FaultWordsError(f"where.provider: {only!r} is not served; there are {', '.join(world.spaces)}")
+        raise FaultWordsError(f"where.provider: {only[:80]!r} is not served; there are {', '.join(world.spaces)}")
     providers = [space.provider for space in world.spaces.values() if only in (None, space.provider.name)]
     known = {
         "operation": {word for each in providers for op in each.operations.values() for word in (op.id, op.role)}
@@ -49,13 +51,16 @@ def read_where(world: World, given: Mapping[str, Any]) -> Where:
     }
     for word, values in known.items():
         if word in given and given[word] not in values:
-            raise FaultWordsError(f"where.{word}: there is no {given[word]!r}; there are {', '.join(sorted(values))}")
+            there = ", ".join(sorted(values))
+            raise FaultWordsError(f"where.{word}: there is no {given[word][:80]!r}; there are {there}")
     words = dict(given)
     if "prompt" in words:
         try:
             words["prompt"] = re.compile(words["prompt"])
-        except re.error as error:
+        except (re.error, OverflowError) as error:
             raise FaultWordsError(f"where.prompt is not a regular expression: {error}") from None
+        except RecursionError:
+            raise FaultWordsError("where.prompt is not a regular expression: it is nested too deep") from None
     return Where(**words)
 
 
@@ -66,9 +71,9 @@ def read_when(given: Mapping[str, Any]) -> When:
         whole = name in ("after", "every", "times")
         right = isinstance(value, int) if whole else isinstance(value, int | float)
         least = 1 if name in ("every", "times") else 0
-        if not right or isinstance(value, bool) or not least <= value < float("inf"):
+        if not right or isinstance(value, bool) or not least <= value <= _MOST:
             word = "a whole number" if whole else "a number"
-            raise FaultWordsError(f"when.{name} is {word}, {least} or more")
+            raise FaultWordsError(f"when.{name} is {word} from {least} to {_MOST}")
     if given.get("probability", 0) > 1:
         raise FaultWordsError("when.probability is a number from 0 to 1")
     when = When(**given)
@@ -80,7 +85,7 @@ def read_when(given: Mapping[str, Any]) -> When:
 def _check_names(group: str, given: Mapping[str, Any], known: tuple[str, ...]) -> None:
     for name in given:
         if name not in known:
-            raise FaultWordsError(f"{group} has no {name!r}; it has {', '.join(known)}")
+            raise FaultWordsError(f"{group} has no {name[:80]!r}; it has {', '.join(known)}")
 
 
 def catalogue() -> list[dict[str, Any]]:

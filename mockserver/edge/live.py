@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from functools import cache
-from itertools import islice
+from itertools import chain, islice, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from mockserver.edge.runtime import Runtime
     from mockserver.engine.callbacks import Delivery
+    from mockserver.engine.credits import Account
     from mockserver.engine.space import Space
     from mockserver.engine.task import Task
 
@@ -241,13 +242,21 @@ def _found(runtime: Runtime, now_ms: int) -> dict[str, list[Record]]:
     """Return what a page shows, beside the records: of each kind the newest, oldest first."""
     world = runtime.world
     tasks = list(islice(newest_tasks(world.spaces.values()), TASKS_SHOWN))
-    accounts = [(space, account) for space in world.spaces.values() for account in space.accounts.values()]
     return {
         "tasks": [_task(space, task, now_ms) for space, task in reversed(tasks)],
-        "accounts": [account_record(space, account, now_ms) for space, account in accounts[-ACCOUNTS_SHOWN:]],
+        "accounts": [account_record(*each, now_ms) for each in _newest_accounts(world.spaces.values())],
         "deliveries": [delivery_record(each) for each in _newest_deliveries(world.finished, world.under_way)],
         "faults": [rule_record(rule) for rule in list(world.faults.rules.values())[-FAULTS_SHOWN:]],
     }
+
+
+def _newest_accounts(spaces: Iterable[Space]) -> list[tuple[Space, Account]]:
+    """Return the accounts opened last, as many of each provider's as there is room for, oldest first."""
+    each_newest_first = (
+        [(space, account) for account in islice(reversed(space.accounts.values()), ACCOUNTS_SHOWN)] for space in spaces
+    )
+    in_turns = chain.from_iterable(zip_longest(*each_newest_first))
+    return [each for each in in_turns if each is not None][:ACCOUNTS_SHOWN][::-1]
 
 
 def _newest_deliveries(*by_id: dict[str, Delivery]) -> list[Delivery]:

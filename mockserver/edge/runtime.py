@@ -81,14 +81,17 @@ class Runtime:
 
     async def reset(self, seed: int | None = None) -> None:
         """Start over: the same seed (or another), no tasks, accounts, faults or scenario, an empty journal."""
-        if self.closed:
-            return
+        if not self.closed:
+            await self._start_over(seed).close()
+
+    def _start_over(self, seed: int | None) -> Courier:
+        """Put a new world in the place of the old one, at once; return the old one's courier, to be closed."""
         old = self.courier
         self.journal.clear()
         self.staged = None
         self._begin(self.settings.seed if seed is None else seed)
         self.start()
-        await old.close()
+        return old
 
     def secrets(self) -> dict[str, str]:
         """Return every secret that is known, and what the journal shows in its place."""
@@ -137,9 +140,11 @@ class Runtime:
             SpecError: it names what is not served; nothing has been changed then.
         """
         check_scenario(self.world, scenario)
-        await self.reset(scenario.seed)
-        self.staged = stage(self.world, self.clock, scenario)
-        return self.staged
+        old = None if self.closed else self._start_over(scenario.seed)
+        staged = self.staged = stage(self.world, self.clock, scenario)
+        if old is not None:
+            await old.close()
+        return staged
 
     def change_scenario(self, scenario: Scenario) -> Staged:
         """Put a scenario's faults in the place of the running one's, in the world as it is.
@@ -150,6 +155,7 @@ class Runtime:
         check_scenario(self.world, scenario)
         old = self.stop_scenario()
         self.staged = stage(self.world, self.clock, scenario, since_ms=None if old is None else old.started_ms)
+        self.courier.kick()
         return self.staged
 
     def stop_scenario(self) -> Staged | None:

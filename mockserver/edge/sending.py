@@ -18,17 +18,19 @@ if TYPE_CHECKING:
     from mockserver.engine.outgoing import Outgoing
 
 _SLICE_S = 0.2
+_LEAST_SLICES = 8
 _NO_LINGER = struct.pack("ii", 1, 0)
 
 
 class FaultyResponse:
     """What aiohttp's protocol asks of a response, for one that may break off."""
 
-    __slots__ = ("_outgoing", "keep_alive", "status")
+    __slots__ = ("_outgoing", "_says_keep_alive", "keep_alive", "status")
 
     def __init__(self, outgoing: Outgoing, *, keep_alive: bool) -> None:
         self.status = outgoing.status
         self.keep_alive = keep_alive and outgoing.ending == "keep"
+        self._says_keep_alive = keep_alive  # what breaks off does not say so beforehand
         self._outgoing = outgoing
 
     async def prepare(self, request: web.BaseRequest) -> None:
@@ -38,7 +40,7 @@ class FaultyResponse:
             raise ConnectionResetError("the client has gone")
         out = self._outgoing
         await _pause(transport, out.wait_s)
-        head = head_bytes(out.status, out.headers, keep_alive=self.keep_alive)
+        head = head_bytes(out.status, out.headers, keep_alive=self._says_keep_alive)
         transport.write(head if out.head_bytes is None else head[: out.head_bytes])
         await self._send_body(request, transport)
         await _pause(transport, out.hold_s)
@@ -53,7 +55,7 @@ class FaultyResponse:
         if pace is None:
             transport.write(body)
         else:
-            step = max(1, int(pace * _SLICE_S))
+            step = max(1, min(int(pace * _SLICE_S), len(body) // _LEAST_SLICES))
             for start in range(0, len(body), step):
                 if start:
                     await _pause(transport, step / pace)

@@ -82,25 +82,21 @@ def check_scenario(world: World, scenario: Scenario) -> None:
                 if word == ("fault",):
                     break
     for index, expectation in enumerate(scenario.expect):
-        for word in _FILTERS:
-            faults += _filter_faults(world, scenario, ("expect", index, word), expectation.get(word, {}))
+        for name in _FILTERS:
+            faults += _filter_faults(world, scenario, ("expect", index, name), expectation.get(name, {}))
     for index, account in enumerate(scenario.accounts):
         place = ("accounts", index)
         space = world.spaces.get(account["provider"])
         if space is None:
-            known = ", ".join(world.spaces)
-            faults.append(
-                scenario.fault((*place, "provider"), f"{account['provider']!r} is not served", f"there are {known}")
-            )
+            what, known = f"{shortened(account['provider'])!r} is not served", ", ".join(world.spaces)
+            faults.append(scenario.fault((*place, "provider"), what, f"there are {known}"))
             continue
         rule, plans = space.provider.key, space.provider.plans
         if "key" in account and not rule.well_formed(account["key"]):
             faults.append(scenario.fault((*place, "key"), "is not well-formed at this provider", f"as {rule.example}"))
         if "plan" in account and account["plan"] not in plans:
-            known = ", ".join(plans)
-            faults.append(
-                scenario.fault((*place, "plan"), f"there is no plan {account['plan']!r}", f"there are {known}")
-            )
+            what, known = f"there is no plan {shortened(account['plan'])!r}", ", ".join(plans)
+            faults.append(scenario.fault((*place, "plan"), what, f"there are {known}"))
     if faults:
         raise SpecError(sorted(faults, key=lambda fault: fault.line or 0))
 

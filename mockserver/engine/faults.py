@@ -369,8 +369,8 @@ class FaultTable:
             if (rule.fault.roles is None or moment != "request" or role in rule.fault.roles)
             and rule.matches_facts(facts)
         ]
-        if len(lasting) > 1:
-            lasting.sort(key=lambda rule: self._order[rule.id])
+        if len(lasting) > 1:  # each once: two texts may lead to one rule, or an operation's id be its role
+            lasting = sorted(dict.fromkeys(lasting), key=lambda rule: self._order[rule.id])
         if remember_as is not None and all(rule.where.phase is None for rule in lasting):
             if len(self._remembered) >= _TEXTS_REMEMBERED:
                 self._remembered.clear()

@@ -120,7 +120,7 @@ def strike_task(scope: Scope, task: Task) -> Task:
     if names:
         space.marked[task.id] = tuple(names)
     for wish in scope.wishes:
-        if "callback" in wish.fault.moments():
+        if task.callback_url is not None and "callback" in wish.fault.moments():
             table.add(wish.fault, Where(task=task.id), When(times=1), scope.now_ms).passing = True
     if task.held_ms is not None and task.held_ms >= task.ends_ms:
         return task._replace(held_ms=None)  # it ends before it comes to where it would be held

@@ -67,6 +67,12 @@ def build(name: str, given: Mapping[str, Any]) -> Fault:
     return kind(**values)
 
 
+def parameter_names(name: str) -> frozenset[str]:
+    """Return what the parameters of a fault are called; none where there is no such fault."""
+    kind = all_faults().get(name)
+    return frozenset() if kind is None else frozenset(each.name for each in _parameters(kind))
+
+
 def _perhaps(name: str, known: Mapping[str, Any]) -> str:
     near = difflib.get_close_matches(name, known, n=1)
     return f"; did you mean {near[0]!r}?" if near else "; `mockserver faults` lists them"

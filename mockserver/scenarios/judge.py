@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from mockserver.clock import instant_of
@@ -20,17 +21,19 @@ def judge(
 
     Args:
         expectations: as in a scenario file.
-        records: of the journal, oldest first.
+        records: of the journal; they are looked at in the order of their instants.
         roles: the role of each operation, by its id.
 
     Returns:
         For each, `that`, `kept`, `seen` in words, and `records`: the numbers of those that broke it.
     """
-    return [_judged(each, records, roles) for each in expectations]
+    in_order = sorted(records, key=itemgetter("at"))
+    return [_judged(each, in_order, roles) for each in expectations]
 
 
 def _judged(expectation: Mapping[str, Any], records: Sequence[Record], roles: Mapping[str, str]) -> dict[str, Any]:
     gap = "gap" in expectation
+    wanted = expectation["gap" if gap else "count"]
     groups: dict[Any, list[Record]] = {}
     per = expectation.get("per", "everything")
     started: set[Any] = set()
@@ -38,9 +41,11 @@ def _judged(expectation: Mapping[str, Any], records: Sequence[Record], roles: Ma
         group = None if per == "everything" else record.get(per)
         if per != "everything" and group is None:
             continue
+        if "after" not in expectation and record["provider"] == wanted.get("provider", record["provider"]):
+            groups.setdefault(group, [])
         if "after" not in expectation or group in started:
-            if _fits(record, expectation["gap" if gap else "count"], roles):
-                groups.setdefault(group, []).append(record)
+            if _fits(record, wanted, roles):
+                groups[group].append(record)
         elif _fits(record, expectation["after"], roles):
             started.add(group)
             groups.setdefault(group, [])

@@ -1,6 +1,7 @@
 """The control plane: every operation of its document, well and badly asked, and who may ask at all.
 
-Every answer is held to control-plane.yaml, whatever else a test asks of it.
+Every answer is held to control-plane.yaml, whatever else a test asks of it. What goes wrong by request (faults,
+scenarios) and the sessions are asked for in test_control_plane_faults.py.
 """
 
 from __future__ import annotations
@@ -14,63 +15,13 @@ from typing import Any
 import jsonschema
 import orjson
 import pytest
+from support.control_plane import DOCUMENT, OPERATIONS, ask, bad, check_documented, good
 from support.edge import OTHER_KEYS, PROVIDERS, Edge, Reply, receiving, request_bytes, serving
 
 from mockserver import MockServer, __version__
 from mockserver.clock import MANUAL_START_MS, iso_of
-from mockserver.edge.admin import control_plane
 
-DOCUMENT = control_plane().document
-OPERATIONS = {
-    entry["operationId"]: (method, path, entry)
-    for path, item in DOCUMENT.data["paths"].items()
-    for method, entry in item.items()
-    if method != "parameters"
-}
 NO_TASK = "00000000-0000-4000-8000-000000000000"
-
-
-def check_documented(operation: str, reply: Reply) -> None:
-    """Hold an answer to what the document says of its status."""
-    responses = OPERATIONS[operation][2]["responses"]
-    response = responses.get(str(reply.status), responses["default"])
-    if "$ref" in response:
-        response = DOCUMENT.resolve(response["$ref"])
-    kind = reply.headers["Content-Type"].partition(";")[0]
-    assert kind in response["content"]
-    if kind == "application/json":
-        schema = {**response["content"][kind]["schema"], "components": DOCUMENT.data["components"]}
-        jsonschema.Draft202012Validator(schema).validate(reply.json)
-    assert reply.headers["Cache-Control"] == "no-store"
-
-
-async def ask(edge: Edge, operation: str, json: Any = None, /, **words: str) -> Reply:
-    """Ask for an operation by its name; words fill its path, the others go into the query."""
-    method, path, entry = OPERATIONS[operation]
-    names = re.findall(r"\{(\w+)\}", path)
-    for name in names:
-        path = path.replace(f"{{{name}}}", words.pop(name))
-    query = "&".join(f"{name}={value}" for name, value in words.items())
-    assert (json is not None) == ("requestBody" in entry)
-    reply = await edge.admin(method.upper(), f"{path}?{query}" if query else path, json)
-    check_documented(operation, reply)
-    return reply
-
-
-async def good(edge: Edge, operation: str, json: Any = None, /, **words: str) -> Any:
-    """Ask for an operation that must go well; return what it answers."""
-    reply = await ask(edge, operation, json, **words)
-    assert reply.status == 200, reply.body
-    return reply.json
-
-
-async def bad(edge: Edge, status: int, code: str, operation: str, json: Any = None, /, **words: str) -> str:
-    """Ask for an operation that must be refused; return the words of the refusal."""
-    reply = await ask(edge, operation, json, **words)
-    assert (reply.status, reply.json["error"]["code"]) == (status, code), reply.body
-    message: str = reply.json["error"]["message"]
-    assert 0 < len(message) < 400
-    return message
 
 
 # -- the server -----------------------------------------------------------------------------------
@@ -81,7 +32,8 @@ def test_health_and_version() -> None:
 
     async def run() -> None:
         async with serving(seed=42) as edge:
-            assert await good(edge, "health") == {"status": "ok", "now": "2026-06-05T00:00:00.000Z"}
+            health = await good(edge, "health")
+            assert (health["status"], health["now"]) == ("ok", "2026-06-05T00:00:00.000Z")
             assert await good(edge, "version") == {"name": "mockserver", "version": __version__, "seed": 42}
 
     asyncio.run(run())
@@ -771,10 +723,10 @@ def test_live_page() -> None:
 
 
 def test_every_operation_is_tested() -> None:
-    """Each operation of the document is asked for in this file."""
-    text = Path(__file__).read_text(encoding="utf-8")
-    for name in OPERATIONS:
-        assert re.search(rf'"{name}"', text), name
+    """Each operation of the document is asked for in these files, by its name."""
+    files = [*Path(__file__).parent.glob("test_control_plane*.py"), Path(__file__).with_name("test_live.py")]
+    text = "".join(file.read_text(encoding="utf-8") for file in files)
+    assert [name for name in OPERATIONS if not re.search(rf'"{name}"', text)] == []
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/tasks/", "//health", "/health/", "/tasks/x/y/z", ""])

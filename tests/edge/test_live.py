@@ -336,6 +336,24 @@ def test_the_newest_tasks() -> None:
     asyncio.run(run())
 
 
+def test_the_newest_accounts() -> None:
+    """However many accounts one provider has, there is room for those of the others."""
+
+    async def run() -> None:
+        async with serving() as edge:
+            for number in range(live.ACCOUNTS_SHOWN + 20):
+                body = {"provider": "evolink", "key": f"sk-evolink-{number:06}"}
+                assert (await edge.admin("PUT", "/accounts", body)).status == 200
+                newest = edge.space("evolink").accounts[body["key"]].id
+            await edge.submit("crun")
+            told = (await snapshot(edge)).known["accounts"]
+            assert len(told) == live.ACCOUNTS_SHOWN
+            assert newest in told
+            assert [each["provider"] for each in told.values()].count("crun") == 1
+
+    asyncio.run(run())
+
+
 def test_a_reader_that_lags() -> None:
     """Who does not read is not waited for by anybody, and afterwards gets the newest and the number of the others."""
 

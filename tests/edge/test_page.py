@@ -40,12 +40,12 @@ def devtools() -> Iterator[str]:
 
 
 @asynccontextmanager
-async def looking(devtools: str, query: str = "", **settings: Any) -> AsyncIterator[tuple[Edge, Page]]:
+async def looking(devtools: str, path: str = "/__admin/ui", **settings: Any) -> AsyncIterator[tuple[Edge, Page]]:
     """Run a mock, and look at its live page; at the end nothing may have been complained of."""
     async with serving(**settings) as edge, page_at(devtools) as page:
         await page.size(*ON_WIDE)
         await page.prefer(color_scheme="light")
-        await page.goto(f"{edge.root}/__admin/ui{query}")
+        await page.goto(edge.root + path)
         await page.until("document.getElementById('link-state').textContent === 'live'")
         yield edge, page
         assert page.complaints == []
@@ -570,7 +570,7 @@ def test_no_width_is_too_narrow(devtools: str) -> None:
                 widths = await page.js("[document.scrollingElement.scrollWidth, innerWidth]")
                 assert widths[0] <= widths[1] == width
                 wide = await page.js(
-                    "[...document.querySelectorAll('.lanes-box, .lanes, .records, .side, .panel, .detail, .lane-panel')]"
+                    "[...document.querySelectorAll('.lanes-box, .records, .side, .panel, .detail, .lane-panel')]"
                     ".filter((each) => each.scrollWidth > each.clientWidth).map((each) => each.className)"
                 )
                 assert wide == [], width
@@ -627,11 +627,12 @@ def test_token(devtools: str) -> None:
     asyncio.run(run())
 
 
-def test_session(devtools: str) -> None:
+@pytest.mark.parametrize("path", ["/__admin/ui?session=mine", "/~mine/__admin/ui/"])
+def test_session(devtools: str, path: str) -> None:
     """A page that names a session shows it and steers it, and leaves the others alone."""
 
     async def run() -> None:
-        async with looking(devtools, "?session=mine") as (edge, page):
+        async with looking(devtools, path) as (edge, page):
             await edge.submit("crun")
             body = {"model": "gemini-omni-flash-text-to-video", "prompt": "a kite of my own", "duration": 6}
             headers = {**edge.key_headers("evolink"), "X-Mock-Session": "mine"}

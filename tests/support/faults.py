@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+import time
 from contextlib import asynccontextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -145,6 +146,13 @@ async def look(edge: Edge, request: bytes) -> Seen:
     return await asyncio.to_thread(look_now, edge.port, request)
 
 
+async def timed(edge: Edge, request: bytes) -> tuple[Seen, float]:
+    """Do the same, and tell how many seconds of wall time it took."""
+    started = time.perf_counter()
+    seen = await look(edge, request)
+    return seen, time.perf_counter() - started
+
+
 def body_of(edge: Edge, name: str, prompt: str, hook: str | None = None, **fields: Any) -> dict[str, Any]:
     """Return the example of a provider's first model with this prompt and this callback address."""
     model = next(iter(edge.provider(name).models.values()))
@@ -217,7 +225,11 @@ def links_of(edge: Edge, name: str, task_id: str) -> list[str]:
 
 
 async def put(
-    edge: Edge, fault: str, where: Mapping[str, str] | None = None, when: Mapping[str, float] | None = None, **given: Any
+    edge: Edge,
+    fault: str,
+    where: Mapping[str, str] | None = None,
+    when: Mapping[str, float] | None = None,
+    **given: Any,
 ) -> dict[str, Any]:
     """Put a fault in force over the control plane; return the rule's record."""
     wish: dict[str, Any] = {"fault": fault, "with": given, "where": where or {}, "when": when or {}}

@@ -11,7 +11,7 @@ const CREDITS = ["available", "reserved", "spent"];
 
 /** Show the accounts. */
 export function draw(store) {
-  const accounts = [...store.accounts.values()];
+  const accounts = [...store.accounts.values()].sort((a, b) => a.provider.localeCompare(b.provider));
   setText(byId("accounts-count"), accounts.length ? number(accounts.length) : "");
   byId("accounts-empty").hidden = accounts.length > 0;
   reconcile(byId("accounts"), accounts, (each) => each.id, make, update);

@@ -4,7 +4,10 @@ const TOKEN = "mockserver-admin-token";
 const root = new URL("../", import.meta.url);
 const words = new URLSearchParams(location.search);
 
-export const session = words.get("session");
+const fromPath = root.pathname.match(/^\/~([^/]+)\//)?.[1];
+
+/** The session that is looked at, which the address names in its query or at the start of its path. */
+export const session = words.get("session") ?? fromPath ?? null;
 
 if (words.has("token")) {
   setToken(words.get("token"));
