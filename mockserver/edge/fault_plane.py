@@ -57,7 +57,7 @@ def read_where(world: World, given: Mapping[str, Any]) -> Where:
     if "prompt" in words:
         try:
             words["prompt"] = re.compile(words["prompt"])
-        except (re.error, OverflowError) as error:
+        except (re.error, OverflowError, FutureWarning) as error:  # the last where warnings are errors
             raise FaultWordsError(f"where.prompt is not a regular expression: {error}") from None
         except RecursionError:
             raise FaultWordsError("where.prompt is not a regular expression: it is nested too deep") from None

@@ -302,7 +302,10 @@ def refusal_reply(scope: Scope, refusal: Refusal, error: str) -> Reply:
     """Answer as the store behind a link does."""
     body = refusal.body(scope)
     content = body.encode() if isinstance(body, str) else orjson.dumps(body)
-    return Reply(refusal.status, content, refusal.content_type, error=error)
+    reply = Reply(refusal.status, content, refusal.content_type, error=error)
+    if error == "result_expired" and scope.task is not None:  # the link was right: whoever has it may know
+        reply.task_id, reply.account_id = scope.task.id, scope.task.account.id
+    return reply
 
 
 def decoy(scope: Scope, operation: Operation, _agenda: Agenda) -> Reply | Refused:

@@ -118,7 +118,7 @@ def strike_task(scope: Scope, task: Task) -> Task:
             names.append(strike.fault.name)
             task = changed
     if names:
-        space.marked[task.id] = tuple(names)
+        space.marked[task.id] = tuple(dict.fromkeys(names))
     for wish in scope.wishes:
         if task.callback_url is not None and "callback" in wish.fault.moments():
             table.add(wish.fault, Where(task=task.id), When(times=1), scope.now_ms).passing = True
@@ -139,7 +139,7 @@ def strike_callback(table: FaultTable, scope: Scope, task: Task, delivery: Deliv
             strike.land()
             for each in changed:
                 if not any(each is before for before in deliveries):
-                    each.faults = (*each.faults, strike.fault.name)
+                    each.faults = tuple(dict.fromkeys((*each.faults, strike.fault.name)))
             deliveries = changed
         if strike.rule.passing:
             table.remove(strike.rule.id)

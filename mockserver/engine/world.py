@@ -230,7 +230,8 @@ class World:
             show(strikes, scope)
             reply = self._answer(scope, match)
         reply = change(strikes, scope, reply)
-        reply.faults = tuple(strike.fault.name for strike in strikes if strike.landed and strike.fault.name)
+        names = (strike.fault.name for strike in strikes if strike.landed and strike.fault.name)
+        reply.faults = tuple(dict.fromkeys(names))
         reply.sends = tuple(strike for strike in strikes if type(strike.fault).sent is not Fault.sent)
         return reply
 

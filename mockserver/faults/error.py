@@ -7,7 +7,7 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Fault
-from mockserver.faults.tools.errors import error_of, provoked
+from mockserver.faults.tools.errors import error_asked_for
 from mockserver.faults.tools.parameters import parameter
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Error(Fault):
 
     def instead(self, strike: Strike, scope: Scope) -> Reply | None:
         """Answer with the error."""
-        reply = provoked(scope, error_of(scope.space.provider, self.status, self.error))
+        reply = error_asked_for(scope, self.status, self.error)
         if self.retry_after == "as_documented":
             return reply
         headers = tuple(pair for pair in reply.headers if pair[0] != "Retry-After")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Fault
-from mockserver.faults.tools.errors import error_of, provoked
+from mockserver.faults.tools.errors import error_asked_for
 from mockserver.faults.tools.parameters import parameter
 
 if TYPE_CHECKING:
@@ -28,5 +28,5 @@ class OkWithError(Fault):
 
     def instead(self, strike: Strike, scope: Scope) -> Reply | None:
         """Answer with the error's body and another status."""
-        reply = provoked(scope, error_of(scope.space.provider, self.status, self.error))
+        reply = error_asked_for(scope, self.status, self.error)
         return replace(reply, status=200, headers=())

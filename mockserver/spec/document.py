@@ -21,7 +21,7 @@ Path_ = tuple[str | int, ...]
 _SAFE_NESTING = 5000
 _SURE_NESTING = 100
 _LONGEST_WORD = 80
-_LONGEST_MESSAGE = 200
+_LONGEST_MESSAGE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,8 @@ class Document:
     def fault(self, path: Path_, message: str, fix: str = "") -> Fault:
         """Report something wrong at a path."""
         where = "/".join(shortened(str(key)) for key in path)
-        return Fault(self.name, self.line(path), f"{where}: {message}" if where else message, fix)
+        what = shortened(f"{where}: {message}" if where else message, _LONGEST_MESSAGE)
+        return Fault(self.name, self.line(path), what, fix)
 
     def resolve(self, pointer: str) -> Any:
         """Follow a reference within this document, such as ``#/components/schemas/Task``.

@@ -36,7 +36,12 @@ REFUSES = {
     # Names of further form fields that no multipart header can carry.
     "googlegeminiomni": {"POST /api/v1/upload": "400"},
     "toapis": {"POST /v1/chat/completions": "400"},  # the wrong endpoint for every video model
-    "control plane": {"POST /clock": "400"},  # an instant that has passed, or the 30th of February
+    "control plane": {
+        "POST /clock": "400",  # an instant that has passed, or the 30th of February
+        # Names of faults, parameters and scenarios are the catalogue's to know, not the schema's.
+        "POST /faults": "400",
+        "POST /scenarios": "400",
+    },
 }
 
 

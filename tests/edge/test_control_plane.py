@@ -16,7 +16,7 @@ import jsonschema
 import orjson
 import pytest
 from support.control_plane import DOCUMENT, OPERATIONS, ask, bad, check_documented, good
-from support.edge import OTHER_KEYS, PROVIDERS, Edge, Reply, receiving, request_bytes, serving
+from support.edge import OTHER_KEYS, PROVIDERS, Edge, receiving, request_bytes, serving
 
 from mockserver import MockServer, __version__
 from mockserver.clock import MANUAL_START_MS, iso_of

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.edge import Edge, example, nothing_logged, request_bytes, serving
 from support.engine import (
@@ -986,6 +986,7 @@ def live_on(client: Wisher, reply: Reply) -> None:
             is_answer(client, client.fetch(link, task.ends_ms))
 
 
+@settings(max_examples=300)
 @given(st.sampled_from(ALL), _PROMPTS)
 def test_any_prompt(name: str, text: str) -> None:
     """Whatever stands in a prompt, there is an answer, and the task that it may make can be followed to its end."""
@@ -997,6 +998,7 @@ def test_any_prompt(name: str, text: str) -> None:
         live_on(client, reply)
 
 
+@settings(max_examples=300)
 @given(st.sampled_from(ALL), _HEADERS, st.sampled_from(["X-Mock-Fault", "Prefer"]))
 def test_any_header(name: str, text: str, header: str) -> None:
     """Whatever stands in X-Mock-Fault or Prefer, there is an answer at every operation, with a key and without."""

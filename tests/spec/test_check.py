@@ -55,6 +55,23 @@ MISTAKES = [
         "more than",
         "90",
     ),
+    ("test_keys: {no_credits: ", "test_keys: {no_money: ", "unknown word: no_money", "no_money"),
+    ("no_credits: sk-evolink-mock-no-credits", "no_credits: 7", "not of type", "no_credits: 7"),
+    ("no_credits: sk-evolink-mock-no-credits", "no_credits: [a]", "not of type", "no_credits: [a]"),
+    ("no_credits: sk-evolink-mock-no-credits", "no_credits: null", "not of type", "no_credits: null"),
+    (
+        "no_credits: sk-evolink-mock-no-credits",
+        "no_credits: ''",
+        "no_credits: does not have the form",
+        "no_credits: ''",
+    ),
+    ("revoked: sk-evolink-mock-revoked", "revoked: two words", "revoked: does not have the form", "two words"),
+    ("    test_keys: {", "    test_keys: sk-mock-revoked\n    source_: {", "test_keys: ", "test_keys: sk-mock-revoked"),
+    ("processing: {lasts_s", "processing: {older_word: '', lasts_s", "older_word: ", "older_word: ''"),
+    ("processing: {lasts_s", "processing: {older_word: 7, lasts_s", "not of type", "older_word: 7"),
+    ("processing: {lasts_s", "processing: {older_word: [a, b], lasts_s", "not of type", "older_word: [a, b]"),
+    ("processing: {lasts_s", "processing: {older_words: a, lasts_s", "unknown word: older_words", "older_words"),
+    ("completed: {kind: success", "completed: {older_word: done, kind: success", "unknown word: older_word", "done"),
     ("              status: completed", "              status: [completed", "is not valid YAML", ""),
 ]
 
@@ -75,6 +92,27 @@ def test_each_mistake_is_named(tmp_path: Path, old: str, new: str, words: str, l
         assert line in file.read_text(encoding="utf-8").splitlines()[named[0].line - 1]
     with pytest.raises(SpecError):
         load_providers([file])
+
+
+def test_test_keys_and_older_words(tmp_path: Path) -> None:
+    """Where they are as they should be, test keys and older words are taken as written; both may be left out."""
+    file = tmp_path / "spec.yaml"
+    text = EVOLINK.replace("processing: {lasts_s", "processing: {older_word: In Progress, lasts_s", 1)
+    file.write_text(text.replace("no_credits: sk-evolink-mock-no-credits, ", "no_credits: '!~', ", 1), encoding="utf-8")
+    assert check_files([file]) == []
+    (provider,) = (each for each in load_providers([file]) if each.name == "evolink")
+    assert provider.lifecycle.older_words == {"processing": "In Progress"}
+    assert provider.key.test_keys == {
+        "!~": "no_credits",
+        "sk-evolink-mock-revoked": "revoked",
+        "sk-evolink-mock-rate-limited": "rate_limited",
+    }
+    line = next(line for line in EVOLINK.splitlines(keepends=True) if line.startswith("    test_keys: "))
+    for without in ("", "    test_keys: {}\n"):
+        file.write_text(EVOLINK.replace(line, without, 1), encoding="utf-8")
+        assert check_files([file]) == []
+        (provider,) = (each for each in load_providers([file]) if each.name == "evolink")
+        assert (provider.key.test_keys, provider.lifecycle.older_words) == ({}, {})
 
 
 @pytest.mark.parametrize("text", ["", "[]", "just words", "a: [", "\x00", "paths: {}", "? {a: b}: c", "&a [*a]"])

@@ -10,6 +10,7 @@ import asyncio
 import re
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 import orjson
+
 from support.edge import OTHER_KEYS, PATIENCE_S, Edge, receiving, request_bytes, serving
 from support.engine import KILN
 
@@ -96,6 +98,8 @@ class Seen:
         return values[0] if values else None
 
 
+#: The threads of clients: not the event loop's own, which the mock needs.
+_CLIENTS = ThreadPoolExecutor(max_workers=16, thread_name_prefix="client")
 _NEXT = request_bytes("GET", "/__admin/health")
 
 
@@ -143,7 +147,14 @@ def _is_whole(got: bytes, *, head_only: bool) -> bool:
 
 async def look(edge: Edge, request: bytes) -> Seen:
     """Do the same, beside the mock's own event loop."""
-    return await asyncio.to_thread(look_now, edge.port, request)
+    return await asyncio.get_running_loop().run_in_executor(_CLIENTS, look_now, edge.port, request)
+
+
+async def until(done: Callable[[], object]) -> None:
+    """Let the mock work until something has been done there."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not done():  # noqa: ASYNC110 - what the mock does sets no event
+            await asyncio.sleep(0)
 
 
 async def timed(edge: Edge, request: bytes) -> tuple[Seen, float]:

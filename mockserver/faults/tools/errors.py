@@ -14,13 +14,21 @@ if TYPE_CHECKING:
     from mockserver.provider import ErrorAnswer, Provider
 
 
-def error_of(provider: Provider, status: int, name: str = "") -> ErrorAnswer:
-    """Return the error that a provider declares under a name or for a status.
+def error_asked_for(scope: Scope, status: int, name: str) -> Reply:
+    """Answer with the error of a name, or where none is named, of a status; with words where there is no such name."""
+    errors = scope.space.provider.errors
+    if not name:
+        return provoked(scope, _error_of(scope.space.provider, status))
+    if name not in errors:
+        return refused(scope, f"there is no error {name[:80]!r} to answer with; there are {', '.join(errors)}")
+    return provoked(scope, errors[name])
+
+
+def _error_of(provider: Provider, status: int) -> ErrorAnswer:
+    """Return the error that a provider declares for a status.
 
     Where it declares none, its shape carries the status all the same: the code is then the status.
     """
-    if name in provider.errors:
-        return provider.errors[name]
     for error in provider.errors.values():
         if error.status == status:
             return error
