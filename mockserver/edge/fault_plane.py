@@ -28,7 +28,15 @@ def read_wish(world: World, wish: Mapping[str, Any]) -> tuple[Fault, Where, When
         FaultWordsError: a word in it means nothing; the message begins with the word.
     """
     fault = build(str(wish["fault"]), wish.get("with") or {})
-    return fault, read_where(world, wish.get("where") or {}), read_when(wish.get("when") or {})
+    where = read_where(world, wish.get("where") or {})
+    problems = [
+        fault.problem(space.provider)
+        for space in world.spaces.values()
+        if where.provider in (None, space.provider.name)
+    ]
+    if problems and all(problems):
+        raise FaultWordsError(f"{fault.name}: {problems[0]}")
+    return fault, where, read_when(wish.get("when") or {})
 
 
 def read_where(world: World, given: Mapping[str, Any]) -> Where:

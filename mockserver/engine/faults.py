@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from mockserver.engine.scope import Scope
     from mockserver.engine.space import Space
     from mockserver.engine.task import Task
-    from mockserver.provider import Role
+    from mockserver.provider import Provider, Role
 
 Moment = Literal["request", "task", "callback"]
 
@@ -62,6 +62,10 @@ class Fault:
     def moments(cls) -> frozenset[Moment]:
         """Return at which moments it has something to do: those of the hooks that it defines."""
         return frozenset(moment for hook, moment in _MOMENTS.items() if getattr(cls, hook) is not getattr(Fault, hook))
+
+    def problem(self, provider: Provider) -> str | None:
+        """Say what in the parameters means nothing to a provider; None where nothing is wrong."""
+        return None
 
     def instead(self, strike: Strike, scope: Scope) -> Reply | None:
         """Answer in the engine's place."""

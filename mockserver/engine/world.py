@@ -159,6 +159,9 @@ class World:
             if account_id is None or self._is_noted(place := (space.provider.name, account_id, text)):
                 continue
             wanted = self.triggers.in_prompt(text)
+            for fault, _, _ in wanted:
+                if (problem := fault.problem(space.provider)) is not None:
+                    raise FaultWordsError(f"{fault.name}: {problem}")
             self._noted[place] = [
                 self.faults.add(
                     fault, Where(space.provider.name, operation, account_id, text=text), When(times=times), scope.now_ms

@@ -12,6 +12,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import pkgutil
+import re
 from dataclasses import MISSING, fields
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 FAMILIES = ("answers", "transport", "meaning", "results", "callbacks")
 _TYPES = {"int": int, "float": float, "str": str, "bool": bool}
 _WORDS = {"int": "integer", "float": "number", "str": "string", "bool": "boolean"}
+_NUMBER = re.compile(r"(-?[0-9]{1,15}(?:\.[0-9]{1,9})?(?:[eE][-+]?[0-9]{1,2})?)([smh]?)")
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 _PLUMBING = frozenset(("page", "triggers"))
 
 
@@ -116,11 +119,10 @@ def _is_text(value: str) -> bool:
 
 
 def _number(fault: str, name: str, text: str) -> float:
-    scale = {"s": 1, "m": 60, "h": 3600}.get(text[-1:], 0)
-    try:
-        return float(text[:-1]) * scale if scale else float(text)
-    except ValueError:
-        raise FaultWordsError(f"{fault}: {name} is a number, and {text[:40]!r} is none") from None
+    found = _NUMBER.fullmatch(text)
+    if found is None:
+        raise FaultWordsError(f"{fault}: {name} is a number, and {text[:40]!r} is none")
+    return float(found[1]) * _SECONDS[found[2]]
 
 
 def described(kind: type[Fault]) -> dict[str, Any]:

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Fault
-from mockserver.faults.tools.course import starts_ms, state_index, stops_ms
+from mockserver.faults.tools.course import starts_ms, state_index, stops_ms, unknown_state
 from mockserver.faults.tools.parameters import parameter
 
 if TYPE_CHECKING:
     from mockserver.engine.faults import Strike
     from mockserver.engine.scope import Scope
     from mockserver.engine.task import Task
+    from mockserver.provider import Provider
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,10 @@ class SkippedState(Fault):
     notice: ClassVar[str] = "A client that waits to see that state waits for ever."
 
     state: str = parameter("", "The state; empty is the last one before the end.")
+
+    def problem(self, provider: Provider) -> str | None:
+        """Say so where the provider has no such state."""
+        return unknown_state(provider, self.state)
 
     def made(self, strike: Strike, scope: Scope, task: Task) -> Task | None:
         """Leave the state at the instant at which it is entered; all that follows comes earlier."""

@@ -55,7 +55,7 @@ def verdict(records: list[dict[str, Any]], **words: Any) -> tuple[bool, str, lis
     return judged["kept"], judged["seen"], judged["records"]
 
 
-GOOD = (True, "as expected", [])
+GOOD: tuple[bool, str, list[int]] = (True, "as expected", [])
 
 
 # -- counts ---------------------------------------------------------------------------------------
@@ -214,7 +214,7 @@ def test_after_what_never_came() -> None:
 
 def test_each_expectation_by_itself() -> None:
     """Several expectations are judged in their order, each for itself."""
-    expect = [{"that": str(most), "count": {}, "at_most": most} for most in (2, 0, 1)]
+    expect: list[dict[str, Any]] = [{"that": str(most), "count": {}, "at_most": most} for most in (2, 0, 1)]
     judged = judge(expect, [record(1), record(2)], ROLES)
     assert [(each["that"], each["kept"]) for each in judged] == [("2", True), ("0", False), ("1", False)]
     assert judge([], [record(1)], ROLES) == []
@@ -291,7 +291,7 @@ def kept(expectation: dict[str, Any], records: list[dict[str, Any]]) -> bool:
     """Judge by brute force: whose records there are, which come after, how many, and how far apart."""
     records = sorted(records, key=lambda each: (instant_of(each["at"]), each["seq"]))
     per = expectation.get("per", "everything")
-    whose = [None] if per == "everything" else sorted({each.get(per) for each in records} - {None})
+    whose = [None] if per == "everything" else list({each.get(per) for each in records} - {None})
     wanted = expectation["gap" if "gap" in expectation else "count"]
     for name in whose:
         own = [each for each in records if name is None or each.get(per) == name]

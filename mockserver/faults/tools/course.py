@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mockserver.engine.task import Task
+    from mockserver.provider import Provider
 
 
 def state_index(task: Task, state: str) -> int | None:
@@ -24,3 +25,13 @@ def starts_ms(task: Task, index: int) -> int:
 def stops_ms(task: Task, index: int) -> int:
     """Return when it is left, as long as nothing interferes."""
     return task.entered_ms[index] if index < len(task.entered_ms) else task.due_ms
+
+
+def unknown_state(provider: Provider, state: str) -> str | None:
+    """Say that a provider has no state of this name; None where it has, or where none is named."""
+    names = [each.name for each in provider.lifecycle.states]
+    return (
+        None
+        if not state or state in names
+        else f"{provider.title} has no state {state[:80]!r}; it has {', '.join(names)}"
+    )

@@ -186,17 +186,26 @@ def _key(context: Context) -> KeyRule:
         bearer=bearer,
         well_formed=pattern.fullmatch,
         example=rule["example"],
-        test_keys=_test_keys(context, rule.get("test_keys", {}), pattern),
+        test_keys=_test_keys(context, rule.get("test_keys", {}), pattern, rule["example"]),
     )
 
 
-def _test_keys(context: Context, entry: dict[TestKey, str], pattern: re.Pattern[str]) -> dict[str, TestKey]:
+def _test_keys(
+    context: Context, entry: dict[TestKey, str], pattern: re.Pattern[str], example: str
+) -> dict[str, TestKey]:
     for kind, key in entry.items():
         if not pattern.fullmatch(key):
             context.fault(
                 context.lead,
                 ("x-mock", "authentication", "test_keys", kind),
                 "does not have the form that key_pattern asks for",
+            )
+        if key == example or list(entry.values()).count(key) > 1:
+            context.fault(
+                context.lead,
+                ("x-mock", "authentication", "test_keys", kind),
+                f"{key!r} is used for something else, too",
+                "give each situation a key of its own",
             )
     return {key: kind for kind, key in entry.items()}
 
