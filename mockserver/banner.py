@@ -91,7 +91,7 @@ def provider_tables(providers: Iterable[Provider], test_values: Iterable[tuple[s
     from rich.console import Console  # noqa: PLC0415 - rich takes a while to load
     from rich.table import Table  # noqa: PLC0415
 
-    console = Console(soft_wrap=False)
+    console = Console(soft_wrap=False, markup=False, emoji=False)
     for provider in providers:
         table = Table(title=f"{provider.title}  (/{provider.name})", title_justify="left", show_header=False)
         table.add_column(style="bold", no_wrap=True)
@@ -134,17 +134,17 @@ def fault_tables(faults: Iterable[Mapping[str, Any]]) -> None:
     from rich.markup import escape  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
-    console = Console(soft_wrap=False)
+    console = Console(soft_wrap=False, emoji=False)
     for family, group in groupby(faults, key=itemgetter("family")):
         table = Table(title=family, title_justify="left", show_header=False, show_lines=True)
         table.add_column(style="bold", no_wrap=True)
         table.add_column(overflow="fold")
         for fault in group:
-            lines = [fault["breaks"], f"[dim]A client notices: {escape(fault['notice'])}[/dim]"]
+            lines = [escape(fault["breaks"]), f"[dim]A client notices: {escape(fault['notice'])}[/dim]"]
             for each in fault["parameters"]:
                 unit = f" {each['unit']}" if each["unit"] else ""
-                default = json.dumps(each["default"])
-                choices = f" ({', '.join(each['choices'])})" if each["choices"] else ""
+                default = escape(json.dumps(each["default"]))
+                choices = escape(f" ({', '.join(each['choices'])})") if each["choices"] else ""
                 lines.append(f"[bold]{each['name']}[/bold] = {default}{unit}: {escape(each['summary'])}{choices}")
             table.add_row(fault["name"], "\n".join(lines))
         console.print(table)

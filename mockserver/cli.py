@@ -1,4 +1,4 @@
-"""The command line: serve, demo, providers, check.
+"""The command line: serve, demo, providers, faults, scenarios, check.
 
 Exit codes: 0 fine, 1 faults or failures, 2 wrong usage or configuration.
 """

@@ -14,7 +14,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 import pytest
+from click.testing import CliRunner
+
+from mockserver import banner
+from mockserver.cli import main
+from mockserver.edge.fault_plane import catalogue
+from mockserver.faults import FAMILIES, all_faults, described, triggers
+from mockserver.scenarios import gallery, read
+from mockserver.spec.catalog import load_providers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -255,3 +264,120 @@ def test_demo_drives_every_document() -> None:
     assert all(line.endswith("bytes") for line in lines)
     assert "signature valid" in done.stdout
     assert done.stderr == ""
+
+
+# -- what is listed -------------------------------------------------------------------------------
+
+
+def said(*arguments: str, columns: int = 200) -> str:
+    """Run a command that lists something in this process; return what it writes."""
+    done = CliRunner(env={"COLUMNS": str(columns)}).invoke(main, arguments)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def words_of(text: str) -> str:
+    """Return the words of a table, without its lines and without where it was broken."""
+    return " ".join(re.sub(r"[\u2500-\u257f]", " ", text).split())
+
+
+def test_faults_lists_every_fault() -> None:
+    """`faults` names every fault, family by family, with what it breaks, how a client notices, and its parameters."""
+    text = words_of(said("faults", columns=400))
+    for kind in all_faults().values():
+        about = described(kind)
+        assert f"{about['name']} {about['breaks']} A client notices: {about['notice']}" in text
+        for parameter in about["parameters"]:
+            assert f"{parameter['name']} = {json.dumps(parameter['default'])}" in text
+            assert parameter["summary"] in text
+            assert all(choice in text for choice in parameter["choices"])
+    assert next(word for word in text.split() if word in FAMILIES) == "answers"
+
+
+def test_faults_as_json() -> None:
+    """`faults --json` is the catalogue, as the control plane has it."""
+    assert json.loads(said("faults", "--json")) == json.loads(json.dumps(catalogue()))
+
+
+def test_scenarios_lists_the_gallery() -> None:
+    """`scenarios` names each scenario of the gallery by the name that `serve` takes, and what a good client does."""
+    text = said("scenarios")
+    for name, path in gallery().items():
+        scenario = read(path)
+        assert f"{name}\n  {scenario.summary}\n  A good client: {scenario.good_client}\n" in text
+
+
+def test_scenarios_checks_files_as_a_process(tmp_path: Path) -> None:
+    """`scenarios FILE` ends with 0 for a good file, and with 1 and a line for a bad one; a folder is wrong usage."""
+    good = next(iter(gallery().values()))
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("scenario: a\ntimeline:\n  - fault: eror\n")
+    done = run("scenarios", str(good))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "1 scenario checked: no faults\n", "")
+    done = run("scenarios", str(good), str(bad))
+    assert (done.returncode, done.stderr) == (1, "1 fault\n")
+    assert done.stdout == f"{bad}:3: timeline/0/fault: there is no fault 'eror'; did you mean 'error'?\n"
+    assert CliRunner().invoke(main, ["scenarios", str(tmp_path)]).exit_code == 2
+
+
+def test_providers_shows_test_values_and_keys() -> None:
+    """`providers` shows every test value with what it does, and every test key with whose it is."""
+    text = words_of(said("providers", columns=400))
+    for value, summary in triggers.test_values():
+        assert f"{value} {summary}" in text
+    for provider in load_providers():
+        for key, kind in provider.key.test_keys.items():
+            assert f"{key} ({banner._KEYS[kind]})" in text
+
+
+def test_a_spec_is_listed_by_the_letter(tmp_path: Path) -> None:
+    """What stands in a spec of one's own is shown as it is, although other programs would take it for markup."""
+    text = (Path(__file__).parent.parent / "specs" / "evolink-gemini-omni-flash.yaml").read_text()
+    spec = tmp_path / "mine.yaml"
+    spec.write_text(text.replace("title: EvoLink\n", "title: 'EvoLink [/b] [red]:key:'\n"))
+    assert spec.read_text() != text
+    assert "EvoLink [/b] [red]:key:" in said("providers", "--spec", str(spec))
+
+
+@pytest.mark.parametrize("columns", [1, 20, 40, 80])
+@pytest.mark.parametrize("command", ["providers", "faults", "scenarios"])
+def test_narrow_terminals(command: str, columns: int) -> None:
+    """However narrow the terminal, everything is listed; from 40 columns on, no name of a fault is cut."""
+    text = said(command, columns=columns)
+    assert text
+    if command != "scenarios" and columns >= 40:
+        assert max(map(len, text.splitlines())) <= columns
+    if command == "faults" and columns >= 40:
+        assert [name for name in all_faults() if name not in text] == []
+
+
+def test_help() -> None:
+    """`--help` names every command, and each command's every option with what it does, and its variable."""
+    assert set(main.commands) == {"serve", "demo", "providers", "faults", "scenarios", "check"}
+    text = said("--help")
+    for name, command in main.commands.items():
+        assert re.search(rf"^  {name}  +[A-Z]", text, re.MULTILINE)
+        shown = said(name, "--help")
+        assert shown.startswith(f"Usage: main {name} ")
+        assert (command.help or "").split(".")[0] in " ".join(shown.split())
+        for option in command.params:
+            if isinstance(option, click.Option):
+                assert option.help
+                assert all(flag in shown for flag in option.opts)
+                assert option.envvar is None or str(option.envvar) in shown
+    assert "-h, --help" in said("serve", "-h")
+
+
+@pytest.mark.parametrize("command", ["faults", "scenarios", "providers", "serve", "demo", "check"])
+def test_flags_that_are_none(command: str) -> None:
+    """A flag that a command does not know is wrong usage, told in words."""
+    done = CliRunner().invoke(main, [command, "--colour"])
+    assert done.exit_code == 2
+    assert "No such option" in done.output
+
+
+def test_watch_wants_a_scenario() -> None:
+    """`serve --watch` with nothing to watch is refused, not passed over."""
+    done = CliRunner().invoke(main, ["serve", "--watch"])
+    assert done.exit_code == 2
+    assert "there is no scenario's file to watch" in done.output

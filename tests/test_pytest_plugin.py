@@ -116,7 +116,7 @@ def test_listed(inner: pytest.Pytester) -> None:
 
 
 def test_failing_tests_leave_nothing_behind(inner: pytest.Pytester) -> None:
-    """A test that fails ends its session; the next one has another, in the same server, where time stands at the start."""
+    """A test that fails ends its session; the next one has another in the same server, where time is at its start."""
     inner.makepyfile(
         SUBMIT
         + """

@@ -549,7 +549,8 @@ def test_old_secret(name: str) -> None:
             account = edge.mock.account(name)
             account.set_secret("first")
             account.set_secret("second")
-            for given, secret in (({}, "first"), ({"secret": "long ago"}, "long ago")):
+            asked: list[tuple[dict[str, Any], str]] = [({}, "first"), ({"secret": "long ago"}, "long ago")]
+            for given, secret in asked:
                 made = await put(edge, "old_secret", {"provider": name}, **given)
                 await submitted(edge, name, hook=receiver.url())
                 await edge.advance(KILN_S)
@@ -657,8 +658,17 @@ def test_copies_of_what_was_changed() -> None:
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("by_s", ["31536001", "1e308", "inf", "nan", "-1"])
-def test_no_callback_is_put_off_for_ever(by_s: str, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ("by_s", "why"),
+    [
+        ("31536001", "by_s is a number from 0 to 31536000"),
+        ("-1", "by_s is a number from 0 to 31536000"),
+        ("1e308", "by_s is a number, and '1e308' is none"),
+        ("inf", "by_s is a number, and 'inf' is none"),
+        ("nan", "by_s is a number, and 'nan' is none"),
+    ],
+)
+def test_no_callback_is_put_off_for_ever(by_s: str, why: str, caplog: pytest.LogCaptureFixture) -> None:
     """A wait that mock time cannot count is refused in words when it is asked for, and breaks no callback."""
 
     async def run() -> None:
@@ -667,7 +677,7 @@ def test_no_callback_is_put_off_for_ever(by_s: str, caplog: pytest.LogCaptureFix
                 edge,
                 submit_bytes(edge, "kiln", hook=receiver.url(), headers={"X-Mock-Fault": f"late_callback;by_s={by_s}"}),
             )
-            assert (seen.status, seen.json["about"]) == (400, "late_callback: by_s is a number from 0 to 31536000")
+            assert (seen.status, seen.json["about"]) == (400, f"late_callback: {why}")
             await submitted(edge, "kiln", hook=receiver.url(), headers={"X-Mock-Fault": "late_callback;by_s=8760h"})
             await edge.advance(KILN_S + 31_536_000)
             assert len(receiver.got) == 1

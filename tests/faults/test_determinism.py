@@ -93,7 +93,7 @@ class Day:
         except (aiohttp.ClientError, ConnectionError):
             return
 
-    async def submit(self, name: str, told: bool, words: str) -> None:  # noqa: FBT001 - drawn
+    async def submit(self, name: str, told: bool, words: str) -> None:
         before = set(self.edge.space(name).tasks)
         fields: dict[str, Any] = {CALLBACK_FIELDS[name]: self.hook} if told and name in CALLBACK_FIELDS else {}
         if words and name != "crun":
@@ -108,7 +108,7 @@ class Day:
         finally:
             self.tasks += [(name, task) for task in self.edge.space(name).tasks if task not in before]
 
-    async def job(self, name: str, told: bool) -> None:  # noqa: FBT001 - drawn
+    async def job(self, name: str, told: bool) -> None:
         """Do a whole job, as a client does that sees to it that it gets its file."""
         await self.do(("submit", name, told, ""))
         for seconds in (1, 30, 200):

@@ -204,7 +204,8 @@ def test_a_task_that_fails_before_it_would_be_stuck(faults: tuple[str, str]) -> 
     async def run() -> None:
         async with world() as edge, receiving(edge=edge) as receiver:
             for fault in faults:
-                await put(edge, fault, **({"stage": 0.5} if fault == "fail" else {}))
+                given: dict[str, Any] = {"stage": 0.5} if fault == "fail" else {}
+                await put(edge, fault, **given)
             start_ms = edge.mock.clock.now_ms
             task_id = await submitted(edge, "kiln", hook=receiver.url())
             await edge.advance(HOUR)
@@ -318,7 +319,7 @@ def test_replication_lag(name: str) -> None:
                 await put(edge, "replication_lag", {"provider": name})
             task_id = await submitted(edge, name)
             missing = task_id[:-1] + ("a" if task_id[-1] != "a" else "b")
-            seen = []
+            seen: list[Any] = []
             for seconds in (0, 2.999, 0.001):
                 await edge.advance(seconds)
                 asked = missing if not lag and len(seen) < 2 else task_id
