@@ -312,6 +312,34 @@ class KeyRule:
 
 
 @dataclass(frozen=True, slots=True)
+class PollAdvice:
+    """How the documents ask a client to poll; None is not asked."""
+
+    first_after_s: float | None = None
+    interval_s: float | None = None
+    at_most: int | None = None
+    give_up_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RetryAdvice:
+    """How the documents ask a client to try again after some statuses."""
+
+    statuses: frozenset[int]
+    waits_s: tuple[float, ...] = ()
+    jitter: bool = False
+    at_most: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClientAdvice:
+    """What the documents ask of a client, in figures."""
+
+    poll: PollAdvice = PollAdvice()
+    retry: tuple[RetryAdvice, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Provider:
     """Everything that is particular to one provider."""
 
@@ -342,3 +370,4 @@ class Provider:
     routes: tuple[Route, ...]
     operations: Mapping[str, Operation]
     dialects: tuple[Dialect, ...]
+    client: ClientAdvice = ClientAdvice()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from mockserver.provider import UCR, KeyRule, Plan, Provider
+from mockserver.provider import UCR, ClientAdvice, KeyRule, Plan, PollAdvice, Provider, RetryAdvice
 from mockserver.spec.compile.answers import (
     compile_callbacks,
     compile_error,
@@ -143,8 +143,25 @@ def _compiled(context: Context) -> Provider | None:
         routes=routes,
         operations=operations,
         dialects=context.dialects,
+        client=_advice(mock.get("client", {})),
     )
     return None if context.faults else provider
+
+
+def _advice(entry: dict[str, Any]) -> ClientAdvice:
+    poll = {key: value for key, value in entry.get("poll", {}).items() if key != "source"}
+    return ClientAdvice(
+        poll=PollAdvice(**poll),
+        retry=tuple(
+            RetryAdvice(
+                statuses=frozenset(each["statuses"]),
+                waits_s=tuple(each.get("waits_s", ())),
+                jitter=each.get("jitter", False),
+                at_most=each.get("at_most"),
+            )
+            for each in entry.get("retry", ())
+        ),
+    )
 
 
 def _hosts(context: Context) -> tuple[str, ...]:

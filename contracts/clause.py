@@ -1,0 +1,112 @@
+"""Clauses: one rule each, a function over a journal, found by its id.
+
+    @clause("poll.stops-at-end", "A task that has ended is not asked after again.", covers=["*.poll.until-ended"])
+    def stops_at_end(journal):
+        for story in journal.stories:
+            ...
+            yield Exercised()                       it could have been broken here, and was not
+            yield Violation(records, seen, asks, fix)
+
+A clause that yields nothing was not exercised, which is never counted as kept.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import importlib
+import pkgutil
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from contracts.journal import Journal, Record
+
+Severity = Literal["must", "should", "advice"]
+Judgement = Literal["kept", "violated", "not exercised"]
+
+
+@dataclass(frozen=True)
+class Exercised:
+    """The rule applied here, and was kept."""
+
+
+@dataclass(frozen=True)
+class Violation:
+    """The rule was broken: the records that show it, what was seen, what the document asks, and what to do."""
+
+    records: tuple[Record, ...]
+    seen: str
+    asks: str
+    fix: str
+
+
+Finding = Exercised | Violation
+Judge = "Callable[[Journal], Iterator[Finding]]"
+
+
+@dataclass(frozen=True)
+class Clause:
+    """One rule: how it is judged, how much it matters, and which rules of the documents it stands for.
+
+    `covers` are patterns of rule ids; a clause with none of its patterns among a provider's rules does not apply
+    there, unless it is `general`: what every asynchronous API asks without saying it.
+    """
+
+    id: str
+    rule: str
+    severity: Severity
+    covers: tuple[str, ...]
+    general: bool
+    judge: Callable[[Journal], Iterator[Finding]]
+
+    def covered(self, rules: Iterable[str]) -> list[str]:
+        """Return those of the rules that it stands for."""
+        return [rule for rule in rules if any(fnmatch.fnmatchcase(rule, pattern) for pattern in self.covers)]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a clause says of a journal."""
+
+    clause: Clause
+    provider: str
+    judgement: Judgement
+    violations: tuple[Violation, ...] = ()
+    #: The rules of the provider's documents that it stands for, as `id (document, section)`.
+    sources: tuple[str, ...] = field(default=())
+
+
+_clauses: dict[str, Clause] = {}
+
+
+def clause(
+    id_: str, rule: str, *, severity: Severity = "must", covers: Sequence[str] = (), general: bool = False
+) -> Callable[[Callable[[Journal], Iterator[Finding]]], Callable[[Journal], Iterator[Finding]]]:
+    """Make a clause of a function.
+
+    Raises:
+        ValueError: another clause has this id, or it would apply nowhere.
+    """
+
+    def register(judge: Callable[[Journal], Iterator[Finding]]) -> Callable[[Journal], Iterator[Finding]]:
+        if id_ in _clauses:
+            raise ValueError(f"there are two clauses {id_!r}")
+        if not covers and not general:
+            raise ValueError(f"the clause {id_!r} covers no rule, and is not general: it would apply nowhere")
+        _clauses[id_] = Clause(id_, rule, severity, tuple(covers), general, judge)
+        return judge
+
+    return register
+
+
+@cache
+def all_clauses() -> tuple[Clause, ...]:
+    """Return every clause: those of the files in contracts/clauses."""
+    from contracts import clauses  # noqa: PLC0415 - its files import this one
+
+    for info in pkgutil.iter_modules(clauses.__path__):
+        importlib.import_module(f"{clauses.__name__}.{info.name}")
+    return tuple(_clauses.values())

@@ -1,0 +1,146 @@
+"""Results: fetched in time, whole, from the link as it was given, and without the key."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from contracts.clause import Exercised, Finding, Violation, clause
+from contracts.reading import KEY_MARK, OK, first_end, said, seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from contracts.journal import Exchange, Journal
+
+
+@clause(
+    "results.fetched",
+    "The file of a task that has succeeded is fetched.",
+    covers=[
+        "*.poll.done-gives-output",
+        "*.result.fetch-url",
+        "*.result.rehost-at-once",
+        "*.callback.download-on-completed",
+    ],
+    severity="should",
+)
+def fetched(journal: Journal) -> Iterator[Finding]:
+    """Look for a download after each success."""
+    for story in journal.stories:
+        found = first_end(journal, story)
+        if found is None or found[1].kind != "success":
+            continue
+        if story.downloads:
+            yield Exercised()
+        else:
+            yield Violation(
+                (found[0],),
+                "no download of a task that has succeeded",
+                "a download",
+                "fetch the file as soon as its link is there",
+            )
+
+
+@clause(
+    "results.in-time",
+    "A file is fetched before its link expires.",
+    covers=["*.result.expiry-*", "*.result.download-in-time"],
+    general=True,
+)
+def in_time(journal: Journal) -> Iterator[Finding]:
+    """Look for downloads that the store refuses because the link's time is over."""
+    for story in journal.stories:
+        found = first_end(journal, story)
+        for download in story.downloads:
+            if download.error == "result_expired" and not download.faults:
+                since = (
+                    "" if found is None else f", {said(seconds(found[0].at_ms, download.at_ms))} after the end was seen"
+                )
+                yield Violation(
+                    (*(found[:1] if found else ()), download),  # type: ignore[arg-type]
+                    f"a download after the link had expired{since}",
+                    "a download before that",
+                    "fetch the file when the task ends, and keep a copy",
+                )
+            elif download.status in OK:
+                yield Exercised()
+
+
+@clause(
+    "results.without-key",
+    "The key is not sent to the store of the files.",
+    covers=["*.result.no-key-needed"],
+    general=True,
+)
+def without_key(journal: Journal) -> Iterator[Finding]:
+    """Look for the key's header on downloads."""
+    header = journal.provider.key.header
+    for download in journal.of_role("result"):
+        sent = download.header(header)
+        marked = any(KEY_MARK in value for _, value in download.headers)
+        if sent is not None or marked:
+            yield Violation(
+                (download,),
+                f"a download with {header}",
+                "a plain GET of the link",
+                f"do not send {header} with downloads: the store is somebody else's",
+            )
+        else:
+            yield Exercised()
+
+
+@clause(
+    "results.link-as-given",
+    "A file is fetched from the link as it was given.",
+    covers=["*.result.media-type"],
+    general=True,
+    severity="should",
+)
+def link_as_given(journal: Journal) -> Iterator[Finding]:
+    """Look for each download's target in an answer or a callback before it."""
+    for story in journal.stories:
+        given = "".join(
+            (each.answer_body if not hasattr(each, "delivery") else each.body) or ""
+            for each in (*story.queries, *story.submits)
+        ) + "".join(each.body or "" for each in story.deliveries)
+        if not given:
+            continue
+        for download in story.downloads:
+            if _target(download) in given:
+                yield Exercised()
+            elif download.status is None or download.status not in OK:
+                yield Violation(
+                    (download,),
+                    f"a download from {_target(download)}, which nobody gave",
+                    "the link as it was given",
+                    "use the link as it is, query included",
+                )
+
+
+def _target(download: Exchange) -> str:
+    return f"{download.path}?{download.query}" if download.query else download.path
+
+
+@clause(
+    "results.whole",
+    "A download that broke off is made again; half a file is not kept.",
+    general=True,
+)
+def whole(journal: Journal) -> Iterator[Finding]:
+    """Look for downloads that were cut, and whether another one follows."""
+    for story in journal.stories:
+        for number, download in enumerate(story.downloads):
+            length = download.answer_header("Content-Length")
+            if download.status not in OK or length is None or not length.isdecimal() or download.method == "HEAD":
+                continue
+            if download.answer_bytes >= int(length):
+                continue
+            if number + 1 < len(story.downloads):
+                yield Exercised()
+            else:
+                yield Violation(
+                    (download,),
+                    f"{download.answer_bytes} of {length} bytes came, and nothing was fetched again",
+                    "a whole file",
+                    "compare what came with Content-Length, and fetch again",
+                )

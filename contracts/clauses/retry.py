@@ -1,0 +1,198 @@
+"""Trying again: how long after, how often, and when no more."""
+
+from __future__ import annotations
+
+from email.utils import parsedate_to_datetime
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from contracts.clause import Exercised, Finding, Violation, clause
+from contracts.reading import again, said, seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from contracts.journal import Exchange, Journal
+
+#: Waits are compared with this much grace, for clocks that are read twice.
+GRACE_S = 0.05
+#: Trying again sooner than this is hammering, whatever the document says.
+AT_ONCE_S = 0.5
+PASSING_STATUSES = frozenset((429, 455, 500, 502, 503, 504, 505))
+FEWEST_WAITS = 3
+
+
+def _retries(journal: Journal) -> Iterator[tuple[list[Exchange], int]]:
+    """Give every request that was tried again: its chain, and its place there."""
+    for chain in again(journal, journal.of_role("submit", "query", "estimate", "balance", "upload")):
+        for number in range(len(chain) - 1):
+            yield chain, number
+
+
+def _tries_before(chain: list[Exchange], number: int, statuses: frozenset[int]) -> int:
+    """Count how often in a row a chain was answered with these statuses, up to a place."""
+    count = 0
+    while number - count >= 0 and chain[number - count].status in statuses:
+        count += 1
+    return count
+
+
+@clause(
+    "retry.waits-grow",
+    "After 429 and 5xx a request is tried again after the waits that the document names, each longer than the last.",
+    covers=["*.error.429-back*", "*.retry.waits-*", "*.error.500-backoff", "*.error.503-delay", "*.retry.429-and-5xx"],
+)
+def waits_grow(journal: Journal) -> Iterator[Finding]:
+    """Compare each wait with the figure of the document."""
+    for advice in journal.provider.client.retry:
+        if not advice.waits_s:
+            continue
+        for chain, number in _retries(journal):
+            tries = _tries_before(chain, number, advice.statuses)
+            if not tries:
+                continue
+            least_s = advice.waits_s[min(tries, len(advice.waits_s)) - 1]
+            waited_s = seconds(chain[number].at_ms, chain[number + 1].at_ms)
+            if waited_s + GRACE_S < least_s:
+                yield Violation(
+                    (chain[number], chain[number + 1]),
+                    f"tried again {said(waited_s)} after try {tries} got {chain[number].status}",
+                    f"at least {said(least_s)}",
+                    "double the wait each time: " + ", ".join(said(each) for each in advice.waits_s),
+                )
+            else:
+                yield Exercised()
+
+
+@clause(
+    "retry.not-at-once",
+    "What failed for a passing reason is not tried again at once.",
+    general=True,
+    severity="should",
+)
+def not_at_once(journal: Journal) -> Iterator[Finding]:
+    """Look for tries that follow at once."""
+    for chain, number in _retries(journal):
+        if chain[number].status not in PASSING_STATUSES:
+            continue
+        waited_s = seconds(chain[number].at_ms, chain[number + 1].at_ms)
+        if waited_s < AT_ONCE_S:
+            yield Violation(
+                (chain[number], chain[number + 1]),
+                f"tried again {said(waited_s)} after {chain[number].status}",
+                "a delay before the next try",
+                "wait a second at least, and longer each time",
+            )
+        else:
+            yield Exercised()
+
+
+@clause(
+    "retry.jitter",
+    "The waits after 429 differ from one time to the next, so that clients do not come back together.",
+    covers=["*.429-jitter"],
+    severity="should",
+)
+def jitter(journal: Journal) -> Iterator[Finding]:
+    """Compare the first waits of different requests."""
+    if not any(advice.jitter and 429 in advice.statuses for advice in journal.provider.client.retry):
+        return
+    firsts = [
+        (chain[number], chain[number + 1])
+        for chain, number in _retries(journal)
+        if _tries_before(chain, number, frozenset((429,))) == 1
+    ]
+    if len(firsts) < FEWEST_WAITS:
+        return
+    waits_ms = {after.at_ms - before.at_ms for before, after in firsts}
+    if len(waits_ms) == 1:
+        yield Violation(
+            tuple(record for pair in firsts[:FEWEST_WAITS] for record in pair),
+            f"{len(firsts)} requests each waited exactly {said(waits_ms.pop() / 1000)} after their first 429",
+            "waits with jitter",
+            "add a random part to each wait",
+        )
+    else:
+        yield Exercised()
+
+
+@clause(
+    "retry.retry-after",
+    "Where an answer says Retry-After, nothing is tried again before.",
+    general=True,
+)
+def retry_after(journal: Journal) -> Iterator[Finding]:
+    """Compare each wait with what the answer said."""
+    for chain, number in _retries(journal):
+        asked_s = _asked_s(chain[number])
+        if asked_s is None:
+            continue
+        waited_s = seconds(chain[number].at_ms, chain[number + 1].at_ms)
+        if waited_s + GRACE_S < asked_s:
+            yield Violation(
+                (chain[number], chain[number + 1]),
+                f"tried again {said(waited_s)} after an answer that said to wait {said(asked_s)}",
+                f"at least {said(asked_s)}, as Retry-After said",
+                "read Retry-After (seconds or a date) before the wait is chosen",
+            )
+        else:
+            yield Exercised()
+
+
+def _asked_s(exchange: Exchange) -> float | None:
+    text = exchange.answer_header("Retry-After")
+    if text is None or exchange.status not in PASSING_STATUSES:
+        return None
+    if text.isdecimal():
+        return float(text)
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - exchange.at_ms / 1000)
+    except ValueError:
+        return None
+
+
+@clause(
+    "retry.at-most",
+    "A request is tried again no more often than the document says; then the error is reported.",
+    covers=["*.retry.at-most-*", "*.retry.gives-up", "*.error.500-retry", "*.error.500-escalate"],
+)
+def at_most(journal: Journal) -> Iterator[Finding]:
+    """Count the tries of each request."""
+    for advice in journal.provider.client.retry:
+        if advice.at_most is None:
+            continue
+        for chain in again(journal, journal.of_role("submit")):
+            failed = [each for each in chain if each.status in advice.statuses]
+            if len(failed) > advice.at_most + 1:
+                yield Violation(
+                    tuple(failed),
+                    f"{len(failed)} tries, all answered {failed[0].status}",
+                    f"at most {advice.at_most} further tries",
+                    f"give up after {advice.at_most} further tries, and report the error with its request id",
+                )
+            elif failed:
+                yield Exercised()
+
+
+@clause(
+    "retry.eases-off",
+    "When 429 goes on, the pressure goes down: no wait is shorter than half of the one before.",
+    covers=["*.error.429-ease-off"],
+    severity="should",
+)
+def eases_off(journal: Journal) -> Iterator[Finding]:
+    """Compare each wait in a row of 429 with the one before."""
+    for chain in again(journal, journal.of_role("submit", "query")):
+        row = [each for each in chain if each.status == 429]
+        waits = [(after, seconds(before.at_ms, after.at_ms)) for before, after in pairwise(row)]
+        for (_, first_s), (after, second_s) in pairwise(waits):
+            if second_s + GRACE_S < first_s / 2:
+                yield Violation(
+                    (*row,),
+                    f"a wait of {said(second_s)} after one of {said(first_s)}, although 429 went on",
+                    "longer waits, fewer requests",
+                    "let the waits grow as long as 429 goes on",
+                )
+            else:
+                yield Exercised()
+                del after

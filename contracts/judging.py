@@ -1,0 +1,44 @@
+"""All clauses over a journal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from contracts.clause import Exercised, Verdict, Violation, all_clauses
+from contracts.rules import documented_rules
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from contracts.clause import Clause
+    from contracts.journal import Journal
+    from contracts.rules import Rule
+
+
+def judged(
+    journal: Journal, clauses: Iterable[Clause] | None = None, rules: Iterable[Rule] | None = None
+) -> list[Verdict]:
+    """Judge a journal by every clause that applies to its provider; the violated ones come first."""
+    own = [each for each in (documented_rules() if rules is None else rules) if each.provider == journal.provider.name]
+    by_id = {each.id: each for each in own if each.asks == "client"}
+    verdicts = []
+    for clause in all_clauses() if clauses is None else clauses:
+        covered = clause.covered(by_id)
+        if covered or clause.general:
+            sources = tuple(f"{rule} ({by_id[rule].source})" for rule in covered)
+            verdicts.append(_verdict(clause, journal, sources))
+    order = {"violated": 0, "not exercised": 1, "kept": 2}
+    severity = {"must": 0, "should": 1, "advice": 2}
+    return sorted(verdicts, key=lambda each: (order[each.judgement], severity[each.clause.severity]))
+
+
+def _verdict(clause: Clause, journal: Journal, sources: tuple[str, ...]) -> Verdict:
+    violations: list[Violation] = []
+    exercised = False
+    for finding in clause.judge(journal):
+        if isinstance(finding, Exercised):
+            exercised = True
+        else:
+            violations.append(finding)
+    judgement = "violated" if violations else "kept" if exercised else "not exercised"
+    return Verdict(clause, journal.provider.name, judgement, tuple(violations), sources)  # type: ignore[arg-type]

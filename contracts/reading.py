@@ -1,0 +1,129 @@
+"""What clauses read out of a journal: who tried what again, what an answer told of a task."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from mockserver.engine.routes import Router
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from contracts.journal import Exchange, Journal, Story
+    from mockserver.provider import End, Model, Provider
+
+OK = range(200, 300)
+#: What the journal writes in a key's place.
+KEY_MARK = "[key of "
+
+
+def again(journal: Journal, exchanges: Iterable[Exchange]) -> Iterator[list[Exchange]]:
+    """Give the chains of one and the same request: same target, same body, same account, one after the other.
+
+    A chain goes on as long as it is not answered with success.
+    """
+    chains: dict[Any, list[Exchange]] = {}
+    for each in exchanges:
+        name = (each.account, each.method, each.path, each.query, each.body)
+        chain = chains.setdefault(name, [])
+        chain.append(each)
+        if each.status is not None and each.status in OK and refusal_inside(journal.provider, each) is None:
+            yield chains.pop(name)
+    yield from chains.values()
+
+
+def refusal_inside(provider: Provider, exchange: Exchange) -> Any:
+    """Return the code of an error that stands inside an answer with a 2xx status; None where there is none."""
+    answer = exchange.answer
+    if exchange.status is None or exchange.status not in OK or not isinstance(answer, dict):
+        return None
+    if "error" in answer and answer["error"]:
+        return answer["error"]
+    code = answer.get("code")
+    codes = {error.code for error in provider.errors.values()}
+    return code if code in codes else None
+
+
+def status_word(exchange: Exchange) -> str | None:
+    """Return the word that an answer has for a task's state; None where it has none."""
+    return _word(exchange.answer)
+
+
+def _word(value: Any) -> str | None:
+    if isinstance(value, dict):
+        for key in ("status", "state", "taskStatus", "task_status"):
+            if isinstance(value.get(key), str):
+                return str(value[key])
+        for each in value.values():
+            found = _word(each)
+            if found is not None:
+                return found
+    return None
+
+
+def words_known(provider: Provider) -> set[str]:
+    """Return every word that the provider has for a state, older ones included."""
+    lifecycle = provider.lifecycle
+    return {state.name for state in lifecycle.states} | set(lifecycle.ends) | set(lifecycle.older_words.values())
+
+
+def end_shown(journal: Journal, exchange: Exchange) -> End | None:
+    """Return the end that an answer shows a task in."""
+    if exchange.status is None or exchange.status not in OK:
+        return None
+    if refusal_inside(journal.provider, exchange) is not None:
+        return None
+    word = status_word(exchange)
+    ends = journal.provider.lifecycle.ends
+    return ends.get(word) or ends.get(word.lower()) if word is not None else None
+
+
+def first_end(journal: Journal, story: Story) -> tuple[Exchange, End] | None:
+    """Return the first query that showed a task's end, and the end."""
+    for query in story.queries:
+        end = end_shown(journal, query)
+        if end is not None:
+            return query, end
+    return None
+
+
+def model_of(journal: Journal, submit: Exchange) -> Model | None:
+    """Return the model that a submit names, if the provider has it."""
+    body = submit.json
+    name = body.get("model") if isinstance(body, dict) else None
+    return journal.provider.models.get(name) if isinstance(name, str) else None
+
+
+def accepted(exchange: Exchange) -> bool:
+    """Tell whether a submit made a task, as far as its answer says."""
+    return exchange.status is not None and exchange.status in OK and exchange.task is not None
+
+
+def by_account(exchanges: Iterable[Exchange]) -> dict[str | None, list[Exchange]]:
+    """Sort requests by the account that they were made with."""
+    out: dict[str | None, list[Exchange]] = defaultdict(list)
+    for each in exchanges:
+        out[each.account].append(each)
+    return out
+
+
+def secured(journal: Journal, exchange: Exchange) -> bool:
+    """Tell whether a request goes to an operation that wants a key."""
+    operation = journal.provider.operations.get(exchange.operation or "")
+    return operation is not None and operation.secured
+
+
+def router_of(provider: Provider) -> Router:
+    """Return what finds a provider's operations by path."""
+    return Router(provider.routes)
+
+
+def seconds(earlier_ms: int, later_ms: int) -> float:
+    """Return the seconds between two instants."""
+    return (later_ms - earlier_ms) / 1000
+
+
+def said(value_s: float) -> str:
+    """Write a number of seconds."""
+    return f"{value_s:.3f}".rstrip("0").rstrip(".") + " s"

@@ -1,0 +1,105 @@
+"""The rules that the specs list, and which of them no journal can show."""
+
+from __future__ import annotations
+
+import fnmatch
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from contracts.clause import all_clauses
+from mockserver.spec.document import Document
+from mockserver.spec.vocabulary import builtin_specs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_REASONS = Path(__file__).with_name("unseen.yaml")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule of a document, as its spec lists it."""
+
+    id: str
+    provider: str
+    document: str
+    section: str
+    asks: str
+    rule: str
+
+    @property
+    def source(self) -> str:
+        """Where it comes from."""
+        return f"{self.document} › {self.section}"
+
+
+def rules_of(paths: Iterable[Path]) -> list[Rule]:
+    """Read the rules that specs list.
+
+    Raises:
+        SpecError: a spec cannot be read.
+    """
+    out = []
+    for path in paths:
+        data = Document.read(path).data
+        mock = data.get("x-mock", {})
+        title = data.get("x-document", {}).get("title") or data.get("info", {}).get("title", path.stem)
+        for entry in data.get("x-rules", ()):
+            out.append(
+                Rule(
+                    entry["id"],
+                    mock.get("provider") or mock.get("part_of", ""),
+                    title,
+                    str(entry["section"]),
+                    entry["asks"],
+                    entry["rule"],
+                )
+            )
+    return out
+
+
+@cache
+def documented_rules() -> tuple[Rule, ...]:
+    """Return the rules of the documents that come with the package."""
+    return tuple(rules_of(builtin_specs()))
+
+
+@cache
+def reasons() -> dict[str, str]:
+    """Return, by patterns of rule ids, why no journal can show whether a client keeps to them."""
+    found: dict[str, str] = yaml.safe_load(_REASONS.read_text(encoding="utf-8"))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """A rule, and the clauses that stand for it; or the reason why there are none."""
+
+    rule: Rule
+    clauses: tuple[str, ...]
+    reason: str | None
+
+
+def coverage(rules: Iterable[Rule]) -> list[Covered]:
+    """Say of every rule what becomes of it; one with neither clause nor reason is a hole."""
+    out = []
+    for rule in rules:
+        names = tuple(each.id for each in all_clauses() if rule.asks == "client" and each.covered([rule.id]))
+        reason = None
+        if rule.asks == "provider":
+            reason = "it asks something of the provider; the mock server does it, and its tests see to it"
+        elif not names:
+            reason = next((why for pattern, why in reasons().items() if fnmatch.fnmatchcase(rule.id, pattern)), None)
+        out.append(Covered(rule, names, reason))
+    return out
+
+
+def idle_patterns(rules: Iterable[Rule]) -> list[str]:
+    """Return the patterns of clauses and reasons that no rule has: they were misspelt, or the rule has gone."""
+    ids = [rule.id for rule in rules if rule.asks == "client"]
+    patterns = [*reasons(), *(pattern for each in all_clauses() for pattern in each.covers)]
+    return [pattern for pattern in dict.fromkeys(patterns) if not fnmatch.filter(ids, pattern)]
