@@ -11,9 +11,10 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from mockserver.clock import instant_of
+from mockserver.engine.routes import Router
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -90,7 +91,8 @@ class Delivery:
     status: int | None
 
     def __str__(self) -> str:
-        return f"#{self.seq} callback {self.event} ({self.delivery}, attempt {self.attempt}) -> {self.status or self.outcome}"
+        how = self.status or self.outcome
+        return f"#{self.seq} callback {self.event} ({self.delivery}, attempt {self.attempt}) -> {how}"
 
 
 Record = Exchange | Delivery
@@ -260,8 +262,6 @@ class _Sorter:
     """Turns the records of one provider into exchanges and deliveries; fills in what a foreign record lacks."""
 
     def __init__(self, provider: Provider) -> None:
-        from mockserver.engine.routes import Router  # noqa: PLC0415 - only reading needs it
-
         self.provider = provider
         self._router = Router(provider.routes)
 
@@ -311,8 +311,6 @@ class _Sorter:
         if operation.role == "submit":
             return _id_in(_json(answer), self.provider)
         if operation.role == "query":
-            from urllib.parse import parse_qs  # noqa: PLC0415
-
             values = [path.rpartition("/")[2], *(value for each in parse_qs(query).values() for value in each)]
             return next((value for value in values if value and value != operation.path.rpartition("/")[2]), None)
         return None

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from mockserver.engine.routes import Router
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -38,7 +36,7 @@ def refusal_inside(provider: Provider, exchange: Exchange) -> Any:
     answer = exchange.answer
     if exchange.status is None or exchange.status not in OK or not isinstance(answer, dict):
         return None
-    if "error" in answer and answer["error"]:
+    if answer.get("error"):
         return answer["error"]
     code = answer.get("code")
     codes = {error.code for error in provider.errors.values()}
@@ -112,11 +110,6 @@ def secured(journal: Journal, exchange: Exchange) -> bool:
     """Tell whether a request goes to an operation that wants a key."""
     operation = journal.provider.operations.get(exchange.operation or "")
     return operation is not None and operation.secured
-
-
-def router_of(provider: Provider) -> Router:
-    """Return what finds a provider's operations by path."""
-    return Router(provider.routes)
 
 
 def seconds(earlier_ms: int, later_ms: int) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ET  # noqa: S405 - written, never read
+import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING, Any
 
 from contracts.journal import Exchange
@@ -18,7 +18,7 @@ _SHOWN = 3
 
 
 def text(verdicts: Sequence[Verdict]) -> str:
-    """Write verdicts for a terminal: what was violated, with evidence; then what was not exercised; a count of the rest."""
+    """Write verdicts for a terminal: what was violated, with evidence; what was not exercised; a count of the rest."""
     lines: list[str] = []
     for verdict in verdicts:
         if verdict.judgement == "violated":

@@ -34,7 +34,7 @@ class Rule:
     @property
     def source(self) -> str:
         """Where it comes from."""
-        return f"{self.document} › {self.section}"
+        return f"{self.document} \N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK} {self.section}"
 
 
 def rules_of(paths: Iterable[Path]) -> list[Rule]:
@@ -43,22 +43,16 @@ def rules_of(paths: Iterable[Path]) -> list[Rule]:
     Raises:
         SpecError: a spec cannot be read.
     """
-    out = []
+    out: list[Rule] = []
     for path in paths:
         data = Document.read(path).data
         mock = data.get("x-mock", {})
         title = data.get("x-document", {}).get("title") or data.get("info", {}).get("title", path.stem)
-        for entry in data.get("x-rules", ()):
-            out.append(
-                Rule(
-                    entry["id"],
-                    mock.get("provider") or mock.get("part_of", ""),
-                    title,
-                    str(entry["section"]),
-                    entry["asks"],
-                    entry["rule"],
-                )
-            )
+        name = mock.get("provider") or mock.get("part_of", "")
+        out += [
+            Rule(each["id"], name, title, str(each["section"]), each["asks"], each["rule"])
+            for each in data.get("x-rules", ())
+        ]
     return out
 
 

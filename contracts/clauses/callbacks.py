@@ -92,7 +92,8 @@ def forged_refused(journal: Journal) -> Iterator[Finding]:
                 (delivery,),
                 f"a callback with {', '.join(sorted(forged)).replace('_', ' ')} was answered {delivery.status}",
                 "401",
-                f"compute the HMAC over the raw bytes, compare it with {rule.signature.header} in constant time, and answer 401 if it does not fit",
+                f"compute the HMAC over the raw bytes, compare it with {rule.signature.header} in constant time, "
+                "and answer 401 if it does not fit",
             )
 
 

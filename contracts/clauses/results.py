@@ -57,7 +57,7 @@ def in_time(journal: Journal) -> Iterator[Finding]:
                     "" if found is None else f", {said(seconds(found[0].at_ms, download.at_ms))} after the end was seen"
                 )
                 yield Violation(
-                    (*(found[:1] if found else ()), download),  # type: ignore[arg-type]
+                    (*(found[:1] if found else ()), download),
                     f"a download after the link had expired{since}",
                     "a download before that",
                     "fetch the file when the task ends, and keep a copy",
