@@ -108,3 +108,9 @@ def test_the_top_level_holds_what_it_should() -> None:
     allowed = {"pyproject.toml", "mockserver", "specs", "contracts", "tests", "README.md", "LICENSE", "CHANGELOG.md"}
     found = {path.name for path in ROOT.iterdir() if not path.name.startswith(".")}
     assert found - {"build", "dist"} <= allowed
+
+
+def test_the_mock_server_knows_nothing_of_contracts() -> None:
+    """contracts may lean on mockserver, never the other way round."""
+    for path in modules():
+        assert not any(name.split(".")[0] == "contracts" for name in imported(path, types_too=True)), path

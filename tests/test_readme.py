@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 import venv
 from contextlib import contextmanager
@@ -104,7 +106,7 @@ def serving(folder: Path, *flags: str) -> Iterator[int]:
     """Run `mockserver serve` on a free port until the end of the block; what it says goes to a file."""
     said = folder / "said"
     with said.open("w", encoding="utf-8") as output:
-        server = subprocess.Popen([str(BIN / "mockserver"), "serve", "--port", "0", *flags], stdout=output)
+        server = subprocess.Popen([str(BIN / "mockserver"), "serve", "--port", "0", *flags], stdout=output, cwd=folder)
         try:
             while not (found := re.search(r"127\.0\.0\.1:(\d+)", said.read_text(encoding="utf-8"))):
                 assert server.poll() is None
@@ -114,9 +116,29 @@ def serving(folder: Path, *flags: str) -> Iterator[int]:
             server.wait(timeout=20)
 
 
+def test_the_contract_example(pytester: pytest.Pytester) -> None:
+    """The example of the fixture passes as it stands."""
+    pytester.makepyfile(block("example", "contract"))
+    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
+
+
+def test_the_contracts_commands(tmp_path: Path) -> None:
+    """A journal that `serve` writes is judged."""
+    serve, check = (
+        line.partition("#")[0].replace(".venv/bin/", "").split() for line in block("command", "contracts").splitlines()
+    )
+    with serving(tmp_path, *serve[2:]) as port:
+        urllib.request.urlopen(f"http://localhost:{port}/__admin/health").close()
+        with contextlib.suppress(urllib.error.HTTPError):
+            urllib.request.urlopen(f"http://localhost:{port}/evolink/v1/credits").close()
+    done = run([str(BIN / check[0]), *check[1:]], tmp_path)
+    assert (done.returncode, "auth.key-in-its-header" in done.stdout) == (1, True), done.stderr
+
+
 def test_every_flag_of_the_readme_exists() -> None:
     """Each --flag that the README names is one that `serve` takes."""
     help_text = run([str(BIN / "mockserver"), "serve", "--help"], ROOT).stdout
+    help_text += run([str(BIN / "contracts"), "check", "--help"], ROOT).stdout
     flags = set(re.findall(r"`(--[a-z-]+)", README)) | set(re.findall(r" (--[a-z]+-?[a-z]*) ", README))
     assert flags
     for flag in flags:
