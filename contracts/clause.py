@@ -69,7 +69,11 @@ class Clause:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a clause says of a journal."""
+    """What a clause says of a journal, or of many: of the situations that a runner made a client meet.
+
+    Of many, `violations` are those of the smallest situation that shows any; `situation` says which that is,
+    and `replay` is the command that shows it again.
+    """
 
     clause: Clause
     provider: str
@@ -77,6 +81,11 @@ class Verdict:
     violations: tuple[Violation, ...] = ()
     #: The rules of the provider's documents that it stands for, as `id (document, section)`.
     sources: tuple[str, ...] = field(default=())
+    situation: str = ""
+    replay: str = ""
+    #: In how many situations (or journals) the clause was exercised, and in how many it was violated.
+    exercised_in: int = 0
+    violated_in: int = 0
 
 
 _clauses: dict[str, Clause] = {}

@@ -109,12 +109,42 @@ class Story:
     deliveries: tuple[Delivery, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job that a client was given by a runner, and what the client made of it.
+
+    `ended` is returned, raised, or never. `said` is the error, as the client's user would see it.
+    """
+
+    number: int
+    prompt: str
+    ended: str
+    size_bytes: int | None
+    said: str
+    started_ms: int
+    ended_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """What a runner saw that does not go over the wire: signed callbacks, and how many were compared well."""
+
+    signed: int = 0
+    compared_in_constant_time: int = 0
+
+
 @dataclass(frozen=True)
 class Journal:
-    """The traffic between one client and one provider."""
+    """The traffic between one client and one provider; `jobs` and `witness` where a runner made it.
+
+    `speed` is that of the clock that it was recorded by: a client's waits are `speed` times as long in it.
+    """
 
     provider: Provider
     records: tuple[Record, ...] = field(repr=False)
+    jobs: tuple[Job, ...] = ()
+    witness: Witness | None = None
+    speed: float = 1.0
 
     @cached_property
     def exchanges(self) -> tuple[Exchange, ...]:

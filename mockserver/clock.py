@@ -7,6 +7,7 @@ Its rule: mock time never goes back. It is counted in whole milliseconds since 1
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,14 @@ class TimeWouldGoBackError(ValueError):
             f"time never goes back: it is {iso_of(now_ms)} and was asked to be {iso_of(asked_ms)}; "
             "reset the server to start over"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Wall:
+    """The wall clock: seconds that only go on, and seconds since 1970."""
+
+    monotonic_s: Callable[[], float] = time.monotonic
+    unix_s: Callable[[], float] = time.time
 
 
 class Clock:

@@ -186,6 +186,18 @@ class MediaShelf:
         Cancelling the wait leaves the making going on. What goes wrong in the
         making is raised to everyone who waits; the next caller has it tried again.
         """
+        kept = self._kept_or_making(shape)
+        if isinstance(kept, Path):
+            return kept
+        await _finished(kept)
+        return _made(kept)
+
+    def file_now(self, shape: Shape) -> Path:
+        """Return the file of this shape; block while it is made."""
+        kept = self._kept_or_making(shape)
+        return kept if isinstance(kept, Path) else _made(kept)
+
+    def _kept_or_making(self, shape: Shape) -> Path | Future[Path]:
         name = shape.file_name
         with self._lock:
             if self._closing.is_set():
@@ -200,11 +212,7 @@ class MediaShelf:
             if making is None:
                 making = self._worker.submit(self._put_on_shelf, shape)
                 self._making[name] = making
-        await _finished(making)
-        try:
-            return making.result()
-        except CancelledError:
-            raise ShelfClosedError from None
+            return making
 
     def close(self) -> None:
         """Stop the worker, wait for it, and remove the directory if it is our own.
@@ -322,6 +330,14 @@ def _even(length_px: float) -> int:
 def _check(stop: threading.Event) -> None:
     if stop.is_set():
         raise ShelfClosedError
+
+
+def _made(making: Future[Path]) -> Path:
+    """Return what was made, waiting for it if need be."""
+    try:
+        return making.result()
+    except CancelledError:
+        raise ShelfClosedError from None
 
 
 async def _finished(making: Future[Path]) -> None:

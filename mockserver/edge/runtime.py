@@ -7,12 +7,11 @@ so that there is one of each.
 from __future__ import annotations
 
 import ssl
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mockserver.chance import Chance
-from mockserver.clock import LAST_MS, MANUAL_START_MS, Clock, iso_of
+from mockserver.clock import LAST_MS, MANUAL_START_MS, Clock, Wall, iso_of
 from mockserver.edge.courier import Courier, Report
 from mockserver.edge.fault_plane import read_wish
 from mockserver.edge.stage import Staged, check_scenario, stage
@@ -36,8 +35,11 @@ WORKERS_BY_CLOCK = {"manual": 1, "real": 32}
 class Runtime:
     """The state of a server between two resets."""
 
-    def __init__(self, settings: Settings, providers: Sequence[Provider], base_urls: Mapping[str, str]) -> None:
+    def __init__(
+        self, settings: Settings, providers: Sequence[Provider], base_urls: Mapping[str, str], wall: Wall
+    ) -> None:
         self.settings = settings
+        self.wall = wall
         self.providers = providers
         self.base_urls = base_urls
         self.tls = receivers_tls(settings.callback_ca)
@@ -46,6 +48,7 @@ class Runtime:
             settings.journal_entries,
             settings.journal_body_bytes,
             None if settings.journal is None else Path(settings.journal),
+            wall.unix_s,
             secret_headers=[provider.key.header for provider in self.providers],
         )
         self.closed = False
@@ -55,7 +58,8 @@ class Runtime:
     def _begin(self, seed: int) -> None:
         settings = self.settings
         manual = settings.clock == "manual"
-        self.clock = Clock(MANUAL_START_MS if manual else int(time.time() * 1000), 0 if manual else settings.speed)
+        start_ms = MANUAL_START_MS if manual else int(self.wall.unix_s() * 1000)
+        self.clock = Clock(start_ms, 0 if manual else settings.speed, self.wall.monotonic_s)
         rules = WorldRules(
             settings.callback_targets,
             {provider.name: settings.space_rules(provider.name) for provider in self.providers},
@@ -67,6 +71,7 @@ class Runtime:
             self.journal,
             per_origin=settings.callback_workers or WORKERS_BY_CLOCK[settings.clock],
             tls=self.tls,
+            wall_s=self.wall.monotonic_s,
         )
 
     def start(self) -> None:

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import orjson
 from aiohttp import hdrs, web
 
+from mockserver.clock import Wall
 from mockserver.edge.admin import Admin
 from mockserver.edge.bodies import Body, read_body, read_form
 from mockserver.edge.connection import HttpServer
@@ -71,11 +72,22 @@ class Server:
     Args:
         settings: what the user has set.
         providers: what is to be served.
+        wall: the wall clock that mock time is measured by.
+        shelf: result files, shared with other servers; without one the server has its own while it runs.
     """
 
-    def __init__(self, settings: Settings, providers: Sequence[Provider]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        providers: Sequence[Provider],
+        *,
+        wall: Wall = Wall(),  # noqa: B008 - it is frozen
+        shelf: MediaShelf | None = None,
+    ) -> None:
         self.settings = settings
         self.providers = providers
+        self._wall = wall
+        self._shared_shelf = shelf
         self._date = DateHeader()
         self._listening: asyncio.Server | None = None
         self._flusher: asyncio.Task[None] | None = None
@@ -95,12 +107,12 @@ class Server:
         listener = _listener(self.settings.host, self.settings.port)
         try:
             self.port = listener.getsockname()[1]
-            self.runtime = Runtime(self.settings, self.providers, self._base_urls())
+            self.runtime = Runtime(self.settings, self.providers, self._base_urls(), self._wall)
             scenario = self._scenario()
         except BaseException:
             listener.close()
             raise
-        self.sessions = Sessions(self.settings, self.providers, self._session_url)
+        self.sessions = Sessions(self.settings, self.providers, self._session_url, self._wall)
         self._spaces_by_host = self._hosts()
         self._admin = Admin(self)
         self.live = Live(self.sessions.looked_at)
@@ -114,7 +126,7 @@ class Server:
             auto_decompress=False,
         )
         self._listening = await asyncio.get_running_loop().create_server(self._http, sock=listener, backlog=1024)
-        self._shelf = MediaShelf()
+        self._shelf = self._shared_shelf or MediaShelf()
         self.runtime.start()
         if scenario is not None:
             await self.runtime.start_scenario(scenario)
@@ -140,7 +152,8 @@ class Server:
         await self._http.shutdown(timeout=0.5)
         await self.sessions.close()
         await self.runtime.close()
-        await asyncio.to_thread(self._shelf.close)
+        if self._shared_shelf is None:
+            await asyncio.to_thread(self._shelf.close)
         self._listening = None
 
     @property

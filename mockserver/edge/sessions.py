@@ -8,10 +8,10 @@ made when it is first named, and ends when it is dropped, or when nobody has use
 from __future__ import annotations
 
 import re
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from mockserver.clock import Wall
 from mockserver.edge.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -48,12 +48,13 @@ class Sessions:
         settings: Settings,
         providers: Sequence[Provider],
         base_url: Callable[[str, str], str],
-        wall_s: Callable[[], float] = time.monotonic,
+        wall: Wall = Wall(),  # noqa: B008 - it is frozen
     ) -> None:
         self._settings = replace(settings, journal=None)
         self._providers = providers
         self._base_url = base_url
-        self._wall_s = wall_s
+        self._wall = wall
+        self._wall_s = wall.monotonic_s
         self._runtimes: dict[str, Runtime] = {}
         self._used_s: dict[str, float] = {}
 
@@ -101,7 +102,7 @@ class Sessions:
                 f"there are {MOST_SESSIONS} sessions; drop one with DELETE /__admin/sessions/NAME, or let them idle"
             )
         urls = {provider.name: self._base_url(provider.name, name) for provider in self._providers}
-        runtime = Runtime(self._settings, self._providers, urls)
+        runtime = Runtime(self._settings, self._providers, urls, self._wall)
         runtime.start()
         self._runtimes[name] = runtime
         return runtime

@@ -1,0 +1,37 @@
+"""Clients: a good one for each provider, to be copied, and broken ones that the clauses are tried on.
+
+polite      what every good client does: retries, polling, callbacks, downloads
+evolink, crun, googlegeminiomni, toapis     one provider each: its words and figures
+broken      ways to go wrong, each laid over any of them
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from contracts.clients.crun import Crun
+from contracts.clients.evolink import EvoLink
+from contracts.clients.googlegeminiomni import GoogleGeminiOmni
+from contracts.clients.toapis import ToAPIs
+
+if TYPE_CHECKING:
+    from contracts.clients.polite import PoliteClient
+    from contracts.subject import Factory, Setting
+
+#: The good clients, by provider.
+GOOD: dict[str, type[PoliteClient]] = {
+    "crun": Crun,
+    "evolink": EvoLink,
+    "googlegeminiomni": GoogleGeminiOmni,
+    "toapis": ToAPIs,
+}
+
+
+def subject(client: type[PoliteClient]) -> Factory:
+    """Make a polite client a subject of `contracts`: the adapter is this function."""
+
+    def made(setting: Setting) -> PoliteClient:
+        return client(setting.base_url, setting.api_key, setting.callback_url, setting.callback_secret)
+
+    made.__name__ = client.__name__
+    return made

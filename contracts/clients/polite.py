@@ -1,0 +1,352 @@
+"""A client of an asynchronous video API that keeps to the rules. Copy it with your provider's file beside it.
+
+    async with EvoLink(base_url, api_key) as client:
+        video = await client.generate("A red kite over the sea")
+
+It submits once, waits (for a callback if it has an address for them, and asks when that is overdue), and
+downloads. What a passing trouble stops is tried again, after waits that grow; what is refused for good is
+raised with the provider's reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+
+import aiohttp
+import tenacity
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+T = TypeVar("T")
+
+_MOST_EARLY = 1000
+_growing = tenacity.wait_exponential(multiplier=1, max=60) + tenacity.wait_random(0, 0.5)
+
+
+class ApiError(Exception):
+    """The API refused; `status` is the HTTP status (or the one inside), `request_id` is for its support."""
+
+    def __init__(self, status: int, message: str, request_id: str | None = None, retry_after_s: float = 0) -> None:
+        super().__init__(f"{status}: {message}" + (f" (request {request_id})" if request_id else ""))
+        self.status = status
+        self.request_id = request_id
+        self.retry_after_s = retry_after_s
+
+
+class Busy(ApiError):  # noqa: N818 - it is not always the end
+    """The API cannot do it now; it may later."""
+
+
+class Unreadable(Exception):  # noqa: N818
+    """An answer came that cannot be read."""
+
+
+class AnswerLost(Exception):  # noqa: N818
+    """A submit went out and no answer came: there may be a task, and it may be paid for. Look before you repeat it."""
+
+
+class TaskFailed(Exception):  # noqa: N818
+    """The task ended without a video; the text is the provider's reason."""
+
+
+class GaveUp(Exception):  # noqa: N818
+    """The task has not ended in the time that a task may take."""
+
+
+class BadFile(Exception):  # noqa: N818
+    """The file could not be fetched whole."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the API answered."""
+
+    status: int
+    body: Any
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A task as an answer or a callback shows it; `ended` is None while it is on its way."""
+
+    ended: str | None = None
+    url: str | None = None
+    reason: str = ""
+
+
+class PoliteClient:
+    """What is the same at every provider. A provider's own class says the rest.
+
+    Args:
+        base_url: where the provider's paths begin.
+        api_key: the key.
+        callback_url: where callbacks reach `handle_callback`; without one the client polls.
+        callback_secret: what callbacks are signed with, where they are.
+    """
+
+    #: Seconds before the first query, and between two of them.
+    first_wait_s: ClassVar[float] = 5.0
+    poll_interval_s: ClassVar[float] = 10.0
+    #: How long a task is waited for, and how often it is asked after at most.
+    give_up_after_s: ClassVar[float] = 600.0
+    most_polls: ClassVar[int] = 100
+    #: How long a callback is waited for before the task is asked after.
+    callback_patience_s: ClassVar[float] = 150.0
+    #: Tries of one request, waits between them included: 1, 2, 4 s and a random part.
+    tries: ClassVar[int] = 4
+    #: How many tasks may be on their way at once.
+    most_at_once: ClassVar[int] = 5
+    busy_statuses: ClassVar[frozenset[int]] = frozenset((408, 429, 500, 502, 503, 504))
+    signature_header: ClassVar[str | None] = None
+    request_timeout_s: ClassVar[float] = 30.0
+
+    def __init__(
+        self,
+        base_url: str,
+        api_key: str,
+        callback_url: str | None = None,
+        callback_secret: str | None = None,
+    ) -> None:
+        self.base_url = base_url.rstrip("/")
+        self.api_key = api_key
+        self.callback_url = callback_url
+        self.callback_secret = callback_secret
+        self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=self.request_timeout_s))
+        self._slots = asyncio.Semaphore(self.most_at_once)
+        #: Tasks that somebody waits for, and what callbacks told of tasks that nobody knew of yet.
+        self._waiting: dict[str, asyncio.Event] = {}
+        self._early: OrderedDict[str, None] = OrderedDict()
+        self._broke = False
+
+    async def __aenter__(self) -> Self:
+        """Return the client."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close its connections."""
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close its connections."""
+        await self._http.close()
+
+    # -- what a provider's own class says ---------------------------------------------------------
+
+    def submit_request(self, prompt: str) -> tuple[str, dict[str, Any]]:
+        """Return the path and the body of a submit."""
+        raise NotImplementedError
+
+    def query_path(self, task_id: str) -> str:
+        """Return the path (and query) that shows a task."""
+        raise NotImplementedError
+
+    def task_id(self, body: Any) -> str:
+        """Find the task's id in the answer to a submit."""
+        raise NotImplementedError
+
+    def seen(self, body: Any) -> Seen:
+        """Read what an answer shows of a task. A word that is not known is no end."""
+        raise NotImplementedError
+
+    def called_back_about(self, event: Any) -> str | None:
+        """Find the task's id in a callback; None where the event is none that matters here."""
+        raise NotImplementedError
+
+    def auth_headers(self) -> dict[str, str]:
+        """Return the headers that carry the key."""
+        return {"Authorization": f"Bearer {self.api_key}"}
+
+    def problem(self, answer: Answer) -> tuple[int, str] | None:
+        """Return status and message of a refusal; None where there is none. Some stand inside a 200."""
+        if answer.status < 400:
+            return None
+        error = answer.body.get("error") if isinstance(answer.body, dict) else None
+        message = error.get("message") if isinstance(error, dict) else error
+        return answer.status, str(message or "no reason given")
+
+    # -- one job ----------------------------------------------------------------------------------
+
+    async def generate(self, prompt: str) -> bytes:
+        """Make a video: submit, wait, download.
+
+        Raises:
+            ApiError: the API refused.
+            AnswerLost: nobody knows whether there is a task.
+            TaskFailed: the task failed.
+            GaveUp: it took too long.
+            BadFile: the file could not be fetched whole.
+        """
+        async with self._slots:
+            task_id = await self.submit(prompt)
+            seen = await self.finished(task_id)
+            if seen.ended != "success":
+                raise TaskFailed(seen.reason or seen.ended)
+            return await self.download(seen.url or "")
+
+    async def submit(self, prompt: str) -> str:
+        """Submit a job; return the task's id."""
+        if self._broke:
+            raise ApiError(402, "the account has no credits; nothing is submitted any more")
+        path, body = self.submit_request(prompt)
+        try:
+            answer = await self.patiently(lambda: self.request("POST", path, body), repeatable=False)
+        except ApiError as error:
+            self._broke = error.status == 402
+            raise
+        except (Unreadable, aiohttp.ClientError, TimeoutError) as error:
+            raise AnswerLost("no answer to the submit came; there may be a task, and it may be paid for") from error
+        return self.task_id(answer.body)
+
+    async def finished(self, task_id: str) -> Seen:
+        """Wait until a task has ended: by a callback, or by asking."""
+        deadline_s = asyncio.get_running_loop().time() + self.give_up_after_s
+        called_back = self._waiting[task_id] = asyncio.Event()
+        if task_id in self._early:
+            called_back.set()
+        try:
+            await self._pause(called_back, self.first_wait_s if self.callback_url is None else self.callback_patience_s)
+            for _ in range(self.most_polls):
+                seen = await self.look(task_id)
+                if seen is not None and seen.ended is not None and (seen.ended != "success" or seen.url):
+                    return seen
+                called_back.clear()
+                left_s = deadline_s - asyncio.get_running_loop().time()
+                if left_s <= self.poll_interval_s:
+                    break
+                await self._pause(called_back, self.poll_interval_s)
+            raise GaveUp(f"{task_id} has not ended after {self.give_up_after_s:g} s")
+        finally:
+            del self._waiting[task_id]
+
+    async def look(self, task_id: str) -> Seen | None:
+        """Ask after a task; None where it cannot be found (yet)."""
+        try:
+            answer = await self.patiently(lambda: self.request("GET", self.query_path(task_id)))
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+        return self.seen(answer.body)
+
+    async def _pause(self, called_back: asyncio.Event, seconds: float) -> None:
+        """Wait, no longer than until a callback comes."""
+        try:
+            await asyncio.wait_for(called_back.wait(), seconds)
+        except TimeoutError:
+            return
+
+    async def download(self, url: str) -> bytes:
+        """Fetch the file: as the link says, without the key, and whole."""
+        return await self.patiently(lambda: self.fetch(url))
+
+    async def fetch(self, url: str) -> bytes:
+        """Fetch a file once."""
+        async with self._http.get(url) as answer:
+            if answer.status in self.busy_statuses:
+                raise Busy(answer.status, "the file cannot be had now")
+            if answer.status != 200:
+                raise BadFile(f"the link answered {answer.status}")
+            content = await answer.read()
+        if answer.content_length not in (None, len(content)):
+            raise BadFile(f"{len(content)} of {answer.content_length} bytes came")
+        return content
+
+    # -- requests ---------------------------------------------------------------------------------
+
+    async def request(self, method: str, path: str, body: dict[str, Any] | None = None) -> Answer:
+        """Make one request.
+
+        Raises:
+            ApiError: it was refused; `Busy` where another try may help.
+        """
+        async with self._http.request(
+            method, self.base_url + path, json=body, headers=self.auth_headers(), raise_for_status=False
+        ) as response:
+            content = await response.read()
+        try:
+            value = json.loads(content)
+        except ValueError:
+            value = None
+        answer = Answer(response.status, value)
+        problem = self.problem(answer)
+        if problem is not None:
+            status, message = problem
+            kind = Busy if status in self.busy_statuses else ApiError
+            raise kind(status, message, response.headers.get("X-Request-Id"), retry_after_s(response.headers))
+        if not isinstance(value, dict):
+            raise Unreadable("the answer is no JSON object")
+        return answer
+
+    async def patiently(self, attempt: Callable[[], Awaitable[T]], *, repeatable: bool = True) -> T:
+        """Try something again while it fails for passing reasons; raise the last one.
+
+        What is not repeatable is tried again only after an answer that says that nothing was done.
+        """
+        passing = (Busy, Unreadable, aiohttp.ClientError, TimeoutError) if repeatable else (Busy,)
+        async for each in tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception_type(passing),
+            wait=self.wait_s,
+            stop=tenacity.stop_after_attempt(self.tries),
+            reraise=True,
+        ):
+            with each:
+                return await attempt()
+        raise AssertionError("tenacity ends with a result or an error")
+
+    def wait_s(self, state: tenacity.RetryCallState) -> float:
+        """Return how long to wait before the next try: 1, 2, 4 s and a random part, or as long as the API asks."""
+        error = state.outcome.exception() if state.outcome is not None else None
+        return max(_growing(state), error.retry_after_s if isinstance(error, ApiError) else 0)
+
+    # -- callbacks --------------------------------------------------------------------------------
+
+    async def handle_callback(self, headers: Mapping[str, str], body: bytes) -> int:
+        """Take a callback; return the status to answer with. Header names are in lower case.
+
+        It only wakes whoever waits for the task. The task is then asked after, so that a callback that is
+        repeated, comes in another order or tells something else than the API does no harm.
+        """
+        if not self.signed_well(headers, body):
+            return 401
+        try:
+            event = json.loads(body)
+        except ValueError:
+            return 400
+        if not isinstance(event, dict):
+            return 400
+        task_id = self.called_back_about(event)
+        if task_id in self._waiting:
+            self._waiting[task_id].set()
+        elif task_id is not None:
+            self._early[task_id] = None
+            if len(self._early) > _MOST_EARLY:
+                self._early.popitem(last=False)
+        return 200
+
+    def signed_well(self, headers: Mapping[str, str], body: bytes) -> bool:
+        """Check the signature over the bytes as they came, in constant time."""
+        if self.signature_header is None or self.callback_secret is None:
+            return True
+        wanted = hmac.new(self.callback_secret.encode(), body, hashlib.sha256).hexdigest()
+        given = headers.get(self.signature_header.lower(), "")
+        return hmac.compare_digest(wanted.encode(), given.encode(errors="replace"))
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float:
+    """Read Retry-After, in seconds or as a date; 0 where there is none."""
+    text = headers.get("Retry-After", "").strip()
+    if text.isdecimal():
+        return float(text)
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except ValueError:
+        return 0.0

@@ -1,0 +1,392 @@
+"""Runs a Python client in a situation, in virtual time, and brings back what went over the wire.
+
+Client, server and the receiver of callbacks live in one event loop whose seconds cost nothing. The same
+client, situation and seed give the same traffic.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hmac
+import inspect
+import logging
+import random
+import secrets
+import signal
+import socket
+import threading
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from aiohttp import web
+
+from contracts.journal import Job, Journal, Witness, of_records
+from contracts.subject import Setting
+from contracts.virtual.loop import StalledError, VirtualLoop
+from contracts.virtual.patches import virtual_time
+from mockserver.clock import MANUAL_START_MS, Wall
+from mockserver.config import Settings
+from mockserver.edge.media import MediaShelf
+from mockserver.edge.server import Server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator
+    from pathlib import Path
+    from types import FrameType
+
+    from contracts.situations import Situation
+    from contracts.subject import Factory
+    from mockserver.edge.media import Shape
+    from mockserver.provider import Provider
+    from mockserver.scenarios import Scenario
+
+T = TypeVar("T")
+
+#: A job that has not ended by then is given up. Virtual time.
+LONGEST_JOB_S = 7200.0
+#: How long callbacks are waited for after the last job. Virtual time.
+_AFTERWARDS_S = 3 * 3600.0
+#: A client that has made so many requests for one job is stopped.
+MOST_REQUESTS_PER_JOB = 2000
+#: A situation that takes longer than this, really, is given up: somebody computes without end.
+_LONGEST_RUN_S = 30.0
+_PATIENCE_S = 1.0
+_START_S = MANUAL_START_MS / 1000
+
+
+class HangsError(Exception):
+    """The client keeps the processor, or the event loop, for itself."""
+
+
+class _ShelfAtOnce(MediaShelf):
+    """Result files that are there at once: virtual time stands still while one is made."""
+
+    async def file(self, shape: Shape) -> Path:
+        return self.file_now(shape)
+
+
+@cache
+def _shelf() -> MediaShelf:
+    return _ShelfAtOnce()
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What came of a situation."""
+
+    situation: Situation | None
+    journal: Journal
+    #: Addresses that the client tried to reach, and nobody is there.
+    strays: tuple[str, ...]
+
+
+def play(factory: Factory, provider: Provider, situation: Situation, *, callbacks: bool | None = None) -> Run:
+    """Let a client meet a situation.
+
+    Raises:
+        HangsError: it never gives the event loop back.
+    """
+    run = play_scenario(
+        factory,
+        provider,
+        situation.scenario(),
+        jobs=situation.jobs,
+        callbacks=situation.callbacks if callbacks is None else callbacks,
+        seed=situation.seed,
+    )
+    return replace(run, situation=situation)
+
+
+def play_scenario(
+    factory: Factory, provider: Provider, scenario: Scenario, *, jobs: int, callbacks: bool, seed: int
+) -> Run:
+    """Let a client do so many jobs at once in a scenario.
+
+    Raises:
+        HangsError: it never gives the event loop back.
+    """
+    loop = VirtualLoop()
+    random.seed(seed)
+    try:
+        with virtual_time(loop, _START_S), _alarm(), _quiet():
+            asyncio.set_event_loop(loop)
+            stage = _Stage(loop, factory, provider, scenario, jobs, callbacks=callbacks)
+            try:
+                return _settled(loop, stage.run())
+            except StalledError as error:
+                raise HangsError(str(error)) from None
+            finally:
+                _wind_up(loop)
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+
+
+def _settled(loop: VirtualLoop, work: Coroutine[Any, Any, T]) -> T:
+    return loop.run_until_complete(work)
+
+
+def _wind_up(loop: VirtualLoop) -> None:
+    """End what is left over, as `asyncio.run` does."""
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    with contextlib.suppress(StalledError, HangsError):
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what a client logs, and what its leftovers say, from the terminal."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+@contextlib.contextmanager
+def _alarm() -> Iterator[None]:
+    """Interrupt who computes without end; only the main thread can be."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def ring(_number: int, _frame: FrameType | None) -> None:
+        raise HangsError(f"nothing else could run for {_LONGEST_RUN_S:g} s: the client never gave the event loop back")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, _LONGEST_RUN_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+# -- one run ----------------------------------------------------------------------------------------
+
+
+class _Stage:
+    """A server, a client, and a receiver for its callbacks."""
+
+    def __init__(
+        self,
+        loop: VirtualLoop,
+        factory: Factory,
+        provider: Provider,
+        scenario: Scenario,
+        jobs: int,
+        *,
+        callbacks: bool,
+    ) -> None:
+        self._loop = loop
+        self._factory = factory
+        self._provider = provider
+        self._scenario = scenario
+        self._jobs = jobs
+        self._callbacks = callbacks
+        self._client: Any = None
+        self._ended: list[Job] = []
+        self._comparing = _Comparing()
+
+    async def run(self) -> Run:
+        """Do it all."""
+        server = Server(
+            Settings(port=0, clock="real", journal_entries=100_000, seed=0),
+            [self._provider],
+            wall=Wall(self._loop.time, lambda: _START_S + self._loop.now_s),
+            shelf=_shelf(),
+        )
+        await server.start()
+        try:
+            await server.runtime.start_scenario(self._scenario)
+            hook = await self._receiver() if self._callbacks else None
+            rule = self._provider.callbacks
+            secret = None if rule is None or rule.signature is None else rule.signature.default_secret
+            setting = Setting(
+                self._provider.name,
+                server.base_url(self._provider.name),
+                self._provider.key.example,
+                hook,
+                secret if hook is not None else None,
+            )
+            self._comparing.start()
+            try:
+                await self._client_at_work(server, setting)
+            finally:
+                self._comparing.stop()
+            (journal,) = of_records(server.runtime.journal.records(), [self._provider]) or [Journal(self._provider, ())]
+        finally:
+            await server.close()
+        journal = replace(
+            journal,
+            jobs=tuple(sorted(self._ended, key=lambda job: job.number)),
+            witness=self._comparing.witness(),
+        )
+        return Run(None, journal, tuple(dict.fromkeys(self._loop.strays)))
+
+    async def _client_at_work(self, server: Server, setting: Setting) -> None:
+        made = self._factory(setting)
+        self._client = await made if inspect.isawaitable(made) else made
+        watch = asyncio.create_task(self._watch(server))
+        try:
+            await asyncio.gather(*(self._job(number) for number in range(1, self._jobs + 1)))
+            await self._afterwards(server)
+        finally:
+            watch.cancel()
+            await self._part()
+
+    async def _watch(self, server: Server) -> None:
+        """Stop jobs whose client asks without end."""
+        while server.runtime.journal.last_seq < MOST_REQUESTS_PER_JOB * self._jobs:  # noqa: ASYNC110 - seconds are free
+            await asyncio.sleep(5)
+        for task in self._working:
+            task.cancel()
+
+    @property
+    def _working(self) -> list[asyncio.Task[Any]]:
+        return [task for task in asyncio.all_tasks(self._loop) if task.get_name().startswith("job ")]
+
+    async def _job(self, number: int) -> None:
+        prompt = f"A red kite over the sea, take {number}"
+        started_ms = self._now_ms()
+        work = asyncio.create_task(self._called(self._client.generate, prompt), name=f"job {number}")
+        done, _ = await asyncio.wait({work}, timeout=LONGEST_JOB_S)
+        if not done:
+            work.cancel()
+            await asyncio.wait({work}, timeout=_PATIENCE_S)
+        value, error = None, None
+        if not done or work.cancelled():
+            ended = "never"
+        elif (error := work.exception()) is not None:
+            ended = "raised"
+        else:
+            ended, value = "returned", work.result()
+        size = len(value) if isinstance(value, bytes | bytearray | memoryview) else None
+        self._ended.append(Job(number, prompt, ended, size, _said(error), started_ms, self._now_ms()))
+
+    def _now_ms(self) -> int:
+        return MANUAL_START_MS + int(self._loop.now_s * 1000)
+
+    async def _afterwards(self, server: Server) -> None:
+        """Wait for the callbacks that are still to come."""
+        until_s = self._loop.now_s + _AFTERWARDS_S
+        while server.runtime.world.agenda and self._loop.now_s < until_s:  # noqa: ASYNC110 - seconds are free
+            await asyncio.sleep(60)
+        await server.runtime.courier.settle()
+
+    async def _part(self) -> None:
+        """Let the client go."""
+        close = getattr(self._client, "aclose", None) or getattr(self._client, "close", None)
+        if close is not None:
+            with contextlib.suppress(Exception):
+                await asyncio.wait_for(self._called(close), 60)
+
+    async def _called(self, function: Callable[..., Any], *given: Any) -> Any:
+        """Call something of the client's: in the loop if it is async, in a thread of its own if not."""
+        if inspect.iscoroutinefunction(function):
+            return await function(*given)
+        if not _blocks(function):
+            made = function(*given)
+            return await made if inspect.isawaitable(made) else made
+        return await _in_thread(self._loop, function, *given)
+
+    # -- callbacks --------------------------------------------------------------------------------
+
+    async def _receiver(self) -> str:
+        listener = socket.create_server(("127.0.0.1", 0))
+        site = web.Server(self._called_back, access_log=None)
+        await self._loop.create_server(site, sock=listener)
+        return f"http://127.0.0.1:{listener.getsockname()[1]}/callback"
+
+    async def _called_back(self, request: web.BaseRequest) -> web.StreamResponse:
+        body = await request.read()
+        handle = getattr(self._client, "handle_callback", None)
+        if handle is None:
+            return web.Response(status=404)
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        with self._comparing.of(headers):
+            status = await self._called(handle, headers, body)
+        return web.Response(status=status if isinstance(status, int) else 200)
+
+
+def _blocks(function: Any) -> bool:
+    """Tell whether calling something may block: it is a plain function, not one that gives a coroutine."""
+    return inspect.isfunction(function) or inspect.ismethod(function) or inspect.isbuiltin(function)
+
+
+async def _in_thread(loop: VirtualLoop, function: Callable[..., T], *given: Any) -> T:
+    """Run something that blocks in a thread that takes part in virtual time."""
+    out: asyncio.Future[T] = loop.create_future()
+
+    def work() -> None:
+        value: Any = None
+        error: BaseException | None = None
+        with virtual_time(loop, _START_S, drives=False):
+            try:
+                value = function(*given)
+            except BaseException as caught:  # noqa: BLE001 - it is given on
+                error = caught
+        loop.call_soon_threadsafe(end, value, error)
+
+    def end(value: Any, error: BaseException | None) -> None:
+        loop.threads_at_work -= 1
+        if out.cancelled():
+            return
+        if error is not None:
+            out.set_exception(error if isinstance(error, Exception) else RuntimeError(repr(error)))
+        else:
+            out.set_result(value)
+
+    loop.threads_at_work += 1
+    threading.Thread(target=work, name="client", daemon=True).start()
+    return await out
+
+
+def _said(error: BaseException | None) -> str:
+    """Write down an error, and what it was raised from."""
+    parts: list[str] = []
+    while error is not None and len(parts) < 5:
+        parts.append(f"{type(error).__name__}: {error}")
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "; ".join(parts)
+
+
+class _Comparing:
+    """Sees whether signatures are compared in constant time: whether `hmac.compare_digest` is called."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._signed = self._compared = 0
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._real = hmac.compare_digest
+
+        def compare_digest(a: Any, b: Any, /) -> bool:
+            self._count += 1
+            return self._real(a, b)
+
+        hmac.compare_digest = secrets.compare_digest = compare_digest
+
+    def stop(self) -> None:
+        """Look no longer."""
+        hmac.compare_digest = secrets.compare_digest = self._real
+
+    @contextlib.contextmanager
+    def of(self, headers: dict[str, str]) -> Iterator[None]:
+        """Look at the handling of one callback."""
+        before = self._count
+        yield
+        if any("signature" in name for name in headers):
+            self._signed += 1
+            self._compared += self._count > before
+
+    def witness(self) -> Witness:
+        """Say what was seen."""
+        return Witness(self._signed, self._compared)
