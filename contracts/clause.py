@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from contracts.journal import Journal, Record
+    from mockserver.provider import Provider
 
 Severity = Literal["must", "should", "advice"]
 Judgement = Literal["kept", "violated", "not exercised"]
@@ -52,7 +53,8 @@ class Clause:
     """One rule: how it is judged, how much it matters, and which rules of the documents it stands for.
 
     `covers` are patterns of rule ids; a clause with none of its patterns among a provider's rules does not apply
-    there, unless it is `general`: what every asynchronous API asks without saying it.
+    there, unless it is `general`: what every asynchronous API asks without saying it. `applies` looks at what
+    the provider has at all.
     """
 
     id: str
@@ -60,7 +62,12 @@ class Clause:
     severity: Severity
     covers: tuple[str, ...]
     general: bool
+    applies: Callable[[Provider], bool]
     judge: Callable[[Journal], Iterator[Finding]]
+
+    def concerns(self, provider: Provider, covered: Sequence[str]) -> bool:
+        """Tell whether it applies to a provider, given which of its rules are covered."""
+        return bool(covered or self.general) and self.applies(provider)
 
     def covered(self, rules: Iterable[str]) -> list[str]:
         """Return those of the rules that it stands for."""
@@ -92,7 +99,13 @@ _clauses: dict[str, Clause] = {}
 
 
 def clause(
-    id_: str, rule: str, *, severity: Severity = "must", covers: Sequence[str] = (), general: bool = False
+    id_: str,
+    rule: str,
+    *,
+    severity: Severity = "must",
+    covers: Sequence[str] = (),
+    general: bool = False,
+    applies: Callable[[Provider], bool] = lambda _: True,
 ) -> Callable[[Callable[[Journal], Iterator[Finding]]], Callable[[Journal], Iterator[Finding]]]:
     """Make a clause of a function.
 
@@ -105,7 +118,7 @@ def clause(
             raise ValueError(f"there are two clauses {id_!r}")
         if not covers and not general:
             raise ValueError(f"the clause {id_!r} covers no rule, and is not general: it would apply nowhere")
-        _clauses[id_] = Clause(id_, rule, severity, tuple(covers), general, judge)
+        _clauses[id_] = Clause(id_, rule, severity, tuple(covers), general, applies, judge)
         return judge
 
     return register

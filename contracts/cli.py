@@ -14,6 +14,7 @@ from contracts.journal import JournalError, read
 from contracts.judging import judged
 from contracts.rules import coverage as covered_rules
 from contracts.rules import documented_rules, idle_patterns, rules_of
+from contracts.serving.command import provider as judge_provider
 from mockserver.spec.catalog import load_providers
 from mockserver.spec.document import SpecError
 
@@ -105,6 +106,8 @@ def coverage(*, show_all: bool) -> None:
     if holes or idle:
         sys.exit(1)
 
+
+main.add_command(judge_provider)
 
 if __name__ == "__main__":
     main()

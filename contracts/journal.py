@@ -146,6 +146,10 @@ class Journal:
     witness: Witness | None = None
     speed: float = 1.0
 
+    def seconds(self, earlier_ms: int, later_ms: int) -> float:
+        """Return the client's own seconds between two instants of the journal."""
+        return (later_ms - earlier_ms) / 1000 / self.speed
+
     @cached_property
     def exchanges(self) -> tuple[Exchange, ...]:
         """The client's requests."""

@@ -24,9 +24,14 @@ def judged(
     verdicts = []
     for clause in all_clauses() if clauses is None else clauses:
         covered = clause.covered(by_id)
-        if covered or clause.general:
+        if clause.concerns(journal.provider, covered):
             sources = tuple(f"{rule} ({by_id[rule].source})" for rule in covered)
             verdicts.append(_verdict(clause, journal, sources))
+    return ranked(verdicts)
+
+
+def ranked(verdicts: Iterable[Verdict]) -> list[Verdict]:
+    """Put what matters first: the violated, then the not exercised; of each, what must be before what should."""
     order = {"violated": 0, "not exercised": 1, "kept": 2}
     severity = {"must": 0, "should": 1, "advice": 2}
     return sorted(verdicts, key=lambda each: (order[each.judgement], severity[each.clause.severity]))

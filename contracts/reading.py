@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from contracts.journal import Exchange, Journal, Story
+    from contracts.journal import Exchange, Job, Journal, Story
     from mockserver.provider import End, Model, Provider
 
+HTTP_OK = 200
 OK = range(200, 300)
 #: What the journal writes in a key's place.
 KEY_MARK = "[key of "
@@ -36,6 +37,8 @@ def refusal_inside(provider: Provider, exchange: Exchange) -> Any:
     answer = exchange.answer
     if exchange.status is None or exchange.status not in OK or not isinstance(answer, dict):
         return None
+    if _word(answer) in words_known(provider):
+        return None  # it shows a task, and an error in it is the task's
     if answer.get("error"):
         return answer["error"]
     code = answer.get("code")
@@ -60,10 +63,10 @@ def _word(value: Any) -> str | None:
     return None
 
 
-def words_known(provider: Provider) -> set[str]:
+def words_known(provider: Provider) -> set[str | None]:
     """Return every word that the provider has for a state, older ones included."""
     lifecycle = provider.lifecycle
-    return {state.name for state in lifecycle.states} | set(lifecycle.ends) | set(lifecycle.older_words.values())
+    return {*(state.name for state in lifecycle.states), *lifecycle.ends, *lifecycle.older_words.values()}
 
 
 def end_shown(journal: Journal, exchange: Exchange) -> End | None:
@@ -93,9 +96,27 @@ def model_of(journal: Journal, submit: Exchange) -> Model | None:
     return journal.provider.models.get(name) if isinstance(name, str) else None
 
 
+def stories_of(journal: Journal, job: Job) -> list[Story]:
+    """Return the stories of the tasks that were submitted for a job: its prompt stands in the submits."""
+    return [each for each in journal.stories if any(job.prompt in (submit.body or "") for submit in each.submits)]
+
+
+def submits_of(journal: Journal, job: Job) -> list[Exchange]:
+    """Return the submits that were made for a job."""
+    return [each for each in journal.of_role("submit") if job.prompt in (each.body or "")]
+
+
+def is_whole(download: Exchange) -> bool:
+    """Tell whether a file came whole."""
+    length = download.answer_header("Content-Length")
+    whole = length is None or not length.isdecimal() or download.answer_bytes >= int(length)
+    return download.method == "GET" and download.status == HTTP_OK and whole
+
+
 def accepted(exchange: Exchange) -> bool:
-    """Tell whether a submit made a task, as far as its answer says."""
-    return exchange.status is not None and exchange.status in OK and exchange.task is not None
+    """Tell whether a submit's answer says which task was made."""
+    good = exchange.status is not None and exchange.status in OK and exchange.task is not None
+    return good and isinstance(exchange.answer, dict) and str(exchange.task) in (exchange.answer_body or "")
 
 
 def by_account(exchanges: Iterable[Exchange]) -> dict[str | None, list[Exchange]]:
@@ -110,11 +131,6 @@ def secured(journal: Journal, exchange: Exchange) -> bool:
     """Tell whether a request goes to an operation that wants a key."""
     operation = journal.provider.operations.get(exchange.operation or "")
     return operation is not None and operation.secured
-
-
-def seconds(earlier_ms: int, later_ms: int) -> float:
-    """Return the seconds between two instants."""
-    return (later_ms - earlier_ms) / 1000
 
 
 def said(value_s: float) -> str:

@@ -44,12 +44,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: A job that has not ended by then is given up. Virtual time.
-LONGEST_JOB_S = 7200.0
+#: A job that has not ended by then never will: all links have expired. Virtual time.
+LONGEST_JOB_S = 30 * 86_400.0
 #: How long callbacks are waited for after the last job. Virtual time.
 _AFTERWARDS_S = 3 * 3600.0
 #: A client that has made so many requests for one job is stopped.
-MOST_REQUESTS_PER_JOB = 2000
+MOST_REQUESTS_PER_JOB = 1000
 #: A situation that takes longer than this, really, is given up: somebody computes without end.
 _LONGEST_RUN_S = 30.0
 _PATIENCE_S = 1.0
@@ -244,7 +244,7 @@ class _Stage:
     async def _watch(self, server: Server) -> None:
         """Stop jobs whose client asks without end."""
         while server.runtime.journal.last_seq < MOST_REQUESTS_PER_JOB * self._jobs:  # noqa: ASYNC110 - seconds are free
-            await asyncio.sleep(5)
+            await asyncio.sleep(60)
         for task in self._working:
             task.cancel()
 

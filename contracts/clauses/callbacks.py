@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from contracts.clause import Exercised, Finding, Violation, clause
-from contracts.reading import end_shown
+from contracts.reading import accepted, is_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from contracts.journal import Delivery, Journal
+    from contracts.journal import Delivery, Exchange, Journal, Story
+    from mockserver.provider import Provider
 
 #: Faults that leave a callback with a signature that does not fit.
 FORGED = frozenset(
@@ -18,6 +19,16 @@ FORGED = frozenset(
 )
 #: Faults that leave it no JSON.
 SPOILED = frozenset(("cut_callback", "callback_not_json"))
+
+
+def called_back(provider: Provider) -> bool:
+    """Tell whether a provider sends callbacks."""
+    return provider.callbacks is not None
+
+
+def signed(provider: Provider) -> bool:
+    """Tell whether its callbacks are signed."""
+    return provider.callbacks is not None and provider.callbacks.signature is not None
 
 
 def _sent(journal: Journal) -> Iterator[Delivery]:
@@ -54,6 +65,7 @@ def acknowledged(journal: Journal) -> Iterator[Finding]:
     "A callback is answered before the provider gives up waiting; the work is done afterwards.",
     covers=["*.callback.timeout", "*.callback.ack-quickly", "*.callback.work-in-queue"],
     general=True,
+    applies=called_back,
 )
 def in_time(journal: Journal) -> Iterator[Finding]:
     """Look for attempts that timed out."""
@@ -75,6 +87,7 @@ def in_time(journal: Journal) -> Iterator[Finding]:
     "callbacks.forged-refused",
     "A callback whose signature does not fit is refused with 401.",
     covers=["*.callback.wrong-signature-401", "*.callback.verify-*"],
+    applies=signed,
 )
 def forged_refused(journal: Journal) -> Iterator[Finding]:
     """Look at the receiver's answers to callbacks with a signature that is missing or wrong."""
@@ -101,6 +114,7 @@ def forged_refused(journal: Journal) -> Iterator[Finding]:
     "callbacks.survived",
     "A callback that cannot be read does not bring the receiver down.",
     general=True,
+    applies=called_back,
 )
 def survived(journal: Journal) -> Iterator[Finding]:
     """Look for receivers that answer with an error of their own, or hang up."""
@@ -125,14 +139,16 @@ def survived(journal: Journal) -> Iterator[Finding]:
     "A callback that never came is made up for by a query.",
     covers=["*.callback.preferred"],
     general=True,
+    applies=called_back,
 )
 def lost_made_up(journal: Journal) -> Iterator[Finding]:
-    """Look for a query that shows the end of each task whose callback was lost."""
+    """Look for a query of each task whose callback was lost, after it should have come."""
     for story in journal.stories:
         lost = [each for each in story.deliveries if each.outcome == "lost"]
-        if not lost or any(each.outcome == "acknowledged" for each in story.deliveries):
+        known = any(accepted(each) for each in story.submits)
+        if not lost or not known or any(each.outcome == "acknowledged" for each in story.deliveries):
             continue
-        if any(end_shown(journal, query) is not None for query in story.queries):
+        if any(query.seq > lost[0].seq for query in story.queries):
             yield Exercised()
         else:
             yield Violation(
@@ -141,3 +157,96 @@ def lost_made_up(journal: Journal) -> Iterator[Finding]:
                 "a query of the task",
                 "ask after a task whose callback is overdue",
             )
+
+
+@clause(
+    "callbacks.one-effect",
+    "A callback that comes twice, or in another order, has the effect of one.",
+    general=True,
+    applies=called_back,
+)
+def one_effect(journal: Journal) -> Iterator[Finding]:
+    """Look for what is done again after a file has been had: another download of it, another task for its job."""
+    submits = journal.of_role("submit")
+    for story in journal.stories:
+        reached = [each for each in story.deliveries if each.status is not None]
+        had = next((each for each in story.downloads if is_whole(each)), None)
+        repeated = [each for each in reached[1:] if had is not None and each.seq > had.seq]
+        if had is None or not repeated:
+            continue
+        first = repeated[0]
+        body = story.submits[0].body if story.submits else None
+        again = next(
+            (
+                each
+                for each in (*story.downloads, *submits)
+                if each.seq > first.seq and (each.role == "result" or (body is not None and each.body == body))
+            ),
+            None,
+        )
+        if again is None:
+            yield Exercised()
+        else:
+            what = "the file was fetched again" if again.role == "result" else "the job was submitted again"
+            yield Violation(
+                (had, first, again),
+                f"after a callback that had come before, {what}",
+                "one effect, however often a callback comes",
+                "remember which tasks are done, and answer their callbacks without doing anything",
+            )
+
+
+@clause(
+    "callbacks.early-kept",
+    "A callback that comes before the submit's answer is not lost.",
+    general=True,
+    applies=called_back,
+)
+def early_kept(journal: Journal) -> Iterator[Finding]:
+    """Look for tasks that nobody followed up after a callback that came first."""
+    for story in journal.stories:
+        made = next((each for each in story.submits if accepted(each)), None)
+        early = _early(story, made)
+        if made is None or early is None:
+            continue
+        if story.queries or story.downloads:
+            yield Exercised()
+        else:
+            yield Violation(
+                (early, made),
+                "the callback came before the submit's answer, and nothing was made of it",
+                "the result, as if it had come after",
+                "keep callbacks of tasks that are not known yet, or ask after the task in the end",
+            )
+
+
+def _early(story: Story, made: Exchange | None) -> Delivery | None:
+    reached = (each for each in story.deliveries if each.status is not None)
+    return next((each for each in reached if made is not None and each.seq < made.seq), None)
+
+
+@clause(
+    "callbacks.constant-time",
+    "Signatures are compared in constant time.",
+    covers=["*.callback.verify-constant-time"],
+    general=True,
+    applies=signed,
+    severity="should",
+)
+def constant_time(journal: Journal) -> Iterator[Finding]:
+    """Ask the runner whether `hmac.compare_digest` was called where a signature came."""
+    witness = journal.witness
+    if witness is None or not witness.signed:
+        return
+    if witness.compared_in_constant_time:
+        yield Exercised()
+        return
+    rule = journal.provider.callbacks
+    header = "" if rule is None or rule.signature is None else rule.signature.header
+    shown = tuple(each for each in journal.deliveries if each.status is not None)[:1]
+    yield Violation(
+        shown,
+        f"{witness.signed} signed callbacks were handled, and hmac.compare_digest was never called",
+        f"a check of {header} in constant time",
+        "compare with hmac.compare_digest, not with ==",
+    )

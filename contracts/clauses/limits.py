@@ -10,7 +10,7 @@ from contracts.reading import accepted, by_account, end_shown
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from contracts.journal import Journal
+    from contracts.journal import Exchange, Journal, Record
 
 #: With fewer submits than this, nobody can tell whether a client keeps to limits.
 FEWEST_SUBMITS = 3
@@ -25,7 +25,7 @@ FEWEST_SUBMITS = 3
 def kept(journal: Journal) -> Iterator[Finding]:
     """Look for submits that the plan's limits refused."""
     for submits in by_account(journal.of_role("submit")).values():
-        refused = [each for each in submits if each.gate in ("rate", "concurrency")]
+        refused = [each for each in submits if each.gate == "rate" or _too_many(journal, each)]
         if len(refused) > 1:
             what = "too many tasks at once" if refused[0].gate == "concurrency" else "too many submits"
             yield Violation(
@@ -36,6 +36,22 @@ def kept(journal: Journal) -> Iterator[Finding]:
             )
         elif len(submits) >= FEWEST_SUBMITS:
             yield Exercised()
+
+
+def _too_many(journal: Journal, submit: Exchange) -> bool:
+    """Tell whether a submit was refused while the client still followed as many tasks as it may have at once.
+
+    Tasks that it has given up run on at the provider, and nobody can help that.
+    """
+    if submit.gate != "concurrency":
+        return False
+    most = journal.provider.plans[journal.provider.default_plan].concurrent_tasks or 1
+    followed = 0
+    for story in journal.stories:
+        made = any(accepted(each) and each.seq < submit.seq for each in story.submits)
+        later: list[Record] = [*story.queries, *story.downloads, *story.deliveries]
+        followed += made and any(each.seq > submit.seq for each in later)
+    return followed >= most
 
 
 @clause(
@@ -50,7 +66,8 @@ def no_credits_stops(journal: Journal) -> Iterator[Finding]:
         for number, refused in enumerate(submits):
             if refused.status != 402:
                 continue
-            again = next((each for each in submits[number + 1 :] if each.status == 402), None)
+            later = (each for each in submits[number + 1 :] if each.at_ms > refused.at_ms)
+            again = next((each for each in later if each.status == 402), None)
             if again is not None:
                 yield Violation(
                     (refused, again),

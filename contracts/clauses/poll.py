@@ -13,7 +13,6 @@ from contracts.reading import (
     first_end,
     refusal_inside,
     said,
-    seconds,
     status_word,
     words_known,
 )
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
     from contracts.journal import Exchange, Journal
 
 GRACE_S = 0.05
+#: Faults after which nobody knows when a submit's answer reached the client.
+SLOWED = frozenset(("latency", "slow_body", "held_open"))
 #: After so many errors in a row a client that still asks does not count them.
 MOST_ERRORS = 30
 
@@ -34,6 +35,12 @@ def _polls(journal: Journal) -> Iterator[tuple[Exchange, tuple[Exchange, ...]]]:
         made = [submit for submit in story.submits if accepted(submit)]
         if made and story.queries:
             yield made[0], story.queries
+
+
+def _called_back(journal: Journal, before: Exchange, after: Exchange) -> bool:
+    """Tell whether a callback gave reason to ask at once."""
+    times = [each.at_ms for each in journal.deliveries if each.task == after.task and each.status is not None]
+    return any(before.at_ms <= at_ms <= after.at_ms for at_ms in times)
 
 
 @clause(
@@ -48,7 +55,9 @@ def first_wait(journal: Journal) -> Iterator[Finding]:
     if least_s is None:
         return
     for submit, queries in _polls(journal):
-        waited_s = seconds(submit.at_ms, queries[0].at_ms)
+        if _called_back(journal, submit, queries[0]):
+            continue
+        waited_s = journal.seconds(submit.at_ms, queries[0].at_ms)
         if waited_s + GRACE_S < least_s:
             yield Violation(
                 (submit, queries[0]),
@@ -73,9 +82,11 @@ def interval(journal: Journal) -> Iterator[Finding]:
         return
     for _, queries in _polls(journal):
         for before, after in pairwise(queries):
-            if before.status not in OK or end_shown(journal, before) is not None:
+            if status_word(before) is None or end_shown(journal, before) is not None:
                 continue
-            waited_s = seconds(before.at_ms, after.at_ms)
+            if _called_back(journal, before, after):
+                continue
+            waited_s = journal.seconds(before.at_ms, after.at_ms)
             if waited_s + GRACE_S < least_s:
                 yield Violation(
                     (before, after),
@@ -132,12 +143,12 @@ def gives_up(journal: Journal) -> Iterator[Finding]:
                 f"give up after {advice.at_most} queries, and say so",
             )
         limit_s = advice.give_up_after_s
-        if limit_s is not None:
-            late = [each for each in queries if seconds(submit.at_ms, each.at_ms) > limit_s + GRACE_S]
+        if limit_s is not None and not SLOWED.intersection(submit.faults):
+            late = [each for each in queries if journal.seconds(submit.at_ms, each.at_ms) > limit_s + GRACE_S]
             if late:
                 yield Violation(
                     (submit, late[0]),
-                    f"a query {said(seconds(submit.at_ms, late[0].at_ms))} after the submit",
+                    f"a query {said(journal.seconds(submit.at_ms, late[0].at_ms))} after the submit",
                     f"none after {said(limit_s)}",
                     f"give up {said(limit_s)} after the submit, and say so",
                 )

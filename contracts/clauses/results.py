@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from contracts.clause import Exercised, Finding, Violation, clause
-from contracts.reading import KEY_MARK, OK, first_end, said, seconds
+from contracts.reading import KEY_MARK, OK, first_end, said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
         "*.result.rehost-at-once",
         "*.callback.download-on-completed",
     ],
+    general=True,
     severity="should",
 )
 def fetched(journal: Journal) -> Iterator[Finding]:
@@ -53,9 +55,8 @@ def in_time(journal: Journal) -> Iterator[Finding]:
         found = first_end(journal, story)
         for download in story.downloads:
             if download.error == "result_expired" and not download.faults:
-                since = (
-                    "" if found is None else f", {said(seconds(found[0].at_ms, download.at_ms))} after the end was seen"
-                )
+                after_s = None if found is None else (download.at_ms - found[0].at_ms) / 1000
+                since = "" if after_s is None else f", {said(after_s)} after the end was seen"
                 yield Violation(
                     (*(found[:1] if found else ()), download),
                     f"a download after the link had expired{since}",
@@ -106,7 +107,7 @@ def link_as_given(journal: Journal) -> Iterator[Finding]:
         if not given:
             continue
         for download in story.downloads:
-            if _target(download) in given:
+            if re.search(re.escape(_target(download)) + r"(?![\w.~%/?&=+-])", given):
                 yield Exercised()
             elif download.status is None or download.status not in OK:
                 yield Violation(

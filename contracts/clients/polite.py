@@ -83,6 +83,14 @@ class Seen:
     reason: str = ""
 
 
+@dataclass
+class Asking:
+    """How often a task may still be asked after, and until when."""
+
+    left: int
+    until_s: float
+
+
 class PoliteClient:
     """What is the same at every provider. A provider's own class says the rest.
 
@@ -188,54 +196,61 @@ class PoliteClient:
         async with self._slots:
             task_id = await self.submit(prompt)
             seen = await self.finished(task_id)
-            if seen.ended != "success":
-                raise TaskFailed(seen.reason or seen.ended)
-            return await self.download(seen.url or "")
+            if seen.ended != "success" or seen.url is None:
+                raise TaskFailed(seen.reason or f"the task ended as {seen.ended}")
+            return await self.download(seen.url)
 
     async def submit(self, prompt: str) -> str:
         """Submit a job; return the task's id."""
-        if self._broke:
-            raise ApiError(402, "the account has no credits; nothing is submitted any more")
-        path, body = self.submit_request(prompt)
         try:
-            answer = await self.patiently(lambda: self.request("POST", path, body), repeatable=False)
+            answer = await self.patiently(lambda: self.submit_once(prompt), repeatable=False)
         except ApiError as error:
-            self._broke = error.status == 402
+            self._broke = self._broke or error.status == 402
             raise
         except (Unreadable, aiohttp.ClientError, TimeoutError) as error:
             raise AnswerLost("no answer to the submit came; there may be a task, and it may be paid for") from error
         return self.task_id(answer.body)
 
+    async def submit_once(self, prompt: str) -> Answer:
+        """Send a submit, unless it is known that there are no credits for it."""
+        if self._broke:
+            raise ApiError(402, "the account has no credits; nothing is submitted any more")
+        path, body = self.submit_request(prompt)
+        return await self.request("POST", path, body)
+
     async def finished(self, task_id: str) -> Seen:
         """Wait until a task has ended: by a callback, or by asking."""
-        deadline_s = asyncio.get_running_loop().time() + self.give_up_after_s
+        asking = Asking(self.most_polls, asyncio.get_running_loop().time() + self.give_up_after_s)
         called_back = self._waiting[task_id] = asyncio.Event()
         if task_id in self._early:
             called_back.set()
         try:
             await self._pause(called_back, self.first_wait_s if self.callback_url is None else self.callback_patience_s)
-            for _ in range(self.most_polls):
-                seen = await self.look(task_id)
+            while True:
+                seen = await self.look(task_id, asking)
                 if seen is not None and seen.ended is not None and (seen.ended != "success" or seen.url):
                     return seen
                 called_back.clear()
-                left_s = deadline_s - asyncio.get_running_loop().time()
-                if left_s <= self.poll_interval_s:
-                    break
                 await self._pause(called_back, self.poll_interval_s)
-            raise GaveUp(f"{task_id} has not ended after {self.give_up_after_s:g} s")
         finally:
             del self._waiting[task_id]
 
-    async def look(self, task_id: str) -> Seen | None:
+    async def look(self, task_id: str, asking: Asking) -> Seen | None:
         """Ask after a task; None where it cannot be found (yet)."""
         try:
-            answer = await self.patiently(lambda: self.request("GET", self.query_path(task_id)))
+            answer = await self.patiently(lambda: self.ask(task_id, asking))
         except ApiError as error:
             if error.status == 404:
                 return None
             raise
         return self.seen(answer.body)
+
+    async def ask(self, task_id: str, asking: Asking) -> Answer:
+        """Ask once, if it may still be asked."""
+        if not asking.left or asyncio.get_running_loop().time() > asking.until_s:
+            raise GaveUp(f"{task_id} has not ended in the time that a task may take")
+        asking.left -= 1
+        return await self.request("GET", self.query_path(task_id))
 
     async def _pause(self, called_back: asyncio.Event, seconds: float) -> None:
         """Wait, no longer than until a callback comes."""
@@ -268,9 +283,11 @@ class PoliteClient:
         Raises:
             ApiError: it was refused; `Busy` where another try may help.
         """
-        async with self._http.request(
-            method, self.base_url + path, json=body, headers=self.auth_headers(), raise_for_status=False
-        ) as response:
+        headers = self.auth_headers()
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        data = None if body is None else json.dumps(body)
+        async with self._http.request(method, self.base_url + path, data=data, headers=headers) as response:
             content = await response.read()
         try:
             value = json.loads(content)

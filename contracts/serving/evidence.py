@@ -33,7 +33,7 @@ class Sight:
 
 @dataclass(frozen=True)
 class Fetch:
-    """A download, and when it was made: `fresh` well before its link expires, `late` after, `unsigned` without proof."""
+    """A download, and when: `fresh` at once, `before` and `late` around the link's end, `unsigned` without proof."""
 
     call: Call
     when: str
@@ -88,7 +88,8 @@ class Evidence:
     strangers: list[tuple[Story, Call]] = field(default_factory=list)
     refused_submits: list[tuple[Model, Call]] = field(default_factory=list)
     received: list[Received] = field(default_factory=list)
-    callbacks_possible: bool = False
+    #: Whether callbacks had the time that the documents give them.
+    callbacks_awaited: bool = False
     misshapen: list[Misshapen] = field(default_factory=list)
     #: The laws of shape that something was held against.
     shaped: set[str] = field(default_factory=set)

@@ -14,7 +14,8 @@ def length_s(content: bytes) -> float | None:
     if content[:4] == b"RIFF":
         try:
             with wave.open(BytesIO(content)) as sound:
-                return sound.getnframes() / sound.getframerate()
+                seconds: float = sound.getnframes() / sound.getframerate()
+                return seconds
         except (wave.Error, EOFError, ZeroDivisionError):
             return None
     try:
@@ -38,6 +39,8 @@ def _movie_s(content: bytes, start: int, end: int) -> float | None:
             return _movie_s(content, start + head, min(stop, end))
         if kind == b"mvhd":
             long = content[start + head] == 1
+            scale: int
+            length: int
             scale, length = struct.unpack_from(">IQ" if long else ">II", content, start + head + (20 if long else 12))
             return length / scale if scale else None
         start = stop

@@ -44,6 +44,10 @@ class Places:
                 return value
         return None
 
+    def of(self, fact: str) -> list[Pointer]:
+        """Return the places of a fact."""
+        return list(self._places.get(fact, ()))
+
     def all(self, fact: str, answer: Any) -> list[Any]:
         """Return what stands at each of a fact's places."""
         return [value for place in self._places.get(fact, ()) if (value := pointed(answer, place)) is not None]

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from contracts.serving.evidence import Evidence
     from contracts.serving.wire import Call, Wire
+    from mockserver.provider import Provider
 
 #: What each law of shape is judged by, and what it asks for.
 CHECKS = {
@@ -62,7 +63,9 @@ class Shapes:
     @cached_property
     def _schemas(self) -> list[Any]:
         return [
-            schemathesis.openapi.from_dict(_readable(document), config=schemathesis.Config())
+            schemathesis.openapi.from_dict(
+                _readable(document, self._evidence.spec.provider), config=schemathesis.Config()
+            )
             for document in self._evidence.spec.documents
         ]
 
@@ -71,8 +74,10 @@ class Shapes:
         operations = {each.definition.raw["operationId"]: each for each in self._operations(self._schemas[0])}
         for call in self._evidence.answered():
             operation = operations.get(call.exchange.operation)
-            if operation is not None:
-                self._judge(operation.Case(), call, CHECKS)
+            whole = call.exchange.header("Range") is None  # a part is asked for by HTTP's own rules
+            if operation is not None and call.operation is not None and whole:
+                values = {each.name: "any" for each in call.operation.parameters if each.place == "path"}
+                self._judge(operation.Case(path_parameters=values), call, CHECKS)
         self._report()
 
     def ask(self) -> None:
@@ -82,9 +87,9 @@ class Shapes:
             SilenceError: the server has stayed silent too often.
             TimeIsUpError: the user's time is over.
         """
-        for schema in self._schemas:
+        for schema in self._schemas if self._max_examples else ():
             for operation in self._operations(schema):
-                for mode in GenerationMode:
+                for mode in GenerationMode if self._can_be_bad(operation) else (GenerationMode.POSITIVE,):
                     self._ask(operation, mode)
                     if self._over is not None:
                         self._report()
@@ -101,6 +106,12 @@ class Shapes:
             elsewhere = schema.raw_schema["paths"][operation.path].get("servers")
             if not elsewhere or self._wire.pace.movable:
                 yield operation
+
+    def _can_be_bad(self, operation: Any) -> bool:
+        """Tell whether a request can be wrong by the schema: not where it is a path with texts in it, and no more."""
+        raw = operation.definition.raw
+        known = self._evidence.spec.provider.operations[raw["operationId"]]
+        return "requestBody" in raw or any(each.place == "query" or each.type != "string" for each in known.parameters)
 
     def _ask(self, operation: Any, mode: GenerationMode) -> None:
         @seeded(self._seed)
@@ -148,9 +159,9 @@ class Shapes:
             request = requests.Request(**{word: how[word] for word in words if word in how}).prepare()
         except (requests.RequestException, ValueError) as error:
             raise UnsendableError(str(error)) from None
-        body = request.body or b""
+        body = request.body if isinstance(request.body, bytes) else str(request.body or "").encode()
         headers = {
-            name: value
+            name: value if isinstance(value, str) else value.decode("latin-1")
             for name, value in request.headers.items()
             if name in ("Accept", "Content-Type") or name in (case.headers or {})
         }
@@ -158,7 +169,7 @@ class Shapes:
             request.method or "GET",
             request.url or "",
             headers={**headers, **self._wire.key_headers()},
-            body=body.encode() if isinstance(body, str) else body,
+            body=body,
             key=False,
         )
         return call, request
@@ -201,20 +212,23 @@ class Shapes:
         self._evidence.misshapen = [each for kept in self._found.values() for each in kept]
 
 
-def _readable(document: dict[str, Any]) -> dict[str, Any]:
+def _readable(document: dict[str, Any], provider: Provider) -> dict[str, Any]:
     """Prepare a document: the judge itself sees to the key, and x-mock's errors stand for those not declared.
 
-    Where an operation declares no error at all, the provider's errors are all that it may answer.
+    An operation that does not even declare what comes of a missing key leaves its errors to x-mock's table.
     """
     data = copy.deepcopy(document)
     data.pop("security", None)
     data.get("components", {}).pop("securitySchemes", None)
-    errors = {str(each["status"]): {"description": name} for name, each in data["x-mock"].get("errors", {}).items()}
+    errors = {str(each.status): {"description": each.name} for each in provider.errors.values()}
+    keyless = str(provider.refusals["missing_key"].status)
     for item in data["paths"].values():
         for operation in (item[method] for method in METHODS if method in item):
             operation.pop("security", None)
-            if all(str(status).startswith("2") for status in operation["responses"]):
-                operation["responses"] = {**errors, **operation["responses"]}
+            declared = operation["responses"]
+            secured = provider.operations[operation["operationId"]].secured
+            if (secured and keyless not in declared) or all(status.startswith("2") for status in declared):
+                operation["responses"] = {**errors, **declared}
     return data
 
 

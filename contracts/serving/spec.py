@@ -74,12 +74,25 @@ class Spec:
 
     def links(self, operation: Operation) -> Iterator[tuple[str, dict[str, str]]]:
         """Give the links of an operation's success: the operation each leads to, and its parameters' expressions."""
-        response = self.raw_operations[operation.id].get("responses", {}).get(str(operation.status), {})
-        response = resolve(self.documents[0], response["$ref"]) if "$ref" in response else response
+        lead = self.documents[0]
+        response = _resolved(
+            lead, self.raw_operations[operation.id].get("responses", {}).get(str(operation.status), {})
+        )
         for written in response.get("links", {}).values():
-            link = resolve(self.documents[0], written["$ref"]) if "$ref" in written else written
+            link = _resolved(lead, written)
             if link.get("operationId") in self.provider.operations:
                 yield link["operationId"], link.get("parameters", {})
+
+    def schema_of(self, operation: Operation, pointer: Iterable[str]) -> dict[str, Any]:
+        """Return the schema of what stands at a pointer in an operation's success; an empty one where there is none."""
+        lead = self.documents[0]
+        response = _resolved(
+            lead, self.raw_operations[operation.id].get("responses", {}).get(str(operation.status), {})
+        )
+        found = response.get("content", {}).get("application/json", {}).get("schema", {})
+        for key in pointer:
+            found = next((each for each in _properties(lead, found, key)), {})
+        return _resolved(lead, found)
 
     def scope(self, body: Any, model: Model | None) -> Scope:
         """Return what expressions on a submit body see."""
@@ -119,6 +132,22 @@ def load(name: str | None, files: Iterable[Path], dialects: Iterable[str], base_
     found = [data for data in (*shipped, *own) if name in (_word(data, "provider"), _word(data, "part_of"))]
     found.sort(key=lambda data: _word(data, "provider") is None)
     return Spec(provider, tuple(_in_dialects(data, chosen) for data in found))
+
+
+def _resolved(document: dict[str, Any], thing: dict[str, Any]) -> dict[str, Any]:
+    """Follow a reference, where there is one."""
+    found: dict[str, Any] = resolve(document, thing["$ref"]) if "$ref" in thing else thing
+    return found
+
+
+def _properties(document: dict[str, Any], schema: dict[str, Any], key: str) -> Iterator[dict[str, Any]]:
+    """Give the schemas that a schema has for a property, its alternatives' included."""
+    schema = _resolved(document, schema)
+    if key in schema.get("properties", {}):
+        yield schema["properties"][key]
+    for word in ("allOf", "anyOf", "oneOf"):
+        for each in schema.get(word, ()):
+            yield from _properties(document, each, key)
 
 
 def _word(data: dict[str, Any], key: str) -> Any:

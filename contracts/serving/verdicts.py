@@ -23,6 +23,7 @@ def judged(evidence: Evidence, rules: Iterable[Rule]) -> list[Verdict]:
     verdicts = [
         _verdict(law, evidence, tuple(f"{rule} ({own[rule].source})" for rule in law.covered(own)))
         for law in all_laws()
+        if law.applies(evidence.spec.provider)
     ]
     return sorted(verdicts, key=lambda each: _ORDER[each.judgement])
 

@@ -8,7 +8,7 @@ import random
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from contracts.serving.evidence import Fetch, Probe, Story
 from contracts.serving.purse import OverBudgetError
@@ -28,6 +28,8 @@ _JSON = {"Content-Type": "application/json"}
 _INTERVAL_S = 10.0
 _GIVE_UP_S = 600.0
 _AFTER_END = 2
+_REDIRECTS = 3
+_CALLBACK_WAITS = 3
 _MARGIN_S = 60
 _LONG_KEY = "x" * 600
 _MALFORMED_ID = "~no-id~"
@@ -100,7 +102,11 @@ class Visit:
 
     def _about(self, operation: Operation, task_id: str) -> tuple[str, str, bytes]:
         """Write the request of an operation about a task."""
-        place, _, name = str(self.evidence.spec.raw_operations[operation.id]["x-mock"]["task"]).partition("request.")[2].partition(".")
+        place, _, name = (
+            str(self.evidence.spec.raw_operations[operation.id]["x-mock"]["task"])
+            .partition("request.")[2]
+            .partition(".")
+        )
         if place == "path":
             return operation.method, operation.path.replace(f"{{{name}}}", quote(task_id, safe="")), b""
         if place == "query":
@@ -145,7 +151,7 @@ class Visit:
             told = _nested(copy.deepcopy(body), list(callbacks.url_keys), self.receiver.url(path))
             call = self.wire.ask(operation.method, operation.path, headers=_JSON, body=json.dumps(told).encode())
             if call.fine:
-                evidence.callbacks_possible, body = True, told
+                body = told
             elif difference(evidence.spec, evidence.spec.provider.refusals["callback_refused"], call) is None:
                 self._note(f"the server does not call back to {self.receiver.url('')}")
                 self.receiver = path = call = None
@@ -241,11 +247,11 @@ class Visit:
         callbacks = self.evidence.spec.provider.callbacks
         if self.receiver is None or callbacks is None:
             return
-        self.evidence.received = self.receiver.got
-        for _ in range(3):
+        for _ in range(_CALLBACK_WAITS):
             if all(self._called_back(story) for story in self.evidence.stories):
-                return
+                break
             self.wire.pace.wait(callbacks.timeout_s, "a callback has not come yet")
+        self.evidence.callbacks_awaited = True
 
     def _called_back(self, story: Story) -> bool:
         end = self.evidence.ending(story)
@@ -262,16 +268,24 @@ class Visit:
         if end is None or kind is None:
             return
         headers = {"Range": "bytes=0-0"} if when == "before" else None
-        for url in self.evidence.links_of(end[1]):
-            story.fetches.append(Fetch(self.wire.ask("GET", url, key=False, headers=headers), when))
+        for link in self.evidence.links_of(end[1]):
+            url = link
+            call = self.wire.ask("GET", url, key=False, headers=headers)
+            for _ in range(_REDIRECTS):
+                further = call.exchange.answer_header("Location")
+                if call.status not in (301, 302, 303, 307, 308) or further is None:
+                    break
+                url = urljoin(url, further)
+                call = self.wire.ask("GET", url, key=False, headers=headers)
+            story.fetches.append(Fetch(call, when))
             if when == "fresh" and kind.signature_parameter is not None:
-                bare = re.sub(rf"(?<=[?&]){re.escape(kind.signature_parameter)}=[^&]*&?", "", url).rstrip("?&")
+                bare = re.sub(rf"(?<=[?&]){re.escape(kind.signature_parameter)}=[^&]*&?", "", link).rstrip("?&")
                 story.fetches.append(Fetch(self.wire.ask("GET", bare, key=False), "unsigned"))
 
     def _outlive_links(self) -> None:
         """Move to just before each link's end, and beyond it; then look at every task once more."""
         for story, kind, earliest_ms, latest_ms in sorted(self._expiring(), key=lambda each: each[2]):
-            before_ms = earliest_ms + (kind.lifetime_s - _MARGIN_S) * 1000
+            before_ms = earliest_ms + (kind.lifetime_s - min(_MARGIN_S, kind.lifetime_s // 4)) * 1000
             if before_ms > self.wire.pace.now_ms():
                 self._go_to(before_ms)
                 self._fetch(story, "before")
@@ -308,6 +322,8 @@ def admin_of(wire: Wire, clock_url: str | None) -> str | None:
     if clock_url is not None:
         return clock_url.rstrip("/").removesuffix("/clock")
     parts = urlsplit(wire.base_url)
+    if parts.hostname in wire.spec.provider.hosts:
+        return None  # the provider itself: nothing is asked there that its document does not have
     path = parts.path.strip("/").split("/") if parts.path.strip("/") else []
     for length in range(len(path), -1, -1):
         root = f"{parts.scheme}://{parts.netloc}/{'/'.join(path[:length])}".rstrip("/")

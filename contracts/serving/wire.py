@@ -123,6 +123,10 @@ class Wire:
         """Run something in the wire's loop, and wait for it."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
+    def now_ms(self) -> int:
+        """Return the server's present instant, as far as it is known."""
+        return self.pace.now_ms()
+
     def key_headers(self, key: str | None = None) -> dict[str, str]:
         """Return the header that carries a key: the user's, where none is given."""
         rule, text = self.spec.provider.key, self._key if key is None else key
@@ -200,7 +204,9 @@ class Wire:
     ) -> Call:
         started_s = self._loop.time()
         at_ms = self.pace.now_ms()
-        status, fields, content, silence = None, (), b"", None
+        status: int | None = None
+        fields: tuple[tuple[str, str], ...] = ()
+        content, silence = b"", None
         try:
             status, fields, content = self.run(self._exchange(method, url, headers, body))
         except TimeoutError:

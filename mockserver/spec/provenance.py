@@ -24,7 +24,8 @@ _HEAD = """\
 Each file is an OpenAPI 3.1 document derived from one provider document. Wire shapes stand in plain OpenAPI,
 behaviour in `x-mock` beside it ([x-mock.schema.json](x-mock.schema.json) is its vocabulary; unknown words are
 refused). Whatever goes over the wire is recorded in the shape of
-[journal.schema.json](journal.schema.json).
+[journal.schema.json](journal.schema.json); what `contracts` says of a client is in that of
+[verdicts.schema.json](verdicts.schema.json).
 
 `x-source` and `source` say where a thing comes from, with one of three standings:
 

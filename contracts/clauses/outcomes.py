@@ -1,0 +1,218 @@
+"""Outcomes: what a client tells its user of a job, against what went over the wire. Only a runner knows both."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from contracts.clause import Exercised, Finding, Violation, clause
+from contracts.reading import OK, end_shown, is_whole, said, status_word, stories_of, submits_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from contracts.journal import Exchange, Job, Journal, Record, Story
+    from mockserver.provider import Provider
+
+#: Faults after which nobody can bring a job home, or nobody need.
+HOPELESS = frozenset(("null_field", "other_type", "wrong_host", "late_url", "contradicting_callback", "ok_with_error"))
+
+#: A task may take this long at any provider.
+PATIENCE_S = 240.0
+
+
+def _last(journal: Journal, job: Job) -> tuple[Record, ...]:
+    """Return the last that went over the wire for a job."""
+    records: list[Record] = [*submits_of(journal, job)]
+    for story in stories_of(journal, job):
+        records += [*story.queries, *story.downloads]
+    return tuple(sorted(records, key=lambda each: each.seq)[-2:])
+
+
+@clause(
+    "outcome.ends",
+    "A job ends, whatever the API does: with a file, or with an error.",
+    general=True,
+)
+def ends(journal: Journal) -> Iterator[Finding]:
+    """Look for jobs that never ended."""
+    for job in journal.jobs:
+        if job.ended != "never":
+            yield Exercised()
+        else:
+            after_s = journal.seconds(job.started_ms, job.ended_ms)
+            yield Violation(
+                _last(journal, job),
+                f"job {job.number} had not ended after {said(after_s)}{f' ({job.said})' if job.said else ''}",
+                "a file or an error",
+                "bound every wait: for an answer, for a callback, for the task as a whole",
+            )
+
+
+@clause(
+    "outcome.success-is-real",
+    "A job is reported as done only if its task has succeeded and its file has come whole.",
+    general=True,
+)
+def success_is_real(journal: Journal) -> Iterator[Finding]:
+    """Look for jobs that were reported as done without a whole file of theirs."""
+    for job in journal.jobs:
+        if job.ended != "returned":
+            continue
+        stories = stories_of(journal, job)
+        whole = [each for story in stories for each in story.downloads if is_whole(each)]
+        lengths = {each.answer_bytes for each in whole}
+        if not any(_succeeded(journal, story) for story in stories):
+            seen = f"job {job.number} was reported as done, though no task of it had succeeded"
+        elif job.size_bytes is not None and job.size_bytes not in lengths:
+            seen = f"job {job.number} was reported as done with {job.size_bytes} bytes, which is no whole file"
+        else:
+            yield Exercised()
+            continue
+        yield Violation(
+            _last(journal, job),
+            seen,
+            "an error, where there is no file",
+            "report a job as done when its status says so and its file is there, and raise everything else",
+        )
+
+
+def _succeeded(journal: Journal, story: Story) -> bool:
+    """Tell whether a task's success was shown, by an answer or a callback."""
+    shown = any((end := end_shown(journal, query)) is not None and end.kind == "success" for query in story.queries)
+    told = any(delivery.event == journal.provider.lifecycle.success.name for delivery in story.deliveries)
+    return shown or told or any(is_whole(each) for each in story.downloads)
+
+
+@clause(
+    "outcome.failure-has-its-reason",
+    "When a task fails, the job fails with the provider's reason.",
+    covers=["*.poll.failed-is-an-error", "*.callback.by-event"],
+    general=True,
+)
+def failure_has_its_reason(journal: Journal) -> Iterator[Finding]:
+    """Look into the errors of jobs whose tasks were shown as failed."""
+    for job in journal.jobs:
+        stories = stories_of(journal, job)
+        failed = [query for story in stories for query in story.queries if _shows_failure(journal, query)]
+        if not failed or any(_succeeded(journal, story) for story in stories):
+            continue
+        words = _reason_words(journal.provider, failed[0])
+        if job.ended == "returned":
+            seen = f"job {job.number} was reported as done, though its task had failed"
+        elif job.ended == "raised" and words and not any(word.lower() in job.said.lower() for word in words):
+            seen = f"the error of job {job.number} was {job.said[:120]!r}, without the reason {' / '.join(words)}"
+        else:
+            yield Exercised()
+            continue
+        yield Violation(
+            (failed[0],), seen, "an error with the provider's reason", "raise what the answer says of the failure"
+        )
+
+
+def _shows_failure(journal: Journal, query: Exchange) -> bool:
+    end = end_shown(journal, query)
+    return end is not None and end.kind == "failure"
+
+
+def _reason_words(provider: Provider, query: Exchange) -> list[str]:
+    """Return the code and the message of the reason that an answer gives."""
+    text = query.answer_body or ""
+    return [
+        word
+        for end in provider.lifecycle.ends.values()
+        for reason in end.reasons.values()
+        for word in (reason.code, reason.message)
+        if json.dumps(word)[1:-1] in text
+    ]
+
+
+@clause(
+    "outcome.comes-home",
+    "A job whose task has succeeded, and whose file can be had, ends with the file.",
+    general=True,
+)
+def comes_home(journal: Journal) -> Iterator[Finding]:
+    """Look for jobs that failed although nothing stood in their way."""
+    for job in journal.jobs:
+        stories = stories_of(journal, job)
+        if len(stories) != 1 or len(submits_of(journal, job)) != 1:
+            continue
+        (story,) = stories
+        shown = next((each for each in story.queries if _shows_success(journal, each)), None)
+        records: list[Record] = [*story.submits, *story.queries, *story.deliveries]
+        faults = {fault for each in records for fault in each.faults}
+        if shown is None or faults & HOPELESS or any(each.faults for each in story.downloads):
+            continue
+        if job.ended == "returned":
+            yield Exercised()
+        elif job.ended == "raised":
+            yield Violation(
+                (shown, *story.downloads[-1:]),
+                f"job {job.number} failed with {job.said[:120]!r}",
+                "the file, which was there",
+                "follow a task to its end, and fetch its file",
+            )
+
+
+def _shows_success(journal: Journal, query: Exchange) -> bool:
+    end = end_shown(journal, query)
+    return end is not None and end.kind == "success"
+
+
+@clause(
+    "outcome.error-has-request-id",
+    "When the API's own failure is given up on, the error says the request's id, for the provider's support.",
+    covers=["*.error.500-keep-request-id", "*.retry.reports-body", "*.error.500-escalate"],
+    severity="should",
+)
+def error_has_request_id(journal: Journal) -> Iterator[Finding]:
+    """Look into the errors of jobs whose submit ended with 500."""
+    header = journal.provider.request_id_header
+    broke = any(each.status == 402 for each in journal.of_role("submit"))
+    for job in journal.jobs:
+        submits = submits_of(journal, job)
+        if job.ended != "raised" or broke or not submits or submits[-1].status != 500:
+            continue
+        names = {each.answer_header(header) for each in submits} - {None}
+        if not names:
+            continue
+        if any(str(name) in job.said for name in names):
+            yield Exercised()
+        else:
+            yield Violation(
+                (submits[-1],),
+                f"the error of job {job.number} was {job.said[:120]!r}",
+                f"an error with the {header} of the answer",
+                f"put {header} into the error (and the log)",
+            )
+
+
+@clause(
+    "outcome.follows-to-the-end",
+    "A job is not given up while its task is on its way, before the time that a task may take is over.",
+    general=True,
+)
+def follows_to_the_end(journal: Journal) -> Iterator[Finding]:
+    """Look for jobs that ended while the last answer showed a task on its way."""
+    advice, lifecycle = journal.provider.client.poll, journal.provider.lifecycle
+    on_the_way = {state.name for state in lifecycle.states} | set(lifecycle.older_words.values())
+    limit_s = min(advice.give_up_after_s or PATIENCE_S, PATIENCE_S)
+    for job in journal.jobs:
+        submits, stories = submits_of(journal, job), stories_of(journal, job)
+        if len(stories) != 1 or len(submits) != 1 or not stories[0].queries or job.ended == "never":
+            continue
+        queries = stories[0].queries
+        word = (status_word(queries[-1]) or "").lower()
+        spent = advice.at_most is not None and len(queries) >= advice.at_most
+        over = journal.seconds(submits[0].at_ms, job.ended_ms) >= limit_s
+        if word not in on_the_way or queries[-1].status not in OK or spent or over:
+            if job.ended == "returned":
+                yield Exercised()
+            continue
+        yield Violation(
+            (submits[0], queries[-1]),
+            f"job {job.number} ended ({job.said[:120] or job.ended}) when its task was still {word}",
+            "waiting that goes on until the task has ended, or its time is over",
+            "read from an answer what is needed, let the rest be, and ask again",
+        )

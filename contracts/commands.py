@@ -1,0 +1,303 @@
+"""Clients in any language: a command that makes one video, run once for each job of a situation.
+
+    command = Command.of("node client.mjs {prompt}")
+    run = play_command(command, provider, situation, speed=60, time_limit_s=120)
+
+What it is to do is told by the environment (`CONTRACT_...`, see `surroundings`) and by placeholders among
+its words. What came of it is read from its exit code (0: the video was made) and from what it printed.
+Its waits are real, and the server's clock goes `speed` times as fast. Nothing of it outlives the run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shlex
+import shutil
+import socket
+import tempfile
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from contracts.journal import Job, Journal, of_records
+from contracts.outcome import Outcome, told
+from contracts.reading import first_end
+from contracts.runner import MOST_REQUESTS_PER_JOB, Run
+from contracts.subject import Setting
+from contracts.wardship import warded
+from mockserver.config import Settings
+from mockserver.edge.media import MediaShelf
+from mockserver.edge.server import Server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from contracts.journal import Delivery, Record
+    from contracts.situations import Situation
+    from mockserver.provider import Provider
+
+_PLACEHOLDER = re.compile(r"\{(base_url|api_key|prompt|callback_url)\}")
+_LOOKS_EVERY_S = 0.1
+#: How long the most patient of good clients waits, really, before it gives up; where no document says.
+_LONGEST_PATIENCE_S = 600.0
+#: Faults that end only with the client's patience, which is real seconds whatever the speed.
+_WAITED_OUT = {"stuck": _LONGEST_PATIENCE_S, "held_open": 60.0, "lost_callback": 180.0}
+_HERE = "127.0.0.1"
+
+
+class CommandError(ValueError):
+    """A command is none; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A client as a command: a program and its arguments, and the directory to run it in."""
+
+    words: tuple[str, ...]
+    cwd: Path | None = None
+
+    @classmethod
+    def of(cls, text: str, cwd: Path | None = None) -> Command:
+        """Read a command as a shell would, without its expansions.
+
+        Raises:
+            CommandError: it is empty, or a quote is not closed.
+        """
+        try:
+            words = tuple(shlex.split(text))
+        except ValueError as error:
+            raise CommandError(f"the command {text!r} cannot be read: {error}") from None
+        if not words:
+            raise CommandError("the command is empty; write for example 'node client.mjs'")
+        return cls(words, cwd)
+
+    def problem(self) -> str | None:
+        """Say why it cannot be started, as far as that can be known beforehand."""
+        program = self.words[0]
+        if "/" in program and self.cwd is not None:
+            program = str(self.cwd / program)
+        if shutil.which(program) is not None:
+            return None
+        return f"{self.words[0]} cannot be run" if Path(program).exists() else f"there is no program {self.words[0]}"
+
+    def filled(self, setting: Setting, prompt: str) -> list[str]:
+        """Return the words with the placeholders filled in."""
+        values = {
+            "base_url": setting.base_url,
+            "api_key": setting.api_key,
+            "prompt": prompt,
+            "callback_url": setting.callback_url or "",
+        }
+        return [_PLACEHOLDER.sub(lambda found: values[found[1]], word) for word in self.words]
+
+    def __str__(self) -> str:
+        return shlex.join(self.words)
+
+
+def surroundings(setting: Setting, prompt: str, output: Path) -> dict[str, str]:
+    """Return the environment that a command runs in: our own, and what it is told."""
+    out = {name: value for name, value in os.environ.items() if not name.startswith("CONTRACT_")}
+    out |= {
+        "CONTRACT_PROVIDER": setting.provider,
+        "CONTRACT_BASE_URL": setting.base_url,
+        "CONTRACT_API_KEY": setting.api_key,
+        "CONTRACT_PROMPT": prompt,
+        "CONTRACT_OUTPUT": str(output),
+    }
+    for name in ("no_proxy", "NO_PROXY"):
+        out[name] = ",".join(filter(None, (out.get(name), _HERE, "localhost")))
+    if setting.callback_url is not None:
+        out["CONTRACT_CALLBACK_URL"] = setting.callback_url
+        out["CONTRACT_CALLBACK_PORT"] = str(_port_of(setting))
+        out["CONTRACT_CALLBACK_SECRET"] = setting.callback_secret or ""
+    return out
+
+
+def _port_of(setting: Setting) -> int:
+    return int((setting.callback_url or "").rpartition(":")[2].partition("/")[0])
+
+
+def hindrance(situation: Situation, provider: Provider, *, speed: float, time_limit_s: float) -> str:
+    """Say why a command's behaviour in a situation would prove nothing; empty where it does."""
+    if situation.jobs > 1:
+        return "jobs are a process each, which cannot know of one another"
+    poll = provider.client.poll
+    for event in situation.events:
+        needed_s = _WAITED_OUT.get(event.fault, 0.0)
+        if event.fault == "stuck":
+            needed_s = poll.give_up_after_s or (poll.at_most or 0) * (poll.interval_s or 0) * 1.2 or needed_s
+        if needed_s >= time_limit_s:
+            return f"{event.fault}: a good client may need {needed_s:g} s until it gives up, and has {time_limit_s:g} s"
+        if speed != 1 and ("retry_after", "date") in event.with_:
+            return "Retry-After is a date, and the server's clock and the client's go apart"
+    return ""
+
+
+def play_command(
+    command: Command, provider: Provider, situation: Situation, *, speed: float, time_limit_s: float
+) -> Run:
+    """Let a command meet a situation.
+
+    Args:
+        command: the client.
+        provider: whose API it is a client of.
+        situation: what it is to meet; its jobs are done at once, by a process each.
+        speed: seconds of the server's clock in one real second.
+        time_limit_s: when a job that has not ended is stopped, in real seconds.
+    """
+    (run,) = play_commands(command, provider, [situation], speed=speed, time_limit_s=time_limit_s)
+    return run
+
+
+def play_commands(
+    command: Command,
+    provider: Provider,
+    situations: Iterable[Situation],
+    *,
+    speed: float,
+    time_limit_s: float,
+    at_once: int = 1,
+    ended: Callable[[Run], object] = lambda _run: None,
+) -> list[Run]:
+    """Let a command meet situations, so many at once, each with a server of its own; `ended` is told of each run."""
+
+    async def one(slots: asyncio.Semaphore, situation: Situation) -> Run:
+        async with slots:
+            run = await _Stage(command, provider, situation, speed, time_limit_s).run()
+        ended(run)
+        return run
+
+    async def all_of_them() -> list[Run]:
+        slots = asyncio.Semaphore(at_once)
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(slots, situation)) for situation in situations]
+        return [task.result() for task in tasks]
+
+    return asyncio.run(all_of_them())
+
+
+@cache
+def _shelf() -> MediaShelf:
+    return MediaShelf()
+
+
+class _Stage:
+    """A server, and a process for each job."""
+
+    def __init__(
+        self, command: Command, provider: Provider, situation: Situation, speed: float, time_limit_s: float
+    ) -> None:
+        self._command = command
+        self._provider = provider
+        self._situation = situation
+        self._speed = speed
+        self._time_limit_s = time_limit_s
+        self._server = Server(
+            # The provider is at the root, as it is in reality: its paths begin after the host.
+            Settings(port=0, clock="real", speed=speed, journal_entries=100_000, seed=0, only=provider.name),
+            [provider],
+            shelf=_shelf(),
+        )
+
+    async def run(self) -> Run:
+        """Do it all."""
+        server, provider, situation = self._server, self._provider, self._situation
+        await server.start()
+        try:
+            await server.runtime.start_scenario(situation.scenario())
+            settings = self._settings()
+            enough = asyncio.Event()
+            watch = asyncio.create_task(self._watch(enough))
+            try:
+                async with asyncio.TaskGroup() as group:
+                    tasks = [group.create_task(self._job(*each, enough)) for each in enumerate(settings, 1)]
+            finally:
+                watch.cancel()
+            jobs = [task.result() for task in tasks]
+            journals = of_records(server.runtime.journal.records(), [provider])
+        finally:
+            await server.close()
+        journal = journals[0] if journals else Journal(provider, ())
+        by_port = {_port_of(setting): job for setting, job in zip(settings, jobs, strict=True) if setting.callback_url}
+        journal = replace(journal, speed=self._speed, records=tuple(_fair(journal, by_port)))
+        unseen = _never_seen(journal, server.base_url(provider.name))
+        jobs = [replace(job, said="; ".join(filter(None, (job.said, unseen)))) for job in jobs]
+        return Run(situation, replace(journal, jobs=tuple(jobs)), ())
+
+    def _settings(self) -> list[Setting]:
+        """Return what each job is told."""
+        rule = self._provider.callbacks if self._situation.callbacks else None
+        plain = Setting(
+            self._provider.name, self._server.base_url(self._provider.name), self._provider.key.example, None, None
+        )
+        if rule is None:
+            return [plain] * self._situation.jobs
+        secret = None if rule.signature is None else rule.signature.default_secret
+        return [
+            replace(plain, callback_url=f"http://{_HERE}:{port}/callback", callback_secret=secret)
+            for port in _free_ports(self._situation.jobs)
+        ]
+
+    async def _job(self, number: int, setting: Setting, enough: asyncio.Event) -> Job:
+        prompt = f"A red kite over the sea, take {number}"
+        started_ms = self._server.runtime.clock.now_ms()
+        with tempfile.TemporaryDirectory(prefix="contracts-", ignore_cleanup_errors=True) as aside:
+            output = Path(aside) / "video.mp4"
+            ending = await warded(
+                self._command.filled(setting, prompt),
+                surroundings(setting, prompt, output),
+                self._command.cwd,
+                Path(aside) / "ending.json",
+                time_limit_s=self._time_limit_s,
+                enough=enough,
+            )
+            ended_ms = self._server.runtime.clock.now_ms()
+            why = f"{MOST_REQUESTS_PER_JOB} requests for one job" if enough.is_set() else f"{self._time_limit_s:g} s"
+            outcome: Outcome = told(ending, why, self._command.cwd or Path.cwd(), output)
+        return Job(number, prompt, outcome.ended, outcome.size_bytes, outcome.said, started_ms, ended_ms)
+
+    async def _watch(self, enough: asyncio.Event) -> None:
+        """Stop commands that ask without end."""
+        most = MOST_REQUESTS_PER_JOB * self._situation.jobs
+        while self._server.runtime.journal.last_seq < most:  # noqa: ASYNC110 - the journal tells nobody
+            await asyncio.sleep(_LOOKS_EVERY_S)
+        enough.set()
+
+
+def _free_ports(count: int) -> list[int]:
+    """Find ports that nobody listens on."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_server((_HERE, 0))) for _ in range(count)]
+        return [each.getsockname()[1] for each in sockets]
+
+
+def _fair(journal: Journal, by_port: Mapping[int, Job]) -> Iterable[Record]:
+    """Leave out callbacks that met nobody because the job was over, and its process, with its receiver, gone."""
+    over_ms = {story.task: found[0].at_ms for story in journal.stories if (found := first_end(journal, story))}
+    gone = {
+        each.seq
+        for each in journal.deliveries
+        if each.outcome in ("unreachable", "timeout")
+        and (job := by_port.get(_port_in(each))) is not None
+        and each.at_ms >= min(job.ended_ms, over_ms.get(each.task, job.ended_ms))
+    }
+    return [each for each in journal.records if each.seq not in gone]
+
+
+def _port_in(delivery: Delivery) -> int:
+    found = re.match(r"\w+://[^/]*:(\d+)", delivery.url)
+    return int(found[1]) if found else 0
+
+
+def _never_seen(journal: Journal, base_url: str) -> str:
+    """Say so if the command never came to the API."""
+    if not journal.exchanges:
+        return f"no request came to {base_url}"
+    if any(each.operation is not None for each in journal.exchanges):
+        return ""
+    first = journal.exchanges[0]
+    return f"requests came to {base_url}, but none that the API knows; the first was {first.method} {first.path}"

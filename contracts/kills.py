@@ -1,0 +1,106 @@
+"""The clauses on trial: every clause catches the client that breaks it, and accuses nobody else."""
+
+from __future__ import annotations
+
+import re
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from multiprocessing import get_context
+from typing import TYPE_CHECKING
+
+from contracts.clause import all_clauses
+from contracts.clients import GOOD, subject
+from contracts.clients.broken import breakers
+from contracts.rules import documented_rules
+from contracts.runner import play
+from contracts.searching import Search
+from mockserver.spec.catalog import load_providers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mockserver.provider import Provider
+
+#: Situations that are drawn for each client, after the tour.
+DEFAULT_EXAMPLES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One client at one provider, and what it was found to break. The good one has no breaker."""
+
+    provider: str
+    breaker: str | None
+    clause: str | None
+    #: By clause, what the verdict said first.
+    violated: dict[str, str]
+    #: What is wrong: not caught, for another reason, or accused of something else.
+    faults: tuple[str, ...]
+
+
+@cache
+def _providers() -> dict[str, Provider]:
+    return {each.name: each for each in load_providers()}
+
+
+def planned() -> list[tuple[str, str | None]]:
+    """Return what is to be tried: for each provider its good client, and every breaker whose clause applies."""
+    clauses = {each.id: each for each in all_clauses()}
+    out: list[tuple[str, str | None]] = []
+    for name in GOOD:
+        provider = _providers()[name]
+        ids = [rule.id for rule in documented_rules() if rule.provider == name and rule.asks == "client"]
+        concerned = {each.id for each in clauses.values() if each.concerns(provider, each.covered(ids))}
+        out.append((name, None))
+        out += [(name, each.name) for each in breakers() if each.clause in concerned and each.applies(provider)]
+    return out
+
+
+def trial(name: str, breaker_name: str | None, seed: int, most_examples: int) -> Trial:
+    """Try one client."""
+    provider, good = _providers()[name], GOOD[name]
+    breaker = next((each for each in breakers() if each.name == breaker_name), None)
+    factory = subject(good if breaker is None else breaker.over(good))
+    search = Search(
+        lambda situation: play(factory, provider, situation),
+        provider,
+        documented_rules(),
+        callbacks=provider.callbacks is not None,
+        seed=seed,
+        most_examples=most_examples,
+        shrink=False,
+    )
+    verdicts = search.run()
+    violated = {each.clause.id: each.violations[0].seen for each in verdicts if each.judgement == "violated"}
+    if breaker is None:
+        faults = [f"the good client was accused: {clause}: {seen}" for clause, seen in violated.items()]
+        faults += [f"never exercised: {each.clause.id}" for each in verdicts if each.judgement == "not exercised"]
+        return Trial(name, None, None, violated, tuple(faults))
+    faults = [
+        f"was accused of {clause} as well: {seen}"
+        for clause, seen in violated.items()
+        if clause != breaker.clause and clause not in breaker.also
+    ]
+    if breaker.clause not in violated:
+        faults.append("was not caught")
+    elif not re.search(breaker.seen, violated[breaker.clause]):
+        faults.append(f"was caught for another reason: {violated[breaker.clause]}")
+    return Trial(name, breaker.name, breaker.clause, violated, tuple(faults))
+
+
+def trials(seed: int, most_examples: int, workers: int, done: Callable[[Trial], None]) -> list[Trial]:
+    """Try all clients, some at once; `done` is told of each."""
+    out = []
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        waiting = [pool.submit(trial, name, breaker, seed, most_examples) for name, breaker in planned()]
+        for each in waiting:
+            out.append(each.result())
+            done(out[-1])
+    return out
+
+
+def holes() -> Iterator[str]:
+    """Name the clauses that no broken client breaks."""
+    caught = {each.clause for each in breakers()}
+    return (each.id for each in all_clauses() if each.id not in caught)

@@ -1,0 +1,116 @@
+"""What a client was made to meet: which answers, states and callbacks, how often, and which never."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from contracts.reading import OK, status_word
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from contracts.journal import Delivery, Exchange, Journal
+    from mockserver.provider import Operation, Provider
+
+#: An operation's id, and the status of its answer; None is no answer at all.
+Answer = tuple[str, int | None]
+#: A callback's event, the fault that touched it ("" is none), and the outcome.
+Callback = tuple[str, str, str]
+
+
+@dataclass
+class Coverage:
+    """What was met at one provider. A journal that was counted can be let go."""
+
+    provider: Provider
+    journals: int = 0
+    tasks: int = 0
+    answers: Counter[Answer] = field(default_factory=Counter)
+    #: Words for a task's state in answers to queries, as they were written.
+    states: Counter[str] = field(default_factory=Counter)
+    callbacks: Counter[Callback] = field(default_factory=Counter)
+    attempts: int = 0
+    requests: int = 0
+    #: Requests and attempts that each fault touched.
+    faults: Counter[str] = field(default_factory=Counter)
+
+    def add(self, journal: Journal) -> None:
+        """Count what is in a journal of this provider."""
+        self.journals += 1
+        self.tasks += len({record.task for record in journal.records if record.task is not None})
+        for exchange in journal.exchanges:
+            self._exchange(exchange)
+        for delivery in journal.deliveries:
+            self._delivery(delivery)
+
+    def _exchange(self, exchange: Exchange) -> None:
+        self.requests += 1
+        self.faults.update(exchange.faults)
+        if exchange.operation is None:
+            return
+        self.answers[exchange.operation, exchange.status] += 1
+        if exchange.role == "query" and exchange.status in OK:
+            word = status_word(exchange)
+            if word is not None:
+                self.states[word] += 1
+
+    def _delivery(self, delivery: Delivery) -> None:
+        self.attempts += 1
+        self.faults.update(delivery.faults)
+        for fault in delivery.faults or ("",):
+            self.callbacks[delivery.event, fault, delivery.outcome] += 1
+
+    @property
+    def declared_answers(self) -> set[Answer]:
+        """The answers that the spec declares, operation by operation."""
+        return {
+            (operation.id, status)
+            for operation in self.provider.operations.values()
+            for status in _declared(self.provider, operation)
+        }
+
+    @property
+    def declared_states(self) -> list[str]:
+        """The words that the documents have for a task's states."""
+        lifecycle = self.provider.lifecycle
+        words = (*(state.name for state in lifecycle.states), *lifecycle.ends, *lifecycle.older_words.values())
+        return list(dict.fromkeys(words))
+
+    @property
+    def declared_events(self) -> list[str]:
+        """The events that callbacks tell of."""
+        return [] if self.provider.callbacks is None else list(self.provider.callbacks.events)
+
+    @property
+    def answers_never_met(self) -> set[Answer]:
+        """Declared answers that never came."""
+        return self.declared_answers - set(self.answers)
+
+    @property
+    def states_never_met(self) -> list[str]:
+        """States that no answer showed."""
+        shown = {word.lower() for word in self.states}
+        return [word for word in self.declared_states if word.lower() not in shown]
+
+    @property
+    def events_never_met(self) -> list[str]:
+        """Events that no callback told of."""
+        told = {event for event, _, _ in self.callbacks}
+        return [event for event in self.declared_events if event not in told]
+
+
+def _declared(provider: Provider, operation: Operation) -> set[int]:
+    """Return the statuses that an operation may answer with; those of a link are in the rules of its store."""
+    stores = [kind for kind in provider.results.values() if kind.path == operation.path]
+    refused = {rule.status for kind in stores for rule in (kind.expired, kind.missing, kind.unsigned)}
+    return {operation.status, *(status for _, status, _ in operation.examples), *refused}
+
+
+def covered(journals: Iterable[Journal]) -> list[Coverage]:
+    """Count what is in journals, a provider at a time."""
+    found: dict[str, Coverage] = {}
+    for journal in journals:
+        found.setdefault(journal.provider.name, Coverage(journal.provider)).add(journal)
+    return list(found.values())

@@ -1,0 +1,61 @@
+"""Verdicts as JSON, in the shape of specs/verdicts.schema.json."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from contracts.journal import Exchange
+from contracts.report.order import counted, in_order, in_time
+from mockserver.clock import iso_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from contracts.clause import Verdict, Violation
+    from contracts.journal import Record
+
+
+def as_json(verdicts: Iterable[Verdict]) -> dict[str, Any]:
+    """Write verdicts as JSON."""
+    ordered = in_order(verdicts)
+    return {
+        "counts": {judgement.replace(" ", "_"): number for judgement, number in counted(ordered).items()},
+        "verdicts": [_verdict(each) for each in ordered],
+    }
+
+
+def _verdict(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "clause": verdict.clause.id,
+        "provider": verdict.provider,
+        "rule": verdict.clause.rule,
+        "severity": verdict.clause.severity,
+        "judgement": verdict.judgement,
+        "sources": list(verdict.sources),
+        "situation": verdict.situation or None,
+        "replay": verdict.replay or None,
+        "exercised_in": verdict.exercised_in,
+        "violated_in": verdict.violated_in,
+        "violations": [_violation(each) for each in verdict.violations],
+    }
+
+
+def _violation(violation: Violation) -> dict[str, Any]:
+    return {
+        "seen": violation.seen,
+        "asks": violation.asks,
+        "fix": violation.fix,
+        "records": [_record(record) for record in in_time(violation.records)],
+    }
+
+
+def _record(record: Record) -> dict[str, Any]:
+    return {
+        "seq": record.seq,
+        "at": iso_of(record.at_ms),
+        "kind": "exchange" if isinstance(record, Exchange) else "delivery",
+        "task": record.task,
+        "status": record.status,
+        "faults": list(record.faults),
+        "what": str(record),
+    }

@@ -1,0 +1,156 @@
+"""Coverage as tables: operation by answer, states, callbacks by outcome, faults."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from contracts.report.markup import Markup, tag
+from contracts.report.plain import line
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from contracts.report.coverage import Coverage
+    from mockserver.provider import Operation
+
+_OUTCOMES = ("acknowledged", "refused", "timeout", "unreachable", "blocked", "lost")
+_HEAT = (1, 10, 100)
+_NEVER = tag("td", "never", class_="never")
+_NOT_DECLARED = tag("td", tag("span", "not declared", class_="unseen"), class_="blank")
+
+
+def coverage_section(coverage: Coverage) -> Markup:
+    """Write what was met at one provider."""
+    title = coverage.provider.title
+    return tag(
+        "section",
+        tag("h2", f"What the client met: {title}"),
+        tag("p", _summary(coverage), class_="lead"),
+        tag("div", _answers(coverage), class_="scroll", tabindex="0", role="region", aria_label="Answers"),
+        _callbacks(coverage),
+        tag("div", _states(coverage), _faults(coverage), class_="columns"),
+        class_="coverage",
+    )
+
+
+def _summary(coverage: Coverage) -> str:
+    met = coverage.declared_answers - coverage.answers_never_met
+    parts = [f"{len(met)} of {len(coverage.declared_answers)} answers that the spec declares"]
+    states = coverage.declared_states
+    parts.append(f"{len(states) - len(coverage.states_never_met)} of {len(states)} states")
+    events = coverage.declared_events
+    if events:
+        parts.append(f"{len(events) - len(coverage.events_never_met)} of {len(events)} callback events")
+    return f"Met: {', '.join(parts)}. What was never met, no verdict here speaks of."
+
+
+def _answers(coverage: Coverage) -> Markup:
+    """Write operations by the statuses of their answers."""
+    declared = coverage.declared_answers
+    statuses = {status for _, status in (*declared, *coverage.answers)}
+    columns: list[int | None] = [*sorted(each for each in statuses if each is not None)]
+    if None in statuses:
+        columns.append(None)
+    heads = [tag("th", "no answer" if each is None else str(each), scope="col") for each in columns]
+    rows = [_operation(operation, columns, coverage) for operation in coverage.provider.operations.values()]
+    return tag(
+        "table",
+        tag("caption", "Requests, by operation and answer"),
+        tag("thead", tag("tr", tag("th", "Operation", scope="col"), *heads)),
+        tag("tbody", *rows),
+        class_="grid",
+    )
+
+
+def _operation(operation: Operation, columns: Sequence[int | None], coverage: Coverage) -> Markup:
+    cells = []
+    for status in columns:
+        count = coverage.answers[operation.id, status]
+        declared = (operation.id, status) in coverage.declared_answers
+        cells.append(_count(count) if count else _NEVER if declared else _NOT_DECLARED)
+    name = tag("th", operation.id, tag("small", f"{operation.method} {operation.path}"), scope="row")
+    return tag("tr", name, *cells)
+
+
+def _count(count: int) -> Markup:
+    heat = sum(count >= each for each in _HEAT)
+    return tag("td", f"{count:,}", class_=f"heat-{heat}")
+
+
+def _number(count: int) -> Markup:
+    return _count(count) if count else _NEVER
+
+
+def _states(coverage: Coverage) -> Markup:
+    """Write the words that answers had for a task's state."""
+    lifecycle = coverage.provider.lifecycle
+    kinds: dict[str, str] = dict.fromkeys(lifecycle.older_words.values(), "older word")
+    kinds.update({state.name: "on the way" for state in lifecycle.states})
+    kinds.update({name: f"end: {end.kind}" for name, end in lifecycle.ends.items()})
+    others = [word for word in coverage.states if word not in kinds]
+    rows = [(word, kind, coverage.states[word]) for word, kind in kinds.items()]
+    rows += [
+        (word, "written otherwise" if word.lower() in kinds else "in no document", coverage.states[word])
+        for word in others
+    ]
+    body = [
+        tag("tr", tag("th", line(word, 60), scope="row"), tag("td", kind, class_="words"), _number(count))
+        for word, kind, count in rows
+    ]
+    return _small("States in answers to queries", ("State", "What it is", "Answers"), 2, body)
+
+
+def _callbacks(coverage: Coverage) -> Markup | None:
+    """Write callbacks by event, fault and outcome."""
+    if coverage.provider.callbacks is None and not coverage.callbacks:
+        return None
+    met = {outcome for _, _, outcome in coverage.callbacks}
+    outcomes = [each for each in _OUTCOMES if each in met or each == "acknowledged"]
+    outcomes += sorted(met - set(outcomes))
+    lines = sorted({(event, fault) for event, fault, _ in coverage.callbacks})
+    lines += [(event, "") for event in coverage.events_never_met]
+    body = []
+    for event, fault in lines:
+        counts = [coverage.callbacks[event, fault, outcome] for outcome in outcomes]
+        cells = (
+            [
+                _count(each) if each else tag("td", tag("span", "none", class_="unseen"), class_="blank")
+                for each in counts
+            ]
+            if any(counts)
+            else [tag("td", "never", class_="never", colspan=len(outcomes))]
+        )
+        fault_words = tag("td", line(fault, 60).replace("_", " ") or "\N{EN DASH}", class_="words")
+        body.append(tag("tr", tag("th", line(event, 60), scope="row"), fault_words, *cells))
+    return _small("Callbacks, by event, fault and outcome", ("Event", "Fault", *outcomes), 2, body)
+
+
+def _faults(coverage: Coverage) -> Markup | None:
+    """Write the faults that the client was put through."""
+    if not coverage.faults:
+        return None
+    items = [
+        tag("li", tag("span", line(fault, 60).replace("_", " ")), tag("b", f"{count:,}"))
+        for fault, count in _most(coverage.faults)
+    ]
+    head = tag("h3", "Faults, by requests and callbacks touched")
+    return tag("div", head, tag("ul", *items), class_="faults")
+
+
+def _most(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda each: (-each[1], each[0]))
+
+
+def _small(caption: str, heads: Sequence[str], words: int, body: Sequence[Markup]) -> Markup:
+    """Make a table, of which the first columns hold words."""
+    cells = [
+        tag("th", each, scope="col", class_="words" if number < words else None) for number, each in enumerate(heads)
+    ]
+    table = tag(
+        "table",
+        tag("caption", caption),
+        tag("thead", tag("tr", *cells)),
+        tag("tbody", *body),
+        class_="grid",
+    )
+    return tag("div", table, class_="scroll", tabindex="0", role="region", aria_label=caption)

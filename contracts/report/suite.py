@@ -1,0 +1,39 @@
+"""Verdicts as JUnit XML, which every CI can show."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from typing import TYPE_CHECKING
+
+from contracts.report.order import counted, in_order
+from contracts.report.plain import line, plain
+from contracts.report.terminal import violated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from contracts.clause import Verdict
+
+
+def junit(verdicts: Iterable[Verdict]) -> str:
+    """Write verdicts as JUnit XML: one test case a clause; violated is failed, not exercised is skipped."""
+    ordered = in_order(verdicts)
+    counts = counted(ordered)
+    suite = ET.Element(
+        "testsuite",
+        name="contracts",
+        tests=str(len(ordered)),
+        failures=str(counts["violated"]),
+        errors="0",
+        skipped=str(counts["not exercised"]),
+    )
+    for each in ordered:
+        case = ET.SubElement(suite, "testcase", classname=f"contracts.{plain(each.provider)}", name=each.clause.id)
+        if each.judgement == "violated":
+            message = "; ".join(line(violation.seen) for violation in each.violations[:1])
+            failure = ET.SubElement(case, "failure", message=message, type=each.clause.severity)
+            failure.text = plain("\n".join(violated(each)))
+        elif each.judgement == "not exercised":
+            ET.SubElement(case, "skipped", message="not exercised")
+    ET.indent(suite)
+    return '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(suite, encoding="unicode") + "\n"

@@ -1,0 +1,61 @@
+"""Verdicts as text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from contracts.report.order import GENERAL, SHOWN, counted, fixes, gap, how_often, in_order, in_time
+from contracts.report.plain import line
+from mockserver.clock import iso_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from contracts.clause import Verdict, Violation
+
+
+def text(verdicts: Iterable[Verdict]) -> str:
+    """Write verdicts for a terminal: what was violated, with evidence; what was not exercised; a count of the rest."""
+    ordered = in_order(verdicts)
+    lines: list[str] = []
+    for verdict in ordered:
+        if verdict.judgement == "violated":
+            lines += [*violated(verdict), ""]
+    idle = [each for each in ordered if each.judgement == "not exercised"]
+    if idle:
+        lines.append("not exercised (this traffic cannot tell):")
+        lines += [f"  {each.provider}  {each.clause.id}: {each.clause.rule}" for each in idle]
+        lines.append("")
+    lines.append(", ".join(f"{number} {judgement}" for judgement, number in counted(ordered).items()))
+    return "\n".join(lines)
+
+
+def violated(verdict: Verdict) -> list[str]:
+    """Write what became of a clause that was violated."""
+    lines = [
+        f"VIOLATED ({verdict.clause.severity})  {verdict.provider}  {verdict.clause.id}",
+        f"  {verdict.clause.rule}",
+    ]
+    lines += [f"  source: {line(source)}" for source in verdict.sources] or [f"  source: {GENERAL}"]
+    met = [f"met in: {line(verdict.situation)}" if verdict.situation else "", how_often(verdict)]
+    if any(met):
+        lines.append("  " + "; ".join(each for each in met if each))
+    for violation in verdict.violations[:SHOWN]:
+        lines += [f"  seen: {line(violation.seen)}", f"  asked: {line(violation.asks)}", *_time_line(violation)]
+    more = len(verdict.violations) - SHOWN
+    if more > 0:
+        lines.append(f"  and {more} more like this")
+    lines += [f"  fix: {line(fix)}" for fix in fixes(verdict.violations[:SHOWN])]
+    if verdict.replay:
+        lines.append(f"  replay: {line(verdict.replay, 4000)}")
+    return lines
+
+
+def _time_line(violation: Violation) -> list[str]:
+    """Write the offending records with the gaps between them."""
+    lines, before = [], None
+    for record in in_time(violation.records):
+        since = "" if before is None else f"  (+{gap(before, record)})"
+        lines.append(f"    {iso_of(record.at_ms)[11:-1]}{since}  {line(str(record))}")
+        before = record
+    return lines

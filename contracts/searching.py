@@ -1,0 +1,189 @@
+"""Judges a client by what it does in many situations, and finds the smallest one that shows each violation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from time import monotonic
+from typing import TYPE_CHECKING, Protocol
+
+import hypothesis
+from hypothesis import HealthCheck, Phase
+from hypothesis.errors import NoSuchExample
+
+from contracts.clause import Verdict
+from contracts.judging import judged, ranked
+from contracts.situations import Situation, parts_of, situations, tour
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from contracts.clause import Clause
+    from contracts.journal import Journal
+    from contracts.rules import Rule
+    from contracts.runner import Run
+    from mockserver.provider import Provider
+
+#: How many smaller situations are tried for each clause that was violated.
+_TRIES_TO_SHRINK = 60
+DEFAULT_EXAMPLES = 100
+
+
+class Plays(Protocol):
+    """Lets a client meet a situation."""
+
+    def __call__(self, situation: Situation) -> Run:
+        """Return what came of it."""
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What is known of a clause so far."""
+
+    clause: Clause
+    provider: str
+    sources: tuple[str, ...]
+    exercised: int = 0
+    smallest: tuple[Situation, Verdict] | None = None
+    violated: int = 0
+
+
+@dataclass(slots=True)
+class Search:
+    """A search for violations.
+
+    Args:
+        play: lets the client meet a situation.
+        callbacks: whether the client can be called back.
+        jobs: whether it can do several jobs at once.
+        seed: of everything that is drawn.
+        most_examples: how many situations are drawn, after the tour through all that there is to meet.
+        time_budget_s: when it stops drawing, in real seconds; None is never.
+        clauses: what to judge by; None is all.
+        progress: told after each situation how many are done, and how many there may be.
+    """
+
+    play: Plays
+    provider: Provider
+    rules: Iterable[Rule]
+    callbacks: bool = False
+    jobs: bool = True
+    seed: int = 0
+    most_examples: int = DEFAULT_EXAMPLES
+    time_budget_s: float | None = None
+    clauses: tuple[Clause, ...] | None = None
+    progress: Callable[[int, int], None] = lambda _done, _most: None
+    shrink: bool = True
+    met: dict[Situation, Run] = field(default_factory=dict)
+    _seen: dict[str, _Seen] = field(default_factory=dict)
+    _verdicts: dict[Situation, dict[str, Verdict]] = field(default_factory=dict)
+    _started_s: float = field(default_factory=monotonic)
+
+    def run(self) -> list[Verdict]:
+        """Meet the situations, shrink what was found, and return the verdicts; the violated ones come first."""
+        planned = tour(self.provider, callbacks=self.callbacks, jobs=self.jobs, seed=self.seed)
+        most = len(planned) + self.most_examples
+        for situation in planned:
+            if self._over:
+                break
+            self._meet(situation)
+            self.progress(len(self.met), most)
+        if self.most_examples and not self._over:
+            self._draw(most)
+        self.progress(most, most)
+        return ranked(self._verdict(each) for each in self._seen.values())
+
+    @property
+    def journals(self) -> list[Journal]:
+        """Everything that went over the wire."""
+        return [run.journal for run in self.met.values()]
+
+    def smallest(self, verdict: Verdict) -> Situation | None:
+        """Return the smallest situation in which a clause was violated."""
+        found = self._seen[verdict.clause.id].smallest
+        return None if found is None else found[0]
+
+    @property
+    def _over(self) -> bool:
+        return self.time_budget_s is not None and monotonic() - self._started_s > self.time_budget_s
+
+    def _draw(self, most: int) -> None:
+        drawn = situations(self.provider, callbacks=self.callbacks, jobs=self.jobs)
+
+        @hypothesis.seed(self.seed)
+        @hypothesis.settings(
+            max_examples=self.most_examples,
+            database=None,
+            deadline=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        @hypothesis.given(drawn)
+        def meet(situation: Situation) -> None:
+            if not self._over:
+                self._meet(situation)
+                self.progress(len(self.met), most)
+
+        meet()
+
+    def _meet(self, situation: Situation) -> dict[str, Verdict]:
+        """Let the client meet a situation, unless it has; return the verdicts by clause."""
+        if situation not in self._verdicts:
+            run = self.met[situation] = self.play(situation)
+            verdicts = judged(run.journal, self.clauses, self.rules)
+            self._verdicts[situation] = {verdict.clause.id: verdict for verdict in verdicts}
+            for verdict in verdicts:
+                self._note(situation, verdict)
+        return self._verdicts[situation]
+
+    def _note(self, situation: Situation, verdict: Verdict) -> None:
+        clause = verdict.clause
+        seen = self._seen.setdefault(clause.id, _Seen(clause, verdict.provider, verdict.sources))
+        seen.exercised += verdict.judgement != "not exercised"
+        if verdict.judgement == "violated":
+            seen.violated += 1
+            if seen.smallest is None or situation.size < seen.smallest[0].size:
+                seen.smallest = situation, verdict
+
+    def _verdict(self, seen: _Seen) -> Verdict:
+        judgement = "violated" if seen.violated else "kept" if seen.exercised else "not exercised"
+        made = Verdict(
+            seen.clause,
+            seen.provider,
+            judgement,  # type: ignore[arg-type]  # one of three
+            sources=seen.sources,
+            exercised_in=seen.exercised,
+            violated_in=seen.violated,
+        )
+        if seen.smallest is None:
+            return made
+        if self.shrink:
+            self._shrink(seen)
+        situation, verdict = seen.smallest
+        return replace(made, violations=verdict.violations, situation=str(situation))
+
+    def _shrink(self, seen: _Seen) -> None:
+        """Take away from a situation what the violation can do without."""
+        assert seen.smallest is not None
+        situation = seen.smallest[0]
+        before = seen.exercised, seen.violated
+
+        def shows(smaller: Situation) -> bool:
+            return not self._over and self._meet(smaller)[seen.clause.id].judgement == "violated"
+
+        try:
+            found = hypothesis.find(
+                parts_of(situation),
+                shows,
+                settings=hypothesis.settings(
+                    max_examples=_TRIES_TO_SHRINK,
+                    database=None,
+                    deadline=None,
+                    phases=[Phase.generate, Phase.shrink],
+                    suppress_health_check=list(HealthCheck),
+                    derandomize=True,
+                ),
+            )
+        except NoSuchExample:
+            found = situation
+        seen.exercised, seen.violated = before
+        seen.smallest = found, self._meet(found)[seen.clause.id]

@@ -1,0 +1,109 @@
+"""Runs a command under the eyes of a warden, and reads what it prints, as far as that can be kept."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+#: How much of an output is kept: its end.
+KEPT_BYTES = 65_536
+_CHUNK_BYTES = 65_536
+#: How long a command that is asked to end has for it.
+PATIENCE_S = 2.0
+#: What the warden needs besides, to end whom it must and to report.
+_WARDEN_S = 15.0
+_WARDEN = Path(__file__).with_name("warden.py")
+
+
+@dataclass(slots=True)
+class Output:
+    """What was printed: how much, and its end."""
+
+    size: int = 0
+    end: bytearray = field(default_factory=bytearray)
+
+    async def take(self, stream: asyncio.StreamReader) -> None:
+        """Read to the end, whatever comes, so that nobody who writes ever has to wait."""
+        while chunk := await stream.read(_CHUNK_BYTES):
+            self.size += len(chunk)
+            self.end += chunk
+            del self.end[:-KEPT_BYTES]
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a command ended.
+
+    `code` is its exit code, negative for a signal, None where it had to be killed or never ran; `hindered` says
+    why it could not be started. `left` names the processes that it left behind, which have been ended.
+    """
+
+    out: Output
+    err: Output
+    code: int | None = None
+    hindered: str = ""
+    stopped: bool = False
+    killed: bool = False
+    left: tuple[str, ...] = ()
+    unwatched: bool = False
+
+
+async def warded(
+    words: Sequence[str],
+    environment: Mapping[str, str],
+    cwd: Path | None,
+    report: Path,
+    *,
+    time_limit_s: float,
+    enough: asyncio.Event,
+) -> Ending:
+    """Run a command until it ends, its time is up, or it is `enough`. Nothing of it is left when this returns."""
+    if not (cwd or Path()).is_dir():
+        return Ending(Output(), Output(), hindered=f"there is no directory {cwd}")
+    try:
+        warden = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-I", "-S", str(_WARDEN), str(report), str(PATIENCE_S)),
+            *words,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=dict(environment),
+            cwd=cwd,
+            start_new_session=True,
+        )
+    except OSError as error:
+        return Ending(Output(), Output(), hindered=f"{words[0]}: {error.strerror}")
+    assert warden.stdin is not None
+    assert warden.stdout is not None
+    assert warden.stderr is not None
+    out, err = Output(), Output()
+    at_work = asyncio.gather(warden.wait(), out.take(warden.stdout), err.take(warden.stderr))
+    stop = asyncio.create_task(enough.wait())
+    try:
+        await asyncio.wait((at_work, stop), timeout=time_limit_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stop.cancel()
+        warden.stdin.close()
+        await asyncio.wait((at_work,), timeout=PATIENCE_S + _WARDEN_S)
+        if not at_work.done():
+            at_work.cancel()
+            with contextlib.suppress(ProcessLookupError):
+                warden.kill()
+            await asyncio.wait((at_work,))
+    return _ending(report, out, err)
+
+
+def _ending(report: Path, out: Output, err: Output) -> Ending:
+    try:
+        told: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return Ending(out, err, unwatched=True)
+    return Ending(out, err, **{**told, "left": tuple(told.get("left", ()))})
