@@ -66,6 +66,11 @@ class Hook(ThreadingHTTPServer):
         self.got: list[bytes] = []
         self.url = f"http://127.0.0.1:{self.server_port}/hook"
 
+    def settle(self) -> None:
+        """Wait until every connection so far has been closed at this end too."""
+        for thread in list(getattr(self, "_threads", ())):
+            thread.join()
+
 
 class Handler(BaseHTTPRequestHandler):
     """Keeps what it is sent."""
@@ -493,12 +498,14 @@ def test_nothing_is_left(hook: Hook, tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with MockServer() as mock:
         use(mock)
+    hook.settle()
     threads, before = set(threading.enumerate()), descriptors()
     with nothing_logged():
         with MockServer() as mock, socket.create_connection(("127.0.0.1", mock.server.port)) as idle:
             use(mock)
             assert list(tmp_path.iterdir())
             idle.sendall(b"GET /evolink/v1/credits HTTP/1.1\r\nHost: x\r\n")
+        hook.settle()
         assert descriptors() == before
         assert set(threading.enumerate()) == threads
         assert list(tmp_path.iterdir()) == []
@@ -514,6 +521,7 @@ def test_nothing_is_left_with_async(hook: Hook) -> None:
             await asyncio.to_thread(submit, mock, callback_url=hook.url)
             await mock.clock.advance(600)
         await asyncio.sleep(0)
+        hook.settle()
         assert asyncio.all_tasks() == tasks
         assert descriptors() == before
 
