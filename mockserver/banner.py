@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 def banner(server: Server) -> str:
     """Write the banner: addresses, keys that work, a line to paste, the seed, what is not as documented."""
-    settings = server.settings
-    lines = [f"mockserver is listening on {server.root_url}  (seed {settings.seed})", ""]
+    runtime = server.runtime
+    lines = [f"mockserver is listening on {server.root_url}  (seed {runtime.world.chance.seed})", ""]
     width = max(len(provider.title) for provider in server.providers)
     for provider in server.providers:
         lines.append(f"  {provider.title:<{width}}  {server.base_url(provider.name)}")
         lines.append(f"  {'':<{width}}  key: {provider.key.example}")
     first = server.providers[0]
     lines += ["", "try:", f"  {curl_line(first, server.base_url(first.name))}", ""]
-    differing = differences(settings)
+    differing = differences(server.settings, runtime.clock.speed)
     lines.append("not as documented: " + ("; ".join(differing) if differing else "nothing"))
     lines.append(f"control plane: {server.root_url}/__admin/openapi.json")
     words = "" if server.admin_token is None else f"?{urlencode({'token': server.admin_token})}"
@@ -58,8 +58,8 @@ def curl_line(provider: Provider, base_url: str) -> str:
     )
 
 
-def differences(settings: Settings) -> list[str]:
-    """Say which switches make the server differ from the documents."""
+def differences(settings: Settings, speed: float) -> list[str]:
+    """Say what makes the server differ from the documents: switches, and the pace, which a scenario may have set."""
     out = []
     if settings.credits == "ample":
         out.append("accounts hold ample credits (--credits documented)")
@@ -67,10 +67,10 @@ def differences(settings: Settings) -> list[str]:
         out.append("callbacks may go to this machine, over http too (--callback-targets documented)")
     elif settings.callback_targets == "any":
         out.append("callbacks may go anywhere")
-    if settings.clock == "manual":
+    if speed == 0:
         out.append("the clock moves only when told to")
-    elif settings.speed != 1:
-        out.append(f"time runs {settings.speed:g} times as fast")
+    elif speed != 1:
+        out.append(f"time runs {speed:g} times as fast")
     if settings.scenario is not None:
         out.append(f"the scenario {settings.scenario} is in force")
     for name, each in settings.providers.items():
@@ -153,10 +153,17 @@ def fault_tables(faults: Iterable[Mapping[str, Any]]) -> None:
 def scenario_report(record: Mapping[str, Any]) -> str:
     """Say how a scenario went: the faults with their hits, and what was expected."""
     lines = [f"scenario {record['scenario']}, {record['elapsed_s']:.0f} s of mock time"]
-    lines += [f"  {each['fault']}: {each['hits']} hits" for each in record["faults"]]
+    lines += [
+        f"  {each['fault']}: {each['hits']} {'hit' if each['hits'] == 1 else 'hits'}" for each in record["faults"]
+    ]
     for each in record["expect"]:
         verdict = "kept" if each["kept"] else "broken"
         lines.append(f"  {verdict}: {each['that']}" + ("" if each["kept"] else f" ({each['seen']})"))
+    if record["forgotten"] and record["expect"]:
+        lines.append(
+            f"  judged without the first {record['forgotten']} records, which the journal no longer has; "
+            "`journal_entries` in --config keeps more"
+        )
     return "\n".join(lines)
 
 

@@ -170,5 +170,5 @@ def _checked(name: str, value: Any) -> Any:
     elif name == "public_url" and not re.match(r"https?://[^/]", str(value)):
         raise ConfigError(f"is {value!r}; it is an address that starts with http:// or https://")
     elif not isinstance(value, str) or not value:
-        raise ConfigError(f"is {value!r}; it is a string")
+        raise ConfigError(f"is {value!r}; it is a text that is not empty")
     return value

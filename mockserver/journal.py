@@ -142,6 +142,11 @@ class Journal:
         """The number of the last entry written down; 0 before the first."""
         return self._seq
 
+    @property
+    def crowded_out(self) -> int:
+        """How many entries had to make room for newer ones since it was last cleared."""
+        return self._seq - self.forgotten_seq - len(self._ring)
+
     def exchange(
         self,
         at_ms: int,

@@ -230,7 +230,9 @@ class _Common:
 
     def __getattr__(self, name: str) -> ProviderVerbs:
         """Return the provider of this name."""
-        if not name.startswith("_") and name in self.runtime.world.spaces:
+        if name.startswith("_") or name == "server":  # of an object that is only being made, as by copy
+            raise AttributeError(name)
+        if name in self.runtime.world.spaces:
             return self.provider(name)
         raise AttributeError(f"there is no {name!r} here; the providers are {', '.join(self.runtime.world.spaces)}")
 

@@ -10,6 +10,7 @@ What went over the wire stands in the report of a test that failed.
 from __future__ import annotations
 
 import itertools
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -34,20 +35,17 @@ def _mock_sessions() -> Iterator[Callable[[], Mock]]:
     """Give a fresh session of the one server each time; the server starts when the first is asked for."""
     from mockserver.mock import MockServer  # noqa: PLC0415 - only test runs that use it pay for it
 
-    server: MockServer | None = None
     running: Mock | None = None
     numbers = itertools.count(1)
+    with ExitStack() as stack:
 
-    def fresh() -> Mock:
-        nonlocal server, running
-        if running is None:
-            server = MockServer()
-            running = server.__enter__()
-        return running.session(f"test-{next(numbers)}")
+        def fresh() -> Mock:
+            nonlocal running
+            if running is None:
+                running = stack.enter_context(MockServer())
+            return running.session(f"test-{next(numbers)}")
 
-    yield fresh
-    if server is not None:
-        server.__exit__(None, None, None)
+        yield fresh
 
 
 @pytest.fixture

@@ -119,7 +119,7 @@ class ProviderVerbs:
 
     def delay_next(self, seconds: float, times: int = 1) -> InForce:
         """Let the next task take so much longer."""
-        return self.inject("overdue", by_s=float(seconds), times=times)
+        return self.inject("overdue", by_s=seconds, times=times)
 
     # -- requests -------------------------------------------------------------------------------
 
@@ -142,7 +142,7 @@ class ProviderVerbs:
 
     def slow_down(self, seconds: float) -> InForce:
         """Let every answer wait, in wall time."""
-        return self.inject("latency", seconds=float(seconds))
+        return self.inject("latency", seconds=seconds)
 
     # -- callbacks ------------------------------------------------------------------------------
 
@@ -152,7 +152,7 @@ class ProviderVerbs:
 
     def delay_callbacks(self, seconds: float, times: int | None = None) -> InForce:
         """Let callbacks come so much later."""
-        return self.inject("late_callback", by_s=float(seconds), times=times)
+        return self.inject("late_callback", by_s=seconds, times=times)
 
     def duplicate_callbacks(self, times: int | None = None) -> InForce:
         """Let callbacks come twice."""
@@ -197,7 +197,8 @@ class ProviderVerbs:
         Raises:
             FaultWordsError: that is no number of credits.
         """
-        if not 0 <= credits_left <= MOST_CREDITS:
+        known = isinstance(credits_left, int | float) and not isinstance(credits_left, bool)
+        if not known or not 0 <= credits_left <= MOST_CREDITS:
             raise FaultWordsError(f"credits are a number from 0 to {MOST_CREDITS}")
 
         def change(account: Account) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import socket
 import tempfile
 import threading
@@ -65,6 +66,11 @@ class Hook(ThreadingHTTPServer):
         self.got: list[bytes] = []
         self.url = f"http://127.0.0.1:{self.server_port}/hook"
 
+    def settle(self) -> None:
+        """Wait until every connection so far has been closed at this end too."""
+        for thread in list(getattr(self, "_threads", ())):
+            thread.join()
+
 
 class Handler(BaseHTTPRequestHandler):
     """Keeps what it is sent."""
@@ -108,6 +114,15 @@ def test_without_async(hook: Hook) -> None:
         assert orjson.loads(hook.got[0]) == call(mock, "GET", f"/v1/tasks/{task_id}")[1]
         assert mock.clock.now_ms == MANUAL_START_MS + 600_000
         assert mock.clock.now == "2026-06-05T00:10:00.000Z"
+
+
+def test_a_copy_is_the_same_server() -> None:
+    """What copies, or looks for words of Python's own, meets no provider of that name, and no endless search."""
+    with MockServer(only="evolink") as mock:
+        assert copy.copy(mock).evolink.name == "evolink"
+        assert not hasattr(mock, "__deepcopy__")
+        with pytest.raises(AttributeError, match="there is no 'crun' here; the providers are evolink"):
+            _ = mock.crun
 
 
 def test_commands_without_async(hook: Hook) -> None:
@@ -343,8 +358,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"callback_workers": 0}, "callback_workers is 0"),
     ({"journal_entries": 0}, "journal_entries is 0"),
     ({"request_timeout_s": 0}, "request_timeout_s is 0"),
-    ({"host": ""}, "host is ''; it is a string"),
-    ({"host": 7}, "host is 7; it is a string"),
+    ({"host": ""}, "host is ''; it is a text that is not empty"),
+    ({"host": 7}, "host is 7; it is a text that is not empty"),
     ({"builtin": "no"}, "builtin is 'no'; it is true or false"),
     ({"providers": {"evolink": {"colour": "red"}}}, "providers.evolink: unknown key 'colour'"),
     ({"providers": {"evolink": {"failure_rate": 2}}}, "failure_rate is 2"),
@@ -483,12 +498,14 @@ def test_nothing_is_left(hook: Hook, tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with MockServer() as mock:
         use(mock)
+    hook.settle()
     threads, before = set(threading.enumerate()), descriptors()
     with nothing_logged():
         with MockServer() as mock, socket.create_connection(("127.0.0.1", mock.server.port)) as idle:
             use(mock)
             assert list(tmp_path.iterdir())
             idle.sendall(b"GET /evolink/v1/credits HTTP/1.1\r\nHost: x\r\n")
+        hook.settle()
         assert descriptors() == before
         assert set(threading.enumerate()) == threads
         assert list(tmp_path.iterdir()) == []
@@ -504,6 +521,7 @@ def test_nothing_is_left_with_async(hook: Hook) -> None:
             await asyncio.to_thread(submit, mock, callback_url=hook.url)
             await mock.clock.advance(600)
         await asyncio.sleep(0)
+        hook.settle()
         assert asyncio.all_tasks() == tasks
         assert descriptors() == before
 

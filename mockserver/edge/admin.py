@@ -235,7 +235,7 @@ class Admin:
         }
 
     async def _version(self, _words: Mapping[str, Any], _body: None) -> Any:
-        return {"name": "mockserver", "version": __version__, "seed": self._server.settings.seed}
+        return {"name": "mockserver", "version": __version__, "seed": self._runtime.world.chance.seed}
 
     async def _document(self, _words: Mapping[str, Any], _body: None) -> Any:
         return control_plane().document.data

@@ -65,6 +65,10 @@ async def _arriving(request: web.BaseRequest, max_bytes: int, timeout_s: float) 
         return Body(stalled=True)
     except web.RequestPayloadError:
         return Body(broken=True)
+    except RuntimeError:  # what aiohttp says of reading on from a connection that is no more
+        if request.transport is not None:
+            raise
+        raise ConnectionResetError("the client has gone") from None
     return Body(bytes(content_so_far))
 
 

@@ -129,6 +129,9 @@ class Courier:
         self._user_agent = user_agent
         self._wall_s = wall_s
         self._lanes: dict[str, _Lane] = {}
+        #: How many deliveries of a task wait in a lane or are being attempted, and who waits for them.
+        self._in_lanes: dict[str, int] = {}
+        self._awaited: dict[str, asyncio.Event] = {}
         self._sessions: dict[str, aiohttp.ClientSession] = {}
         self._workers: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
@@ -153,6 +156,8 @@ class Courier:
         await asyncio.gather(*running, return_exceptions=True)
         self._lanes.clear()
         self._idle.set()
+        for awaited in self._awaited.values():
+            awaited.set()
         for session in self._sessions.values():
             await session.close()
 
@@ -175,13 +180,24 @@ class Courier:
         finally:
             self._settling -= 1
 
-    async def deliver_now(self) -> None:
-        """Wait until what is due has been attempted, on any clock; but not where somebody waits for that already."""
+    async def deliver_now(self, task_id: str) -> None:
+        """Wait until what is due of one task has been attempted, on any clock.
+
+        Not where somebody waits for all that is due, as when a receiver submits from inside its handler; nor for
+        other tasks' callbacks, of which this request may be a part.
+        """
         if self._advancing or self._settling:
             return
         await self._deliver_due()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._idle.wait(), _LONGEST_WAIT_S)
+        if self._closed or task_id not in self._in_lanes:
+            return
+        attempted = self._awaited[task_id] = asyncio.Event()
+        try:
+            await asyncio.wait_for(attempted.wait(), _LONGEST_WAIT_S)
+        except TimeoutError:
+            pass
+        finally:
+            del self._awaited[task_id]
 
     async def advance_to(self, instant_ms: int) -> Report:
         """Move the clock on, doing on the way all that falls due, in due order, retries included.
@@ -245,6 +261,7 @@ class Courier:
         if lane is None:
             lane = self._lanes[origin] = _Lane()
         lane.waiting.append(delivery)
+        self._in_lanes[delivery.task_id] = self._in_lanes.get(delivery.task_id, 0) + 1
         self._idle.clear()
         if lane.running < self._per_origin:
             lane.running += 1
@@ -260,6 +277,7 @@ class Courier:
                     await self._attempt(delivery)
                 except Exception as error:  # noqa: BLE001 - whatever goes wrong with one, the others go on
                     _LOG.error("cannot deliver %s: %r", delivery.id, error)
+                self._out_of_lane(delivery.task_id)
         finally:
             lane.running -= 1
             if not lane.running and not lane.waiting:
@@ -267,6 +285,14 @@ class Courier:
             if not self._lanes:
                 self._idle.set()
                 self._wake.set()
+
+    def _out_of_lane(self, task_id: str) -> None:
+        """Take note that a delivery of a task has been attempted; when it was the last, nobody waits any longer."""
+        left = self._in_lanes.pop(task_id) - 1
+        if left:
+            self._in_lanes[task_id] = left
+        elif (awaited := self._awaited.get(task_id)) is not None:
+            awaited.set()
 
     async def _attempt(self, delivery: Delivery) -> None:
         answer = await self._post(delivery)

@@ -174,7 +174,8 @@ class Runtime:
         """Describe how the running scenario goes; None where none is running."""
         if self.staged is None:
             return None
-        return self.staged.record(self.world, self.journal.records(), self.clock.now_ms())
+        record = self.staged.record(self.world, self.journal.records(), self.clock.now_ms())
+        return {**record, "forgotten": self.journal.crowded_out}
 
     async def redeliver(self, delivery_id: str) -> Delivery:
         """Send a finished delivery again, and wait for its first attempt."""

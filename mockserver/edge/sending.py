@@ -36,7 +36,7 @@ class FaultyResponse:
     async def prepare(self, request: web.BaseRequest) -> None:
         """Send what is to be sent; aiohttp calls this once."""
         transport = request.transport
-        if transport is None:
+        if transport is None or transport.is_closing():
             raise ConnectionResetError("the client has gone")
         out = self._outgoing
         await _pause(transport, out.wait_s)
@@ -44,7 +44,7 @@ class FaultyResponse:
         transport.write(head if out.head_bytes is None else head[: out.head_bytes])
         await self._send_body(request, transport)
         await _pause(transport, out.hold_s)
-        if out.ending != "keep":
+        if out.ending != "keep" and not transport.is_closing():
             if out.ending == "reset":
                 _reset(transport)
             else:
@@ -70,10 +70,10 @@ class FaultyResponse:
 async def _pause(transport: asyncio.Transport, seconds: float) -> None:
     """Wait, as long as the client is there."""
     while seconds > 0:
-        if transport.is_closing():
-            raise ConnectionResetError("the client has gone")
         await asyncio.sleep(min(_SLICE_S, seconds))
         seconds -= _SLICE_S
+        if transport.is_closing():
+            raise ConnectionResetError("the client has gone")
 
 
 def _reset(transport: asyncio.Transport) -> None:

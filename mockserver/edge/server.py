@@ -351,10 +351,10 @@ class Server:
         space, now_ms = world.spaces[space.provider.name], runtime.clock.now_ms()
         rules = world.rules_for(space, match, call, now_ms) if world.may_fault(call) else ()
         reply = world.handle(space, match, call, now_ms, rules)
-        if reply.callbacks_first:
-            await runtime.courier.deliver_now()
+        if reply.callbacks_first and reply.task_id is not None:
+            await runtime.courier.deliver_now(reply.task_id)
         if reply.sends:
-            return await self._send(request, runtime, space, call, reply, now_ms)
+            return await self._send(request, runtime, space, call, reply, now_ms, close=body.cut_short)
         if isinstance(reply.file, FileWanted):
             return await self._serve_file(request, runtime, space, reply, reply.file, now_ms)
         self._write_down(runtime, space, call, request.raw_path, reply, now_ms)
@@ -365,7 +365,15 @@ class Server:
         )
 
     async def _send(
-        self, request: web.BaseRequest, runtime: Runtime, space: Space, call: Call, reply: Reply, now_ms: int
+        self,
+        request: web.BaseRequest,
+        runtime: Runtime,
+        space: Space,
+        call: Call,
+        reply: Reply,
+        now_ms: int,
+        *,
+        close: bool,
     ) -> web.StreamResponse:
         """Send an answer whose bytes faults have still to touch."""
         if isinstance(reply.file, FileWanted):
@@ -396,7 +404,7 @@ class Server:
             sent,
             len(sent),
         )
-        return faulty_response(out, keep_alive=request.keep_alive and request.version.minor == 1)
+        return faulty_response(out, keep_alive=request.keep_alive and not close and request.version.minor == 1)
 
     async def _file(self, wanted: FileWanted) -> Path:
         shape = shape_of(wanted.media, wanted.duration_s, wanted.short_side_px, wanted.ratio)

@@ -73,14 +73,9 @@ def check_scenario(world: World, scenario: Scenario) -> None:
     """
     faults = []
     for index, wish in enumerate(scenario.wishes):
-        for word, part in _parts(world, wish):
-            try:
-                read_wish(world, part)
-            except FaultWordsError as error:
-                message = _GROUP.sub("", str(error))
-                faults.append(scenario.fault(("timeline", index, *word), message))
-                if word == ("fault",):
-                    break
+        wrong = _wish_faults(world, scenario, index, _parts(world, wish))
+        # Words that are each good by themselves may not go together.
+        faults += wrong or _wish_faults(world, scenario, index, [(("with",), dict(wish))])
     for index, expectation in enumerate(scenario.expect):
         for name in _FILTERS:
             faults += _filter_faults(world, scenario, ("expect", index, name), expectation.get(name, {}))
@@ -99,6 +94,21 @@ def check_scenario(world: World, scenario: Scenario) -> None:
             faults.append(scenario.fault((*place, "plan"), what, f"there are {known}"))
     if faults:
         raise SpecError(sorted(faults, key=lambda fault: fault.line or 0))
+
+
+def _wish_faults(
+    world: World, scenario: Scenario, index: int, parts: Iterable[tuple[tuple[str, ...], dict[str, Any]]]
+) -> list[Fault]:
+    """Say what means nothing in an event of the time line; of one that names no fault, only that."""
+    faults = []
+    for word, part in parts:
+        try:
+            read_wish(world, part)
+        except FaultWordsError as error:
+            faults.append(scenario.fault(("timeline", index, *word), _GROUP.sub("", str(error))))
+            if word == ("fault",):
+                break
+    return faults
 
 
 def _parts(world: World, wish: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:

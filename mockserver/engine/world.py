@@ -72,6 +72,7 @@ class World:
     """All state of one run. `base_urls` says under which address each provider is reached."""
 
     __slots__ = (
+        "_asked",
         "_deliveries_made",
         "_held_back",
         "_noted",
@@ -102,6 +103,8 @@ class World:
         #: The prompts whose test values are in the table, with the ids of their rules.
         self._noted: dict[tuple[str, str, str], list[str]] = {}
         self._held_back: dict[str, list[Delivery]] = {}
+        #: How many requests of each account have asked for faults: each draws anew.
+        self._asked: dict[str | None, int] = {}
         self.rules = rules
         self.spaces = {
             provider.name: Space(
@@ -143,11 +146,14 @@ class World:
         if not asked:
             return rules
         # A client may send the header with everything: what cannot strike this request passes it by.
-        fitting = (
+        fitting = [
             fault
             for fault in asked
             if (fault.roles is None or role in fault.roles) and (role == "submit" or "request" in fault.moments())
-        )
+        ]
+        for fault in fitting:
+            if (problem := fault.problem(space.provider)) is not None:
+                return [Rule(ASKED, _NoSuchFault(f"{fault.name}: {problem}"), Where(), When(), now_ms)]
         return [*rules, *(Rule(ASKED, fault, Where(), When(), now_ms) for fault in fitting)]
 
     def _note_test_values(self, scope: Scope) -> None:
@@ -224,7 +230,9 @@ class World:
 
     def _struck(self, scope: Scope, match: Match, rules: Sequence[Rule]) -> Reply:
         """Answer a request that faults may touch: an answer in the engine's place, or the engine's, changed."""
-        strikes = self.faults.strikes(rules, facts_of_request(scope))
+        facts = facts_of_request(scope)
+        self._number_asked(rules, facts.account_id)
+        strikes = self.faults.strikes(rules, facts)
         scope.request_id = scope.space.next_request_id(scope.account, scope.now_ms // 1000)
         reply = instead(strikes, scope)
         if reply is None:
@@ -237,6 +245,15 @@ class World:
         reply.faults = tuple(dict.fromkeys(names))
         reply.sends = tuple(strike for strike in strikes if type(strike.fault).sent is not Fault.sent)
         return reply
+
+    def _number_asked(self, rules: Sequence[Rule], account_id: str | None) -> None:
+        """Let what a request asks for draw otherwise than what the requests before it asked for."""
+        asked = [rule for rule in rules if rule.id == ASKED]
+        if not asked:
+            return
+        number = self._asked[account_id] = self._asked.get(account_id, -1) + 1
+        for place, rule in enumerate(asked):
+            rule.chance_name = f"{ASKED}/{number}/{place}"
 
     def _let_go(self, task_id: str, now_ms: int) -> None:
         """Send what waited for a query to show a task's end: a moment later."""
@@ -326,6 +343,8 @@ class World:
 
     def attempted(self, delivery: Delivery, attempt: Attempt) -> None:
         """Book how an attempt went; the next one, if there is one, goes on the agenda."""
+        if delivery.awaits_query:
+            self._no_longer_held_back(delivery)
         if after_attempt(delivery, attempt):
             self.agenda.put(delivery.due_ms, delivery)
             return
@@ -333,6 +352,15 @@ class World:
         self.finished[delivery.id] = delivery
         while len(self.finished) > self.FINISHED_KEPT:
             del self.finished[next(iter(self.finished))]
+
+    def _no_longer_held_back(self, delivery: Delivery) -> None:
+        """Forget a delivery that has waited for a query and been attempted, before one came or after."""
+        held_back = self._held_back.get(delivery.task_id, ())
+        left = [each for each in held_back if each is not delivery]
+        if left:
+            self._held_back[delivery.task_id] = left
+        else:
+            self._held_back.pop(delivery.task_id, None)
 
     def deliveries(self) -> list[Delivery]:
         """Return the deliveries that are over, then those that are being attempted or wait to be."""

@@ -7,13 +7,14 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Fault
-from mockserver.faults.tools.errors import error_asked_for
+from mockserver.faults.tools.errors import error_asked_for, unknown_error
 from mockserver.faults.tools.parameters import parameter
 
 if TYPE_CHECKING:
     from mockserver.engine.faults import Strike
     from mockserver.engine.operations import Reply
     from mockserver.engine.scope import Scope
+    from mockserver.provider import Provider
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,10 @@ class Error(Fault):
         choices=("as_documented", "none", "seconds", "date"),
     )
     retry_after_s: int = parameter(5, "What Retry-After says.", "seconds")
+
+    def problem(self, provider: Provider) -> str | None:
+        """Say so where the provider has no such error."""
+        return unknown_error(provider, self.error)
 
     def instead(self, strike: Strike, scope: Scope) -> Reply | None:
         """Answer with the error."""

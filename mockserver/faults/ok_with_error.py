@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Fault
-from mockserver.faults.tools.errors import error_asked_for
+from mockserver.faults.tools.errors import error_asked_for, unknown_error
 from mockserver.faults.tools.parameters import parameter
 
 if TYPE_CHECKING:
     from mockserver.engine.faults import Strike
     from mockserver.engine.operations import Reply
     from mockserver.engine.scope import Scope
+    from mockserver.provider import Provider
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,10 @@ class OkWithError(Fault):
 
     status: int = parameter(500, "Status of the error that is inside.", least=400, most=599)
     error: str = parameter("", "Name of the error in the spec, where the status is not enough.")
+
+    def problem(self, provider: Provider) -> str | None:
+        """Say so where the provider has no such error."""
+        return unknown_error(provider, self.error)
 
     def instead(self, strike: Strike, scope: Scope) -> Reply | None:
         """Answer with the error's body and another status."""

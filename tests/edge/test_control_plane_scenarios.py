@@ -12,6 +12,7 @@ import pytest
 from support.control_plane import bad, check_documented, good
 from support.edge import Edge, serving
 
+from mockserver.banner import scenario_report
 from mockserver.scenarios import gallery, read
 
 SCENARIO: dict[str, Any] = {
@@ -59,6 +60,7 @@ def test_a_running_scenario_tells_how_it_goes() -> None:
                     {"that": each["that"], "kept": True, "seen": "as expected", "records": []}
                     for each in SCENARIO["expect"]
                 ],
+                "forgotten": 0,
             }
             assert [each["when"] for each in started["faults"]] == [{"times": 1}, {"from_s": 3600}]
             assert (await edge.try_submit("evolink")).status == 429
@@ -76,6 +78,25 @@ def test_a_running_scenario_tells_how_it_goes() -> None:
             ]
             assert [each["seq"] for each in (await good(edge, "requests"))["records"]] == [1, 2, 3]
             assert (await good(edge, "tasks"))["total"] == 2
+
+    asyncio.run(run())
+
+
+def test_what_the_journal_has_no_more_is_not_judged() -> None:
+    """Records that made room for newer ones were not judged, and a verdict says how many; on the terminal too."""
+
+    async def run() -> None:
+        async with serving(journal_entries=2) as edge:
+            await edge.submit("evolink")
+            await good(edge, "startScenario", {"scenario": SCENARIO})
+            for number in range(4):
+                assert (await good(edge, "scenarios"))["running"]["forgotten"] == max(0, number - 2)
+                await edge.try_submit("evolink")
+            record = edge.mock.runtime.scenario_record()
+            assert record is not None
+            assert "  judged without the first 2 records, " in scenario_report(record)
+            assert "judged without" not in scenario_report({**record, "forgotten": 0})
+            assert "judged without" not in scenario_report({**record, "expect": []})
 
     asyncio.run(run())
 

@@ -91,6 +91,22 @@ def test_error_that_the_provider_does_not_declare() -> None:
 
 
 @shows("error")
+@pytest.mark.parametrize(
+    ("status", "kind"), [(504, "internal_server_error"), (599, "internal_server_error"), (418, "not_found_error")]
+)
+def test_error_that_is_not_declared_is_the_servers_or_the_clients(status: int, kind: str) -> None:
+    """A status of the server's own comes with the words of an error of the server's, not as something not found."""
+
+    async def run() -> None:
+        async with world() as edge:
+            await put(edge, "error", {"provider": "evolink"}, status=status)
+            error = (await look(edge, submit_bytes(edge, "evolink"))).json["error"]
+            assert (error["code"], error["type"]) == (status, kind)
+
+    asyncio.run(run())
+
+
+@shows("error")
 def test_error_by_name() -> None:
     """Where several errors have one status, a name says which; the name's own status counts."""
 
@@ -110,14 +126,37 @@ def test_error_by_name() -> None:
 @shows("error", "ok_with_error")
 @pytest.mark.parametrize(("fault", "status"), [("error", 400), ("ok_with_error", 200)])
 def test_error_of_a_name_that_is_none(fault: str, status: int) -> None:
-    """A name of no error is told so in the provider's shape, with those that there are; nothing happens."""
+    """A name that only another provider has is told so in the provider's shape, with those that there are."""
 
     async def run() -> None:
         async with world() as edge:
-            await put(edge, fault, {"provider": "kiln"}, error="rood")
+            await put(edge, fault, error="upstream_error")
             seen = await look(edge, submit_bytes(edge, "kiln"))
             assert (seen.status, seen.json["oops"]) == (status, "wrong")
-            assert seen.json["about"].startswith("there is no error 'rood' to answer with; there are lost, method, ")
+            about = "there is no error 'upstream_error' to answer with; there are lost, method, "
+            assert seen.json["about"].startswith(about)
+            await untouched(edge, "kiln")
+
+    asyncio.run(run())
+
+
+@shows("error", "ok_with_error")
+@pytest.mark.parametrize("fault", ["error", "ok_with_error"])
+def test_error_of_a_name_that_nobody_has(fault: str) -> None:
+    """A name that no provider in question has is refused: by the control plane, and in the header."""
+
+    async def run() -> None:
+        async with world() as edge:
+            wish = {"fault": fault, "with": {"error": "upstream_error"}, "where": {"provider": "kiln"}}
+            reply = await edge.admin("POST", "/faults", wish)
+            words = f"{fault}: kiln has no error 'upstream_error'; it has lost, method, "
+            assert (reply.status, reply.json["error"]["code"]) == (400, "invalid_body")
+            assert reply.json["error"]["message"].startswith(words)
+            asked = {"X-Mock-Fault": f"{fault};error=upstream_error"}
+            seen = await look(edge, submit_bytes(edge, "kiln", headers=asked))
+            assert (seen.status, seen.json["oops"]) == (400, "wrong")
+            assert seen.json["about"].startswith(words)
+            assert (await edge.admin("GET", "/faults")).json["faults"] == []
             await untouched(edge, "kiln")
 
     asyncio.run(run())

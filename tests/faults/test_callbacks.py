@@ -16,6 +16,7 @@ import pytest
 from support.edge import Edge, Received, Receiver, nothing_logged, receiving
 from support.faults import (
     HOOKS,
+    Seen,
     deliveries,
     exchanges,
     faults_in,
@@ -27,6 +28,7 @@ from support.faults import (
     shows,
     submit_bytes,
     submitted,
+    until,
     world,
 )
 
@@ -167,6 +169,36 @@ def test_early_callback(name: str) -> None:
             await edge.advance(86_400)
             assert order[3:] == ["called"]
             assert faults_in(deliveries(edge)) == [["early_callback"], []]
+
+    with nothing_logged():
+        asyncio.run(run())
+
+
+@shows("early_callback")
+def test_early_callback_waits_for_no_other() -> None:
+    """A submit from inside a handler, and one beside a handler that hangs, wait for their own callbacks alone."""
+
+    async def run() -> None:
+        open_up = asyncio.Event()
+
+        async def answer(got: Received) -> int:
+            if got.path == "/hang":
+                await open_up.wait()
+            if got.path == "/first":
+                inner.append(await look(edge, submit_bytes(edge, "kiln", "inner", hook=receiver.url("/second"))))
+            return 200
+
+        inner: list[Seen] = []
+        async with told(answer, callback_workers=8) as (edge, receiver):
+            await put(edge, "early_callback")
+            hanging = asyncio.create_task(look(edge, submit_bytes(edge, "kiln", hook=receiver.url("/hang"))))
+            await until(lambda: receiver.got)
+            seen = await look(edge, submit_bytes(edge, "kiln", hook=receiver.url("/first")))
+            assert not hanging.done()
+            assert [each.path for each in receiver.got] == ["/hang", "/first", "/second"]
+            open_up.set()
+            assert [each.status for each in (seen, *inner, await hanging)] == [201, 201, 201]
+            assert [each["outcome"] for each in deliveries(edge)] == ["acknowledged"] * 3
 
     with nothing_logged():
         asyncio.run(run())
@@ -337,6 +369,29 @@ def test_a_refused_query_shows_no_end() -> None:
             await look(edge, query_bytes(edge, "kiln", task_id))
             await edge.advance(1)
             assert len(receiver.got) == 1
+
+    asyncio.run(run())
+
+
+@shows("callback_after_poll", "duplicated_callback")
+@pytest.mark.parametrize("asked", [False, True])
+def test_callbacks_that_were_kept_back_are_let_go_of(*, asked: bool) -> None:
+    """Once they have been sent, nothing of them is kept for a query that may never come."""
+
+    async def run() -> None:
+        async with told() as (edge, receiver):
+            await put(edge, "callback_after_poll", latest_s=40)
+            await put(edge, "duplicated_callback", copies=2, gap_s=10)
+            task_id = await submitted(edge, "kiln", hook=receiver.url())
+            await edge.advance(KILN_S + 40)
+            held_back = edge.mock.runtime.world._held_back
+            assert (len(receiver.got), [each.id for each in held_back[task_id]]) == (1, ["dlv_000002", "dlv_000003"])
+            if asked:
+                await look(edge, query_bytes(edge, "kiln", task_id))
+                await edge.advance(1)
+                assert len(receiver.got) == 3
+            await edge.advance(60)
+            assert (len(receiver.got), held_back) == (3, {})
 
     asyncio.run(run())
 

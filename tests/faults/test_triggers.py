@@ -818,6 +818,28 @@ def test_several_errors() -> None:
     assert (reply.status, dict(reply.headers)["Retry-After"], reply.faults) == (429, "9", ("error",))
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_each_request_draws_anew(name: str) -> None:
+    """What is drawn for a fault in the header differs from one request to the next, and not from run to run."""
+
+    def places() -> list[str]:
+        client = Wisher(name)
+        task = client.made("of silk")
+        client.wishes = {"X-Mock-Fault": "other_type"}
+        return [client.query(task.id, START_MS).body.decode().replace(task.id, "") for _ in range(20)]
+
+    assert len(set(places())) > 1
+    assert places() == places()
+
+
+def test_two_faults_of_one_request_draw_apart() -> None:
+    """Each fault of a header has a chance of its own."""
+    client = Wisher("evolink")
+    client.wishes = {"X-Mock-Fault": ", ".join(["latency;seconds=0;spread_s=9"] * 2)}
+    strikes = client.submit(START_MS).sends
+    assert len({strike.chance() for strike in strikes}) == len(strikes) == 2
+
+
 def test_header_and_table_and_prompt() -> None:
     """Faults of the table, of the prompt, of the header and of Prefer go together."""
     client = Wisher("evolink")
@@ -885,6 +907,8 @@ WRONG_HEADERS = [
     ("x" * 5000, ["there is no fault 'xxx"]),
     ("unknown_status;word=\udcff", ["UTF-8"]),
     ("\udcff", ["there is no fault"]),
+    ("stuck;state=dreaming", ["stuck: ", "has no state 'dreaming'; it has "]),
+    ("extra_fields, skipped_state;state=dreaming", ["skipped_state: ", "has no state 'dreaming'"]),
 ]
 
 

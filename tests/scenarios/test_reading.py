@@ -375,6 +375,23 @@ def test_each_mistake_is_named(old: str, new: str, words: str, line: str) -> Non
         assert str(fault).startswith(f"scenario.yaml:{fault.line}: ")
 
 
+APART = [
+    ("stuck", "{state: pending}", "{provider: toapis}", "stuck: ToAPIs has no state 'pending'; it has queued, in_"),
+    ("skipped_state", "{state: queued}", "{provider: evolink}", "skipped_state: EvoLink has no state 'queued'"),
+    ("error", "{error: upstream_error}", "{provider: crun}", "error: crun.ai has no error 'upstream_error'"),
+]
+
+
+@pytest.mark.parametrize(("fault", "given", "where", "words"), APART)
+def test_words_that_do_not_go_together(fault: str, given: str, where: str, words: str) -> None:
+    """Words that are each good by themselves, and mean nothing together, are a mistake: told where they stand."""
+    text = f"scenario: x\ntimeline:\n  - fault: {fault}\n    where: {where}\n    with: {given}\n"
+    (found,) = faults_in(text)
+    assert words in found.message
+    assert found.line == 5
+    assert len(scenario_in(text.replace(where, "{}")).wishes) == 1
+
+
 @pytest.mark.parametrize("text", ["", "# nothing\n", "[]", "just words", "3", "null", "---\n...\n"])
 def test_what_is_no_scenario_at_all(text: str) -> None:
     """A file that holds no mapping is told so, with its first line."""

@@ -21,6 +21,7 @@ import pytest
 from support.edge import PATIENCE_S, Edge, Received, nothing_logged, receiving, run_on, serving
 
 from mockserver import MockServer, cli
+from mockserver.banner import banner
 from mockserver.clock import MANUAL_START_MS
 from mockserver.config import ConfigError, Settings
 from mockserver.edge import watch
@@ -129,6 +130,30 @@ def test_what_cannot_start_changes_nothing() -> None:
             assert tasks(edge) == [task_id]
 
     asyncio.run(run())
+
+
+def test_words_that_do_not_go_together_change_nothing() -> None:
+    """Nor does one whose words are good each by itself, and mean nothing together."""
+
+    async def run() -> None:
+        timeline = [
+            {"fault": "overdue"},
+            {"fault": "stuck", "with": {"state": "pending"}, "where": {"provider": "toapis"}},
+        ]
+        wrong = {"scenario": "wrong", "timeline": timeline}
+        async with serving() as edge:
+            runtime = edge.mock.runtime
+            staged = await runtime.start_scenario(scenario("latency"))
+            for change in (runtime.start_scenario, runtime.change_scenario):
+                with pytest.raises(SpecError, match="ToAPIs has no state 'pending'"):
+                    await change(of_data(wrong))  # type: ignore[misc]  # the second raises before there is anything to await
+            reply = await edge.admin("POST", "/scenarios", {"scenario": wrong})
+            assert (reply.status, reply.json["error"]["code"]) == (400, "invalid_body")
+            assert runtime.staged is staged
+            assert in_force(edge) == ["latency"]
+
+    with nothing_logged():
+        asyncio.run(run())
 
 
 def test_nobody_sees_the_new_world_without_its_faults() -> None:
@@ -446,9 +471,9 @@ def ended(server: Server, use: Callable[[Server], Any]) -> int:
 @pytest.mark.parametrize(
     ("expect", "use", "code", "report"),
     [
-        ("", "submit", 0, "scenario refusing, 0 s of mock time\n  error: 1 hits\n"),
+        ("", "submit", 0, "scenario refusing, 0 s of mock time\n  error: 1 hit\n"),
         (NO_SUBMIT, "nothing", 0, "  error: 0 hits\n  kept: nothing is submitted\n"),
-        (NO_SUBMIT, "submit", 1, "  error: 1 hits\n  broken: nothing is submitted (1, where 0 were to be the most)\n"),
+        (NO_SUBMIT, "submit", 1, "  error: 1 hit\n  broken: nothing is submitted (1, where 0 were to be the most)\n"),
         (NO_SUBMIT, "stop", 0, ""),
         (NO_SUBMIT, "reset", 0, ""),
     ],
@@ -530,6 +555,23 @@ def test_serve_in_a_scenario_of_the_gallery() -> None:
     )
 
 
+@pytest.mark.parametrize(("clock", "speed", "words"), [("real", 0, "only when told"), ("manual", 90, "runs 90 times")])
+def test_the_banner_tells_of_the_scenarios_seed_and_pace(tmp_path: Path, clock: str, speed: int, words: str) -> None:
+    """What a scenario sets is what the banner and the control plane say, whatever the flags were."""
+    file = tmp_path / "day.yaml"
+    file.write_text(f"{REFUSING}seed: 7\nclock: {{speed: {speed}}}\n")
+
+    async def run() -> None:
+        async with serving(scenario=str(file), seed=3, clock=clock) as edge:
+            text = banner(edge.mock.server)
+            assert "(seed 7)" in text
+            assert "seed 3" not in text
+            assert words in text
+            assert (await edge.admin("GET", "/version")).json["seed"] == 7
+
+    asyncio.run(run())
+
+
 def test_serve_watches_a_file(tmp_path: Path) -> None:
     """A running server takes over what changes in its scenario's file, and keeps what it had where that is broken."""
     file = tmp_path / "day.yaml"
@@ -581,7 +623,7 @@ def test_serve_refuses_a_bad_file(tmp_path: Path) -> None:
     ("name", "words"),
     [
         ("no_such_day", "no_such_day: is no file, and no scenario of the gallery (there are black_friday, "),
-        ("", "scenario is ''; it is a string"),
+        ("", "scenario is ''; it is a text that is not empty"),
         ("FOLDER", "cannot be read: Is a directory"),
         ("x" * 300, "cannot be read: File name too long"),
     ],

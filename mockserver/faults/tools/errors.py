@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from mockserver.engine.world import error_reply
@@ -24,15 +25,27 @@ def error_asked_for(scope: Scope, status: int, name: str) -> Reply:
     return provoked(scope, errors[name])
 
 
+def unknown_error(provider: Provider, name: str) -> str | None:
+    """Say that a provider has no error of this name; None where it has, or where none is named."""
+    if not name or name in provider.errors:
+        return None
+    return f"{provider.title} has no error {name[:80]!r}; it has {', '.join(provider.errors)}"
+
+
 def _error_of(provider: Provider, status: int) -> ErrorAnswer:
     """Return the error that a provider declares for a status.
 
-    Where it declares none, its shape carries the status all the same: the code is then the status.
+    Where it declares none, its shape carries the status all the same, in the words of an error of the server's
+    or of a path that it does not know; the code is then the status.
     """
-    for error in provider.errors.values():
+    errors = provider.errors.values()
+    for error in errors:
         if error.status == status:
             return error
-    return replace(provider.refusals["unknown_path"], name=f"status_{status}", status=status, code=status)
+    like = provider.refusals["unknown_path"]
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        like = next((error for error in errors if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR), like)
+    return replace(like, name=f"status_{status}", status=status, code=status)
 
 
 def provoked(scope: Scope, error: ErrorAnswer, message: str = "this error was asked for") -> Reply:
