@@ -6,6 +6,7 @@
     judging     all clauses over a journal
     rules       the documents' rules that clauses stand for, and what no journal can show
     report      verdicts for people and for machines
+    serving/    the other direction: a verdict on a server
 
 `contracts` needs `mockserver` for its specs and its journals; `mockserver` knows nothing of `contracts`.
 """

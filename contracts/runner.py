@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from aiohttp import web
 
 from contracts.journal import Job, Journal, Witness, of_records
-from contracts.subject import Setting
+from contracts.subject import Setting, SubjectError
 from contracts.virtual.loop import StalledError, VirtualLoop
 from contracts.virtual.patches import virtual_time
 from mockserver.clock import MANUAL_START_MS, Wall
@@ -32,7 +32,7 @@ from mockserver.edge.media import MediaShelf
 from mockserver.edge.server import Server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
     from types import FrameType
 
@@ -86,7 +86,7 @@ def play(factory: Factory, provider: Provider, situation: Situation, *, callback
     """Let a client meet a situation.
 
     Raises:
-        HangsError: it never gives the event loop back.
+        SubjectError: the client cannot be made.
     """
     run = play_scenario(
         factory,
@@ -105,7 +105,7 @@ def play_scenario(
     """Let a client do so many jobs at once in a scenario.
 
     Raises:
-        HangsError: it never gives the event loop back.
+        SubjectError: the client cannot be made.
     """
     loop = VirtualLoop()
     random.seed(seed)
@@ -114,18 +114,14 @@ def play_scenario(
             asyncio.set_event_loop(loop)
             stage = _Stage(loop, factory, provider, scenario, jobs, callbacks=callbacks)
             try:
-                return _settled(loop, stage.run())
-            except StalledError as error:
-                raise HangsError(str(error)) from None
+                return loop.run_until_complete(stage.run())
+            except (StalledError, HangsError) as error:
+                return stage.so_far(str(error))
             finally:
                 _wind_up(loop)
     finally:
         asyncio.set_event_loop(None)
         loop.close()
-
-
-def _settled(loop: VirtualLoop, work: Coroutine[Any, Any, T]) -> T:
-    return loop.run_until_complete(work)
 
 
 def _wind_up(loop: VirtualLoop) -> None:
@@ -191,12 +187,14 @@ class _Stage:
         self._jobs = jobs
         self._callbacks = callbacks
         self._client: Any = None
+        self._server: Server | None = None
+        self._hook: asyncio.Server | None = None
         self._ended: list[Job] = []
         self._comparing = _Comparing()
 
     async def run(self) -> Run:
         """Do it all."""
-        server = Server(
+        server = self._server = Server(
             Settings(port=0, clock="real", journal_entries=100_000, seed=0),
             [self._provider],
             wall=Wall(self._loop.time, lambda: _START_S + self._loop.now_s),
@@ -220,19 +218,32 @@ class _Stage:
                 await self._client_at_work(server, setting)
             finally:
                 self._comparing.stop()
-            (journal,) = of_records(server.runtime.journal.records(), [self._provider]) or [Journal(self._provider, ())]
         finally:
+            if self._hook is not None:
+                self._hook.close()
             await server.close()
-        journal = replace(
-            journal,
-            jobs=tuple(sorted(self._ended, key=lambda job: job.number)),
-            witness=self._comparing.witness(),
-        )
+        return self.so_far()
+
+    def so_far(self, why: str = "") -> Run:
+        """Return what has come of it; jobs that have not ended by now never will, for this reason."""
+        records = () if self._server is None else self._server.runtime.journal.records()
+        (journal,) = of_records(records, [self._provider]) or [Journal(self._provider, ())]
+        ended = {job.number: job for job in self._ended}
+        jobs = [
+            ended.get(number) or Job(number, _prompt(number), "never", None, why, MANUAL_START_MS, self._now_ms())
+            for number in range(1, self._jobs + 1)
+        ]
+        journal = replace(journal, jobs=tuple(jobs), witness=self._comparing.witness())
         return Run(None, journal, tuple(dict.fromkeys(self._loop.strays)))
 
     async def _client_at_work(self, server: Server, setting: Setting) -> None:
-        made = self._factory(setting)
-        self._client = await made if inspect.isawaitable(made) else made
+        try:
+            made = self._factory(setting)
+            self._client = await made if inspect.isawaitable(made) else made
+        except Exception as error:
+            raise SubjectError(f"the client cannot be made: {type(error).__name__}: {error}") from error
+        if not callable(getattr(self._client, "generate", None)):
+            raise SubjectError(f"{type(self._client).__name__} has no method `generate`")
         watch = asyncio.create_task(self._watch(server))
         try:
             await asyncio.gather(*(self._job(number) for number in range(1, self._jobs + 1)))
@@ -253,9 +264,9 @@ class _Stage:
         return [task for task in asyncio.all_tasks(self._loop) if task.get_name().startswith("job ")]
 
     async def _job(self, number: int) -> None:
-        prompt = f"A red kite over the sea, take {number}"
+        prompt = _prompt(number)
         started_ms = self._now_ms()
-        work = asyncio.create_task(self._called(self._client.generate, prompt), name=f"job {number}")
+        work = asyncio.create_task(self._generated(prompt), name=f"job {number}")
         done, _ = await asyncio.wait({work}, timeout=LONGEST_JOB_S)
         if not done:
             work.cancel()
@@ -269,6 +280,12 @@ class _Stage:
             ended, value = "returned", work.result()
         size = len(value) if isinstance(value, bytes | bytearray | memoryview) else None
         self._ended.append(Job(number, prompt, ended, size, _said(error), started_ms, self._now_ms()))
+
+    async def _generated(self, prompt: str) -> Any:
+        try:
+            return await self._called(self._client.generate, prompt)
+        except (SystemExit, KeyboardInterrupt) as error:
+            raise RuntimeError(f"the client wanted to end the program: {error!r}") from None
 
     def _now_ms(self) -> int:
         return MANUAL_START_MS + int(self._loop.now_s * 1000)
@@ -301,7 +318,7 @@ class _Stage:
     async def _receiver(self) -> str:
         listener = socket.create_server(("127.0.0.1", 0))
         site = web.Server(self._called_back, access_log=None)
-        await self._loop.create_server(site, sock=listener)
+        self._hook = await self._loop.create_server(site, sock=listener)
         return f"http://127.0.0.1:{listener.getsockname()[1]}/callback"
 
     async def _called_back(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -313,6 +330,10 @@ class _Stage:
         with self._comparing.of(headers):
             status = await self._called(handle, headers, body)
         return web.Response(status=status if isinstance(status, int) else 200)
+
+
+def _prompt(number: int) -> str:
+    return f"A red kite over the sea, take {number}"
 
 
 def _blocks(function: Any) -> bool:

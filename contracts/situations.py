@@ -221,6 +221,7 @@ def _callbacks(menu: _Menu) -> None:
     add("callback lost", _fault("lost_callback"))
     add("callback early", _fault("early_callback"))
     add("callback after the poll", _fault("callback_after_poll"))
+    add("callback of a new event", _fault("unknown_event"))
     add("callback contradicts", _fault("contradicting_callback"))
     add("callback cut", _fault("cut_callback", None, 1))
     add("callback is no JSON", _fault("callback_not_json", None, 1))

@@ -10,13 +10,15 @@ from contracts.reading import accepted, is_whole
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from contracts.journal import Delivery, Exchange, Journal, Story
+    from contracts.journal import Delivery, Exchange, Job, Journal, Story
     from mockserver.provider import Provider
 
 #: Faults that leave a callback with a signature that does not fit.
 FORGED = frozenset(
     ("unsigned_callback", "wrong_signature", "signature_length", "signature_of_other_bytes", "old_secret")
 )
+#: The fault that tells of a new event.
+NEW = "unknown_event"
 #: Faults that leave it no JSON.
 SPOILED = frozenset(("cut_callback", "callback_not_json"))
 
@@ -47,7 +49,7 @@ def acknowledged(journal: Journal) -> Iterator[Finding]:
         return
     wanted = "any 2xx" if len(rule.acknowledged) > 1 else str(next(iter(rule.acknowledged)))
     for delivery in _sent(journal):
-        if FORGED.intersection(delivery.faults) or SPOILED.intersection(delivery.faults):
+        if (FORGED | SPOILED | {NEW}).intersection(delivery.faults):
             continue
         if delivery.outcome == "acknowledged":
             yield Exercised()
@@ -157,6 +159,42 @@ def lost_made_up(journal: Journal) -> Iterator[Finding]:
                 "a query of the task",
                 "ask after a task whose callback is overdue",
             )
+
+
+@clause(
+    "callbacks.unknown-events",
+    "A callback of an event that is not known is acknowledged, and changes nothing.",
+    covers=["*.callback.ack-200", "*.callback.ack-2xx"],
+    general=True,
+    applies=called_back,
+)
+def unknown_events(journal: Journal) -> Iterator[Finding]:
+    """Look for callbacks of new events that are refused, or taken for an end."""
+    for story in journal.stories:
+        for delivery in story.deliveries:
+            if NEW not in delivery.faults or delivery.status is None:
+                continue
+            given_up = [job for job in journal.jobs if _ended_by(job, story, delivery)]
+            if delivery.outcome != "acknowledged":
+                seen = f"the receiver answered {delivery.status} to an event that it does not know"
+            elif given_up:
+                seen = f"job {given_up[0].number} ended with an event that it does not know ({given_up[0].said[:120]})"
+            else:
+                yield Exercised()
+                continue
+            yield Violation(
+                (delivery,),
+                seen,
+                "an acknowledgement, and nothing else",
+                "acknowledge every callback that is in order, and act on the events that you know",
+            )
+
+
+def _ended_by(job: Job, story: Story, delivery: Delivery) -> bool:
+    """Tell whether a job failed at the instant of a callback, without asking what it was about."""
+    about = any(job.prompt in (submit.body or "") for submit in story.submits)
+    asked = any(query.seq > delivery.seq for query in story.queries)
+    return about and not asked and job.ended == "raised" and abs(job.ended_ms - delivery.at_ms) <= 1000
 
 
 @clause(

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from contracts.journal import Exchange, Journal
 
 GRACE_S = 0.05
+#: A callback is written down when its receiver has answered; what the receiver sets off may be seen that much before.
+ANSWERING_S = 1.0
 #: Faults after which nobody knows when a submit's answer reached the client.
 SLOWED = frozenset(("latency", "slow_body", "held_open"))
 #: After so many errors in a row a client that still asks does not count them.
@@ -40,7 +42,7 @@ def _polls(journal: Journal) -> Iterator[tuple[Exchange, tuple[Exchange, ...]]]:
 def _called_back(journal: Journal, before: Exchange, after: Exchange) -> bool:
     """Tell whether a callback gave reason to ask at once."""
     times = [each.at_ms for each in journal.deliveries if each.task == after.task and each.status is not None]
-    return any(before.at_ms <= at_ms <= after.at_ms for at_ms in times)
+    return any(before.at_ms <= at_ms and journal.seconds(after.at_ms, at_ms) <= ANSWERING_S for at_ms in times)
 
 
 @clause(

@@ -7,6 +7,7 @@ good client of any provider to which the clause applies.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import hmac
 import json
@@ -259,10 +260,8 @@ class AsksOn(PoliteClient):
     async def finished(self, task_id: str) -> Seen:
         seen = await super().finished(task_id)
         await asyncio.sleep(self.poll_interval_s)
-        try:
+        with contextlib.suppress(Exception):
             await self.ask(task_id, Asking(1, asyncio.get_running_loop().time() + 1))
-        except Exception:  # noqa: BLE001, S110 - the answer does not matter
-            pass
         return seen
 
 
@@ -467,6 +466,15 @@ class TrustsJSON(PoliteClient):
     async def handle_callback(self, headers: Mapping[str, str], body: bytes) -> int:
         json.loads(body)
         return await super().handle_callback(headers, body)
+
+
+@breaks("callbacks.unknown-events", "to an event that it does not know", applies=_calls_back)
+class KnowsAllEvents(PoliteClient):
+    """Refuses events that it does not know."""
+
+    async def handle_callback(self, headers: Mapping[str, str], body: bytes) -> int:
+        status = await super().handle_callback(headers, body)
+        return 422 if status == 200 and b"reviewing" in body else status
 
 
 @breaks("callbacks.lost-made-up", "nobody asked after the task", applies=_calls_back)

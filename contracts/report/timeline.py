@@ -7,7 +7,7 @@ are drawn the shorter the longer they are; the figures are exact.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -111,9 +111,11 @@ class Drawing:
 
 
 def drawing(scene: Scene, name: str, kind: str = "") -> Drawing:
-    """Draw a scene; `name` is its id in the page, `kind` its class there."""
+    """Draw a scene; `name` is its id in the page, `kind` its class there: wide or narrow."""
     if not scene.shown:
         return Drawing(NOTHING)
+    if kind == "narrow":
+        scene = replace(scene, skipped=(*scene.skipped[:-1], 0))
     places, width = _places(scene)
     x = dict(zip(scene.shown, places, strict=True))
     two = any(not isinstance(record, Exchange) for record in scene.shown)
@@ -165,9 +167,10 @@ def _wire(y: float) -> Markup:
 
 def _elided(places: Sequence[float], number: int, count: int) -> Markup:
     """Say how many records were left out."""
-    edges = (0.0, *places, 100.0)
-    middle = (edges[number] + edges[number + 1]) / 2
     label = f"\N{MIDLINE HORIZONTAL ELLIPSIS} {count} more"
+    if number == len(places):
+        return tag("text", label, x="99%", y=_ROLE_Y, class_="elided last")
+    middle = (places[number] + (places[number - 1] if number else 0)) / 2
     return tag("text", label, x=_percent(middle), y=_ROLE_Y, class_="elided")
 
 

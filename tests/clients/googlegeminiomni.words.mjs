@@ -23,5 +23,5 @@ const FIRST_WAIT_S = 3;
 const POLL_INTERVAL_S = 3;
 const MOST_POLLS = 60;
 const GIVE_UP_AFTER_S = 600;
-const CALLBACK_PATIENCE_S = 30;
+const CALLBACK_PATIENCE_S = 8;
 // --- end of your provider ----------------------------------------------------------------------------

@@ -451,6 +451,35 @@ def test_contradicting_callback(name: str, field: str, words: tuple[str, str], *
         asyncio.run(run())
 
 
+@shows("unknown_event")
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("evolink", {"status": "completed"}), (GOOGLE, {"status": "done", "event": "job.completed"})],
+)
+def test_unknown_event(name: str, words: dict[str, str]) -> None:
+    """A callback of a new event comes first, signed rightly, and then the one that would have come."""
+
+    async def run() -> None:
+        async with told() as (edge, receiver):
+            await put(edge, "unknown_event", {"provider": name}, {"times": 1})
+            for _ in range(2):
+                task_id = await submitted(edge, name, hook=receiver.url())
+                await edge.mock.task(task_id).complete()
+            new, real, other = receiver.got
+            assert {field: new.json[field] for field in words} == dict.fromkeys(words, "reviewing")
+            assert (
+                {field: real.json[field] for field in words} == words == {field: other.json[field] for field in words}
+            )
+            assert new.json.keys() == real.json.keys()
+            if name == GOOGLE:
+                assert sealed_with(name, new) == seal(name, new.body) != sealed_with(name, real)
+            assert faults_in(deliveries(edge)) == [["unknown_event"], [], []]
+            await ledgers(edge)
+
+    with nothing_logged():
+        asyncio.run(run())
+
+
 @shows("cut_callback")
 @pytest.mark.parametrize("name", ["kiln", "evolink"])
 @pytest.mark.parametrize("kept", [0, 0.5, 0.999])

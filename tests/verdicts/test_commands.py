@@ -55,13 +55,14 @@ def violated(run: Run) -> set[str]:
 #: What the naive client is made to meet, and what it is to be accused of.
 _EAGER = {"poll.first-wait", "poll.interval", "results.without-key"}
 _HASTY = {"retry.waits-grow", "retry.retry-after", "retry.not-at-once"}
+_ENDLESS = {"poll.first-wait", "poll.interval", "poll.gives-up", "outcome.ends"}
 NAIVE = {
     "calm": _EAGER,
     "submit put off: 429 x2": _EAGER | _HASTY,
     "submit refused: 401": {"submit.not-again-after-refusal", "outcome.ends"},
     "answer lost": _EAGER | {"submit.not-again-after-lost-answer"},
-    "task fails: model_error": _EAGER - {"results.without-key"} | {"outcome.ends", "poll.stops-at-end"},
-    "task stuck": _EAGER - {"results.without-key"} | {"outcome.ends", "poll.gives-up"},
+    "task fails: model_error": _ENDLESS | {"poll.stops-at-end"},
+    "task stuck": _ENDLESS,
     "called back": {"results.without-key"},
     "callback forged: wrong_signature": {"results.without-key", "callbacks.forged-refused"},
     "callback is no JSON": {"callbacks.survived"},
@@ -124,6 +125,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, dict[st
 @needs_node
 @pytest.mark.parametrize("name", NAIVE)
 def test_a_client_out_of_a_tutorial_is_accused_of_what_it_does(runs: dict[str, dict[str, Run]], name: str) -> None:
+    """It is accused of exactly what it does in each situation."""
     run = runs["naive"][name]
     assert violated(run) == NAIVE[name], run.journal.jobs
     assert run.journal.speed == SPEED
@@ -135,12 +137,14 @@ def test_a_client_out_of_a_tutorial_is_accused_of_what_it_does(runs: dict[str, d
 @needs_node
 @pytest.mark.parametrize(("provider", "name"), [(each, name) for each in TEMPLATE for name in TEMPLATE[each]])
 def test_the_template_for_node_keeps_to_the_rules(runs: dict[str, dict[str, Run]], provider: str, name: str) -> None:
+    """It is clean, with its own provider's words and with another's in their place."""
     _clean(runs[provider][name], TEMPLATE[provider][name])
 
 
 @needs_curl
 @pytest.mark.parametrize("name", SHELL)
 def test_the_template_for_curl_keeps_to_the_rules(runs: dict[str, dict[str, Run]], name: str) -> None:
+    """It is clean."""
     _clean(runs["shell"][name], SHELL[name])
 
 
@@ -153,6 +157,7 @@ def _clean(run: Run, ended: str) -> None:
 
 @needs_node
 def test_a_receiver_that_is_gone_with_its_job_is_not_accused(runs: dict[str, dict[str, Run]]) -> None:
+    """Callbacks that come after a job is over are nobody's fault."""
     for run in runs[GOOGLE].values():
         assert all(each.status is not None for each in run.journal.deliveries)
 
@@ -161,24 +166,29 @@ def test_a_receiver_that_is_gone_with_its_job_is_not_accused(runs: dict[str, dic
 
 
 def played(*words: str, jobs: int = 1, time_limit_s: float = 10, callbacks: bool = False) -> Run:
+    """Let a command make videos on a calm day."""
     met = Situation(EVOLINK, (), jobs, callbacks=callbacks)
     return play_command(Command(words), providers()[EVOLINK], met, speed=600, time_limit_s=time_limit_s)
 
 
 def job(*words: str, time_limit_s: float = 10) -> Job:
+    """Let a command make one video."""
     (only,) = played(*words, time_limit_s=time_limit_s).journal.jobs
     return only
 
 
 def shell(script: str, **more: float) -> Job:
+    """Let a script make one video."""
     return job("sh", "-c", script, **more)
 
 
 def gone(pid_file: Path) -> bool:
+    """Tell whether a process is no more."""
     return not Path(f"/proc/{int(pid_file.read_text())}").exists()
 
 
 def test_a_program_that_is_not_there_cannot_be_started(tmp_path: Path) -> None:
+    """The words say which program, and why; it can be asked beforehand."""
     found = job("no-such-program")
     assert (found.ended, found.size_bytes) == ("raised", None)
     assert found.said.startswith("cannot be started: no-such-program: No such file or directory; no request came to ")
@@ -191,6 +201,7 @@ def test_a_program_that_is_not_there_cannot_be_started(tmp_path: Path) -> None:
 
 
 def test_a_directory_that_is_not_there_is_told_of(tmp_path: Path) -> None:
+    """The words say which."""
     command = Command(("true",), tmp_path / "none")
     run = play_command(command, providers()[EVOLINK], Situation(EVOLINK), speed=600, time_limit_s=5)
     assert "there is no directory" in run.journal.jobs[0].said
@@ -206,12 +217,14 @@ def test_a_directory_that_is_not_there_is_told_of(tmp_path: Path) -> None:
     ],
 )
 def test_a_crash_is_told_with_its_last_words(script: str, said: str) -> None:
+    """Signals and exit codes are told apart."""
     found = shell(script)
     assert found.ended == "raised"
     assert said in found.said
 
 
 def test_one_that_hangs_is_stopped_in_time(tmp_path: Path) -> None:
+    """Its time is up, and it is no more."""
     found = shell(f"echo $$ >{tmp_path}/pid; exec sleep 1000", time_limit_s=0.5)
     assert found.ended == "never"
     assert found.said.startswith("had not ended after 0.5 s, and was stopped; no request came to http://127.0.0.1:")
@@ -220,6 +233,7 @@ def test_one_that_hangs_is_stopped_in_time(tmp_path: Path) -> None:
 
 @needs_proc
 def test_one_that_is_deaf_to_term_is_killed_with_its_children(tmp_path: Path) -> None:
+    """TERM is followed by KILL, for everybody."""
     script = f"trap '' TERM; (while :; do sleep 1000; done) & echo $! >{tmp_path}/pid; while :; do sleep 1000; done"
     found = shell(script, time_limit_s=0.5)
     assert "was stopped with KILL, since it did not end when it was asked to (TERM)" in found.said
@@ -227,6 +241,7 @@ def test_one_that_is_deaf_to_term_is_killed_with_its_children(tmp_path: Path) ->
 
 
 def test_ten_megabytes_of_garbage_are_bounded() -> None:
+    """Nothing blocks, little is kept, and the words stay readable."""
     found = job(sys.executable, "-c", "import os\nfor _ in range(160): os.write(1, os.urandom(65536))")
     assert "standard output was 10,485,760 bytes, of which the last 65,536 were looked at" in found.said
     assert found.ended == "returned"
@@ -236,6 +251,7 @@ def test_ten_megabytes_of_garbage_are_bounded() -> None:
 
 
 def test_one_that_never_connects_is_told_so() -> None:
+    """That it reports success makes it worse."""
     run = played("true")
     assert run.journal.exchanges == ()
     assert "no request came to http://127.0.0.1:" in run.journal.jobs[0].said
@@ -244,6 +260,7 @@ def test_one_that_never_connects_is_told_so() -> None:
 
 @needs_curl
 def test_one_that_connects_to_the_wrong_place_is_told_so() -> None:
+    """Another port cannot be seen; another path can."""
     found = shell("curl -sS http://127.0.0.1:9/v1/videos/generations")
     assert found.said.startswith("exit code 7; curl: ")
     assert "no request came to http://127.0.0.1:" in found.said
@@ -253,6 +270,7 @@ def test_one_that_connects_to_the_wrong_place_is_told_so() -> None:
 
 @needs_proc
 def test_a_daemon_is_found_and_ended(tmp_path: Path) -> None:
+    """Two forks, a session and an environment of its own hide nothing."""
     script = (
         "import os, sys, time\n"
         "if os.fork(): os._exit(0)\n"
@@ -269,6 +287,7 @@ def test_a_daemon_is_found_and_ended(tmp_path: Path) -> None:
 
 @needs_proc
 def test_a_daemon_of_one_that_hangs_is_ended_too(tmp_path: Path) -> None:
+    """Both end when the time is up."""
     script = f"setsid sh -c 'trap \"\" TERM; echo $$ >{tmp_path}/pid; sleep 1000; sleep 1000' & exec sleep 1000"
     found = shell(script, time_limit_s=1)
     assert "had not ended after 1 s" in found.said
@@ -277,17 +296,20 @@ def test_a_daemon_of_one_that_hangs_is_ended_too(tmp_path: Path) -> None:
 
 
 def test_one_that_closes_its_outputs_is_waited_for(tmp_path: Path) -> None:
+    """An output's end is not the command's."""
     found = shell(f"exec >&- 2>&- <&-; sleep 0.2; : >{tmp_path}/done; exit 4")
     assert found.said.startswith("exit code 4; no request")
     assert (tmp_path / "done").exists()
 
 
 def test_one_that_kills_its_own_group_is_a_crash() -> None:
+    """The group is the command's alone."""
     assert shell("kill -KILL 0").said.startswith("crashed: ended by SIGKILL")
 
 
 @needs_proc
 def test_one_that_kills_its_warden_is_told_so() -> None:
+    """It goes down with it."""
     assert shell("kill -KILL $PPID; sleep 1000").said.startswith("killed together with what watched over it")
 
 
@@ -295,10 +317,10 @@ def test_one_that_kills_its_warden_is_told_so() -> None:
 
 
 def test_the_environment_and_the_placeholders_tell_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each job has a process, and a port for callbacks."""
     monkeypatch.setenv("CONTRACT_CALLBACK_SECRET", "of another run")
-    script = (
-        f'env >{tmp_path}/env."$$"; printf "%s\\n" "$@" >{tmp_path}/words; echo $CONTRACT_OUTPUT; : >$CONTRACT_OUTPUT'
-    )
+    script = f'env >{tmp_path}/env."$$"; printf "%s\\n" "$@" >{tmp_path}/words; echo $CONTRACT_OUTPUT'
+    script += "; : >$CONTRACT_OUTPUT"
     words = ("sh", "-c", script, "sh", "{base_url}/v1", "{prompt}", "{api_key}", "<{callback_url}>", "{other}")
     run = played(*words, jobs=2, callbacks=True)
     assert [(each.number, each.ended, each.size_bytes) for each in run.journal.jobs] == [
@@ -317,6 +339,7 @@ def test_the_environment_and_the_placeholders_tell_everything(tmp_path: Path, mo
 
 
 def test_without_callbacks_nothing_is_said_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor does anything of an outer run come through."""
     monkeypatch.setenv("CONTRACT_CALLBACK_URL", "http://of.another/run")
     played("sh", "-c", f"env >{tmp_path}/env; echo '[{{callback_url}}]' >{tmp_path}/word")
     assert "CONTRACT_CALLBACK" not in (tmp_path / "env").read_text()
@@ -324,6 +347,7 @@ def test_without_callbacks_nothing_is_said_of_them(tmp_path: Path, monkeypatch: 
 
 
 def test_the_last_line_names_the_file(tmp_path: Path) -> None:
+    """Or the file is where it was offered a place."""
     (tmp_path / "video.mp4").write_bytes(b"12345")
     command = Command.of("sh -c 'echo working; echo video.mp4; echo'", tmp_path)
     run = play_command(command, providers()[EVOLINK], Situation(EVOLINK), speed=600, time_limit_s=5)
@@ -334,6 +358,7 @@ def test_the_last_line_names_the_file(tmp_path: Path) -> None:
 
 
 def test_words_are_read_as_a_shell_does() -> None:
+    """What cannot be read is wrong usage."""
     assert Command.of("node 'my client.mjs' {prompt}").words == ("node", "my client.mjs", "{prompt}")
     assert str(Command.of("node 'my client.mjs'")) == "node 'my client.mjs'"
     for text in ("", "  ", "node 'x"):
@@ -342,6 +367,7 @@ def test_words_are_read_as_a_shell_does() -> None:
 
 
 def test_what_would_prove_nothing_is_said() -> None:
+    """Real seconds and mock seconds do not always go together."""
     provider = providers()[EVOLINK]
 
     def why(name: str, speed: float = 60, time_limit_s: float = 120) -> str:
@@ -361,17 +387,18 @@ from contracts.commands import Command, play_command
 from contracts.situations import Situation
 from mockserver.spec.catalog import load_providers
 provider = next(each for each in load_providers() if each.name == "evolink")
-command = Command(("sh", "-c", "trap '' TERM; echo $$ >" + sys.argv[1] + "; while :; do sleep 1000; done"))
+command = Command(("sh", "-c", sys.argv[2] + "echo $$ >" + sys.argv[1] + "; while :; do sleep 1000; done"))
 play_command(command, provider, Situation("evolink"), speed=600, time_limit_s=100)
 """
 
 
 @needs_proc
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_nothing_is_left_when_the_runner_is_stopped(tmp_path: Path, number: signal.Signals) -> None:
+@pytest.mark.parametrize(("number", "first"), [(signal.SIGINT, "trap '' TERM;"), (signal.SIGKILL, "")])
+def test_nothing_is_left_when_the_runner_is_stopped(tmp_path: Path, number: signal.Signals, first: str) -> None:
+    """Neither Ctrl-C nor a KILL of the runner leaves the command behind."""
     told = tmp_path / "pid"
     os.mkfifo(told)
-    with subprocess.Popen([sys.executable, "-c", RUNNER, str(told)], stderr=subprocess.DEVNULL) as runner:
+    with subprocess.Popen([sys.executable, "-c", RUNNER, str(told), first], stderr=subprocess.DEVNULL) as runner:
         pid = int(told.read_text())
         watch = os.pidfd_open(pid)
         try:
