@@ -1,22 +1,29 @@
-"""The command line: `contracts check|list|coverage`."""
+"""The command line: `contracts run|check|provider|list|coverage|kills`."""
 
 from __future__ import annotations
 
-import json
+import os
 import sys
-from pathlib import Path
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import click
 
-from contracts import report
 from contracts.clause import all_clauses
 from contracts.journal import JournalError, read
-from contracts.judging import judged
+from contracts.judging import judged, ranked
+from contracts.outputs import FILE, fail, output_options, progress_bar, put_out, violated
 from contracts.rules import coverage as covered_rules
 from contracts.rules import documented_rules, idle_patterns, rules_of
+from contracts.running import run
 from contracts.serving.command import provider as judge_provider
 from mockserver.spec.catalog import load_providers
 from mockserver.spec.document import SpecError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from contracts.kills import Trial
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -28,25 +35,26 @@ def main() -> None:
     """
 
 
-def _fail(message: str) -> None:
-    click.echo(f"contracts: {message}", err=True)
-    sys.exit(2)
-
-
 @main.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("files", nargs=-1, required=True, type=FILE)
 @click.option("--provider", help="Judge the traffic with this provider only.")
-@click.option("--spec", multiple=True, type=click.Path(dir_okay=False, path_type=Path), help="A spec of your own.")
+@click.option("--spec", multiple=True, type=FILE, help="A spec of your own.")
 @click.option(
-    "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the verdicts as JSON."
+    "--speed",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="What `mockserver serve --speed` was; the client's own waits are so much shorter than the journal's.",
 )
-@click.option("--junit", "junit_file", type=click.Path(dir_okay=False, path_type=Path), help="Write JUnit XML.")
+@output_options
 def check(
     files: tuple[Path, ...],
     provider: str | None,
     spec: tuple[Path, ...],
+    speed: float,
     json_file: Path | None,
     junit_file: Path | None,
+    html_file: Path | None,
 ) -> None:
     """Judge traffic that was recorded: journals (NDJSON) of `mockserver serve --journal`, or HAR files."""
     try:
@@ -54,23 +62,17 @@ def check(
         rules = [*documented_rules(), *rules_of(spec)]
         known = [each.name for each in providers]
         if provider is not None and provider not in known:
-            _fail(f"there is no provider {provider!r}; there are {', '.join(known)}")
-        journals = [journal for file in files for journal in read(file, providers, provider)]
+            fail(f"there is no provider {provider!r}; there are {', '.join(known)}")
+        journals = [replace(each, speed=speed) for file in files for each in read(file, providers, provider)]
     except (JournalError, SpecError) as error:
-        _fail(str(error))
+        fail(str(error))
         return
     if not journals:
-        _fail("there is no traffic with a provider that is known; --spec names one of your own")
-    verdicts = [verdict for journal in journals for verdict in judged(journal, rules=rules)]
-    click.echo(report.text(verdicts))
-    try:
-        if json_file is not None:
-            json_file.write_text(json.dumps(report.as_json(verdicts), indent=2) + "\n", encoding="utf-8")
-        if junit_file is not None:
-            junit_file.write_text(report.junit(verdicts), encoding="utf-8")
-    except OSError as error:
-        _fail(f"{error.filename}: cannot be written: {error.strerror}")
-    if any(each.judgement == "violated" for each in verdicts):
+        fail("there is no traffic with a provider that is known; --spec names one of your own")
+    verdicts = ranked(verdict for journal in journals for verdict in judged(journal, rules=rules))
+    title = ", ".join(file.name for file in files)
+    put_out(verdicts, journals, title, json_file, junit_file, html_file)
+    if violated(verdicts):
         sys.exit(1)
 
 
@@ -107,6 +109,45 @@ def coverage(*, show_all: bool) -> None:
         sys.exit(1)
 
 
+@main.command()
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Other situations.")
+@click.option(
+    "--max-examples", type=click.IntRange(min=0), default=10, show_default=True, help="Drawn for each client."
+)
+@click.option("--workers", type=click.IntRange(1, 64), default=os.cpu_count() or 1, help="Processes at once.")
+def kills(seed: int, max_examples: int, workers: int) -> None:
+    """Try the clauses on clients that each break one: every clause must catch its own, and accuse nobody else."""
+    from contracts.kills import holes, planned, trials  # noqa: PLC0415 - only here is the whole menagerie needed
+
+    most = len(planned())
+    with progress_bar("clients") as progress:
+        found: list[Trial] = []
+
+        def ended(trial: Trial) -> None:
+            found.append(trial)
+            progress(len(found), most)
+
+        trials(seed, max_examples, workers, ended)
+    for trial in found:
+        who = f"the good client of {trial.provider}" if trial.breaker is None else f"{trial.provider}  {trial.breaker}"
+        what = "accused of nothing" if trial.clause is None else f"caught by {trial.clause}"
+        click.echo(f"{who}: {what}" if not trial.faults else f"{who}: WRONG")
+        for fault in trial.faults:
+            click.echo(f"    {fault}")
+    gaps = list(holes())
+    for clause in gaps:
+        click.echo(f"no broken client breaks {clause}")
+    wrong = sum(bool(trial.faults) for trial in found)
+    broken = sum(trial.breaker is not None for trial in found)
+    click.echo(
+        f"{broken} broken clients and {len(found) - broken} good ones at {len({trial.provider for trial in found})} "
+        f"providers, {len(all_clauses()) - len(gaps)} of {len(all_clauses())} clauses tried: {wrong} wrong"
+    )
+    if wrong or gaps:
+        sys.exit(1)
+
+
+main.add_command(run)
 main.add_command(judge_provider)
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import shlex
 import shutil
 import socket
 import tempfile
+import uuid
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cache
@@ -28,7 +29,7 @@ from contracts.outcome import Outcome, told
 from contracts.reading import first_end
 from contracts.runner import MOST_REQUESTS_PER_JOB, Run
 from contracts.subject import Setting
-from contracts.wardship import warded
+from contracts.wardship import RUN_ID, warded
 from mockserver.config import Settings
 from mockserver.edge.media import MediaShelf
 from mockserver.edge.server import Server
@@ -107,6 +108,7 @@ def surroundings(setting: Setting, prompt: str, output: Path) -> dict[str, str]:
         "CONTRACT_API_KEY": setting.api_key,
         "CONTRACT_PROMPT": prompt,
         "CONTRACT_OUTPUT": str(output),
+        RUN_ID: uuid.uuid4().hex,
     }
     for name in ("no_proxy", "NO_PROXY"):
         out[name] = ",".join(filter(None, (out.get(name), _HERE, "localhost")))

@@ -79,7 +79,9 @@ class Run:
     situation: Situation | None
     journal: Journal
     #: Addresses that the client tried to reach, and nobody is there.
-    strays: tuple[str, ...]
+    strays: tuple[str, ...] = ()
+    #: Whether the client has a way to be called back.
+    takes_callbacks: bool = False
 
 
 def play(factory: Factory, provider: Provider, situation: Situation, *, callbacks: bool | None = None) -> Run:
@@ -234,7 +236,8 @@ class _Stage:
             for number in range(1, self._jobs + 1)
         ]
         journal = replace(journal, jobs=tuple(jobs), witness=self._comparing.witness())
-        return Run(None, journal, tuple(dict.fromkeys(self._loop.strays)))
+        takes_callbacks = callable(getattr(self._client, "handle_callback", None))
+        return Run(None, journal, tuple(dict.fromkeys(self._loop.strays)), takes_callbacks)
 
     async def _client_at_work(self, server: Server, setting: Setting) -> None:
         try:

@@ -90,6 +90,18 @@ class Search:
         if self.most_examples and not self._over:
             self._draw(most)
         self.progress(most, most)
+        return self.verdicts()
+
+    def add(self, situation: Situation, run: Run) -> None:
+        """Take in what came of a situation."""
+        self.met[situation] = run
+        verdicts = judged(run.journal, self.clauses, self.rules)
+        self._verdicts[situation] = {verdict.clause.id: verdict for verdict in verdicts}
+        for verdict in verdicts:
+            self._note(situation, verdict)
+
+    def verdicts(self) -> list[Verdict]:
+        """Return what is to be said of all situations so far."""
         return ranked(self._verdict(each) for each in self._seen.values())
 
     @property
@@ -128,11 +140,7 @@ class Search:
     def _meet(self, situation: Situation) -> dict[str, Verdict]:
         """Let the client meet a situation, unless it has; return the verdicts by clause."""
         if situation not in self._verdicts:
-            run = self.met[situation] = self.play(situation)
-            verdicts = judged(run.journal, self.clauses, self.rules)
-            self._verdicts[situation] = {verdict.clause.id: verdict for verdict in verdicts}
-            for verdict in verdicts:
-                self._note(situation, verdict)
+            self.add(situation, self.play(situation))
         return self._verdicts[situation]
 
     def _note(self, situation: Situation, verdict: Verdict) -> None:

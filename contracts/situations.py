@@ -67,6 +67,8 @@ class Situation:
     jobs: int = 1
     callbacks: bool = False
     seed: int = 0
+    #: A scenario that was read from a file, instead of the meetings.
+    file: Scenario | None = None
 
     @property
     def events(self) -> tuple[Event, ...]:
@@ -84,7 +86,7 @@ class Situation:
 
     def scenario(self) -> Scenario:
         """Make the scenario."""
-        return of_data(self.words())
+        return self.file or of_data(self.words())
 
     def yaml(self, head: str = "") -> str:
         """Write a scenario file; `head` goes before it as a comment."""
@@ -97,7 +99,9 @@ class Situation:
         return len(self.events), self.jobs, len(self.meetings)
 
     def __str__(self) -> str:
-        met = " + ".join(meeting.name for meeting in self.meetings) or CALM.name
+        met = " + ".join(meeting.name for meeting in self.meetings) or (
+            CALM.name if self.file is None else self.file.name
+        )
         jobs = "1 job" if self.jobs == 1 else f"{self.jobs} jobs"
         return f"{met}; {jobs}, {'callbacks' if self.callbacks else 'polling'}, seed {self.seed}"
 

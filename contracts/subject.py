@@ -54,11 +54,6 @@ HandleCallback = Callable[[Mapping[str, str], bytes], "Awaitable[int] | int"]
 Factory = Callable[[Setting], Any]
 
 
-def takes_callbacks(factory: Factory) -> bool:
-    """Tell whether the clients of a factory can be called back, as far as its class says; a function may."""
-    return not isinstance(factory, type) or hasattr(factory, "handle_callback")
-
-
 def load(name: str) -> Factory:
     """Find a client by `module:Name` or `path/to/file.py:Name`.
 

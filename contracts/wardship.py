@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
+import signal
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+#: The variable by which the processes of one run can be told.
+RUN_ID = "CONTRACT_RUN_ID"
 #: How much of an output is kept: its end.
 KEPT_BYTES = 65_536
 _CHUNK_BYTES = 65_536
@@ -86,19 +90,36 @@ async def warded(
     assert warden.stderr is not None
     out, err = Output(), Output()
     at_work = asyncio.gather(warden.wait(), out.take(warden.stdout), err.take(warden.stderr))
+    gone = asyncio.create_task(_closed(warden.stdin))
     stop = asyncio.create_task(enough.wait())
     try:
-        await asyncio.wait((at_work, stop), timeout=time_limit_s, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((gone, stop), timeout=time_limit_s, return_when=asyncio.FIRST_COMPLETED)
     finally:
         stop.cancel()
+        if gone.done() and _ending(report, out, err).unwatched:  # the command has ended its warden
+            _end_all_with(f"{RUN_ID}={environment.get(RUN_ID)}")
         warden.stdin.close()
         await asyncio.wait((at_work,), timeout=PATIENCE_S + _WARDEN_S)
         if not at_work.done():
             at_work.cancel()
             with contextlib.suppress(ProcessLookupError):
                 warden.kill()
-            await asyncio.wait((at_work,))
+            await asyncio.wait((at_work, gone))
     return _ending(report, out, err)
+
+
+async def _closed(pipe: asyncio.StreamWriter) -> None:
+    """Wait until whoever reads from a pipe is gone."""
+    with contextlib.suppress(ConnectionError):
+        await pipe.wait_closed()
+
+
+def _end_all_with(mark: str) -> None:
+    """End the processes that have something in their environment: those of a command that nobody watches over."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if mark.encode() in (process / "environ").read_bytes().split(b"\0"):
+                os.kill(int(process.name), signal.SIGKILL)
 
 
 def _ending(report: Path, out: Output, err: Output) -> Ending:

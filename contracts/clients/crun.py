@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from contracts.clients.polite import Answer, PoliteClient, Seen
+
+if TYPE_CHECKING:
+    from contracts.subject import Setting
 
 
 class Crun(PoliteClient):
@@ -56,3 +59,8 @@ class Crun(PoliteClient):
         """Find the id of a task whose end is told."""
         task_id: str | None = event.get("task_id")
         return task_id
+
+
+def client(setting: Setting) -> Crun:
+    """Make the client, for `contracts run --client contracts.clients.crun:client`."""
+    return Crun(setting.base_url, setting.api_key, setting.callback_url, setting.callback_secret)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from contracts.clients.polite import PoliteClient, Seen
+
+if TYPE_CHECKING:
+    from contracts.subject import Setting
 
 
 class EvoLink(PoliteClient):
@@ -40,3 +43,8 @@ class EvoLink(PoliteClient):
         """Find the id of a task whose end is told."""
         task_id: str | None = event.get("id")
         return task_id
+
+
+def client(setting: Setting) -> EvoLink:
+    """Make the client, for `contracts run --client contracts.clients.evolink:client`."""
+    return EvoLink(setting.base_url, setting.api_key, setting.callback_url, setting.callback_secret)

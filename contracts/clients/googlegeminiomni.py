@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from contracts.clients.polite import PoliteClient, Seen
+
+if TYPE_CHECKING:
+    from contracts.subject import Setting
 
 
 class GoogleGeminiOmni(PoliteClient):
@@ -46,3 +49,8 @@ class GoogleGeminiOmni(PoliteClient):
     def called_back_about(self, event: Any) -> str | None:
         """Find the id of a job whose end is told; other events do not matter here."""
         return event.get("jobId") if event.get("event") in ("job.completed", "job.failed") else None
+
+
+def client(setting: Setting) -> GoogleGeminiOmni:
+    """Make the client, for `contracts run --client contracts.clients.googlegeminiomni:client`."""
+    return GoogleGeminiOmni(setting.base_url, setting.api_key, setting.callback_url, setting.callback_secret)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from contracts.clients.polite import PoliteClient, Seen
+
+if TYPE_CHECKING:
+    from contracts.subject import Setting
 
 
 class ToAPIs(PoliteClient):
@@ -43,3 +46,8 @@ class ToAPIs(PoliteClient):
     def called_back_about(self, event: Any) -> str | None:  # noqa: ARG002 - there are no callbacks
         """Find nothing."""
         return None
+
+
+def client(setting: Setting) -> ToAPIs:
+    """Make the client, for `contracts run --client contracts.clients.toapis:client`."""
+    return ToAPIs(setting.base_url, setting.api_key, setting.callback_url, setting.callback_secret)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -156,7 +156,7 @@ DAYS: dict[str, tuple[list[Day], list[Day]]] = {
 }
 
 
-def many(traffic: Traffic, number: int, **fields: object) -> Traffic:
+def many(traffic: Traffic, number: int, **fields: Any) -> Traffic:
     """Ask so often, three seconds apart."""
     for _ in range(number):
         traffic.wait(3).query(**fields)

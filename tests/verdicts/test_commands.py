@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import select
@@ -308,9 +309,14 @@ def test_one_that_kills_its_own_group_is_a_crash() -> None:
 
 
 @needs_proc
-def test_one_that_kills_its_warden_is_told_so() -> None:
-    """It goes down with it."""
-    assert shell("kill -KILL $PPID; sleep 1000").said.startswith("killed together with what watched over it")
+def test_one_that_kills_its_warden_is_told_so(tmp_path: Path) -> None:
+    """It goes down with it, and so does what it has started."""
+    found = shell(f"sleep 1000 & echo $! >{tmp_path}/pid; kill -KILL $PPID; sleep 1000")
+    assert found.said.startswith("killed together with what watched over it")
+    with contextlib.suppress(ProcessLookupError):  # whoever adopts orphans here may take its time to bury them
+        watch = os.pidfd_open(int((tmp_path / "pid").read_text()))
+        assert select.select([watch], [], [], 10)[0]
+        os.close(watch)
 
 
 # -- what it is told, and what is read --------------------------------------------------------------
