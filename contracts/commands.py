@@ -245,7 +245,7 @@ class _Stage:
         ]
 
     async def _job(self, number: int, setting: Setting, enough: asyncio.Event) -> Job:
-        prompt = f"A red kite over the sea, take {number}"
+        prompt = f"A red kite over the sea, take {number}."
         started_ms = self._server.runtime.clock.now_ms()
         with tempfile.TemporaryDirectory(prefix="contracts-", ignore_cleanup_errors=True) as aside:
             output = Path(aside) / "video.mp4"

@@ -13,21 +13,35 @@ if TYPE_CHECKING:
     from contracts.clause import Clause
     from contracts.journal import Journal
     from contracts.rules import Rule
+    from mockserver.provider import Provider
+
+
+#: The clauses that concern a provider, with the rules of its documents that each stands for.
+Docket = tuple[tuple["Clause", tuple[str, ...]], ...]
+
+
+def docket(provider: Provider, clauses: Iterable[Clause] | None = None, rules: Iterable[Rule] | None = None) -> Docket:
+    """Choose the clauses (of all, if none are given) that concern a provider, by the rules of its documents."""
+    own = [each for each in (documented_rules() if rules is None else rules) if each.provider == provider.name]
+    by_id = {each.id: each for each in own if each.asks == "client"}
+    chosen = [(each, each.covered(by_id)) for each in (all_clauses() if clauses is None else clauses)]
+    return tuple(
+        (clause, tuple(f"{rule} ({by_id[rule].source})" for rule in covered))
+        for clause, covered in chosen
+        if clause.concerns(provider, covered)
+    )
 
 
 def judged(
     journal: Journal, clauses: Iterable[Clause] | None = None, rules: Iterable[Rule] | None = None
 ) -> list[Verdict]:
     """Judge a journal by every clause that applies to its provider; the violated ones come first."""
-    own = [each for each in (documented_rules() if rules is None else rules) if each.provider == journal.provider.name]
-    by_id = {each.id: each for each in own if each.asks == "client"}
-    verdicts = []
-    for clause in all_clauses() if clauses is None else clauses:
-        covered = clause.covered(by_id)
-        if clause.concerns(journal.provider, covered):
-            sources = tuple(f"{rule} ({by_id[rule].source})" for rule in covered)
-            verdicts.append(_verdict(clause, journal, sources))
-    return ranked(verdicts)
+    return judged_by(docket(journal.provider, clauses, rules), journal)
+
+
+def judged_by(chosen: Docket, journal: Journal) -> list[Verdict]:
+    """Judge a journal by clauses that were chosen for its provider."""
+    return ranked(_verdict(clause, journal, sources) for clause, sources in chosen)
 
 
 def ranked(verdicts: Iterable[Verdict]) -> list[Verdict]:

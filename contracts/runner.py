@@ -336,7 +336,7 @@ class _Stage:
 
 
 def _prompt(number: int) -> str:
-    return f"A red kite over the sea, take {number}"
+    return f"A red kite over the sea, take {number}."
 
 
 def _blocks(function: Any) -> bool:

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase
 from hypothesis.errors import NoSuchExample
 
 from contracts.clause import Verdict
-from contracts.judging import judged, ranked
+from contracts.judging import Docket, docket, judged_by, ranked
 from contracts.situations import Situation, parts_of, situations, tour
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ class Search:
     met: dict[Situation, Run] = field(default_factory=dict)
     _seen: dict[str, _Seen] = field(default_factory=dict)
     _verdicts: dict[Situation, dict[str, Verdict]] = field(default_factory=dict)
+    _docket: Docket | None = None
     _started_s: float = field(default_factory=monotonic)
 
     def run(self) -> list[Verdict]:
@@ -95,7 +96,9 @@ class Search:
     def add(self, situation: Situation, run: Run) -> None:
         """Take in what came of a situation."""
         self.met[situation] = run
-        verdicts = judged(run.journal, self.clauses, self.rules)
+        if self._docket is None:
+            self._docket = docket(self.provider, self.clauses, self.rules)
+        verdicts = judged_by(self._docket, run.journal)
         self._verdicts[situation] = {verdict.clause.id: verdict for verdict in verdicts}
         for verdict in verdicts:
             self._note(situation, verdict)

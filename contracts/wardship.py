@@ -104,7 +104,8 @@ async def warded(
             at_work.cancel()
             with contextlib.suppress(ProcessLookupError):
                 warden.kill()
-            await asyncio.wait((at_work, gone))
+            warden._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001 - nothing else lets go of its pipes
+            await asyncio.gather(at_work, gone, return_exceptions=True)
     return _ending(report, out, err)
 
 

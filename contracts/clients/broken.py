@@ -345,7 +345,7 @@ class FetchesWithKey(PoliteClient):
         return await super().fetch(url)
 
 
-@breaks("results.link-as-given", "which nobody gave", "outcome.comes-home")
+@breaks("results.link-as-given", "which nobody gave", "outcome.comes-home", "results.fetched")
 class TidiesLinks(PoliteClient):
     """Cuts off of a link what seems not to be needed."""
 
@@ -431,7 +431,7 @@ class _NeverAsks(PoliteClient):
         return await super().finished(task_id)
 
 
-@breaks("callbacks.acknowledged", "the receiver answered 410", applies=_calls_back)
+@breaks("callbacks.acknowledged", "the receiver answered 410", "callbacks.unknown-events", applies=_calls_back)
 class AcknowledgesNothing(PoliteClient):
     """Answers 410 to every callback."""
 

@@ -83,7 +83,7 @@ TEMPLATE = {
     GOOGLE: {
         "calm": "returned",
         "submit put off: 500 x2": "returned",
-        "Retry-After in seconds": "returned",
+        "submit put off: 429 x2": "returned",
         "unknown word": "returned",
         "task not found yet": "returned",
         "callback early": "returned",
