@@ -258,7 +258,7 @@ class _Stage:
     async def _watch(self, server: Server) -> None:
         """Stop jobs whose client asks without end."""
         while server.runtime.journal.last_seq < MOST_REQUESTS_PER_JOB * self._jobs:  # noqa: ASYNC110 - seconds are free
-            await asyncio.sleep(60)
+            await asyncio.sleep(600)
         for task in self._working:
             task.cancel()
 

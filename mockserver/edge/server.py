@@ -203,6 +203,7 @@ class Server:
 
     async def _keep_sessions(self) -> None:
         while True:
+            await self.sessions.there_are.wait()
             await asyncio.sleep(_SESSIONS_LOOKED_AT_S)
             await self.sessions.drop_idle()
 

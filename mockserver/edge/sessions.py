@@ -7,6 +7,7 @@ made when it is first named, and ends when it is dropped, or when nobody has use
 
 from __future__ import annotations
 
+import asyncio
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -57,6 +58,8 @@ class Sessions:
         self._wall_s = wall.monotonic_s
         self._runtimes: dict[str, Runtime] = {}
         self._used_s: dict[str, float] = {}
+        #: Set while there are sessions.
+        self.there_are = asyncio.Event()
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._runtimes))
@@ -105,6 +108,7 @@ class Sessions:
         runtime = Runtime(self._settings, self._providers, urls, self._wall)
         runtime.start()
         self._runtimes[name] = runtime
+        self.there_are.set()
         return runtime
 
     async def drop(self, name: str) -> None:
@@ -115,6 +119,8 @@ class Sessions:
         """
         runtime = self._runtimes.pop(name)
         del self._used_s[name]
+        if not self._runtimes:
+            self.there_are.clear()
         await runtime.close()
 
     async def drop_idle(self) -> None:
