@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -95,8 +96,13 @@ class Clock:
 
 def iso_of(instant_ms: int, *, digits: int = 3) -> str:
     """Write an instant as ISO 8601 in UTC, with 3 or 0 digits of a second's fraction."""
-    text = datetime.fromtimestamp(instant_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    text = _second(instant_ms // 1000)
     return f"{text}.{instant_ms % 1000:03d}Z" if digits else f"{text}Z"
+
+
+@lru_cache(maxsize=1024)
+def _second(unix_s: int) -> str:
+    return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def instant_of(text: str) -> int:

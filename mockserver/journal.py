@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 DEFAULT_ENTRIES = 10_000
 _LOG = logging.getLogger("mockserver")
 DEFAULT_BODY_LIMIT = 16_384
+_HEADERS_REMEMBERED = 4096
 _SECRET_HEADERS = frozenset(("authorization", "proxy-authorization", "x-api-key", "cookie", "x-admin-token"))
 
 
@@ -300,6 +301,8 @@ class _Redaction:
             if len(secret) >= self.SHORTEST:
                 for spelling in (secret, quote(secret, safe=""), orjson.dumps(secret).decode()[1:-1]):
                     self._names[spelling] = name
+        #: Headers that have been cleaned; most come again and again.
+        self._cleaned: dict[tuple[str, str], str] = {}
         longest_first = sorted(self._names, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
 
@@ -309,6 +312,14 @@ class _Redaction:
         return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
     def header(self, name: str, value: str) -> str:
+        known = self._cleaned.get((name, value))
+        if known is None:
+            if len(self._cleaned) >= _HEADERS_REMEMBERED:
+                self._cleaned.clear()
+            known = self._cleaned[name, value] = self._header(name, value)
+        return known
+
+    def _header(self, name: str, value: str) -> str:
         cleaned = self.text(value)
         if name.lower() in self._headers and cleaned == value:
             scheme, blank, _ = value.partition(" ")

@@ -111,6 +111,6 @@ def test_the_top_level_holds_what_it_should() -> None:
 
 
 def test_the_mock_server_knows_nothing_of_contracts() -> None:
-    """contracts may lean on mockserver, never the other way round."""
+    """Contracts may lean on mockserver, never the other way round."""
     for path in modules():
         assert not any(name.split(".")[0] == "contracts" for name in imported(path, types_too=True)), path

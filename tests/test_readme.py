@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -16,10 +17,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    import pytest
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -28,7 +29,7 @@ BIN = Path(sys.executable).parent
 
 def block(kind: str, name: str) -> str:
     """Return the code block behind a marker such as <!-- command: demo -->."""
-    found = re.search(rf"<!-- {kind}: {name} -->\n```\w+\n(.*?)```", README, re.DOTALL)
+    found = re.search(rf"<!-- {kind}: {name} -->\n```\w*\n(.*?)```", README, re.DOTALL)
     assert found, f"the README has no {kind} {name}"
     return found[1]
 
@@ -135,10 +136,50 @@ def test_the_contracts_commands(tmp_path: Path) -> None:
     assert (done.returncode, "auth.key-in-its-header" in done.stdout) == (1, True), done.stderr
 
 
+def test_the_client_example(tmp_path: Path) -> None:
+    """The example of a client is judged by the command beside it, which says what the README shows."""
+    (tmp_path / "my_client.py").write_text(block("example", "client"), encoding="utf-8")
+    install, judge = block("command", "run").splitlines()
+    assert install == ".venv/bin/pip install -q -e '.[contracts]'"
+    done = run([str(BIN / "contracts"), *shlex.split(judge)[1:]], tmp_path)
+    assert (done.returncode, done.stderr) == (1, "")
+    written = re.sub(r"\d+", "N", done.stdout).splitlines()
+    for line in re.sub(r"\d+", "N", block("output", "run")).splitlines():
+        assert line in written
+    assert "MyClient" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    replay = block("output", "run").splitlines()[-1].partition("replay: ")[2]
+    again = run([str(BIN / "contracts"), *shlex.split(replay)[1:]], tmp_path)
+    assert again.returncode == 1
+    assert "VIOLATED (must)  evolink  results.without-key" in again.stdout
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="there is no node here")
+def test_the_command_for_any_language(tmp_path: Path) -> None:
+    """A client of another language is judged by the command of the README; here in one situation."""
+    words = shlex.split(block("command", "anything"))
+    command = [str(BIN / "contracts"), *words[1:-2], "--speed", "600"]
+    scenario = tmp_path / "calm.yaml"
+    scenario.write_text("scenario: calm\ntimeline: []\n", encoding="utf-8")
+    done = run([*command, "--scenario", str(scenario)], ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 violated" in done.stdout
+
+
+def test_the_provider_command(tmp_path: Path) -> None:
+    """The server that the README starts is judged by the command of the README, and is in order."""
+    words = shlex.split(block("command", "provider"))
+    with serving(tmp_path) as port:
+        command = [word.replace(":4010", f":{port}") for word in words[1:]]
+        done = run([str(BIN / "contracts"), *command, "--max-examples", "3"], tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 violated" in done.stdout
+
+
 def test_every_flag_of_the_readme_exists() -> None:
-    """Each --flag that the README names is one that `serve` takes."""
+    """Each --flag that the README names is one that the commands take."""
     help_text = run([str(BIN / "mockserver"), "serve", "--help"], ROOT).stdout
-    help_text += run([str(BIN / "contracts"), "check", "--help"], ROOT).stdout
+    for command in ("run", "check", "provider"):
+        help_text += run([str(BIN / "contracts"), command, "--help"], ROOT).stdout
     flags = set(re.findall(r"`(--[a-z-]+)", README)) | set(re.findall(r" (--[a-z]+-?[a-z]*) ", README))
     assert flags
     for flag in flags:

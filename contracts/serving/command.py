@@ -88,7 +88,7 @@ def provider(
     if parts.scheme not in ("http", "https") or not parts.hostname:
         _fail(f"--base-url {base_url}: an address begins with http:// or https://")
     if importlib.util.find_spec("schemathesis") is None:
-        _fail("this judges with schemathesis, which is not installed: pip install 'schemathesis>=4.1'")
+        _fail("this judges with schemathesis, which is not installed: pip install 'mockserver-genvideo[contracts]'")
     terms = Terms(
         base_url=base_url,
         key=key,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Self
 
-from contracts.journal import Journal, of_records
+from contracts.journal import Job, Journal, Witness, of_records
 from mockserver.clock import MANUAL_START_MS, iso_of
 from mockserver.spec.catalog import load_providers
 
@@ -33,6 +34,9 @@ class Traffic:
     def __init__(self, name: str = "googlegeminiomni") -> None:
         self.provider = providers()[name]
         self.records: list[dict[str, Any]] = []
+        self.jobs: list[Job] = []
+        self.witness: Witness | None = None
+        self.speed = 1.0
         self.at_s = 0.0
 
     def wait(self, seconds: float) -> Self:
@@ -103,15 +107,16 @@ class Traffic:
     def callback(self, outcome: str = "acknowledged", **fields: Any) -> Self:
         """Add an attempt at a callback."""
         status = fields.pop("status", {"acknowledged": 200, "refused": 500}.get(outcome))
+        event = fields.pop("event", self.provider.lifecycle.success.name)
         self.records.append(
             {
                 "seq": len(self.records) + 1,
                 "kind": "delivery",
                 "at": iso_of(MANUAL_START_MS + round(self.at_s * 1000)),
                 "provider": self.provider.name,
-                "task": TASK[self.provider.name],
+                "task": fields.pop("task", TASK[self.provider.name]),
                 "delivery": "dlv_000001",
-                "event": "done",
+                "event": event,
                 "attempt": 1,
                 "outcome": outcome,
                 "faults": fields.pop("faults", []),
@@ -122,7 +127,26 @@ class Traffic:
         assert not fields, fields
         return self
 
+    def job(self, ended: str = "returned", said: str = "", size_bytes: int | None = None, **fields: Any) -> Self:
+        """End a job that a runner gave the client at the start: the first model's example."""
+        example = dict(next(iter(self.provider.models.values())).example or {})
+        prompt = fields.pop("prompt", example.get("input", example).get("prompt"))
+        number, now_ms = len(self.jobs) + 1, MANUAL_START_MS + round(self.at_s * 1000)
+        self.jobs.append(Job(number, prompt, ended, size_bytes, said, MANUAL_START_MS, now_ms))
+        assert not fields, fields
+        return self
+
+    def signatures(self, signed: int, compared: int) -> Self:
+        """Say how many signed callbacks a runner saw, and how many were compared in constant time."""
+        self.witness = Witness(signed, compared)
+        return self
+
+    def at_speed(self, speed: float) -> Self:
+        """Say how fast the clock went that the traffic was recorded by."""
+        self.speed = speed
+        return self
+
     def journal(self) -> Journal:
         """Return what was written, as a journal."""
-        (found,) = of_records(self.records, [self.provider])
-        return found
+        (found,) = of_records(self.records, [self.provider]) or [Journal(self.provider, ())]
+        return replace(found, jobs=tuple(self.jobs), witness=self.witness, speed=self.speed)

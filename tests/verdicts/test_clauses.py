@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.traffic import TASK, Traffic
 
 from contracts import all_clauses, judged
-from support.traffic import TASK, Traffic
 
 if TYPE_CHECKING:
     from contracts.clause import Verdict
@@ -17,6 +17,11 @@ Day = Callable[[], Traffic]
 GOOGLE, TOAPIS = "googlegeminiomni", "toapis"
 LINK = {"jobId": TASK[GOOGLE], "status": "done", "outputUrl": "http://h/googlegeminiomni/omni/u/t/output.mp4"}
 KEYED = [["Authorization", "Bearer [key of acct_1]"]]
+NEW = ["unknown_event"]
+SECOND = "job_000000000002"
+OTHER = {"model": "gemini-omni-video", "prompt": "Something else"}
+FULL: dict[str, Any] = {"status": 429, "gate": "concurrency", "task": None, "answer": {"error": "full"}}
+DATE = [["Retry-After", "Fri, 05 Jun 2026 00:00:03 GMT"]]
 
 
 def day(name: str = GOOGLE) -> Traffic:
@@ -35,6 +40,26 @@ def refused(status: int, *waits: float, **fields: object) -> Traffic:
     for wait in waits:
         out.submit(status=status, task=None, answer={"error": "no"}, **fields).wait(wait)
     return out.submit()
+
+
+def had() -> Traffic:
+    """A day with a callback, and the whole file after it."""
+    return day().wait(3).callback().query("done", answer=LINK).download()
+
+
+def failed(reason: str = "The model could not finish the job") -> Traffic:
+    """A day with a task that was seen to have failed."""
+    answer = {"jobId": TASK[GOOGLE], "status": "failed", "error": reason}
+    return day().wait(3).query("failed", answer=answer)
+
+
+def broken(times: int = 1) -> Traffic:
+    """A submit that meets 500 every time; its answers have the ids of their requests."""
+    out = Traffic()
+    for number in range(times):
+        headers = [["X-Request-Id", f"req_{number + 1}"]]
+        out.submit(status=500, task=None, answer={"error": "no"}, answer_headers=headers).wait(2**number)
+    return out
 
 
 #: By clause: days that keep it, and days that break it.
@@ -91,7 +116,15 @@ DAYS: dict[str, tuple[list[Day], list[Day]]] = {
         [lambda: day().wait(3).query().wait(3).query()],
         [lambda: day().wait(3).query().wait(1).query()],
     ),
-    "poll.stops-at-end": ([ended, lambda: ended("failed")], [lambda: ended().wait(3).query("done")]),
+    "poll.stops-at-end": (
+        [
+            ended,
+            lambda: ended("failed"),
+            lambda: day().wait(3).query("done", faults=["late_url"]).wait(3).query("done"),
+            lambda: ended().download(status=403, error="result_expired", faults=["expired_link"]).query("done"),
+        ],
+        [lambda: ended().wait(3).query("done"), lambda: ended("failed").wait(3).query("failed")],
+    ),
     "poll.gives-up": (
         [lambda: day().wait(3).query().wait(3).query()],
         [lambda: many(day(), 61), lambda: day(TOAPIS).wait(700).query("in_progress")],
@@ -113,7 +146,11 @@ DAYS: dict[str, tuple[list[Day], list[Day]]] = {
     "results.without-key": ([lambda: ended().download()], [lambda: ended().download(headers=KEYED)]),
     "results.link-as-given": (
         [lambda: ended().download()],
-        [lambda: ended().download(path="/omni/u/t/other.mp4", status=404)],
+        [
+            lambda: ended().download(path="/omni/u/t/other.mp4", status=404),
+            lambda: ended().download(path="/omni/u/t/output.mp", status=404),
+            lambda: ended().download(query="x=1", status=None),
+        ],
     ),
     "results.whole": (
         [lambda: short(ended()).wait(1).download()],
@@ -133,12 +170,85 @@ DAYS: dict[str, tuple[list[Day], list[Day]]] = {
         [lambda: day().callback("unreachable", faults=["cut_callback"])],
     ),
     "callbacks.lost-made-up": (
-        [lambda: day().callback("lost").wait(60).query("done")],
-        [lambda: day().callback("lost"), lambda: day().callback("lost").wait(60).query()],
+        [lambda: day().callback("lost").wait(60).query("done"), lambda: day().callback("lost").wait(60).query()],
+        [lambda: day().callback("lost"), lambda: day().wait(3).query().wait(60).callback("lost")],
+    ),
+    "callbacks.unknown-events": (
+        [
+            lambda: day().callback(faults=NEW),
+            lambda: day().callback(faults=NEW).wait(60).query("failed").job("raised", "failed"),
+        ],
+        [
+            lambda: day().callback("refused", status=422, faults=NEW),
+            lambda: day().callback(faults=NEW).job("raised", "what is job.reviewing?"),
+        ],
+    ),
+    "callbacks.one-effect": (
+        [lambda: had().wait(1).callback(), lambda: had().wait(1).callback().wait(60).submit(body=OTHER, task=SECOND)],
+        [lambda: had().wait(1).callback().download(), lambda: had().wait(1).callback().submit(task=SECOND)],
+    ),
+    "callbacks.early-kept": (
+        [lambda: Traffic().callback().submit().wait(3).query("done"), lambda: Traffic().callback().submit().download()],
+        [lambda: Traffic().callback().submit()],
+    ),
+    "callbacks.constant-time": (
+        [lambda: day().callback().signatures(2, 1)],
+        [lambda: day().callback().callback().signatures(2, 0)],
+    ),
+    "outcome.ends": (
+        [lambda: day().job(), lambda: day().job("raised", "no")],
+        [
+            lambda: day().wait(3).query().wait(90_000).job("never"),
+            lambda: day().job("never", "nothing else could run for 30 s").job(prompt="another"),
+        ],
+    ),
+    "outcome.success-is-real": (
+        [
+            lambda: ended().download(answer_bytes=500).job(size_bytes=500),
+            lambda: ended().job(),
+            lambda: day().callback().job(),
+            lambda: day().download().job(),
+        ],
+        [
+            lambda: day().job(),
+            lambda: Traffic().submit(status=402, task=None, answer={"error": "no"}).job(),
+            lambda: ended().download(answer_bytes=500).job(size_bytes=499),
+            lambda: ended("failed").job(),
+            lambda: short(ended()).job(size_bytes=500),
+        ],
+    ),
+    "outcome.failure-has-its-reason": (
+        [
+            lambda: failed().job("raised", "TaskFailed: the model could not finish the job"),
+            lambda: failed(reason="nothing of the document's").job("raised", "it failed"),
+        ],
+        [
+            lambda: failed().job("raised", "something went wrong"),
+            lambda: failed().job(),
+        ],
+    ),
+    "outcome.comes-home": (
+        [lambda: ended().download().job()],
+        [lambda: ended().job("raised", "ValueError"), lambda: ended().download().job("raised", "ValueError")],
+    ),
+    "outcome.error-has-request-id": (
+        [lambda: broken().job("raised", "500: no (request req_1)"), lambda: broken(2).job("raised", "request req_1")],
+        [lambda: broken().job("raised", "500: no"), lambda: broken(2).job("raised", "request req_9")],
+    ),
+    "outcome.follows-to-the-end": (
+        [lambda: ended().job(), lambda: day().wait(3).query().wait(300).job()],
+        [
+            lambda: day().wait(3).query().job("raised", "KeyError"),
+            lambda: day().wait(3).query("ACCEPTED").job(),
+            lambda: day().wait(230).query().wait(9).job("raised", "KeyError"),
+        ],
     ),
     "limits.kept": (
-        [lambda: day().submit().submit()],
-        [lambda: rated(rated(day(), 1), 2)],
+        [lambda: day().submit().submit(), lambda: crowded(6).submit(**FULL).wait(1).submit(**FULL)],
+        [
+            lambda: rated(rated(day(), 1), 2),
+            lambda: followed(crowded(6).submit(**FULL).wait(1).submit(**FULL).wait(1), 6),
+        ],
     ),
     "limits.no-credits-stops": (
         [lambda: day().submit(status=402, task=None)],
@@ -153,6 +263,76 @@ DAYS: dict[str, tuple[list[Day], list[Day]]] = {
         [lambda: toapis_chain(1, 2, 4)],
         [lambda: toapis_chain(8, 8, 1)],
     ),
+}
+
+
+#: By clause: more days that cannot tell, besides one with nothing in it but a download.
+SILENT: dict[str, list[Day]] = {
+    "submit.not-again-after-lost-answer": [lambda: Traffic().submit(status=None, task=None).wait(5).submit()],
+    "retry.jitter": [lambda: toapis_waits(1.0, 1.0)],
+    "retry.retry-after": [lambda: refused(503, 2, answer_headers=DATE).at_speed(60)],
+    "poll.first-wait": [lambda: day().wait(1).callback().query()],
+    "poll.interval": [
+        lambda: day().wait(3).query().wait(1).callback().query(),
+        lambda: day().query("done").wait(1).query(),
+    ],
+    "results.link-as-given": [lambda: ended().download(path="/omni/u/t/other.mp4")],
+    "callbacks.acknowledged": [
+        lambda: day().callback("lost"),
+        lambda: day().callback("refused", status=422, faults=NEW),
+        lambda: day().callback("refused", status=400, faults=["cut_callback"]),
+    ],
+    "callbacks.in-time": [lambda: day().callback("lost")],
+    "callbacks.forged-refused": [lambda: day().callback(), lambda: day().callback("lost", faults=["wrong_signature"])],
+    "callbacks.survived": [lambda: day().callback("refused", status=500)],
+    "callbacks.lost-made-up": [
+        lambda: day().callback(),
+        lambda: day().callback("lost").callback(),
+        lambda: Traffic().submit(status=None).callback("lost"),
+        lambda: Traffic().submit(answer={"jobId": "another"}).callback("lost"),
+    ],
+    "callbacks.unknown-events": [lambda: day().callback(), lambda: day().callback("timeout", faults=NEW)],
+    "callbacks.one-effect": [
+        lambda: day().callback().callback(),
+        lambda: ended().callback().callback().download(),
+        had,
+        lambda: had().callback("unreachable"),
+    ],
+    "callbacks.early-kept": [
+        lambda: day().callback(),
+        lambda: Traffic().callback("lost").submit(),
+        lambda: Traffic().callback().submit(status=None),
+    ],
+    "callbacks.constant-time": [lambda: day().callback(), lambda: day().callback().signatures(0, 0)],
+    "outcome.ends": [ended],
+    "outcome.success-is-real": [lambda: ended().job("raised"), lambda: ended().job("never")],
+    "outcome.failure-has-its-reason": [
+        lambda: ended().job(),
+        lambda: failed().submit(task=SECOND).wait(3).query("done", task=SECOND).job(),
+        lambda: failed().job("raised", prompt="of another job"),
+    ],
+    "outcome.comes-home": [
+        lambda: ended("failed").job("raised"),
+        lambda: ended().submit(task=SECOND).job("raised"),
+        lambda: ended().download(faults=["expired_link"], status=403).job("raised"),
+        lambda: day().wait(3).query("done", faults=["late_url"]).job("raised"),
+        lambda: ended().job("never"),
+    ],
+    "outcome.error-has-request-id": [
+        lambda: broken().job(),
+        lambda: Traffic().submit(status=500, task=None, answer={"error": "no"}).job("raised"),
+        lambda: broken().wait(1).submit().job("raised"),
+        lambda: broken().submit(status=402, task=None, body=OTHER).job("raised"),
+    ],
+    "outcome.follows-to-the-end": [
+        lambda: day().wait(3).query().job("never"),
+        lambda: day().job("raised"),
+        lambda: ended().job("raised"),
+        lambda: day().wait(3).query(status=500, answer={"error": "no"}).job("raised"),
+        lambda: day().wait(3).query().wait(240).job("raised", "it took too long"),
+        lambda: many(day(), 60).job("raised", "asked 60 times"),
+        lambda: day().wait(3).query().submit(task=SECOND).job("raised"),
+    ],
 }
 
 
@@ -171,6 +351,21 @@ def short(traffic: Traffic) -> Traffic:
 def rated(traffic: Traffic, number: int) -> Traffic:
     """Be refused by the plan's rate."""
     return traffic.wait(1).submit(status=429, gate="rate", task=None, body={"n": number})
+
+
+def crowded(tasks: int) -> Traffic:
+    """Submit so many jobs one after the other."""
+    out = Traffic()
+    for number in range(tasks):
+        out.submit(task=f"job_{number:012d}", body={**OTHER, "prompt": str(number)}).wait(1)
+    return out
+
+
+def followed(traffic: Traffic, tasks: int) -> Traffic:
+    """Ask after so many tasks."""
+    for number in range(tasks):
+        traffic.query(task=f"job_{number:012d}")
+    return traffic
 
 
 def failing(times: int) -> Traffic:
@@ -241,7 +436,24 @@ def test_not_exercised(clause: str) -> None:
     assert found.judgement == expected
 
 
+@pytest.mark.parametrize(
+    ("clause", "number"), [(clause, n) for clause, days in SILENT.items() for n in range(len(days))]
+)
+def test_cannot_tell(clause: str, number: int) -> None:
+    """A day that comes near a rule without meeting it leaves it open."""
+    found = verdict(SILENT[clause][number](), clause)
+    assert found.judgement == "not exercised", found.violations
+
+
+def test_a_job_that_nothing_went_over_the_wire_for_is_not_done() -> None:
+    """What was done for another job does not count; there are no records to show."""
+    for traffic in (ended().download().job(prompt="of another job"), Traffic().job()):
+        (violation,) = verdict(traffic, "outcome.success-is-real").violations
+        assert (violation.records, "no task of it had succeeded" in violation.seen) == ((), True)
+
+
 def test_a_good_day_breaks_nothing() -> None:
     """A client that does everything right is accused of nothing."""
-    good = ended().download().callback()
+    good = day().wait(3).query().wait(3).callback().query("done", answer=LINK).download(answer_bytes=500)
+    good.wait(1).callback().job(size_bytes=500).signatures(2, 2)
     assert [each.clause.id for each in judged(good.journal()) if each.judgement == "violated"] == []

@@ -53,7 +53,7 @@ def test_a_journal_of_the_server_is_read(tmp_path: Path) -> None:
     assert [each.role for each in journal.exchanges] == ["submit", "query", "query"]
     assert len(journal.stories) == 1
     violated = {each.clause.id for each in judged(journal) if each.judgement == "violated"}
-    assert violated == {"poll.stops-at-end"}
+    assert violated == {"poll.stops-at-end", "results.fetched"}
 
 
 def test_a_har_file_is_read(tmp_path: Path) -> None:
