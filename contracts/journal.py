@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from mockserver.provider import Operation, Provider
 
 
+#: A shorter text under the key's header is none: it would be found everywhere.
+_SHORTEST_KEY = 8
+
+
 class JournalError(ValueError):
     """A file is no journal; the message says where and why."""
 
@@ -191,7 +195,7 @@ def _json(text: str | None) -> Any:
         return None
 
 
-def _header(pairs: Iterable[tuple[str, str]], name: str) -> str | None:
+def _header(pairs: Iterable[Sequence[str]], name: str) -> str | None:
     return next((value for each, value in pairs if each.lower() == name.lower()), None)
 
 
@@ -205,7 +209,7 @@ def read(path: Path, providers: Iterable[Provider], only: str | None = None) -> 
         JournalError: it cannot be read, or it is neither NDJSON of ours nor HAR.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise JournalError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -234,12 +238,13 @@ def _from_har(whole: Mapping[str, Any], path: Path) -> Iterator[Mapping[str, Any
         for number, entry in enumerate(entries, 1):
             request, response = entry["request"], entry["response"]
             parts = urlsplit(request["url"])
-            status = response["status"]
+            status, headers = int(response["status"]), [[each["name"], each["value"]] for each in response["headers"]]
             yield {
                 "seq": number,
                 "kind": "exchange",
                 "at": entry["startedDateTime"],
                 "host": parts.netloc,
+                "url": request["url"],
                 "faults": [],
                 "request": {
                     "method": request["method"],
@@ -250,15 +255,22 @@ def _from_har(whole: Mapping[str, Any], path: Path) -> Iterator[Mapping[str, Any
                 },
                 "response": {
                     "status": status,
-                    "headers": [[each["name"], each["value"]] for each in response["headers"]],
+                    "headers": headers,
                     "body": response["content"].get("text"),
-                    "body_bytes": max(0, response["content"].get("size", 0)),
+                    "body_bytes": _size_in_har(response, headers),
                 }
                 if status
                 else None,
             }
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise JournalError(f"{path}: is no HAR file that can be read: {type(error).__name__}: {error}") from None
+
+
+def _size_in_har(response: Mapping[str, Any], headers: Iterable[Sequence[str]]) -> int:
+    """Return how long a body was. Tools write 0 or -1 where they have not kept it: it is taken for whole then."""
+    size = max(response["content"].get("size") or 0, response.get("bodySize") or 0)
+    length = _header(headers, "Content-Length") or ""
+    return size if size > 0 else int(length) if length.isdecimal() else 0
 
 
 def of_records(
@@ -272,6 +284,14 @@ def of_records(
     found: dict[str, list[Record]] = {}
     known = {provider.name: provider for provider in providers}
     sorters = {name: _Sorter(provider) for name, provider in known.items()}
+    records = list(records)
+    for record in records:
+        try:
+            foreign = "provider" not in record and _provider_of(record, sorters.values())
+            if foreign:
+                sorters[foreign].learn_key(record)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise JournalError(f"record {record.get('seq')}: {type(error).__name__}: {error}") from None
     for record in records:
         try:
             name = record.get("provider") or _provider_of(record, sorters.values())
@@ -283,13 +303,13 @@ def of_records(
 
 
 def _provider_of(record: Mapping[str, Any], sorters: Iterable[_Sorter]) -> str | None:
-    """Find out whose a record without a provider is: by its host, or by the first segment of its path."""
+    """Find out whose a record without a provider is: by its host, the first segment of its path, or a link to it."""
     host = str(record.get("host", "")).partition(":")[0]
     path = record["request"]["path"]
     for sorter in sorters:
         if host in sorter.provider.hosts or path.startswith(f"/{sorter.provider.name}/"):
             return sorter.provider.name
-    return None
+    return next((each.provider.name for each in sorters if each.task_linked(record) is not None), None)
 
 
 class _Sorter:
@@ -298,6 +318,20 @@ class _Sorter:
     def __init__(self, provider: Provider) -> None:
         self.provider = provider
         self._router = Router(provider.routes)
+        #: Of foreign records: the keys that were sent, and the links that answers gave, with their tasks.
+        self._keys: set[str] = set()
+        self._links: dict[str, str] = {}
+
+    def learn_key(self, record: Mapping[str, Any]) -> None:
+        """Take note of a foreign record's key, which nobody has marked in it."""
+        sent = (_header(record["request"]["headers"], self.provider.key.header) or "").strip()
+        key = sent.partition(" ")[2].strip() if self.provider.key.bearer else sent
+        if len(key) >= _SHORTEST_KEY:
+            self._keys.add(key)
+
+    def task_linked(self, record: Mapping[str, Any]) -> str | None:
+        """Return the task whose answer gave the link that a foreign record follows."""
+        return self._links.get(str(record.get("url")))
 
     def record(self, record: Mapping[str, Any]) -> Record:
         return self._delivery(record) if record["kind"] == "delivery" else self._exchange(record)
@@ -307,28 +341,39 @@ class _Sorter:
         operation = self._operation(record, request)
         path = request["path"]
         answer = None if response is None else response.get("body")
-        task = record.get("task") or self._task(operation, path, request["query"], answer)
+        linked = self.task_linked(record)
+        task = record.get("task") or linked or self._task(operation, path, request["query"], answer)
+        if "provider" not in record and linked is None and task is not None:
+            for link in _links_in(_json(answer)):
+                self._links[link] = self._links[urlsplit(link).path] = task
+        marked = self._marked
         return Exchange(
             seq=record["seq"],
             at_ms=instant_of(record["at"]),
             operation=None if operation is None else operation.id,
-            role=None if operation is None else operation.role,
+            role="result" if linked else None if operation is None else operation.role,
             task=task,
             account=record.get("account"),
             gate=record.get("gate"),
             error=record.get("error"),
             faults=tuple(record.get("faults") or ()),
             method=request["method"],
-            path=path,
-            query=request["query"],
-            headers=tuple((name, value) for name, value in request["headers"]),
-            body=request.get("body"),
+            path=marked(path),
+            query=marked(request["query"]),
+            headers=tuple((name, marked(value)) for name, value in request["headers"]),
+            body=None if request.get("body") is None else marked(request["body"]),
             body_whole=not request.get("body_cut", False),
             status=None if response is None else response["status"],
             answer_headers=() if response is None else tuple((name, value) for name, value in response["headers"]),
             answer_body=answer,
             answer_bytes=0 if response is None else response.get("body_bytes", len(answer or "")),
         )
+
+    def _marked(self, text: str) -> str:
+        """Put a mark in the place of keys, as our own journals have it."""
+        for key in self._keys:
+            text = text.replace(key, "[key of somebody]")
+        return text
 
     def _operation(self, record: Mapping[str, Any], request: Mapping[str, Any]) -> Operation | None:
         if record.get("operation") is not None:
@@ -344,6 +389,8 @@ class _Sorter:
             return None
         if operation.role == "submit":
             return _id_in(_json(answer), self.provider)
+        if operation.role == "result":  # our own HAR files have another host than the links
+            return self._links.get(path)
         if operation.role == "query":
             values = [path.rpartition("/")[2], *(value for each in parse_qs(query).values() for value in each)]
             return next((value for value in values if value and value != operation.path.rpartition("/")[2]), None)
@@ -364,6 +411,16 @@ class _Sorter:
             body=record["request"].get("body"),
             status=None if response is None else response["status"],
         )
+
+
+def _links_in(value: Any) -> Iterator[str]:
+    """Find the links in an answer."""
+    if isinstance(value, str):
+        if value.startswith(("https://", "http://")):
+            yield value
+    elif isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _links_in(each)
 
 
 def _id_in(value: Any, provider: Provider) -> str | None:

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from contracts.journal import Exchange, Job, Journal, Story
+    from contracts.journal import Delivery, Exchange, Job, Journal, Story
     from mockserver.provider import End, Model, Provider
 
 HTTP_OK = 200
+HTTP_PARTIAL = 206
 OK = range(200, 300)
 #: What the journal writes in a key's place.
 KEY_MARK = "[key of "
+#: A task may take this long at any provider.
+PATIENCE_S = 240.0
+#: Faults that leave a callback with a signature that does not fit.
+FORGED = frozenset(
+    ("unsigned_callback", "wrong_signature", "signature_length", "signature_of_other_bytes", "old_secret")
+)
+#: Faults that leave it no JSON.
+SPOILED = frozenset(("cut_callback", "callback_not_json"))
+#: The fault that tells of a new event.
+NEW = "unknown_event"
 
 
 def again(journal: Journal, exchanges: Iterable[Exchange]) -> Iterator[list[Exchange]]:
@@ -89,6 +101,31 @@ def first_end(journal: Journal, story: Story) -> tuple[Exchange, End] | None:
     return None
 
 
+def told_end(journal: Journal, story: Story) -> list[Delivery]:
+    """Return the callbacks that told the client of a task's end: those in order that reached its receiver."""
+    ends, nothing = journal.provider.lifecycle.ends, FORGED | SPOILED | {NEW}
+    reached = (each for each in story.deliveries if each.status is not None or each.outcome == "timeout")
+    return [each for each in reached if each.event in ends and not nothing.intersection(each.faults)]
+
+
+def told_since(journal: Journal, query: Exchange) -> bool:
+    """Tell whether a callback told the end of a query's task after it, so that nothing more had to be asked."""
+    story = next(each for each in journal.stories if each.task == query.task)
+    return any(each.at_ms >= query.at_ms for each in told_end(journal, story))
+
+
+def time_is_over(journal: Journal, submit: Exchange, queries: Sequence[Exchange], at_ms: int) -> bool:
+    """Tell whether a task has been waited for as long, or asked after as often, as the document or patience asks."""
+    advice = journal.provider.client.poll
+    if advice.at_most is not None and len(queries) >= advice.at_most:
+        return True
+    interval_s = advice.interval_s or 0.0
+    limits_s = [PATIENCE_S, *([advice.give_up_after_s] if advice.give_up_after_s else [])]
+    if advice.at_most is not None and interval_s:
+        limits_s.append(advice.at_most * interval_s)
+    return journal.seconds(submit.at_ms, at_ms) + interval_s >= min(limits_s)
+
+
 def model_of(journal: Journal, submit: Exchange) -> Model | None:
     """Return the model that a submit names, if the provider has it."""
     body = submit.json
@@ -104,6 +141,29 @@ def stories_of(journal: Journal, job: Job) -> list[Story]:
 def submits_of(journal: Journal, job: Job) -> list[Exchange]:
     """Return the submits that were made for a job."""
     return [each for each in journal.of_role("submit") if job.prompt in (each.body or "")]
+
+
+def sizes(downloads: Iterable[Exchange]) -> set[int]:
+    """Return the sizes that a whole file may have: of those that came whole, and of those fetched in parts."""
+    out = set()
+    for each in downloads:
+        if is_whole(each):
+            out.add(each.answer_bytes)
+        _, _, total = (each.answer_header("Content-Range") or "").partition("/")
+        if each.status == HTTP_PARTIAL and total.isdecimal():
+            out.add(int(total))
+    return out
+
+
+def reasons_in(provider: Provider, text: str | None) -> list[str]:
+    """Return the code and the message of the reason that an answer or a callback gives for a failure."""
+    return [
+        word
+        for end in provider.lifecycle.ends.values()
+        for reason in end.reasons.values()
+        for word in (reason.code, reason.message)
+        if text and json.dumps(word)[1:-1] in text
+    ]
 
 
 def is_whole(download: Exchange) -> bool:

@@ -12,20 +12,22 @@ import hmac
 import inspect
 import logging
 import random
-import secrets
 import signal
 import socket
+import sys
 import threading
 from dataclasses import dataclass, replace
 from functools import cache
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiohttp import web
 
 from contracts.journal import Job, Journal, Witness, of_records
 from contracts.subject import Setting, SubjectError
+from contracts.virtual.hands import Hand
 from contracts.virtual.loop import StalledError, VirtualLoop
-from contracts.virtual.patches import virtual_time
+from contracts.virtual.patches import taking_part, virtual_time
 from mockserver.clock import MANUAL_START_MS, Wall
 from mockserver.config import Settings
 from mockserver.edge.media import MediaShelf
@@ -51,13 +53,22 @@ _AFTERWARDS_S = 3 * 3600.0
 #: A client that has made so many requests for one job is stopped.
 MOST_REQUESTS_PER_JOB = 1000
 #: A situation that takes longer than this, really, is given up: somebody computes without end.
-_LONGEST_RUN_S = 30.0
+_LONGEST_RUN_S = 10.0
+#: How often it is said again, to one that does not hear it.
+_SAID_AGAIN_S = 1.0
 _PATIENCE_S = 1.0
+_ROUNDS = 3
 _START_S = MANUAL_START_MS / 1000
+_HERE = "127.0.0.1"
+#: Where the server and the receiver of callbacks are, for those in virtual time.
+_PORT, _HOOK_PORT = 4010, 4011
 
 
-class HangsError(Exception):
-    """The client keeps the processor, or the event loop, for itself."""
+class HangsError(KeyboardInterrupt):
+    """The client keeps the processor, or the event loop, for itself.
+
+    It is one of the few that an event loop neither keeps in a task nor only writes down.
+    """
 
 
 class _ShelfAtOnce(MediaShelf):
@@ -82,6 +93,8 @@ class Run:
     strays: tuple[str, ...] = ()
     #: Whether the client has a way to be called back.
     takes_callbacks: bool = False
+    #: Whether it had to be given up, after real time.
+    hangs: bool = False
 
 
 def play(factory: Factory, provider: Provider, situation: Situation, *, callbacks: bool | None = None) -> Run:
@@ -110,30 +123,46 @@ def play_scenario(
         SubjectError: the client cannot be made.
     """
     loop = VirtualLoop()
+    chance = random.getstate()
     random.seed(seed)
     try:
-        with virtual_time(loop, _START_S), _alarm(), _quiet():
+        with virtual_time(loop, _START_S), _alarm(loop), _quiet():
             asyncio.set_event_loop(loop)
+            loop.set_exception_handler(lambda _loop, _context: None)
             stage = _Stage(loop, factory, provider, scenario, jobs, callbacks=callbacks)
             try:
                 return loop.run_until_complete(stage.run())
-            except (StalledError, HangsError) as error:
+            except StalledError as error:
                 return stage.so_far(str(error))
+            except HangsError as error:
+                return stage.so_far(str(error), hangs=True)
+            except SystemExit as error:
+                return stage.so_far(_wants_to_end(error))
             finally:
                 _wind_up(loop)
     finally:
         asyncio.set_event_loop(None)
         loop.close()
+        random.setstate(chance)
+
+
+def _wants_to_end(error: SystemExit) -> str:
+    return f"the client wanted to end the program: {error!r}"
 
 
 def _wind_up(loop: VirtualLoop) -> None:
-    """End what is left over, as `asyncio.run` does."""
-    left = asyncio.all_tasks(loop)
-    for task in left:
-        task.cancel()
-    with contextlib.suppress(StalledError, HangsError):
-        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
-        loop.run_until_complete(loop.shutdown_asyncgens())
+    """End what is left over, as `asyncio.run` does; but not for ever."""
+    loop.let_go()
+    for _ in range(_ROUNDS):
+        left = asyncio.all_tasks(loop)
+        if not left:
+            break
+        for task in left:
+            task.cancel()
+        with contextlib.suppress(StalledError, HangsError, SystemExit):
+            loop.run_until_complete(asyncio.wait(left, timeout=_PATIENCE_S))
+    with contextlib.suppress(StalledError, HangsError, SystemExit):
+        loop.run_until_complete(asyncio.wait_for(loop.shutdown_asyncgens(), _PATIENCE_S))
 
 
 @contextlib.contextmanager
@@ -148,17 +177,21 @@ def _quiet() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _alarm() -> Iterator[None]:
+def _alarm(loop: VirtualLoop) -> Iterator[None]:
     """Interrupt who computes without end; only the main thread can be."""
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
         yield
         return
 
     def ring(_number: int, _frame: FrameType | None) -> None:
-        raise HangsError(f"nothing else could run for {_LONGEST_RUN_S:g} s: the client never gave the event loop back")
+        if not loop.is_running():
+            return
+        if loop.overdue is not None:  # there has been no turn since the last time
+            raise loop.overdue
+        loop.overdue = HangsError(f"given up after {_LONGEST_RUN_S:g} real seconds: it does something without end")
 
     before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, _LONGEST_RUN_S)
+    signal.setitimer(signal.ITIMER_REAL, _LONGEST_RUN_S, _SAID_AGAIN_S)
     try:
         yield
     finally:
@@ -192,17 +225,19 @@ class _Stage:
         self._server: Server | None = None
         self._hook: asyncio.Server | None = None
         self._ended: list[Job] = []
+        self._enough = loop.create_future()
         self._comparing = _Comparing()
 
     async def run(self) -> Run:
         """Do it all."""
         server = self._server = Server(
-            Settings(port=0, clock="real", journal_entries=100_000, seed=0),
+            Settings(port=0, public_url=f"http://{_HERE}:{_PORT}", clock="real", journal_entries=100_000, seed=0),
             [self._provider],
             wall=Wall(self._loop.time, lambda: _START_S + self._loop.now_s),
             shelf=_shelf(),
         )
         await server.start()
+        self._loop.known_as[_PORT] = server.port
         try:
             await server.runtime.start_scenario(self._scenario)
             hook = await self._receiver() if self._callbacks else None
@@ -215,7 +250,8 @@ class _Stage:
                 hook,
                 secret if hook is not None else None,
             )
-            self._comparing.start()
+            if hook is not None:
+                self._comparing.start()
             try:
                 await self._client_at_work(server, setting)
             finally:
@@ -226,7 +262,7 @@ class _Stage:
             await server.close()
         return self.so_far()
 
-    def so_far(self, why: str = "") -> Run:
+    def so_far(self, why: str = "", *, hangs: bool = False) -> Run:
         """Return what has come of it; jobs that have not ended by now never will, for this reason."""
         records = () if self._server is None else self._server.runtime.journal.records()
         (journal,) = of_records(records, [self._provider]) or [Journal(self._provider, ())]
@@ -237,58 +273,55 @@ class _Stage:
         ]
         journal = replace(journal, jobs=tuple(jobs), witness=self._comparing.witness())
         takes_callbacks = callable(getattr(self._client, "handle_callback", None))
-        return Run(None, journal, tuple(dict.fromkeys(self._loop.strays)), takes_callbacks)
+        return Run(None, journal, tuple(dict.fromkeys(self._loop.strays)), takes_callbacks, hangs)
 
     async def _client_at_work(self, server: Server, setting: Setting) -> None:
         try:
             made = self._factory(setting)
             self._client = await made if inspect.isawaitable(made) else made
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise SubjectError(f"the client cannot be made: {type(error).__name__}: {error}") from error
         if not callable(getattr(self._client, "generate", None)):
             raise SubjectError(f"{type(self._client).__name__} has no method `generate`")
-        watch = asyncio.create_task(self._watch(server))
+        self._loop.watch = lambda: self._watch(server)
         try:
             await asyncio.gather(*(self._job(number) for number in range(1, self._jobs + 1)))
             await self._afterwards(server)
         finally:
-            watch.cancel()
+            self._loop.watch = None
             await self._part()
 
-    async def _watch(self, server: Server) -> None:
+    def _watch(self, server: Server) -> None:
         """Stop jobs whose client asks without end."""
-        while server.runtime.journal.last_seq < MOST_REQUESTS_PER_JOB * self._jobs:  # noqa: ASYNC110 - seconds are free
-            await asyncio.sleep(600)
-        for task in self._working:
-            task.cancel()
-
-    @property
-    def _working(self) -> list[asyncio.Task[Any]]:
-        return [task for task in asyncio.all_tasks(self._loop) if task.get_name().startswith("job ")]
+        if server.runtime.journal.last_seq >= MOST_REQUESTS_PER_JOB * self._jobs and not self._enough.done():
+            self._enough.set_result(None)
 
     async def _job(self, number: int) -> None:
         prompt = _prompt(number)
         started_ms = self._now_ms()
         work = asyncio.create_task(self._generated(prompt), name=f"job {number}")
-        done, _ = await asyncio.wait({work}, timeout=LONGEST_JOB_S)
+        await asyncio.wait({work, self._enough}, timeout=LONGEST_JOB_S, return_when=asyncio.FIRST_COMPLETED)
+        done = work.done()
         if not done:
             work.cancel()
-            await asyncio.wait({work}, timeout=_PATIENCE_S)
+            await asyncio.sleep(0)
         value, error = None, None
+        why = ""
         if not done or work.cancelled():
             ended = "never"
+            why = f"stopped after {MOST_REQUESTS_PER_JOB} requests a job" if self._enough.done() else ""
         elif (error := work.exception()) is not None:
             ended = "raised"
         else:
             ended, value = "returned", work.result()
         size = len(value) if isinstance(value, bytes | bytearray | memoryview) else None
-        self._ended.append(Job(number, prompt, ended, size, _said(error), started_ms, self._now_ms()))
+        self._ended.append(Job(number, prompt, ended, size, _said(error) or why, started_ms, self._now_ms()))
 
     async def _generated(self, prompt: str) -> Any:
         try:
             return await self._called(self._client.generate, prompt)
-        except (SystemExit, KeyboardInterrupt) as error:
-            raise RuntimeError(f"the client wanted to end the program: {error!r}") from None
+        except SystemExit as error:
+            raise RuntimeError(_wants_to_end(error)) from None
 
     def _now_ms(self) -> int:
         return MANUAL_START_MS + int(self._loop.now_s * 1000)
@@ -304,8 +337,12 @@ class _Stage:
         """Let the client go."""
         close = getattr(self._client, "aclose", None) or getattr(self._client, "close", None)
         if close is not None:
-            with contextlib.suppress(Exception):
-                await asyncio.wait_for(self._called(close), 60)
+            closing = asyncio.create_task(self._closed(close))
+            await asyncio.wait({closing}, timeout=60)
+
+    async def _closed(self, close: Callable[[], Any]) -> None:
+        with contextlib.suppress(Exception, SystemExit):
+            await self._called(close)
 
     async def _called(self, function: Callable[..., Any], *given: Any) -> Any:
         """Call something of the client's: in the loop if it is async, in a thread of its own if not."""
@@ -319,10 +356,11 @@ class _Stage:
     # -- callbacks --------------------------------------------------------------------------------
 
     async def _receiver(self) -> str:
-        listener = socket.create_server(("127.0.0.1", 0))
+        listener = socket.create_server((_HERE, 0))
         site = web.Server(self._called_back, access_log=None)
         self._hook = await self._loop.create_server(site, sock=listener)
-        return f"http://127.0.0.1:{listener.getsockname()[1]}/callback"
+        self._loop.known_as[_HOOK_PORT] = listener.getsockname()[1]
+        return f"http://{_HERE}:{_HOOK_PORT}/callback"
 
     async def _called_back(self, request: web.BaseRequest) -> web.StreamResponse:
         body = await request.read()
@@ -331,7 +369,10 @@ class _Stage:
             return web.Response(status=404)
         headers = {name.lower(): value for name, value in request.headers.items()}
         with self._comparing.of(headers):
-            status = await self._called(handle, headers, body)
+            try:
+                status = await self._called(handle, headers, body)
+            except SystemExit as error:
+                raise RuntimeError(_wants_to_end(error)) from None
         return web.Response(status=status if isinstance(status, int) else 200)
 
 
@@ -347,29 +388,37 @@ def _blocks(function: Any) -> bool:
 async def _in_thread(loop: VirtualLoop, function: Callable[..., T], *given: Any) -> T:
     """Run something that blocks in a thread that takes part in virtual time."""
     out: asyncio.Future[T] = loop.create_future()
+    hand = Hand(loop)
 
     def work() -> None:
         value: Any = None
         error: BaseException | None = None
-        with virtual_time(loop, _START_S, drives=False):
-            try:
+        hand.begin()
+        try:
+            with taking_part(hand):
                 value = function(*given)
-            except BaseException as caught:  # noqa: BLE001 - it is given on
-                error = caught
-        loop.call_soon_threadsafe(end, value, error)
+        except BaseException as caught:  # noqa: BLE001 - it is given on
+            error = caught
+        hand.tell(end, value, error)
+        hand.over()
 
     def end(value: Any, error: BaseException | None) -> None:
-        loop.threads_at_work -= 1
-        if out.cancelled():
+        hand.end()
+        if out.done():
             return
+        if isinstance(error, SystemExit):
+            error = RuntimeError(_wants_to_end(error))
         if error is not None:
             out.set_exception(error if isinstance(error, Exception) else RuntimeError(repr(error)))
         else:
             out.set_result(value)
 
-    loop.threads_at_work += 1
     threading.Thread(target=work, name="client", daemon=True).start()
-    return await out
+    try:
+        return await out
+    except asyncio.CancelledError:
+        hand.let_go()
+        raise
 
 
 def _said(error: BaseException | None) -> str:
@@ -382,34 +431,48 @@ def _said(error: BaseException | None) -> str:
 
 
 class _Comparing:
-    """Sees whether signatures are compared in constant time: whether `hmac.compare_digest` is called."""
+    """Sees whether signatures are compared in constant time: whether `hmac.compare_digest` is called.
+
+    That is called by many names: clients have imported it, before this or only now.
+    """
+
+    _real: Callable[..., bool] = staticmethod(hmac.compare_digest)
+    _calls = 0
 
     def __init__(self) -> None:
-        self._count = 0
+        self._places: list[tuple[dict[str, Any], str]] = []
         self._signed = self._compared = 0
+
+    @staticmethod
+    def _seen(a: Any, b: Any, /) -> bool:
+        _Comparing._calls += 1
+        return _Comparing._real(a, b)
 
     def start(self) -> None:
         """Begin to look."""
-        self._real = hmac.compare_digest
-
-        def compare_digest(a: Any, b: Any, /) -> bool:
-            self._count += 1
-            return self._real(a, b)
-
-        hmac.compare_digest = secrets.compare_digest = compare_digest
+        self._places = [
+            (vars(module), name)
+            for module in list(sys.modules.values())
+            if isinstance(module, ModuleType)
+            for name, value in list(vars(module).items())
+            if value is self._real
+        ]
+        for names, name in self._places:
+            names[name] = self._seen
 
     def stop(self) -> None:
         """Look no longer."""
-        hmac.compare_digest = secrets.compare_digest = self._real
+        for names, name in self._places:
+            names[name] = self._real
 
     @contextlib.contextmanager
     def of(self, headers: dict[str, str]) -> Iterator[None]:
         """Look at the handling of one callback."""
-        before = self._count
+        before = _Comparing._calls
         yield
         if any("signature" in name for name in headers):
             self._signed += 1
-            self._compared += self._count > before
+            self._compared += _Comparing._calls > before
 
     def witness(self) -> Witness:
         """Say what was seen."""

@@ -100,7 +100,14 @@ def run(
     except OSError as error:
         fail(f"{error.filename}: cannot be written: {error.strerror}")
         return
-    put_out(found.verdicts, found.search.journals, f"{client or command} against {found.search.provider.title}", json_file, junit_file, html_file)
+    put_out(
+        found.verdicts,
+        found.search.journals,
+        f"{client or command} against {found.search.provider.title}",
+        json_file,
+        junit_file,
+        html_file,
+    )
     for line in found.remarks:
         click.echo(line)
     met = len(found.search.met)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 #: How many smaller situations are tried for each clause that was violated.
 _TRIES_TO_SHRINK = 60
+#: A client that has hung so often, for real seconds each time, is not made to meet anything else.
+MOST_HANGS = 3
 DEFAULT_EXAMPLES = 100
 
 
@@ -45,6 +47,7 @@ class _Seen:
     exercised: int = 0
     smallest: tuple[Situation, Verdict] | None = None
     violated: int = 0
+    shrunk: bool = False
 
 
 @dataclass(slots=True)
@@ -73,10 +76,13 @@ class Search:
     clauses: tuple[Clause, ...] | None = None
     progress: Callable[[int, int], None] = lambda _done, _most: None
     shrink: bool = True
+    #: In how many situations the client had to be given up.
+    hangs: int = 0
     met: dict[Situation, Run] = field(default_factory=dict)
     _seen: dict[str, _Seen] = field(default_factory=dict)
     _verdicts: dict[Situation, dict[str, Verdict]] = field(default_factory=dict)
     _docket: Docket | None = None
+    _shrinking: bool = False
     _started_s: float = field(default_factory=monotonic)
 
     def run(self) -> list[Verdict]:
@@ -96,15 +102,24 @@ class Search:
     def add(self, situation: Situation, run: Run) -> None:
         """Take in what came of a situation."""
         self.met[situation] = run
-        if self._docket is None:
-            self._docket = docket(self.provider, self.clauses, self.rules)
-        verdicts = judged_by(self._docket, run.journal)
+        self.hangs += run.hangs
+        verdicts = judged_by(self._chosen(), run.journal)
         self._verdicts[situation] = {verdict.clause.id: verdict for verdict in verdicts}
         for verdict in verdicts:
             self._note(situation, verdict)
 
+    def _chosen(self) -> Docket:
+        if self._docket is None:
+            self._docket = docket(self.provider, self.clauses, self.rules)
+            self._seen = {each.id: _Seen(each, self.provider.name, sources) for each, sources in self._docket}
+        return self._docket
+
     def verdicts(self) -> list[Verdict]:
-        """Return what is to be said of all situations so far."""
+        """Return what is to be said of all situations so far; first, what violates is made small."""
+        self._chosen()
+        while self.shrink and (large := [each for each in self._seen.values() if each.smallest and not each.shrunk]):
+            for seen in large:
+                self._shrink(seen)
         return ranked(self._verdict(each) for each in self._seen.values())
 
     @property
@@ -119,6 +134,8 @@ class Search:
 
     @property
     def _over(self) -> bool:
+        if self.hangs >= MOST_HANGS:
+            return True
         return self.time_budget_s is not None and monotonic() - self._started_s > self.time_budget_s
 
     def _draw(self, most: int) -> None:
@@ -147,28 +164,27 @@ class Search:
         return self._verdicts[situation]
 
     def _note(self, situation: Situation, verdict: Verdict) -> None:
-        clause = verdict.clause
-        seen = self._seen.setdefault(clause.id, _Seen(clause, verdict.provider, verdict.sources))
-        seen.exercised += verdict.judgement != "not exercised"
+        seen = self._seen[verdict.clause.id]
+        # What is met only while something is made small is not counted: it is like what was met before.
+        seen.exercised += verdict.judgement != "not exercised" and not self._shrinking
         if verdict.judgement == "violated":
-            seen.violated += 1
+            seen.violated += not self._shrinking
             if seen.smallest is None or situation.size < seen.smallest[0].size:
                 seen.smallest = situation, verdict
 
     def _verdict(self, seen: _Seen) -> Verdict:
-        judgement = "violated" if seen.violated else "kept" if seen.exercised else "not exercised"
+        judgement = "violated" if seen.smallest else "kept" if seen.exercised else "not exercised"
+        violated = max(seen.violated, int(seen.smallest is not None))
         made = Verdict(
             seen.clause,
             seen.provider,
             judgement,  # type: ignore[arg-type]  # one of three
             sources=seen.sources,
-            exercised_in=seen.exercised,
-            violated_in=seen.violated,
+            exercised_in=max(seen.exercised, violated),
+            violated_in=violated,
         )
         if seen.smallest is None:
             return made
-        if self.shrink:
-            self._shrink(seen)
         situation, verdict = seen.smallest
         return replace(made, violations=verdict.violations, situation=str(situation))
 
@@ -176,7 +192,7 @@ class Search:
         """Take away from a situation what the violation can do without."""
         assert seen.smallest is not None
         situation = seen.smallest[0]
-        before = seen.exercised, seen.violated
+        self._shrinking = seen.shrunk = True
 
         def shows(smaller: Situation) -> bool:
             return not self._over and self._meet(smaller)[seen.clause.id].judgement == "violated"
@@ -196,5 +212,6 @@ class Search:
             )
         except NoSuchExample:
             found = situation
-        seen.exercised, seen.violated = before
-        seen.smallest = found, self._meet(found)[seen.clause.id]
+        finally:
+            self._shrinking = False
+        seen.smallest = found, self._verdicts[found][seen.clause.id]

@@ -68,7 +68,7 @@ class Situation:
     callbacks: bool = False
     seed: int = 0
     #: A scenario that was read from a file, instead of the meetings.
-    file: Scenario | None = None
+    file: Scenario | None = field(default=None, hash=False)
 
     @property
     def events(self) -> tuple[Event, ...]:

@@ -67,7 +67,7 @@ def load(name: str) -> Factory:
         module = _from_file(Path(place)) if place.endswith(".py") else _from_path(place)
     except SubjectError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise SubjectError(f"{place} cannot be imported: {type(error).__name__}: {error}") from error
     found = getattr(module, attribute, None)
     if not callable(found):

@@ -11,7 +11,7 @@ from contracts.commands import Command, CommandError, hindrance, play_commands
 from contracts.outputs import progress_bar, settle_memory
 from contracts.rules import documented_rules, rules_of
 from contracts.runner import play
-from contracts.searching import Search
+from contracts.searching import MOST_HANGS, Search
 from contracts.situations import Situation, tour
 from contracts.subject import SubjectError, load
 from mockserver.scenarios import find, read
@@ -106,6 +106,7 @@ def _python(factory: Factory, provider: Provider, rules: Sequence[Rule], how: Ho
         seed=how.seed,
         most_examples=how.most_examples,
         time_budget_s=how.time_limit_s,
+        shrink=alone is None,
     )
     if alone is not None:
         search.add(alone, search.play(alone))
@@ -190,5 +191,9 @@ def _remarks(search: Search, provider: Provider) -> Iterator[str]:
         errors = [job.said for journal in search.journals for job in journal.jobs if job.said]
         if errors:
             yield f"note: its first error: {errors[0][:300]}"
+    if search.hangs:
+        times = f"{search.hangs} situation{'s' if search.hangs > 1 else ''}"
+        more = "; no more were tried" if search.hangs >= MOST_HANGS else ""
+        yield f"note: the client had to be given up in {times}{more}"
     if strays:
         yield f"note: the client tried to reach {', '.join(list(strays)[:5])}, where nobody is"

@@ -5,22 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from contracts.clause import Exercised, Finding, Violation, clause
-from contracts.reading import accepted, is_whole
+from contracts.reading import (
+    FORGED,
+    NEW,
+    SPOILED,
+    accepted,
+    end_shown,
+    is_whole,
+    reasons_in,
+    stories_of,
+    time_is_over,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from contracts.journal import Delivery, Exchange, Job, Journal, Story
     from mockserver.provider import Provider
-
-#: Faults that leave a callback with a signature that does not fit.
-FORGED = frozenset(
-    ("unsigned_callback", "wrong_signature", "signature_length", "signature_of_other_bytes", "old_secret")
-)
-#: The fault that tells of a new event.
-NEW = "unknown_event"
-#: Faults that leave it no JSON.
-SPOILED = frozenset(("cut_callback", "callback_not_json"))
 
 
 def called_back(provider: Provider) -> bool:
@@ -144,11 +145,16 @@ def survived(journal: Journal) -> Iterator[Finding]:
     applies=called_back,
 )
 def lost_made_up(journal: Journal) -> Iterator[Finding]:
-    """Look for a query of each task whose callback was lost, after it should have come."""
+    """Look for a query of each task whose callback was lost, unless the end was known, or time over, before."""
     for story in journal.stories:
         lost = [each for each in story.deliveries if each.outcome == "lost"]
         known = any(accepted(each) for each in story.submits)
         if not lost or not known or any(each.outcome == "acknowledged" for each in story.deliveries):
+            continue
+        before = [query for query in story.queries if query.seq < lost[0].seq]
+        if any(end_shown(journal, query) is not None for query in before):
+            continue
+        if before and time_is_over(journal, story.submits[0], before, before[-1].at_ms):
             continue
         if any(query.seq > lost[0].seq for query in story.queries):
             yield Exercised()
@@ -247,8 +253,10 @@ def early_kept(journal: Journal) -> Iterator[Finding]:
         early = _early(story, made)
         if made is None or early is None:
             continue
-        if story.queries or story.downloads:
+        if story.queries or story.downloads or _reported(journal, story, early):
             yield Exercised()
+        elif _failed(journal, early) and not journal.jobs:
+            continue  # there was nothing to do but to tell somebody, which does not go over the wire
         else:
             yield Violation(
                 (early, made),
@@ -256,6 +264,21 @@ def early_kept(journal: Journal) -> Iterator[Finding]:
                 "the result, as if it had come after",
                 "keep callbacks of tasks that are not known yet, or ask after the task in the end",
             )
+
+
+def _failed(journal: Journal, delivery: Delivery) -> bool:
+    end = journal.provider.lifecycle.ends.get(delivery.event)
+    return end is not None and end.kind == "failure"
+
+
+def _reported(journal: Journal, story: Story, told: Delivery) -> bool:
+    """Tell whether a job failed with the reason that a callback gave."""
+    words = reasons_in(journal.provider, told.body)
+    return _failed(journal, told) and any(
+        job.ended == "raised" and (not words or any(word.lower() in job.said.lower() for word in words))
+        for job in journal.jobs
+        if story in stories_of(journal, job)
+    )
 
 
 def _early(story: Story, made: Exchange | None) -> Delivery | None:

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from contracts.clause import Exercised, Finding, Violation, clause
-from contracts.reading import OK, end_shown, is_whole, said, status_word, stories_of, submits_of
+from contracts.reading import (
+    OK,
+    end_shown,
+    is_whole,
+    reasons_in,
+    said,
+    sizes,
+    status_word,
+    stories_of,
+    submits_of,
+    time_is_over,
+    told_end,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from contracts.journal import Exchange, Job, Journal, Record, Story
-    from mockserver.provider import Provider
 
 #: Faults after which nobody can bring a job home, or nobody need.
 HOPELESS = frozenset(("null_field", "other_type", "wrong_host", "late_url", "contradicting_callback", "ok_with_error"))
-
-#: A task may take this long at any provider.
-PATIENCE_S = 240.0
 
 
 def _last(journal: Journal, job: Job) -> tuple[Record, ...]:
@@ -60,8 +67,7 @@ def success_is_real(journal: Journal) -> Iterator[Finding]:
         if job.ended != "returned":
             continue
         stories = stories_of(journal, job)
-        whole = [each for story in stories for each in story.downloads if is_whole(each)]
-        lengths = {each.answer_bytes for each in whole}
+        lengths = sizes(each for story in stories for each in story.downloads)
         if not any(_succeeded(journal, story) for story in stories):
             seen = f"job {job.number} was reported as done, though no task of it had succeeded"
         elif job.size_bytes is not None and job.size_bytes not in lengths:
@@ -97,7 +103,7 @@ def failure_has_its_reason(journal: Journal) -> Iterator[Finding]:
         failed = [query for story in stories for query in story.queries if _shows_failure(journal, query)]
         if not failed or any(_succeeded(journal, story) for story in stories):
             continue
-        words = _reason_words(journal.provider, failed[0])
+        words = reasons_in(journal.provider, failed[0].answer_body)
         if job.ended == "returned":
             seen = f"job {job.number} was reported as done, though its task had failed"
         elif job.ended == "raised" and words and not any(word.lower() in job.said.lower() for word in words):
@@ -113,18 +119,6 @@ def failure_has_its_reason(journal: Journal) -> Iterator[Finding]:
 def _shows_failure(journal: Journal, query: Exchange) -> bool:
     end = end_shown(journal, query)
     return end is not None and end.kind == "failure"
-
-
-def _reason_words(provider: Provider, query: Exchange) -> list[str]:
-    """Return the code and the message of the reason that an answer gives."""
-    text = query.answer_body or ""
-    return [
-        word
-        for end in provider.lifecycle.ends.values()
-        for reason in end.reasons.values()
-        for word in (reason.code, reason.message)
-        if json.dumps(word)[1:-1] in text
-    ]
 
 
 @clause(
@@ -194,19 +188,19 @@ def error_has_request_id(journal: Journal) -> Iterator[Finding]:
     general=True,
 )
 def follows_to_the_end(journal: Journal) -> Iterator[Finding]:
-    """Look for jobs that ended while the last answer showed a task on its way."""
-    advice, lifecycle = journal.provider.client.poll, journal.provider.lifecycle
+    """Look for jobs that ended while the last answer showed a task on its way, and no callback had told its end."""
+    lifecycle, rule = journal.provider.lifecycle, journal.provider.callbacks
     on_the_way = {state.name for state in lifecycle.states} | set(lifecycle.older_words.values())
-    limit_s = min(advice.give_up_after_s or PATIENCE_S, PATIENCE_S)
+    answering_s = 0.0 if rule is None else rule.timeout_s
     for job in journal.jobs:
         submits, stories = submits_of(journal, job), stories_of(journal, job)
         if len(stories) != 1 or len(submits) != 1 or not stories[0].queries or job.ended == "never":
             continue
         queries = stories[0].queries
         word = (status_word(queries[-1]) or "").lower()
-        spent = advice.at_most is not None and len(queries) >= advice.at_most
-        over = journal.seconds(submits[0].at_ms, job.ended_ms) >= limit_s
-        if word not in on_the_way or queries[-1].status not in OK or spent or over:
+        over = time_is_over(journal, submits[0], queries, job.ended_ms)
+        told = any(journal.seconds(job.ended_ms, each.at_ms) <= answering_s for each in told_end(journal, stories[0]))
+        if word not in on_the_way or queries[-1].status not in OK or over or told:
             if job.ended == "returned":
                 yield Exercised()
             continue

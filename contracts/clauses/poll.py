@@ -14,6 +14,8 @@ from contracts.reading import (
     refusal_inside,
     said,
     status_word,
+    time_is_over,
+    told_since,
     words_known,
 )
 
@@ -43,6 +45,11 @@ def _called_back(journal: Journal, before: Exchange, after: Exchange) -> bool:
     """Tell whether a callback gave reason to ask at once."""
     times = [each.at_ms for each in journal.deliveries if each.task == after.task and each.status is not None]
     return any(before.at_ms <= at_ms and journal.seconds(after.at_ms, at_ms) <= ANSWERING_S for at_ms in times)
+
+
+def _done_with(journal: Journal, submit: Exchange, queries: tuple[Exchange, ...]) -> bool:
+    """Tell whether there was no reason to ask again after the last query: a callback told the end, or time was over."""
+    return told_since(journal, queries[-1]) or time_is_over(journal, submit, queries, queries[-1].at_ms)
 
 
 @clause(
@@ -166,14 +173,14 @@ def gives_up(journal: Journal) -> Iterator[Finding]:
 def unknown_words(journal: Journal) -> Iterator[Finding]:
     """Look for polling that stops at a word that no document has."""
     known = words_known(journal.provider) | {"success"}
-    for _, queries in _polls(journal):
+    for submit, queries in _polls(journal):
         for number, query in enumerate(queries):
             word = status_word(query)
             if query.status not in OK or word is None or word in known or word.lower() in known:
                 continue
             if refusal_inside(journal.provider, query) is not None:
                 continue
-            if number + 1 < len(queries):
+            if number + 1 < len(queries) or _done_with(journal, submit, queries):
                 yield Exercised()
             else:
                 yield Violation(
@@ -192,7 +199,7 @@ def unknown_words(journal: Journal) -> Iterator[Finding]:
 )
 def errors_are_no_end(journal: Journal) -> Iterator[Finding]:
     """Look for polling that stops at the first passing error, or goes on after many."""
-    for _, queries in _polls(journal):
+    for submit, queries in _polls(journal):
         row = 0
         for number, query in enumerate(queries):
             inside = refusal_inside(journal.provider, query)
@@ -208,7 +215,7 @@ def errors_are_no_end(journal: Journal) -> Iterator[Finding]:
                     "count errors in a row, and give up after some",
                 )
                 break
-            if number + 1 < len(queries):
+            if number + 1 < len(queries) or _done_with(journal, submit, queries):
                 yield Exercised()
             elif row == 1:
                 yield Violation(

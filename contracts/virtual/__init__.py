@@ -2,5 +2,6 @@
 
 loop        the event loop, and its clock
 wires       connections within the loop, without sockets
-patches     `time` as clients see it meanwhile
+hands       threads that take part
+patches     `time` and `socket` as clients see it meanwhile
 """

@@ -1,7 +1,7 @@
 """An event loop in virtual time.
 
 Its rule: time stands still while anybody has something to do, and jumps to the next timer when nobody has.
-Threads at work count as somebody; asleep (see `patches`) they wait for virtual time like everybody.
+Threads at work count as somebody; asleep (see `hands`) they wait for virtual time like everybody.
 Servers that listen in this loop are reached within it; an address where nothing in the loop listens
 refuses, and is noted.
 """
@@ -10,27 +10,34 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import errno
 import functools
 import io
 import itertools
 import selectors
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from contracts.virtual.hands import Hand
+from contracts.virtual.patches import takes_part, taking_part
 from contracts.virtual.wires import join
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-    from _typeshed import FileDescriptorLike
-
 #: How long a job given to a thread may take before the loop goes on without it; files are read in less.
 _AT_ONCE_S = 0.05
 #: How long the loop waits, really, for a thread at work before it looks again.
 _LOOK_S = 0.5
+#: How many turns pass between two looks of `watch`.
+_TURNS = 500
+_HERE = frozenset(("127.0.0.1", "::1", "localhost"))
+
+Listener = tuple[asyncio.Server, "Callable[[], asyncio.BaseProtocol]"]
 
 
 class StalledError(RuntimeError):
@@ -43,6 +50,7 @@ class _Selector(selectors.DefaultSelector):
     loop: VirtualLoop
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self.loop.turn()
         ready: list[tuple[selectors.SelectorKey, int]] = super().select(0)
         if ready or timeout == 0:
             return ready
@@ -61,13 +69,25 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self.now_s = 0.0
+        #: What `time.time()` said at 0 s.
+        self.start_s = 0.0
         #: Whether waiting for nothing is an error; within `run_until_complete` of one's own it is.
         self.stalls = True
         self.threads_at_work = 0
+        #: The threads that take part.
+        self.hands: set[Hand] = set()
+        #: Called now and then, by turns of the loop: also while somebody is busy without end.
+        self.watch: Callable[[], object] | None = None
+        #: Raised at the next turn.
+        self.overdue: BaseException | None = None
+        self._turns = 0
         #: Addresses that somebody tried to reach, and nothing in the loop listens at.
         self.strays: list[str] = []
-        self._listening: dict[int, Callable[[], asyncio.BaseProtocol]] = {}
-        self._dialled: dict[int, tuple[Any, Callable[[], asyncio.BaseProtocol]]] = {}
+        #: Ports under which servers are known here, and those that they really have: no run depends on the latter.
+        self.known_as: dict[int, int] = {}
+        self._listening: dict[int, Listener] = {}
+        self._dialled: weakref.WeakKeyDictionary[socket.socket, tuple[Any, Callable[[], asyncio.BaseProtocol]]]
+        self._dialled = weakref.WeakKeyDictionary()
         self._ports = itertools.count(49_152)
         selector = _Selector()
         selector.loop = self
@@ -82,30 +102,42 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Let time pass."""
         self.now_s += seconds
 
+    def turn(self) -> None:
+        """Count a turn, and look after who is to be watched."""
+        if self.overdue is not None:
+            error, self.overdue = self.overdue, None
+            raise error
+        self._turns += 1
+        if self.watch is not None and self._turns % _TURNS == 0:
+            self.watch()
+
     # -- connections ----------------------------------------------------------------------------
 
     async def create_server(self, protocol_factory: Any, *args: Any, **options: Any) -> asyncio.Server:
         """Listen, for those in the loop and, on a real socket, for threads."""
         server = await super().create_server(protocol_factory, *args, **options)
         for each in server.sockets:
-            self._listening[each.getsockname()[1]] = protocol_factory
+            self._listening[each.getsockname()[1]] = server, protocol_factory
         return server
 
-    def stop_listening(self, port: int) -> None:
-        """Reach nobody at this port from now on."""
-        self._listening.pop(port, None)
+    def find(self, host: str, port: int) -> Callable[[], asyncio.BaseProtocol]:
+        """Return who listens at an address, in this loop.
+
+        Raises:
+            ConnectionRefusedError: nobody; it is noted.
+        """
+        server, factory = self._listening.get(self.known_as.get(port, port), (None, None))
+        if host not in _HERE or server is None or factory is None or not server.sockets:
+            self.strays.append(f"{host}:{port}")
+            raise ConnectionRefusedError(errno.ECONNREFUSED, f"nothing in this loop listens at {host}:{port}")
+        return factory
 
     async def sock_connect(self, sock: socket.socket, address: Any) -> None:
         """Connect to a server of this loop, or be refused."""
-        host, port = address[0], address[1]
-        factory = self._listening.get(port) if host in ("127.0.0.1", "::1") else None
-        if factory is None:
-            self.strays.append(f"{host}:{port}")
-            raise ConnectionRefusedError(111, f"nothing in this loop listens at {host}:{port}")
-        self._dialled[sock.fileno()] = (address, factory)
+        self._dialled[sock] = (address, self.find(address[0], address[1]))
 
     def _make_socket_transport(self, sock: Any, protocol: Any, waiter: Any = None, **options: Any) -> Any:
-        dialled = self._dialled.pop(sock.fileno(), None)
+        dialled = self._dialled.pop(sock, None)
         if dialled is None:
             return super()._make_socket_transport(sock, protocol, waiter, **options)  # type: ignore[misc]
         address, factory = dialled
@@ -117,12 +149,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     async def sock_sendall(self, sock: socket.socket, data: Any) -> None:
         """Send on a socket of one's own; those of this loop cannot be had so."""
-        self._refuse_bare(sock)
-        await super().sock_sendall(sock, data)
-
-    def _refuse_bare(self, sock: FileDescriptorLike) -> None:
-        if not isinstance(sock, int) and sock.fileno() in self._dialled:
+        if sock in self._dialled:
             raise OSError("in virtual time, sockets are used through transports")
+        await super().sock_sendall(sock, data)
 
     async def sendfile(self, transport: Any, file: Any, offset: int = 0, count: int | None = None, **_: Any) -> int:
         """Send a file, read at once."""
@@ -142,21 +171,30 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             return _done(self, _now(func, args))
         if executor is None:
             executor = self._executor()
-        self.threads_at_work += 1
-        job = executor.submit(func, *args)
-        try:
-            job.exception(timeout=_AT_ONCE_S)
-        except (concurrent.futures.TimeoutError, concurrent.futures.CancelledError):
-            pass
-        else:
-            self.threads_at_work -= 1
+        hand = Hand(self)
+        job = executor.submit(_in_time, hand, func, *args) if _shares(executor) else executor.submit(func, *args)
+        job.add_done_callback(lambda _: hand.stirred.set())
+        hand.stirred.wait(_AT_ONCE_S)
+        if job.done():
+            hand.end()
             return _done(self, job)
         out = asyncio.wrap_future(job, loop=self)
-        out.add_done_callback(lambda _: self._thread_ended())
+        out.add_done_callback(lambda _: hand.end())
         return out
 
-    def _thread_ended(self) -> None:
-        self.threads_at_work -= 1
+    def let_go(self) -> None:
+        """Wait for no thread any more, and see to it that they end."""
+        left = list(self.hands)
+        for hand in left:
+            hand.let_go()
+        for hand in left:
+            hand.part()
+
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109 - as its base
+        """Have no more threads; those at work are not waited for."""
+        executor, self._default_executor = self._default_executor, None
+        if executor is not None:
+            executor.shutdown(wait=False)
 
     def _executor(self) -> concurrent.futures.ThreadPoolExecutor:
         if self._default_executor is None:
@@ -164,6 +202,20 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._default_executor
 
     _default_executor: concurrent.futures.ThreadPoolExecutor | None
+
+
+def _shares(executor: Any) -> bool:
+    """Tell whether what an executor runs can take part: it is done in this process, and this thread does."""
+    return takes_part() and isinstance(executor, concurrent.futures.ThreadPoolExecutor)
+
+
+def _in_time(hand: Hand, func: Callable[..., Any], *args: Any) -> Any:
+    hand.begin()
+    try:
+        with taking_part(hand):
+            return func(*args)
+    finally:
+        hand.over()
 
 
 def _reads_files(func: Any) -> bool:
@@ -190,8 +242,10 @@ def _met(waiter: asyncio.Future[None]) -> None:
 
 def _done(loop: VirtualLoop, job: concurrent.futures.Future[Any]) -> asyncio.Future[Any]:
     out = loop.create_future()
-    error = job.exception()
-    if error is not None:
+    error = None if job.cancelled() else job.exception()
+    if job.cancelled():
+        out.cancel()
+    elif error is not None:
         out.set_exception(error)
     else:
         out.set_result(job.result())

@@ -1,26 +1,33 @@
-"""`time` as clients see it in virtual time: seconds are the loop's, and sleeping moves them.
+"""`time` and `socket` as clients see them in virtual time.
 
-Only threads that take part see it so; everybody else in the process has the real time. What a client
-imported by name (`from time import sleep`) before the patch stays real.
+Seconds are the loop's, sleeping moves them, and so does waiting for bytes; nobody outside the loop can be
+reached. Only threads that take part see it so; everybody else in the process has the real things. What a
+client imported by name (`from time import sleep`) before the patch stays real.
 """
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from contracts.virtual.hands import Hand
     from contracts.virtual.loop import VirtualLoop
 
 _real = {
     name: getattr(time, name) for name in ("time", "monotonic", "perf_counter", "sleep", "time_ns", "monotonic_ns")
 }
+_real_getaddrinfo = socket.getaddrinfo
 _taking_part = threading.local()
+_lock = threading.Lock()
+#: How many loops live in virtual time now; the patches are there while there is one.
+_loops = 0
 
 
 @dataclass(slots=True)
@@ -28,18 +35,25 @@ class _Part:
     """A thread's part in virtual time."""
 
     loop: VirtualLoop
-    start_s: float
-    #: The loop's own thread: when it sleeps, nothing else goes on.
-    drives: bool
+    #: None is the loop's own thread: when it sleeps, nothing else goes on.
+    hand: Hand | None
 
 
 def _part() -> _Part | None:
     return getattr(_taking_part, "part", None)
 
 
+def takes_part() -> bool:
+    """Tell whether this thread lives in virtual time."""
+    return _part() is not None
+
+
+# -- time -------------------------------------------------------------------------------------------
+
+
 def _unix_s() -> float:
     part = _part()
-    return float(_real["time"]()) if part is None else part.start_s + part.loop.now_s
+    return float(_real["time"]()) if part is None else part.loop.start_s + part.loop.now_s
 
 
 def _monotonic_s() -> float:
@@ -52,27 +66,16 @@ def _perf_s() -> float:
     return float(_real["perf_counter"]()) if part is None else part.loop.now_s
 
 
-def _sleep(seconds: float) -> None:
+def _sleep(seconds: float, /) -> None:
     part = _part()
     if part is None:
         _real["sleep"](seconds)
-    elif part.drives:
-        part.loop.skip(max(0.0, seconds))
+    elif seconds < 0:
+        raise ValueError("sleep length must be non-negative")
+    elif part.hand is None:
+        part.loop.skip(seconds)
     else:
-        woken = threading.Event()
-        part.loop.call_soon_threadsafe(_doze, part.loop, max(0.0, seconds), woken)
-        woken.wait()
-
-
-def _doze(loop: VirtualLoop, seconds: float, woken: threading.Event) -> None:
-    """A thread goes to sleep: it is not at work until it is woken."""
-    loop.threads_at_work -= 1
-
-    def wake() -> None:
-        loop.threads_at_work += 1
-        woken.set()
-
-    loop.call_later(seconds, wake)
+        part.hand.sleep(seconds)
 
 
 _PATCHES: dict[str, Callable[..., object]] = {
@@ -85,17 +88,108 @@ _PATCHES: dict[str, Callable[..., object]] = {
 }
 
 
+# -- sockets of threads -----------------------------------------------------------------------------
+
+
+def _reading(name: str) -> Callable[..., Any]:
+    real = getattr(socket.socket, name)
+
+    def read(sock: socket.socket, *given: Any, **named: Any) -> Any:
+        part = _part()
+        if part is not None and part.hand is not None and sock.gettimeout() != 0:
+            part.hand.await_bytes(sock)
+        return real(sock, *given, **named)
+
+    return read
+
+
+def _connecting(name: str) -> Callable[..., Any]:
+    real = getattr(socket.socket, name)
+
+    def connect(sock: socket.socket, address: Any, /) -> Any:
+        part = _part()
+        if part is not None and isinstance(address, tuple):
+            host, port, *more = address
+            part.loop.find(host, port)
+            address = (host, part.loop.known_as.get(port, port), *more)
+        return real(sock, address)
+
+    return connect
+
+
+def _getaddrinfo(
+    host: Any,
+    port: Any,
+    family: int = 0,
+    type: int = 0,  # noqa: A002 - as the real one has it
+    proto: int = 0,
+    flags: int = 0,
+) -> Any:
+    """Know the names of this machine only: whoever has another would be reached over the net."""
+    part = _part()
+    if part is None or host is None or str(host) == "localhost":
+        return _real_getaddrinfo(host, port, family, type, proto, flags)
+    try:
+        return _real_getaddrinfo(host, port, family, type, proto, flags | socket.AI_NUMERICHOST)
+    except socket.gaierror:
+        part.loop.strays.append(f"{host}:{port}")
+        raise socket.gaierror(socket.EAI_NONAME, f"nobody called {host} is in this loop") from None
+
+
+#: Methods that `socket.socket` inherits; they are laid over it.
+_SOCKET_PATCHES = {
+    "recv": _reading("recv"),
+    "recv_into": _reading("recv_into"),
+    "connect": _connecting("connect"),
+    "connect_ex": _connecting("connect_ex"),
+}
+
+
+# -- taking part ------------------------------------------------------------------------------------
+
+
 @contextmanager
-def virtual_time(loop: VirtualLoop, start_s: float, *, drives: bool = True) -> Iterator[None]:
-    """Let this thread live by a loop's time. `start_s` is what `time.time()` says at its beginning."""
+def virtual_time(loop: VirtualLoop, start_s: float) -> Iterator[None]:
+    """Let a loop's own thread live by the loop's time. `start_s` is what `time.time()` says at its beginning."""
+    loop.start_s = start_s
+    _patch(1)
+    try:
+        with _as(_Part(loop, None)):
+            yield
+    finally:
+        _patch(-1)
+
+
+@contextmanager
+def taking_part(hand: Hand) -> Iterator[None]:
+    """Let another thread live by a loop's time."""
+    with _as(_Part(hand.loop, hand)):
+        yield
+
+
+@contextmanager
+def _as(part: _Part) -> Iterator[None]:
     before = _part()
-    _taking_part.part = _Part(loop, start_s, drives)
-    for name, patch in _PATCHES.items():
-        setattr(time, name, patch)
+    _taking_part.part = part
     try:
         yield
     finally:
         _taking_part.part = before
-        if drives:
+
+
+def _patch(more: int) -> None:
+    global _loops  # noqa: PLW0603 - it counts what is patched in two modules
+    with _lock:
+        _loops += more
+        if _loops == 1 and more == 1:
+            for name, patch in _PATCHES.items():
+                setattr(time, name, patch)
+            for name, patch in _SOCKET_PATCHES.items():
+                setattr(socket.socket, name, patch)
+            socket.getaddrinfo = _getaddrinfo
+        elif _loops == 0:
             for name, real in _real.items():
                 setattr(time, name, real)
+            for name in _SOCKET_PATCHES:
+                delattr(socket.socket, name)
+            socket.getaddrinfo = _real_getaddrinfo

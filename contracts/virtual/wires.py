@@ -116,6 +116,7 @@ class Wire(asyncio.Transport):
 
     def _arrive(self, data: bytes) -> None:
         if self._closing:
+            self._refuse()
             return
         if not self._coming:
             self._loop.call_soon(self._give)
@@ -161,9 +162,15 @@ class Wire(asyncio.Transport):
             self._closing = True
             self._lose(error)
 
+    def _refuse(self) -> None:
+        """This end has gone, and the other one still writes."""
+        self._peer._cut(ConnectionResetError("Connection reset by peer"))  # noqa: SLF001 - the other end
+
     def _lose(self, error: Exception | None) -> None:
         if not self._gone:
             self._gone = True
+            if self._peer_held:
+                self._refuse()
             self._coming.clear()
             self._coming_bytes = 0
             self._protocol.connection_lost(error)

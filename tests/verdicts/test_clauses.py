@@ -240,7 +240,7 @@ DAYS: dict[str, tuple[list[Day], list[Day]]] = {
         [
             lambda: day().wait(3).query().job("raised", "KeyError"),
             lambda: day().wait(3).query("ACCEPTED").job(),
-            lambda: day().wait(230).query().wait(9).job("raised", "KeyError"),
+            lambda: day().wait(160).query().wait(9).job("raised", "KeyError"),
         ],
     ),
     "limits.kept": (

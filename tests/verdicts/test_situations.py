@@ -1,0 +1,172 @@
+"""Situations: what there is to meet, and that all of it can be met."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.traffic import providers
+
+from contracts.clients import GOOD
+from contracts.situations import CALM, Situation, meetings, parts_of, situations, tour
+from mockserver.chance import Chance
+from mockserver.edge.stage import check_scenario
+from mockserver.engine.world import World, WorldRules
+from mockserver.scenarios import of_data, read
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NAMES = sorted(GOOD)
+EVOLINK, GOOGLE, TOAPIS = "evolink", "googlegeminiomni", "toapis"
+
+
+def world(name: str) -> World:
+    """Make a world with one provider in it."""
+    return World([providers()[name]], Chance(0), WorldRules(), {name: "http://localhost"})
+
+
+def read_back(situation: Situation, folder: Path, head: str = "") -> Situation:
+    """Write a situation as a scenario file, and read that."""
+    path = folder / "scenario.yaml"
+    path.write_text(situation.yaml(head), encoding="utf-8")
+    return replace(situation, meetings=(), file=read(path))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_meeting_is_a_scenario_of_its_provider(name: str) -> None:
+    """Each names only what is there, by words that go together, and is called by a name of its own."""
+    menu = meetings(providers()[name], callbacks=True)
+    assert len({meeting.name for meeting in menu}) == len(menu) > 40
+    for situation in tour(providers()[name], callbacks=True):
+        scenario = situation.scenario()
+        check_scenario(world(name), scenario)
+        assert len(scenario.wishes) == len(situation.events)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("callbacks", "jobs"), [(True, True), (False, True), (False, False)])
+def test_the_tour_leaves_nothing_out(name: str, callbacks: bool, jobs: bool) -> None:
+    """One situation for each meeting with nothing else in it; those that need jobs at once only with these."""
+    menu = [each for each in meetings(providers()[name], callbacks=callbacks) if jobs or each.jobs == 1]
+    found = tour(providers()[name], callbacks=callbacks, jobs=jobs, seed=9)
+    assert len(found) == len(menu)
+    assert all(len(each.meetings) <= 1 and each.seed == 9 for each in found)
+    met = {meeting.group for each in found for meeting in each.meetings}
+    plain = {each.group for each in menu if not each.events and not each.account}
+    assert met | plain == {each.group for each in menu}
+    assert max(each.jobs for each in found) == (max(each.jobs for each in menu) if jobs else 1)
+    called = callbacks and providers()[name].callbacks is not None
+    assert any(each.callbacks for each in found) is called
+
+
+def test_what_there_is_to_meet_is_what_the_provider_has() -> None:
+    """Refusals with its statuses, failures with its reasons; callbacks and older words where it has them."""
+    names = {name: {each.name for each in meetings(providers()[name], callbacks=True)} for name in NAMES}
+    for name, found in names.items():
+        statuses = {error.status for error in providers()[name].errors.values()}
+        for met in found:
+            if met.startswith("submit refused: "):
+                assert int(met.rpartition(" ")[2]) in statuses
+        for end in providers()[name].lifecycle.ends.values():
+            assert end.kind != "failure" or {f"task fails: {reason}" for reason in end.reasons} <= found
+    assert "submit put off: 455 x1" in names["crun"]
+    assert not any("455" in met for met in names[EVOLINK])
+    assert "older word" in names[TOAPIS]
+    assert "older word" not in names[EVOLINK]
+    assert "callback lost" in names[EVOLINK]
+    assert not any("callback" in met for met in names[TOAPIS])
+    forged = {name: sum(met.startswith("callback forged") for met in found) for name, found in names.items()}
+    assert {name for name, number in forged.items() if number} == {GOOGLE}
+    assert not any("callback" in each.name for each in meetings(providers()[GOOGLE], callbacks=False))
+
+
+def test_accounts_are_short_of_credits_for_all_jobs() -> None:
+    """What runs out pays for one job, and not for two."""
+    menu = {each.name: each for each in meetings(providers()[GOOGLE], callbacks=False)}
+    ((_, left),) = menu["credits run out"].account
+    none = dict(menu["no credits"].account)
+    assert left > 0
+    assert menu["credits run out"].jobs > 2
+    assert none == {"available_credits": 0}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_written_reads_back(name: str, tmp_path: Path) -> None:
+    """A scenario file says what the situation was; its head is a comment."""
+    for situation in tour(providers()[name], callbacks=True, seed=3):
+        again = read_back(situation, tmp_path, "a rule: in words\ncontracts run --provider 'x'")
+        scenario, original = again.scenario(), situation.scenario()
+        check_scenario(world(name), scenario)
+        for field in ("name", "seed", "accounts", "wishes", "expect"):
+            assert getattr(scenario, field) == getattr(original, field)
+        assert scenario.seed == 3
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_drawn_situations_can_be_met(name: str) -> None:
+    """Up to three things of different kinds at once, each at its provider's, and sizes that are as they say."""
+    provider, stage = providers()[name], world(name)
+    seen: set[int] = set()
+
+    @settings(max_examples=60)
+    @given(situations(provider, callbacks=provider.callbacks is not None))
+    def check(situation: Situation) -> None:
+        check_scenario(stage, situation.scenario())
+        groups = [meeting.group for meeting in situation.meetings]
+        assert len(set(groups)) == len(groups) <= 3
+        assert situation.size == (len(situation.events), situation.jobs, len(groups))
+        assert situation.callbacks or not any(meeting.callbacks for meeting in situation.meetings)
+        assert of_data(yaml.safe_load(situation.yaml())).wishes == situation.scenario().wishes
+        seen.add(len(groups))
+
+    check()
+    assert seen == {0, 1, 2, 3}
+
+
+@given(st.data())
+@settings(max_examples=60)
+def test_parts_are_never_more(data: st.DataObject) -> None:
+    """What is left of a situation has nothing that the whole had not."""
+    whole = data.draw(situations(providers()[GOOGLE], callbacks=True))
+    part = data.draw(parts_of(whole))
+    assert set(part.meetings) <= set(whole.meetings)
+    assert part.size <= whole.size
+    assert 1 <= part.jobs <= whole.jobs
+    assert part.callbacks <= whole.callbacks
+    assert part.seed in (0, whole.seed)
+    assert part.provider == whole.provider
+
+
+def test_without_jobs_or_callbacks_none_are_drawn() -> None:
+    """Commands do one job each; who cannot be called back is not."""
+
+    @settings(max_examples=40)
+    @given(situations(providers()[GOOGLE], callbacks=False, jobs=False))
+    def check(situation: Situation) -> None:
+        assert (situation.jobs, situation.callbacks) == (1, False)
+
+    check()
+
+
+def test_how_a_situation_is_called() -> None:
+    """By what is met, by the number of jobs, by how a job's end is learnt, and by its seed."""
+    menu = {each.name: each for each in meetings(providers()[GOOGLE], callbacks=True)}
+    assert str(Situation(GOOGLE)) == "calm; 1 job, polling, seed 0"
+    both = Situation(GOOGLE, (menu["answer lost"], menu["callback lost"]), 3, callbacks=True, seed=5)
+    assert str(both) == "answer lost + callback lost; 3 jobs, callbacks, seed 5"
+    assert both.words()["scenario"] == "answer lost, callback lost"
+    assert CALM.group == "calm"
+    assert menu["submit put off: 429 x2"].group == "submit put off"
+
+
+def test_a_situation_from_a_file_is_that_file(tmp_path: Path) -> None:
+    """Its scenario is the file's, and its name too."""
+    (tmp_path / "s.yaml").write_text("scenario: a bad night\nseed: 4\ntimeline:\n  - fault: stuck\n", encoding="utf-8")
+    situation = Situation(GOOGLE, seed=4, file=read(tmp_path / "s.yaml"))
+    assert str(situation) == "a bad night; 1 job, polling, seed 4"
+    assert situation.scenario().wishes[0]["fault"] == "stuck"
