@@ -10,11 +10,14 @@ from mockserver.engine.faults import FaultWordsError, When, Where
 from mockserver.faults import all_faults, build, described, parameters_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from mockserver.engine.faults import Fault, Rule
     from mockserver.engine.world import World
+    from mockserver.provider import Provider
 
+#: More roles than these are not told one by one.
+_FEW = 4
 _WHERE = tuple(each.name for each in fields(Where))
 _WHEN = tuple(each.name for each in fields(When))
 #: The greatest number that a condition may name: every JSON reader knows it exactly.
@@ -29,14 +32,33 @@ def read_wish(world: World, wish: Mapping[str, Any]) -> tuple[Fault, Where, When
     """
     fault = build(str(wish["fault"]), wish.get("with") or {})
     where = read_where(world, wish.get("where") or {})
-    problems = [
-        fault.problem(space.provider)
-        for space in world.spaces.values()
-        if where.provider in (None, space.provider.name)
-    ]
+    providers = [space.provider for space in world.spaces.values() if where.provider in (None, space.provider.name)]
+    problems = [fault.problem(each) for each in providers]
     if problems and all(problems):
         raise FaultWordsError(f"{fault.name}: {problems[0]}")
+    _check_reach(fault, where, providers)
     return fault, where, read_when(wish.get("when") or {})
+
+
+def _check_reach(fault: Fault, where: Where, providers: Sequence[Provider]) -> None:
+    """Refuse what could never strike.
+
+    Raises:
+        FaultWordsError: nothing that the fault has to do with is where it applies.
+    """
+    moments = fault.moments()
+    if where.operation is None:
+        return
+    operations = [each for provider in providers for each in provider.operations.values()]
+    meant: set[str] = {each.role for each in operations if where.operation in (each.id, each.role)} or {where.operation}
+    within: set[str] = {"submit"} if "task" in moments else set()
+    if "callback" in moments:
+        within.add("callback")
+    if "request" in moments:
+        within |= fault.roles or {each.role for each in operations}
+    if not meant & within:
+        strikes = f"only {' or '.join(sorted(within))}" if len(within) < _FEW else "requests"
+        raise FaultWordsError(f"where.operation: {fault.name} strikes {strikes}, never {where.operation}")
 
 
 def read_where(world: World, given: Mapping[str, Any]) -> Where:
