@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from concurrent.futures import ProcessPoolExecutor
+import signal
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from multiprocessing import get_context
+from threading import current_thread, main_thread
 from typing import TYPE_CHECKING
 
 from contracts.clause import all_clauses
@@ -92,12 +94,31 @@ def trial(name: str, breaker_name: str | None, seed: int, most_examples: int) ->
 def trials(seed: int, most_examples: int, workers: int, done: Callable[[Trial], None]) -> list[Trial]:
     """Try all clients, some at once; `done` is told of each."""
     out = []
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        waiting = [pool.submit(trial, name, breaker, seed, most_examples) for name, breaker in planned()]
-        for each in waiting:
-            out.append(each.result())
-            done(out[-1])
+    one = partial(_planned_trial, seed=seed, most_examples=most_examples)
+    with _deaf_to_interrupts():
+        pool = get_context("spawn").Pool(workers)
+    with pool:  # its end is the workers' end, interrupted or not
+        for each in pool.imap(one, planned()):
+            out.append(each)
+            done(each)
     return out
+
+
+def _planned_trial(plan: tuple[str, str | None], seed: int, most_examples: int) -> Trial:
+    return trial(*plan, seed, most_examples)
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Let the processes that are started now leave Ctrl-C to this one."""
+    if current_thread() is not main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def holes() -> Iterator[str]:
