@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import signal
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache, partial
-from multiprocessing import get_context
+from functools import cache
+from multiprocessing import active_children, get_context
 from threading import current_thread, main_thread
 from typing import TYPE_CHECKING
 
@@ -94,18 +95,19 @@ def trial(name: str, breaker_name: str | None, seed: int, most_examples: int) ->
 def trials(seed: int, most_examples: int, workers: int, done: Callable[[Trial], None]) -> list[Trial]:
     """Try all clients, some at once; `done` is told of each."""
     out = []
-    one = partial(_planned_trial, seed=seed, most_examples=most_examples)
-    with _deaf_to_interrupts():
-        pool = get_context("spawn").Pool(workers)
-    with pool:  # its end is the workers' end, interrupted or not
-        for each in pool.imap(one, planned()):
-            out.append(each)
-            done(each)
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        try:
+            with _deaf_to_interrupts():
+                waiting = [pool.submit(trial, name, breaker, seed, most_examples) for name, breaker in planned()]
+            for each in waiting:
+                out.append(each.result())
+                done(out[-1])
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for worker in active_children():
+                worker.terminate()
+            raise
     return out
-
-
-def _planned_trial(plan: tuple[str, str | None], seed: int, most_examples: int) -> Trial:
-    return trial(*plan, seed, most_examples)
 
 
 @contextmanager

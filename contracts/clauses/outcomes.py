@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from contracts.clause import Exercised, Finding, Violation, clause
 from contracts.reading import (
     OK,
+    accepted,
     end_shown,
     is_whole,
     reasons_in,
@@ -53,6 +54,25 @@ def ends(journal: Journal) -> Iterator[Finding]:
                 f"job {job.number} had not ended after {said(after_s)}{f' ({job.said})' if job.said else ''}",
                 "a file or an error",
                 "bound every wait: for an answer, for a callback, for the task as a whole",
+            )
+
+
+@clause(
+    "outcome.begins",
+    "A job is submitted: nothing but the API keeps a client from it.",
+    general=True,
+)
+def begins(journal: Journal) -> Iterator[Finding]:
+    """Look for jobs that failed before anything was asked of the API."""
+    for job in journal.jobs:
+        if submits_of(journal, job):
+            yield Exercised()
+        elif job.ended == "raised" and not journal.exchanges:
+            yield Violation(
+                (),
+                f"job {job.number} failed with {job.said[:120]!r}, and nothing had been asked of the API",
+                "a submit",
+                "send requests to the base URL that the client is given; run it once by hand to see where it stops",
             )
 
 
@@ -194,9 +214,18 @@ def follows_to_the_end(journal: Journal) -> Iterator[Finding]:
     answering_s = 0.0 if rule is None else rule.timeout_s
     for job in journal.jobs:
         submits, stories = submits_of(journal, job), stories_of(journal, job)
-        if len(stories) != 1 or len(submits) != 1 or not stories[0].queries or job.ended == "never":
+        if len(stories) != 1 or len(submits) != 1 or job.ended == "never":
             continue
         queries = stories[0].queries
+        if not queries:
+            if _dropped(journal, job, stories[0]):
+                yield Violation(
+                    (submits[0],),
+                    f"job {job.number} ended ({job.said[:120] or job.ended}) and nobody had asked after its task",
+                    "waiting that goes on until the task has ended, or its time is over",
+                    "read from the submit's answer what is needed, the task's id, and ask after it",
+                )
+            continue
         word = (status_word(queries[-1]) or "").lower()
         over = time_is_over(journal, submits[0], queries, job.ended_ms)
         told = any(journal.seconds(job.ended_ms, each.at_ms) <= answering_s for each in told_end(journal, stories[0]))
@@ -210,3 +239,12 @@ def follows_to_the_end(journal: Journal) -> Iterator[Finding]:
             "waiting that goes on until the task has ended, or its time is over",
             "read from an answer what is needed, let the rest be, and ask again",
         )
+
+
+def _dropped(journal: Journal, job: Job, story: Story) -> bool:
+    """Tell whether a job failed although its submit was answered well, and before anybody could tell it anything."""
+    (submit,) = story.submits
+    well = accepted(submit) and not submit.faults and job.ended == "raised" and not story.deliveries
+    known = {each.task for each in journal.stories if each.submits}
+    mistaken = any(query.task not in known for query in journal.of_role("query"))  # another clause says so
+    return well and not mistaken and not time_is_over(journal, submit, (), job.ended_ms)

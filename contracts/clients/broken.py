@@ -538,6 +538,14 @@ class AsksForEver(PoliteClient):
     most_polls = 1_000_000_000
 
 
+@breaks("outcome.begins", "nothing had been asked of the API")
+class NeverSubmits(PoliteClient):
+    """Stumbles before it has asked for anything."""
+
+    def submit_request(self, prompt: str) -> tuple[str, dict[str, Any]]:
+        raise KeyError(f"no model is configured for {prompt!r}")
+
+
 @breaks("outcome.success-is-real", "reported as done")
 class CallsErrorsDone(PoliteClient):
     """Reports a job as done when the API refuses."""

@@ -59,7 +59,7 @@ TRANSPORT: list[tuple[str, dict[str, Any]]] = [
 PROBABILITY = 0.12
 #: A status line where an answer may begin, and those that abuse may meet; none of them is the server's own failure.
 STATUS = re.compile(rb"(?:\A|\n|\}|>)HTTP/1\.1 ([0-9]{3}) ")
-STATUSES = {100, 200, 206, 400, 401, 402, 404, 405, 408, 413, 416}
+STATUSES = {100, 200, 206, 400, 401, 402, 404, 405, 408, 413, 416, 429}
 _RST = struct.pack("ii", 1, 0)
 ENDINGS = ("half-close", "close", "reset")
 

@@ -176,7 +176,8 @@ def test_a_client_that_goes_elsewhere_is_told_so(tmp_path: Path, monkeypatch: py
     )
     Path("calm.yaml").write_text(CALM, encoding="utf-8")
     code, said, _ = run("run", "--provider", EVOLINK, "--client", "lost.py:Client", "--scenario", "calm.yaml")
-    assert code == 0
+    assert code == 1
+    assert "outcome.begins" in said.partition("not exercised")[0]
     assert "note: no request of this client's came to evolink" in said
     assert "note: its first error: URLError" in said
     assert "note: the client tried to reach api.example.invalid:80, where nobody is" in said
@@ -210,7 +211,8 @@ def test_a_command_is_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert "outcome.success-is-real" in said
     assert "note: no request of this client's came to evolink" in said
     code, said, _ = run("run", "--provider", EVOLINK, "--command", "sh -c 'exit 3'", "--scenario", "calm.yaml")
-    assert (code, "its first error: exit code 3" in said) == (0, True)
+    assert (code, "its first error: exit code 3" in said) == (1, True)
+    assert "outcome.begins" in said.partition("not exercised")[0]
 
 
 # -- wrong use --------------------------------------------------------------------------------------
