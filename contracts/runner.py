@@ -53,7 +53,7 @@ _AFTERWARDS_S = 3 * 3600.0
 #: A client that has made so many requests for one job is stopped.
 MOST_REQUESTS_PER_JOB = 1000
 #: A situation that takes longer than this, really, is given up: somebody computes without end.
-_LONGEST_RUN_S = 10.0
+_LONGEST_RUN_S = 20.0
 #: How often it is said again, to one that does not hear it.
 _SAID_AGAIN_S = 1.0
 _PATIENCE_S = 1.0
@@ -150,6 +150,10 @@ def _wants_to_end(error: SystemExit) -> str:
     return f"the client wanted to end the program: {error!r}"
 
 
+#: How a loop may end that is wound up; RuntimeError is what it says when it is still to stop from the time before.
+_ENDINGS = (StalledError, HangsError, SystemExit, RuntimeError)
+
+
 def _wind_up(loop: VirtualLoop) -> None:
     """End what is left over, as `asyncio.run` does; but not for ever."""
     loop.let_go()
@@ -159,9 +163,9 @@ def _wind_up(loop: VirtualLoop) -> None:
             break
         for task in left:
             task.cancel()
-        with contextlib.suppress(StalledError, HangsError, SystemExit):
+        with contextlib.suppress(*_ENDINGS):
             loop.run_until_complete(asyncio.wait(left, timeout=_PATIENCE_S))
-    with contextlib.suppress(StalledError, HangsError, SystemExit):
+    with contextlib.suppress(*_ENDINGS):
         loop.run_until_complete(asyncio.wait_for(loop.shutdown_asyncgens(), _PATIENCE_S))
 
 

@@ -167,6 +167,8 @@ def _with_replays(search: Search, verdicts: Sequence[Verdict], how: How) -> list
     words = ["contracts", "run", "--provider", how.provider]
     words += ["--client", how.client] if how.client is not None else ["--command", how.command or ""]
     words += [word for path in how.spec for word in ("--spec", str(path))]
+    if how.command is not None:  # its waits are real, and what it meets depends on these
+        words += ["--speed", f"{how.speed:g}", "--job-limit", f"{how.job_limit_s:g}"]
     out = []
     for verdict in verdicts:
         situation = search.smallest(verdict)

@@ -8,6 +8,7 @@ from contracts.clause import Exercised, Finding, Violation, clause
 from contracts.reading import (
     FORGED,
     NEW,
+    OK,
     SPOILED,
     accepted,
     end_shown,
@@ -154,6 +155,8 @@ def lost_made_up(journal: Journal) -> Iterator[Finding]:
         before = [query for query in story.queries if query.seq < lost[0].seq]
         if any(end_shown(journal, query) is not None for query in before):
             continue
+        if before and (_given_up(journal, story, lost[0]) or before[-1].status not in OK):
+            continue  # whether that was too soon is for other clauses to say
         if before and time_is_over(journal, story.submits[0], before, before[-1].at_ms):
             continue
         if any(query.seq > lost[0].seq for query in story.queries):
@@ -165,6 +168,14 @@ def lost_made_up(journal: Journal) -> Iterator[Finding]:
                 "a query of the task",
                 "ask after a task whose callback is overdue",
             )
+
+
+def _given_up(journal: Journal, story: Story, lost: Delivery) -> bool:
+    """Tell whether a task's job had failed before its callback was lost."""
+    return any(
+        job.ended == "raised" and job.ended_ms <= lost.at_ms and story in stories_of(journal, job)
+        for job in journal.jobs
+    )
 
 
 @clause(

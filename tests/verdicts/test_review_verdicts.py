@@ -65,9 +65,17 @@ class Believer:
             for _ in range(60):
                 await asyncio.sleep(3)
                 seen = self.told.get(job["jobId"])
-                if seen is None:
+                for wait_s in (1, 2, 4, None):
+                    if seen is not None:
+                        break
                     answer = await http.get(f"{base}/api/v1/jobs/{job['jobId']}", headers=self.headers)
-                    seen = await answer.json()
+                    if answer.status == 200:
+                        seen = await answer.json()
+                    elif wait_s is None:
+                        answer.raise_for_status()
+                    else:
+                        await asyncio.sleep(wait_s)
+                assert seen is not None
                 if seen.get("error"):
                     raise RuntimeError(seen["error"])
                 if seen.get("outputUrl"):
@@ -89,6 +97,7 @@ def met(*names: str) -> Run:
         (),
         ("callback lost", "task overdue"),
         ("callback lost", "callback after the poll"),
+        ("callback lost", "query never answered: 429"),
         ("callback early", "task charged and failed"),
         ("called back: task fails",),
     ],
