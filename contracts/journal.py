@@ -346,7 +346,7 @@ class _Sorter:
         if "provider" not in record and linked is None and task is not None:
             for link in _links_in(_json(answer)):
                 self._links[link] = self._links[urlsplit(link).path] = task
-        marked = self._marked
+        marked = self._marked if self._keys else str
         return Exchange(
             seq=record["seq"],
             at_ms=instant_of(record["at"]),

@@ -105,6 +105,7 @@ def _second(unix_s: int) -> str:
     return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
+@lru_cache(maxsize=1024)
 def instant_of(text: str) -> int:
     """Read an ISO 8601 instant as milliseconds since 1970.
 

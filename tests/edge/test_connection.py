@@ -71,9 +71,9 @@ async def status_of(pieces: list[bytes]) -> bytes:
 
 @pytest.mark.parametrize("name", REQUESTS)
 def test_every_cut_gives_the_same_answer(name: str) -> None:
-    """A request in one piece, and cut in two at any place, gets the same bytes."""
+    """A request in one piece, and cut in two at its start or at every second place of its end, gets the same bytes."""
     request = REQUESTS[name]
-    cuts = [*range(1, 4), *range(len(request) - len(BODY) - 20, len(request))]
+    cuts = [*range(1, 4), *range(len(request) - len(BODY) - 20, len(request), 2)]
 
     async def answers() -> list[bytes]:
         whole = await status_of([request])
