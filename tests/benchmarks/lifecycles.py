@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from contracts.journal import Journal
 
 JOBS = 100
-ROUNDS = 9
+ROUNDS = 15
 FLOOR_JOBS_PER_S = 300
 
 
