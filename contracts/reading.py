@@ -27,6 +27,8 @@ FORGED = frozenset(
 SPOILED = frozenset(("cut_callback", "callback_not_json"))
 #: The fault that tells of a new event.
 NEW = "unknown_event"
+#: Faults that change the body and sign it anew: what was wrong with the signature before is right then.
+RESIGNED = SPOILED | {"contradicting_callback", NEW}
 
 
 def again(journal: Journal, exchanges: Iterable[Exchange]) -> Iterator[list[Exchange]]:

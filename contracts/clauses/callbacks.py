@@ -9,6 +9,7 @@ from contracts.reading import (
     FORGED,
     NEW,
     OK,
+    RESIGNED,
     SPOILED,
     accepted,
     end_shown,
@@ -100,7 +101,7 @@ def forged_refused(journal: Journal) -> Iterator[Finding]:
         return
     for delivery in _sent(journal):
         forged = FORGED.intersection(delivery.faults)
-        if not forged or delivery.status is None:
+        if not forged or delivery.status is None or RESIGNED.intersection(delivery.faults):
             continue
         if delivery.status == 401:
             yield Exercised()
@@ -189,7 +190,8 @@ def unknown_events(journal: Journal) -> Iterator[Finding]:
     """Look for callbacks of new events that are refused, or taken for an end."""
     for story in journal.stories:
         for delivery in story.deliveries:
-            if NEW not in delivery.faults or delivery.status is None:
+            faults = set(delivery.faults)
+            if NEW not in faults or delivery.status is None or faults & (FORGED | SPOILED):
                 continue
             given_up = [job for job in journal.jobs if _ended_by(job, story, delivery)]
             if delivery.outcome != "acknowledged":

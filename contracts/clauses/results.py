@@ -32,8 +32,11 @@ def fetched(journal: Journal) -> Iterator[Finding]:
         found = first_end(journal, story)
         if found is None or found[1].kind != "success":
             continue
+        linked = any("late_url" not in query.faults for query in story.queries if query.seq >= found[0].seq)
         if story.downloads:
             yield Exercised()
+        elif not linked:
+            continue  # the client gave the task up before it was given a link
         else:
             yield Violation(
                 (found[0],),

@@ -186,8 +186,12 @@ def eases_off(journal: Journal) -> Iterator[Finding]:
     """Compare each wait in a row of 429 with the one before."""
     for chain in again(journal, journal.of_role("submit", "query")):
         row = [each for each in chain if each.status == 429]
-        waits = [(after, journal.seconds(before.at_ms, after.at_ms)) for before, after in pairwise(row)]
-        for (_, first_s), (after, second_s) in pairwise(waits):
+        waits = [
+            journal.seconds(before.at_ms, after.at_ms)
+            for before, after in pairwise(row)
+            if _asked_s(journal, before) is None  # else it was the provider's wish
+        ]
+        for first_s, second_s in pairwise(waits):
             if second_s + GRACE_S < first_s / 2:
                 yield Violation(
                     (*row,),
@@ -197,4 +201,3 @@ def eases_off(journal: Journal) -> Iterator[Finding]:
                 )
             else:
                 yield Exercised()
-                del after
