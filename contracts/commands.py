@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 from contracts.journal import Job, Journal, of_records
 from contracts.outcome import Outcome, told
 from contracts.reading import first_end
-from contracts.runner import MOST_REQUESTS_PER_JOB, Run
+from contracts.runner import MOST_REQUESTS_PER_JOB, Run, prompt_of
 from contracts.subject import Setting
 from contracts.wardship import RUN_ID, warded
 from mockserver.config import Settings
@@ -232,20 +232,13 @@ class _Stage:
 
     def _settings(self) -> list[Setting]:
         """Return what each job is told."""
-        rule = self._provider.callbacks if self._situation.callbacks else None
-        plain = Setting(
-            self._provider.name, self._server.base_url(self._provider.name), self._provider.key.example, None, None
-        )
-        if rule is None:
-            return [plain] * self._situation.jobs
-        secret = None if rule.signature is None else rule.signature.default_secret
-        return [
-            replace(plain, callback_url=f"http://{_HERE}:{port}/callback", callback_secret=secret)
-            for port in _free_ports(self._situation.jobs)
-        ]
+        provider, base_url, jobs = self._provider, self._server.base_url(self._provider.name), self._situation.jobs
+        if provider.callbacks is None or not self._situation.callbacks:
+            return [Setting.of(provider, base_url)] * jobs
+        return [Setting.of(provider, base_url, f"http://{_HERE}:{port}/callback") for port in _free_ports(jobs)]
 
     async def _job(self, number: int, setting: Setting, enough: asyncio.Event) -> Job:
-        prompt = f"A red kite over the sea, take {number}."
+        prompt = prompt_of(number)
         started_ms = self._server.runtime.clock.now_ms()
         with tempfile.TemporaryDirectory(prefix="contracts-", ignore_cleanup_errors=True) as aside:
             output = Path(aside) / "video.mp4"

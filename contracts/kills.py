@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
     from mockserver.provider import Provider
 
-#: Situations that are drawn for each client, after the tour.
-DEFAULT_EXAMPLES = 10
-
 
 @dataclass(frozen=True, slots=True)
 class Trial:

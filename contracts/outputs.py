@@ -50,6 +50,18 @@ def put_out(
 ) -> None:
     """Write verdicts to the terminal and to files."""
     click.echo(report.text(verdicts))
+    write_files(verdicts, journals, title, json_file, junit_file, html_file)
+
+
+def write_files(
+    verdicts: Sequence[Verdict],
+    journals: Sequence[Journal],
+    title: str,
+    json_file: Path | None,
+    junit_file: Path | None,
+    html_file: Path | None = None,
+) -> None:
+    """Write verdicts to the files that were asked for."""
     try:
         if json_file is not None:
             json_file.write_text(json.dumps(report.as_json(verdicts), indent=2) + "\n", encoding="utf-8")

@@ -97,7 +97,7 @@ class Run:
     hangs: bool = False
 
 
-def play(factory: Factory, provider: Provider, situation: Situation, *, callbacks: bool | None = None) -> Run:
+def play(factory: Factory, provider: Provider, situation: Situation) -> Run:
     """Let a client meet a situation.
 
     Raises:
@@ -108,7 +108,7 @@ def play(factory: Factory, provider: Provider, situation: Situation, *, callback
         provider,
         situation.scenario(),
         jobs=situation.jobs,
-        callbacks=situation.callbacks if callbacks is None else callbacks,
+        callbacks=situation.callbacks,
         seed=situation.seed,
     )
     return replace(run, situation=situation)
@@ -245,15 +245,7 @@ class _Stage:
         try:
             await server.runtime.start_scenario(self._scenario)
             hook = await self._receiver() if self._callbacks else None
-            rule = self._provider.callbacks
-            secret = None if rule is None or rule.signature is None else rule.signature.default_secret
-            setting = Setting(
-                self._provider.name,
-                server.base_url(self._provider.name),
-                self._provider.key.example,
-                hook,
-                secret if hook is not None else None,
-            )
+            setting = Setting.of(self._provider, server.base_url(self._provider.name), hook)
             if hook is not None:
                 self._comparing.start()
             try:
@@ -272,7 +264,7 @@ class _Stage:
         (journal,) = of_records(records, [self._provider]) or [Journal(self._provider, ())]
         ended = {job.number: job for job in self._ended}
         jobs = [
-            ended.get(number) or Job(number, _prompt(number), "never", None, why, MANUAL_START_MS, self._now_ms())
+            ended.get(number) or Job(number, prompt_of(number), "never", None, why, MANUAL_START_MS, self._now_ms())
             for number in range(1, self._jobs + 1)
         ]
         journal = replace(journal, jobs=tuple(jobs), witness=self._comparing.witness())
@@ -301,7 +293,7 @@ class _Stage:
             self._enough.set_result(None)
 
     async def _job(self, number: int) -> None:
-        prompt = _prompt(number)
+        prompt = prompt_of(number)
         started_ms = self._now_ms()
         work = asyncio.create_task(self._generated(prompt), name=f"job {number}")
         await asyncio.wait({work, self._enough}, timeout=LONGEST_JOB_S, return_when=asyncio.FIRST_COMPLETED)
@@ -380,7 +372,8 @@ class _Stage:
         return web.Response(status=status if isinstance(status, int) else 200)
 
 
-def _prompt(number: int) -> str:
+def prompt_of(number: int) -> str:
+    """Return the prompt of a job, by which it is known in the traffic."""
     return f"A red kite over the sea, take {number}."
 
 

@@ -21,7 +21,10 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from mockserver.provider import Provider
 
 
 class SubjectError(ValueError):
@@ -38,6 +41,13 @@ class Setting:
     #: Where callbacks reach `handle_callback`; None where the client is to poll.
     callback_url: str | None = None
     callback_secret: str | None = None
+
+    @classmethod
+    def of(cls, provider: Provider, base_url: str, callback_url: str | None = None) -> Setting:
+        """Return what clients of a provider are told: its key, and its webhook secret where they are called back."""
+        signature = None if provider.callbacks is None else provider.callbacks.signature
+        secret = None if signature is None or callback_url is None else signature.default_secret
+        return cls(provider.name, base_url, provider.key.example, callback_url, secret)
 
 
 @runtime_checkable

@@ -111,9 +111,10 @@ def _python(factory: Factory, provider: Provider, rules: Sequence[Rule], how: Ho
     if alone is not None:
         search.add(alone, search.play(alone))
         return search
-    calm = search.play(Situation(provider.name, seed=how.seed))
+    calm = Situation(provider.name, seed=how.seed)  # the first of the tour: it is not met again there
+    search.add(calm, search.play(calm))
     settle_memory()
-    able = calm.takes_callbacks if how.callbacks is None else how.callbacks
+    able = search.met[calm].takes_callbacks if how.callbacks is None else how.callbacks
     search.callbacks = able and provider.callbacks is not None
     with progress_bar("situations") as search.progress:
         search.run()

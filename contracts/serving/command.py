@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import click
 
 from contracts import report
+from contracts.outputs import FILE, fail, violated, write_files
 from contracts.serving.spec import load
 from mockserver.spec.document import SpecError
 
-_FILE = click.Path(dir_okay=False, path_type=Path)
-
-
-def _fail(message: str) -> None:
-    click.echo(f"contracts: {message}", err=True)
-    sys.exit(2)
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.command()
 @click.option("--base-url", required=True, help="Where the API's paths begin.")
 @click.option("--key", required=True, envvar="CONTRACTS_KEY", help="A key of the API (or CONTRACTS_KEY).")
 @click.option("--provider", "name", help="Whose API it is; where the address tells, not needed.")
-@click.option("--spec", multiple=True, type=_FILE, help="A spec of your own.")
+@click.option("--spec", multiple=True, type=FILE, help="A spec of your own.")
 @click.option("--dialect", multiple=True, help="A dialect of the provider's that the server speaks.")
 @click.option(
     "--spend",
@@ -53,8 +49,8 @@ def _fail(message: str) -> None:
 @click.option("--callback-port", type=click.IntRange(0, 65535), default=0, help="The port; any free one where absent.")
 @click.option("--callback-url", help="The address that leads there from outside, such as a tunnel's.")
 @click.option("--secret", envvar="CONTRACTS_SECRET", help="What callbacks are signed with.")
-@click.option("--json", "json_file", type=_FILE, help="Write the verdicts as JSON.")
-@click.option("--junit", "junit_file", type=_FILE, help="Write JUnit XML.")
+@click.option("--json", "json_file", type=FILE, help="Write the verdicts as JSON.")
+@click.option("--junit", "junit_file", type=FILE, help="Write JUnit XML.")
 def provider(
     base_url: str,
     key: str,
@@ -86,9 +82,9 @@ def provider(
 
     parts = urlsplit(base_url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        _fail(f"--base-url {base_url}: an address begins with http:// or https://")
+        fail(f"--base-url {base_url}: an address begins with http:// or https://")
     if importlib.util.find_spec("schemathesis") is None:
-        _fail("this judges with schemathesis, which is not installed: pip install 'mockserver-genvideo[contracts]'")
+        fail("this judges with schemathesis, which is not installed: pip install 'mockserver-genvideo[contracts]'")
     terms = Terms(
         base_url=base_url,
         key=key,
@@ -108,20 +104,14 @@ def provider(
     try:
         found = judge(load(name, spec, dialect, base_url), terms, lambda text: click.echo(f"… {text}", err=True))
     except (SpecError, LookupError, ClockError, KeyRefusedError, UnreachableError, UnsendableError) as error:
-        _fail(str(error.args[0] if error.args else error))
+        fail(str(error.args[0] if error.args else error))
         return
     except OSError as error:
-        _fail(f"callbacks cannot be listened for: {error.strerror or error}")
+        fail(f"callbacks cannot be listened for: {error.strerror or error}")
         return
     click.echo(report.text(found.verdicts))
     for note in found.notes:
         click.echo(f"note: {note}")
-    try:
-        if json_file is not None:
-            json_file.write_text(json.dumps(report.as_json(found.verdicts), indent=2) + "\n", encoding="utf-8")
-        if junit_file is not None:
-            junit_file.write_text(report.junit(found.verdicts), encoding="utf-8")
-    except OSError as error:
-        _fail(f"{error.filename}: cannot be written: {error.strerror}")
-    if any(each.judgement == "violated" for each in found.verdicts):
+    write_files(found.verdicts, (), base_url, json_file, junit_file)
+    if violated(found.verdicts):
         sys.exit(1)

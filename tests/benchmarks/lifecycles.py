@@ -11,7 +11,6 @@ done at once too.
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import statistics
 import time
@@ -21,6 +20,7 @@ import aiohttp
 import orjson
 from benchmarks.servers import say
 
+from contracts.outputs import settle_memory
 from contracts.runner import play
 from contracts.situations import Situation
 from contracts.subject import Setting
@@ -88,9 +88,7 @@ def main(_arguments: list[str]) -> int:
     os.sched_setaffinity(0, {1})
     (provider,) = (each for each in load_providers() if each.name == "evolink")
     play(Lean, provider, Situation("evolink"))
-    gc.collect()
-    gc.freeze()  # these three as `contracts run` does
-    gc.set_threshold(100_000)
+    settle_memory()  # as `contracts run` does
     rates, journal = [], None
     for seed in range(ROUNDS):
         start_s = time.perf_counter()
