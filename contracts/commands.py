@@ -20,14 +20,13 @@ import tempfile
 import uuid
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from contracts.journal import Job, Journal, of_records
 from contracts.outcome import Outcome, told
 from contracts.reading import first_end
-from contracts.runner import MOST_REQUESTS_PER_JOB, Run, prompt_of
+from contracts.runner import MOST_REQUESTS_PER_JOB, Run, prompt_of, shelf_of
 from contracts.subject import Setting
 from contracts.wardship import RUN_ID, warded
 from mockserver.config import Settings
@@ -163,13 +162,25 @@ def play_commands(
     speed: float,
     time_limit_s: float,
     at_once: int = 1,
+    most_requests: int = MOST_REQUESTS_PER_JOB,
     ended: Callable[[Run], object] = lambda _run: None,
 ) -> list[Run]:
-    """Let a command meet situations, so many at once, each with a server of its own; `ended` is told of each run."""
+    """Let a command meet situations, so many at once, each with a server of its own.
+
+    Args:
+        command: the client.
+        provider: whose API it is a client of.
+        situations: what it is to meet.
+        speed: seconds of the server's clock in one real second.
+        time_limit_s: when a job that has not ended is stopped, in real seconds.
+        at_once: how many situations are met side by side.
+        most_requests: how many requests a job may send before it is stopped, as one that asks without end.
+        ended: is told of each run.
+    """
 
     async def one(slots: asyncio.Semaphore, situation: Situation) -> Run:
         async with slots:
-            run = await _Stage(command, provider, situation, speed, time_limit_s).run()
+            run = await _Stage(command, provider, situation, speed, time_limit_s, most_requests).run()
         ended(run)
         return run
 
@@ -182,27 +193,29 @@ def play_commands(
     return asyncio.run(all_of_them())
 
 
-@cache
-def _shelf() -> MediaShelf:
-    return MediaShelf()
-
-
 class _Stage:
     """A server, and a process for each job."""
 
     def __init__(
-        self, command: Command, provider: Provider, situation: Situation, speed: float, time_limit_s: float
+        self,
+        command: Command,
+        provider: Provider,
+        situation: Situation,
+        speed: float,
+        time_limit_s: float,
+        most_requests: int,
     ) -> None:
         self._command = command
         self._provider = provider
         self._situation = situation
         self._speed = speed
         self._time_limit_s = time_limit_s
+        self._most_requests = most_requests
         self._server = Server(
             # The provider is at the root, as it is in reality: its paths begin after the host.
             Settings(port=0, clock="real", speed=speed, journal_entries=100_000, seed=0, only=provider.name),
             [provider],
-            shelf=_shelf(),
+            shelf=shelf_of(MediaShelf),
         )
 
     async def run(self) -> Run:
@@ -251,13 +264,13 @@ class _Stage:
                 enough=enough,
             )
             ended_ms = self._server.runtime.clock.now_ms()
-            why = f"{MOST_REQUESTS_PER_JOB} requests for one job" if enough.is_set() else f"{self._time_limit_s:g} s"
+            why = f"{self._most_requests} requests for one job" if enough.is_set() else f"{self._time_limit_s:g} s"
             outcome: Outcome = told(ending, why, self._command.cwd or Path.cwd(), output)
         return Job(number, prompt, outcome.ended, outcome.size_bytes, outcome.said, started_ms, ended_ms)
 
     async def _watch(self, enough: asyncio.Event) -> None:
         """Stop commands that ask without end."""
-        most = MOST_REQUESTS_PER_JOB * self._situation.jobs
+        most = self._most_requests * self._situation.jobs
         while self._server.runtime.journal.last_seq < most:  # noqa: ASYNC110 - the journal tells nobody
             await asyncio.sleep(_LOOKS_EVERY_S)
         enough.set()

@@ -7,6 +7,7 @@ client, situation and seed give the same traffic.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import hmac
 import inspect
@@ -17,7 +18,6 @@ import socket
 import sys
 import threading
 from dataclasses import dataclass, replace
-from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -78,9 +78,17 @@ class _ShelfAtOnce(MediaShelf):
         return self.file_now(shape)
 
 
-@cache
-def _shelf() -> MediaShelf:
-    return _ShelfAtOnce()
+_shelves: dict[type[MediaShelf], MediaShelf] = {}
+_first_makes_it = threading.Lock()
+
+
+def shelf_of(kind: type[MediaShelf]) -> MediaShelf:
+    """Return this process's shelf of result files, whichever thread asks; it is gone when the process ends."""
+    with _first_makes_it:
+        if kind not in _shelves:
+            _shelves[kind] = kind()
+            atexit.register(_shelves[kind].close)
+        return _shelves[kind]
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +246,7 @@ class _Stage:
             Settings(port=0, public_url=f"http://{_HERE}:{_PORT}", clock="real", journal_entries=100_000, seed=0),
             [self._provider],
             wall=Wall(self._loop.time, lambda: _START_S + self._loop.now_s),
-            shelf=_shelf(),
+            shelf=shelf_of(_ShelfAtOnce),
         )
         await server.start()
         self._loop.known_as[_PORT] = server.port
