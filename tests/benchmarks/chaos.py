@@ -50,6 +50,7 @@ FAULTY_STATUSES = frozenset((200, 206, 403, 502, 503, 520, 416))
 #: Faults that need what this storm does not have: an older word, a name of an example.
 RARE = frozenset(("older_status", "example"))
 MOST_SOCKETS = 20
+LEFT_OVER_FOR_S = 20.0
 CREDITS_APART = 1e-6
 CALLBACKS_LISTED = 10_000
 CALLBACK_FIELDS = {"crun": "callback_url", "evolink": "callback_url", "googlegeminiomni": "callbackUrl"}
@@ -190,14 +191,24 @@ async def chaos(process: subprocess.Popen[str], port: int, seconds: float, clien
     level_bytes = grown_bytes - grown_tasks * BYTES_A_TASK
     if level_bytes > MOST_GROWTH_BYTES:
         wrong.append(f"memory is not level: {level_bytes / 1e6:.1f} MB more than the tasks need")
-    async with aiohttp.ClientSession() as http:
-        after = await admin(http, port, "GET", "/health")
     await runner.cleanup()
-    if after["background_tasks"] > before["background_tasks"]:
-        wrong.append(f"background tasks are left over: {before['background_tasks']} became {after['background_tasks']}")
-    if after["connections"] > 1 or sockets_of(process.pid) > MOST_SOCKETS:
-        wrong.append(f"{after['connections']} connections, {sockets_of(process.pid)} sockets are left over")
-    return wrong
+    return wrong + await left_over(process.pid, port, before["background_tasks"])
+
+
+async def left_over(pid: int, port: int, background_tasks: int) -> list[str]:
+    """Say what the server still holds when everybody has gone; it has a while to hear that they have."""
+    give_up_s = time.monotonic() + LEFT_OVER_FOR_S
+    while True:
+        async with aiohttp.ClientSession() as http:
+            after = await admin(http, port, "GET", "/health")
+        wrong, sockets = [], sockets_of(pid)
+        if after["background_tasks"] > background_tasks:
+            wrong.append(f"background tasks are left over: {background_tasks} became {after['background_tasks']}")
+        if after["connections"] > 1 or sockets > MOST_SOCKETS:
+            wrong.append(f"{after['connections']} connections, {sockets} sockets are left over")
+        if not wrong or time.monotonic() > give_up_s:
+            return wrong
+        await asyncio.sleep(0.1)
 
 
 async def tasks_made(http: aiohttp.ClientSession, port: int) -> int:
