@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BIN = Path(sys.executable).parent
+#: Flags of a pytest that leaves out what takes long to load.
+QUICK = ("-p", "no:cacheprovider", "-p", "no:schemathesis", "-p", "no:hypothesispytest")
 
 
 def block(kind: str, name: str) -> str:
@@ -64,7 +66,7 @@ def test_ci_runs_the_test_command() -> None:
 def test_the_pytest_example(pytester: pytest.Pytester) -> None:
     """The example test passes as it stands."""
     pytester.makepyfile(block("example", "pytest"))
-    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
+    pytester.runpytest_subprocess(*QUICK).assert_outcomes(passed=1)
 
 
 def test_the_asyncio_example(tmp_path: Path) -> None:
@@ -77,7 +79,7 @@ def test_the_asyncio_example(tmp_path: Path) -> None:
 def test_the_verbs_example(pytester: pytest.Pytester) -> None:
     """The example of failures on command passes as it stands."""
     pytester.makepyfile(block("example", "verbs"))
-    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=2)
+    pytester.runpytest_subprocess(*QUICK).assert_outcomes(passed=2)
 
 
 def test_the_example_of_failures_in_a_shell(tmp_path: Path) -> None:
@@ -120,7 +122,7 @@ def serving(folder: Path, *flags: str) -> Iterator[int]:
 def test_the_contract_example(pytester: pytest.Pytester) -> None:
     """The example of the fixture passes as it stands."""
     pytester.makepyfile(block("example", "contract"))
-    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
+    pytester.runpytest_subprocess(*QUICK).assert_outcomes(passed=1)
 
 
 def test_the_contracts_commands(tmp_path: Path) -> None:

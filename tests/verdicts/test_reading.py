@@ -161,7 +161,7 @@ def test_coverage() -> None:
 
 def test_the_fixture(pytester: pytest.Pytester) -> None:
     """A client that breaks a `must` fails its test with the report; one that breaks none, or is let, does not."""
-    pytester.makeini("[pytest]\naddopts = -p no:cacheprovider")
+    pytester.makeini("[pytest]\naddopts = -p no:cacheprovider -p no:schemathesis -p no:hypothesispytest")
     pytester.makepyfile(
         """
 import json, urllib.request, urllib.error
