@@ -159,7 +159,7 @@ def _wants_to_end(error: SystemExit) -> str:
 
 
 #: How a loop may end that is wound up; RuntimeError is what it says when it is still to stop from the time before.
-_ENDINGS = (StalledError, HangsError, SystemExit, RuntimeError)
+_ENDINGS = (StalledError, KeyboardInterrupt, SystemExit, RuntimeError)
 
 
 def _wind_up(loop: VirtualLoop) -> None:
@@ -190,25 +190,44 @@ def _quiet() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _alarm(loop: VirtualLoop) -> Iterator[None]:
-    """Interrupt who computes without end; only the main thread can be."""
+    """Interrupt who computes without end, and let Ctrl-C end the run; only the main thread can be.
+
+    What a signal raises where it meets the program may be lost in a callback of the garbage collector, or in a
+    client that catches everything. So it is raised between two turns of the loop, and elsewhere only if there
+    has been no turn for a while; and Ctrl-C once more at the end.
+    """
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
         yield
         return
 
+    stopped = False
+
     def ring(_number: int, _frame: FrameType | None) -> None:
         if not loop.is_running():
             return
-        if loop.overdue is not None:  # there has been no turn since the last time
-            raise loop.overdue
-        loop.overdue = HangsError(f"given up after {_LONGEST_RUN_S:g} real seconds: it does something without end")
+        error, loop.overdue = loop.overdue, None
+        if error is not None:  # there has been no turn since the last time
+            raise error
+        why = f"given up after {_LONGEST_RUN_S:g} real seconds: it does something without end"
+        loop.overdue = KeyboardInterrupt() if stopped else HangsError(why)
 
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, _LONGEST_RUN_S, _SAID_AGAIN_S)
-    try:
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        nonlocal stopped
+        stopped = True
+        if not loop.is_running():
+            raise KeyboardInterrupt
+        loop.overdue = KeyboardInterrupt()
+        signal.setitimer(signal.ITIMER_REAL, _SAID_AGAIN_S, _SAID_AGAIN_S)
+
+    with contextlib.ExitStack() as stack:
+        stack.callback(signal.signal, signal.SIGALRM, signal.signal(signal.SIGALRM, ring))
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            stack.callback(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, stop))
+        stack.callback(signal.setitimer, signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_REAL, _LONGEST_RUN_S, _SAID_AGAIN_S)
         yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+    if stopped:
+        raise KeyboardInterrupt
 
 
 # -- one run ----------------------------------------------------------------------------------------

@@ -1,0 +1,94 @@
+"""Ctrl-C ends `contracts run` and `contracts kills` at once, workers included, and says no more than that."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+KILLS = "import sys; from contracts.cli import main; sys.argv[1:] = ['kills', '--workers', '2']; main()"
+
+
+def _alive(group: int) -> list[str]:
+    """List the processes of a group, dead ones that nobody has waited for left out."""
+    shown = subprocess.run(["ps", "-eo", "pgid=,stat=,args="], capture_output=True, text=True, check=True).stdout
+    lines = [line.split(None, 2) for line in shown.splitlines()]
+    return [line[2] for line in lines if line[0] == str(group) and not line[1].startswith("Z")]
+
+
+@pytest.mark.skipif(sys.platform == "win32" or shutil.which("ps") is None, reason="there are no process groups here")
+@pytest.mark.parametrize("after_s", [2.0, 5.0])
+def test_kills_is_interrupted(after_s: float) -> None:
+    """As a terminal does it: the signal goes to everybody in the group."""
+    run = subprocess.Popen(
+        [sys.executable, "-c", KILLS],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    time.sleep(after_s)
+    os.killpg(run.pid, signal.SIGINT)
+    try:
+        said, _ = run.communicate(timeout=20)
+    except subprocess.TimeoutExpired:
+        os.killpg(run.pid, signal.SIGKILL)
+        raise
+    assert run.returncode == 1
+    assert said.strip().endswith("Aborted!")
+    assert "Traceback" not in said
+    until_s = time.monotonic() + 10
+    while (left := _alive(run.pid)) and time.monotonic() < until_s:
+        time.sleep(0.1)
+    assert not left
+
+
+DEAF = """
+import asyncio, os
+
+class Deaf:
+    def __init__(self, setting):
+        self.ready = os.open({told!r}, os.O_WRONLY)
+
+    async def generate(self, prompt):
+        os.write(self.ready, b"ready")
+        while True:
+            try:
+                {doing}
+            except (asyncio.CancelledError, KeyboardInterrupt):
+                if not {deaf}:
+                    raise
+"""
+#: What a client may be at, and whether it then lets nothing disturb it.
+BUSY = {"asks the loop without end": ("await asyncio.sleep(0)", True), "never lets go of it": ("pass", False)}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names here")
+@pytest.mark.parametrize("at", BUSY)
+def test_run_is_interrupted(tmp_path: Path, at: str) -> None:
+    """It does not matter what the client is at, nor what it catches."""
+    doing, deaf = BUSY[at]
+    told = tmp_path / "told"
+    os.mkfifo(told)
+    (tmp_path / "deaf.py").write_text(DEAF.format(told=str(told), doing=doing, deaf=deaf))
+    command = [str(Path(sys.executable).parent / "contracts"), "run", "--provider", "evolink"]
+    with (
+        subprocess.Popen(
+            [*command, "--client", "deaf.py:Deaf"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+        ) as run,
+        told.open("rb") as ready,
+    ):
+        assert ready.read(5) == b"ready"
+        run.send_signal(signal.SIGINT)
+        try:
+            _, said = run.communicate(timeout=15)
+        except subprocess.TimeoutExpired:
+            run.kill()
+            raise
+    assert (run.returncode, said.strip()) == (1, "Aborted!")
