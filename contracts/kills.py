@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from multiprocessing import active_children, get_context
-from threading import current_thread, main_thread
 from typing import TYPE_CHECKING
 
 from contracts.clause import all_clauses
@@ -109,15 +108,15 @@ def trials(seed: int, most_examples: int, workers: int, done: Callable[[Trial], 
 
 @contextmanager
 def _deaf_to_interrupts() -> Iterator[None]:
-    """Let the processes that are started now leave Ctrl-C to this one."""
-    if current_thread() is not main_thread():
+    """Let the processes that are started now leave Ctrl-C to this one, which hears it afterwards."""
+    if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def holes() -> Iterator[str]:
