@@ -51,7 +51,8 @@ def refusal_inside(provider: Provider, exchange: Exchange) -> Any:
     answer = exchange.answer
     if exchange.status is None or exchange.status not in OK or not isinstance(answer, dict):
         return None
-    if _word(answer) in words_known(provider):
+    word = _word(answer)
+    if word is not None and is_known(provider, word):
         return None  # it shows a task, and an error in it is the task's
     if answer.get("error"):
         return answer["error"]
@@ -77,21 +78,24 @@ def _word(value: Any) -> str | None:
     return None
 
 
-def words_known(provider: Provider) -> set[str | None]:
-    """Return every word that the provider has for a state, older ones included."""
+def is_known(provider: Provider, word: str) -> bool:
+    """Tell whether the provider has a word for a state, older ones included, in whatever case."""
     lifecycle = provider.lifecycle
-    return {*(state.name for state in lifecycle.states), *lifecycle.ends, *lifecycle.older_words.values()}
+    words = (*(state.name for state in lifecycle.states), *lifecycle.ends, *lifecycle.older_words.values())
+    return word.lower() in (each.lower() for each in words)
 
 
 def end_shown(journal: Journal, exchange: Exchange) -> End | None:
-    """Return the end that an answer shows a task in."""
+    """Return the end that an answer shows a task in, in whatever case."""
     if exchange.status is None or exchange.status not in OK:
         return None
     if refusal_inside(journal.provider, exchange) is not None:
         return None
     word = status_word(exchange)
-    ends = journal.provider.lifecycle.ends
-    return ends.get(word) or ends.get(word.lower()) if word is not None else None
+    if word is None:
+        return None
+    ends = journal.provider.lifecycle.ends.items()
+    return next((end for name, end in ends if name.lower() == word.lower()), None)
 
 
 def first_end(journal: Journal, story: Story) -> tuple[Exchange, End] | None:

@@ -11,12 +11,12 @@ from contracts.reading import (
     accepted,
     end_shown,
     first_end,
+    is_known,
     refusal_inside,
     said,
     status_word,
     time_is_over,
     told_since,
-    words_known,
 )
 
 if TYPE_CHECKING:
@@ -174,11 +174,10 @@ def gives_up(journal: Journal) -> Iterator[Finding]:
 )
 def unknown_words(journal: Journal) -> Iterator[Finding]:
     """Look for polling that stops at a word that no document has."""
-    known = words_known(journal.provider) | {"success"}
     for submit, queries in _polls(journal):
         for number, query in enumerate(queries):
             word = status_word(query)
-            if query.status not in OK or word is None or word in known or word.lower() in known:
+            if query.status not in OK or word is None or is_known(journal.provider, word):
                 continue
             if refusal_inside(journal.provider, query) is not None:
                 continue
