@@ -210,10 +210,10 @@ def unknown_events(journal: Journal) -> Iterator[Finding]:
 
 
 def _ended_by(job: Job, story: Story, delivery: Delivery) -> bool:
-    """Tell whether a job failed at the instant of a callback, without asking what it was about."""
+    """Tell whether a job failed at the instant of a callback, without an answer after it that may be the reason."""
     about = any(job.prompt in (submit.body or "") for submit in story.submits)
-    asked = any(query.seq > delivery.seq for query in story.queries)
-    return about and not asked and job.ended == "raised" and abs(job.ended_ms - delivery.at_ms) <= 1000
+    answered = any(each.seq > delivery.seq for each in (*story.submits, *story.queries))
+    return about and not answered and job.ended == "raised" and abs(job.ended_ms - delivery.at_ms) <= 1000
 
 
 @clause(

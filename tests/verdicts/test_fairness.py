@@ -199,6 +199,23 @@ def test_an_error_when_time_is_over_is_an_end() -> None:
     assert "poll.errors-are-no-end" not in violated(journal)
 
 
+def test_an_end_in_capitals_with_its_reason_is_an_end() -> None:
+    """The reason that stands beside it is the task's, and no error of the answer's."""
+    failed = {"jobId": TASK[GOOGLE], "status": "FAILED", "error": {"code": "model_error", "message": "model_error"}}
+    journal = Traffic().submit().wait(60).query(answer=failed).job("raised", "model_error").journal()
+    assert "poll.errors-are-no-end" not in violated(journal)
+    assert by_clause(journal)["outcome.failure-has-its-reason"].judgement == "kept"
+
+
+def test_a_submit_without_a_readable_answer_ends_a_job_and_not_the_event_before_it() -> None:
+    """The callback came first, and was one that nobody knows."""
+    clause = "callbacks.unknown-events"
+    before = Traffic().callback(faults=["unknown_event"])
+    assert by_clause(before.submit(answer="").job("raised", "unreadable").journal())[clause].judgement == "kept"
+    after = Traffic().submit().callback(faults=["unknown_event"]).job("raised", "unknown event")
+    assert by_clause(after.journal())[clause].judgement == "violated"
+
+
 # -- HAR --------------------------------------------------------------------------------------------
 
 
