@@ -294,7 +294,7 @@ def of_records(
             raise JournalError(f"record {record.get('seq')}: {type(error).__name__}: {error}") from None
     for record in records:
         try:
-            name = record.get("provider") or _provider_of(record, sorters.values())
+            name = record["provider"] if "provider" in record else _provider_of(record, sorters.values())
             if name in known and only in (None, name):
                 found.setdefault(name, []).append(sorters[name].record(record))
         except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -47,7 +47,7 @@ class Exchange(NamedTuple):
     seq: int
     at_ms: int
     wall_s: float
-    provider: str
+    provider: str | None
     reply: Reply
     method: str
     target: str
@@ -151,7 +151,7 @@ class Journal:
     def exchange(
         self,
         at_ms: int,
-        provider: str,
+        provider: str | None,
         reply: Reply,
         method: str,
         target: str,
@@ -483,7 +483,7 @@ def har(records: Iterable[Mapping[str, Any]], version: str) -> dict[str, Any]:
                 },
                 "cache": {},
                 "timings": {"send": 0, "wait": 0, "receive": 0},
-                "comment": f"{record['provider']} {record['operation'] or ''} {record['task'] or ''}".strip(),
+                "comment": " ".join(record[name] for name in ("provider", "operation", "task") if record[name]),
             }
         )
     return {"log": {"version": "1.2", "creator": {"name": "mockserver", "version": version}, "entries": entries}}

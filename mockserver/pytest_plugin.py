@@ -91,7 +91,7 @@ def journal_lines(records: Iterable[dict[str, Any]]) -> list[str]:
         request, response = record["request"], record["response"]
         if record["kind"] == "exchange":
             status = "no answer" if response is None else response["status"]
-            what = f"{request['method']} {record['provider']} {request['path']} -> {status}"
+            what = f"{request['method']} {record['provider'] or 'no provider'} {request['path']} -> {status}"
         else:
             what = f"callback {record['event']} to {request['url']} -> {record['outcome']} {record['detail']}".rstrip()
         lines.append(f"{record['seq']:>4} {record['at'][11:-1]} {what}{faults}")

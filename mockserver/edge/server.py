@@ -297,14 +297,16 @@ class Server:
             with_body=method != "HEAD",
         )
 
-    def _write_down(self, runtime: Runtime, space: Space, call: Call, target: str, reply: Reply, now_ms: int) -> None:
+    def _write_down(
+        self, runtime: Runtime, space: Space | None, call: Call, target: str, reply: Reply, now_ms: int
+    ) -> None:
         """Write an exchange down, and let the courier look at what it has put on the agenda."""
         if reply.task_id is not None and runtime.world.agenda:
             runtime.courier.kick()
         content = reply.file.content if isinstance(reply.file, StoredFile) else reply.body
         runtime.journal.exchange(
             now_ms,
-            space.provider.name,
+            None if space is None else space.provider.name,
             reply if len(content) <= runtime.journal.body_limit else replace(reply, body=b"", file=None),
             call.method,
             target,
@@ -325,7 +327,7 @@ class Server:
             return await self._provide(request, runtime, space, path, query)
         if path.startswith(_ADMIN) and path[len(_ADMIN) : len(_ADMIN) + 1] in ("", "/"):
             return await self._admin.handle(request, runtime, path[len(_ADMIN) :] or "/", query)
-        return self._index(request, runtime) if path == "/" else self._nowhere(request, runtime)
+        return self._index(request, runtime) if path == "/" else await self._nowhere(request, runtime, path, query)
 
     async def _provide(
         self, request: web.BaseRequest, runtime: Runtime, space: Space, path: str, query: str
@@ -471,9 +473,16 @@ class Server:
         root = self.root_url if session is None else f"{self.root_url}/~{session}"
         return self._plain(request, runtime, 200, {**index, "control_plane": f"{root}/__admin/health"})
 
-    def _nowhere(self, request: web.BaseRequest, runtime: Runtime) -> web.StreamResponse:
-        body = {"error": "no provider is served under this path", "providers": runtime.base_urls}
-        return self._plain(request, runtime, 404, body)
+    async def _nowhere(self, request: web.BaseRequest, runtime: Runtime, path: str, query: str) -> web.StreamResponse:
+        """Say where the providers are, and write down that somebody went elsewhere: their base URL may be wrong."""
+        said = {"error": "no provider is served under this path", "providers": runtime.base_urls}
+        body = await read_body(request, runtime.journal.body_limit, self.settings.request_timeout_s)
+        reply = Reply(404, orjson.dumps(said), gate="route")
+        now_ms = runtime.clock.now_ms()
+        call = Call(request.method, path, request.headers, body.content, query)
+        self._write_down(runtime, None, call, request.raw_path, reply, now_ms)
+        date = self._date.line(now_ms)
+        return wire_response(request, 404, (), reply.content_type, reply.body, date, close=body.cut_short)
 
     def _no_session(self, request: web.BaseRequest, error: SessionError) -> web.StreamResponse:
         """Say why a session cannot be had, in the control plane's shape; it may have been asked for there."""

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 
 import pytest
+from jsonschema import Draft202012Validator
 from support.edge import PROVIDERS, request_bytes, serving
 
+from contracts.journal import of_records
+from mockserver.journal import har
+from mockserver.spec.vocabulary import specs_directory
+
+SCHEMA = Draft202012Validator(json.loads((specs_directory() / "journal.schema.json").read_text(encoding="utf-8")))
 REAL_HOSTS = {
     "crun": "api.crun.ai",
     "evolink": "api.evolink.ai",
@@ -190,6 +197,30 @@ def test_unknown_provider(path: str) -> None:
             assert answer is not None
             assert answer.status == 404
             assert set(answer.json["providers"]) == set(PROVIDERS)
+
+    asyncio.run(run())
+
+
+def test_who_went_to_no_provider_is_written_down() -> None:
+    """A wrong base URL is seen in the journal: with the body, without the key, and as nobody's."""
+
+    async def run() -> None:
+        async with serving() as edge:
+            headers = {"Authorization": "Bearer sk-nobody-knows", "Content-Type": "application/json"}
+            assert (await edge.call("POST", "/v1/videos?x=1", headers=headers, data=b'{"a": 1}')).status == 404
+            assert (await edge.call("POST", "/v1/videos", data=b"x" * 100_000)).status == 404
+            assert (await edge.call("GET", "/")).status == 200
+            first, second = edge.mock.journal
+            assert not list(SCHEMA.iter_errors(first))
+            assert (first["provider"], first["operation"], first["gate"]) == (None, None, "route")
+            assert (first["request"]["path"], first["request"]["query"]) == ("/v1/videos", "x=1")
+            assert first["request"]["body"] == '{"a": 1}'
+            assert "nobody-knows" not in str(first)
+            assert (first["response"]["status"], "providers" in first["response"]["body"]) == (404, True)
+            assert (second["request"]["body"], second["response"]["status"]) == ("", 404)
+            (archived,) = har([first], "1")["log"]["entries"]
+            assert archived["comment"] == ""
+            assert of_records([first, second], [edge.provider(name) for name in PROVIDERS]) == []
 
     asyncio.run(run())
 

@@ -94,7 +94,7 @@ function exchangeSummary(record) {
   const { request, response } = record;
   const status = response?.status ?? 0;
   const level = !status || status >= 500 ? "worse" : status >= 400 ? "bad" : "good";
-  const notes = [...(record.error ? [tag(record.error, "bad")] : []), ...struck(record), tag(record.provider)];
+  const notes = [...(record.error ? [tag(record.error, "bad")] : []), ...struck(record), tag(record.provider ?? "no provider")];
   return row(record, request.method, request.path + (request.query ? `?${request.query}` : ""), notes, status ? String(status) : "none", level);
 }
 
