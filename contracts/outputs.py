@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import json
+import os
 import sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from contracts import report
 
@@ -29,15 +32,43 @@ def fail(message: str) -> None:
     sys.exit(2)
 
 
+def to_be_written(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    """Refuse a path where nothing can be written, before the work that it is for; a default is not looked at."""
+    if path is None or context.get_parameter_source(parameter.name or "") is ParameterSource.DEFAULT:
+        return path
+    makes_folders = isinstance(parameter.type, click.Path) and not parameter.type.file_okay
+    above = path if path.exists() else path.parent
+    while makes_folders and not above.exists():
+        above = above.parent
+    problem = None
+    if not above.exists():
+        problem = os.strerror(errno.ENOENT)
+    elif above != path and not above.is_dir():
+        problem = os.strerror(errno.ENOTDIR)
+    elif not os.access(above, os.W_OK):
+        problem = os.strerror(errno.EACCES)
+    if problem is not None:
+        fail(f"{path}: cannot be written: {problem}")
+    return path
+
+
+def _file_option(flag: str, name: str, what: str) -> Callable[[F], F]:
+    return click.option(flag, name, type=FILE, callback=to_be_written, help=what)
+
+
+_HTML = _file_option("--html", "html_file", "Write a page to look at.")
+_JUNIT = _file_option("--junit", "junit_file", "Write JUnit XML.")
+_JSON = _file_option("--json", "json_file", "Write JSON (specs/verdicts.schema.json).")
+
+
 def output_options(command: F) -> F:
     """Give a command the options that name files for its verdicts."""
-    for option in (
-        click.option("--html", "html_file", type=FILE, help="Write a page to look at."),
-        click.option("--junit", "junit_file", type=FILE, help="Write JUnit XML."),
-        click.option("--json", "json_file", type=FILE, help="Write JSON (specs/verdicts.schema.json)."),
-    ):
-        command = option(command)
-    return command
+    return _JSON(_JUNIT(_HTML(command)))
+
+
+def data_options(command: F) -> F:
+    """Give a command those of them that programs read."""
+    return _JSON(_JUNIT(command))
 
 
 def put_out(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from contracts.outputs import FILE, fail, output_options, put_out, violated
+from contracts.outputs import FILE, fail, output_options, put_out, to_be_written, violated
 from mockserver.spec.document import SpecError
 
 DEFAULT_EXAMPLES = 100
@@ -41,6 +41,7 @@ DEFAULT_EXAMPLES = 100
     "directory",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("contract-violations"),
+    callback=to_be_written,
     show_default=True,
     help="Where the smallest situation of each violation is written, as a scenario.",
 )
@@ -96,9 +97,6 @@ def run(
         found = tried(how)
     except (SpecError, SubjectError, CommandError) as error:
         fail(str(error))
-        return
-    except OSError as error:
-        fail(f"{error.filename}: cannot be written: {error.strerror}")
         return
     put_out(
         found.verdicts,

@@ -69,7 +69,6 @@ def tried(how: How) -> Tried:
         SubjectError: the client cannot be found or made, or the provider is none.
         CommandError: there is no such program.
         SpecError: a spec or a scenario cannot be read.
-        OSError: the violations' directory cannot be written.
     """
     provider = _provider(how.provider, how.spec)
     one = None if how.scenario is None else read(find(how.scenario))
@@ -81,9 +80,13 @@ def tried(how: How) -> Tried:
     else:
         search, left = _commands(Command.of(how.command or ""), provider, rules, how, alone)
     verdicts = search.verdicts()
+    remarks = [*left, *_remarks(search, provider)]
     if alone is None:
-        verdicts = _with_replays(search, verdicts, how)
-    return Tried(verdicts, search, (*left, *_remarks(search, provider)))
+        try:
+            verdicts = _with_replays(search, verdicts, how)
+        except OSError as error:
+            remarks.append(f"note: {error.filename}: cannot be written: {error.strerror}; so there are no replays")
+    return Tried(verdicts, search, tuple(remarks))
 
 
 def _provider(name: str, spec: tuple[Path, ...]) -> Provider:

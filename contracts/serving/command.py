@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import click
 
 from contracts import report
-from contracts.outputs import FILE, fail, violated, write_files
+from contracts.outputs import FILE, data_options, fail, violated, write_files
 from contracts.serving.spec import load
 from mockserver.spec.document import SpecError
 
@@ -49,8 +49,7 @@ if TYPE_CHECKING:
 @click.option("--callback-port", type=click.IntRange(0, 65535), default=0, help="The port; any free one where absent.")
 @click.option("--callback-url", help="The address that leads there from outside, such as a tunnel's.")
 @click.option("--secret", envvar="CONTRACTS_SECRET", help="What callbacks are signed with.")
-@click.option("--json", "json_file", type=FILE, help="Write the verdicts as JSON.")
-@click.option("--junit", "junit_file", type=FILE, help="Write JUnit XML.")
+@data_options
 def provider(
     base_url: str,
     key: str,

@@ -240,7 +240,9 @@ def test_a_command_is_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         (("--client", GOOD_CLIENT, "--scenario", "bad.yaml"), "bad.yaml"),
         (("--client", GOOD_CLIENT, "--scenario", "other.yaml"), "crun"),
         (("--client", GOOD_CLIENT, "--spec", "no-such-spec.yaml"), "no-such-spec.yaml"),
-        (("--client", GOOD_CLIENT, "--scenario", "calm.yaml", "--json", "no/such/v.json"), "v.json: cannot be written"),
+        (("--client", GOOD_CLIENT, "--json", "no/such/v.json"), "v.json: cannot be written: No such file or directory"),
+        (("--client", GOOD_CLIENT, "--html", "calm.yaml/v.html"), "v.html: cannot be written: Not a directory"),
+        (("--client", GOOD_CLIENT, "--violations", "calm.yaml/v/w"), "w: cannot be written: Not a directory"),
     ],
 )
 def test_wrong_use_is_told_in_a_line(
@@ -268,15 +270,14 @@ def test_wrong_use_is_told_in_a_line(
     assert "Traceback" not in complaints
 
 
-def test_a_directory_that_cannot_be_written_is_told(bad: Path) -> None:
-    """Exit code 2, and the path."""
-    (bad / "file").write_text("in the way", encoding="utf-8")
-    words = ("--provider", EVOLINK, "--client", "client.py:Client", *QUICK, "--violations", "file/violations")
-    code, _, complaints = run("run", *words)
-    assert code == 2
-    assert complaints.startswith("contracts: file")
-    assert "cannot be written: " in complaints
-    assert len(complaints.splitlines()) == 1
+def test_verdicts_outlive_replays_that_cannot_be_written(bad: Path) -> None:
+    """What was found is said all the same, and why there are no replays."""
+    Path("contract-violations").symlink_to("nowhere")
+    code, said, complaints = run("run", "--provider", EVOLINK, "--client", "client.py:Client", *QUICK)
+    assert (code, complaints) == (1, "")
+    assert "VIOLATED" in said
+    assert "replay:" not in said
+    assert "note: contract-violations: cannot be written: File exists; so there are no replays" in said
 
 
 @pytest.mark.parametrize(
