@@ -9,7 +9,7 @@
     subject      the client under test
     situations   what it is made to meet
     runner       a Python client in one situation, in virtual time (virtual/)
-    commands     a command in some, in real time (wardship, warden: its processes; outcome: what they left)
+    commands/    a client in any language, in real time
     searching    many situations, and the smallest one that shows a violation
     trying       all of this for `contracts run`
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.traffic import providers
 
+import contracts
 from contracts.commands import Command, CommandError, hindrance, play_command, play_commands
 from contracts.judging import judged
 from contracts.situations import Situation, meetings
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 GOOGLE, EVOLINK = "googlegeminiomni", "evolink"
 HERE = Path(__file__).resolve().parent.parent / "clients"
-TEMPLATES = Path(sys.modules[Command.__module__].__file__ or "").parent / "clients" / "templates"
+TEMPLATES = Path(contracts.__file__).parent / "clients" / "templates"
 SPEED = 60.0
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="commands are run by POSIX means")

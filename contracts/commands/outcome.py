@@ -7,12 +7,12 @@ import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from contracts.wardship import KEPT_BYTES
+from contracts.commands.wardship import KEPT_BYTES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from contracts.wardship import Ending, Output
+    from contracts.commands.wardship import Ending, Output
 
 _MOST_LINES = 12
 _MOST_CHARACTERS = 2000

@@ -1,34 +1,23 @@
-"""Clients in any language: a command that makes one video, run once for each job of a situation.
-
-    command = Command.of("node client.mjs {prompt}")
-    run = play_command(command, provider, situation, speed=60, time_limit_s=120)
-
-What it is to do is told by the environment (`CONTRACT_...`, see `surroundings`) and by placeholders among
-its words. What came of it is read from its exit code (0: the video was made) and from what it printed.
-Its waits are real, and the server's clock goes `speed` times as fast. Nothing of it outlives the run.
-"""
+"""A command in situations: for each a server of its own, and a process for each job."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-import shlex
-import shutil
 import socket
 import tempfile
-import uuid
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from contracts.commands.command import port_of, surroundings
+from contracts.commands.outcome import Outcome, told
+from contracts.commands.wardship import warded
 from contracts.journal import Job, Journal, of_records
-from contracts.outcome import Outcome, told
 from contracts.reading import first_end
 from contracts.runner import MOST_REQUESTS_PER_JOB, Run, prompt_of, shelf_of
 from contracts.subject import Setting
-from contracts.wardship import RUN_ID, warded
 from mockserver.config import Settings
 from mockserver.edge.media import MediaShelf
 from mockserver.edge.server import Server
@@ -36,90 +25,17 @@ from mockserver.edge.server import Server
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from contracts.commands.command import Command
     from contracts.journal import Delivery, Record
     from contracts.situations import Situation
     from mockserver.provider import Provider
 
-_PLACEHOLDER = re.compile(r"\{(base_url|api_key|prompt|callback_url)\}")
 _LOOKS_EVERY_S = 0.1
 #: How long the most patient of good clients waits, really, before it gives up; where no document says.
 _LONGEST_PATIENCE_S = 600.0
 #: Faults that end only with the client's patience, which is real seconds whatever the speed.
 _WAITED_OUT = {"stuck": _LONGEST_PATIENCE_S, "held_open": 60.0, "lost_callback": 180.0}
 _HERE = "127.0.0.1"
-
-
-class CommandError(ValueError):
-    """A command is none; the message says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """A client as a command: a program and its arguments, and the directory to run it in."""
-
-    words: tuple[str, ...]
-    cwd: Path | None = None
-
-    @classmethod
-    def of(cls, text: str, cwd: Path | None = None) -> Command:
-        """Read a command as a shell would, without its expansions.
-
-        Raises:
-            CommandError: it is empty, or a quote is not closed.
-        """
-        try:
-            words = tuple(shlex.split(text))
-        except ValueError as error:
-            raise CommandError(f"the command {text!r} cannot be read: {error}") from None
-        if not words:
-            raise CommandError("the command is empty; write for example 'node client.mjs'")
-        return cls(words, cwd)
-
-    def problem(self) -> str | None:
-        """Say why it cannot be started, as far as that can be known beforehand."""
-        program = self.words[0]
-        if "/" in program and self.cwd is not None:
-            program = str(self.cwd / program)
-        if shutil.which(program) is not None:
-            return None
-        return f"{self.words[0]} cannot be run" if Path(program).exists() else f"there is no program {self.words[0]}"
-
-    def filled(self, setting: Setting, prompt: str) -> list[str]:
-        """Return the words with the placeholders filled in."""
-        values = {
-            "base_url": setting.base_url,
-            "api_key": setting.api_key,
-            "prompt": prompt,
-            "callback_url": setting.callback_url or "",
-        }
-        return [_PLACEHOLDER.sub(lambda found: values[found[1]], word) for word in self.words]
-
-    def __str__(self) -> str:
-        return shlex.join(self.words)
-
-
-def surroundings(setting: Setting, prompt: str, output: Path) -> dict[str, str]:
-    """Return the environment that a command runs in: our own, and what it is told."""
-    out = {name: value for name, value in os.environ.items() if not name.startswith("CONTRACT_")}
-    out |= {
-        "CONTRACT_PROVIDER": setting.provider,
-        "CONTRACT_BASE_URL": setting.base_url,
-        "CONTRACT_API_KEY": setting.api_key,
-        "CONTRACT_PROMPT": prompt,
-        "CONTRACT_OUTPUT": str(output),
-        RUN_ID: uuid.uuid4().hex,
-    }
-    for name in ("no_proxy", "NO_PROXY"):
-        out[name] = ",".join(filter(None, (out.get(name), _HERE, "localhost")))
-    if setting.callback_url is not None:
-        out["CONTRACT_CALLBACK_URL"] = setting.callback_url
-        out["CONTRACT_CALLBACK_PORT"] = str(_port_of(setting))
-        out["CONTRACT_CALLBACK_SECRET"] = setting.callback_secret or ""
-    return out
-
-
-def _port_of(setting: Setting) -> int:
-    return int((setting.callback_url or "").rpartition(":")[2].partition("/")[0])
 
 
 def hindrance(situation: Situation, provider: Provider, *, speed: float, time_limit_s: float) -> str:
@@ -237,7 +153,7 @@ class _Stage:
         finally:
             await server.close()
         journal = journals[0] if journals else Journal(provider, ())
-        by_port = {_port_of(setting): job for setting, job in zip(settings, jobs, strict=True) if setting.callback_url}
+        by_port = {port_of(setting): job for setting, job in zip(settings, jobs, strict=True) if setting.callback_url}
         journal = replace(journal, speed=self._speed, records=tuple(_fair(journal, by_port)))
         unseen = _never_seen(journal, server.base_url(provider.name))
         jobs = [replace(job, said="; ".join(filter(None, (job.said, unseen)))) for job in jobs]
