@@ -13,10 +13,12 @@ from contracts.reading import (
     SPOILED,
     accepted,
     end_shown,
+    first_end,
     is_whole,
     reasons_in,
     stories_of,
     time_is_over,
+    told_end,
 )
 
 if TYPE_CHECKING:
@@ -193,7 +195,7 @@ def unknown_events(journal: Journal) -> Iterator[Finding]:
             faults = set(delivery.faults)
             if NEW not in faults or delivery.status is None or faults & (FORGED | SPOILED):
                 continue
-            given_up = [job for job in journal.jobs if _ended_by(job, story, delivery)]
+            given_up = [job for job in journal.jobs if _ended_by(journal, job, story, delivery)]
             if delivery.outcome != "acknowledged":
                 seen = f"the receiver answered {delivery.status} to an event that it does not know"
             elif given_up:
@@ -209,11 +211,12 @@ def unknown_events(journal: Journal) -> Iterator[Finding]:
             )
 
 
-def _ended_by(job: Job, story: Story, delivery: Delivery) -> bool:
-    """Tell whether a job failed at the instant of a callback, without an answer after it that may be the reason."""
+def _ended_by(journal: Journal, job: Job, story: Story, delivery: Delivery) -> bool:
+    """Tell whether a job failed at the instant of a callback, and nothing else told it to."""
     about = any(job.prompt in (submit.body or "") for submit in story.submits)
     answered = any(each.seq > delivery.seq for each in (*story.submits, *story.queries))
-    return about and not answered and job.ended == "raised" and abs(job.ended_ms - delivery.at_ms) <= 1000
+    knew = answered or first_end(journal, story) is not None or told_end(journal, story)
+    return about and not knew and job.ended == "raised" and abs(job.ended_ms - delivery.at_ms) <= 1000
 
 
 @clause(

@@ -207,9 +207,11 @@ def test_an_end_in_capitals_with_its_reason_is_an_end() -> None:
     assert by_clause(journal)["outcome.failure-has-its-reason"].judgement == "kept"
 
 
-def test_a_submit_without_a_readable_answer_ends_a_job_and_not_the_event_before_it() -> None:
-    """The callback came first, and was one that nobody knows."""
+def test_a_job_that_ends_beside_an_unknown_event_may_have_other_reasons() -> None:
+    """A submit without a readable answer after it; a query before it that showed the end."""
     clause = "callbacks.unknown-events"
+    asked = Traffic().submit().wait(60).query("failed").callback(faults=["unknown_event"])
+    assert by_clause(asked.job("raised", "failed").journal())[clause].judgement == "kept"
     before = Traffic().callback(faults=["unknown_event"])
     assert by_clause(before.submit(answer="").job("raised", "unreadable").journal())[clause].judgement == "kept"
     after = Traffic().submit().callback(faults=["unknown_event"]).job("raised", "unknown event")
