@@ -77,13 +77,24 @@ def check(
 
 
 @main.command("list")
-def list_() -> None:
+@click.option("--laws", is_flag=True, help="List what `contracts provider` holds servers against instead.")
+@click.option("--provider", "name", help="Only what concerns this provider.")
+def list_(*, laws: bool, name: str | None) -> None:
     """List the clauses: what each asks, how much it matters, and where that comes from."""
-    rules = [rule for rule in documented_rules() if rule.asks == "client"]
+    from contracts.serving.laws import all_laws  # noqa: PLC0415 - only here and in `contracts provider`
+
+    providers = {each.name: each for each in load_providers()}
+    if name is not None and name not in providers:
+        fail(f"there is no provider {name!r}; there are {', '.join(providers)}")
+    asked = "provider" if laws else "client"
+    rules = [rule for rule in documented_rules() if rule.asks == asked and name in (None, rule.provider)]
     by_id = {rule.id: rule for rule in rules}
-    for clause in all_clauses():
+    for clause in all_laws() if laws else all_clauses():
+        covered = clause.covered(by_id)
+        if name is not None and not clause.concerns(providers[name], covered):
+            continue
         click.echo(f"{clause.id}  ({clause.severity})\n  {clause.rule}")
-        sources = [f"  {rule}: {by_id[rule].source}" for rule in clause.covered(by_id)]
+        sources = [f"  {rule}: {by_id[rule].source}" for rule in covered]
         if clause.general:
             sources.append("  everywhere: what every asynchronous API asks")
         click.echo("\n".join(sources) + "\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import shutil
 import subprocess
@@ -25,6 +26,7 @@ from contracts.clients.broken import Breaker, FetchesNothing, FetchesWithKey, Tr
 from contracts.clients.polite import PoliteClient
 from contracts.rules import Rule, documented_rules
 from contracts.searching import MOST_HANGS, Search
+from contracts.serving.laws import all_laws
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -321,6 +323,21 @@ def test_check_knows_the_speed_of_the_clock(tmp_path: Path, waited: float, speed
     assert found == code
     assert ("poll.first-wait" in said.partition("not exercised")[0]) is bool(code)
     assert "the first query 2 s after the submit" in said or not code
+
+
+def test_laws_and_what_concerns_one_provider_are_listed() -> None:
+    """`--laws` lists the other direction; `--provider` leaves out what others ask."""
+    heads = re.compile(r"^(\S+)  \((?:must|should|advice)\)$", re.MULTILINE)
+    laws = heads.findall(run("list", "--laws")[1])
+    assert laws == [each.id for each in all_laws()]
+    every, some = (run("list", *more)[1] for more in ((), ("--provider", EVOLINK)))
+    assert set(heads.findall(some)) < set(heads.findall(every))
+    assert "crun." in every
+    assert "crun." not in some
+    assert run("list", "--provider", "nobody")[::2] == (
+        2,
+        "contracts: there is no provider 'nobody'; there are crun, evolink, googlegeminiomni, toapis\n",
+    )
 
 
 def test_the_list_has_every_clause() -> None:
