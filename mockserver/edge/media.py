@@ -231,6 +231,7 @@ class MediaShelf:
         name = shape.file_name
         path = self._directory / name
         try:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)  # somebody may have tidied it away
             with tempfile.TemporaryDirectory(dir=self._directory, prefix="making-") as aside:
                 made = Path(aside) / name
                 self._make(shape, made, self._closing)

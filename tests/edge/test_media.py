@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import importlib.util
+import shutil
 import subprocess
 import sys
 import threading
@@ -501,6 +502,16 @@ def test_a_file_lost_from_disk_is_made_again(bench: Bench, bench_shelf: MediaShe
     asyncio.run(bench_shelf.file(wav(1))).unlink()
     assert asyncio.run(bench_shelf.file(wav(1))).is_file()
     assert bench.made["audio-1000ms.wav"] == 2
+
+
+def test_a_directory_that_was_tidied_away_is_made_again(bench: Bench, bench_shelf: MediaShelf) -> None:
+    """Whoever cleans temporary files does not end a server that has been running for days; closing still removes it."""
+    directory = bench_shelf.file_now(wav(1)).parent
+    shutil.rmtree(directory)
+    assert bench_shelf.file_now(wav(1)).read_text() == wav(1).file_name
+    assert bench.made[wav(1).file_name] == 2
+    bench_shelf.close()
+    assert not directory.exists()
 
 
 def test_every_file_has_the_same_time_stamp(bench_shelf: MediaShelf) -> None:
