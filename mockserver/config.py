@@ -146,6 +146,11 @@ def checked(raw: Mapping[str, Any], known: Iterable[str], where: str = "") -> di
             except ConfigError as error:
                 shown = name.replace("_", "-") if where == FLAGS else written
                 raise ConfigError(f"{where}{shown} {error}") from None
+    if out.get("clock") == "manual" and out.get("speed", 1) not in (0, 1):
+        raise ConfigError(
+            f"{where}speed {out['speed']:g} means nothing to a manual clock, which moves only when it is told to; "
+            f"leave one of the two out, or say clock real"
+        )
     return out
 
 

@@ -147,7 +147,7 @@ def test_another_host_wants_a_token() -> None:
 def test_settings_by_file_environment_and_flag(tmp_path: Path) -> None:
     """Flags win over the environment, the environment over the file, the file over the defaults."""
     config = tmp_path / "mockserver.toml"
-    config.write_text('seed = 1\nspeed = 2\nclock = "manual"\n[providers.crun]\ndialects = ["always_200"]\n')
+    config.write_text('seed = 1\nclock = "manual"\n[providers.crun]\ndialects = ["always_200"]\n')
     with serving("--config", str(config), "--seed", "3", MOCKSERVER_SEED="2", MOCKSERVER_SPEED="4") as (_, url, banner):
         assert "seed 3" in banner[0]
         assert any("crun speaks the dialect always_200" in line for line in banner)
@@ -184,6 +184,7 @@ def test_a_wrong_file_is_refused(tmp_path: Path, text: str, complaint: str) -> N
     [
         (["--speed", "-1"], "speed is -1.0"),
         (["--clock", "sundial"], "one of real, manual"),
+        (["--clock", "manual", "--speed", "60"], "--speed 60 means nothing to a manual clock"),
         (["--only", "nobody"], "there is no provider 'nobody'"),
         (["--dialect", "crun"], "PROVIDER=NAME"),
         (["--dialect", "nobody=x"], "there is no provider 'nobody'"),
