@@ -383,6 +383,7 @@ def test_wrong_settings(settings: dict[str, Any], words: str) -> None:
         ({"providers": {"evolink": {"dialects": ["klingon"]}}}, "klingon"),
         ({"providers": {"nobody": {"dialects": ["klingon"]}}}, "nobody"),
         ({"only": "nobody"}, "there is no provider 'nobody'"),
+        ({"speed": 60}, "speed 60 means nothing to a manual clock"),
         ({"builtin": False}, "there is nothing to serve"),
         ({"specs": "no/such/file.yaml"}, "no/such/file.yaml: cannot be read"),
         ({"journal": "no/such/folder/journal.ndjson"}, "no/such/folder/journal.ndjson: cannot be written"),
