@@ -36,6 +36,10 @@ def read_wish(world: World, wish: Mapping[str, Any]) -> tuple[Fault, Where, When
     problems = [fault.problem(each) for each in providers]
     if problems and all(problems):
         raise FaultWordsError(f"{fault.name}: {problems[0]}")
+    if where.provider is not None:  # elsewhere a wish may be for whoever is served
+        for provider in providers:
+            if (why := fault.never_at(provider)) is not None:
+                raise FaultWordsError(f"where.provider: {fault.name} never strikes there: {why}")
     _check_reach(fault, where, providers)
     return fault, where, read_when(wish.get("when") or {})
 

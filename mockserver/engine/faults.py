@@ -57,6 +57,8 @@ class Fault:
     notice: ClassVar[str] = ""
     #: The roles of the operations that it can strike; None is all of them.
     roles: ClassVar[frozenset[Role] | None] = None
+    #: Whether it is about signatures, which some providers do not put on their callbacks.
+    needs_signature: ClassVar[bool] = False
 
     @classmethod
     def moments(cls) -> frozenset[Moment]:
@@ -65,6 +67,15 @@ class Fault:
 
     def problem(self, provider: Provider) -> str | None:
         """Say what in the parameters means nothing to a provider; None where nothing is wrong."""
+        return None
+
+    @classmethod
+    def never_at(cls, provider: Provider) -> str | None:
+        """Say why it can never strike at a provider, whatever its parameters; None where it can."""
+        if cls.family == "callbacks" and provider.callbacks is None:
+            return f"{provider.title} sends no callbacks"
+        if cls.needs_signature and provider.callbacks is not None and provider.callbacks.signature is None:
+            return f"{provider.title} does not sign its callbacks"
         return None
 
     def instead(self, strike: Strike, scope: Scope) -> Reply | None:

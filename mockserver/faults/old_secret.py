@@ -21,6 +21,7 @@ class OldSecret(Fault):
     family: ClassVar[str] = "callbacks"
     breaks: ClassVar[str] = "The signature is right for a secret that is no longer in force."
     notice: ClassVar[str] = "A handler must refuse it, unless it is in the middle of changing secrets."
+    needs_signature: ClassVar[bool] = True
 
     secret: str = parameter("", "The old secret; empty is the account's last one, or one that was never in force.")
 

@@ -11,6 +11,7 @@ from mockserver.faults.tools.words import after
 if TYPE_CHECKING:
     from mockserver.engine.faults import Strike
     from mockserver.engine.scope import Scope
+    from mockserver.provider import Provider
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,11 @@ class OlderStatus(Fault):
     family: ClassVar[str] = "meaning"
     breaks: ClassVar[str] = "Where the provider once had another word for a state, the answer has that one."
     notice: ClassVar[str] = "A client that knows only the new words takes the task for something else."
+
+    @classmethod
+    def never_at(cls, provider: Provider) -> str | None:
+        """Say so where there never were other words."""
+        return None if provider.lifecycle.older_words else f"{provider.title} has no older words for its states"
 
     def shown(self, strike: Strike, scope: Scope) -> None:
         """Say the older word."""

@@ -23,6 +23,7 @@ class SignatureLength(Fault):
     notice: ClassVar[str] = (
         "A handler that compares in constant time without looking at the length first may fail with an exception."
     )
+    needs_signature: ClassVar[bool] = True
 
     characters: int = parameter(10, "How long it is.", "characters", most=1000)
 

@@ -23,6 +23,7 @@ class SignatureOfOtherBytes(Fault):
     notice: ClassVar[str] = (
         "A handler that signs what it has parsed and written again may take it; one that signs the raw bytes does not."
     )
+    needs_signature: ClassVar[bool] = True
 
     def called(self, strike: Strike, deliveries: list[Delivery]) -> list[Delivery] | None:
         """Sign the body as Python's json writes it; one that is no JSON stays as it is."""

@@ -20,6 +20,7 @@ class UnsignedCallback(Fault):
     family: ClassVar[str] = "callbacks"
     breaks: ClassVar[str] = "The signature's header is missing."
     notice: ClassVar[str] = "A handler that takes unsigned callbacks can be fooled by anybody."
+    needs_signature: ClassVar[bool] = True
 
     def called(self, strike: Strike, deliveries: list[Delivery]) -> list[Delivery] | None:
         """Leave the header out."""

@@ -20,6 +20,7 @@ class WrongSignature(Fault):
     family: ClassVar[str] = "callbacks"
     breaks: ClassVar[str] = "The signature has the right form, and does not fit."
     notice: ClassVar[str] = "A handler that does not check takes a forged callback."
+    needs_signature: ClassVar[bool] = True
 
     def called(self, strike: Strike, deliveries: list[Delivery]) -> list[Delivery] | None:
         """Sign with a secret that nobody has."""

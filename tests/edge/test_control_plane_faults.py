@@ -310,8 +310,9 @@ def test_the_catalogue_does_no_harm(name: str) -> None:
         async with serving() as edge:
             task_id = await edge.submit(name)
             before = (await edge.query(name, task_id)).body
-            for kind in all_faults():
-                await good(edge, "addFault", {"fault": kind, "where": {"provider": name}})
+            for fault, kind in all_faults().items():
+                if kind.never_at(edge.provider(name)) is None:
+                    await good(edge, "addFault", {"fault": fault, "where": {"provider": name}})
             await good(edge, "removeFaults")
             assert (await edge.query(name, task_id)).body == before
 

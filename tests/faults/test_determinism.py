@@ -12,6 +12,7 @@ import orjson
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.edge import CALLBACK_FIELDS, PROVIDERS, Edge, serving
+from support.engine import providers
 
 from mockserver.faults import all_faults
 
@@ -27,13 +28,14 @@ GENTLY: dict[str, dict[str, Any]] = {
     "held_open": {"seconds": 0.0},
 }
 _LINK = re.compile(rb'"(http://127[^"]+/(?:files|omni)/[^"]+)"')
+KNOWN = providers()
 
 wishes = st.lists(
     st.builds(
         lambda name, probability, every, times, provider: {
             "fault": name,
             "with": GENTLY.get(name, {}),
-            "where": {} if provider is None else {"provider": provider},
+            "where": {} if provider is None or all_faults()[name].never_at(KNOWN[provider]) else {"provider": provider},
             "when": {"probability": probability, "every": every, **({} if times is None else {"times": times})},
         },
         st.sampled_from(sorted(all_faults())),

@@ -197,6 +197,28 @@ def test_what_could_never_strike(fault: str, operation: str, words: str) -> None
     asyncio.run(run())
 
 
+@pytest.mark.parametrize(
+    ("fault", "provider", "why"),
+    [
+        ("lost_callback", "toapis", "ToAPIs sends no callbacks"),
+        ("wrong_signature", "toapis", "ToAPIs sends no callbacks"),
+        ("wrong_signature", "evolink", "EvoLink does not sign its callbacks"),
+        ("older_status", "crun", "crun.ai has no older words for its states"),
+    ],
+)
+def test_what_could_never_strike_at_a_provider(fault: str, provider: str, why: str) -> None:
+    """It is refused where the provider is named; for whoever is served, it is taken."""
+
+    async def run() -> None:
+        async with world() as edge:
+            reply = await edge.admin("POST", "/faults", {"fault": fault, "where": {"provider": provider}})
+            message = f"where.provider: {fault} never strikes there: {why}"
+            assert (reply.status, reply.json["error"]["message"]) == (400, message)
+            assert (await edge.admin("POST", "/faults", {"fault": fault})).status == 200
+
+    asyncio.run(run())
+
+
 @shows("fail")
 @pytest.mark.parametrize(
     ("where", "fails"),
@@ -543,7 +565,7 @@ def test_every_fault_works_with_the_sixth_provider(name: str) -> None:
 
     async def run() -> None:
         async with world() as edge, receiving() as receiver:
-            made = await put(edge, name, {"provider": "kiln"}, **gently.get(name, {}))
+            made = await put(edge, name, {}, **gently.get(name, {}))  # for whoever is served: some never strike kiln
             assert made["fault"] == name
             seen = [await look(edge, submit_bytes(edge, "kiln", hook=receiver.url()))]
             task_id = next(iter(edge.space("kiln").tasks), "piece-0")
