@@ -38,8 +38,8 @@ The journal names each fault in every exchange and delivery that it touched.
 
 1. Write `mockserver/faults/NAME.py`: a frozen dataclass that derives from `mockserver.engine.faults.Fault`, with
    `family`, `breaks` and `notice`, and each parameter as a field made by `tools.parameters.parameter(default, summary,
-   unit)`. If it strikes only some operations, say which in `roles`; if it can never strike at some providers, `never_at`
-   says why, and whoever names such a provider is refused.
+   unit)`. If it strikes only some operations, say which in `roles`; where it can never strike, `never_at` says
+   why, and whoever names such a provider is refused.
 2. Define the hooks that it needs; `mockserver/engine/faults.py` lists them in the order in which they run. A hook that
    changes nothing returns None, and does not count as a hit.
 
