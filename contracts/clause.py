@@ -93,6 +93,11 @@ class Verdict:
     #: In how many situations (or journals) the clause was exercised, and in how many it was violated.
     exercised_in: int = 0
     violated_in: int = 0
+    #: How many times as fast as the client's the clock of its violations' records went.
+    speed: float = 1.0
+
+    def __repr__(self) -> str:
+        return f"<{self.judgement}: {self.provider} {self.clause.id} ({self.clause.severity})>"
 
 
 _clauses: dict[str, Clause] = {}

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 #: A shorter text under the key's header is none: it would be found everywhere.
 _SHORTEST_KEY = 8
+#: The pace of a journal's clock is read from so many gaps at least, each so long by the wall's.
+_FEWEST_PACES = 3
+_LONG_ENOUGH_MS = 100
 
 
 class JournalError(ValueError):
@@ -205,6 +209,8 @@ def _header(pairs: Iterable[Sequence[str]], name: str) -> str | None:
 def read(path: Path, providers: Iterable[Provider], only: str | None = None) -> list[Journal]:
     """Read a file into the journals of the providers that it has traffic with.
 
+    Their `speed` is worked out from the two clocks that our own records have.
+
     Raises:
         JournalError: it cannot be read, or it is neither NDJSON of ours nor HAR.
     """
@@ -216,7 +222,27 @@ def read(path: Path, providers: Iterable[Provider], only: str | None = None) -> 
         raise JournalError(f"{path}: is not UTF-8 text") from None
     whole = _json(text)
     records = list(_from_har(whole, path)) if isinstance(whole, dict) and "log" in whole else list(_lines(text, path))
-    return of_records(records, providers, only)
+    speed = _pace(records)
+    return [replace(each, speed=speed) for each in of_records(records, providers, only)]
+
+
+def _pace(records: Iterable[Mapping[str, Any]]) -> float:
+    """Return how many times as fast as the wall's the clock of the records went; 1 where it did not go steadily."""
+    try:
+        instants = [(instant_of(each["at"]), instant_of(each["wall"])) for each in records if "wall" in each]
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return 1.0  # whoever reads them says what is wrong
+    paces = sorted(
+        (at_ms - before_ms) / (wall_ms - earlier_ms)
+        for (before_ms, earlier_ms), (at_ms, wall_ms) in pairwise(instants)
+        if wall_ms - earlier_ms >= _LONG_ENOUGH_MS
+    )
+    middle = paces[len(paces) // 2] if len(paces) >= _FEWEST_PACES else 0.0
+    steady = sum(abs(each - middle) <= middle / 10 for each in paces)
+    if middle <= 0 or steady < len(paces) * 0.9:
+        return 1.0
+    whole = max(1, round(middle))
+    return float(whole) if abs(middle - whole) <= whole / 50 else round(middle, 2)
 
 
 def _lines(text: str, path: Path) -> Iterator[Mapping[str, Any]]:

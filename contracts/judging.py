@@ -60,4 +60,4 @@ def _verdict(clause: Clause, journal: Journal, sources: tuple[str, ...]) -> Verd
         else:
             violations.append(finding)
     judgement = "violated" if violations else "kept" if exercised else "not exercised"
-    return Verdict(clause, journal.provider.name, judgement, tuple(violations), sources)  # type: ignore[arg-type]
+    return Verdict(clause, journal.provider.name, judgement, tuple(violations), sources, speed=journal.speed)  # type: ignore[arg-type]

@@ -55,6 +55,18 @@ class Contract:
         ]
 
 
+def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
+    """Say of verdicts in an assertion what a report says of them."""
+    if op != "==" or not (isinstance(left, list) and isinstance(right, list)):
+        return None
+    shown = [each for each in (*left, *right) if type(each).__module__ == "contracts.clause"]
+    if not shown:
+        return None
+    from contracts.report import text  # noqa: PLC0415
+
+    return [f"{len(left)} verdicts == {len(right)}", *text(shown).splitlines()]
+
+
 @pytest.fixture
 def contract(mock_server: Mock) -> Iterator[Contract]:
     """A judge of this test's client: the test fails if it broke a rule that it must keep."""

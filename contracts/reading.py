@@ -17,7 +17,9 @@ HTTP_PARTIAL = 206
 OK = range(200, 300)
 #: What the journal writes in a key's place.
 KEY_MARK = "[key of "
-#: A task may take this long at any provider.
+#: The same request after so long is nobody's retry.
+ANOTHER_DAY_S = 900.0
+#: How long a task is to be waited for where no document says it.
 PATIENCE_S = 240.0
 #: Faults that leave a callback with a signature that does not fit.
 FORGED = frozenset(
@@ -34,12 +36,16 @@ RESIGNED = SPOILED | {"contradicting_callback", NEW}
 def again(journal: Journal, exchanges: Iterable[Exchange]) -> Iterator[list[Exchange]]:
     """Give the chains of one and the same request: same target, same body, same account, one after the other.
 
-    A chain goes on as long as it is not answered with success.
+    A chain goes on as long as it is not answered with success. Where nobody knows the jobs, the same request long
+    after is somebody else's, and begins another.
     """
     chains: dict[Any, list[Exchange]] = {}
     for each in exchanges:
         name = (each.account, each.method, each.path, each.query, each.body)
         chain = chains.setdefault(name, [])
+        if chain and not journal.jobs and journal.seconds(chain[-1].at_ms, each.at_ms) > ANOTHER_DAY_S:
+            yield chain
+            chain = chains[name] = []
         chain.append(each)
         if each.status is not None and each.status in OK and refusal_inside(journal.provider, each) is None:
             yield chains.pop(name)
@@ -126,10 +132,10 @@ def time_is_over(journal: Journal, submit: Exchange, queries: Sequence[Exchange]
     if advice.at_most is not None and len(queries) >= advice.at_most:
         return True
     interval_s = advice.interval_s or 0.0
-    limits_s = [PATIENCE_S, *([advice.give_up_after_s] if advice.give_up_after_s else [])]
+    limits_s = [advice.give_up_after_s] if advice.give_up_after_s else []
     if advice.at_most is not None and interval_s:
         limits_s.append(advice.at_most * interval_s)
-    return journal.seconds(submit.at_ms, at_ms) + interval_s >= min(limits_s)
+    return journal.seconds(submit.at_ms, at_ms) + interval_s >= min(limits_s or [PATIENCE_S])
 
 
 def model_of(journal: Journal, submit: Exchange) -> Model | None:

@@ -18,6 +18,7 @@ DEFAULT_EXAMPLES = 100
 @click.option("--client", help="A Python client: module:Name, or path/to/file.py:Name.")
 @click.option("--command", help="A client in any language: a command that makes one video.")
 @click.option("--spec", multiple=True, type=FILE, help="A spec of your own.")
+@click.option("--dialect", multiple=True, help="A dialect of the provider's that its server is to speak.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Other situations.")
 @click.option(
     "--max-examples",
@@ -51,6 +52,7 @@ def run(
     client: str | None,
     command: str | None,
     spec: tuple[Path, ...],
+    dialect: tuple[str, ...],
     seed: int,
     max_examples: int,
     time_limit: float | None,
@@ -83,6 +85,7 @@ def run(
         client=client,
         command=command,
         spec=spec,
+        dialects=dialect,
         seed=seed,
         most_examples=max_examples,
         time_limit_s=time_limit,

@@ -78,6 +78,8 @@ class Search:
     shrink: bool = True
     #: In how many situations the client had to be given up.
     hangs: int = 0
+    #: Whether something was left out because the time was over.
+    out_of_time: bool = False
     met: dict[Situation, Run] = field(default_factory=dict)
     _seen: dict[str, _Seen] = field(default_factory=dict)
     _verdicts: dict[Situation, dict[str, Verdict]] = field(default_factory=dict)
@@ -87,7 +89,7 @@ class Search:
 
     def run(self) -> list[Verdict]:
         """Meet the situations, shrink what was found, and return the verdicts; the violated ones come first."""
-        planned = tour(self.provider, callbacks=self.callbacks, jobs=self.jobs, seed=self.seed)
+        planned = self.planned()
         most = len(planned) + self.most_examples
         for situation in planned:
             if self._over:
@@ -98,6 +100,10 @@ class Search:
             self._draw(most)
         self.progress(most, most)
         return self.verdicts()
+
+    def planned(self) -> list[Situation]:
+        """Return the tour through all that there is to meet."""
+        return list(tour(self.provider, callbacks=self.callbacks, jobs=self.jobs, seed=self.seed))
 
     def add(self, situation: Situation, run: Run) -> None:
         """Take in what came of a situation."""
@@ -134,9 +140,9 @@ class Search:
 
     @property
     def _over(self) -> bool:
-        if self.hangs >= MOST_HANGS:
-            return True
-        return self.time_budget_s is not None and monotonic() - self._started_s > self.time_budget_s
+        late = self.time_budget_s is not None and monotonic() - self._started_s > self.time_budget_s
+        self.out_of_time = self.out_of_time or late
+        return late or self.hangs >= MOST_HANGS
 
     def _draw(self, most: int) -> None:
         drawn = situations(self.provider, callbacks=self.callbacks, jobs=self.jobs)
@@ -186,7 +192,7 @@ class Search:
         if seen.smallest is None:
             return made
         situation, verdict = seen.smallest
-        return replace(made, violations=verdict.violations, situation=str(situation))
+        return replace(made, violations=verdict.violations, situation=str(situation), speed=verdict.speed)
 
     def _shrink(self, seen: _Seen) -> None:
         """Take away from a situation what the violation can do without."""

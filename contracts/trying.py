@@ -39,6 +39,7 @@ class How:
     client: str | None
     command: str | None
     spec: tuple[Path, ...]
+    dialects: tuple[str, ...]
     seed: int
     most_examples: int
     time_limit_s: float | None
@@ -70,13 +71,14 @@ def tried(how: How) -> Tried:
         CommandError: there is no such program.
         SpecError: a spec or a scenario cannot be read.
     """
-    provider = _provider(how.provider, how.spec)
+    provider = _provider(how)
     one = None if how.scenario is None else read(find(how.scenario))
     alone = None if one is None else Situation(provider.name, (), how.jobs, bool(how.callbacks), one.seed or 0, one)
     rules = [*documented_rules(), *rules_of(how.spec)]
     left: Sequence[str] = ()
     if how.client is not None:
         search = _python(load(how.client), provider, rules, how, alone)
+        left = list(_cut_short(search))
     else:
         search, left = _commands(Command.of(how.command or ""), provider, rules, how, alone)
     verdicts = search.verdicts()
@@ -89,11 +91,14 @@ def tried(how: How) -> Tried:
     return Tried(verdicts, search, tuple(remarks))
 
 
-def _provider(name: str, spec: tuple[Path, ...]) -> Provider:
-    known = {each.name: each for each in load_providers(spec)}
-    if name not in known:
-        raise SubjectError(f"there is no provider {name!r}; there are {', '.join(known)}")
-    return known[name]
+def _provider(how: How) -> Provider:
+    known = {each.name: each for each in load_providers(how.spec)}
+    if how.provider not in known:
+        raise SubjectError(f"there is no provider {how.provider!r}; there are {', '.join(known)}")
+    if not how.dialects:
+        return known[how.provider]
+    spoken = load_providers(how.spec, dialects={how.provider: how.dialects})
+    return next(each for each in spoken if each.name == how.provider)
 
 
 def _python(factory: Factory, provider: Provider, rules: Sequence[Rule], how: How, alone: Situation | None) -> Search:
@@ -122,6 +127,17 @@ def _python(factory: Factory, provider: Provider, rules: Sequence[Rule], how: Ho
     with progress_bar("situations") as search.progress:
         search.run()
     return search
+
+
+def _cut_short(search: Search) -> Iterator[str]:
+    """Say what there was no time for."""
+    if not search.out_of_time:
+        return
+    planned = search.planned()
+    missed = sum(situation not in search.met for situation in planned)
+    drawn = f", and all {search.most_examples} drawn ones" if missed else f"some of {search.most_examples} drawn ones"
+    kinds = f"{missed} of {len(planned)} kinds of situation" if missed else ""
+    yield f"left out: {kinds}{drawn}, for which there was no time"
 
 
 def _commands(
@@ -171,6 +187,7 @@ def _with_replays(search: Search, verdicts: Sequence[Verdict], how: How) -> list
     words = ["contracts", "run", "--provider", how.provider]
     words += ["--client", how.client] if how.client is not None else ["--command", how.command or ""]
     words += [word for path in how.spec for word in ("--spec", str(path))]
+    words += [word for name in how.dialects for word in ("--dialect", name)]
     if how.command is not None:  # its waits are real, and what it meets depends on these
         words += ["--speed", f"{how.speed:g}", "--job-limit", f"{how.job_limit_s:g}"]
     out = []

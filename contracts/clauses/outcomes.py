@@ -48,10 +48,10 @@ def ends(journal: Journal) -> Iterator[Finding]:
         if job.ended != "never":
             yield Exercised()
         else:
-            after_s = journal.seconds(job.started_ms, job.ended_ms)
+            after = f"after {said(journal.seconds(job.started_ms, job.ended_ms))}"
             yield Violation(
                 _last(journal, job),
-                f"job {job.number} had not ended after {said(after_s)}{f' ({job.said})' if job.said else ''}",
+                f"job {job.number} had not ended{f': {job.said}' if job.said else f' {after}'}",
                 "a file or an error",
                 "bound every wait: for an answer, for a callback, for the task as a whole",
             )

@@ -20,6 +20,8 @@ GRACE_S = 0.05
 AT_ONCE_S = 0.5
 PASSING_STATUSES = frozenset((429, 455, 500, 502, 503, 504, 505))
 FEWEST_WAITS = 3
+#: Waits that differ by less are one wait, read on a clock that runs.
+LEAST_JITTER_S = 0.02
 
 
 def _retries(journal: Journal) -> Iterator[tuple[list[Exchange], int]]:
@@ -104,11 +106,11 @@ def jitter(journal: Journal) -> Iterator[Finding]:
     ]
     if len(firsts) < FEWEST_WAITS:
         return
-    waits_ms = {after.at_ms - before.at_ms for before, after in firsts}
-    if len(waits_ms) == 1:
+    waits_s = [journal.seconds(before.at_ms, after.at_ms) for before, after in firsts]
+    if max(waits_s) - min(waits_s) < LEAST_JITTER_S:
         yield Violation(
             tuple(record for pair in firsts[:FEWEST_WAITS] for record in pair),
-            f"{len(firsts)} requests each waited exactly {said(waits_ms.pop() / 1000)} after their first 429",
+            f"{len(firsts)} requests each waited {said(min(waits_s))} after their first 429",
             "waits with jitter",
             "add a random part to each wait",
         )

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from contracts.clause import Exercised, Finding, Violation, clause
-from contracts.reading import KEY_MARK, OK, again, model_of, refusal_inside, secured
+from contracts.reading import (
+    KEY_MARK,
+    OK,
+    accepted,
+    again,
+    end_shown,
+    model_of,
+    refusal_inside,
+    said,
+    secured,
+    submits_of,
+    time_is_over,
+    told_end,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +64,8 @@ def body_as_documented(journal: Journal) -> Iterator[Finding]:
         model = model_of(journal, submit)
         if model is None:
             known = ", ".join(journal.provider.models)
-            yield _wrong(submit, f"the model is {body.get('model')!r}", f"name one of {known}")
+            named = f"the model is {body['model']!r}" if "model" in body else "there is no model"
+            yield _wrong(submit, named, f"name one of {known}")
         elif not model.request.accepts(body):
             problems = "; ".join(problem.message for problem in model.request.problems(body)[:3])
             yield _wrong(submit, problems, "check the body against the document before it is sent")
@@ -219,3 +234,37 @@ def not_again_after_lost_answer(journal: Journal) -> Iterator[Finding]:
                 )
             else:
                 yield Exercised()
+
+
+@clause(
+    "submit.one-task-a-job",
+    "A job is submitted once: no second task is made and paid for while the first is good.",
+    general=True,
+)
+def one_task_a_job(journal: Journal) -> Iterator[Finding]:
+    """Look for jobs with another task, although nothing was seen to be wrong with the one before."""
+    for job in journal.jobs:
+        made = [each for each in submits_of(journal, job) if accepted(each)]
+        for first, second in pairwise(made):
+            if not first.faults and not _given_up(journal, first, second):
+                yield Violation(
+                    (first, second),
+                    f"job {job.number} was submitted again {said(journal.seconds(first.at_ms, second.at_ms))} after "
+                    "its task was made, of which nothing bad was known",
+                    "one task for one job",
+                    "submit once, keep the id of the answer, and follow that task to its end",
+                )
+                break
+        if made:
+            yield Exercised()
+
+
+def _given_up(journal: Journal, first: Exchange, second: Exchange) -> bool:
+    """Tell whether a client had a reason to think that nothing would come of a task."""
+    story = next(each for each in journal.stories if each.task == first.task)
+    before = [each for each in story.queries if each.seq < second.seq]
+    ended = any((end := end_shown(journal, each)) is not None and end.kind != "success" for each in before)
+    told = any(each.seq < second.seq for each in told_end(journal, story))
+    fetched = any(each.seq < second.seq for each in story.downloads)
+    unwell = any(each.status not in OK or each.faults for each in before)
+    return ended or told or fetched or unwell or time_is_over(journal, first, before, second.at_ms)

@@ -152,6 +152,20 @@ class TakesNoForBusy(PoliteClient):
         return await super().submit_once(prompt)
 
 
+@breaks(
+    "submit.one-task-a-job",
+    "was submitted again",
+    # Of the first task nothing is ever heard, and both take up room.
+    *("callbacks.lost-made-up", "callbacks.early-kept", "limits.kept"),
+)
+class SubmitsTwice(PoliteClient):
+    """Makes two tasks of a job, to have the better of them."""
+
+    async def submit(self, prompt: str) -> str:
+        await super().submit(prompt)
+        return await super().submit(prompt)
+
+
 @breaks("submit.not-again-after-lost-answer", "after an answer that was lost")
 class SubmitsBlindly(PoliteClient):
     """Sends a submit again when no answer came."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from contracts.report.order import GENERAL, SHOWN, counted, fixes, gap, how_often, in_order, in_time
@@ -23,8 +24,10 @@ def text(verdicts: Iterable[Verdict]) -> str:
             lines += [*violated(verdict), ""]
     idle = [each for each in ordered if each.judgement == "not exercised"]
     if idle:
-        lines.append("not exercised (this traffic cannot tell):")
-        lines += [f"  {each.provider}  {each.clause.id}: {each.clause.rule}" for each in idle]
+        lines.append("not exercised (this traffic cannot tell; `contracts list` says what each asks):")
+        for provider in dict.fromkeys(each.provider for each in idle):
+            names = ", ".join(each.clause.id for each in idle if each.provider == provider)
+            lines += wrap(f"{provider}: {names}", 110, initial_indent="  ", subsequent_indent="    ")
         lines.append("")
     lines.append(", ".join(f"{number} {judgement}" for judgement, number in counted(ordered).items()))
     return "\n".join(lines)
@@ -42,6 +45,8 @@ def violated(verdict: Verdict) -> list[str]:
         lines.append("  " + "; ".join(each for each in met if each))
     for violation in verdict.violations[:SHOWN]:
         lines += [f"  seen: {line(violation.seen)}", f"  asked: {line(violation.asks)}", *_time_line(violation)]
+        if verdict.speed != 1 and violation.records:
+            lines.append(f"    (by the server's clock, which went {verdict.speed:g} times as fast as the client's)")
     more = len(verdict.violations) - SHOWN
     if more > 0:
         lines.append(f"  and {more} more like this")

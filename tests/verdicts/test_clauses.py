@@ -95,6 +95,20 @@ DAYS: dict[str, tuple[list[Day], list[Day]]] = {
         [lambda: Traffic().submit(status=None), lambda: Traffic().submit(status=None).wait(1).query()],
         [lambda: Traffic().submit(status=None).wait(5).submit()],
     ),
+    "submit.one-task-a-job": (
+        [
+            lambda: ended().job(),
+            lambda: failed().submit(task="job_2").job(),
+            lambda: day().wait(3).query(status=500, task=TASK[GOOGLE]).submit(task="job_2").job(),
+            lambda: Traffic().submit(faults=["latency"]).wait(30).submit(task="job_2").job(),
+            lambda: many(day(), 60).submit(task="job_2").job(),
+            lambda: had().submit(task="job_2").job(),
+        ],
+        [
+            lambda: day().submit(task="job_2").job(),
+            lambda: day().wait(3).query().wait(3).submit(task="job_2").job("raised"),
+        ],
+    ),
     "retry.waits-grow": (
         [lambda: refused(429, 1, 2, 4), lambda: refused(503, 1.2, 2.5)],
         [lambda: refused(429, 0.5), lambda: refused(429, 1, 1), lambda: refused(500, 1, 2, 3.5)],
@@ -259,7 +273,7 @@ DAYS: dict[str, tuple[list[Day], list[Day]]] = {
     "limits.failed-not-blindly-again": ([lambda: failing(2)], [lambda: failing(4)]),
     "retry.jitter": (
         [lambda: toapis_waits(1.0, 1.1, 1.3)],
-        [lambda: toapis_waits(1.0, 1.0, 1.0)],
+        [lambda: toapis_waits(1.0, 1.0, 1.0), lambda: toapis_waits(1.002, 1.001, 1.009)],
     ),
     "retry.eases-off": (
         [lambda: toapis_chain(1, 2, 4)],
@@ -271,6 +285,7 @@ DAYS: dict[str, tuple[list[Day], list[Day]]] = {
 #: By clause: more days that cannot tell, besides one with nothing in it but a download.
 SILENT: dict[str, list[Day]] = {
     "submit.not-again-after-lost-answer": [lambda: Traffic().submit(status=None, task=None).wait(5).submit()],
+    "submit.one-task-a-job": [lambda: day().submit(task="job_2")],
     "retry.jitter": [lambda: toapis_waits(1.0, 1.0)],
     "retry.retry-after": [lambda: refused(503, 2, answer_headers=DATE).at_speed(60)],
     "poll.first-wait": [lambda: day().wait(1).callback().query()],

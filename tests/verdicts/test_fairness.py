@@ -207,6 +207,19 @@ def test_an_end_in_capitals_with_its_reason_is_an_end() -> None:
     assert by_clause(journal)["outcome.failure-has-its-reason"].judgement == "kept"
 
 
+@pytest.mark.parametrize("status", [402, 429, None])
+def test_the_same_request_on_another_day_is_no_retry(status: int | None) -> None:
+    """Recorded traffic knows no jobs: what is the same ten minutes later is a retry, and a day later is not."""
+
+    def day(wait_s: float) -> dict[str, str]:
+        fields: dict[str, Any] = {} if status is None else {"task": None, "answer": {"error": "no"}}
+        first = Traffic().submit(status=status, **fields).wait(wait_s)
+        return violated(first.submit(status=402, task=None, answer={"error": "no"}).journal())
+
+    assert bool(day(0.2)) is (status is not None) or day(0.2).keys() == {"submit.not-again-after-lost-answer"}
+    assert day(86_400) == {}
+
+
 def test_a_job_that_ends_beside_an_unknown_event_may_have_other_reasons() -> None:
     """A submit without a readable answer after it; a query before it that showed the end."""
     clause = "callbacks.unknown-events"

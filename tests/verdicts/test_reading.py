@@ -15,6 +15,7 @@ from support.traffic import Traffic, providers
 from contracts import JournalError, judged, read
 from contracts.cli import main
 from contracts.rules import coverage, documented_rules, idle_patterns
+from mockserver.clock import iso_of
 from mockserver.journal import har
 
 if TYPE_CHECKING:
@@ -159,6 +160,39 @@ def test_coverage() -> None:
     assert all(each.clauses or each.reason for each in coverage(documented_rules()))
 
 
+@pytest.mark.parametrize(
+    ("steps", "speed"),
+    [
+        ([(60, 1)] * 5, 60.0),
+        ([(60.3, 1.005), (30, 0.5), (6000, 100)], 60.0),
+        ([(1, 1.001)] * 5, 1.0),
+        ([(0.5, 2)] * 5, 0.25),
+        ([(2.5, 1)] * 5, 2.5),
+        ([(60, 1)] * 2, 1.0),
+        ([(60, 0.01)] * 9, 1.0),
+        ([(60, 1), (1, 1), (7, 1), (60, 1)], 1.0),
+        ([(0, 1)] * 5, 1.0),
+    ],
+    ids=str,
+)
+def test_the_pace_of_a_journal_is_read_from_its_two_clocks(
+    tmp_path: Path, steps: list[tuple[float, float]], speed: float
+) -> None:
+    """Where the mock clock went steadily faster than the wall's, the client's own seconds are those of the wall."""
+    traffic, at_s, wall_s = Traffic(), 0.0, 0.0
+    traffic.submit()
+    for step in steps:
+        traffic.wait(step[0]).query()
+    for record, step in zip(traffic.records, [(0.0, 0.0), *steps], strict=True):
+        at_s, wall_s = at_s + step[0], wall_s + step[1]
+        record["wall"] = iso_of(round(wall_s * 1000) + 1_800_000_000_000)
+    path = written(tmp_path, traffic)
+    (journal,) = read(path, providers().values())
+    assert journal.speed == speed
+    assert ("times as fast" in run("check", str(path))[1]) is (speed != 1)
+    assert "times as fast" not in run("check", str(path), "--speed", "1")[1]
+
+
 def test_the_fixture(pytester: pytest.Pytester) -> None:
     """A client that breaks a `must` fails its test with the report; one that breaks none, or is let, does not."""
     pytester.makeini("[pytest]\naddopts = -p no:cacheprovider -p no:schemathesis -p no:hypothesispytest")
@@ -184,11 +218,21 @@ def test_good(mock_server, contract):
 def test_bad(mock_server, contract):
     submit(mock_server)
 
+def test_said(mock_server, contract):
+    contract.allow("auth.key-in-its-header")
+    submit(mock_server)
+    contract._allowed.clear()
+    try:
+        assert contract.violated() == []
+    finally:
+        contract.allow("auth.key-in-its-header")
+
 def test_let(mock_server, contract):
     contract.allow("auth.key-in-its-header")
     submit(mock_server)
 """
     )
     result = pytester.runpytest_subprocess()
-    result.assert_outcomes(passed=3, errors=1)
+    result.assert_outcomes(passed=3, failed=1, errors=1)
     result.stdout.fnmatch_lines(["*VIOLATED (must)  evolink  auth.key-in-its-header*", "*no Authorization header*"])
+    result.stdout.fnmatch_lines(["E*assert 1 verdicts == 0", "E*VIOLATED (must)*", "E*seen: *no Authorization header*"])

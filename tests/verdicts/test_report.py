@@ -166,7 +166,7 @@ def test_text_says_what_matters_first() -> None:
         "  replay: contracts run x",
         "VIOLATED (should)",
         "not exercised",
-        "  googlegeminiomni  made.idle: A rule.",
+        "  googlegeminiomni: made.idle",
         "2 violated, 1 not exercised, 0 kept",
     )
     places = [said.index(each) for each in wanted]

@@ -340,6 +340,22 @@ def test_laws_and_what_concerns_one_provider_are_listed() -> None:
     )
 
 
+def test_what_there_was_no_time_for_is_said() -> None:
+    """Kinds of situation that were not met, and drawn ones that were not drawn."""
+    words = ("--provider", TOAPIS, "--client", GOOD_CLIENT, "--time-limit", "1", "--max-examples", "100000")
+    code, said, _ = run("run", *words)
+    assert code == 0
+    assert re.search(r"^left out: .*(all|some of) 100000 drawn ones, for which there was no time$", said, re.MULTILINE)
+
+
+def test_a_client_meets_a_dialect() -> None:
+    """Crun's, which answers every error with 200: its good client reads what stands in the body."""
+    good = ("run", "--provider", "crun", "--client", "contracts.clients.crun:client", "--max-examples", "0")
+    code, said, _ = run(*good, "--dialect", "always_200")
+    assert (code, "0 violated" in said) == (0, True), said
+    assert run(*good, "--dialect", "klingon")[0] == 2
+
+
 def test_the_list_has_every_clause() -> None:
     """With its rule, how much it matters, and its sources: documents, or that everybody asks it."""
     code, said, _ = run("list")

@@ -39,9 +39,12 @@ def _error_of(provider: Provider, status: int) -> ErrorAnswer:
     or of a path that it does not know; the code is then the status.
     """
     errors = provider.errors.values()
-    for error in errors:
-        if error.status == status:
-            return error
+    declared = (
+        *(error for error in errors if error.status == status),
+        *(error for error in errors if error.code == status),  # where the body says what the status does not
+    )
+    if declared:
+        return declared[0]
     like = provider.refusals["unknown_path"]
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         like = next((error for error in errors if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR), like)
