@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
@@ -28,6 +29,10 @@ _TRIES_TO_SHRINK = 60
 #: A client that has hung so often, for real seconds each time, is not made to meet anything else.
 MOST_HANGS = 3
 DEFAULT_EXAMPLES = 100
+
+
+class _EnoughError(BaseException):
+    """No more is drawn; as a BaseException, hypothesis lets it pass."""
 
 
 class Plays(Protocol):
@@ -157,11 +162,13 @@ class Search:
         )
         @hypothesis.given(drawn)
         def meet(situation: Situation) -> None:
-            if not self._over:
-                self._meet(situation)
-                self.progress(len(self.met), most)
+            if self._over:
+                raise _EnoughError
+            self._meet(situation)
+            self.progress(len(self.met), most)
 
-        meet()
+        with contextlib.suppress(_EnoughError):
+            meet()
 
     def _meet(self, situation: Situation) -> dict[str, Verdict]:
         """Let the client meet a situation, unless it has; return the verdicts by clause."""
