@@ -95,6 +95,15 @@ def id_format(text: str) -> IdFormat:
     return made
 
 
+def possible_ids(text: str) -> int:
+    """Return how many ids a format can say at one instant."""
+    ids = 1
+    for unix_s, a_uuid, alphabet, length in _PLACEHOLDER.findall(text):
+        letters = 16 if alphabet == "hex" else len(_ALPHABETS.get(alphabet, ""))
+        ids *= 1 if unix_s else 2**122 if a_uuid else letters ** min(int(length), _ID_BYTES)
+    return ids
+
+
 def _letter_of(alphabet: str) -> bytes:
     """Return the letter that each byte stands for."""
     return "".join(alphabet[byte % len(alphabet)] for byte in range(256)).encode()

@@ -117,6 +117,11 @@ def read_config(path: Path) -> dict[str, Any]:
     values = checked(raw, [each.name for each in fields(Settings)], f"{path}: ")
     if "spec" in values:
         values["spec"] = tuple(str(path.parent / name) for name in values["spec"])
+    for name in ("journal", "callback_ca"):
+        if name in values:
+            values[name] = str(path.parent / values[name])
+    if "scenario" in values and (path.parent / values["scenario"]).is_file():  # else it is one of the gallery
+        values["scenario"] = str(path.parent / values["scenario"])
     return values
 
 
@@ -132,6 +137,8 @@ def checked(raw: Mapping[str, Any], known: Iterable[str], where: str = "") -> di
         name = written.replace("-", "_")
         if name not in known:
             raise ConfigError(f"{where}unknown key {written!r}; the keys are {', '.join(sorted(known))}")
+        if name in out:
+            raise ConfigError(f"{where}{name} is there twice: as {name} and as {name.replace('_', '-')}")
         if name == "providers":
             if not isinstance(value, Mapping) or not all(isinstance(each, Mapping) for each in value.values()):
                 raise ConfigError(f"{where}providers holds a table for each provider, as [providers.NAME]")
@@ -166,14 +173,14 @@ def _checked(name: str, value: Any) -> Any:
             word = "a whole number" if kind is int else "a number"
             raise ConfigError(f"is {value!r}; it is {word} from {least:g}{upto}")
     elif name in _LISTS:
-        if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        if not isinstance(value, list) or not all(isinstance(each, str) and "\0" not in each for each in value):
             raise ConfigError(f"is {value!r}; it is a list of strings")
         return tuple(value)
     elif name in _FLAGS:
         if not isinstance(value, bool):
             raise ConfigError(f"is {value!r}; it is true or false")
-    elif name == "public_url" and not re.match(r"https?://[^/]", str(value)):
+    elif name == "public_url" and not re.match(r"https?://[^/\s][^\s]*$", str(value)):
         raise ConfigError(f"is {value!r}; it is an address that starts with http:// or https://")
-    elif not isinstance(value, str) or not value:
-        raise ConfigError(f"is {value!r}; it is a text that is not empty")
+    elif not isinstance(value, str) or not value or "\0" in value:
+        raise ConfigError(f"is {value!r}; it is a text that is not empty, and has no null character in it")
     return value

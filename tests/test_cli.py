@@ -167,13 +167,19 @@ def test_settings_by_file_environment_and_flag(tmp_path: Path) -> None:
         ("[providers.googlegeminiomni]\nplan = 'gold'", "there are "),
         ("[providers.crun]\ndialects = ['nope']", "there is no dialect 'nope'"),
         ("speed = ", "is not valid TOML"),
+        ('host = "a\\u0000b"', "has no null character in it"),
+        ('journal = "a\\u0000b"', "has no null character in it"),
+        ('spec = ["a\\u0000b"]', "it is a list of strings"),
+        ('host = "\u00fc..b"', "is no name of a host"),
+        ('public_url = "http:// a b"', "it is an address that starts with"),
+        ("request_timeout_s = 1\nrequest-timeout-s = 2", "is there twice"),
     ],
 )
 def test_a_wrong_file_is_refused(tmp_path: Path, text: str, complaint: str) -> None:
     """A mistake in the configuration file is a line that says what and what would do, and exit 2."""
     config = tmp_path / "mockserver.toml"
-    config.write_text(text)
-    done = run("serve", "--config", str(config))
+    config.write_text(text, encoding="utf-8")
+    done = run("serve", "--port", "0", "--config", str(config))
     assert done.returncode == 2
     assert complaint in done.stderr
     assert "Traceback" not in done.stderr
@@ -203,6 +209,22 @@ def test_wrong_flags_are_refused(arguments: list[str], complaint: str) -> None:
     assert done.returncode == 2, done.stderr
     assert complaint in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_paths_of_a_file_are_beside_it(tmp_path: Path) -> None:
+    """What a configuration file names is looked for, and written, where the file is."""
+    folder = tmp_path / "beside"
+    folder.mkdir()
+    (folder / "day.yaml").write_text("scenario: a day of mine\ntimeline: []\n")
+    (folder / "mockserver.toml").write_text('scenario = "day.yaml"\njournal = "journal.ndjson"\n')
+    with serving("--config", str(folder / "mockserver.toml")) as (process, url, banner):
+        assert any("day.yaml is in force" in line for line in banner)
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            fetch(f"{url}/evolink/v1/credits")
+        refused.value.close()
+        process.terminate()
+        assert process.wait(20) == 0
+    assert (folder / "journal.ndjson").read_text(encoding="utf-8").count("\n") == 1
 
 
 def test_an_unknown_variable_is_refused() -> None:

@@ -16,7 +16,7 @@ from mockserver.engine.admission import Refused, policy_offended
 from mockserver.engine.callbacks import Agenda, TaskEnds
 from mockserver.engine.space import StoredFile, body_of
 from mockserver.engine.striking import strike_task
-from mockserver.engine.task import Task, end_now, ended, standing
+from mockserver.engine.task import Task, end_now, ended, link_ends_s, standing
 from mockserver.provider import Problem
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from mockserver.provider import End, Operation, Reason, Refusal
 
 JSON = "application/json"
+#: A free id is found in fewer, unless there are hardly any.
+_MOST_TRIES = 1000
 _INDEX = re.compile(r"0|[1-9][0-9]{0,3}")
 _DIGITS_READ = 9
 
@@ -98,6 +100,8 @@ def _new_task(scope: Scope) -> Task:
     tries = 0
     while task_id in space.tasks:
         tries += 1
+        if tries > _MOST_TRIES:
+            raise RuntimeError(f"the ids of {provider.name} have run out: {len(space.tasks)} tasks are there")
         task_id = provider.task_id(space.chance.draw(f"{name}/{tries}"), now_ms // 1000)
     entered_ms = []
     at_ms = now_ms
@@ -287,7 +291,7 @@ def result(scope: Scope, operation: Operation, _agenda: Agenda) -> Reply | Refus
         return refusal_reply(scope, kind.missing, "result_missing")
     if not space.links.signed(task, kind, int(index), scope.call.query):
         return refusal_reply(scope, kind.unsigned, "result_unsigned")
-    if scope.now_ms >= task.ends_ms + kind.lifetime_s * 1000:
+    if scope.now_ms >= link_ends_s(task, kind) * 1000:
         return refusal_reply(scope, kind.expired, "result_expired")
     wanted = FileWanted(
         kind.media,

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 
 from mockserver.clock import iso_of
 from mockserver.engine.routes import well_formed
-from mockserver.engine.task import standing
+from mockserver.engine.task import link_ends_s, standing
 from mockserver.provider import UCR
 
 if TYPE_CHECKING:
@@ -188,17 +188,17 @@ def ended_ms(scope: Scope) -> int | None:
 
 
 def expires_ms(scope: Scope) -> int | None:
-    """Return when the links to the task's files stop working; null where there are none."""
+    """Return when the links to the task's files stop working, a whole second; null where there are none."""
     task, at_ms = _task(scope), ended_ms(scope)
     if at_ms is None or task.result is None or task.end.kind != "success":
         return None
-    return at_ms + task.result.lifetime_s * 1000
+    return link_ends_s(task, task.result) * 1000
 
 
 def elapsed_s(scope: Scope) -> int:
-    """Return the seconds since the submit, up to the task's end."""
+    """Return the seconds since the submit, up to the task's end; as far apart as the two instants in whole seconds."""
     at_ms = ended_ms(scope)
-    return ((scope.now_ms if at_ms is None else at_ms) - _task(scope).submitted_ms) // 1000
+    return (scope.now_ms if at_ms is None else at_ms) // 1000 - _task(scope).submitted_ms // 1000
 
 
 def charged_credits(scope: Scope) -> float | int:

@@ -14,6 +14,7 @@ from mockserver.engine.admission import gates_of
 from mockserver.engine.credits import Account
 from mockserver.engine.routes import Router
 from mockserver.engine.scope import stands
+from mockserver.engine.task import link_ends_s
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -188,7 +189,7 @@ class Links:
         path = _filled(kind.path, {"account_id": task.account.id, "task_id": task.id, "index": str(index)})
         if kind.signature_parameter is None:
             return path
-        expires_s = str(task.ends_ms // 1000 + kind.lifetime_s)
+        expires_s = str(link_ends_s(task, kind))
         signature = self._signature(path, expires_s)
         return f"{path}?{kind.expires_parameter}={expires_s}&{kind.signature_parameter}={signature}"
 

@@ -80,6 +80,11 @@ class Standing(NamedTuple):
     ended: bool
 
 
+def link_ends_s(task: Task, kind: ResultKind) -> int:
+    """Return the first whole second in which links to a task's files no longer work."""
+    return -(-task.ends_ms // 1000) + kind.lifetime_s
+
+
 def standing(task: Task, now_ms: int) -> Standing:
     """Return the task's state and progress (percent) at an instant."""
     if task.held_ms is not None and now_ms > task.held_ms:

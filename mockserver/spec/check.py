@@ -9,7 +9,7 @@ from mockserver.spec.document import Document, Fault, SpecError
 from mockserver.spec.vocabulary import builtin_specs, check_vocabulary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 
@@ -98,9 +98,34 @@ def _openapi(document: Document) -> list[Fault]:
     faults = []
     try:
         for error in OpenAPIV31SpecValidator(document.data).iter_errors():
-            path = tuple(getattr(error, "absolute_path", ()))
+            path = _whole_path(document.data, tuple(getattr(error, "absolute_path", ())), error)
             message = str(getattr(error, "message", error))
             faults.append(document.fault(path, f"is not valid OpenAPI 3.1: {message[:300]}"))
     except Exception as error:  # noqa: BLE001 - the validator fails in its own ways on what is far from a spec
         faults.append(document.fault((), f"is not valid OpenAPI 3.1: {type(error).__name__}: {str(error)[:300]}"))
-    return faults
+    return list(dict.fromkeys(faults))
+
+
+def _whole_path(data: Any, path: tuple[str | int, ...], error: Any) -> tuple[str | int, ...]:
+    """Complete a path that the validator gives from a schema on; where it could stand in several places, it stays."""
+    instance = getattr(error, "instance", None)
+    if not path or _at(data, path) is instance:
+        return path
+    places = [each for each in _paths(data, ()) if each[-len(path) :] == path and _at(data, each) == instance]
+    return places[0] if places else path
+
+
+def _paths(node: Any, path: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:
+    yield path
+    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, child in children:
+        yield from _paths(child, (*path, key))
+
+
+def _at(data: Any, path: tuple[str | int, ...]) -> Any:
+    for key in path:
+        try:
+            data = data[key]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return data

@@ -145,6 +145,20 @@ def test_range_that_cannot_be(asked: str) -> None:
         asyncio.run(run())
 
 
+def test_a_part_of_another_version_is_no_part_of_this_one() -> None:
+    """If-Range with this file's ETag gives the part; with another's, the whole file, to start over with."""
+
+    async def run() -> None:
+        async with serving() as edge:
+            link = await short_file(edge)
+            whole = await edge.call("GET", link)
+            for tag, status in ((whole.headers["ETag"], 206), ('"another"', 200), ('W/"weak"', 200)):
+                reply = await edge.call("GET", link, headers={"Range": "bytes=100-", "If-Range": tag})
+                assert (reply.status, reply.body) == (status, whole.body[100:] if status == 206 else whole.body)
+
+    asyncio.run(run())
+
+
 def test_head() -> None:
     """HEAD says what GET would give."""
 

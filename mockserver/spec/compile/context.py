@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from mockserver.chance import id_format
+from mockserver.chance import id_format, possible_ids
 from mockserver.provider import Dialect
 from mockserver.spec.document import SpecError
 from mockserver.spec.expressions import ExpressionError, compile_value, constant
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from mockserver.chance import IdFormat
     from mockserver.provider import Value
     from mockserver.spec.document import Document, Fault
+
+#: A format that can say fewer ids than these runs out of them.
+_FEWEST_IDS = 1_000_000_000
 
 
 class Context:
@@ -74,10 +77,14 @@ class Context:
     def id_format(self, text: str, *path: str | int) -> IdFormat:
         """Compile an id format."""
         try:
-            return id_format(text)
+            made = id_format(text)
         except ValueError as error:
             self.fault(self.lead, path, str(error))
             return lambda _drawn, _unix_s: ""
+        if possible_ids(text) < _FEWEST_IDS:
+            fix = "write something like {base36:8}, {hex:12} or {uuid} into it"
+            self.fault(self.lead, path, f"{text!r} has too little chance in it: ids would soon be the same", fix)
+        return made
 
     def pattern(self, text: str, *path: str | int, flags: int = 0) -> re.Pattern[str]:
         """Compile a regular expression."""
