@@ -81,8 +81,8 @@ class Standing(NamedTuple):
 
 
 def link_ends_s(task: Task, kind: ResultKind) -> int:
-    """Return the first whole second in which links to a task's files no longer work."""
-    return -(-task.ends_ms // 1000) + kind.lifetime_s
+    """Return the second in which links to a task's files stop working: so long after the one in which it ended."""
+    return task.ends_ms // 1000 + kind.lifetime_s
 
 
 def standing(task: Task, now_ms: int) -> Standing:

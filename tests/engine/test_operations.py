@@ -503,7 +503,7 @@ def test_a_link_works_from_the_end_to_its_last_second(name: str) -> None:
     client = Client(new_world(), name)
     for model in client.provider.models:
         _, ends_ms, links = finished(client, model)
-        dies_ms = -(-ends_ms // 1000) * 1000 + LIFETIMES_MS[name]
+        dies_ms = ends_ms // 1000 * 1000 + LIFETIMES_MS[name]
         for link in links:
             found = [
                 client.fetch(link, at_ms) for at_ms in (ends_ms - 1, ends_ms, dies_ms - 1, dies_ms, dies_ms + DAY_MS)
