@@ -7,7 +7,7 @@ from email.utils import formatdate
 from typing import Any
 
 import pytest
-from support.edge import Edge, nothing_logged
+from support.edge import Edge, nothing_logged, serving
 from support.faults import (
     Seen,
     exchanges,
@@ -51,6 +51,23 @@ async def untouched(edge: Edge, name: str) -> None:
     assert edge.space(name).tasks == {}
     for ledger in (await ledgers(edge)).values():
         assert [each["kind"] for each in ledger["ledger"]] == ["grant"]
+
+
+@shows("error")
+@pytest.mark.parametrize("code", [401, 402, 429, 455, 500])
+def test_error_in_a_dialect_that_answers_with_200(code: int) -> None:
+    """Where only the body says which error it is, one that is asked for by its status is found by it, in its words."""
+
+    async def run() -> None:
+        async with serving(providers={"crun": {"dialects": ["always_200"]}}) as edge:
+            path = edge.path_of("crun", "balance")
+            reply = await edge.call("GET", path, headers={**edge.key_headers("crun"), "Prefer": f"code={code}"})
+            declared = next(each for each in edge.provider("crun").errors.values() if each.code == code)
+            assert (reply.status, reply.json["code"], reply.json["data"]) == (200, code, None)
+            assert "Not found" not in reply.json["message"]
+            assert declared.status == 200
+
+    asyncio.run(run())
 
 
 @shows("error")
