@@ -21,6 +21,8 @@ KEY_MARK = "[key of "
 ANOTHER_DAY_S = 900.0
 #: How long a task is to be waited for where no document says it.
 PATIENCE_S = 240.0
+#: Faults after which nobody knows when an answer reached the client.
+SLOWED = frozenset(("latency", "slow_body", "held_open"))
 #: Faults that leave a callback with a signature that does not fit.
 FORGED = frozenset(
     ("unsigned_callback", "wrong_signature", "signature_length", "signature_of_other_bytes", "old_secret")

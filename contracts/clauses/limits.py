@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from contracts.clause import Exercised, Finding, Violation, clause
-from contracts.reading import ANOTHER_DAY_S, accepted, by_account, end_shown
+from contracts.reading import ANOTHER_DAY_S, SLOWED, accepted, by_account, end_shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,7 +64,7 @@ def no_credits_stops(journal: Journal) -> Iterator[Finding]:
     """Look for submits that are refused with 402 again."""
     for submits in by_account(journal.of_role("submit")).values():
         for number, refused in enumerate(submits):
-            if refused.status != 402:
+            if refused.status != 402 or SLOWED.intersection(refused.faults):
                 continue
             later = (each for each in submits[number + 1 :] if each.at_ms > refused.at_ms)
             if not journal.jobs:  # by another day, somebody may have bought credits

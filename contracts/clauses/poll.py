@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from contracts.clause import Exercised, Finding, Violation, clause
 from contracts.reading import (
     OK,
+    SLOWED,
     accepted,
     end_shown,
     first_end,
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 GRACE_S = 0.05
 #: A callback is written down when its receiver has answered; what the receiver sets off may be seen that much before.
 ANSWERING_S = 1.0
-#: Faults after which nobody knows when a submit's answer reached the client.
-SLOWED = frozenset(("latency", "slow_body", "held_open"))
 #: Errors that may be over at the next query.
 PASSING = frozenset((429, 455, 500, 502, 503))
 #: After so many errors in a row a client that still asks does not count them.

@@ -27,7 +27,9 @@ def text(verdicts: Iterable[Verdict]) -> str:
         lines.append("not exercised (this traffic cannot tell; `contracts list` says what each asks):")
         for provider in dict.fromkeys(each.provider for each in idle):
             names = ", ".join(each.clause.id for each in idle if each.provider == provider)
-            lines += wrap(f"{provider}: {names}", 110, initial_indent="  ", subsequent_indent="    ")
+            lines += wrap(
+                f"{provider}: {names}", 110, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False
+            )
         lines.append("")
     lines.append(", ".join(f"{number} {judgement}" for judgement, number in counted(ordered).items()))
     return "\n".join(lines)

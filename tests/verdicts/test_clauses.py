@@ -287,6 +287,13 @@ SILENT: dict[str, list[Day]] = {
     "submit.not-again-after-lost-answer": [lambda: Traffic().submit(status=None, task=None).wait(5).submit()],
     "submit.one-task-a-job": [lambda: day().submit(task="job_2")],
     "retry.jitter": [lambda: toapis_waits(1.0, 1.0)],
+    "limits.no-credits-stops": [
+        lambda: (
+            Traffic()
+            .submit(status=402, task=None, faults=["latency"])
+            .submit(status=402, task=None, faults=["latency"])
+        )
+    ],
     "retry.retry-after": [lambda: refused(503, 2, answer_headers=DATE).at_speed(60)],
     "poll.first-wait": [lambda: day().wait(1).callback().query()],
     "poll.interval": [
