@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SCHEMATHESIS = str(Path(sys.executable).parent / "schemathesis")
 CONTROL_PLANE = Path(__file__).parent.parent.parent / "mockserver/edge/control-plane.yaml"
-EXAMPLES = 20
+EXAMPLES = 12
 
 #: Any well-formed key opens an account of its own, so a made-up one is let in; where a document gives keys a
 #: form (googlegeminiomni.com), the check holds and stays on.
