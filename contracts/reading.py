@@ -35,6 +35,11 @@ NEW = "unknown_event"
 RESIGNED = SPOILED | {"contradicting_callback", NEW}
 
 
+def another_day(journal: Journal, before: Exchange, after: Exchange) -> bool:
+    """Tell whether a request came so long after another that it has nothing to do with it, if nobody knows the jobs."""
+    return not journal.jobs and journal.seconds(before.at_ms, after.at_ms) > ANOTHER_DAY_S
+
+
 def again(journal: Journal, exchanges: Iterable[Exchange]) -> Iterator[list[Exchange]]:
     """Give the chains of one and the same request: same target, same body, same account, one after the other.
 
@@ -45,7 +50,7 @@ def again(journal: Journal, exchanges: Iterable[Exchange]) -> Iterator[list[Exch
     for each in exchanges:
         name = (each.account, each.method, each.path, each.query, each.body)
         chain = chains.setdefault(name, [])
-        if chain and not journal.jobs and journal.seconds(chain[-1].at_ms, each.at_ms) > ANOTHER_DAY_S:
+        if chain and another_day(journal, chain[-1], each):
             yield chain
             chain = chains[name] = []
         chain.append(each)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from contracts.clause import Exercised, Finding, Violation, clause
-from contracts.reading import ANOTHER_DAY_S, SLOWED, accepted, by_account, end_shown
+from contracts.reading import SLOWED, accepted, another_day, by_account, end_shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,10 +66,9 @@ def no_credits_stops(journal: Journal) -> Iterator[Finding]:
         for number, refused in enumerate(submits):
             if refused.status != 402 or SLOWED.intersection(refused.faults):
                 continue
-            later = (each for each in submits[number + 1 :] if each.at_ms > refused.at_ms)
-            if not journal.jobs:  # by another day, somebody may have bought credits
-                later = (each for each in later if journal.seconds(refused.at_ms, each.at_ms) <= ANOTHER_DAY_S)
-            again = next((each for each in later if each.status == 402), None)
+            later = (each for each in submits[number + 1 :] if each.at_ms > refused.at_ms and each.status == 402)
+            # By another day, somebody may have bought credits.
+            again = next((each for each in later if not another_day(journal, refused, each)), None)
             if again is not None:
                 yield Violation(
                     (refused, again),

@@ -48,10 +48,10 @@ def ends(journal: Journal) -> Iterator[Finding]:
         if job.ended != "never":
             yield Exercised()
         else:
-            after = f"after {said(journal.seconds(job.started_ms, job.ended_ms))}"
+            how = f": {job.said}" if job.said else f" after {said(journal.seconds(job.started_ms, job.ended_ms))}"
             yield Violation(
                 _last(journal, job),
-                f"job {job.number} had not ended{f': {job.said}' if job.said else f' {after}'}",
+                f"job {job.number} had not ended{how}",
                 "a file or an error",
                 "bound every wait: for an answer, for a callback, for the task as a whole",
             )

@@ -107,7 +107,7 @@ def _openapi(document: Document) -> list[Fault]:
 
 
 def _whole_path(data: Any, path: tuple[str | int, ...], error: Any) -> tuple[str | int, ...]:
-    """Complete a path that the validator gives from a schema on; where it could stand in several places, it stays."""
+    """Complete a path that the validator gives from a schema on: by the first place where it leads to the fault."""
     instance = getattr(error, "instance", None)
     if not path or _at(data, path) is instance:
         return path
