@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from contracts.clause import Verdict
-    from mockserver.mock import Mock
+    from mockserver.testing.running import RunningServer
 
 
 class Contract:
     """The judge of one test."""
 
-    def __init__(self, mock: Mock) -> None:
+    def __init__(self, mock: RunningServer) -> None:
         self._mock = mock
         self._allowed: set[str] = set()
 
@@ -68,7 +68,7 @@ def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str]
 
 
 @pytest.fixture
-def contract(mock_server: Mock) -> Iterator[Contract]:
+def contract(mock_server: RunningServer) -> Iterator[Contract]:
     """A judge of this test's client: the test fails if it broke a rule that it must keep."""
     judge = Contract(mock_server)
     yield judge

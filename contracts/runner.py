@@ -29,9 +29,9 @@ from contracts.virtual.hands import Hand
 from contracts.virtual.loop import StalledError, VirtualLoop
 from contracts.virtual.patches import taking_part, virtual_time
 from mockserver.clock import MANUAL_START_MS, Wall
-from mockserver.config import Settings
-from mockserver.edge.media import MediaShelf
+from mockserver.edge.media import MediaCache
 from mockserver.edge.server import Server
+from mockserver.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -71,18 +71,18 @@ class HangsError(KeyboardInterrupt):
     """
 
 
-class _ShelfAtOnce(MediaShelf):
+class _ShelfAtOnce(MediaCache):
     """Result files that are there at once: virtual time stands still while one is made."""
 
     async def file(self, shape: Shape) -> Path:
         return self.file_now(shape)
 
 
-_shelves: dict[type[MediaShelf], MediaShelf] = {}
+_shelves: dict[type[MediaCache], MediaCache] = {}
 _first_makes_it = threading.Lock()
 
 
-def shelf_of(kind: type[MediaShelf]) -> MediaShelf:
+def shelf_of(kind: type[MediaCache]) -> MediaCache:
     """Return this process's shelf of result files, whichever thread asks; it is gone when the process ends."""
     with _first_makes_it:
         if kind not in _shelves:
@@ -265,7 +265,7 @@ class _Stage:
             Settings(port=0, public_url=f"http://{_HERE}:{_PORT}", clock="real", journal_entries=100_000, seed=0),
             [self._provider],
             wall=Wall(self._loop.time, lambda: _START_S + self._loop.now_s),
-            shelf=shelf_of(_ShelfAtOnce),
+            media_cache=shelf_of(_ShelfAtOnce),
         )
         await server.start()
         self._loop.known_as[_PORT] = server.port
@@ -352,9 +352,9 @@ class _Stage:
     async def _afterwards(self, server: Server) -> None:
         """Wait for the callbacks that are still to come."""
         until_s = self._loop.now_s + _AFTERWARDS_S
-        while server.runtime.world.agenda and self._loop.now_s < until_s:  # noqa: ASYNC110 - seconds are free
+        while server.runtime.world.event_queue and self._loop.now_s < until_s:  # noqa: ASYNC110 - seconds are free
             await asyncio.sleep(60)
-        await server.runtime.courier.settle()
+        await server.runtime.dispatcher.drain_due()
 
     async def _part(self) -> None:
         """Let the client go."""

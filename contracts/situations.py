@@ -15,7 +15,7 @@ import yaml
 from hypothesis import strategies as st
 
 from mockserver.chance import Chance
-from mockserver.engine.scope import Call
+from mockserver.engine.context import Request
 from mockserver.engine.world import World, WorldRules
 from mockserver.provider import UCR
 from mockserver.scenarios import Scenario, of_data
@@ -254,7 +254,7 @@ def _credits_of_example(provider: Provider) -> float:
     operation = next(each for each in provider.operations.values() if each.role == "submit")
     key = provider.key
     headers = {key.header: f"Bearer {key.example}" if key.bearer else key.example, "Content-Type": "application/json"}
-    call = Call(operation.method, operation.path, headers, json.dumps(model.example or {}).encode())
+    call = Request(operation.method, operation.path, headers, json.dumps(model.example or {}).encode())
     world.handle(space, space.router.find(call.method, call.path), call, 0)
     return space.account(key.example, 0).reserved_ucr / UCR
 

@@ -23,12 +23,12 @@ __version__ = "0.1.0"
 __all__ = ["MockServer", "__version__"]
 
 if TYPE_CHECKING:
-    from mockserver.mock import MockServer
+    from mockserver.testing.running import MockServer
 
 
 def __getattr__(name: str) -> Any:
     if name == "MockServer":
-        from mockserver.mock import MockServer  # noqa: PLC0415 - imported when wanted: the CLI starts faster
+        from mockserver.testing.running import MockServer  # noqa: PLC0415 - imported when wanted: the CLI starts faster
 
         return MockServer
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mockserver import __version__
-from mockserver.config import DEFAULT_PORT, FLAGS, ConfigError, Settings, checked, read_config
+from mockserver.settings import DEFAULT_PORT, FLAGS, ConfigError, Settings, checked, read_config
 from mockserver.spec.document import SpecError
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def run(work: Coroutine[Any, Any, int]) -> int:
 def serve(config: str | None, **given: Any) -> None:
     """Serve the providers until Ctrl-C or SIGTERM."""
     gc.disable()  # until everything is loaded: nothing of it is garbage
-    from mockserver.mock import build_server  # noqa: PLC0415 - `--help` need not load a server
+    from mockserver.testing.running import build_server  # noqa: PLC0415 - `--help` need not load a server
 
     try:
         _check_environment()
@@ -154,8 +154,8 @@ def serve(config: str | None, **given: Any) -> None:
 
 
 async def _serve(server: Server) -> int:
-    from mockserver.banner import banner, scenario_report  # noqa: PLC0415
     from mockserver.edge.server import PortInUseError  # noqa: PLC0415
+    from mockserver.terminal import banner, scenario_report  # noqa: PLC0415
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -213,7 +213,7 @@ async def _until_a_signal(work: Coroutine[Any, Any, int]) -> int:
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def providers(spec: tuple[str, ...], as_json: bool) -> None:
     """List what is served, and what each switch does."""
-    from mockserver.faults.triggers import test_values  # noqa: PLC0415
+    from mockserver.faults.directives import test_values  # noqa: PLC0415
     from mockserver.spec.catalog import load_providers  # noqa: PLC0415
 
     try:
@@ -224,7 +224,7 @@ def providers(spec: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([_described(provider) for provider in found], indent=2))
         return
-    from mockserver.banner import provider_tables  # noqa: PLC0415
+    from mockserver.terminal import provider_tables  # noqa: PLC0415
 
     provider_tables(found, test_values())
 
@@ -253,7 +253,7 @@ def faults(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
-    from mockserver.banner import fault_tables  # noqa: PLC0415
+    from mockserver.terminal import fault_tables  # noqa: PLC0415
 
     fault_tables(found)
 
@@ -269,9 +269,9 @@ def scenarios(files: tuple[str, ...]) -> None:
             found = read(path)
             click.echo(f"{name}\n  {found.summary}\n  A good client: {found.good_client}\n")
         return
-    from mockserver.edge.stage import file_faults  # noqa: PLC0415
+    from mockserver.edge.active_scenario import file_issues  # noqa: PLC0415
 
-    wrong = [fault for file in files for fault in file_faults(Path(file))]
+    wrong = [fault for file in files for fault in file_issues(Path(file))]
     for fault in wrong:
         click.echo(str(fault))
     if wrong:

@@ -18,16 +18,16 @@ import aiohttp
 from aiohttp import web
 
 from mockserver.engine.callbacks import signature_of
-from mockserver.mock import build_server
 from mockserver.provider import UCR
+from mockserver.testing.running import build_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mockserver.config import Settings
     from mockserver.edge.server import Server
-    from mockserver.engine.space import Space
+    from mockserver.engine.state import ProviderState
     from mockserver.provider import Model, Operation, Provider
+    from mockserver.settings import Settings
 
 _POLL_EVERY_S = 5
 _GIVE_UP_AFTER_S = 600
@@ -227,7 +227,7 @@ class Receiver:
         return web.Response()
 
     @staticmethod
-    def _signed(job: Job, space: Space, raw: bytes, request: web.Request) -> bool:
+    def _signed(job: Job, space: ProviderState, raw: bytes, request: web.Request) -> bool:
         rule = space.provider.callbacks
         assert rule is not None
         if rule.signature is None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mockserver.engine.callbacks import Attempt, Delivery
-    from mockserver.engine.operations import Reply
+    from mockserver.engine.operations import Response
 
 DEFAULT_ENTRIES = 10_000
 _LOG = logging.getLogger("mockserver")
@@ -48,7 +48,7 @@ class Exchange(NamedTuple):
     at_ms: int
     wall_s: float
     provider: str | None
-    reply: Reply
+    reply: Response
     method: str
     target: str
     request_headers: Headers
@@ -152,7 +152,7 @@ class Journal:
         self,
         at_ms: int,
         provider: str | None,
-        reply: Reply,
+        reply: Response,
         method: str,
         target: str,
         request_headers: Headers,

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from mockserver.chance import IdFormat
-    from mockserver.engine.scope import Scope
+    from mockserver.engine.context import RequestContext
 
 #: A compiled template: gives JSON (or one value) from what is in scope.
-Value = Callable[["Scope"], Any]
+Value = Callable[["RequestContext"], Any]
 
 Role = Literal["submit", "query", "cancel", "list", "estimate", "balance", "upload", "file", "result", "decoy"]
 
@@ -140,8 +140,8 @@ class Model:
     document: str
     request: Schema
     example: Mapping[str, Any] | None
-    reserve_ucr: Callable[[Scope], int]
-    settle_ucr: Callable[[Scope], int]
+    reserve_ucr: Callable[[RequestContext], int]
+    settle_ucr: Callable[[RequestContext], int]
     result: Value
     estimated_s: float | None
     states: tuple[State, ...]
@@ -157,7 +157,7 @@ class Requirement:
     right: Value
     problem: Problem
 
-    def broken(self, scope: Scope) -> bool:
+    def broken(self, scope: RequestContext) -> bool:
         """Tell whether the body in scope breaks it; where a number is missing, it holds."""
         left, right = self.left(scope), self.right(scope)
         if not isinstance(left, int | float) or not isinstance(right, int | float):

@@ -18,10 +18,10 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from mockserver import banner
+from mockserver import terminal as banner
 from mockserver.cli import main
-from mockserver.edge.fault_plane import catalogue
-from mockserver.faults import FAMILIES, all_faults, described, triggers
+from mockserver.edge.rule_codec import catalogue
+from mockserver.faults import FAMILIES, all_faults, described, directives
 from mockserver.scenarios import gallery, read
 from mockserver.spec.catalog import load_providers
 
@@ -346,7 +346,7 @@ def test_scenarios_checks_files_as_a_process(tmp_path: Path) -> None:
 def test_providers_shows_test_values_and_keys() -> None:
     """`providers` shows every test value with what it does, and every test key with whose it is."""
     text = words_of(said("providers", columns=400))
-    for value, summary in triggers.test_values():
+    for value, summary in directives.test_values():
         assert f"{value} {summary}" in text
     for provider in load_providers():
         for key, kind in provider.key.test_keys.items():

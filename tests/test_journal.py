@@ -17,7 +17,7 @@ from support.edge import OTHER_KEYS, PROVIDERS, Edge, example, receiving, reques
 
 import mockserver.spec.vocabulary
 from mockserver.clock import MANUAL_START_MS, iso_of
-from mockserver.engine.operations import Reply
+from mockserver.engine.operations import Response
 from mockserver.journal import Journal, har
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def written(
     journal.exchange(
         MANUAL_START_MS,
         "evolink",
-        Reply(200, answered),
+        Response(200, answered),
         "POST",
         target,
         headers,

@@ -18,9 +18,9 @@ from contracts.journal import Job, Journal, of_records
 from contracts.reading import first_end
 from contracts.runner import MOST_REQUESTS_PER_JOB, Run, prompt_of, shelf_of
 from contracts.subject import Setting
-from mockserver.config import Settings
-from mockserver.edge.media import MediaShelf
+from mockserver.edge.media import MediaCache
 from mockserver.edge.server import Server
+from mockserver.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -131,7 +131,7 @@ class _Stage:
             # The provider is at the root, as it is in reality: its paths begin after the host.
             Settings(port=0, clock="real", speed=speed, journal_entries=100_000, seed=0, only=provider.name),
             [provider],
-            shelf=shelf_of(MediaShelf),
+            media_cache=shelf_of(MediaCache),
         )
 
     async def run(self) -> Run:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from contracts.serving.receiver import Received
     from contracts.serving.spec import Spec
     from contracts.serving.wire import Call
-    from mockserver.engine.scope import Scope
+    from mockserver.engine.context import RequestContext
     from mockserver.provider import End, Model
 
 
@@ -44,7 +44,7 @@ class Story:
     """A task that the judge had made."""
 
     model: Model
-    scope: Scope
+    scope: RequestContext
     submit: Call
     id: str
     #: What the judge did to it: nothing, or `failed` or `cancelled`.

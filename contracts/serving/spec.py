@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from mockserver.engine.scope import Scope, pointed
+from mockserver.engine.context import RequestContext, pointed
 from mockserver.spec.catalog import load_providers
 from mockserver.spec.document import Document, merge_patch, resolve
 from mockserver.spec.vocabulary import builtin_specs
@@ -94,9 +94,11 @@ class Spec:
             found = next((each for each in _properties(lead, found, key)), {})
         return _resolved(lead, found)
 
-    def scope(self, body: Any, model: Model | None) -> Scope:
+    def scope(self, body: Any, model: Model | None) -> RequestContext:
         """Return what expressions on a submit body see."""
-        scope = Scope.__new__(Scope)  # without a server's state behind it: only the request is asked about
+        scope = RequestContext.__new__(
+            RequestContext
+        )  # without a server's state behind it: only the request is asked about
         scope.body = body
         scope.model = model
         scope.inputs = body if model is None else model.request.with_defaults(body)

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode, urljoin, urlsplit
 from contracts.serving.evidence import Fetch, Probe, Story
 from contracts.serving.purse import OverBudgetError
 from contracts.serving.refusals import difference
-from mockserver.engine.scope import pointed
+from mockserver.engine.context import pointed
 from mockserver.provider import UCR
 
 if TYPE_CHECKING:

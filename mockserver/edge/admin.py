@@ -23,17 +23,17 @@ from aiohttp import web
 
 from mockserver import __version__, scenarios
 from mockserver.clock import TimeWouldGoBackError, instant_of, iso_of
-from mockserver.edge.bodies import read_body
-from mockserver.edge.courier import AdvanceUnderWayError, Report
-from mockserver.edge.fault_plane import catalogue, rule_record
+from mockserver.edge.dispatcher import AdvanceUnderWayError, Report
+from mockserver.edge.http_bytes import wire_response
+from mockserver.edge.request_body import read_body
+from mockserver.edge.rule_codec import catalogue, rule_record
 from mockserver.edge.sessions import SessionError
-from mockserver.edge.wire import wire_response
 from mockserver.engine.admission import parameter_problem
 from mockserver.engine.body import BodyError, parse_json
-from mockserver.engine.faults import FaultWordsError
+from mockserver.engine.context import Request, credits_of
+from mockserver.engine.faults import InvalidFaultError
 from mockserver.engine.routes import Router, allowed_methods
-from mockserver.engine.scope import Call, credits_of
-from mockserver.engine.task import NotHeldError, Task, TaskEndedError, ended, standing
+from mockserver.engine.task import NotHeldError, Task, TaskEndedError, ended, status_at
 from mockserver.engine.world import NoSuchEndError, UnknownReasonError
 from mockserver.journal import har
 from mockserver.provider import UCR, Operation, Parameter, Route
@@ -45,9 +45,9 @@ if TYPE_CHECKING:
 
     from mockserver.edge.runtime import Runtime
     from mockserver.edge.server import Server
+    from mockserver.engine.accounts import Account
     from mockserver.engine.callbacks import Delivery
-    from mockserver.engine.credits import Account
-    from mockserver.engine.space import Space
+    from mockserver.engine.state import ProviderState
     from mockserver.engine.world import Command
     from mockserver.provider import Provider, Schema
 
@@ -197,7 +197,7 @@ class Admin:
         operation = match.operation
         if operation is None:
             raise _MethodError(allowed_methods(match.route))
-        call = Call(request.method, path, request.headers, query_string=query)
+        call = Request(request.method, path, request.headers, query_string=query)
         problem = parameter_problem(operation, match.path_values, call)
         if problem is not None:
             raise _RefusedError(400, "invalid_parameter", problem.message)
@@ -287,7 +287,7 @@ class Admin:
         try:
             if "speed" in body:
                 clock.set_speed(body["speed"])
-                runtime.courier.kick()
+                runtime.dispatcher.wake()
             elif "advance_s" in body:
                 report = await runtime.advance_to(clock.now_ms() + round(body["advance_s"] * 1000))
             else:
@@ -322,13 +322,13 @@ class Admin:
         chosen = (
             task_record(space, task, now_ms)
             for space, task in newest_tasks(self._spaces(words["provider"]))
-            if words["account"] in (None, task.account.id) and words["status"] in (None, standing(task, now_ms).status)
+            if words["account"] in (None, task.account.id) and words["status"] in (None, status_at(task, now_ms).status)
         )
         found = list(itertools.islice(chosen, limit))
         total = sum(len(space.tasks) for space in self._runtime.world.spaces.values())
         return {"tasks": found, "total": total}
 
-    def _spaces(self, provider: str | None) -> list[Space]:
+    def _spaces(self, provider: str | None) -> list[ProviderState]:
         return [space for name, space in self._runtime.world.spaces.items() if provider is None or name == provider]
 
     async def _task(self, words: Mapping[str, Any], _body: None) -> Any:
@@ -376,7 +376,7 @@ class Admin:
             ]
         }
 
-    def _find_account(self, account_id: str) -> tuple[Space, Account]:
+    def _find_account(self, account_id: str) -> tuple[ProviderState, Account]:
         for space in self._runtime.world.spaces.values():
             account = space.account_by_id(account_id)
             if account is not None:
@@ -402,14 +402,14 @@ class Admin:
         return self._changed(space, account, body)
 
     @staticmethod
-    def _check_change(space: Space, body: dict[str, Any]) -> None:
+    def _check_change(space: ProviderState, body: dict[str, Any]) -> None:
         plans = space.provider.plans
         if "plan" in body and body["plan"] not in plans:
             raise _RefusedError(
                 400, "invalid_body", f"plan: there is no {body['plan']!r}; there are {', '.join(plans)}"
             )
 
-    def _changed(self, space: Space, account: Account, body: dict[str, Any]) -> Any:
+    def _changed(self, space: ProviderState, account: Account, body: dict[str, Any]) -> Any:
         now_ms = self._runtime.clock.now_ms()
         if "plan" in body:
             account.plan = space.provider.plans[body["plan"]]
@@ -448,7 +448,7 @@ class Admin:
     async def _add_fault(self, _words: Mapping[str, Any], body: dict[str, Any]) -> Any:
         try:
             return rule_record(self._runtime.add_fault(body))
-        except FaultWordsError as error:
+        except InvalidFaultError as error:
             raise _RefusedError(400, "invalid_body", str(error)) from None
 
     async def _remove_fault(self, words: Mapping[str, Any], _body: None) -> Any:
@@ -563,13 +563,13 @@ def _error_body(code: str, message: str) -> bytes:
     return orjson.dumps({"error": {"code": code, "message": message}})
 
 
-def newest_tasks(spaces: Iterable[Space]) -> Iterator[tuple[Space, Task]]:
+def newest_tasks(spaces: Iterable[ProviderState]) -> Iterator[tuple[ProviderState, Task]]:
     """Give the tasks of some providers, those submitted last first; at one instant, the last of each before others."""
     merged = heapq.merge(*map(_from_the_last, spaces), key=lambda each: each[:2])
     return ((space, task) for _, _, space, task in merged)
 
 
-def _from_the_last(space: Space) -> Iterator[tuple[int, int, Space, Task]]:
+def _from_the_last(space: ProviderState) -> Iterator[tuple[int, int, ProviderState, Task]]:
     for place, task in enumerate(reversed(space.tasks.values())):
         yield -task.submitted_ms, place, space, task
 
@@ -601,9 +601,9 @@ def provider_record(provider: Provider, base_url: str) -> dict[str, Any]:
     }
 
 
-def task_record(space: Space, task: Task, now_ms: int) -> dict[str, Any]:
+def task_record(space: ProviderState, task: Task, now_ms: int) -> dict[str, Any]:
     """Write a task down as it stands at an instant."""
-    status, progress, is_over = standing(task, now_ms)
+    status, progress, is_over = status_at(task, now_ms)
     return {
         "id": task.id,
         "provider": space.provider.name,
@@ -623,7 +623,7 @@ def task_record(space: Space, task: Task, now_ms: int) -> dict[str, Any]:
     }
 
 
-def account_record(space: Space, account: Account, now_ms: int) -> dict[str, Any]:
+def account_record(space: ProviderState, account: Account, now_ms: int) -> dict[str, Any]:
     """Write down what an account holds at an instant, and what it may."""
     running = account.running_tasks(now_ms)
     left = account.rate.left(account.plan, now_ms)

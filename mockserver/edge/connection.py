@@ -18,7 +18,7 @@ from aiohttp import HttpVersion11, web
 from aiohttp.hdrs import CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING
 from aiohttp.http import RawRequestMessage
 
-from mockserver.edge.wire import wire_response
+from mockserver.edge.http_bytes import wire_response
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -18,16 +18,16 @@ import orjson
 from aiohttp import web
 
 from mockserver.edge.admin import account_record, delivery_record, newest_tasks, provider_record, task_record
-from mockserver.edge.fault_plane import rule_record
-from mockserver.engine.scope import Scope
+from mockserver.edge.rule_codec import rule_record
+from mockserver.engine.context import RequestContext
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from mockserver.edge.runtime import Runtime
+    from mockserver.engine.accounts import Account
     from mockserver.engine.callbacks import Delivery
-    from mockserver.engine.credits import Account
-    from mockserver.engine.space import Space
+    from mockserver.engine.state import ProviderState
     from mockserver.engine.task import Task
 
     Record = dict[str, Any]
@@ -84,8 +84,8 @@ def page_files() -> Mapping[str, PageFile]:
 class Live:
     """The live page of one server, and the streams of events that are open."""
 
-    def __init__(self, looked_at: Callable[[Runtime], None]) -> None:
-        self._looked_at = looked_at
+    def __init__(self, touch: Callable[[Runtime], None]) -> None:
+        self._looked_at = touch
         self._closing = asyncio.Event()
         self._writing: set[asyncio.Transport] = set()
 
@@ -116,7 +116,7 @@ class Live:
     async def _tell(
         self, request: web.BaseRequest, response: web.StreamResponse, runtime: Runtime, *, once: bool
     ) -> None:
-        told = Told(runtime)
+        told = ChangeFeed(runtime)
         seconds = asyncio.get_running_loop().time
         told_at_s = seconds()
         while not (self._closing.is_set() or runtime.closed or _has_gone(request)):
@@ -150,7 +150,7 @@ def _event(name: str, data: Record) -> bytes:
     return b"event: %s\ndata: %s\n\n" % (name.encode(), orjson.dumps(data))
 
 
-class Told:
+class ChangeFeed:
     """What one page has been told of a run, and so what is news to it."""
 
     def __init__(self, runtime: Runtime) -> None:
@@ -250,7 +250,7 @@ def _found(runtime: Runtime, now_ms: int) -> dict[str, list[Record]]:
     }
 
 
-def _newest_accounts(spaces: Iterable[Space]) -> list[tuple[Space, Account]]:
+def _newest_accounts(spaces: Iterable[ProviderState]) -> list[tuple[ProviderState, Account]]:
     """Return the accounts opened last, as many of each provider's as there is room for, oldest first."""
     each_newest_first = (
         [(space, account) for account in islice(reversed(space.accounts.values()), ACCOUNTS_SHOWN)] for space in spaces
@@ -264,16 +264,16 @@ def _newest_deliveries(*by_id: dict[str, Delivery]) -> list[Delivery]:
     return sorted(newest, key=lambda each: (len(each.id), each.id))[-DELIVERIES_SHOWN:]
 
 
-def _task(space: Space, task: Task, now_ms: int) -> Record:
+def _task(space: ProviderState, task: Task, now_ms: int) -> Record:
     """Write a task down without its body, which may be large: the page asks for it when somebody looks."""
     record = task_record(space, task, now_ms)
     del record["request"]
     return {**record, "prompt": _prompt(space, task), "course": course(task, now_ms)}
 
 
-def _prompt(space: Space, task: Task) -> str:
+def _prompt(space: ProviderState, task: Task) -> str:
     policy = space.provider.content_policy
-    scope = Scope(space, task.submitted_ms)
+    scope = RequestContext(space, task.submitted_ms)
     scope.task, scope.body = task, task.body
     for value in () if policy is None else policy.texts:
         if isinstance(text := value(scope), str):

@@ -59,7 +59,7 @@ _RATIO: Final = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*[:x/]\s*([0-9]+(?:\.[0-9
 _NAME: Final = re.compile(r"(?:video-[0-9]+x[0-9]+|audio)-[0-9]+ms\.(?:mp4|m4a|wav)")
 
 
-class ShelfClosedError(RuntimeError):
+class MediaCacheClosedError(RuntimeError):
     """The shelf was closed before the file was there."""
 
     def __init__(self) -> None:
@@ -146,7 +146,7 @@ def describe() -> str:
     return f"PyAV {version}: files of the length and size asked for"
 
 
-class MediaShelf:
+class MediaCache:
     """The kept result files: each shape is made once, one at a time, by one thread.
 
     Usable from any event loop. Names in `_kept` run from the longest unused to the
@@ -201,7 +201,7 @@ class MediaShelf:
         name = shape.file_name
         with self._lock:
             if self._closing.is_set():
-                raise ShelfClosedError
+                raise MediaCacheClosedError
             path = self._directory / name
             if name in self._kept:
                 del self._kept[name]
@@ -210,7 +210,7 @@ class MediaShelf:
                     return path
             making = self._making.get(name)
             if making is None:
-                making = self._worker.submit(self._put_on_shelf, shape)
+                making = self._worker.submit(self._put_in_cache, shape)
                 self._making[name] = making
             return making
 
@@ -226,7 +226,7 @@ class MediaShelf:
         if self._temporary is not None:
             self._temporary.cleanup()
 
-    def _put_on_shelf(self, shape: Shape) -> Path:
+    def _put_in_cache(self, shape: Shape) -> Path:
         """Make the file aside and move it into place whole (in the worker)."""
         name = shape.file_name
         path = self._directory / name
@@ -330,7 +330,7 @@ def _even(length_px: float) -> int:
 
 def _check(stop: threading.Event) -> None:
     if stop.is_set():
-        raise ShelfClosedError
+        raise MediaCacheClosedError
 
 
 def _made(making: Future[Path]) -> Path:
@@ -338,7 +338,7 @@ def _made(making: Future[Path]) -> Path:
     try:
         return making.result()
     except CancelledError:
-        raise ShelfClosedError from None
+        raise MediaCacheClosedError from None
 
 
 async def _finished(making: Future[Path]) -> None:

@@ -12,22 +12,22 @@ from typing import TYPE_CHECKING, Any
 
 from mockserver.chance import Chance
 from mockserver.clock import LAST_MS, MANUAL_START_MS, Clock, Wall, iso_of
-from mockserver.edge.courier import Courier, Report
-from mockserver.edge.fault_plane import read_wish
-from mockserver.edge.stage import Staged, check_scenario, stage
+from mockserver.edge.active_scenario import ActiveScenario, check_scenario, stage
+from mockserver.edge.dispatcher import CallbackDispatcher, Report
+from mockserver.edge.rule_codec import read_fault_request
 from mockserver.engine.world import Command, World, WorldRules
-from mockserver.faults.triggers import RequestTriggers
+from mockserver.faults.directives import RequestDirectives
 from mockserver.journal import Journal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mockserver.config import Settings
     from mockserver.engine.callbacks import Delivery
     from mockserver.engine.faults import Rule
     from mockserver.engine.task import Task
     from mockserver.provider import Provider
     from mockserver.scenarios import Scenario
+    from mockserver.settings import Settings
 
 WORKERS_BY_CLOCK = {"manual": 1, "real": 32}
 
@@ -52,7 +52,7 @@ class Runtime:
             secret_headers=[provider.key.header for provider in self.providers],
         )
         self.closed = False
-        self.staged: Staged | None = None
+        self.staged: ActiveScenario | None = None
         self._begin(settings.seed)
 
     def _begin(self, seed: int) -> None:
@@ -64,8 +64,8 @@ class Runtime:
             settings.callback_targets,
             {provider.name: settings.space_rules(provider.name) for provider in self.providers},
         )
-        self.world = World(self.providers, Chance(seed), rules, self.base_urls, RequestTriggers())
-        self.courier = Courier(
+        self.world = World(self.providers, Chance(seed), rules, self.base_urls, RequestDirectives())
+        self.dispatcher = CallbackDispatcher(
             self.world,
             self.clock,
             self.journal,
@@ -76,12 +76,12 @@ class Runtime:
 
     def start(self) -> None:
         """Begin to deliver callbacks."""
-        self.courier.start()
+        self.dispatcher.start()
 
     async def close(self) -> None:
         """Stop delivering, and write the journal out."""
         self.closed = True
-        await self.courier.close()
+        await self.dispatcher.close()
         self.journal.close()
 
     async def reset(self, seed: int | None = None) -> None:
@@ -89,9 +89,9 @@ class Runtime:
         if not self.closed:
             await self._start_over(seed).close()
 
-    def _start_over(self, seed: int | None) -> Courier:
+    def _start_over(self, seed: int | None) -> CallbackDispatcher:
         """Put a new world in the place of the old one, at once; return the old one's courier, to be closed."""
-        old = self.courier
+        old = self.dispatcher
         self.journal.clear()
         self.staged = None
         self._begin(self.settings.seed if seed is None else seed)
@@ -121,24 +121,24 @@ class Runtime:
         """
         if instant_ms >= LAST_MS:
             raise ValueError(f"the clock goes no further than {iso_of(LAST_MS)}")
-        return await self.courier.advance_to(instant_ms)
+        return await self.dispatcher.advance_to(instant_ms)
 
     async def command(self, task_id: str, command: Command, reason: str | None = None) -> Task:
         """Hold, release, complete, fail or cancel a task, and wait for the callbacks this sends at once."""
         task = self.world.command(task_id, command, self.clock.now_ms(), reason)
-        self.courier.kick()
-        await self.courier.settle()
+        self.dispatcher.wake()
+        await self.dispatcher.drain_due()
         return task
 
-    def add_fault(self, wish: Mapping[str, Any]) -> Rule:
+    def add_fault(self, fault_request: Mapping[str, Any]) -> Rule:
         """Put a fault in force, from words as the control plane takes them.
 
         Raises:
             FaultWordsError: a word means nothing.
         """
-        return self.world.faults.add(*read_wish(self.world, wish), self.clock.now_ms())
+        return self.world.faults.add(*read_fault_request(self.world, fault_request), self.clock.now_ms())
 
-    async def start_scenario(self, scenario: Scenario) -> Staged:
+    async def start_scenario(self, scenario: Scenario) -> ActiveScenario:
         """Start over, with a scenario's seed, clock, accounts and faults.
 
         Raises:
@@ -151,7 +151,7 @@ class Runtime:
             await old.close()
         return staged
 
-    def change_scenario(self, scenario: Scenario) -> Staged:
+    def change_scenario(self, scenario: Scenario) -> ActiveScenario:
         """Put a scenario's faults in the place of the running one's, in the world as it is.
 
         Raises:
@@ -160,14 +160,14 @@ class Runtime:
         check_scenario(self.world, scenario)
         old = self.stop_scenario()
         self.staged = stage(self.world, self.clock, scenario, since_ms=None if old is None else old.started_ms)
-        self.courier.kick()
+        self.dispatcher.wake()
         return self.staged
 
-    def stop_scenario(self) -> Staged | None:
+    def stop_scenario(self) -> ActiveScenario | None:
         """Take the running scenario's faults away; what has come of them stays."""
         staged, self.staged = self.staged, None
         if staged is not None:
-            staged.strike(self.world)
+            staged.remove(self.world)
         return staged
 
     def scenario_record(self) -> dict[str, Any] | None:
@@ -180,8 +180,8 @@ class Runtime:
     async def redeliver(self, delivery_id: str) -> Delivery:
         """Send a finished delivery again, and wait for its first attempt."""
         delivery = self.world.redeliver(delivery_id, self.clock.now_ms())
-        self.courier.kick()
-        await self.courier.settle()
+        self.dispatcher.wake()
+        await self.dispatcher.drain_due()
         return delivery
 
 

@@ -22,21 +22,21 @@ from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
 from mockserver.clock import Wall
+from mockserver.edge.active_scenario import check_scenario
 from mockserver.edge.admin import Admin
-from mockserver.edge.bodies import Body, read_body, read_form
 from mockserver.edge.connection import HttpServer
+from mockserver.edge.faulty_response import faulty_response
+from mockserver.edge.http_bytes import DateHeader, answer_headers, wire_bytes, wire_response
 from mockserver.edge.live import Live
-from mockserver.edge.media import MediaShelf, ShelfClosedError, shape_of
+from mockserver.edge.media import MediaCache, MediaCacheClosedError, shape_of
+from mockserver.edge.request_body import Body, read_body, read_form
 from mockserver.edge.runtime import Runtime
-from mockserver.edge.sending import faulty_response
 from mockserver.edge.sessions import SESSION_HEADER, SessionError, Sessions
-from mockserver.edge.stage import check_scenario
 from mockserver.edge.watch import watch
-from mockserver.edge.wire import DateHeader, answer_headers, wire_bytes, wire_response
-from mockserver.engine.operations import FileWanted, Reply
-from mockserver.engine.outgoing import Outgoing
-from mockserver.engine.scope import Call
-from mockserver.engine.space import StoredFile
+from mockserver.engine.context import Request
+from mockserver.engine.operations import FileWanted, Response
+from mockserver.engine.state import StoredFile
+from mockserver.engine.transmission import Transmission
 from mockserver.scenarios import find, read
 
 if TYPE_CHECKING:
@@ -45,10 +45,10 @@ if TYPE_CHECKING:
     from aiohttp.abc import AbstractStreamWriter
     from aiohttp.http import RawRequestMessage
 
-    from mockserver.config import Settings
-    from mockserver.engine.space import Space
+    from mockserver.engine.state import ProviderState
     from mockserver.provider import Provider
     from mockserver.scenarios import Scenario
+    from mockserver.settings import Settings
 
 _ADMIN = "/__admin"
 #: A tilde, and what some clients make of one in a path.
@@ -83,17 +83,17 @@ class Server:
         providers: Sequence[Provider],
         *,
         wall: Wall = Wall(),  # noqa: B008 - it is frozen
-        shelf: MediaShelf | None = None,
+        media_cache: MediaCache | None = None,
     ) -> None:
         self.settings = settings
         self.providers = providers
         self._wall = wall
-        self._shared_shelf = shelf
+        self._shared_media_cache = media_cache
         self._date = DateHeader()
         self._listening: asyncio.Server | None = None
         self._flusher: asyncio.Task[None] | None = None
         self._watcher: asyncio.Task[None] | None = None
-        self._shelf: MediaShelf
+        self._media_cache: MediaCache
         self.runtime: Runtime
         self.port = 0
 
@@ -116,7 +116,7 @@ class Server:
         self.sessions = Sessions(self.settings, self.providers, self._session_url, self._wall)
         self._spaces_by_host = self._hosts()
         self._admin = Admin(self)
-        self.live = Live(self.sessions.looked_at)
+        self.live = Live(self.sessions.touch)
         self._http = HttpServer(
             self._handle,
             self._answer_now,
@@ -127,7 +127,7 @@ class Server:
             auto_decompress=False,
         )
         self._listening = await asyncio.get_running_loop().create_server(self._http, sock=listener, backlog=1024)
-        self._shelf = self._shared_shelf or MediaShelf()
+        self._media_cache = self._shared_media_cache or MediaCache()
         self.runtime.start()
         if scenario is not None:
             await self.runtime.start_scenario(scenario)
@@ -153,8 +153,8 @@ class Server:
         await self._http.shutdown(timeout=0.5)
         await self.sessions.close()
         await self.runtime.close()
-        if self._shared_shelf is None:
-            await asyncio.to_thread(self._shelf.close)
+        if self._shared_media_cache is None:
+            await asyncio.to_thread(self._media_cache.close)
         self._listening = None
 
     @property
@@ -204,7 +204,7 @@ class Server:
 
     async def _keep_sessions(self) -> None:
         while True:
-            await self.sessions.there_are.wait()
+            await self.sessions.nonempty.wait()
             await asyncio.sleep(_SESSIONS_LOOKED_AT_S)
             await self.sessions.drop_idle()
 
@@ -230,7 +230,7 @@ class Server:
         _LOG.debug("while answering", exc_info=error)
         return orjson.dumps({"error": "the mock server itself failed; please report this"})
 
-    def _place_of(self, target: str, headers: Mapping[str, str]) -> tuple[Runtime, Space | None, str, str]:
+    def _place_of(self, target: str, headers: Mapping[str, str]) -> tuple[Runtime, ProviderState | None, str, str]:
         """Find whose request this is; return the world, the provider's space in it, its own path, and the query.
 
         No space is the control plane's, with a path that starts with /__admin, or nobody's.
@@ -275,7 +275,7 @@ class Server:
             return None
         if operation is None or method == "GET":
             body = b""
-        call = Call(method, path, headers, body, query)
+        call = Request(method, path, headers, body, query)
         if operation is not None and len(body) > operation.max_body_bytes:
             call.body, call.oversized = b"", True
         try:
@@ -299,11 +299,11 @@ class Server:
         )
 
     def _write_down(
-        self, runtime: Runtime, space: Space | None, call: Call, target: str, reply: Reply, now_ms: int
+        self, runtime: Runtime, space: ProviderState | None, call: Request, target: str, reply: Response, now_ms: int
     ) -> None:
         """Write an exchange down, and let the courier look at what it has put on the agenda."""
-        if reply.task_id is not None and runtime.world.agenda:
-            runtime.courier.kick()
+        if reply.task_id is not None and runtime.world.event_queue:
+            runtime.dispatcher.wake()
         content = reply.file.content if isinstance(reply.file, StoredFile) else reply.body
         runtime.journal.exchange(
             now_ms,
@@ -331,14 +331,14 @@ class Server:
         return self._index(request, runtime) if path == "/" else await self._nowhere(request, runtime, path, query)
 
     async def _provide(
-        self, request: web.BaseRequest, runtime: Runtime, space: Space, path: str, query: str
+        self, request: web.BaseRequest, runtime: Runtime, space: ProviderState, path: str, query: str
     ) -> web.StreamResponse:
         match = space.router.find(request.method, path)
         operation = match.operation
         body = _NO_CLIENT_BODY
         if operation is not None and operation.max_body_bytes and request.method != "GET":
             body = await read_body(request, operation.max_body_bytes, self.settings.request_timeout_s)
-        call = Call(
+        call = Request(
             request.method,
             path,
             request.headers,
@@ -356,7 +356,7 @@ class Server:
         rules = world.rules_for(space, match, call, now_ms) if world.may_fault(call) else ()
         reply = world.handle(space, match, call, now_ms, rules)
         if reply.callbacks_first and reply.task_id is not None:
-            await runtime.courier.deliver_now(reply.task_id)
+            await runtime.dispatcher.deliver_now(reply.task_id)
         if reply.sends:
             return await self._send(request, runtime, space, call, reply, now_ms, close=body.cut_short)
         if isinstance(reply.file, FileWanted):
@@ -372,9 +372,9 @@ class Server:
         self,
         request: web.BaseRequest,
         runtime: Runtime,
-        space: Space,
-        call: Call,
-        reply: Reply,
+        space: ProviderState,
+        call: Request,
+        reply: Response,
         now_ms: int,
         *,
         close: bool,
@@ -385,16 +385,16 @@ class Server:
         else:
             content = reply.body if reply.file is None else reply.file.content
             headers = answer_headers(reply.status, reply.headers, reply.content_type, content, self._date.pair(now_ms))
-            out = Outgoing(reply.status, headers, content)
+            out = Transmission(reply.status, headers, content)
         out.with_body = request.method != "HEAD"
-        for strike in reply.sends:
-            if strike.may_land and strike.fault.sent(strike, out):
-                strike.land()
-                if strike.fault.name not in reply.faults:
-                    reply.faults = (*reply.faults, strike.fault.name)
+        for injection in reply.sends:
+            if injection.may_apply and injection.fault.alter_transmission(injection, out):
+                injection.mark_applied()
+                if injection.fault.name not in reply.faults:
+                    reply.faults = (*reply.faults, injection.fault.name)
         sent = out.sent_body()
-        if reply.task_id is not None and runtime.world.agenda:
-            runtime.courier.kick()
+        if reply.task_id is not None and runtime.world.event_queue:
+            runtime.dispatcher.wake()
         runtime.journal.exchange(
             now_ms,
             space.provider.name,
@@ -413,12 +413,12 @@ class Server:
     async def _file(self, wanted: FileWanted) -> Path:
         shape = shape_of(wanted.media, wanted.duration_s, wanted.short_side_px, wanted.ratio)
         try:
-            return await self._shelf.file(shape)
-        except ShelfClosedError:
+            return await self._media_cache.file(shape)
+        except MediaCacheClosedError:
             raise ConnectionResetError("the server is being closed") from None
 
     @staticmethod
-    def _file_headers(reply: Reply, now_ms: int) -> dict[str, str]:
+    def _file_headers(reply: Response, now_ms: int) -> dict[str, str]:
         return {
             "Content-Type": reply.content_type,
             **dict(reply.headers),
@@ -427,8 +427,8 @@ class Server:
         }
 
     async def _file_going_out(
-        self, request: web.BaseRequest, reply: Reply, wanted: FileWanted, now_ms: int
-    ) -> Outgoing:
+        self, request: web.BaseRequest, reply: Response, wanted: FileWanted, now_ms: int
+    ) -> Transmission:
         """Work out what would be sent of a file, Range and conditions considered."""
         path = await self._file(wanted)
         response = _FileKeptBack(path, headers=self._file_headers(reply, now_ms))
@@ -436,14 +436,14 @@ class Server:
         file = await asyncio.to_thread(path.read_bytes)
         headers = [(name, value) for name, value in response.headers.items() if name != hdrs.CONNECTION]
         start, stop = response.part
-        return Outgoing(response.status, headers, file[start:stop], file=file)
+        return Transmission(response.status, headers, file[start:stop], file=file)
 
     async def _serve_file(
         self,
         request: web.BaseRequest,
         runtime: Runtime,
-        space: Space,
-        reply: Reply,
+        space: ProviderState,
+        reply: Response,
         wanted: FileWanted,
         now_ms: int,
     ) -> web.StreamResponse:
@@ -478,9 +478,9 @@ class Server:
         """Say where the providers are, and write down that somebody went elsewhere: their base URL may be wrong."""
         said = {"error": "no provider is served under this path", "providers": runtime.base_urls}
         body = await read_body(request, runtime.journal.body_limit, self.settings.request_timeout_s)
-        reply = Reply(404, orjson.dumps(said), gate="route")
+        reply = Response(404, orjson.dumps(said), gate="route")
         now_ms = runtime.clock.now_ms()
-        call = Call(request.method, path, request.headers, body.content, query)
+        call = Request(request.method, path, request.headers, body.content, query)
         self._write_down(runtime, None, call, request.raw_path, reply, now_ms)
         date = self._date.line(now_ms)
         return wire_response(request, 404, (), reply.content_type, reply.body, date, close=body.cut_short)

@@ -18,8 +18,8 @@ from mockserver.edge.runtime import Runtime
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from mockserver.config import Settings
     from mockserver.provider import Provider
+    from mockserver.settings import Settings
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 SESSION_HEADER = "X-Mock-Session"
@@ -59,7 +59,7 @@ class Sessions:
         self._runtimes: dict[str, Runtime] = {}
         self._used_s: dict[str, float] = {}
         #: Set while there are sessions.
-        self.there_are = asyncio.Event()
+        self.nonempty = asyncio.Event()
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._runtimes))
@@ -88,7 +88,7 @@ class Sessions:
         """Return the session whose world this is; None where it is no session's."""
         return next((name for name, each in self._runtimes.items() if each is runtime), None)
 
-    def looked_at(self, runtime: Runtime) -> None:
+    def touch(self, runtime: Runtime) -> None:
         """Take note that somebody is looking at a world: while it is looked at, a session is in use."""
         for name, each in self._runtimes.items():
             if each is runtime:
@@ -108,7 +108,7 @@ class Sessions:
         runtime = Runtime(self._settings, self._providers, urls, self._wall)
         runtime.start()
         self._runtimes[name] = runtime
-        self.there_are.set()
+        self.nonempty.set()
         return runtime
 
     async def drop(self, name: str) -> None:
@@ -120,7 +120,7 @@ class Sessions:
         runtime = self._runtimes.pop(name)
         del self._used_s[name]
         if not self._runtimes:
-            self.there_are.clear()
+            self.nonempty.clear()
         await runtime.close()
 
     async def drop_idle(self) -> None:

@@ -19,8 +19,8 @@ from mockserver.provider import Problem
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mockserver.engine.credits import Account
-    from mockserver.engine.scope import Call, Scope
+    from mockserver.engine.accounts import Account
+    from mockserver.engine.context import Request, RequestContext
     from mockserver.provider import KeyRule, Model, Operation, Provider, Role
 
 _HEADERS_REMEMBERED = 10_000
@@ -32,21 +32,21 @@ _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]{1,2})?")
 Refused = tuple[str, Problem]
 
 
-def route(scope: Scope) -> Refused | None:
+def route(scope: RequestContext) -> Refused | None:
     """Is there such a path?"""
     if scope.route is None:
         return "unknown_path", Problem(f"no such path: {_shortened(scope.call.path)}")
     return None
 
 
-def method(scope: Scope) -> Refused | None:
+def method(scope: RequestContext) -> Refused | None:
     """Does the path know the method?"""
     if scope.operation is None:
         return "unsupported_method", Problem(f"{_shortened(scope.call.method)} is not allowed here")
     return None
 
 
-def size(scope: Scope) -> Refused | None:
+def size(scope: RequestContext) -> Refused | None:
     """Is the body small enough, and did all of it come?"""
     if scope.call.oversized:
         return "body_too_large", Problem(f"the body is larger than {_operation(scope).max_body_bytes} bytes")
@@ -55,7 +55,7 @@ def size(scope: Scope) -> Refused | None:
     return None
 
 
-def key(scope: Scope) -> Refused | None:
+def key(scope: RequestContext) -> Refused | None:
     """Is there a well-formed key? It opens an account of its own."""
     if not _operation(scope).secured:
         return None
@@ -80,7 +80,7 @@ def key(scope: Scope) -> Refused | None:
     return None
 
 
-def presented_key(rule: KeyRule, call: Call) -> str | None:
+def presented_key(rule: KeyRule, call: Request) -> str | None:
     """Return the key that a request carries where the provider wants it."""
     text = call.headers.get(rule.header)
     if text is None:
@@ -91,7 +91,7 @@ def presented_key(rule: KeyRule, call: Call) -> str | None:
     return token.strip() if scheme.lower() == "bearer" and token.strip() else None
 
 
-def plan(scope: Scope) -> Refused | None:
+def plan(scope: RequestContext) -> Refused | None:
     """May the account's plan use the API at all?"""
     account = scope.account
     if account is not None and not account.plan.api:
@@ -99,7 +99,7 @@ def plan(scope: Scope) -> Refused | None:
     return None
 
 
-def rate(scope: Scope) -> Refused | None:
+def rate(scope: RequestContext) -> Refused | None:
     """Is there room in the plan's windows? What passes here is counted, whatever the later gates say.
 
     It stands before submits, or before everything where the provider counts all requests (see `gates_of`).
@@ -116,7 +116,7 @@ def rate(scope: Scope) -> Refused | None:
     return None
 
 
-def parse(scope: Scope) -> Refused | None:
+def parse(scope: RequestContext) -> Refused | None:
     """Is the body what its type says it is?"""
     call, operation = scope.call, _operation(scope)
     if operation.role == "upload":
@@ -144,7 +144,7 @@ def _is_json(content_type: str) -> bool:
     return media_type == "application/json" or (media_type.startswith("application/") and media_type.endswith("+json"))
 
 
-def schema(scope: Scope) -> Refused | None:
+def schema(scope: RequestContext) -> Refused | None:
     """Are the parameters, the model and the body as the spec has them?"""
     operation = _operation(scope)
     if operation.checked_parameters:
@@ -169,7 +169,7 @@ def schema(scope: Scope) -> Refused | None:
     return _body(scope, model)
 
 
-def parameter_problem(operation: Operation, path_values: Mapping[str, str], call: Call) -> Problem | None:
+def parameter_problem(operation: Operation, path_values: Mapping[str, str], call: Request) -> Problem | None:
     """Say what is wrong with the path and query parameters of a request; None where nothing is."""
     for parameter in operation.checked_parameters:
         name = parameter.name
@@ -199,7 +199,7 @@ def _typed(text: str, type_: str) -> Any:
     return int(text) if type_ == "integer" else float(text)
 
 
-def _body(scope: Scope, model: Model) -> Refused | None:
+def _body(scope: RequestContext, model: Model) -> Refused | None:
     if not model.request.accepts(scope.body):
         problems = model.request.problems(scope.body)
         first = problems[0]
@@ -219,7 +219,7 @@ def _body(scope: Scope, model: Model) -> Refused | None:
     return None
 
 
-def content_policy(scope: Scope) -> Refused | None:
+def content_policy(scope: RequestContext) -> Refused | None:
     """Ask the content policy. Where the provider applies it only later, the task is let in, and fails."""
     policy = scope.space.provider.content_policy
     if policy is None or not policy.at_submit or scope.model is None:
@@ -229,7 +229,7 @@ def content_policy(scope: Scope) -> Refused | None:
     return None
 
 
-def policy_offended(scope: Scope) -> bool:
+def policy_offended(scope: RequestContext) -> bool:
     """Tell whether any text of the submit body is one that the policy refuses."""
     policy = scope.space.provider.content_policy
     if policy is None:
@@ -241,7 +241,7 @@ def policy_offended(scope: Scope) -> bool:
     return False
 
 
-def credits_(scope: Scope) -> Refused | None:
+def credits_(scope: RequestContext) -> Refused | None:
     """Does the account hold what the task reserves?"""
     if scope.model is None:
         return None
@@ -253,7 +253,7 @@ def credits_(scope: Scope) -> Refused | None:
     return None
 
 
-def concurrency(scope: Scope) -> Refused | None:
+def concurrency(scope: RequestContext) -> Refused | None:
     """Is there room for one more running task in the plan?"""
     account = _account(scope)
     limit = account.plan.concurrent_tasks
@@ -264,7 +264,7 @@ def concurrency(scope: Scope) -> Refused | None:
     return None
 
 
-Gate = Callable[["Scope"], Refused | None]
+Gate = Callable[["RequestContext"], Refused | None]
 
 _EVERY: frozenset[Role] = frozenset(
     ("submit", "query", "cancel", "list", "estimate", "balance", "upload", "file", "result", "decoy")
@@ -305,7 +305,7 @@ def gates_of(provider: Provider) -> dict[Role | None, tuple[tuple[str, Gate], ..
     return chosen
 
 
-def admit(scope: Scope) -> tuple[str, Refused] | None:
+def admit(scope: RequestContext) -> tuple[str, Refused] | None:
     """Lead a request through the gates; return the gate that refused it, and why, or None."""
     operation = scope.operation
     for name, gate in scope.space.gates[None if operation is None else operation.role]:
@@ -315,12 +315,12 @@ def admit(scope: Scope) -> tuple[str, Refused] | None:
     return None
 
 
-def _operation(scope: Scope) -> Operation:
+def _operation(scope: RequestContext) -> Operation:
     assert scope.operation is not None
     return scope.operation
 
 
-def _account(scope: Scope) -> Account:
+def _account(scope: RequestContext) -> Account:
     assert scope.account is not None
     return scope.account
 

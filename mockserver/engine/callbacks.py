@@ -14,8 +14,8 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from mockserver.engine.credits import Account
-    from mockserver.engine.space import Space
+    from mockserver.engine.accounts import Account
+    from mockserver.engine.state import ProviderState
     from mockserver.engine.task import Task
     from mockserver.provider import Callbacks, Signature
 
@@ -38,7 +38,7 @@ class Delivery:
     """A callback on its way: the exact bytes, the attempts so far, and when the next one is due."""
 
     id: str
-    space: Space
+    space: ProviderState
     rule: Callbacks
     task_id: str
     event: str
@@ -62,11 +62,11 @@ class Delivery:
 class TaskEnds:
     """A task will end, and somebody wants to be told; stale once the task has another revision."""
 
-    space: Space
+    space: ProviderState
     task: Task
 
 
-class Agenda:
+class EventQueue:
     """What falls due, in due order; of one instant, in the order in which it was put in."""
 
     __slots__ = ("_heap", "_put")

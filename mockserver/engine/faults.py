@@ -3,12 +3,12 @@
 A fault is a value with hooks; the files in mockserver/faults/ each hold one. A rule says where it applies,
 when, and how often. The hooks of all rules that strike run in the order in which the rules were added:
 
-    instead    a reply in the engine's place: nothing happens in the world           (a request)
-    shown      what the answer will say of tasks: set up before the engine is asked  (a request)
-    answered   the reply, changed                                                    (a request)
-    sent       how the reply's bytes go out                                          (a request)
-    made       the task that a submit has made, before anybody knows of it           (a task)
-    called     the deliveries that a callback becomes                                (a callback)
+    replace_response    a reply in the engine's place: nothing happens in the world           (a request)
+    alter_view          what the answer will say of tasks: set up before the engine is asked  (a request)
+    alter_response      the reply, changed                                                    (a request)
+    alter_transmission  how the reply's bytes go out                                          (a request)
+    alter_task          the task that a submit has made, before anybody knows of it           (a task)
+    alter_deliveries    the deliveries that a callback becomes                                (a callback)
 
 A hook that returns None has left everything as it was, and does not count as a hit.
 """
@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from mockserver.chance import fraction
-from mockserver.engine.task import standing
+from mockserver.engine.task import status_at
 
 if TYPE_CHECKING:
     import re
@@ -27,22 +27,22 @@ if TYPE_CHECKING:
 
     from mockserver.chance import Chance
     from mockserver.engine.callbacks import Delivery
-    from mockserver.engine.operations import Reply
-    from mockserver.engine.outgoing import Outgoing
-    from mockserver.engine.scope import Scope
-    from mockserver.engine.space import Space
+    from mockserver.engine.context import RequestContext
+    from mockserver.engine.operations import Response
+    from mockserver.engine.state import ProviderState
     from mockserver.engine.task import Task
+    from mockserver.engine.transmission import Transmission
     from mockserver.provider import Provider, Role
 
 Moment = Literal["request", "task", "callback"]
 
 _MOMENTS: dict[str, Moment] = {
-    "instead": "request",
-    "shown": "request",
-    "answered": "request",
-    "sent": "request",
-    "made": "task",
-    "called": "callback",
+    "replace_response": "request",
+    "alter_view": "request",
+    "alter_response": "request",
+    "alter_transmission": "request",
+    "alter_task": "task",
+    "alter_deliveries": "callback",
 }
 _TEXTS_REMEMBERED = 4096
 
@@ -53,8 +53,8 @@ class Fault:
     name: ClassVar[str] = ""
     family: ClassVar[str] = ""
     #: What it breaks, and how a client would notice.
-    breaks: ClassVar[str] = ""
-    notice: ClassVar[str] = ""
+    effect: ClassVar[str] = ""
+    symptom: ClassVar[str] = ""
     #: The roles of the operations that it can strike; None is all of them.
     roles: ClassVar[frozenset[Role] | None] = None
     #: Whether it is about signatures, which some providers do not put on their callbacks.
@@ -78,32 +78,32 @@ class Fault:
             return f"{provider.title} does not sign its callbacks"
         return None
 
-    def instead(self, strike: Strike, scope: Scope) -> Reply | None:
+    def replace_response(self, injection: Injection, scope: RequestContext) -> Response | None:
         """Answer in the engine's place."""
         return None
 
-    def shown(self, strike: Strike, scope: Scope) -> None:
+    def alter_view(self, injection: Injection, scope: RequestContext) -> None:
         """Set up the scope so that tasks are shown otherwise than they are; what does so lands the strike."""
 
-    def answered(self, strike: Strike, scope: Scope, reply: Reply) -> Reply | None:
+    def alter_response(self, injection: Injection, scope: RequestContext, reply: Response) -> Response | None:
         """Change a reply."""
         return None
 
-    def sent(self, strike: Strike, outgoing: Outgoing) -> bool | None:
+    def alter_transmission(self, injection: Injection, transmission: Transmission) -> bool | None:
         """Change how a reply goes out; True when something was changed."""
         return None
 
-    def made(self, strike: Strike, scope: Scope, task: Task) -> Task | None:
+    def alter_task(self, injection: Injection, scope: RequestContext, task: Task) -> Task | None:
         """Change a task's course before it begins."""
         return None
 
-    def called(self, strike: Strike, deliveries: list[Delivery]) -> list[Delivery] | None:
+    def alter_deliveries(self, injection: Injection, deliveries: list[Delivery]) -> list[Delivery] | None:
         """Change the deliveries of a callback, or how many there are."""
         return None
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
+class Match:
     """What a rule applies to; None is anything. `operation` is an operationId or a role."""
 
     provider: str | None = None
@@ -120,7 +120,7 @@ class Where:
 
 
 @dataclass(frozen=True, slots=True)
-class When:
+class Schedule:
     """When a rule strikes, in what it matches: seconds of mock time since it was added, and counts."""
 
     after: int = 0
@@ -133,12 +133,12 @@ class When:
     times: int | None = None
 
 
-class Facts:
+class MatchContext:
     """What is known of a request, a task or a callback, as far as rules ask for it."""
 
     __slots__ = ("account_id", "key", "model", "names", "now_ms", "path", "provider", "task", "task_id", "texts")
 
-    def __init__(self, space: Space, now_ms: int, names: tuple[str, ...], path: str = "") -> None:
+    def __init__(self, space: ProviderState, now_ms: int, names: tuple[str, ...], path: str = "") -> None:
         self.provider = space.provider.name
         self.now_ms = now_ms
         #: The request's path at the provider.
@@ -172,7 +172,7 @@ class Rule:
     )
 
     def __init__(
-        self, rule_id: str, fault: Fault, where: Where, when: When, added_ms: int, chance_name: str = "request"
+        self, rule_id: str, fault: Fault, where: Match, when: Schedule, added_ms: int, chance_name: str = "request"
     ) -> None:
         self.id = rule_id
         self.chance_name = chance_name
@@ -205,38 +205,40 @@ class Rule:
             and (when.for_s is None or self._first_hit_ms is None or now_ms < self._first_hit_ms + when.for_s * 1000)
         )
 
-    def matches_facts(self, facts: Facts) -> bool:
+    def matches_facts(self, match_context: MatchContext) -> bool:
         """Tell whether it applies to what is known and does not change: all but the instant and the task's state."""
         where = self.where
         return (
-            (where.provider is None or where.provider == facts.provider)
-            and (where.operation is None or where.operation in facts.names)
-            and (where.key is None or where.key in (facts.key, facts.account_id))
-            and (where.task is None or where.task == facts.task_id)
-            and (where.model is None or where.model == facts.model)
-            and (where.text is None or where.text in facts.texts)
-            and (where.prompt is None or any(where.prompt.search(text) for text in facts.texts))
+            (where.provider is None or where.provider == match_context.provider)
+            and (where.operation is None or where.operation in match_context.names)
+            and (where.key is None or where.key in (match_context.key, match_context.account_id))
+            and (where.task is None or where.task == match_context.task_id)
+            and (where.model is None or where.model == match_context.model)
+            and (where.text is None or where.text in match_context.texts)
+            and (where.prompt is None or any(where.prompt.search(text) for text in match_context.texts))
         )
 
-    def in_phase(self, facts: Facts) -> bool:
+    def in_phase(self, match_context: MatchContext) -> bool:
         """Tell whether the task stands in the state that the rule is about."""
         phase = self.where.phase
-        return phase is None or (facts.task is not None and standing(facts.task, facts.now_ms).status == phase)
+        return phase is None or (
+            match_context.task is not None and status_at(match_context.task, match_context.now_ms).status == phase
+        )
 
-    def strike(self, facts: Facts, chance: Chance) -> Strike | None:
+    def try_inject(self, match_context: MatchContext, chance: Chance) -> Injection | None:
         """Count a match; return a strike if this is one of those that are to be hit."""
-        if not self.is_open(facts.now_ms):
+        if not self.is_open(match_context.now_ms):
             return None
         when = self.when
         self.matches += 1
-        number = self._matches_by_account.get(facts.account_id, 0)
-        self._matches_by_account[facts.account_id] = number + 1
+        number = self._matches_by_account.get(match_context.account_id, 0)
+        self._matches_by_account[match_context.account_id] = number + 1
         if self.matches <= when.after or (self.matches - when.after - 1) % when.every:
             return None
-        drawn = chance.draw(f"fault/{self.chance_name}/{facts.account_id}/{number}")
+        drawn = chance.draw(f"fault/{self.chance_name}/{match_context.account_id}/{number}")
         if when.probability < 1 and fraction(drawn, 0) >= when.probability:
             return None
-        return Strike(self, facts, drawn)
+        return Injection(self, match_context, drawn)
 
     def hit(self, now_ms: int) -> None:
         """Count a hit."""
@@ -246,13 +248,13 @@ class Rule:
 
 
 @dataclass(slots=True)
-class Strike:
+class Injection:
     """A rule that is about to strike: what is known, and its own chance."""
 
     rule: Rule
-    facts: Facts
+    match_context: MatchContext
     drawn: bytes
-    landed: bool = False
+    applied: bool = False
 
     @property
     def fault(self) -> Fault:
@@ -262,22 +264,22 @@ class Strike:
     @property
     def number(self) -> int:
         """Which hit of the rule this is, from 1."""
-        return self.rule.hits + (0 if self.landed else 1)
+        return self.rule.hits + (0 if self.applied else 1)
 
     def chance(self, slot: int = 0) -> float:
         """Return a number in [0, 1) of this strike's own; there are six slots."""
         return fraction(self.drawn, slot + 1)
 
     @property
-    def may_land(self) -> bool:
+    def may_apply(self) -> bool:
         """Whether it may still strike: others may have used the rule up while this one waited."""
-        return self.landed or not self.rule.spent
+        return self.applied or not self.rule.spent
 
-    def land(self) -> None:
+    def mark_applied(self) -> None:
         """Say that something was changed; counted once."""
-        if not self.landed:
-            self.landed = True
-            self.rule.hit(self.facts.now_ms)
+        if not self.applied:
+            self.applied = True
+            self.rule.hit(self.match_context.now_ms)
 
 
 @dataclass(slots=True)
@@ -296,7 +298,7 @@ class FaultTable:
     def __bool__(self) -> bool:
         return bool(self.rules)
 
-    def add(self, fault: Fault, where: Where, when: When, now_ms: int) -> Rule:
+    def add(self, fault: Fault, where: Match, when: Schedule, now_ms: int) -> Rule:
         """Add a rule."""
         self._added += 1
         rule = Rule(f"flt_{self._added}", fault, where, when, now_ms, self._chance_name(fault, where))
@@ -308,7 +310,7 @@ class FaultTable:
         self._remembered.clear()
         return rule
 
-    def _chance_name(self, fault: Fault, where: Where) -> str:
+    def _chance_name(self, fault: Fault, where: Match) -> str:
         """Name what a rule draws by: what it is and where it applies, so that no other rule changes its draws."""
         pattern = None if where.prompt is None else where.prompt.pattern
         words = (where.provider, where.operation, where.key, where.task, where.model, pattern, where.text, where.phase)
@@ -319,7 +321,7 @@ class FaultTable:
             number += 1
         return f"{name}/{number}"
 
-    def _peers(self, moment: Moment, where: Where) -> Sequence[Rule]:
+    def _peers(self, moment: Moment, where: Match) -> Sequence[Rule]:
         """Return the rules that stand where a rule with these conditions stands, or would stand."""
         home = _home_of(where)
         if home is None:
@@ -364,7 +366,9 @@ class FaultTable:
         else:
             del self._buckets[moment, *home]
 
-    def find(self, moment: Moment, facts: Facts, role: Role | None, remember_as: object = None) -> list[Rule]:
+    def find(
+        self, moment: Moment, match_context: MatchContext, role: Role | None, remember_as: object = None
+    ) -> list[Rule]:
         """Return the rules that apply to what is known, in the order in which they were added.
 
         What always stays so (which rules are about this task, key and path) is remembered under a name, if one is
@@ -372,17 +376,17 @@ class FaultTable:
         """
         found: list[Rule] = []
         buckets = self._buckets
-        for name in self._names(moment, facts):
+        for name in self._names(moment, match_context):
             if bucket := buckets.get(name):
                 found += bucket
         if moment in self._by_pattern:
-            for text in facts.texts:
+            for text in match_context.texts:
                 found += self._matching(moment, text)
         lasting = [
             rule
             for rule in found
             if (rule.fault.roles is None or moment != "request" or role in rule.fault.roles)
-            and rule.matches_facts(facts)
+            and rule.matches_facts(match_context)
         ]
         if len(lasting) > 1:  # each once: two texts may lead to one rule, or an operation's id be its role
             lasting = sorted(dict.fromkeys(lasting), key=lambda rule: self._order[rule.id])
@@ -390,7 +394,7 @@ class FaultTable:
             if len(self._remembered) >= _TEXTS_REMEMBERED:
                 self._remembered.clear()
             self._remembered[remember_as] = lasting
-        return [rule for rule in lasting if rule.is_open(facts.now_ms) and rule.in_phase(facts)]
+        return [rule for rule in lasting if rule.is_open(match_context.now_ms) and rule.in_phase(match_context)]
 
     def remembered(self, name: object, now_ms: int) -> list[Rule] | None:
         """Return the rules that were found under a name before; None where that is not known."""
@@ -398,20 +402,20 @@ class FaultTable:
         return lasting and [rule for rule in lasting if rule.is_open(now_ms)]
 
     @staticmethod
-    def _names(moment: Moment, facts: Facts) -> Iterator[tuple[Moment, str, str | None]]:
+    def _names(moment: Moment, match_context: MatchContext) -> Iterator[tuple[Moment, str, str | None]]:
         yield moment, "any", None
-        yield moment, "provider", facts.provider
-        for each in facts.names:
+        yield moment, "provider", match_context.provider
+        for each in match_context.names:
             yield moment, "operation", each
-        if facts.task_id is not None:
-            yield moment, "task", facts.task_id
-        if facts.key is not None:
-            yield moment, "key", facts.key
-        if facts.account_id is not None and facts.account_id != facts.key:
-            yield moment, "key", facts.account_id
-        if facts.model is not None:
-            yield moment, "model", facts.model
-        for text in facts.texts:
+        if match_context.task_id is not None:
+            yield moment, "task", match_context.task_id
+        if match_context.key is not None:
+            yield moment, "key", match_context.key
+        if match_context.account_id is not None and match_context.account_id != match_context.key:
+            yield moment, "key", match_context.account_id
+        if match_context.model is not None:
+            yield moment, "model", match_context.model
+        for text in match_context.texts:
             yield moment, "text", text
 
     def _matching(self, moment: Moment, text: str) -> list[Rule]:
@@ -428,12 +432,12 @@ class FaultTable:
             self._pattern_hits[moment, text] = known
         return known
 
-    def strikes(self, rules: Iterable[Rule], facts: Facts) -> list[Strike]:
+    def injections(self, rules: Iterable[Rule], match_context: MatchContext) -> list[Injection]:
         """Let rules decide whether they strike."""
-        return [strike for rule in rules if (strike := rule.strike(facts, self.chance)) is not None]
+        return [injection for rule in rules if (injection := rule.try_inject(match_context, self.chance)) is not None]
 
 
-def _home_of(where: Where) -> tuple[str, str | None] | None:
+def _home_of(where: Match) -> tuple[str, str | None] | None:
     """Return the condition that tells most, by which a rule is found; None where that is its pattern."""
     for kind in ("task", "text", "key", "model"):
         value = getattr(where, kind)
@@ -448,12 +452,12 @@ def _home_of(where: Where) -> tuple[str, str | None] | None:
     return "any", None
 
 
-class FaultWordsError(ValueError):
+class InvalidFaultError(ValueError):
     """Words that were to name a fault do not."""
 
 
-class Triggers:
-    """Reads wishes for faults out of requests; this one reads none (see mockserver/faults/triggers.py)."""
+class FaultDirectives:
+    """Reads wishes for faults out of requests; this one reads none (see mockserver/faults/directives.py)."""
 
     def in_headers(self, headers: Mapping[str, str]) -> list[Fault]:
         """Return the faults that a request's headers ask for.

@@ -13,17 +13,17 @@ import orjson
 
 from mockserver.chance import fraction
 from mockserver.engine.admission import Refused, policy_offended
-from mockserver.engine.callbacks import Agenda, TaskEnds
-from mockserver.engine.space import StoredFile, body_of
-from mockserver.engine.striking import strike_task
-from mockserver.engine.task import Task, end_now, ended, link_ends_s, standing
+from mockserver.engine.callbacks import EventQueue, TaskEnds
+from mockserver.engine.injection import inject_into_task
+from mockserver.engine.state import StoredFile, body_of
+from mockserver.engine.task import Task, end_now, ended, link_ends_s, status_at
 from mockserver.provider import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from mockserver.engine.faults import Strike
-    from mockserver.engine.scope import Scope
+    from mockserver.engine.context import RequestContext
+    from mockserver.engine.faults import Injection
     from mockserver.provider import End, Operation, Reason, Refusal
 
 JSON = "application/json"
@@ -44,7 +44,7 @@ class FileWanted:
 
 
 @dataclass(slots=True)
-class Reply:
+class Response:
     """An answer, and the facts about it that the journal keeps."""
 
     status: int
@@ -59,21 +59,21 @@ class Reply:
     account_id: str | None = None
     #: The faults that touched it, and those that are still to touch its bytes.
     faults: tuple[str, ...] = ()
-    sends: tuple[Strike, ...] = ()
+    sends: tuple[Injection, ...] = ()
     #: What falls due now is delivered before this is answered.
     callbacks_first: bool = False
 
 
-def _rendered(operation: Operation, scope: Scope) -> Reply:
-    return Reply(operation.status, orjson.dumps(body_of(operation, scope)), headers=operation.headers)
+def _rendered(operation: Operation, scope: RequestContext) -> Response:
+    return Response(operation.status, orjson.dumps(body_of(operation, scope)), headers=operation.headers)
 
 
-def submit(scope: Scope, operation: Operation, agenda: Agenda) -> Reply | Refused:
+def submit(scope: RequestContext, operation: Operation, event_queue: EventQueue) -> Response | Refused:
     """Create a task: draw its course, reserve its credits, book its callback."""
     space = scope.space
     task = _new_task(scope)
-    if space.faults or scope.wishes:
-        task = strike_task(scope, task)
+    if space.faults or scope.requested_rules:
+        task = inject_into_task(scope, task)
     space.tasks[task.id] = task
     task.account.open(task)
     scope.task = task
@@ -84,11 +84,11 @@ def submit(scope: Scope, operation: Operation, agenda: Agenda) -> Reply | Refuse
         and task.end.name in callbacks.events
         and task.held_ms is None
     ):
-        agenda.put(task.ends_ms, TaskEnds(space, task))
+        event_queue.put(task.ends_ms, TaskEnds(space, task))
     return _rendered(operation, scope)
 
 
-def _new_task(scope: Scope) -> Task:
+def _new_task(scope: RequestContext) -> Task:
     space, account, model = scope.space, scope.account, scope.model
     assert account is not None
     assert model is not None
@@ -135,7 +135,7 @@ def _new_task(scope: Scope) -> Task:
     )
 
 
-def _drawn_end(scope: Scope, drawn: bytes) -> tuple[End, Reason | None]:
+def _drawn_end(scope: RequestContext, drawn: bytes) -> tuple[End, Reason | None]:
     """Return how the task will end unless somebody interferes."""
     space = scope.space
     lifecycle, policy = space.provider.lifecycle, space.provider.content_policy
@@ -148,13 +148,13 @@ def _drawn_end(scope: Scope, drawn: bytes) -> tuple[End, Reason | None]:
     return lifecycle.success, None
 
 
-def query(scope: Scope, operation: Operation, _agenda: Agenda) -> Reply | Refused:
+def query(scope: RequestContext, operation: Operation, _event_queue: EventQueue) -> Response | Refused:
     """Answer how a task of this account stands."""
     refused = _find_task(scope, operation)
     return refused or _rendered(operation, scope)
 
 
-def _find_task(scope: Scope, operation: Operation) -> Refused | None:
+def _find_task(scope: RequestContext, operation: Operation) -> Refused | None:
     assert operation.task is not None
     space = scope.space
     task_id = operation.task(scope)
@@ -170,7 +170,7 @@ def _find_task(scope: Scope, operation: Operation) -> Refused | None:
     return None
 
 
-def cancel(scope: Scope, operation: Operation, agenda: Agenda) -> Reply | Refused:
+def cancel(scope: RequestContext, operation: Operation, event_queue: EventQueue) -> Response | Refused:
     """Cancel a task that has not ended."""
     refused = _find_task(scope, operation)
     if refused is not None:
@@ -180,11 +180,11 @@ def cancel(scope: Scope, operation: Operation, agenda: Agenda) -> Reply | Refuse
     if end is None or ended(task, scope.now_ms):
         return "not_cancellable", Problem("the task has ended")
     reason = next(iter(end.reasons.values()), None)
-    scope.task = replace_task(scope, task, end_now(task, scope.now_ms, end, reason), agenda)
+    scope.task = replace_task(scope, task, end_now(task, scope.now_ms, end, reason), event_queue)
     return _rendered(operation, scope)
 
 
-def replace_task(scope: Scope, old: Task, new: Task, agenda: Agenda) -> Task:
+def replace_task(scope: RequestContext, old: Task, new: Task, event_queue: EventQueue) -> Task:
     """Put a changed task in the place of what it was, and book what is now to happen."""
     if new is old:
         return old
@@ -198,11 +198,11 @@ def replace_task(scope: Scope, old: Task, new: Task, agenda: Agenda) -> Task:
         and callbacks is not None
         and new.end.name in callbacks.events
     ):
-        agenda.put(new.ends_ms, TaskEnds(space, new))
+        event_queue.put(new.ends_ms, TaskEnds(space, new))
     return new
 
 
-def list_(scope: Scope, operation: Operation, _agenda: Agenda) -> Reply | Refused:
+def list_(scope: RequestContext, operation: Operation, _event_queue: EventQueue) -> Response | Refused:
     """List this account's tasks, newest first, a page at a time."""
     assert scope.account is not None
     assert operation.item is not None
@@ -230,19 +230,19 @@ def list_(scope: Scope, operation: Operation, _agenda: Agenda) -> Reply | Refuse
     return _rendered(operation, scope)
 
 
-def estimate(scope: Scope, operation: Operation, _agenda: Agenda) -> Reply | Refused:
+def estimate(scope: RequestContext, operation: Operation, _event_queue: EventQueue) -> Response | Refused:
     """Quote the price of a submit body."""
     assert scope.model is not None
     scope.quote_ucr = scope.model.reserve_ucr(scope)
     return _rendered(operation, scope)
 
 
-def balance(scope: Scope, operation: Operation, _agenda: Agenda) -> Reply | Refused:
+def balance(scope: RequestContext, operation: Operation, _event_queue: EventQueue) -> Response | Refused:
     """Answer what the account holds."""
     return _rendered(operation, scope)
 
 
-def upload(scope: Scope, operation: Operation, _agenda: Agenda) -> Reply | Refused:
+def upload(scope: RequestContext, operation: Operation, _event_queue: EventQueue) -> Response | Refused:
     """Keep a file and answer where it is served back."""
     assert scope.account is not None
     form, space = scope.call.form, scope.space
@@ -264,15 +264,15 @@ def _matches(media_type: str, pattern: str) -> bool:
     return media_type == pattern or (pattern.endswith("/*") and media_type.startswith(pattern[:-1]))
 
 
-def file(scope: Scope, _operation: Operation, _agenda: Agenda) -> Reply | Refused:
+def file(scope: RequestContext, _operation: Operation, _event_queue: EventQueue) -> Response | Refused:
     """Serve an upload back."""
     stored = scope.space.files.get(scope.path_values.get("file_id", ""))
     if stored is None or scope.path_values.get("file_name", stored.name) != stored.name:
         return "unknown_path", Problem("there is no such file")
-    return Reply(200, b"", stored.media_type, file=stored)
+    return Response(200, b"", stored.media_type, file=stored)
 
 
-def result(scope: Scope, operation: Operation, _agenda: Agenda) -> Reply | Refused:
+def result(scope: RequestContext, operation: Operation, _event_queue: EventQueue) -> Response | Refused:
     """Serve a result file, as the store behind the link would: only to who has the link, while it lasts."""
     values, space = scope.path_values, scope.space
     task = space.tasks.get(values.get("task_id", ""))
@@ -285,7 +285,7 @@ def result(scope: Scope, operation: Operation, _agenda: Agenda) -> Reply | Refus
     if (
         values.get("account_id", task.account.id) != task.account.id
         or task.end.kind != "success"
-        or not standing(task, scope.now_ms).ended
+        or not status_at(task, scope.now_ms).ended
         or int(index) >= int(kind.count(scope) or 1)
     ):
         return refusal_reply(scope, kind.missing, "result_missing")
@@ -299,20 +299,20 @@ def result(scope: Scope, operation: Operation, _agenda: Agenda) -> Reply | Refus
         int(kind.short_side_px(scope) or 720),
         str(kind.ratio(scope) or "16:9"),
     )
-    return Reply(200, b"", kind.media, file=wanted, task_id=task.id, account_id=task.account.id)
+    return Response(200, b"", kind.media, file=wanted, task_id=task.id, account_id=task.account.id)
 
 
-def refusal_reply(scope: Scope, refusal: Refusal, error: str) -> Reply:
+def refusal_reply(scope: RequestContext, refusal: Refusal, error: str) -> Response:
     """Answer as the store behind a link does."""
     body = refusal.body(scope)
     content = body.encode() if isinstance(body, str) else orjson.dumps(body)
-    reply = Reply(refusal.status, content, refusal.content_type, error=error)
+    reply = Response(refusal.status, content, refusal.content_type, error=error)
     if error == "result_expired" and scope.task is not None:  # the link was right: whoever has it may know
         reply.task_id, reply.account_id = scope.task.id, scope.task.account.id
     return reply
 
 
-def decoy(scope: Scope, operation: Operation, _agenda: Agenda) -> Reply | Refused:
+def decoy(scope: RequestContext, operation: Operation, _event_queue: EventQueue) -> Response | Refused:
     """Answer at an endpoint that is the wrong one for this model; it may cost all the same."""
     assert scope.account is not None
     if operation.charges_ucr:
@@ -321,7 +321,7 @@ def decoy(scope: Scope, operation: Operation, _agenda: Agenda) -> Reply | Refuse
     return "wrong_endpoint", Problem("this model is not served here", operation.model_field)
 
 
-ROLES: Mapping[str, Callable[[Scope, Operation, Agenda], Reply | Refused]] = {
+ROLES: Mapping[str, Callable[[RequestContext, Operation, EventQueue], Response | Refused]] = {
     "submit": submit,
     "query": query,
     "cancel": cancel,

@@ -16,7 +16,7 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _NO_VALUES: Mapping[str, str] = {}
 
 
-class Match(NamedTuple):
+class RouteMatch(NamedTuple):
     """Where a request leads; `route` None is no such path, `operation` None no such method on it."""
 
     route: Route | None
@@ -24,7 +24,7 @@ class Match(NamedTuple):
     path_values: Mapping[str, str]
 
 
-NOWHERE = Match(None, None, _NO_VALUES)
+NOWHERE = RouteMatch(None, None, _NO_VALUES)
 
 
 class Router:
@@ -47,15 +47,15 @@ class Router:
             else:
                 self._plain[route.path] = route
 
-    def find(self, method: str, path: str) -> Match:
+    def find(self, method: str, path: str) -> RouteMatch:
         """Match a raw (percent-encoded) path; HEAD is taken where GET answers with a file."""
         route = self._plain.get(path)
         if route is not None:
-            return Match(route, _operation(route, method), _NO_VALUES)
+            return RouteMatch(route, _operation(route, method), _NO_VALUES)
         for start, name, tailed in self._tailed:
             if path.startswith(start) and (text := path[len(start) :]) and "/" not in text:
                 values = {name: well_formed(unquote(text) if "%" in text else text)}
-                return Match(tailed, _operation(tailed, method), values)
+                return RouteMatch(tailed, _operation(tailed, method), values)
         for start, pattern, names, templated in self._templated:
             found = pattern.fullmatch(path) if path.startswith(start) else None
             if found is not None:
@@ -63,7 +63,7 @@ class Router:
                     name: well_formed(unquote(text) if "%" in text else text)
                     for name, text in zip(names, found.groups(), strict=True)
                 }
-                return Match(templated, _operation(templated, method), values)
+                return RouteMatch(templated, _operation(templated, method), values)
         return NOWHERE
 
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mockserver.engine.credits import Account
+    from mockserver.engine.accounts import Account
     from mockserver.provider import End, Model, Reason, ResultKind
 
 
@@ -72,7 +72,7 @@ class Task(NamedTuple):
         return min(self.settles_ucr, self.reserved_ucr)
 
 
-class Standing(NamedTuple):
+class TaskStatus(NamedTuple):
     """How a task stands at one instant."""
 
     status: str
@@ -85,15 +85,15 @@ def link_ends_s(task: Task, kind: ResultKind) -> int:
     return task.ends_ms // 1000 + kind.lifetime_s
 
 
-def standing(task: Task, now_ms: int) -> Standing:
+def status_at(task: Task, now_ms: int) -> TaskStatus:
     """Return the task's state and progress (percent) at an instant."""
     if task.held_ms is not None and now_ms > task.held_ms:
         now_ms = task.held_ms
     if now_ms >= task.ends_ms:
         progress = task.end.progress
-        return Standing(task.end.name, _reached(task, task.ends_ms)[1] if progress is None else progress, True)
+        return TaskStatus(task.end.name, _reached(task, task.ends_ms)[1] if progress is None else progress, True)
     name, progress = _reached(task, now_ms)
-    return Standing(name, progress, False)
+    return TaskStatus(name, progress, False)
 
 
 def _reached(task: Task, now_ms: int) -> tuple[str, int]:

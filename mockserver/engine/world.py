@@ -14,19 +14,19 @@ import orjson
 from mockserver.engine import task as tasks
 from mockserver.engine.admission import Refused, admit
 from mockserver.engine.callbacks import (
-    Agenda,
     Attempt,
     Delivery,
+    EventQueue,
     TaskEnds,
     after_attempt,
     signature_of,
 )
-from mockserver.engine.faults import Fault, FaultTable, FaultWordsError, Rule, Triggers, When, Where
-from mockserver.engine.operations import JSON, ROLES, Reply, replace_task
-from mockserver.engine.routes import NOWHERE, Match, allowed_methods
-from mockserver.engine.scope import Call, Scope
-from mockserver.engine.space import Space, SpaceRules
-from mockserver.engine.striking import change, facts_of_request, instead, rules_for, show, strike_callback
+from mockserver.engine.context import Request, RequestContext
+from mockserver.engine.faults import Fault, FaultDirectives, FaultTable, InvalidFaultError, Match, Rule, Schedule
+from mockserver.engine.injection import change, facts_of_request, inject_into_callback, instead, rules_for, show
+from mockserver.engine.operations import JSON, ROLES, Response, replace_task
+from mockserver.engine.routes import NOWHERE, RouteMatch, allowed_methods
+from mockserver.engine.state import ProviderRules, ProviderState
 from mockserver.engine.task import ended
 from mockserver.provider import Problem
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from mockserver.chance import Chance
-    from mockserver.engine.faults import Strike
+    from mockserver.engine.faults import Injection
     from mockserver.engine.targets import TargetMode
     from mockserver.engine.task import Task
     from mockserver.provider import ErrorAnswer, Provider
@@ -65,7 +65,7 @@ class WorldRules:
     """What a user has set: for all providers, and for each."""
 
     targets: TargetMode = "loopback"
-    spaces: Mapping[str, SpaceRules] = field(default_factory=dict)
+    spaces: Mapping[str, ProviderRules] = field(default_factory=dict)
 
 
 class World:
@@ -76,13 +76,13 @@ class World:
         "_deliveries_made",
         "_held_back",
         "_noted",
-        "agenda",
         "chance",
+        "directives",
+        "event_queue",
         "faults",
         "finished",
         "rules",
         "spaces",
-        "triggers",
         "under_way",
     )
 
@@ -95,11 +95,11 @@ class World:
         chance: Chance,
         rules: WorldRules,
         base_urls: Mapping[str, str],
-        triggers: Triggers | None = None,
+        directives: FaultDirectives | None = None,
     ) -> None:
         self.chance = chance
         self.faults = FaultTable(chance)
-        self.triggers = triggers or Triggers()
+        self.directives = directives or FaultDirectives()
         #: The prompts whose test values are in the table, with the ids of their rules.
         self._noted: dict[tuple[str, str, str], list[str]] = {}
         self._held_back: dict[str, list[Delivery]] = {}
@@ -107,29 +107,29 @@ class World:
         self._asked: dict[str | None, int] = {}
         self.rules = rules
         self.spaces = {
-            provider.name: Space(
+            provider.name: ProviderState(
                 provider,
                 chance,
-                rules.spaces.get(provider.name, SpaceRules()),
+                rules.spaces.get(provider.name, ProviderRules()),
                 rules.targets,
                 base_urls[provider.name],
                 self.faults,
             )
             for provider in providers
         }
-        self.agenda = Agenda()
+        self.event_queue = EventQueue()
         self.finished: dict[str, Delivery] = {}
         self.under_way: dict[str, Delivery] = {}
         self._deliveries_made = 0
 
     # -- requests -------------------------------------------------------------------------------
 
-    def may_fault(self, call: Call) -> bool:
+    def may_fault(self, call: Request) -> bool:
         """Tell cheaply whether it is worth while to look for faults that a request is to meet."""
         headers = call.headers
         return bool(self.faults) or _may_hold_test_values(call) or FAULT_HEADER in headers or "Prefer" in headers
 
-    def rules_for(self, space: Space, match: Match, call: Call, now_ms: int) -> list[Rule]:
+    def rules_for(self, space: ProviderState, match: RouteMatch, call: Request, now_ms: int) -> list[Rule]:
         """Return the rules that apply to a request: those of the table, then those that its headers ask for.
 
         Test values in its prompt are put in the table when they are first seen.
@@ -139,9 +139,9 @@ class World:
             role = None if match.operation is None else match.operation.role
             if role == "submit" and _may_hold_test_values(call):
                 self._note_test_values(scope)
-            asked = self.triggers.in_headers(call.headers)
-        except FaultWordsError as error:
-            return [Rule(ASKED, _NoSuchFault(str(error)), Where(), When(), now_ms)]
+            asked = self.directives.in_headers(call.headers)
+        except InvalidFaultError as error:
+            return [Rule(ASKED, _NoSuchFault(str(error)), Match(), Schedule(), now_ms)]
         rules = rules_for(self.faults, scope)
         if not asked:
             return rules
@@ -153,24 +153,27 @@ class World:
         ]
         for fault in fitting:
             if (problem := fault.problem(space.provider)) is not None:
-                return [Rule(ASKED, _NoSuchFault(f"{fault.name}: {problem}"), Where(), When(), now_ms)]
-        return [*rules, *(Rule(ASKED, fault, Where(), When(), now_ms) for fault in fitting)]
+                return [Rule(ASKED, _NoSuchFault(f"{fault.name}: {problem}"), Match(), Schedule(), now_ms)]
+        return [*rules, *(Rule(ASKED, fault, Match(), Schedule(), now_ms) for fault in fitting)]
 
-    def _note_test_values(self, scope: Scope) -> None:
+    def _note_test_values(self, scope: RequestContext) -> None:
         """Add the rules that the test values in a prompt stand for: for this key, this provider and this prompt."""
         space = scope.space
-        facts = facts_of_request(scope)
-        account_id = facts.account_id
-        for text in facts.texts:
+        match_context = facts_of_request(scope)
+        account_id = match_context.account_id
+        for text in match_context.texts:
             if account_id is None or self._is_noted(place := (space.provider.name, account_id, text)):
                 continue
-            wanted = self.triggers.in_prompt(text)
+            wanted = self.directives.in_prompt(text)
             for fault, _, _ in wanted:
                 if (problem := fault.problem(space.provider)) is not None:
-                    raise FaultWordsError(f"{fault.name}: {problem}")
+                    raise InvalidFaultError(f"{fault.name}: {problem}")
             self._noted[place] = [
                 self.faults.add(
-                    fault, Where(space.provider.name, operation, account_id, text=text), When(times=times), scope.now_ms
+                    fault,
+                    Match(space.provider.name, operation, account_id, text=text),
+                    Schedule(times=times),
+                    scope.now_ms,
                 ).id
                 for fault, operation, times in wanted
             ]
@@ -187,7 +190,9 @@ class World:
             return False
         return ids is not None
 
-    def handle(self, space: Space, match: Match, call: Call, now_ms: int, rules: Sequence[Rule] = ()) -> Reply:
+    def handle(
+        self, space: ProviderState, match: RouteMatch, call: Request, now_ms: int, rules: Sequence[Rule] = ()
+    ) -> Response:
         """Answer a request: the gates, then what the operation's role does; and what faults make of that."""
         scope = _scope(space, match, call, now_ms)
         reply = self._struck(scope, match, rules) if rules else self._answer(scope, match)
@@ -201,8 +206,8 @@ class World:
             scope.task.account is scope.account or (operation is not None and not operation.secured)
         ):
             reply.task_id = scope.task.id
-        if space.marked and reply.task_id is not None:
-            reply.faults = (*space.marked.get(reply.task_id, ()), *reply.faults)
+        if space.task_faults and reply.task_id is not None:
+            reply.faults = (*space.task_faults.get(reply.task_id, ()), *reply.faults)
         if (
             self._held_back
             and reply.task_id in self._held_back
@@ -214,7 +219,7 @@ class World:
             self._let_go(reply.task_id, now_ms)
         return reply
 
-    def _answer(self, scope: Scope, match: Match) -> Reply:
+    def _answer(self, scope: RequestContext, match: RouteMatch) -> Response:
         refusal = admit(scope)
         operation = scope.operation
         if not scope.request_id:
@@ -222,28 +227,32 @@ class World:
         if refusal is not None:
             return _refuse(scope, refusal[0], refusal[1], match)
         assert operation is not None
-        answer = ROLES[operation.role](scope, operation, self.agenda)
-        if not isinstance(answer, Reply):
+        answer = ROLES[operation.role](scope, operation, self.event_queue)
+        if not isinstance(answer, Response):
             return _refuse(scope, operation.role, answer, match)
         answer.callbacks_first = scope.callbacks_first
         return answer
 
-    def _struck(self, scope: Scope, match: Match, rules: Sequence[Rule]) -> Reply:
+    def _struck(self, scope: RequestContext, match: RouteMatch, rules: Sequence[Rule]) -> Response:
         """Answer a request that faults may touch: an answer in the engine's place, or the engine's, changed."""
-        facts = facts_of_request(scope)
-        self._number_asked(rules, facts.account_id)
-        strikes = self.faults.strikes(rules, facts)
+        match_context = facts_of_request(scope)
+        self._number_asked(rules, match_context.account_id)
+        injections = self.faults.injections(rules, match_context)
         scope.request_id = scope.space.next_request_id(scope.account, scope.now_ms // 1000)
-        reply = instead(strikes, scope)
+        reply = instead(injections, scope)
         if reply is None:
             scope.account = scope.task = scope.body = None
-            scope.wishes = [rule for rule in rules if rule.id == ASKED]
-            show(strikes, scope)
+            scope.requested_rules = [rule for rule in rules if rule.id == ASKED]
+            show(injections, scope)
             reply = self._answer(scope, match)
-        reply = change(strikes, scope, reply)
-        names = (strike.fault.name for strike in strikes if strike.landed and strike.fault.name)
+        reply = change(injections, scope, reply)
+        names = (injection.fault.name for injection in injections if injection.applied and injection.fault.name)
         reply.faults = tuple(dict.fromkeys(names))
-        reply.sends = tuple(strike for strike in strikes if type(strike.fault).sent is not Fault.sent)
+        reply.sends = tuple(
+            injection
+            for injection in injections
+            if type(injection.fault).alter_transmission is not Fault.alter_transmission
+        )
         return reply
 
     def _number_asked(self, rules: Sequence[Rule], account_id: str | None) -> None:
@@ -260,18 +269,18 @@ class World:
         for delivery in self._held_back.pop(task_id):
             if not delivery.attempts and delivery.due_ms > now_ms + AFTER_POLL_MS:
                 delivery.due_ms = now_ms + AFTER_POLL_MS
-                self.agenda.put(delivery.due_ms, delivery)
+                self.event_queue.put(delivery.due_ms, delivery)
 
     # -- what falls due -------------------------------------------------------------------------
 
     def next_due_ms(self) -> int | None:
         """Return when the next callback is to be attempted, if any is."""
-        agenda = self.agenda
-        while (head := agenda.head()) is not None:
+        event_queue = self.event_queue
+        while (head := event_queue.head()) is not None:
             due_ms, item = head
             if item.due_ms == due_ms if isinstance(item, Delivery) else self._still_ends(item) is not None:
                 return due_ms
-            agenda.pop()
+            event_queue.pop()
         return None
 
     @staticmethod
@@ -282,9 +291,9 @@ class World:
 
     def pop_due(self, now_ms: int) -> tuple[int, Delivery] | None:
         """Take the next delivery whose instant has come, with that instant; accounts settle first."""
-        agenda = self.agenda
-        while (due_ms := agenda.next_due_ms()) is not None and due_ms <= now_ms:
-            _, item = agenda.pop()
+        event_queue = self.event_queue
+        while (due_ms := event_queue.next_due_ms()) is not None and due_ms <= now_ms:
+            _, item = event_queue.pop()
             if isinstance(item, Delivery):
                 if item.due_ms == due_ms:
                     return due_ms, item
@@ -297,7 +306,7 @@ class World:
                     return due_ms, first
                 for delivery in (first, *others):
                     if delivery is not None:
-                        agenda.put(delivery.due_ms, delivery)
+                        event_queue.put(delivery.due_ms, delivery)
         return None
 
     def _deliveries(self, item: TaskEnds, task: Task) -> list[Delivery]:
@@ -306,7 +315,7 @@ class World:
         rule = space.provider.callbacks
         assert rule is not None
         assert task.callback_url is not None
-        scope = Scope(space, task.ends_ms)
+        scope = RequestContext(space, task.ends_ms)
         scope.task, scope.body = task, task.body
         body = orjson.dumps(rule.events[task.end.name](scope))
         headers = [("Content-Type", JSON), *rule.headers.items()]
@@ -324,12 +333,12 @@ class World:
             headers=tuple(headers),
             due_ms=task.ends_ms,
             account=task.account,
-            faults=space.marked.get(task.id, ()),
+            faults=space.task_faults.get(task.id, ()),
         )
         deliveries = [delivery]
         if self.faults:
             scope.account = task.account
-            deliveries = strike_callback(self.faults, scope, task, delivery)
+            deliveries = inject_into_callback(self.faults, scope, task, delivery)
         for each in deliveries:
             each.id = each.id or self._next_delivery_id()
             self.under_way[each.id] = each
@@ -346,7 +355,7 @@ class World:
         if delivery.awaits_query:
             self._no_longer_held_back(delivery)
         if after_attempt(delivery, attempt):
-            self.agenda.put(delivery.due_ms, delivery)
+            self.event_queue.put(delivery.due_ms, delivery)
             return
         self.under_way.pop(delivery.id, None)
         self.finished[delivery.id] = delivery
@@ -386,12 +395,12 @@ class World:
             account=old.account,
         )
         self.under_way[new.id] = new
-        self.agenda.put(now_ms, new)
+        self.event_queue.put(now_ms, new)
         return new
 
     # -- commands -------------------------------------------------------------------------------
 
-    def find_task(self, task_id: str) -> tuple[Space, Task]:
+    def find_task(self, task_id: str) -> tuple[ProviderState, Task]:
         """Find a task in any provider.
 
         Raises:
@@ -431,18 +440,18 @@ class World:
             why = end.reasons[reason] if reason is not None else next(iter(end.reasons.values()), None)
             changed = tasks.end_now(task, now_ms, end, why)
         task.account.settle(now_ms)
-        scope = Scope(space, now_ms)
-        return replace_task(scope, task, changed, self.agenda)
+        scope = RequestContext(space, now_ms)
+        return replace_task(scope, task, changed, self.event_queue)
 
 
-def _may_hold_test_values(call: Call) -> bool:
+def _may_hold_test_values(call: Request) -> bool:
     """Tell cheaply whether a body may: as they are, in capitals, or as JSON may write their letters."""
     body = call.body.lower()
     return TEST_VALUE in body or b"\\u00" in body
 
 
-def _scope(space: Space, match: Match, call: Call, now_ms: int) -> Scope:
-    scope = Scope(space, now_ms)
+def _scope(space: ProviderState, match: RouteMatch, call: Request, now_ms: int) -> RequestContext:
+    scope = RequestContext(space, now_ms)
     scope.call, (scope.route, scope.operation, scope.path_values) = call, match
     return scope
 
@@ -453,7 +462,7 @@ class _NoSuchFault(Fault):
 
     message: str
 
-    def instead(self, strike: Strike, scope: Scope) -> Reply:  # noqa: ARG002
+    def replace_response(self, injection: Injection, scope: RequestContext) -> Response:  # noqa: ARG002
         """Refuse the request."""
         refused = ("invalid_parameter", Problem(self.message))
         return _refuse(scope, "fault", refused, NOWHERE)
@@ -466,13 +475,13 @@ def contrary_body(delivery: Delivery) -> bytes | None:
     end = lifecycle.failure if task.end.kind == "success" else lifecycle.success
     if end.name not in events:
         return None
-    scope = Scope(delivery.space, task.ends_ms)
+    scope = RequestContext(delivery.space, task.ends_ms)
     reason = next(iter(end.reasons.values()), None)
     scope.task, scope.body = task._replace(end=end, reason=reason), task.body
     return orjson.dumps(events[end.name](scope))
 
 
-def _refuse(scope: Scope, gate: str, refused: Refused, match: Match) -> Reply:
+def _refuse(scope: RequestContext, gate: str, refused: Refused, match: RouteMatch) -> Response:
     """Make the provider's answer to a refusal."""
     condition, problem = refused
     error = scope.space.provider.refusals[condition]
@@ -484,7 +493,7 @@ def _refuse(scope: Scope, gate: str, refused: Refused, match: Match) -> Reply:
     return reply
 
 
-def error_reply(scope: Scope, error: ErrorAnswer) -> Reply:
+def error_reply(scope: RequestContext, error: ErrorAnswer) -> Response:
     """Render one of the provider's errors for what is in scope."""
     scope.error = error
     headers = error.headers
@@ -495,4 +504,4 @@ def error_reply(scope: Scope, error: ErrorAnswer) -> Reply:
         headers = (*headers, ("Retry-After", str(max(1, seconds))))
     elif error.retry_after_s is not None:
         headers = (*headers, ("Retry-After", str(error.retry_after_s)))
-    return Reply(error.status, orjson.dumps(error.body(scope)), headers=headers, error=error.name)
+    return Response(error.status, orjson.dumps(error.body(scope)), headers=headers, error=error.name)

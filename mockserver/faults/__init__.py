@@ -17,7 +17,7 @@ from dataclasses import MISSING, fields
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from mockserver.engine.faults import Fault, FaultWordsError
+from mockserver.engine.faults import Fault, InvalidFaultError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +28,7 @@ _TYPES = {"int": int, "float": float, "str": str, "bool": bool}
 _WORDS = {"int": "integer", "float": "number", "str": "string", "bool": "boolean"}
 _NUMBER = re.compile(r"(-?[0-9]{1,15}(?:\.[0-9]{1,9})?(?:[eE][-+]?[0-9]{1,2})?)([smh]?)")
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
-_PLUMBING = frozenset(("page", "triggers"))
+_PLUMBING = frozenset(("page", "directives"))
 
 
 @cache
@@ -59,13 +59,13 @@ def build(name: str, given: Mapping[str, Any]) -> Fault:
     faults = all_faults()
     kind = faults.get(name)
     if kind is None:
-        raise FaultWordsError(f"there is no fault {name[:80]!r}{_perhaps(name, faults)}")
+        raise InvalidFaultError(f"there is no fault {name[:80]!r}{_perhaps(name, faults)}")
     known = {each.name: each for each in _parameters(kind)}
     values: dict[str, Any] = {}
     for key, value in given.items():
         if key not in known:
             has = ", ".join(known) or "none"
-            raise FaultWordsError(f"{name} has no parameter {key[:80]!r}; it has {has}")
+            raise InvalidFaultError(f"{name} has no parameter {key[:80]!r}; it has {has}")
         values[key] = _value(name, known[key], value)
     return kind(**values)
 
@@ -93,16 +93,16 @@ def _value(fault: str, parameter: Field[Any], value: Any) -> Any:
         value = int(value)
     right = isinstance(value, int | float) if type_ == "float" else isinstance(value, _TYPES[type_])
     if not right or (isinstance(value, bool) and type_ != "bool"):
-        raise FaultWordsError(f"{fault}: {parameter.name} is of type {_WORDS[type_]}")
+        raise InvalidFaultError(f"{fault}: {parameter.name} is of type {_WORDS[type_]}")
     words = parameter.metadata
     if isinstance(value, str) and not value.isascii() and not _is_text(value):
-        raise FaultWordsError(f"{fault}: {parameter.name} is no text in UTF-8")
+        raise InvalidFaultError(f"{fault}: {parameter.name} is no text in UTF-8")
     if words["choices"] and value not in words["choices"]:
-        raise FaultWordsError(f"{fault}: {parameter.name} is one of {', '.join(words['choices'])}")
+        raise InvalidFaultError(f"{fault}: {parameter.name} is one of {', '.join(words['choices'])}")
     if type_ in ("int", "float"):
         least, most = words["least"], words["most"]
         if not least <= value <= most:
-            raise FaultWordsError(f"{fault}: {parameter.name} is a number from {_plain(least)} to {_plain(most)}")
+            raise InvalidFaultError(f"{fault}: {parameter.name} is a number from {_plain(least)} to {_plain(most)}")
     return value
 
 
@@ -121,7 +121,7 @@ def _is_text(value: str) -> bool:
 def _number(fault: str, name: str, text: str) -> float:
     found = _NUMBER.fullmatch(text)
     if found is None:
-        raise FaultWordsError(f"{fault}: {name} is a number, and {text[:40]!r} is none")
+        raise InvalidFaultError(f"{fault}: {name} is a number, and {text[:40]!r} is none")
     return float(found[1]) * _SECONDS[found[2]]
 
 
@@ -130,8 +130,8 @@ def described(kind: type[Fault]) -> dict[str, Any]:
     return {
         "name": kind.name,
         "family": kind.family,
-        "breaks": kind.breaks,
-        "notice": kind.notice,
+        "breaks": kind.effect,
+        "notice": kind.symptom,
         "roles": sorted(kind.roles) if kind.roles is not None else None,
         "parameters": [
             {

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, ClassVar
 from mockserver.engine.faults import Fault
 
 if TYPE_CHECKING:
-    from mockserver.engine.faults import Strike
-    from mockserver.engine.outgoing import Outgoing
+    from mockserver.engine.faults import Injection
+    from mockserver.engine.transmission import Transmission
 
 
 @dataclass(frozen=True)
@@ -18,17 +18,17 @@ class BrokenGzip(Fault):
     """A body that says it is gzip, and is not whole."""
 
     family: ClassVar[str] = "transport"
-    breaks: ClassVar[str] = "The body is compressed, and damaged in the middle; the lengths are right."
-    notice: ClassVar[str] = "The HTTP library fails while it decompresses the body."
+    effect: ClassVar[str] = "The body is compressed, and damaged in the middle; the lengths are right."
+    symptom: ClassVar[str] = "The HTTP library fails while it decompresses the body."
 
-    def sent(self, strike: Strike, outgoing: Outgoing) -> bool | None:
+    def alter_transmission(self, injection: Injection, transmission: Transmission) -> bool | None:
         """Compress the body, and damage it."""
-        if not outgoing.sent_body():
+        if not transmission.sent_body():
             return None
-        packed = bytearray(gzip.compress(outgoing.body, mtime=0))
+        packed = bytearray(gzip.compress(transmission.body, mtime=0))
         middle = len(packed) // 2
         for index in range(middle, min(middle + 8, len(packed))):
             packed[index] ^= 0xFF
-        outgoing.set_header("Content-Encoding", "gzip")
-        outgoing.set_body(bytes(packed))
+        transmission.set_header("Content-Encoding", "gzip")
+        transmission.set_body(bytes(packed))
         return True

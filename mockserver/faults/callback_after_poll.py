@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Fault
-from mockserver.faults.tools.parameters import parameter
+from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
     from mockserver.engine.callbacks import Delivery
-    from mockserver.engine.faults import Strike
+    from mockserver.engine.faults import Injection
 
 
 @dataclass(frozen=True)
@@ -18,12 +18,12 @@ class CallbackAfterPoll(Fault):
     """A callback that comes after a poll has already seen the end."""
 
     family: ClassVar[str] = "callbacks"
-    breaks: ClassVar[str] = "The callback is kept back until a query has shown the end, or until it is late."
-    notice: ClassVar[str] = "The handler is called for a task that the client has dealt with."
+    effect: ClassVar[str] = "The callback is kept back until a query has shown the end, or until it is late."
+    symptom: ClassVar[str] = "The handler is called for a task that the client has dealt with."
 
     latest_s: float = parameter(600.0, "How long it is kept back if nobody asks.", "seconds of mock time")
 
-    def called(self, strike: Strike, deliveries: list[Delivery]) -> list[Delivery] | None:
+    def alter_deliveries(self, injection: Injection, deliveries: list[Delivery]) -> list[Delivery] | None:
         """Keep it back."""
         return [
             replace(each, due_ms=each.due_ms + round(self.latest_s * 1000), awaits_query=True) for each in deliveries

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Fault
-from mockserver.faults.tools.deliveries import with_body
+from mockserver.faults.support.deliveries import with_body
 
 if TYPE_CHECKING:
     from mockserver.engine.callbacks import Delivery
-    from mockserver.engine.faults import Strike
+    from mockserver.engine.faults import Injection
 
 
 @dataclass(frozen=True)
@@ -18,9 +18,9 @@ class CallbackNotJson(Fault):
     """A callback that is no JSON."""
 
     family: ClassVar[str] = "callbacks"
-    breaks: ClassVar[str] = "The body is a form, though Content-Type says JSON; the signature fits it."
-    notice: ClassVar[str] = "Reading it as JSON fails."
+    effect: ClassVar[str] = "The body is a form, though Content-Type says JSON; the signature fits it."
+    symptom: ClassVar[str] = "Reading it as JSON fails."
 
-    def called(self, strike: Strike, deliveries: list[Delivery]) -> list[Delivery] | None:
+    def alter_deliveries(self, injection: Injection, deliveries: list[Delivery]) -> list[Delivery] | None:
         """Send something else."""
         return with_body(deliveries, lambda _body: b"status=done&ok=1")

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Fault
-from mockserver.faults.tools.parameters import parameter
-from mockserver.faults.tools.reasons import reason_of
+from mockserver.faults.support.parameters import parameter
+from mockserver.faults.support.reasons import reason_of
 
 if TYPE_CHECKING:
-    from mockserver.engine.faults import Strike
-    from mockserver.engine.scope import Scope
+    from mockserver.engine.context import RequestContext
+    from mockserver.engine.faults import Injection
     from mockserver.engine.task import Task
 
 
@@ -20,12 +20,12 @@ class ChargedFailure(Fault):
     """A failed task that is charged all the same."""
 
     family: ClassVar[str] = "meaning"
-    breaks: ClassVar[str] = "The task fails, and its credits are spent, against what the provider promises."
-    notice: ClassVar[str] = "The balance is lower than the sum of the tasks that succeeded."
+    effect: ClassVar[str] = "The task fails, and its credits are spent, against what the provider promises."
+    symptom: ClassVar[str] = "The balance is lower than the sum of the tasks that succeeded."
 
     reason: str = parameter("", "The provider's reason; empty is the first one that it lists.")
 
-    def made(self, strike: Strike, scope: Scope, task: Task) -> Task | None:
+    def alter_task(self, injection: Injection, scope: RequestContext, task: Task) -> Task | None:
         """Let the task fail, and keep its price."""
         failure = scope.space.provider.lifecycle.failure
         return task._replace(end=failure, reason=reason_of(failure, self.reason), charged_anyway=True)

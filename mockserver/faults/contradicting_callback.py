@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Fault
 from mockserver.engine.world import contrary_body
-from mockserver.faults.tools.deliveries import with_body
+from mockserver.faults.support.deliveries import with_body
 
 if TYPE_CHECKING:
     from mockserver.engine.callbacks import Delivery
-    from mockserver.engine.faults import Strike
+    from mockserver.engine.faults import Injection
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,10 @@ class ContradictingCallback(Fault):
     """A callback that tells of another end than the query."""
 
     family: ClassVar[str] = "callbacks"
-    breaks: ClassVar[str] = "The callback says that the task failed where it succeeded, or the other way round."
-    notice: ClassVar[str] = "A client that believes the callback without asking has the wrong outcome."
+    effect: ClassVar[str] = "The callback says that the task failed where it succeeded, or the other way round."
+    symptom: ClassVar[str] = "A client that believes the callback without asking has the wrong outcome."
 
-    def called(self, strike: Strike, deliveries: list[Delivery]) -> list[Delivery] | None:
+    def alter_deliveries(self, injection: Injection, deliveries: list[Delivery]) -> list[Delivery] | None:
         """Tell of the other end."""
         first = deliveries[0]
         body = contrary_body(first)

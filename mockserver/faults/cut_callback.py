@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Fault
-from mockserver.faults.tools.deliveries import with_body
-from mockserver.faults.tools.parameters import parameter
+from mockserver.faults.support.deliveries import with_body
+from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
     from mockserver.engine.callbacks import Delivery
-    from mockserver.engine.faults import Strike
+    from mockserver.engine.faults import Injection
 
 
 @dataclass(frozen=True)
@@ -19,11 +19,11 @@ class CutCallback(Fault):
     """A callback whose body is cut."""
 
     family: ClassVar[str] = "callbacks"
-    breaks: ClassVar[str] = "The body ends in the middle; the signature fits what is sent."
-    notice: ClassVar[str] = "Reading it as JSON fails; a handler that crashes is called again and again."
+    effect: ClassVar[str] = "The body ends in the middle; the signature fits what is sent."
+    symptom: ClassVar[str] = "Reading it as JSON fails; a handler that crashes is called again and again."
 
     keep_fraction: float = parameter(0.5, "How much of the body comes.", "fraction", most=0.999)
 
-    def called(self, strike: Strike, deliveries: list[Delivery]) -> list[Delivery] | None:
+    def alter_deliveries(self, injection: Injection, deliveries: list[Delivery]) -> list[Delivery] | None:
         """Cut the body, and sign it."""
         return with_body(deliveries, lambda body: body[: int(len(body) * self.keep_fraction)])

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Fault
-from mockserver.faults.tools.parameters import parameter
+from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
     from mockserver.engine.callbacks import Delivery
-    from mockserver.engine.faults import Strike
+    from mockserver.engine.faults import Injection
 
 
 @dataclass(frozen=True)
@@ -18,13 +18,13 @@ class DuplicatedCallback(Fault):
     """A callback that comes more than once."""
 
     family: ClassVar[str] = "callbacks"
-    breaks: ClassVar[str] = "The same callback is delivered again, as a delivery of its own."
-    notice: ClassVar[str] = "Work that the handler does for each callback is done twice."
+    effect: ClassVar[str] = "The same callback is delivered again, as a delivery of its own."
+    symptom: ClassVar[str] = "Work that the handler does for each callback is done twice."
 
     copies: int = parameter(1, "How many more times it comes.", least=1, most=100)
     gap_s: float = parameter(1.0, "Between two of them.", "seconds of mock time")
 
-    def called(self, strike: Strike, deliveries: list[Delivery]) -> list[Delivery] | None:
+    def alter_deliveries(self, injection: Injection, deliveries: list[Delivery]) -> list[Delivery] | None:
         """Add the copies."""
         return [
             replace(delivery, due_ms=delivery.due_ms + round(self.gap_s * 1000 * number), id="", attempts=[])

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 from mockserver.engine.faults import Fault
 
 if TYPE_CHECKING:
-    from mockserver.engine.faults import Strike
-    from mockserver.engine.scope import Scope
+    from mockserver.engine.context import RequestContext
+    from mockserver.engine.faults import Injection
     from mockserver.engine.task import Task
 
 
@@ -18,12 +18,12 @@ class EarlyCallback(Fault):
     """A callback that comes before the submit has been answered."""
 
     family: ClassVar[str] = "callbacks"
-    breaks: ClassVar[str] = (
+    effect: ClassVar[str] = (
         "The task ends at once, and its callback is delivered first, the answer to the submit only then."
     )
-    notice: ClassVar[str] = "The handler is called with a task id that the client does not know yet."
+    symptom: ClassVar[str] = "The handler is called with a task id that the client does not know yet."
 
-    def made(self, strike: Strike, scope: Scope, task: Task) -> Task | None:
+    def alter_task(self, injection: Injection, scope: RequestContext, task: Task) -> Task | None:
         """Let the task end now, and the answer wait for the callback."""
         if task.callback_url is None:
             return None

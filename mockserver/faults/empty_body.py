@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, ClassVar
 from mockserver.engine.faults import Fault
 
 if TYPE_CHECKING:
-    from mockserver.engine.faults import Strike
-    from mockserver.engine.operations import Reply
-    from mockserver.engine.scope import Scope
+    from mockserver.engine.context import RequestContext
+    from mockserver.engine.faults import Injection
+    from mockserver.engine.operations import Response
 
 
 @dataclass(frozen=True)
@@ -18,9 +18,11 @@ class EmptyBody(Fault):
     """An answer with its status, and nothing in it."""
 
     family: ClassVar[str] = "answers"
-    breaks: ClassVar[str] = "What was asked has been done; the body of the answer is missing."
-    notice: ClassVar[str] = "Reading the answer as JSON fails; a submit's task id is not known, though the task exists."
+    effect: ClassVar[str] = "What was asked has been done; the body of the answer is missing."
+    symptom: ClassVar[str] = (
+        "Reading the answer as JSON fails; a submit's task id is not known, though the task exists."
+    )
 
-    def answered(self, strike: Strike, scope: Scope, reply: Reply) -> Reply | None:
+    def alter_response(self, injection: Injection, scope: RequestContext, reply: Response) -> Response | None:
         """Take the body away."""
         return replace(reply, body=b"", file=None) if reply.body or reply.file is not None else None

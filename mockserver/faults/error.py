@@ -7,13 +7,13 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Fault
-from mockserver.faults.tools.errors import error_asked_for, unknown_error
-from mockserver.faults.tools.parameters import parameter
+from mockserver.faults.support.errors import error_asked_for, unknown_error
+from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
-    from mockserver.engine.faults import Strike
-    from mockserver.engine.operations import Reply
-    from mockserver.engine.scope import Scope
+    from mockserver.engine.context import RequestContext
+    from mockserver.engine.faults import Injection
+    from mockserver.engine.operations import Response
     from mockserver.provider import Provider
 
 
@@ -22,8 +22,8 @@ class Error(Fault):
     """One of the provider's errors, although nothing was wrong."""
 
     family: ClassVar[str] = "answers"
-    breaks: ClassVar[str] = "The request is refused with an error of the provider's; nothing else happens."
-    notice: ClassVar[str] = "The call raises the provider's error; a retry may pass."
+    effect: ClassVar[str] = "The request is refused with an error of the provider's; nothing else happens."
+    symptom: ClassVar[str] = "The call raises the provider's error; a retry may pass."
 
     status: int = parameter(
         503, "Status of the error; of several with it, the first in the spec.", "", least=400, most=599
@@ -40,7 +40,7 @@ class Error(Fault):
         """Say so where the provider has no such error."""
         return unknown_error(provider, self.error)
 
-    def instead(self, strike: Strike, scope: Scope) -> Reply | None:
+    def replace_response(self, injection: Injection, scope: RequestContext) -> Response | None:
         """Answer with the error."""
         reply = error_asked_for(scope, self.status, self.error)
         if self.retry_after == "as_documented":

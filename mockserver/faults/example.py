@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, ClassVar
 import orjson
 
 from mockserver.engine.faults import Fault
-from mockserver.engine.operations import Reply
-from mockserver.faults.tools.errors import refused
-from mockserver.faults.tools.parameters import parameter
+from mockserver.engine.operations import Response
+from mockserver.faults.support.errors import refused
+from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
-    from mockserver.engine.faults import Strike
-    from mockserver.engine.scope import Scope
+    from mockserver.engine.context import RequestContext
+    from mockserver.engine.faults import Injection
 
 
 @dataclass(frozen=True)
@@ -23,18 +23,18 @@ class Example(Fault):
     """An example out of the spec in place of a real answer."""
 
     family: ClassVar[str] = "answers"
-    breaks: ClassVar[str] = "The answer is the spec's own example; nothing happens."
-    notice: ClassVar[str] = "Ids and links in the answer lead nowhere."
+    effect: ClassVar[str] = "The answer is the spec's own example; nothing happens."
+    symptom: ClassVar[str] = "Ids and links in the answer lead nowhere."
 
     example: str = parameter("", "Name of the example in the spec; empty is the first one of a success.")
 
-    def instead(self, strike: Strike, scope: Scope) -> Reply | None:
+    def replace_response(self, injection: Injection, scope: RequestContext) -> Response | None:
         """Answer with the example, where the operation has one of this name."""
         operation = scope.operation
         if operation is None:
             return None
         for name, status, body in operation.examples:
             if name == self.example or (not self.example and status < HTTPStatus.MULTIPLE_CHOICES):
-                return Reply(status, orjson.dumps(body), gate="fault", error=None)
+                return Response(status, orjson.dumps(body), gate="fault", error=None)
         known = ", ".join(dict.fromkeys(name for name, _, _ in operation.examples)) or "none"
         return refused(scope, f"there is no example {self.example!r} of {operation.id}; there are {known}")

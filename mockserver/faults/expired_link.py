@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Fault
-from mockserver.faults.tools.store import expired
+from mockserver.faults.support.store import expired
 
 if TYPE_CHECKING:
-    from mockserver.engine.faults import Strike
-    from mockserver.engine.operations import Reply
-    from mockserver.engine.scope import Scope
+    from mockserver.engine.context import RequestContext
+    from mockserver.engine.faults import Injection
+    from mockserver.engine.operations import Response
     from mockserver.provider import Role
 
 
@@ -20,10 +20,10 @@ class ExpiredLink(Fault):
     """A link that has expired already."""
 
     family: ClassVar[str] = "results"
-    breaks: ClassVar[str] = "The store answers as it does when a link's time is over."
-    notice: ClassVar[str] = "The download is refused although the link is new."
+    effect: ClassVar[str] = "The store answers as it does when a link's time is over."
+    symptom: ClassVar[str] = "The download is refused although the link is new."
     roles: ClassVar[frozenset[Role] | None] = frozenset(("result",))
 
-    def instead(self, strike: Strike, scope: Scope) -> Reply | None:
+    def replace_response(self, injection: Injection, scope: RequestContext) -> Response | None:
         """Refuse as for an expired link."""
-        return expired(strike, scope)
+        return expired(injection, scope)

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mockserver.engine.faults import Fault
-from mockserver.faults.tools.json_edit import edited
-from mockserver.faults.tools.parameters import parameter
+from mockserver.faults.support.json_edit import edited
+from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
-    from mockserver.engine.faults import Strike
-    from mockserver.engine.operations import Reply
-    from mockserver.engine.scope import Scope
+    from mockserver.engine.context import RequestContext
+    from mockserver.engine.faults import Injection
+    from mockserver.engine.operations import Response
 
 
 @dataclass(frozen=True)
@@ -20,12 +20,12 @@ class ExtraFields(Fault):
     """Fields that no document mentions."""
 
     family: ClassVar[str] = "meaning"
-    breaks: ClassVar[str] = "Every object in the answer has one more field."
-    notice: ClassVar[str] = "A client that refuses unknown fields fails."
+    effect: ClassVar[str] = "Every object in the answer has one more field."
+    symptom: ClassVar[str] = "A client that refuses unknown fields fails."
 
     field: str = parameter("x_internal", "Name of the field.")
 
-    def answered(self, strike: Strike, scope: Scope, reply: Reply) -> Reply | None:
+    def alter_response(self, injection: Injection, scope: RequestContext, reply: Response) -> Response | None:
         """Add the field everywhere."""
         return edited(reply, self._more)
 

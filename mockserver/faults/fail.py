@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Fault
-from mockserver.faults.tools.parameters import parameter
-from mockserver.faults.tools.reasons import reason_of
+from mockserver.faults.support.parameters import parameter
+from mockserver.faults.support.reasons import reason_of
 
 if TYPE_CHECKING:
-    from mockserver.engine.faults import Strike
-    from mockserver.engine.scope import Scope
+    from mockserver.engine.context import RequestContext
+    from mockserver.engine.faults import Injection
     from mockserver.engine.task import Task
 
 
@@ -20,8 +20,8 @@ class Fail(Fault):
     """A task that fails, for a reason that the provider knows."""
 
     family: ClassVar[str] = "meaning"
-    breaks: ClassVar[str] = "The task ends in the failure."
-    notice: ClassVar[str] = "The query tells of the failure and its reason; no credits are spent."
+    effect: ClassVar[str] = "The task ends in the failure."
+    symptom: ClassVar[str] = "The query tells of the failure and its reason; no credits are spent."
 
     reason: str = parameter("", "The provider's reason; empty is the first one that it lists.")
     stage: float = parameter(
@@ -32,7 +32,7 @@ class Fail(Fault):
         most=1,
     )
 
-    def made(self, strike: Strike, scope: Scope, task: Task) -> Task | None:
+    def alter_task(self, injection: Injection, scope: RequestContext, task: Task) -> Task | None:
         """Let the task end in the failure."""
         failure = scope.space.provider.lifecycle.failure
         reason = reason_of(failure, self.reason)

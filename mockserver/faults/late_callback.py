@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Fault
-from mockserver.faults.tools.deliveries import later
-from mockserver.faults.tools.parameters import parameter
+from mockserver.faults.support.deliveries import later
+from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
     from mockserver.engine.callbacks import Delivery
-    from mockserver.engine.faults import Strike
+    from mockserver.engine.faults import Injection
 
 
 @dataclass(frozen=True)
@@ -19,11 +19,11 @@ class LateCallback(Fault):
     """A callback that comes late."""
 
     family: ClassVar[str] = "callbacks"
-    breaks: ClassVar[str] = "The callback is sent some time after the task has ended."
-    notice: ClassVar[str] = "A client that waits for the callback alone waits long."
+    effect: ClassVar[str] = "The callback is sent some time after the task has ended."
+    symptom: ClassVar[str] = "A client that waits for the callback alone waits long."
 
     by_s: float = parameter(600.0, "How late it comes.", "seconds of mock time")
 
-    def called(self, strike: Strike, deliveries: list[Delivery]) -> list[Delivery] | None:
+    def alter_deliveries(self, injection: Injection, deliveries: list[Delivery]) -> list[Delivery] | None:
         """Put it off."""
         return later(deliveries, self.by_s)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Fault
-from mockserver.faults.tools.parameters import parameter
+from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
-    from mockserver.engine.faults import Strike
-    from mockserver.engine.scope import Scope
+    from mockserver.engine.context import RequestContext
+    from mockserver.engine.faults import Injection
     from mockserver.engine.task import Task
     from mockserver.provider import Role
 
@@ -20,8 +20,8 @@ class LateUrl(Fault):
     """A task that has succeeded, and whose files are not there yet."""
 
     family: ClassVar[str] = "meaning"
-    breaks: ClassVar[str] = "For some seconds after the end, the answer lacks the links."
-    notice: ClassVar[str] = "A client that takes the end for the result finds nothing to download."
+    effect: ClassVar[str] = "For some seconds after the end, the answer lacks the links."
+    symptom: ClassVar[str] = "A client that takes the end for the result finds nothing to download."
     roles: ClassVar[frozenset[Role] | None] = frozenset(
         (
             "query",
@@ -31,7 +31,7 @@ class LateUrl(Fault):
 
     for_s: float = parameter(10.0, "How long the links are missing after the end.", "seconds of mock time")
 
-    def shown(self, strike: Strike, scope: Scope) -> None:
+    def alter_view(self, injection: Injection, scope: RequestContext) -> None:
         """Hide the links for a while."""
         before = scope.hides_results
 
@@ -39,7 +39,7 @@ class LateUrl(Fault):
             hidden = before is not None and before(task)
             if scope.now_ms >= task.ends_ms + self.for_s * 1000:
                 return hidden
-            strike.land()
+            injection.mark_applied()
             return True
 
         scope.hides_results = hide

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Fault
-from mockserver.faults.tools.parameters import parameter
+from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
-    from mockserver.engine.faults import Strike
-    from mockserver.engine.outgoing import Outgoing
+    from mockserver.engine.faults import Injection
+    from mockserver.engine.transmission import Transmission
 
 #: No answer waits longer than this, however much it has grown.
 LONGEST_S = 3600.0
@@ -21,15 +21,15 @@ class Latency(Fault):
     """A wait before the answer: fixed, drawn, or growing."""
 
     family: ClassVar[str] = "transport"
-    breaks: ClassVar[str] = "Every answer comes later."
-    notice: ClassVar[str] = "Calls take longer; a client's own timeout may end them."
+    effect: ClassVar[str] = "Every answer comes later."
+    symptom: ClassVar[str] = "Calls take longer; a client's own timeout may end them."
 
     seconds: float = parameter(1.0, "What every answer waits.", "seconds of wall time", most=3600)
     spread_s: float = parameter(0.0, "What is drawn from 0 to this, and added.", "seconds of wall time", most=3600)
     growth_s: float = parameter(0.0, "What is added for every answer before.", "seconds of wall time", most=3600)
 
-    def sent(self, strike: Strike, outgoing: Outgoing) -> bool | None:
+    def alter_transmission(self, injection: Injection, transmission: Transmission) -> bool | None:
         """Wait first."""
-        wait_s = self.seconds + self.spread_s * strike.chance() + self.growth_s * (strike.number - 1)
-        outgoing.wait_s += min(wait_s, LONGEST_S)
+        wait_s = self.seconds + self.spread_s * injection.chance() + self.growth_s * (injection.number - 1)
+        transmission.wait_s += min(wait_s, LONGEST_S)
         return wait_s > 0 or self.growth_s > 0

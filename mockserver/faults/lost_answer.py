@@ -7,11 +7,11 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Fault
-from mockserver.faults.tools.parameters import parameter
+from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
-    from mockserver.engine.faults import Strike
-    from mockserver.engine.outgoing import Outgoing
+    from mockserver.engine.faults import Injection
+    from mockserver.engine.transmission import Transmission
     from mockserver.provider import Role
 
 
@@ -20,16 +20,16 @@ class LostAnswer(Fault):
     """The answer to a submit is lost after the task was made."""
 
     family: ClassVar[str] = "transport"
-    breaks: ClassVar[str] = "The task exists and its credits are reserved, but the client is never told its id."
-    notice: ClassVar[str] = "The call fails with a connection error; a client that submits again pays twice."
+    effect: ClassVar[str] = "The task exists and its credits are reserved, but the client is never told its id."
+    symptom: ClassVar[str] = "The call fails with a connection error; a client that submits again pays twice."
     roles: ClassVar[frozenset[Role] | None] = frozenset(("submit",))
 
     ending: str = parameter("reset", "How the connection ends.", choices=("reset", "close"))
 
-    def sent(self, strike: Strike, outgoing: Outgoing) -> bool | None:
+    def alter_transmission(self, injection: Injection, transmission: Transmission) -> bool | None:
         """Send nothing, where there is a task that the answer would have told of."""
-        if outgoing.status >= HTTPStatus.MULTIPLE_CHOICES:
+        if transmission.status >= HTTPStatus.MULTIPLE_CHOICES:
             return None
-        outgoing.cut(head_bytes=0)
-        outgoing.end("reset" if self.ending == "reset" else "close")
+        transmission.cut(head_bytes=0)
+        transmission.end("reset" if self.ending == "reset" else "close")
         return True

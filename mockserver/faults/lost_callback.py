@@ -9,7 +9,7 @@ from mockserver.engine.faults import Fault
 
 if TYPE_CHECKING:
     from mockserver.engine.callbacks import Delivery
-    from mockserver.engine.faults import Strike
+    from mockserver.engine.faults import Injection
 
 
 @dataclass(frozen=True)
@@ -17,9 +17,9 @@ class LostCallback(Fault):
     """A callback that never comes."""
 
     family: ClassVar[str] = "callbacks"
-    breaks: ClassVar[str] = "The provider thinks that it has sent the callback; it was lost on the way."
-    notice: ClassVar[str] = "A client that does not poll never learns of the end."
+    effect: ClassVar[str] = "The provider thinks that it has sent the callback; it was lost on the way."
+    symptom: ClassVar[str] = "A client that does not poll never learns of the end."
 
-    def called(self, strike: Strike, deliveries: list[Delivery]) -> list[Delivery] | None:
+    def alter_deliveries(self, injection: Injection, deliveries: list[Delivery]) -> list[Delivery] | None:
         """Lose it."""
         return [replace(each, lost=True) for each in deliveries]

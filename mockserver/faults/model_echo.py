@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mockserver.engine.faults import Fault
-from mockserver.faults.tools.json_edit import edited, leaves, put_at
-from mockserver.faults.tools.parameters import parameter
+from mockserver.faults.support.json_edit import edited, leaves, put_at
+from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
-    from mockserver.engine.faults import Strike
-    from mockserver.engine.operations import Reply
-    from mockserver.engine.scope import Scope
+    from mockserver.engine.context import RequestContext
+    from mockserver.engine.faults import Injection
+    from mockserver.engine.operations import Response
     from mockserver.provider import Role
 
 
@@ -21,8 +21,8 @@ class ModelEcho(Fault):
     """The model's name, echoed otherwise than it was sent."""
 
     family: ClassVar[str] = "meaning"
-    breaks: ClassVar[str] = "Wherever the answer names the model, it has another name."
-    notice: ClassVar[str] = "A client that looks its task up by the model does not find it."
+    effect: ClassVar[str] = "Wherever the answer names the model, it has another name."
+    symptom: ClassVar[str] = "A client that looks its task up by the model does not find it."
     roles: ClassVar[frozenset[Role] | None] = frozenset(
         (
             "submit",
@@ -32,7 +32,7 @@ class ModelEcho(Fault):
 
     name_as: str = parameter("gemini-omni-internal", "The name that is echoed.")
 
-    def answered(self, strike: Strike, scope: Scope, reply: Reply) -> Reply | None:
+    def alter_response(self, injection: Injection, scope: RequestContext, reply: Response) -> Response | None:
         """Replace the name."""
         task = scope.task
         if task is None:

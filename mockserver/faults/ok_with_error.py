@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Fault
-from mockserver.faults.tools.errors import error_asked_for, unknown_error
-from mockserver.faults.tools.parameters import parameter
+from mockserver.faults.support.errors import error_asked_for, unknown_error
+from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
-    from mockserver.engine.faults import Strike
-    from mockserver.engine.operations import Reply
-    from mockserver.engine.scope import Scope
+    from mockserver.engine.context import RequestContext
+    from mockserver.engine.faults import Injection
+    from mockserver.engine.operations import Response
     from mockserver.provider import Provider
 
 
@@ -21,8 +21,8 @@ class OkWithError(Fault):
     """Status 200, with an error inside."""
 
     family: ClassVar[str] = "answers"
-    breaks: ClassVar[str] = "The request is refused, but the HTTP status says that it was not."
-    notice: ClassVar[str] = "A client that looks at the status alone takes the error for a success."
+    effect: ClassVar[str] = "The request is refused, but the HTTP status says that it was not."
+    symptom: ClassVar[str] = "A client that looks at the status alone takes the error for a success."
 
     status: int = parameter(500, "Status of the error that is inside.", least=400, most=599)
     error: str = parameter("", "Name of the error in the spec, where the status is not enough.")
@@ -31,7 +31,7 @@ class OkWithError(Fault):
         """Say so where the provider has no such error."""
         return unknown_error(provider, self.error)
 
-    def instead(self, strike: Strike, scope: Scope) -> Reply | None:
+    def replace_response(self, injection: Injection, scope: RequestContext) -> Response | None:
         """Answer with the error's body and another status."""
         reply = error_asked_for(scope, self.status, self.error)
         return replace(reply, status=200, headers=())

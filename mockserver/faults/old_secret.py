@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Fault
-from mockserver.faults.tools.deliveries import secret_of, signed, with_signature
-from mockserver.faults.tools.parameters import parameter
+from mockserver.faults.support.deliveries import secret_of, signed, with_signature
+from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
     from mockserver.engine.callbacks import Delivery
-    from mockserver.engine.faults import Strike
+    from mockserver.engine.faults import Injection
 
 
 @dataclass(frozen=True)
@@ -19,13 +19,13 @@ class OldSecret(Fault):
     """A callback that is signed with the secret before the present one."""
 
     family: ClassVar[str] = "callbacks"
-    breaks: ClassVar[str] = "The signature is right for a secret that is no longer in force."
-    notice: ClassVar[str] = "A handler must refuse it, unless it is in the middle of changing secrets."
+    effect: ClassVar[str] = "The signature is right for a secret that is no longer in force."
+    symptom: ClassVar[str] = "A handler must refuse it, unless it is in the middle of changing secrets."
     needs_signature: ClassVar[bool] = True
 
     secret: str = parameter("", "The old secret; empty is the account's last one, or one that was never in force.")
 
-    def called(self, strike: Strike, deliveries: list[Delivery]) -> list[Delivery] | None:
+    def alter_deliveries(self, injection: Injection, deliveries: list[Delivery]) -> list[Delivery] | None:
         """Sign with it."""
         first = deliveries[0]
         secret = self.secret or first.account.previous_secret or f"not {secret_of(first)}"

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Fault
-from mockserver.faults.tools.words import after
+from mockserver.faults.support.words import after
 
 if TYPE_CHECKING:
-    from mockserver.engine.faults import Strike
-    from mockserver.engine.scope import Scope
+    from mockserver.engine.context import RequestContext
+    from mockserver.engine.faults import Injection
     from mockserver.provider import Provider
 
 
@@ -19,21 +19,21 @@ class OlderStatus(Fault):
     """The status words of an older table of the provider's."""
 
     family: ClassVar[str] = "meaning"
-    breaks: ClassVar[str] = "Where the provider once had another word for a state, the answer has that one."
-    notice: ClassVar[str] = "A client that knows only the new words takes the task for something else."
+    effect: ClassVar[str] = "Where the provider once had another word for a state, the answer has that one."
+    symptom: ClassVar[str] = "A client that knows only the new words takes the task for something else."
 
     @classmethod
     def never_at(cls, provider: Provider) -> str | None:
         """Say so where there never were other words."""
         return None if provider.lifecycle.older_words else f"{provider.title} has no older words for its states"
 
-    def shown(self, strike: Strike, scope: Scope) -> None:
+    def alter_view(self, injection: Injection, scope: RequestContext) -> None:
         """Say the older word."""
         older = scope.space.provider.lifecycle.older_words
 
         def word(status: str) -> str:
             if status in older:
-                strike.land()
+                injection.mark_applied()
             return older.get(status, status)
 
-        scope.worded = after(scope.worded, word)
+        scope.shown_status = after(scope.shown_status, word)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import orjson
 
 from mockserver.engine.faults import Fault
-from mockserver.faults.tools.json_edit import edited, leaves, place_of, put_at, value_at
-from mockserver.faults.tools.parameters import parameter
+from mockserver.faults.support.json_edit import edited, leaves, place_of, put_at, value_at
+from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
-    from mockserver.engine.faults import Strike
-    from mockserver.engine.operations import Reply
-    from mockserver.engine.scope import Scope
+    from mockserver.engine.context import RequestContext
+    from mockserver.engine.faults import Injection
+    from mockserver.engine.operations import Response
 
 
 @dataclass(frozen=True)
@@ -22,15 +22,15 @@ class OtherType(Fault):
     """A field of another type than documented."""
 
     family: ClassVar[str] = "meaning"
-    breaks: ClassVar[str] = (
+    effect: ClassVar[str] = (
         "One field of the answer has another type: numbers and truths become texts, texts become lists, "
         "lists and objects are wrapped in an object."
     )
-    notice: ClassVar[str] = "A client that trusts the schema fails where it uses the field."
+    symptom: ClassVar[str] = "A client that trusts the schema fails where it uses the field."
 
     field: str = parameter("", "JSON pointer to the field, as /data/status; empty is one that is drawn.")
 
-    def answered(self, strike: Strike, scope: Scope, reply: Reply) -> Reply | None:
+    def alter_response(self, injection: Injection, scope: RequestContext, reply: Response) -> Response | None:
         """Put another type there."""
 
         def edit(body: Any) -> Any:
@@ -38,7 +38,7 @@ class OtherType(Fault):
                 place = place_of(body, self.field)
             else:
                 places = [place for place, value in leaves(body) if value is not None]
-                place = places[int(strike.chance() * len(places))] if places else None
+                place = places[int(injection.chance() * len(places))] if places else None
             if place is None:
                 return body
             value = value_at(body, place)

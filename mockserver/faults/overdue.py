@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Fault
-from mockserver.faults.tools.parameters import parameter
+from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
-    from mockserver.engine.faults import Strike
-    from mockserver.engine.scope import Scope
+    from mockserver.engine.context import RequestContext
+    from mockserver.engine.faults import Injection
     from mockserver.engine.task import Task
 
 
@@ -19,12 +19,12 @@ class Overdue(Fault):
     """A task that takes far longer than was said."""
 
     family: ClassVar[str] = "meaning"
-    breaks: ClassVar[str] = "The last state before the end lasts longer."
-    notice: ClassVar[str] = "The task ends after the time that a client would wait."
+    effect: ClassVar[str] = "The last state before the end lasts longer."
+    symptom: ClassVar[str] = "The task ends after the time that a client would wait."
 
     by_s: float = parameter(600.0, "How much longer it takes.", "seconds of mock time")
 
-    def made(self, strike: Strike, scope: Scope, task: Task) -> Task | None:
+    def alter_task(self, injection: Injection, scope: RequestContext, task: Task) -> Task | None:
         """Put the end off."""
         later_ms = round(self.by_s * 1000)
         return task._replace(due_ms=task.due_ms + later_ms, ends_ms=task.ends_ms + later_ms)

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 from mockserver.faults import FAMILIES, all_faults, described
-from mockserver.faults.triggers import test_values
+from mockserver.faults.directives import test_values
 
 PAGE = Path(__file__).with_name("README.md")
 _HEAD = """# Faults

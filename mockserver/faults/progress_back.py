@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Fault
-from mockserver.faults.tools.parameters import parameter
+from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
-    from mockserver.engine.faults import Strike
-    from mockserver.engine.scope import Scope
-    from mockserver.engine.task import Standing, Task
+    from mockserver.engine.context import RequestContext
+    from mockserver.engine.faults import Injection
+    from mockserver.engine.task import Task, TaskStatus
 
 
 @dataclass(frozen=True)
@@ -19,27 +19,27 @@ class ProgressBack(Fault):
     """Progress that goes back."""
 
     family: ClassVar[str] = "meaning"
-    breaks: ClassVar[str] = "Every second answer about a task on its way shows less progress than the one before."
-    notice: ClassVar[str] = "A client that trusts progress to grow fails, or shows nonsense."
+    effect: ClassVar[str] = "Every second answer about a task on its way shows less progress than the one before."
+    symptom: ClassVar[str] = "A client that trusts progress to grow fails, or shows nonsense."
 
     by_percent: int = parameter(20, "How far it goes back.", "percent", least=1, most=100)
 
-    def shown(self, strike: Strike, scope: Scope) -> None:
+    def alter_view(self, injection: Injection, scope: RequestContext) -> None:
         """Show less than the last time, every second time that a task on its way shows progress."""
-        before = scope.paced
-        last: dict[str, int] = strike.rule.memory
+        before = scope.shown_progress
+        last: dict[str, int] = injection.rule.memory
         said: dict[str, int] = {}
 
-        def less(task: Task, stood: Standing) -> int:
+        def less(task: Task, stood: TaskStatus) -> int:
             progress = stood.progress if before is None else before(task, stood)
             if stood.ended or task.id in said:
                 return said.get(task.id, progress)
             if shown := last.pop(task.id, 0):
-                strike.land()
+                injection.mark_applied()
                 progress = max(0, min(shown, progress) - self.by_percent)
             else:
                 last[task.id] = progress
             said[task.id] = progress
             return progress
 
-        scope.paced = less
+        scope.shown_progress = less

@@ -7,12 +7,12 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Fault
-from mockserver.engine.operations import Reply
-from mockserver.faults.tools.parameters import parameter
+from mockserver.engine.operations import Response
+from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
-    from mockserver.engine.faults import Strike
-    from mockserver.engine.scope import Scope
+    from mockserver.engine.context import RequestContext
+    from mockserver.engine.faults import Injection
 
 
 @dataclass(frozen=True)
@@ -20,14 +20,14 @@ class ProxyPage(Fault):
     """An HTML page of a proxy that stands in front of the provider."""
 
     family: ClassVar[str] = "answers"
-    breaks: ClassVar[str] = "The request never reaches the provider; an HTML page comes back."
-    notice: ClassVar[str] = "Reading the answer as JSON fails."
+    effect: ClassVar[str] = "The request never reaches the provider; an HTML page comes back."
+    symptom: ClassVar[str] = "Reading the answer as JSON fails."
 
     status: int = parameter(502, "Status of the page.", least=400, most=599)
 
-    def instead(self, strike: Strike, scope: Scope) -> Reply | None:
+    def replace_response(self, injection: Injection, scope: RequestContext) -> Response | None:
         """Answer with the page."""
         words = HTTPStatus(self.status).phrase if self.status in set(HTTPStatus) else "Error"
         title = f"{self.status} {words}"
         page = f"<html><head><title>{title}</title></head><body><h1>{title}</h1><hr>gateway</body></html>"
-        return Reply(self.status, page.encode(), "text/html", gate="fault", error="proxy_page")
+        return Response(self.status, page.encode(), "text/html", gate="fault", error="proxy_page")

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Fault
-from mockserver.faults.tools.deliveries import later
-from mockserver.faults.tools.parameters import parameter
+from mockserver.faults.support.deliveries import later
+from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
     from mockserver.engine.callbacks import Delivery
-    from mockserver.engine.faults import Strike
+    from mockserver.engine.faults import Injection
 
 
 @dataclass(frozen=True)
@@ -19,11 +19,11 @@ class ReorderedCallback(Fault):
     """Callbacks that come in another order than the tasks ended in."""
 
     family: ClassVar[str] = "callbacks"
-    breaks: ClassVar[str] = "Every second callback is kept back, so that later ones overtake it."
-    notice: ClassVar[str] = "A client that relies on the order mixes its tasks up."
+    effect: ClassVar[str] = "Every second callback is kept back, so that later ones overtake it."
+    symptom: ClassVar[str] = "A client that relies on the order mixes its tasks up."
 
     by_s: float = parameter(30.0, "How long a callback is kept back.", "seconds of mock time")
 
-    def called(self, strike: Strike, deliveries: list[Delivery]) -> list[Delivery] | None:
+    def alter_deliveries(self, injection: Injection, deliveries: list[Delivery]) -> list[Delivery] | None:
         """Keep the first, the third and so on back."""
-        return later(deliveries, self.by_s) if strike.rule.matches % 2 else None
+        return later(deliveries, self.by_s) if injection.rule.matches % 2 else None

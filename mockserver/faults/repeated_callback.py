@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Fault
-from mockserver.faults.tools.parameters import parameter
+from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
     from mockserver.engine.callbacks import Delivery
-    from mockserver.engine.faults import Strike
+    from mockserver.engine.faults import Injection
 
 
 @dataclass(frozen=True)
@@ -18,11 +18,11 @@ class RepeatedCallback(Fault):
     """A callback that is tried again although it was acknowledged."""
 
     family: ClassVar[str] = "callbacks"
-    breaks: ClassVar[str] = "The acknowledgement is not heard: the next attempts are made all the same."
-    notice: ClassVar[str] = "Work that the handler does for each call is done again."
+    effect: ClassVar[str] = "The acknowledgement is not heard: the next attempts are made all the same."
+    symptom: ClassVar[str] = "Work that the handler does for each call is done again."
 
     unheard: int = parameter(1, "How many acknowledgements are not heard.", least=1, most=100)
 
-    def called(self, strike: Strike, deliveries: list[Delivery]) -> list[Delivery] | None:
+    def alter_deliveries(self, injection: Injection, deliveries: list[Delivery]) -> list[Delivery] | None:
         """Let acknowledgements be overheard."""
         return [replace(each, unheard=self.unheard) for each in deliveries]

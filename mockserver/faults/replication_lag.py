@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Fault
-from mockserver.faults.tools.errors import provoked
-from mockserver.faults.tools.parameters import parameter
+from mockserver.faults.support.errors import provoked
+from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
-    from mockserver.engine.faults import Strike
-    from mockserver.engine.operations import Reply
-    from mockserver.engine.scope import Scope
+    from mockserver.engine.context import RequestContext
+    from mockserver.engine.faults import Injection
+    from mockserver.engine.operations import Response
     from mockserver.provider import Role
 
 
@@ -21,8 +21,8 @@ class ReplicationLag(Fault):
     """A task that was just made, and is not found yet."""
 
     family: ClassVar[str] = "meaning"
-    breaks: ClassVar[str] = "For some seconds after the submit, queries answer that there is no such task."
-    notice: ClassVar[str] = "A client that takes the first such answer as final loses a task that it has paid for."
+    effect: ClassVar[str] = "For some seconds after the submit, queries answer that there is no such task."
+    symptom: ClassVar[str] = "A client that takes the first such answer as final loses a task that it has paid for."
     roles: ClassVar[frozenset[Role] | None] = frozenset(
         (
             "query",
@@ -32,9 +32,9 @@ class ReplicationLag(Fault):
 
     for_s: float = parameter(3.0, "How long the task is not found.", "seconds of mock time")
 
-    def instead(self, strike: Strike, scope: Scope) -> Reply | None:
+    def replace_response(self, injection: Injection, scope: RequestContext) -> Response | None:
         """Say that there is no such task, while it is new."""
-        task = strike.facts.task
+        task = injection.match_context.task
         if task is None or scope.now_ms >= task.submitted_ms + self.for_s * 1000:
             return None
         return provoked(scope, scope.space.provider.refusals["unknown_task"], "there is no such task")

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Fault
-from mockserver.faults.tools.parameters import parameter
+from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
-    from mockserver.engine.faults import Strike
-    from mockserver.engine.outgoing import Outgoing
+    from mockserver.engine.faults import Injection
+    from mockserver.engine.transmission import Transmission
 
 #: Less than any head that we write, more than its first line.
 WITHIN_HEADERS = 40
@@ -21,8 +21,8 @@ class Reset(Fault):
     """A connection that is reset: before, within or after the headers, or in the body."""
 
     family: ClassVar[str] = "transport"
-    breaks: ClassVar[str] = "The answer is cut off by a TCP reset; what was asked has been done."
-    notice: ClassVar[str] = "The call fails with a connection error, not with a status."
+    effect: ClassVar[str] = "The answer is cut off by a TCP reset; what was asked has been done."
+    symptom: ClassVar[str] = "The call fails with a connection error, not with a status."
 
     at: str = parameter(
         "before_headers",
@@ -30,13 +30,13 @@ class Reset(Fault):
         choices=("before_headers", "within_headers", "after_headers", "within_body"),
     )
 
-    def sent(self, strike: Strike, outgoing: Outgoing) -> bool | None:
+    def alter_transmission(self, injection: Injection, transmission: Transmission) -> bool | None:
         """Cut the answer, and reset."""
         if self.at == "before_headers":
-            outgoing.cut(head_bytes=0)
+            transmission.cut(head_bytes=0)
         elif self.at == "within_headers":
-            outgoing.cut(head_bytes=WITHIN_HEADERS)
+            transmission.cut(head_bytes=WITHIN_HEADERS)
         else:
-            outgoing.cut(body_bytes=0 if self.at == "after_headers" else len(outgoing.body) // 2)
-        outgoing.end("reset")
+            transmission.cut(body_bytes=0 if self.at == "after_headers" else len(transmission.body) // 2)
+        transmission.end("reset")
         return True

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Fault
-from mockserver.faults.tools.deliveries import signed, with_signature
+from mockserver.faults.support.deliveries import signed, with_signature
 
 if TYPE_CHECKING:
     from mockserver.engine.callbacks import Delivery
-    from mockserver.engine.faults import Strike
+    from mockserver.engine.faults import Injection
 
 
 @dataclass(frozen=True)
@@ -19,13 +19,13 @@ class SignatureOfOtherBytes(Fault):
     """A callback whose signature is for other bytes."""
 
     family: ClassVar[str] = "callbacks"
-    breaks: ClassVar[str] = "The signature fits the same JSON written with other blanks, not the bytes that were sent."
-    notice: ClassVar[str] = (
+    effect: ClassVar[str] = "The signature fits the same JSON written with other blanks, not the bytes that were sent."
+    symptom: ClassVar[str] = (
         "A handler that signs what it has parsed and written again may take it; one that signs the raw bytes does not."
     )
     needs_signature: ClassVar[bool] = True
 
-    def called(self, strike: Strike, deliveries: list[Delivery]) -> list[Delivery] | None:
+    def alter_deliveries(self, injection: Injection, deliveries: list[Delivery]) -> list[Delivery] | None:
         """Sign the body as Python's json writes it; one that is no JSON stays as it is."""
         try:
             written = {each.body: json.dumps(json.loads(each.body)).encode() for each in deliveries}

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Fault
-from mockserver.faults.tools.parameters import parameter
+from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
-    from mockserver.engine.faults import Strike
-    from mockserver.engine.outgoing import Outgoing
+    from mockserver.engine.faults import Injection
+    from mockserver.engine.transmission import Transmission
 
 
 @dataclass(frozen=True)
@@ -18,14 +18,14 @@ class SlowBody(Fault):
     """A body that comes drop by drop."""
 
     family: ClassVar[str] = "transport"
-    breaks: ClassVar[str] = "The head of the answer comes at once, the body slowly."
-    notice: ClassVar[str] = "A timeout for the whole call ends it; one for each read does not."
+    effect: ClassVar[str] = "The head of the answer comes at once, the body slowly."
+    symptom: ClassVar[str] = "A timeout for the whole call ends it; one for each read does not."
 
     bytes_per_s: float = parameter(50.0, "Pace of the body.", "bytes a second of wall time", least=1, most=1e9)
 
-    def sent(self, strike: Strike, outgoing: Outgoing) -> bool | None:
+    def alter_transmission(self, injection: Injection, transmission: Transmission) -> bool | None:
         """Slow the body down; of two paces the slower one counts."""
-        if not outgoing.sent_body():
+        if not transmission.sent_body():
             return None
-        outgoing.bytes_per_s = min(self.bytes_per_s, outgoing.bytes_per_s or self.bytes_per_s)
+        transmission.bytes_per_s = min(self.bytes_per_s, transmission.bytes_per_s or self.bytes_per_s)
         return True

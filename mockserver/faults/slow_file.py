@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Fault
-from mockserver.faults.tools.parameters import parameter
+from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
-    from mockserver.engine.faults import Strike
-    from mockserver.engine.outgoing import Outgoing
+    from mockserver.engine.faults import Injection
+    from mockserver.engine.transmission import Transmission
     from mockserver.provider import Role
 
 
@@ -19,15 +19,15 @@ class SlowFile(Fault):
     """A download that comes slowly."""
 
     family: ClassVar[str] = "results"
-    breaks: ClassVar[str] = "The file comes at a low pace."
-    notice: ClassVar[str] = "The link may expire, or a timeout for the whole call end it, before the file is there."
+    effect: ClassVar[str] = "The file comes at a low pace."
+    symptom: ClassVar[str] = "The link may expire, or a timeout for the whole call end it, before the file is there."
     roles: ClassVar[frozenset[Role] | None] = frozenset(("result",))
 
     bytes_per_s: float = parameter(20_000.0, "Pace of the file.", "bytes a second of wall time", least=1, most=1e9)
 
-    def sent(self, strike: Strike, outgoing: Outgoing) -> bool | None:
+    def alter_transmission(self, injection: Injection, transmission: Transmission) -> bool | None:
         """Slow the file down."""
-        if not outgoing.is_file or not outgoing.sent_body():
+        if not transmission.is_file or not transmission.sent_body():
             return None
-        outgoing.bytes_per_s = min(self.bytes_per_s, outgoing.bytes_per_s or self.bytes_per_s)
+        transmission.bytes_per_s = min(self.bytes_per_s, transmission.bytes_per_s or self.bytes_per_s)
         return True

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Fault
-from mockserver.faults.tools.course import starts_ms, state_index, unknown_state
-from mockserver.faults.tools.parameters import parameter
+from mockserver.faults.support.course import starts_ms, state_index, unknown_state
+from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
-    from mockserver.engine.faults import Strike
-    from mockserver.engine.scope import Scope
+    from mockserver.engine.context import RequestContext
+    from mockserver.engine.faults import Injection
     from mockserver.engine.task import Task
     from mockserver.provider import Provider
 
@@ -21,8 +21,8 @@ class Stuck(Fault):
     """A task that stays in a state."""
 
     family: ClassVar[str] = "meaning"
-    breaks: ClassVar[str] = "The task enters the state, and never leaves it."
-    notice: ClassVar[str] = "Polling goes on until the client gives up."
+    effect: ClassVar[str] = "The task enters the state, and never leaves it."
+    symptom: ClassVar[str] = "Polling goes on until the client gives up."
 
     state: str = parameter("", "The state; empty is the last one before the end.")
 
@@ -30,7 +30,7 @@ class Stuck(Fault):
         """Say so where the provider has no such state."""
         return unknown_state(provider, self.state)
 
-    def made(self, strike: Strike, scope: Scope, task: Task) -> Task | None:
+    def alter_task(self, injection: Injection, scope: RequestContext, task: Task) -> Task | None:
         """Hold the task from the moment at which it enters the state."""
         index = state_index(task, self.state)
         if index is None or starts_ms(task, index) >= task.ends_ms:

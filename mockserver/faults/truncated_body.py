@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Fault
-from mockserver.faults.tools.parameters import parameter
+from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
-    from mockserver.engine.faults import Strike
-    from mockserver.engine.outgoing import Outgoing
+    from mockserver.engine.faults import Injection
+    from mockserver.engine.transmission import Transmission
 
 
 @dataclass(frozen=True)
@@ -18,17 +18,17 @@ class TruncatedBody(Fault):
     """A body that ends before its Content-Length."""
 
     family: ClassVar[str] = "transport"
-    breaks: ClassVar[str] = "The connection is closed in the middle of the body; Content-Length told of more."
-    notice: ClassVar[str] = (
+    effect: ClassVar[str] = "The connection is closed in the middle of the body; Content-Length told of more."
+    symptom: ClassVar[str] = (
         "A client that checks lengths sees a partial answer; one that does not reads broken JSON, or keeps half a file."
     )
 
     keep_fraction: float = parameter(0.5, "How much of the body comes.", "fraction", most=0.999)
 
-    def sent(self, strike: Strike, outgoing: Outgoing) -> bool | None:
+    def alter_transmission(self, injection: Injection, transmission: Transmission) -> bool | None:
         """Cut the body, and close."""
-        if not outgoing.sent_body():
+        if not transmission.sent_body():
             return None
-        outgoing.cut(body_bytes=int(len(outgoing.body) * self.keep_fraction))
-        outgoing.end("close")
+        transmission.cut(body_bytes=int(len(transmission.body) * self.keep_fraction))
+        transmission.end("close")
         return True

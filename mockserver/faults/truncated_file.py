@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Fault
-from mockserver.faults.tools.parameters import parameter
+from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
-    from mockserver.engine.faults import Strike
-    from mockserver.engine.outgoing import Outgoing
+    from mockserver.engine.faults import Injection
+    from mockserver.engine.transmission import Transmission
     from mockserver.provider import Role
 
 
@@ -19,16 +19,16 @@ class TruncatedFile(Fault):
     """A file that is not whole, though its length is right."""
 
     family: ClassVar[str] = "results"
-    breaks: ClassVar[str] = "The file ends early, and Content-Length agrees; Range is ignored."
-    notice: ClassVar[str] = "The download looks whole; the file does not play."
+    effect: ClassVar[str] = "The file ends early, and Content-Length agrees; Range is ignored."
+    symptom: ClassVar[str] = "The download looks whole; the file does not play."
     roles: ClassVar[frozenset[Role] | None] = frozenset(("result",))
 
     keep_fraction: float = parameter(0.5, "How much of the file there is.", "fraction", most=0.999)
 
-    def sent(self, strike: Strike, outgoing: Outgoing) -> bool | None:
+    def alter_transmission(self, injection: Injection, transmission: Transmission) -> bool | None:
         """Shorten the file."""
-        if not outgoing.is_file:
+        if not transmission.is_file:
             return None
-        file = outgoing.file or b""
-        outgoing.set_file(file[: int(len(file) * self.keep_fraction)])
+        file = transmission.file or b""
+        transmission.set_file(file[: int(len(file) * self.keep_fraction)])
         return True

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Fault
-from mockserver.engine.operations import Reply
-from mockserver.faults.tools.parameters import parameter
+from mockserver.engine.operations import Response
+from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
-    from mockserver.engine.faults import Strike
-    from mockserver.engine.scope import Scope
+    from mockserver.engine.context import RequestContext
+    from mockserver.engine.faults import Injection
 
 
 @dataclass(frozen=True)
@@ -19,11 +19,11 @@ class UndeclaredStatus(Fault):
     """A status that the document does not list."""
 
     family: ClassVar[str] = "answers"
-    breaks: ClassVar[str] = "The request is refused with a status that no documentation mentions."
-    notice: ClassVar[str] = "A client that knows a closed list of statuses falls through it."
+    effect: ClassVar[str] = "The request is refused with a status that no documentation mentions."
+    symptom: ClassVar[str] = "A client that knows a closed list of statuses falls through it."
 
     status: int = parameter(520, "The status.", least=400, most=999)
 
-    def instead(self, strike: Strike, scope: Scope) -> Reply | None:
+    def replace_response(self, injection: Injection, scope: RequestContext) -> Response | None:
         """Answer with a body that is no error of the provider's either."""
-        return Reply(self.status, b"unknown error", "text/plain", gate="fault", error="undeclared_status")
+        return Response(self.status, b"unknown error", "text/plain", gate="fault", error="undeclared_status")

@@ -9,12 +9,12 @@ import orjson
 
 from mockserver.engine.faults import Fault
 from mockserver.engine.world import contrary_body
-from mockserver.faults.tools.deliveries import with_body
-from mockserver.faults.tools.parameters import parameter
+from mockserver.faults.support.deliveries import with_body
+from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
     from mockserver.engine.callbacks import Delivery
-    from mockserver.engine.faults import Strike
+    from mockserver.engine.faults import Injection
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,12 @@ class UnknownEvent(Fault):
     """A callback of an event that no document has."""
 
     family: ClassVar[str] = "callbacks"
-    breaks: ClassVar[str] = "Before the callback there is another one, whose words for event and status are new."
-    notice: ClassVar[str] = "A handler that knows every word there is refuses it, or takes it for an end."
+    effect: ClassVar[str] = "Before the callback there is another one, whose words for event and status are new."
+    symptom: ClassVar[str] = "A handler that knows every word there is refuses it, or takes it for an end."
 
     word: str = parameter("reviewing", "The word that stands for the event and the status.")
 
-    def called(self, strike: Strike, deliveries: list[Delivery]) -> list[Delivery] | None:
+    def alter_deliveries(self, injection: Injection, deliveries: list[Delivery]) -> list[Delivery] | None:
         """Add it; what tells one end from the other is where the new word goes."""
         first = deliveries[0]
         contrary = contrary_body(first)

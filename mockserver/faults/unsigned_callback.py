@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Fault
-from mockserver.faults.tools.deliveries import with_signature
+from mockserver.faults.support.deliveries import with_signature
 
 if TYPE_CHECKING:
     from mockserver.engine.callbacks import Delivery
-    from mockserver.engine.faults import Strike
+    from mockserver.engine.faults import Injection
 
 
 @dataclass(frozen=True)
@@ -18,10 +18,10 @@ class UnsignedCallback(Fault):
     """A callback without its signature."""
 
     family: ClassVar[str] = "callbacks"
-    breaks: ClassVar[str] = "The signature's header is missing."
-    notice: ClassVar[str] = "A handler that takes unsigned callbacks can be fooled by anybody."
+    effect: ClassVar[str] = "The signature's header is missing."
+    symptom: ClassVar[str] = "A handler that takes unsigned callbacks can be fooled by anybody."
     needs_signature: ClassVar[bool] = True
 
-    def called(self, strike: Strike, deliveries: list[Delivery]) -> list[Delivery] | None:
+    def alter_deliveries(self, injection: Injection, deliveries: list[Delivery]) -> list[Delivery] | None:
         """Leave the header out."""
         return with_signature(deliveries, lambda _each, _value: None)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Fault
-from mockserver.faults.tools.deliveries import secret_of, signed, with_signature
+from mockserver.faults.support.deliveries import secret_of, signed, with_signature
 
 if TYPE_CHECKING:
     from mockserver.engine.callbacks import Delivery
-    from mockserver.engine.faults import Strike
+    from mockserver.engine.faults import Injection
 
 
 @dataclass(frozen=True)
@@ -18,10 +18,10 @@ class WrongSignature(Fault):
     """A callback with a signature that is wrong."""
 
     family: ClassVar[str] = "callbacks"
-    breaks: ClassVar[str] = "The signature has the right form, and does not fit."
-    notice: ClassVar[str] = "A handler that does not check takes a forged callback."
+    effect: ClassVar[str] = "The signature has the right form, and does not fit."
+    symptom: ClassVar[str] = "A handler that does not check takes a forged callback."
     needs_signature: ClassVar[bool] = True
 
-    def called(self, strike: Strike, deliveries: list[Delivery]) -> list[Delivery] | None:
+    def alter_deliveries(self, injection: Injection, deliveries: list[Delivery]) -> list[Delivery] | None:
         """Sign with a secret that nobody has."""
         return with_signature(deliveries, lambda each, _value: signed(each, secret=f"forged {secret_of(each)}"))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema_rs
 
-from mockserver.spec.document import Document, Fault, SpecError, shortened
+from mockserver.spec.document import Document, SpecError, SpecIssue, shortened
 from mockserver.spec.vocabulary import specs_directory
 
 if TYPE_CHECKING:
@@ -42,11 +42,11 @@ class Scenario:
     speed: float | None
     accounts: tuple[Mapping[str, Any], ...]
     #: Wishes for faults, as the control plane takes them.
-    wishes: tuple[Mapping[str, Any], ...]
+    fault_requests: tuple[Mapping[str, Any], ...]
     expect: tuple[Mapping[str, Any], ...]
     document: Document = field(repr=False, compare=False)
 
-    def fault(self, path: tuple[str | int, ...], message: str, fix: str = "") -> Fault:
+    def fault(self, path: tuple[str | int, ...], message: str, fix: str = "") -> SpecIssue:
         """Say what is wrong at a place in its file."""
         return self.document.fault(path, message, fix)
 
@@ -72,7 +72,7 @@ def find(name: str) -> Path:
         there = True  # and reading it says what is wrong
     if not there:
         raise SpecError(
-            [Fault(name, None, "is no file, and no scenario of the gallery", f"there are {', '.join(known)}")]
+            [SpecIssue(name, None, "is no file, and no scenario of the gallery", f"there are {', '.join(known)}")]
         )
     return path
 
@@ -108,7 +108,7 @@ def of_document(document: Document) -> Scenario:
         SpecError: with everything that is wrong.
     """
     _check_size(document)
-    faults = [fault for error in _validator().iter_errors(document.data) for fault in _faults(document, error)]
+    faults = [fault for error in _validator().iter_errors(document.data) for fault in _issues(document, error)]
     if faults:
         raise SpecError(sorted(faults, key=lambda fault: fault.line or 0))
     data = _whole(document.data, ("seed",))
@@ -119,7 +119,7 @@ def of_document(document: Document) -> Scenario:
         seed=data.get("seed"),
         speed=data.get("clock", {}).get("speed"),
         accounts=tuple(_whole(each, LIMITS) for each in data.get("accounts", ())),
-        wishes=tuple(_wish(event) for event in data["timeline"]),
+        fault_requests=tuple(_fault_request(event) for event in data["timeline"]),
         expect=tuple(_whole(each, ("at_least", "at_most")) for each in data.get("expect", ())),
         document=document,
     )
@@ -157,7 +157,7 @@ def _whole(given: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-def _wish(event: Mapping[str, Any]) -> dict[str, Any]:
+def _fault_request(event: Mapping[str, Any]) -> dict[str, Any]:
     """Write an event of the time line as a wish for a fault."""
     when = dict(event.get("when", {}))
     at_s = event.get("at_s", 0)
@@ -169,7 +169,7 @@ def _wish(event: Mapping[str, Any]) -> dict[str, Any]:
     return {"fault": event["fault"], "with": event.get("with", {}), "where": event.get("where", {}), "when": when}
 
 
-def _faults(document: Document, error: jsonschema_rs.ValidationError) -> Iterator[Fault]:
+def _issues(document: Document, error: jsonschema_rs.ValidationError) -> Iterator[SpecIssue]:
     """Say what the schema has against a document: each word for itself, in words of ours, in a line."""
     kind, details = error.kind.name, error.kind.as_dict()
     path = tuple(error.instance_path)

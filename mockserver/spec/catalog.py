@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mockserver.spec.compile import compile_providers
-from mockserver.spec.document import Document, Fault, SpecError
+from mockserver.spec.document import Document, SpecError, SpecIssue
 from mockserver.spec.vocabulary import builtin_specs, check_vocabulary
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def load_providers(
     Raises:
         SpecError: with every fault of every file.
     """
-    faults: list[Fault] = []
+    faults: list[SpecIssue] = []
     own = _read([Path(spec) for spec in specs], faults, whole=True)
     replaced = {document.data["x-mock"].get("provider") for document in own} - {None}
     shipped = _read(builtin_specs(), faults) if builtin else []
@@ -42,11 +42,11 @@ def load_providers(
     if faults:
         raise SpecError(faults)
     if not documents:
-        raise SpecError([Fault("specs", None, "there is nothing to serve", "name a spec with --spec FILE")])
+        raise SpecError([SpecIssue("specs", None, "there is nothing to serve", "name a spec with --spec FILE")])
     names = [document.data["x-mock"].get("provider") for document in documents]
     if only is not None and only not in names:
         known = ", ".join(sorted(name for name in names if name))
-        raise SpecError([Fault("only", None, f"there is no provider {only!r}", f"there are {known}")])
+        raise SpecError([SpecIssue("only", None, f"there is no provider {only!r}", f"there are {known}")])
     if only is not None:
         documents = [
             document
@@ -57,16 +57,16 @@ def load_providers(
     return compile_providers(documents, dialects or {})
 
 
-def _read(paths: Iterable[Path], faults: list[Fault], *, whole: bool = False) -> list[Document]:
+def _read(paths: Iterable[Path], faults: list[SpecIssue], *, whole: bool = False) -> list[Document]:
     """Read specs; those that are not our own are checked as a whole, which takes longer."""
     documents = []
     for path in paths:
         try:
             document = Document.read(path)
             if whole:
-                from mockserver.spec.check import document_faults  # noqa: PLC0415 - its validator loads slowly
+                from mockserver.spec.check import document_issues  # noqa: PLC0415 - its validator loads slowly
 
-                found = document_faults(document)
+                found = document_issues(document)
                 faults += found
                 if found:
                     continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mockserver.spec.compile import compile_providers
-from mockserver.spec.document import Document, Fault, SpecError
+from mockserver.spec.document import Document, SpecError, SpecIssue
 from mockserver.spec.vocabulary import builtin_specs, check_vocabulary
 
 if TYPE_CHECKING:
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def check_files(paths: Iterable[Path]) -> list[Fault]:
+def check_files(paths: Iterable[Path]) -> list[SpecIssue]:
     """Return the faults of these files: YAML, references, OpenAPI 3.1, x-mock, and what they say together.
 
     A file that is `part_of` a provider may lean on a built-in spec that leads it.
     """
-    faults: list[Fault] = []
+    faults: list[SpecIssue] = []
     documents: list[Document] = []
     for path in paths:
         try:
@@ -26,7 +26,7 @@ def check_files(paths: Iterable[Path]) -> list[Fault]:
         except SpecError as error:
             faults += error.faults
             continue
-        found = document_faults(document)
+        found = document_issues(document)
         if not found:
             documents.append(document)
         faults += found
@@ -42,7 +42,7 @@ def check_files(paths: Iterable[Path]) -> list[Fault]:
     return faults
 
 
-def document_faults(document: Document) -> list[Fault]:
+def document_issues(document: Document) -> list[SpecIssue]:
     """Return the faults of one document, taken by itself."""
     faults = _references(document) or _openapi(document)
     try:
@@ -62,8 +62,8 @@ def _leads_wanted(documents: list[Document]) -> list[Document]:
     return [document for document in shipped if document.data["x-mock"].get("provider") in wanted]
 
 
-def _references(document: Document) -> list[Fault]:
-    faults: list[Fault] = []
+def _references(document: Document) -> list[SpecIssue]:
+    faults: list[SpecIssue] = []
 
     def walk(value: Any, path: tuple[str | int, ...]) -> None:
         if isinstance(value, dict):
@@ -88,7 +88,7 @@ def _references(document: Document) -> list[Fault]:
     return faults
 
 
-def _openapi(document: Document) -> list[Fault]:
+def _openapi(document: Document) -> list[SpecIssue]:
     """Validate against the OpenAPI 3.1 schema, by the reference implementation."""
     from openapi_spec_validator import OpenAPIV31SpecValidator  # noqa: PLC0415 - slow to load, only needed here
 

@@ -25,7 +25,7 @@ _LONGEST_MESSAGE = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class SpecIssue:
     """Something wrong in a spec: what, where, and what to do about it."""
 
     file: str
@@ -41,7 +41,7 @@ class Fault:
 class SpecError(ValueError):
     """A spec cannot be served; `faults` says why."""
 
-    def __init__(self, faults: list[Fault]) -> None:
+    def __init__(self, faults: list[SpecIssue]) -> None:
         super().__init__("\n".join(str(fault) for fault in faults))
         self.faults = faults
 
@@ -64,9 +64,9 @@ class Document:
         try:
             text = path.read_text(encoding="utf-8")
         except OSError as error:
-            raise SpecError([Fault(str(path), None, f"cannot be read: {error.strerror}")]) from None
+            raise SpecError([SpecIssue(str(path), None, f"cannot be read: {error.strerror}")]) from None
         except UnicodeDecodeError:
-            raise SpecError([Fault(str(path), None, "is not UTF-8 text")]) from None
+            raise SpecError([SpecIssue(str(path), None, "is not UTF-8 text")]) from None
         return cls.parse(str(path), text)
 
     @classmethod
@@ -81,13 +81,13 @@ class Document:
         except yaml.MarkedYAMLError as error:
             line = None if error.problem_mark is None else error.problem_mark.line + 1
             what = shortened(str(error.problem), _LONGEST_MESSAGE)
-            raise SpecError([Fault(name, line, f"is not valid YAML: {what}")]) from None
+            raise SpecError([SpecIssue(name, line, f"is not valid YAML: {what}")]) from None
         except yaml.reader.ReaderError as error:
             line = text.encode()[: error.position].count(b"\n") + 1
             what = f"the character {error.character:#06x} may not stand in it"
-            raise SpecError([Fault(name, line, f"is not valid YAML: {what}")]) from None
+            raise SpecError([SpecIssue(name, line, f"is not valid YAML: {what}")]) from None
         if not isinstance(data, dict):
-            raise SpecError([Fault(name, 1, "is no mapping, and one was expected")])
+            raise SpecError([SpecIssue(name, 1, "is no mapping, and one was expected")])
         return cls(name, text, data)
 
     @cached_property
@@ -111,11 +111,11 @@ class Document:
                 return line
         return line
 
-    def fault(self, path: Path_, message: str, fix: str = "") -> Fault:
+    def fault(self, path: Path_, message: str, fix: str = "") -> SpecIssue:
         """Report something wrong at a path."""
         where = "/".join(shortened(str(key)) for key in path)
         what = shortened(f"{where}: {message}" if where else message, _LONGEST_MESSAGE)
-        return Fault(self.name, self.line(path), what, fix)
+        return SpecIssue(self.name, self.line(path), what, fix)
 
     def resolve(self, pointer: str) -> Any:
         """Follow a reference within this document, such as ``#/components/schemas/Task``.

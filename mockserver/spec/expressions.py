@@ -15,11 +15,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from mockserver.engine.context import FACTS, NAMES
 from mockserver.engine.routes import well_formed
-from mockserver.engine.scope import FACTS, NAMES
 
 if TYPE_CHECKING:
-    from mockserver.engine.scope import Call
+    from mockserver.engine.context import Request
     from mockserver.provider import Value
 
 _INSIDE = re.compile(r"\{(\$[^{}]+)\}")
@@ -159,13 +159,13 @@ class _Writer:
             return "s.request_id"
         if root == "reply" and len(words) == 2:
             return f"s.space.reply_of({self.bound(words[1])}, s)"
-        facts = FACTS.get(root)
-        if facts is None:
+        match_context = FACTS.get(root)
+        if match_context is None:
             roots = ", ".join(f"${each}" for each in ["request", "input", "reply", "request_id", *FACTS])
             raise ExpressionError(f"{text}: ${root} is not known; there are {roots}")
-        fact = facts.get(".".join(words[1:]))
+        fact = match_context.get(".".join(words[1:]))
         if fact is None:
-            known = ", ".join(sorted(facts))
+            known = ", ".join(sorted(match_context))
             raise ExpressionError(f"{text}: ${root} has no {'.'.join(words[1:])!r}; it has {known}")
         return fact
 
@@ -187,7 +187,7 @@ class _Writer:
         )
 
 
-def _header(call: Call, name: str) -> str | None:
+def _header(call: Request, name: str) -> str | None:
     text = call.headers.get(name)
     return None if text is None else well_formed(text)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema_rs
 
-from mockserver.spec.document import Fault, SpecError
+from mockserver.spec.document import SpecError, SpecIssue
 
 if TYPE_CHECKING:
     from mockserver.spec.document import Document
@@ -50,7 +50,7 @@ def check_vocabulary(document: Document) -> None:
     Raises:
         SpecError: with every fault, and the line it stands on.
     """
-    faults: list[Fault] = []
+    faults: list[SpecIssue] = []
     mock = document.data.get("x-mock")
     if not isinstance(mock, dict) or not ({"provider", "part_of"} & set(mock)):
         raise SpecError(
@@ -66,7 +66,7 @@ def check_vocabulary(document: Document) -> None:
         raise SpecError([document.fault(("paths",), "has no operations", "an OpenAPI document lists its paths")])
     if not isinstance(document.data.get("info"), dict) or "title" not in document.data["info"]:
         raise SpecError([document.fault(("info",), "has no title", "add info.title")])
-    faults += _faults(document, "part" if "part_of" in mock else "provider", mock, ("x-mock",))
+    faults += _issues(document, "part" if "part_of" in mock else "provider", mock, ("x-mock",))
     for path, item in document.data["paths"].items():
         if not isinstance(item, dict):
             faults.append(document.fault(("paths", path), "is no path item", "a mapping of methods was expected"))
@@ -74,16 +74,16 @@ def check_vocabulary(document: Document) -> None:
         for method, operation in item.items():
             if isinstance(operation, dict) and "x-mock" in operation:
                 place = ("paths", path, method, "x-mock")
-                faults += _faults(document, "operation", operation["x-mock"], place)
+                faults += _issues(document, "operation", operation["x-mock"], place)
     if faults:
         raise SpecError(faults)
 
 
-def _faults(document: Document, definition: str, value: Any, place: tuple[str | int, ...]) -> list[Fault]:
-    return [_fault(document, error, place) for error in _validator(definition).iter_errors(value)]
+def _issues(document: Document, definition: str, value: Any, place: tuple[str | int, ...]) -> list[SpecIssue]:
+    return [_issue(document, error, place) for error in _validator(definition).iter_errors(value)]
 
 
-def _fault(document: Document, error: jsonschema_rs.ValidationError, place: tuple[str | int, ...]) -> Fault:
+def _issue(document: Document, error: jsonschema_rs.ValidationError, place: tuple[str | int, ...]) -> SpecIssue:
     details = error.kind.as_dict()
     path = (*place, *error.instance_path)
     if error.kind.name == "additionalProperties":
@@ -101,7 +101,7 @@ def _fault(document: Document, error: jsonschema_rs.ValidationError, place: tupl
         branches = [branch for branch in details["context"] if branch]
         nearest = min(branches, key=lambda branch: (_wrong_role(branch), len(branch)), default=None)
         if nearest:
-            return _fault(document, nearest[0], place)
+            return _issue(document, nearest[0], place)
     return document.fault(path, error.message)
 
 

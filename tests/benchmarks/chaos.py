@@ -176,8 +176,8 @@ async def chaos(process: subprocess.Popen[str], port: int, seconds: float, clien
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=PATIENCE_S)) as http:
         for name in all_faults():
-            wish = {"fault": name, "with": GENTLY.get(name, {}), "when": {"probability": PROBABILITY}}
-            await admin(http, port, "POST", "/faults", wish)
+            fault_request = {"fault": name, "with": GENTLY.get(name, {}), "when": {"probability": PROBABILITY}}
+            await admin(http, port, "POST", "/faults", fault_request)
         before = await admin(http, port, "GET", "/health")
         storm = Storm(port, url, http, time.monotonic() + seconds)
         running = [asyncio.create_task(storm.client(number)) for number in range(clients)]

@@ -16,7 +16,7 @@ import orjson
 from benchmarks.servers import BODY, HEADERS, KEY, say
 
 from mockserver.chance import Chance
-from mockserver.engine.scope import Call
+from mockserver.engine.context import Request
 from mockserver.engine.world import World, WorldRules
 from mockserver.spec.catalog import load_providers
 
@@ -46,7 +46,7 @@ def main(_arguments: list[str]) -> int:
     def make(count: int) -> list[str]:
         ids = []
         for _ in range(count):
-            reply = world.handle(space, submit, Call("POST", submit_path, HEADERS, body), NOW_MS)
+            reply = world.handle(space, submit, Request("POST", submit_path, HEADERS, body), NOW_MS)
             assert reply.task_id is not None
             ids.append(reply.task_id)
         return ids
@@ -60,7 +60,7 @@ def main(_arguments: list[str]) -> int:
         for _ in range(5):
             start = time.process_time()
             for path in paths:
-                world.handle(space, space.router.find("GET", path), Call("GET", path, HEADERS), NOW_MS + 30_000)
+                world.handle(space, space.router.find("GET", path), Request("GET", path, HEADERS), NOW_MS + 30_000)
             best = min(best, (time.process_time() - start) / len(paths) * 1e6)
         return best
 

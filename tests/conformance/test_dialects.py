@@ -19,7 +19,7 @@ from mockserver.spec.vocabulary import builtin_specs, vocabulary
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mockserver.engine.operations import Reply
+    from mockserver.engine.operations import Response
 
 DAY_MS = 86_400_000
 DOCUMENTS = {path.stem: Document.read(path).data for path in builtin_specs()}
@@ -42,7 +42,7 @@ def variants() -> list[tuple[str, tuple[str, ...]]]:
     return out
 
 
-def judge(data: dict[str, Any], operation_id: str, reply: Reply) -> None:
+def judge(data: dict[str, Any], operation_id: str, reply: Response) -> None:
     """See that a reply's status is declared for its operation, and that its body fits the declared schema."""
     operation = next(
         each

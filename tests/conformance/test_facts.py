@@ -17,7 +17,7 @@ from support.engine import RECEIVER, RUDE, START_MS, Client, due_deliveries, hea
 from mockserver.engine.targets import url_problem
 
 if TYPE_CHECKING:
-    from mockserver.engine.operations import Reply
+    from mockserver.engine.operations import Response
 
 GUIDE = "Gemini Omni API Model Guide"
 FLASH = "Gemini Omni Flash"
@@ -28,7 +28,9 @@ SECOND = 1000
 DAY_MS = 86_400_000
 
 
-def sent(provider: str, body: dict[str, Any], *, dialects: dict[str, list[str]] | None = None) -> tuple[Client, Reply]:
+def sent(
+    provider: str, body: dict[str, Any], *, dialects: dict[str, list[str]] | None = None
+) -> tuple[Client, Response]:
     """Submit a body in a fresh world."""
     client = Client(new_world(dialects=dialects), provider)
     return client, client.submit(START_MS, body)

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mockserver.mock import MockServer
 from mockserver.spec.vocabulary import builtin_specs
+from mockserver.testing.running import MockServer
 
 if TYPE_CHECKING:
-    from mockserver.mock import Mock
+    from mockserver.testing.running import RunningServer
 
 SCHEMATHESIS = str(Path(sys.executable).parent / "schemathesis")
 CONTROL_PLANE = Path(__file__).parent.parent.parent / "mockserver/edge/control-plane.yaml"
@@ -84,7 +84,7 @@ def run(spec: Path, url: str, name: str, header: str | None, folder: Path) -> No
         assert phase in done.stdout
 
 
-def header_of(mock: Mock, provider: str) -> str:
+def header_of(mock: RunningServer, provider: str) -> str:
     """Return the header that carries a key which works."""
     rule = mock.server.runtime.world.spaces[provider].provider.key
     return f"{rule.header}: {'Bearer ' if rule.bearer else ''}{rule.example}"

@@ -12,8 +12,8 @@ import aiohttp
 from support.edge import receiving
 from support.engine import KILN, spec_of
 
-from mockserver.mock import MockServer
 from mockserver.spec.check import check_files
+from mockserver.testing.running import MockServer
 
 PASS = {"X-Kiln-Pass": "pass-0000"}
 

@@ -29,8 +29,8 @@ from support.edge import LOOPS, PATIENCE_S, Edge, Wire, nothing_logged, request_
 from support.faults import exchanges, ledgers, put, query_bytes, submit_bytes, until
 
 from mockserver.edge import server, sessions
-from mockserver.edge.bodies import read_body
-from mockserver.edge.media import MediaShelf, Shape
+from mockserver.edge.media import MediaCache, Shape
+from mockserver.edge.request_body import read_body
 from mockserver.edge.sessions import NAME
 from mockserver.faults import all_faults
 
@@ -96,7 +96,7 @@ def nothing_failed() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _quiet(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Make files quickly, and hold every test to it that nothing is logged and nothing printed."""
-    monkeypatch.setattr(server, "MediaShelf", partial(MediaShelf, make=quick_file))
+    monkeypatch.setattr(server, "MediaCache", partial(MediaCache, make=quick_file))
     with nothing_failed():
         yield
     assert capfd.readouterr() == ("", "")
@@ -347,8 +347,8 @@ def test_half_a_body_that_stalls() -> None:
     run_on("uvloop", main())  # once: aiohttp waits two seconds for what is left of a body
 
 
-@pytest.mark.parametrize("wish", ["", "slow_body;bytes_per_s=1e9", "latency;seconds=0.001"])
-def test_a_refusal_of_half_a_body_says_that_it_closes(wish: str) -> None:
+@pytest.mark.parametrize("fault_request", ["", "slow_body;bytes_per_s=1e9", "latency;seconds=0.001"])
+def test_a_refusal_of_half_a_body_says_that_it_closes(fault_request: str) -> None:
     """What is left of the body may still be on its way: the answer says so, whether a fault touches it or not."""
     lines = {
         "stalled": (b"Content-Length: 100\r\n", b'{"model"', 408),
@@ -359,14 +359,14 @@ def test_a_refusal_of_half_a_body_says_that_it_closes(wish: str) -> None:
     async def run() -> None:
         async with serving(request_timeout_s=0.1) as edge:
             head = request_bytes("POST", edge.path_of(ABUSED, "submit"), headers=edge.key_headers(ABUSED))[:-2]
-            wished = b"" if not wish else b"X-Mock-Fault: %b\r\n" % wish.encode()
+            wished = b"" if not fault_request else b"X-Mock-Fault: %b\r\n" % fault_request.encode()
             for framing, body, status in lines.values():
                 async with edge.raw() as wire:
                     await wire.send(head + wished + framing + b"\r\n" + body)
                     answer = await wire.answer()
                     assert answer is not None
                     assert (answer.status, answer.header("Connection")) == (status, "close")
-            named = [] if not wish else [wish.partition(";")[0]]
+            named = [] if not fault_request else [fault_request.partition(";")[0]]
             assert [each["faults"] for each in exchanges(edge)] == [named] * len(lines)
 
     asyncio.run(run())
@@ -437,8 +437,8 @@ def test_any_wishes(loop: str) -> None:
     async def send(edge: Edge, value: tuple[int, list[tuple[bytes, bytes]], str]) -> None:
         number, lines, ending = value
         head, end, body = whole_requests(edge)[number].partition(b"\r\n\r\n")
-        wishes = b"".join(b"\r\n" + name + b": " + text for name, text in lines)
-        statuses_in(await abuse(edge, ending, head + wishes + end + body))
+        fault_requests = b"".join(b"\r\n" + name + b": " + text for name, text in lines)
+        statuses_in(await abuse(edge, ending, head + fault_requests + end + body))
         assert all(NAME.fullmatch(each) for each in edge.mock.server.sessions)
 
     drawn(loop, 60, st.tuples(st.integers(0, COUNT - 1), st.lists(_LINE, min_size=1, max_size=6), _ENDING), send)
@@ -530,15 +530,17 @@ def test_dropped_in_the_middle(loop: str, ending: str) -> None:
             await edge.advance(600)
             link = (await edge.query(ABUSED, task_id)).json["results"][0].removeprefix(edge.root)
             requests: list[tuple[bytes, bool]] = []
-            for wishes, begins in FOR_AN_HOUR:
-                headers = {"X-Mock-Fault": wishes}
+            for fault_requests, begins in FOR_AN_HOUR:
+                headers = {"X-Mock-Fault": fault_requests}
                 requests += [
                     (submit_bytes(edge, ABUSED, headers=headers), begins),
                     (query_bytes(edge, ABUSED, task_id, headers=headers), begins),
                 ]
-            for wishes, begins in FILES_FOR_AN_HOUR:
+            for fault_requests, begins in FILES_FOR_AN_HOUR:
                 for more in ({}, {"Range": "bytes=10-99"}):
-                    requests.append((request_bytes("GET", link, headers={"X-Mock-Fault": wishes, **more}), begins))
+                    requests.append(
+                        (request_bytes("GET", link, headers={"X-Mock-Fault": fault_requests, **more}), begins)
+                    )
             known = len(edge.mock.journal)
             wires = [await edge.raw().__aenter__() for _ in requests]
             for wire, (request, _) in zip(wires, requests, strict=True):
@@ -567,16 +569,16 @@ def test_gone_when_the_wait_is_over(loop: str, ending: str) -> None:
 
     async def main() -> None:
         async with watched() as edge:
-            wishes = [f"{wait}, {end}" for wait in waits for end in ends]
-            wires = [await edge.raw().__aenter__() for _ in wishes]
-            for wire, each in zip(wires, wishes, strict=True):
+            fault_requests = [f"{wait}, {end}" for wait in waits for end in ends]
+            wires = [await edge.raw().__aenter__() for _ in fault_requests]
+            for wire, each in zip(wires, fault_requests, strict=True):
                 await wire.send(submit_bytes(edge, ABUSED, headers={"X-Mock-Fault": each}))
-            await until(lambda: len(edge.mock.journal) == len(wishes))
+            await until(lambda: len(edge.mock.journal) == len(fault_requests))
             for wire in wires:
                 leave(wire, ending)
                 await wire.__aexit__()
             await check_served(edge)
-            assert len(edge.space(ABUSED).tasks) == len(wishes)
+            assert len(edge.space(ABUSED).tasks) == len(fault_requests)
 
     run_on(loop, main())
 

@@ -23,7 +23,7 @@ from support.edge import (
     PROVIDERS,
     Answer,
     Edge,
-    Reply,
+    Response,
     example,
     nothing_logged,
     request_bytes,
@@ -32,8 +32,8 @@ from support.edge import (
 )
 
 import mockserver.edge.server
-from mockserver.edge.bodies import read_body
-from mockserver.edge.media import MediaShelf, Shape
+from mockserver.edge.media import MediaCache, Shape
+from mockserver.edge.request_body import read_body
 from mockserver.spec.document import Document
 from mockserver.spec.vocabulary import builtin_specs
 
@@ -77,7 +77,7 @@ def check_shape(name: str, status: int, body: bytes) -> None:
     assert 0 < len(words) < 400
 
 
-def check_refusal(name: str, reply: Reply, status: int) -> None:
+def check_refusal(name: str, reply: Response, status: int) -> None:
     """Hold a refusal to its status and the provider's shape."""
     assert reply.status == status, reply.body
     assert reply.headers["Content-Type"] == "application/json"
@@ -264,8 +264,8 @@ def test_any_value_in_any_field(name: str, model: str, field: tuple[str, ...]) -
 
     async def run() -> None:
         async with serving() as edge:
-            edge.mock.server._shelf.close()
-            edge.mock.server._shelf = MediaShelf(make=quick_file)
+            edge.mock.server._media_cache.close()
+            edge.mock.server._media_cache = MediaCache(make=quick_file)
             schema = edge.provider(name).models[model].request
             for value in ANY_VALUE:
                 await edge.mock.clock.advance(3600)

@@ -21,7 +21,7 @@ from support.edge import (
     LOOPS,
     Edge,
     Received,
-    Reply,
+    Response,
     nothing_logged,
     receiving,
     run_on,
@@ -41,7 +41,7 @@ async def told(edge: Edge, name: str, url: str, **fields: Any) -> str:
     return await edge.submit(name, **{CALLBACK_FIELDS[name]: url}, **fields)
 
 
-async def refused(edge: Edge, name: str, url: Any) -> Reply:
+async def refused(edge: Edge, name: str, url: Any) -> Response:
     """Submit a task with a callback address that is refused; return the refusal."""
     reply = await edge.try_submit(name, **{CALLBACK_FIELDS[name]: url})
     assert reply.status == (422 if name == "crun" else 400), (url, reply.body)
@@ -618,7 +618,7 @@ def test_receiver_that_queries(loop: str, name: str) -> None:
 
 def test_receiver_that_advances() -> None:
     """A receiver may not move the clock that is being moved: it is told so with 409, and all goes on."""
-    told_so: list[Reply] = []
+    told_so: list[Response] = []
 
     async def run() -> None:
         async with serving() as edge:
@@ -641,7 +641,7 @@ def test_receiver_that_advances() -> None:
 
 def test_receiver_that_advances_after_a_command() -> None:
     """Nor may a receiver move the clock while a command waits for its callback."""
-    told_so: list[Reply] = []
+    told_so: list[Response] = []
 
     async def run() -> None:
         async with serving() as edge:

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from mockserver.mock import AsyncMock, MockServer
+from mockserver.testing.running import AsyncRunningServer, MockServer
 
 KEY = b"Authorization: Bearer sk-x\r\n"
 BODY = b'{"model": "gemini-omni-flash-text-to-video", "prompt": "a kite"}'
@@ -49,7 +49,7 @@ class Wire(asyncio.Transport):
         """Nothing reads here."""
 
 
-async def answer_to(mock: AsyncMock, pieces: list[bytes]) -> bytes:
+async def answer_to(mock: AsyncRunningServer, pieces: list[bytes]) -> bytes:
     """Give a server that starts over a request in these pieces; return all that it writes."""
     await mock.reset()
     connection = cast("Any", mock.server)._http()

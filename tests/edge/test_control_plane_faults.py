@@ -66,7 +66,7 @@ def test_add_fault() -> None:
     async def run() -> None:
         async with serving() as edge:
             task_id = await edge.submit("evolink")
-            wish = {
+            fault_request = {
                 "fault": "error",
                 "with": {"status": 429, "retry_after": "seconds", "retry_after_s": 7},
                 "where": {
@@ -88,10 +88,10 @@ def test_add_fault() -> None:
                     "probability": 0.999999,
                 },
             }
-            rule = await good(edge, "addFault", wish)
-            assert rule["where"] == wish["where"]
-            assert rule["when"] == wish["when"]
-            assert rule["with"] == {**wish["with"], "error": ""}  # type: ignore[dict-item]
+            rule = await good(edge, "addFault", fault_request)
+            assert rule["where"] == fault_request["where"]
+            assert rule["when"] == fault_request["when"]
+            assert rule["with"] == {**fault_request["with"], "error": ""}  # type: ignore[dict-item]
             assert (rule["matches"], rule["hits"], rule["spent"]) == (0, 0, False)
             assert (await edge.query("evolink", task_id)).status == 200
             await edge.advance(30)
@@ -110,13 +110,13 @@ def test_add_fault_in_few_words() -> None:
         async with serving() as edge:
             rule = await good(edge, "addFault", {"fault": "error"})
             assert (rule["with"]["status"], rule["where"], rule["when"]) == (503, {}, {})
-            for wish in (
+            for fault_request in (
                 {"fault": "latency", "with": {"seconds": "2s", "spread_s": 1}},
                 {"fault": "overdue", "with": {"by_s": "1h"}},
                 {"fault": "error", "with": {"status": 502.0}},
                 {"fault": "error", "with": {}, "where": {}, "when": {"every": 1, "after": 0, "probability": 1}},
             ):
-                await good(edge, "addFault", wish)
+                await good(edge, "addFault", fault_request)
             rules = (await good(edge, "faults"))["faults"]
             assert rules[1]["with"] == {"seconds": 2, "spread_s": 1, "growth_s": 0}
             assert rules[2]["with"] == {"by_s": 3600}
@@ -197,9 +197,9 @@ def test_add_fault_refuses() -> None:
 
     async def run() -> None:
         async with serving() as edge:
-            for wish, words in WRONG_FAULTS:
-                message = await bad(edge, 400, "invalid_body", "addFault", wish)
-                assert words in message, (str(wish)[:80], message)
+            for fault_request, words in WRONG_FAULTS:
+                message = await bad(edge, 400, "invalid_body", "addFault", fault_request)
+                assert words in message, (str(fault_request)[:80], message)
             assert await good(edge, "faults") == {"faults": []}
             assert (await edge.try_submit("evolink")).status == 200
 

@@ -12,8 +12,8 @@ import pytest
 from support.control_plane import bad, check_documented, good
 from support.edge import Edge, serving
 
-from mockserver.banner import scenario_report
 from mockserver.scenarios import gallery, read
+from mockserver.terminal import scenario_report
 
 SCENARIO: dict[str, Any] = {
     "scenario": "a refusal",

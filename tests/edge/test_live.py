@@ -18,7 +18,7 @@ from support.edge import PATIENCE_S, PROVIDERS, Edge, nothing_logged, receiving,
 from mockserver.clock import MANUAL_START_MS
 from mockserver.edge import live
 from mockserver.edge.admin import control_plane
-from mockserver.engine.task import end_now, hold, release, standing
+from mockserver.engine.task import end_now, hold, release, status_at
 from mockserver.spec.vocabulary import builtin_specs
 
 if TYPE_CHECKING:
@@ -561,7 +561,7 @@ def test_course() -> None:
                 task.ends_ms + 9,
             ):
                 course = live.course(task, now_ms)
-                assert course[-1]["state"] == standing(task, now_ms).status
+                assert course[-1]["state"] == status_at(task, now_ms).status
                 assert all(each["from_ms"] <= now_ms for each in course)
             assert kinds(task, task.ends_ms) == [
                 ("pending", "waiting", 0),

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mockserver.edge import media
-from mockserver.edge.media import MediaShelf, Shape, ShelfClosedError, describe, shape_of
+from mockserver.edge.media import MediaCache, MediaCacheClosedError, Shape, describe, shape_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,11 +109,11 @@ class Bench:
 
 
 @pytest.fixture
-def shelf() -> Iterator[MediaShelf]:
+def media_cache() -> Iterator[MediaCache]:
     """Give a shelf with the real encoder, closed at the end."""
-    shelf = MediaShelf()
-    yield shelf
-    shelf.close()
+    media_cache = MediaCache()
+    yield media_cache
+    media_cache.close()
 
 
 @pytest.fixture
@@ -125,12 +125,12 @@ def bench() -> Bench:
 
 
 @pytest.fixture
-def bench_shelf(bench: Bench) -> Iterator[MediaShelf]:
+def bench_media_cache(bench: Bench) -> Iterator[MediaCache]:
     """Give a shelf of two places which the stand-in fills."""
-    shelf = MediaShelf(most_kept=2, make=bench.make)
-    yield shelf
+    media_cache = MediaCache(most_kept=2, make=bench.make)
+    yield media_cache
     bench.go_on.set()
-    shelf.close()
+    media_cache.close()
 
 
 @pytest.fixture
@@ -245,10 +245,12 @@ def test_file_names_are_stable_and_tell_shapes_apart() -> None:
         (30.0, 240, "16:9"),
     ],
 )
-def test_video_is_what_was_asked_for(shelf: MediaShelf, duration_s: float, short_side_px: int, ratio: str) -> None:
+def test_video_is_what_was_asked_for(
+    media_cache: MediaCache, duration_s: float, short_side_px: int, ratio: str
+) -> None:
     """An MP4 has H.264 of the exact size, stereo AAC at 48 kHz, and the length asked for."""
     shape = shape_of("video/mp4", duration_s, short_side_px, ratio)
-    seen = probe(asyncio.run(shelf.file(shape)))
+    seen = probe(asyncio.run(media_cache.file(shape)))
     assert seen.codecs == ("h264", "aac")
     assert (seen.width_px, seen.height_px) == (shape.width_px, shape.height_px)
     assert seen.pixel_format == "yuv420p"
@@ -259,19 +261,19 @@ def test_video_is_what_was_asked_for(shelf: MediaShelf, duration_s: float, short
 
 
 @needs_pyav
-def test_index_comes_before_the_data(shelf: MediaShelf) -> None:
+def test_index_comes_before_the_data(media_cache: MediaCache) -> None:
     """A player can start before the whole file has arrived (faststart)."""
     for shape in (Shape("video/mp4", 1, 320, 180), Shape("audio/mp4", 1, 0, 0)):
-        content = asyncio.run(shelf.file(shape)).read_bytes()
+        content = asyncio.run(media_cache.file(shape)).read_bytes()
         assert 0 < content.index(b"moov") < content.index(b"mdat")
 
 
 @needs_pyav
-def test_picture_moves_and_starts_over(shelf: MediaShelf) -> None:
+def test_picture_moves_and_starts_over(media_cache: MediaCache) -> None:
     """Frames differ from each other, and after two seconds the same loop is shown again."""
     import av
 
-    path = asyncio.run(shelf.file(Shape("video/mp4", 5, 320, 180)))
+    path = asyncio.run(media_cache.file(Shape("video/mp4", 5, 320, 180)))
     with av.open(str(path)) as found:
         frames = [bytes(frame.planes[0]) for frame in found.decode(found.streams.video[0])]
     assert len(set(frames[:48])) > 10
@@ -280,31 +282,31 @@ def test_picture_moves_and_starts_over(shelf: MediaShelf) -> None:
 
 
 @needs_pyav
-def test_a_player_can_seek(shelf: MediaShelf) -> None:
+def test_a_player_can_seek(media_cache: MediaCache) -> None:
     """There is a key frame at each start of the loop, and its time stamp is right."""
     import av
 
-    path = asyncio.run(shelf.file(Shape("video/mp4", 5, 320, 180)))
+    path = asyncio.run(media_cache.file(Shape("video/mp4", 5, 320, 180)))
     with av.open(str(path)) as found:
         keys_s = [float(frame.time) for frame in found.decode(found.streams.video[0]) if frame.key_frame]
     assert keys_s == pytest.approx([0.0, 2.0, 4.0])
 
 
 @needs_pyav
-def test_sound_file_is_aac(shelf: MediaShelf) -> None:
+def test_sound_file_is_aac(media_cache: MediaCache) -> None:
     """An audio/mp4 holds stereo AAC at 48 kHz of the length asked for, and no picture."""
-    seen = probe(asyncio.run(shelf.file(Shape("audio/mp4", 12.5, 0, 0))))
+    seen = probe(asyncio.run(media_cache.file(Shape("audio/mp4", 12.5, 0, 0))))
     assert seen.codecs == ("aac",)
     assert (seen.sample_rate_hz, seen.channels) == (48_000, 2)
     assert seen.duration_s == pytest.approx(12.5, abs=0.03)
 
 
 @needs_pyav
-def test_tone_is_quiet_yet_there(shelf: MediaShelf) -> None:
+def test_tone_is_quiet_yet_there(media_cache: MediaCache) -> None:
     """The sound track is a soft tone, neither silence nor loud."""
     import av
 
-    path = asyncio.run(shelf.file(Shape("video/mp4", 2, 320, 180)))
+    path = asyncio.run(media_cache.file(Shape("video/mp4", 2, 320, 180)))
     with av.open(str(path)) as found:
         planes = [bytes(f.planes[0])[: 4 * f.samples] for f in found.decode(found.streams.audio[0])]
         loudest = max(abs(value) for plane in planes for value in memoryview(plane).cast("f"))
@@ -312,9 +314,9 @@ def test_tone_is_quiet_yet_there(shelf: MediaShelf) -> None:
 
 
 @pytest.mark.parametrize("duration_s", [0.1, 3.0, 7.25])
-def test_wav_is_read_by_the_standard_library(shelf: MediaShelf, duration_s: float) -> None:
+def test_wav_is_read_by_the_standard_library(media_cache: MediaCache, duration_s: float) -> None:
     """An audio/wav is 16-bit stereo PCM of exactly the length asked for."""
-    path = asyncio.run(shelf.file(Shape("audio/wav", duration_s, 0, 0)))
+    path = asyncio.run(media_cache.file(Shape("audio/wav", duration_s, 0, 0)))
     with wave.open(str(path), "rb") as found:
         assert (found.getnchannels(), found.getsampwidth()) == (2, 2)
         assert found.getnframes() / found.getframerate() == pytest.approx(duration_s)
@@ -364,26 +366,26 @@ def test_importing_the_module_leaves_pyav_alone() -> None:
 # ------------------------------------------------------------------ shelving
 
 
-def test_one_shape_is_made_once(bench: Bench, bench_shelf: MediaShelf) -> None:
+def test_one_shape_is_made_once(bench: Bench, bench_media_cache: MediaCache) -> None:
     """Callers at one time share a making, and later callers get the kept file."""
     bench.go_on.clear()
 
     async def ask() -> set[Path]:
-        waiting = [asyncio.create_task(bench_shelf.file(wav(1))) for _ in range(20)]
+        waiting = [asyncio.create_task(bench_media_cache.file(wav(1))) for _ in range(20)]
         await until_started(bench)
         bench.go_on.set()
-        return {*await asyncio.gather(*waiting), await bench_shelf.file(wav(1))}
+        return {*await asyncio.gather(*waiting), await bench_media_cache.file(wav(1))}
 
     (path,) = asyncio.run(ask())
     assert path.read_text() == "audio-1000ms.wav"
     assert bench.made == {"audio-1000ms.wav": 1}
 
 
-def test_one_thread_makes_all_off_the_loop(bench: Bench, bench_shelf: MediaShelf) -> None:
+def test_one_thread_makes_all_off_the_loop(bench: Bench, bench_media_cache: MediaCache) -> None:
     """Different shapes queue for a single worker, which is not the loop's thread."""
 
     async def ask() -> None:
-        await asyncio.gather(*(bench_shelf.file(wav(number)) for number in range(1, 9)))
+        await asyncio.gather(*(bench_media_cache.file(wav(number)) for number in range(1, 9)))
 
     asyncio.run(ask())
     assert bench.most_busy == 1
@@ -392,13 +394,13 @@ def test_one_thread_makes_all_off_the_loop(bench: Bench, bench_shelf: MediaShelf
     assert bench.made.total() == 8
 
 
-def test_one_waiter_gone_leaves_the_others(bench: Bench, bench_shelf: MediaShelf) -> None:
+def test_one_waiter_gone_leaves_the_others(bench: Bench, bench_media_cache: MediaCache) -> None:
     """Cancelling one waiter, even the first, lets the rest have their file."""
     bench.go_on.clear()
 
     async def ask() -> Path:
-        first = asyncio.create_task(bench_shelf.file(wav(1)))
-        second = asyncio.create_task(bench_shelf.file(wav(1)))
+        first = asyncio.create_task(bench_media_cache.file(wav(1)))
+        second = asyncio.create_task(bench_media_cache.file(wav(1)))
         await until_started(bench)
         first.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -410,15 +412,15 @@ def test_one_waiter_gone_leaves_the_others(bench: Bench, bench_shelf: MediaShelf
     assert bench.made.total() == 1
 
 
-def test_a_queued_making_survives_its_first_waiter(bench: Bench, bench_shelf: MediaShelf) -> None:
+def test_a_queued_making_survives_its_first_waiter(bench: Bench, bench_media_cache: MediaCache) -> None:
     """Cancelling the waiter of a making that has not begun does not take it off the queue."""
     bench.go_on.clear()
 
     async def ask() -> Path:
-        ahead = asyncio.create_task(bench_shelf.file(wav(1)))
+        ahead = asyncio.create_task(bench_media_cache.file(wav(1)))
         await until_started(bench)
-        first = asyncio.create_task(bench_shelf.file(wav(2)))
-        second = asyncio.create_task(bench_shelf.file(wav(2)))
+        first = asyncio.create_task(bench_media_cache.file(wav(2)))
+        second = asyncio.create_task(bench_media_cache.file(wav(2)))
         await asyncio.wait([first], timeout=0)
         first.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -431,12 +433,12 @@ def test_a_queued_making_survives_its_first_waiter(bench: Bench, bench_shelf: Me
     assert bench.made == {"audio-1000ms.wav": 1, "audio-2000ms.wav": 1}
 
 
-def test_all_waiters_gone_and_still_kept(bench: Bench, bench_shelf: MediaShelf) -> None:
+def test_all_waiters_gone_and_still_kept(bench: Bench, bench_media_cache: MediaCache) -> None:
     """A making whose every waiter left, loop and all, is finished and kept."""
     bench.go_on.clear()
 
     async def leave() -> None:
-        waiting = asyncio.create_task(bench_shelf.file(wav(1)))
+        waiting = asyncio.create_task(bench_media_cache.file(wav(1)))
         await until_started(bench)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -444,101 +446,101 @@ def test_all_waiters_gone_and_still_kept(bench: Bench, bench_shelf: MediaShelf) 
 
     asyncio.run(leave())
     bench.go_on.set()
-    assert asyncio.run(bench_shelf.file(wav(1))).is_file()
+    assert asyncio.run(bench_media_cache.file(wav(1))).is_file()
     assert bench.made.total() == 1
 
 
-def test_the_longest_unused_makes_room(bench: Bench, bench_shelf: MediaShelf) -> None:
+def test_the_longest_unused_makes_room(bench: Bench, bench_media_cache: MediaCache) -> None:
     """No more than the stated number of files stay, and the latest used ones do."""
 
     async def ask() -> list[Path]:
-        first = await bench_shelf.file(wav(1))
-        second = await bench_shelf.file(wav(2))
-        await bench_shelf.file(wav(1))
-        third = await bench_shelf.file(wav(3))
+        first = await bench_media_cache.file(wav(1))
+        second = await bench_media_cache.file(wav(2))
+        await bench_media_cache.file(wav(1))
+        third = await bench_media_cache.file(wav(3))
         return [first, second, third]
 
     first, second, third = asyncio.run(ask())
     assert sorted(first.parent.iterdir()) == sorted([first, third])
     assert not second.exists()
-    asyncio.run(bench_shelf.file(wav(2)))
+    asyncio.run(bench_media_cache.file(wav(2)))
     assert bench.made["audio-2000ms.wav"] == 2
     assert bench.made["audio-1000ms.wav"] == 1
 
 
 def test_the_bound_holds_under_a_crowd(bench: Bench) -> None:
     """With one place only, many shapes asked for at once all succeed and one file stays."""
-    shelf = MediaShelf(most_kept=1, make=bench.make)
+    media_cache = MediaCache(most_kept=1, make=bench.make)
 
     async def ask() -> list[Path]:
-        return await asyncio.gather(*(shelf.file(wav(number)) for number in range(1, 21)))
+        return await asyncio.gather(*(media_cache.file(wav(number)) for number in range(1, 21)))
 
     paths = asyncio.run(ask())
     assert sum(path.exists() for path in paths) == 1
     assert len(list(paths[0].parent.iterdir())) == 1
-    shelf.close()
+    media_cache.close()
 
 
-def test_an_error_is_raised_to_all_and_forgotten(bench: Bench, bench_shelf: MediaShelf) -> None:
+def test_an_error_is_raised_to_all_and_forgotten(bench: Bench, bench_media_cache: MediaCache) -> None:
     """A failed making reaches every waiter, leaves nothing behind, and is tried again."""
     bench.go_on.clear()
     bench.failing.add("audio-1000ms.wav")
 
     async def ask() -> list[Path | BaseException]:
-        waiting = [asyncio.create_task(bench_shelf.file(wav(1))) for _ in range(3)]
+        waiting = [asyncio.create_task(bench_media_cache.file(wav(1))) for _ in range(3)]
         await until_started(bench)
         bench.go_on.set()
         return await asyncio.gather(*waiting, return_exceptions=True)
 
     assert [type(answer) for answer in asyncio.run(ask())] == [OSError] * 3
     bench.failing.clear()
-    path = asyncio.run(bench_shelf.file(wav(1)))
+    path = asyncio.run(bench_media_cache.file(wav(1)))
     assert list(path.parent.iterdir()) == [path]
     assert bench.made["audio-1000ms.wav"] == 2
 
 
-def test_a_file_lost_from_disk_is_made_again(bench: Bench, bench_shelf: MediaShelf) -> None:
+def test_a_file_lost_from_disk_is_made_again(bench: Bench, bench_media_cache: MediaCache) -> None:
     """Someone clearing the directory costs a making, not an error."""
-    asyncio.run(bench_shelf.file(wav(1))).unlink()
-    assert asyncio.run(bench_shelf.file(wav(1))).is_file()
+    asyncio.run(bench_media_cache.file(wav(1))).unlink()
+    assert asyncio.run(bench_media_cache.file(wav(1))).is_file()
     assert bench.made["audio-1000ms.wav"] == 2
 
 
-def test_a_directory_that_was_tidied_away_is_made_again(bench: Bench, bench_shelf: MediaShelf) -> None:
+def test_a_directory_that_was_tidied_away_is_made_again(bench: Bench, bench_media_cache: MediaCache) -> None:
     """Whoever cleans temporary files does not end a server that has been running for days; closing still removes it."""
-    directory = bench_shelf.file_now(wav(1)).parent
+    directory = bench_media_cache.file_now(wav(1)).parent
     shutil.rmtree(directory)
-    assert bench_shelf.file_now(wav(1)).read_text() == wav(1).file_name
+    assert bench_media_cache.file_now(wav(1)).read_text() == wav(1).file_name
     assert bench.made[wav(1).file_name] == 2
-    bench_shelf.close()
+    bench_media_cache.close()
     assert not directory.exists()
 
 
-def test_every_file_has_the_same_time_stamp(bench_shelf: MediaShelf) -> None:
+def test_every_file_has_the_same_time_stamp(bench_media_cache: MediaCache) -> None:
     """The modification time does not depend on when a file was made."""
-    stamps = {asyncio.run(bench_shelf.file(wav(n))).stat().st_mtime_ns for n in (1, 2)}
+    stamps = {asyncio.run(bench_media_cache.file(wav(n))).stat().st_mtime_ns for n in (1, 2)}
     assert stamps == {1_704_067_200_000_000_000}
 
 
 def test_a_given_directory_serves_the_next_run(tmp_path: Path, bench: Bench) -> None:
     """Files in a given directory outlive the shelf, are used again, and count for the bound."""
     for _ in range(2):
-        shelf = MediaShelf(tmp_path / "cache", most_kept=2, make=bench.make)
+        media_cache = MediaCache(tmp_path / "cache", most_kept=2, make=bench.make)
         for number in (1, 2):
-            kept = asyncio.run(shelf.file(wav(number)))
-        shelf.close()
+            kept = asyncio.run(media_cache.file(wav(number)))
+        media_cache.close()
     assert bench.made.total() == 2
     (kept.parent / "notes.txt").write_text("not ours")
-    shelf = MediaShelf(tmp_path / "cache", most_kept=1, make=bench.make)
-    path = asyncio.run(shelf.file(wav(3)))
-    shelf.close()
+    media_cache = MediaCache(tmp_path / "cache", most_kept=1, make=bench.make)
+    path = asyncio.run(media_cache.file(wav(3)))
+    media_cache.close()
     assert {found.name for found in path.parent.iterdir()} == {path.name, "notes.txt"}
 
 
 def test_a_shelf_without_room_is_refused() -> None:
     """A bound of nothing is a mistake that is named at once."""
     with pytest.raises(ValueError, match="most_kept"):
-        MediaShelf(most_kept=0)
+        MediaCache(most_kept=0)
 
 
 # ------------------------------------------------------------------- closing
@@ -546,24 +548,24 @@ def test_a_shelf_without_room_is_refused() -> None:
 
 def test_close_removes_its_own_directory(bench: Bench) -> None:
     """The temporary directory is gone after closing, which may be done twice."""
-    shelf = MediaShelf(make=bench.make)
-    path = asyncio.run(shelf.file(wav(1)))
-    shelf.close()
-    shelf.close()
+    media_cache = MediaCache(make=bench.make)
+    path = asyncio.run(media_cache.file(wav(1)))
+    media_cache.close()
+    media_cache.close()
     assert not path.parent.exists()
 
 
 def test_close_sets_waiters_free(bench: Bench) -> None:
     """Closing waits for the making under way, and drops queued ones with a clear error."""
     bench.go_on.clear()
-    shelf = MediaShelf(make=bench.make)
+    media_cache = MediaCache(make=bench.make)
 
     async def ask() -> tuple[Path, BaseException | Path]:
-        running = asyncio.create_task(shelf.file(wav(1)))
+        running = asyncio.create_task(media_cache.file(wav(1)))
         await until_started(bench)
-        queued = asyncio.create_task(shelf.file(wav(2)))
+        queued = asyncio.create_task(media_cache.file(wav(2)))
         await asyncio.wait([queued], timeout=0)
-        closing = asyncio.create_task(asyncio.to_thread(shelf.close))
+        closing = asyncio.create_task(asyncio.to_thread(media_cache.close))
         (answer,) = await asyncio.gather(queued, return_exceptions=True)
         bench.go_on.set()
         await closing
@@ -571,16 +573,16 @@ def test_close_sets_waiters_free(bench: Bench) -> None:
 
     path, answer = asyncio.run(ask())
     assert path.name == "audio-1000ms.wav"
-    assert isinstance(answer, ShelfClosedError)
+    assert isinstance(answer, MediaCacheClosedError)
     assert bench.made.total() == 1
 
 
 def test_a_closed_shelf_says_so(bench: Bench) -> None:
     """Asking a closed shelf is answered with an error that tells why."""
-    shelf = MediaShelf(make=bench.make)
-    shelf.close()
-    with pytest.raises(ShelfClosedError, match="closed"):
-        asyncio.run(shelf.file(wav(1)))
+    media_cache = MediaCache(make=bench.make)
+    media_cache.close()
+    with pytest.raises(MediaCacheClosedError, match="closed"):
+        asyncio.run(media_cache.file(wav(1)))
 
 
 @pytest.mark.parametrize(
@@ -595,7 +597,7 @@ def test_an_encoding_gives_up_when_told(tmp_path: Path, shape: Shape) -> None:
     """A long encoding stops at its next step once the shelf is closing."""
     stop = threading.Event()
     stop.set()
-    with pytest.raises(ShelfClosedError):
+    with pytest.raises(MediaCacheClosedError):
         media.write_file(shape, tmp_path / shape.file_name, stop)
 
 
@@ -619,19 +621,19 @@ def clip(name: str) -> bytes:
         ("5:4", "square.mp4"),
     ],
 )
-def test_the_nearest_clip_stands_in(shelf: MediaShelf, ratio: str, name: str) -> None:
+def test_the_nearest_clip_stands_in(media_cache: MediaCache, ratio: str, name: str) -> None:
     """Without PyAV a video is the shipped clip of the nearest proportions."""
-    path = asyncio.run(shelf.file(shape_of("video/mp4", 8, 720, ratio)))
+    path = asyncio.run(media_cache.file(shape_of("video/mp4", 8, 720, ratio)))
     assert path.read_bytes() == clip(name)
     assert path.stat().st_mtime_ns == 1_704_067_200_000_000_000
 
 
 @pytest.mark.usefixtures("without_pyav")
-def test_sound_without_pyav(shelf: MediaShelf) -> None:
+def test_sound_without_pyav(media_cache: MediaCache) -> None:
     """Without PyAV an audio/mp4 is the shipped tone, and a WAV still has its real length."""
-    path = asyncio.run(shelf.file(Shape("audio/mp4", 8, 0, 0)))
+    path = asyncio.run(media_cache.file(Shape("audio/mp4", 8, 0, 0)))
     assert path.read_bytes() == clip("tone.m4a")
-    with wave.open(str(asyncio.run(shelf.file(Shape("audio/wav", 8, 0, 0)))), "rb") as found:
+    with wave.open(str(asyncio.run(media_cache.file(Shape("audio/wav", 8, 0, 0)))), "rb") as found:
         assert found.getnframes() == 8 * 48_000
 
 
@@ -647,12 +649,12 @@ def test_stand_ins_do_not_outlive_the_installing(tmp_path: Path, monkeypatch: py
     shape = Shape("video/mp4", 1, 320, 180)
     with monkeypatch.context() as patch:
         patch.setattr(importlib.util, "find_spec", lambda *_: None)
-        shelf = MediaShelf(tmp_path)
-        assert asyncio.run(shelf.file(shape)).read_bytes() == clip("landscape.mp4")
-        shelf.close()
-    shelf = MediaShelf(tmp_path)
-    assert probe(asyncio.run(shelf.file(shape))).frames == 24
-    shelf.close()
+        media_cache = MediaCache(tmp_path)
+        assert asyncio.run(media_cache.file(shape)).read_bytes() == clip("landscape.mp4")
+        media_cache.close()
+    media_cache = MediaCache(tmp_path)
+    assert probe(asyncio.run(media_cache.file(shape))).frames == 24
+    media_cache.close()
 
 
 @needs_pyav

@@ -13,9 +13,9 @@ from urllib.parse import parse_qs, urlsplit
 import av
 import pytest
 from aiohttp import FormData
-from support.edge import PROVIDERS, Edge, Reply, example, nothing_logged, request_bytes, serving
+from support.edge import PROVIDERS, Edge, Response, example, nothing_logged, request_bytes, serving
 
-from mockserver.edge.media import MediaShelf, Shape, ShelfClosedError
+from mockserver.edge.media import MediaCache, MediaCacheClosedError, Shape
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +33,7 @@ LIFETIMES = {
 }
 
 
-def link_in(reply: Reply) -> str:
+def link_in(reply: Response) -> str:
     """Return the one link to a file in an answer."""
     found = re.findall(r'"(http://127\.0\.0\.1:[^"]+\.(?:mp4|m4a)[^"]*)"', reply.body.decode())
     assert len(found) == 1, reply.body
@@ -88,7 +88,7 @@ def test_download(name: str, of: str | None, fields: dict[str, Any], made: tuple
 def test_download_of_speech() -> None:
     """Speech without a clip is a sound file."""
 
-    async def run() -> Reply:
+    async def run() -> Response:
         async with serving() as edge:
             return await edge.call("GET", await short_file(edge))
 
@@ -200,7 +200,7 @@ def test_etag() -> None:
 def test_same_file_for_the_same_request() -> None:
     """Two tasks that ask for the same get the same bytes, on any server."""
 
-    async def run() -> Reply:
+    async def run() -> Response:
         async with serving() as edge:
             return await edge.call("GET", await short_file(edge))
 
@@ -368,13 +368,13 @@ def test_closing_while_a_file_is_made() -> None:
             begun.set()
             stop.wait()
             ended.set()
-            raise ShelfClosedError
+            raise MediaCacheClosedError
 
         async with AsyncExitStack() as stack:
             async with serving() as edge:
                 link = await short_file(edge)
-                edge.mock.server._shelf.close()
-                edge.mock.server._shelf = MediaShelf(make=slow)
+                edge.mock.server._media_cache.close()
+                edge.mock.server._media_cache = MediaCache(make=slow)
                 wire = await stack.enter_async_context(edge.raw())
                 await wire.send(request_bytes("GET", link.removeprefix(edge.root)))
                 await asyncio.to_thread(begun.wait)
@@ -397,13 +397,13 @@ def form(
     return data
 
 
-async def upload(edge: Edge, data: Any, **headers: str) -> Reply:
+async def upload(edge: Edge, data: Any, **headers: str) -> Response:
     """Upload a form."""
     fields = {name.replace("_", "-"): value for name, value in headers.items()}
     return await edge.call("POST", UPLOAD, headers={**edge.key_headers("googlegeminiomni"), **fields}, data=data)
 
 
-def refused(reply: Reply, status: int, words: str) -> None:
+def refused(reply: Response, status: int, words: str) -> None:
     """Hold a refused upload to its status, shape and reason."""
     assert reply.status == status, reply.body
     assert list(reply.json) == ["error"]

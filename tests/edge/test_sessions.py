@@ -17,7 +17,7 @@ from support.edge import (
     PROVIDERS,
     Edge,
     Received,
-    Reply,
+    Response,
     example,
     nothing_logged,
     receiving,
@@ -70,7 +70,7 @@ class InSession(Edge):
         known = self.mock.server.sessions.known(self.name)
         return (known or self.mock.server.runtime).world.spaces[name]
 
-    async def call(self, method: str, url: str, *, headers: Mapping[str, str] | None = None, **more: Any) -> Reply:
+    async def call(self, method: str, url: str, *, headers: Mapping[str, str] | None = None, **more: Any) -> Response:
         """Make a request; one with a path is in the session."""
         named = {HEADER: self.name} if self.by == "header" and "://" not in url else {}
         return await super().call(method, url, headers={**named, **(headers or {})}, **more)
@@ -93,7 +93,7 @@ async def sessions(edge: Edge) -> dict[str, dict[str, Any]]:
     return {each["name"]: each for each in (await get(edge, "/sessions"))["sessions"]}
 
 
-async def drop(edge: Edge, name: str) -> Reply:
+async def drop(edge: Edge, name: str) -> Response:
     """Ask for the end of a session."""
     return await edge.admin("DELETE", f"/sessions/{name}")
 
@@ -103,7 +103,7 @@ async def told(edge: Edge, url: str, name: str = "evolink", **fields: Any) -> st
     return await edge.submit(name, **{CALLBACK_FIELDS[name]: url}, **fields)
 
 
-def file_link(reply: Reply) -> str:
+def file_link(reply: Response) -> str:
     """Return the one link to a file in an answer."""
     (found,) = re.findall(r'"(http://[^"]+\.(?:mp4|m4a)[^"]*)"', reply.body.decode())
     assert isinstance(found, str)
@@ -333,12 +333,12 @@ def test_reset(by: str) -> None:
     asyncio.run(run())
 
 
-def transcript(replies: list[Reply], root: str) -> list[tuple[int, list[tuple[str, str]], bytes]]:
+def transcript(replies: list[Response], root: str) -> list[tuple[int, list[tuple[str, str]], bytes]]:
     """What was answered, with the server's own address taken out."""
     return [(reply.status, list(reply.headers.items()), reply.body.replace(root.encode(), b"")) for reply in replies]
 
 
-async def story(edge: Edge, name: str) -> list[Reply]:
+async def story(edge: Edge, name: str) -> list[Response]:
     """Make the same requests in any world."""
     replies = [await edge.try_submit(name) for _ in range(3)]
     space = edge.space(name)
@@ -897,8 +897,8 @@ def test_fifty_at_once() -> None:
         tasks = number % 4 + 1
         ids = [await told(one, url) for _ in range(tasks)]
         if number % 3 == 0:
-            wish = {"fault": "error", "with": {"status": 500 + number}, "where": {"operation": "balance"}}
-            await one.admin("POST", "/faults", wish)
+            fault_request = {"fault": "error", "with": {"status": 500 + number}, "where": {"operation": "balance"}}
+            await one.admin("POST", "/faults", fault_request)
         await one.admin("PUT", "/accounts", {"provider": "crun", "key": "k", "available_credits": number})
         report = await one.advance(3600 + number)
         assert report["acknowledged"] == tasks
@@ -949,7 +949,7 @@ def test_close_with_sessions_open() -> None:
             await arrived.wait()
             await edge.mock.server.close()
             (outcome,) = await asyncio.gather(moving, return_exceptions=True)
-            assert isinstance(outcome, ClientError | Reply)
+            assert isinstance(outcome, ClientError | Response)
             assert list(edge.mock.server.sessions) == []
             let_go.set()
         assert asyncio.all_tasks() == before

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
-from support.edge import Edge, Reply, serving
+from support.edge import Edge, Response, serving
 from support.engine import ALL, KILN, providers
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def key_of(name: str, kind: Kind) -> str:
     return next(key for key, each in providers()[name].key.test_keys.items() if each == kind)
 
 
-def refusal(edge: Edge, name: str, reply: Reply, condition: str) -> None:
+def refusal(edge: Edge, name: str, reply: Response, condition: str) -> None:
     """Hold an answer to what the provider says to a condition, at the gate that sees to it."""
     error, header = edge.provider(name).refusals[condition], edge.provider(name).request_id_header
     assert reply.status == error.status, reply.body

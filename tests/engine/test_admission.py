@@ -30,7 +30,7 @@ from support.engine import (
 from mockserver.engine.admission import GATES
 
 if TYPE_CHECKING:
-    from mockserver.engine.operations import Reply
+    from mockserver.engine.operations import Response
     from mockserver.engine.targets import TargetMode
 
 ORDER = (
@@ -122,7 +122,7 @@ def model_pointer(client: Client) -> tuple[str, ...]:
     return pointer_of(entry["x-mock"]["model"])
 
 
-def submit_wrongly(name: str, wrong: frozenset[str]) -> Reply:
+def submit_wrongly(name: str, wrong: frozenset[str]) -> Response:
     """Submit a task in a way that each of these gates, by itself, would refuse."""
     client = Client(new_world(), name)
     operation = client.operation("submit")
@@ -536,10 +536,10 @@ def test_an_integer_parameter_is_an_integer() -> None:
     from dataclasses import replace as changed
 
     from mockserver.engine.admission import parameter_problem
-    from mockserver.engine.scope import Call
+    from mockserver.engine.context import Request
 
     operation = Client(new_world(), "crun").operation("result")
-    call = Call("GET", operation.path, {})
+    call = Request("GET", operation.path, {})
     messages = {}
     for text in ("0", "-0", "12", "-1", "x", "", "1.5", "٣", "1" * 19, "1" * 5_000, "+1", " 1"):
         problem = parameter_problem(changed(operation), {"task_id": "t", "index": text}, call)

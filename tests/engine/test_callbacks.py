@@ -26,7 +26,7 @@ from support.engine import (
     providers,
 )
 
-from mockserver.engine.callbacks import Agenda, Attempt, Delivery, Outcome, signature_of
+from mockserver.engine.callbacks import Attempt, Delivery, EventQueue, Outcome, signature_of
 from mockserver.engine.task import TaskEndedError
 from mockserver.provider import Signature
 
@@ -62,16 +62,16 @@ def test_the_agenda_gives_in_due_order_and_of_one_instant_in_the_order_of_puttin
     """Items come out by their instants, and those of one instant as they were put in."""
     client = Client(new_world(), "kiln")
     template = ended_delivery(client)
-    agenda = Agenda()
+    event_queue = EventQueue()
     for number, due_ms in enumerate(instants):
-        agenda.put(due_ms, _like(template, id=str(number), due_ms=due_ms))
+        event_queue.put(due_ms, _like(template, id=str(number), due_ms=due_ms))
     expected = [
         (due_ms, str(number)) for due_ms, number in sorted((due, number) for number, due in enumerate(instants))
     ]
-    assert len(agenda) == len(instants)
+    assert len(event_queue) == len(instants)
     found = []
-    while (next_ms := agenda.next_due_ms()) is not None:
-        due_ms, item = agenda.pop()
+    while (next_ms := event_queue.next_due_ms()) is not None:
+        due_ms, item = event_queue.pop()
         assert isinstance(item, Delivery)
         assert next_ms == due_ms
         found.append((due_ms, item.id))
@@ -105,14 +105,14 @@ def test_without_an_address_there_is_no_callback(name: str) -> None:
     """A task that names no receiver puts nothing on the agenda."""
     client = Client(new_world(), name)
     client.submit(START_MS)
-    assert len(client.world.agenda) == 0
+    assert len(client.world.event_queue) == 0
 
 
 def test_a_provider_without_callbacks_ignores_an_address() -> None:
     """ToAPIs' documents know no callback: the field is unknown, and nothing is sent."""
     client = Client(new_world(), "toapis")
     assert client.submit(START_MS, {**client.body(), "callback_url": RECEIVER}).status == 200
-    assert len(client.world.agenda) == 0
+    assert len(client.world.event_queue) == 0
 
 
 def test_callbacks_come_in_the_order_in_which_tasks_end() -> None:

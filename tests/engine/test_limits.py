@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from support.engine import START_MS, Client, headers_of, new_world, providers
 
 from mockserver.engine.limits import HOUR_MS, MINUTE_MS, RateLog
-from mockserver.engine.space import SpaceRules
+from mockserver.engine.state import ProviderRules
 from mockserver.provider import Plan
 
 GOOGLE = providers()["googlegeminiomni"]
@@ -193,7 +193,7 @@ def test_starter_has_no_api() -> None:
 
 def test_a_plan_can_be_the_default_of_a_run() -> None:
     """What a user sets as the plan is what every new account is on."""
-    world = new_world(spaces={"googlegeminiomni": SpaceRules(plan="starter")})
+    world = new_world(spaces={"googlegeminiomni": ProviderRules(plan="starter")})
     assert Client(world, "googlegeminiomni").submit(START_MS).status == 403
 
 

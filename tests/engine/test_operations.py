@@ -9,10 +9,10 @@ import orjson
 import pytest
 from support.engine import ALL, RUDE, SHIPPED, START_MS, Client, headers_of, loads, new_world, providers
 
+from mockserver.engine.context import Form
 from mockserver.engine.operations import FileWanted
-from mockserver.engine.scope import Form
-from mockserver.engine.space import SpaceRules, StoredFile
-from mockserver.engine.task import standing
+from mockserver.engine.state import ProviderRules, StoredFile
+from mockserver.engine.task import status_at
 from mockserver.engine.world import NoSuchEndError, UnknownReasonError
 from mockserver.provider import UCR
 
@@ -76,7 +76,7 @@ def test_a_query_tells_the_state_of_its_instant(name: str) -> None:
         assert (reply.status, reply.task_id) == (200, task.id)
         words = [state.name for state in task.model.states] + list(client.provider.lifecycle.ends)
         shown = [word for word in words if f'"{word}"' in reply.body.decode().replace('"message":"success"', "")]
-        assert shown == [standing(task, at_ms).status]
+        assert shown == [status_at(task, at_ms).status]
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -181,7 +181,7 @@ def test_tasks_fail_at_the_rate_that_was_set() -> None:
     """With a failure rate of 1 every task fails, for reasons that differ; with 0 none does; 0.3 is near 0.3."""
     shares = {}
     for rate in (0.0, 0.3, 1.0):
-        world = new_world(spaces={"evolink": SpaceRules(failure_rate=rate)})
+        world = new_world(spaces={"evolink": ProviderRules(failure_rate=rate)})
         client = Client(world, "evolink")
         tasks = [client.task(client.submit(START_MS).task_id) for _ in range(400)]
         shares[rate] = sum(task.end.kind == "failure" for task in tasks) / 400
@@ -195,7 +195,7 @@ def test_tasks_fail_at_the_rate_that_was_set() -> None:
 
 def test_a_drawn_failure_strikes_at_the_share_of_its_reason() -> None:
     """A reason with at_fraction 0.5 ends the task at half its time, one without at its end."""
-    client = Client(new_world(spaces={"kiln": SpaceRules(failure_rate=1)}), "kiln")
+    client = Client(new_world(spaces={"kiln": ProviderRules(failure_rate=1)}), "kiln")
     ends = {}
     for _ in range(40):
         task = client.task(client.submit(START_MS).task_id)

@@ -12,14 +12,14 @@ from support.engine import ALL, START_MS, Client, new_world, providers
 
 from mockserver.engine.task import (
     NotHeldError,
-    Standing,
     Task,
     TaskEndedError,
+    TaskStatus,
     end_now,
     ended,
     hold,
     release,
-    standing,
+    status_at,
 )
 from mockserver.provider import State
 
@@ -61,29 +61,29 @@ def task() -> Task:
 @pytest.mark.parametrize(
     ("now_ms", "expected"),
     [
-        (0, Standing("drying", 0, False)),
-        (9_999, Standing("drying", 0, False)),
-        (10_000, Standing("firing", 0, False)),
-        (11_111, Standing("firing", 0, False)),
-        (11_112, Standing("firing", 1, False)),
-        (60_000, Standing("firing", 45, False)),
-        (109_999, Standing("firing", 89, False)),
-        (110_000, Standing("cooling", 90, False)),
-        (119_999, Standing("cooling", 98, False)),
-        (120_000, Standing("glazed", 100, True)),
-        (10**15, Standing("glazed", 100, True)),
+        (0, TaskStatus("drying", 0, False)),
+        (9_999, TaskStatus("drying", 0, False)),
+        (10_000, TaskStatus("firing", 0, False)),
+        (11_111, TaskStatus("firing", 0, False)),
+        (11_112, TaskStatus("firing", 1, False)),
+        (60_000, TaskStatus("firing", 45, False)),
+        (109_999, TaskStatus("firing", 89, False)),
+        (110_000, TaskStatus("cooling", 90, False)),
+        (119_999, TaskStatus("cooling", 98, False)),
+        (120_000, TaskStatus("glazed", 100, True)),
+        (10**15, TaskStatus("glazed", 100, True)),
     ],
 )
-def test_a_state_begins_at_its_very_millisecond(task: Task, now_ms: int, expected: Standing) -> None:
+def test_a_state_begins_at_its_very_millisecond(task: Task, now_ms: int, expected: TaskStatus) -> None:
     """Every state is entered at its instant, not a millisecond sooner or later; progress is linear between."""
-    assert standing(task, now_ms) == expected
+    assert status_at(task, now_ms) == expected
     assert ended(task, now_ms) is expected.ended
 
 
 def test_a_single_state_lasts_until_the_end() -> None:
     """A lifecycle of one state goes straight from it to the end."""
     task = make_task(500, states=[State("waiting", 500, 500, 10, 20)])
-    assert [standing(task, at) for at in (0, 250, 499, 500)] == [
+    assert [status_at(task, at) for at in (0, 250, 499, 500)] == [
         ("waiting", 10, False),
         ("waiting", 15, False),
         ("waiting", 19, False),
@@ -94,13 +94,13 @@ def test_a_single_state_lasts_until_the_end() -> None:
 def test_a_state_of_no_length_is_never_seen() -> None:
     """A state that lasts no time is passed through within the instant."""
     task = make_task(10, 0, 10)
-    assert [standing(task, at).status for at in (9, 10, 11)] == ["drying", "cooling", "cooling"]
+    assert [status_at(task, at).status for at in (9, 10, 11)] == ["drying", "cooling", "cooling"]
 
 
 def test_a_failure_keeps_the_progress_it_was_reached_with(task: Task) -> None:
     """An end whose progress is `last` shows for ever what had been reached when it struck."""
     failed = end_now(task, 60_000, LIFECYCLE.failure, FLAW)
-    assert [standing(failed, at) for at in (59_999, 60_000, 10**9)] == [
+    assert [status_at(failed, at) for at in (59_999, 60_000, 10**9)] == [
         ("firing", 44, False),
         ("cracked", 45, True),
         ("cracked", 45, True),
@@ -110,20 +110,20 @@ def test_a_failure_keeps_the_progress_it_was_reached_with(task: Task) -> None:
 def test_an_end_may_have_a_progress_of_its_own(task: Task) -> None:
     """ToAPIs' failed tasks show progress 0, however far they had come."""
     end = providers()["toapis"].lifecycle.failure
-    assert standing(end_now(task, 100_000, end, None), 100_000) == ("failed", 0, True)
+    assert status_at(end_now(task, 100_000, end, None), 100_000) == ("failed", 0, True)
 
 
 def test_a_held_task_stands_still(task: Task) -> None:
     """Nothing changes while a task is held, not even past the instant at which it was to end."""
     held = hold(task, 60_000)
-    assert {standing(held, at) for at in (60_000, 119_999, 120_000, 10**12)} == {("firing", 45, False)}
+    assert {status_at(held, at) for at in (60_000, 119_999, 120_000, 10**12)} == {("firing", 45, False)}
     assert not ended(held, 10**12)
 
 
 def test_a_held_task_looks_the_same_at_earlier_instants(task: Task) -> None:
     """Holding does not rewrite the past."""
     held = hold(task, 60_000)
-    assert [standing(held, at) for at in (0, 10_000, 59_999)] == [standing(task, at) for at in (0, 10_000, 59_999)]
+    assert [status_at(held, at) for at in (0, 10_000, 59_999)] == [status_at(task, at) for at in (0, 10_000, 59_999)]
 
 
 def test_holding_twice_changes_nothing(task: Task) -> None:
@@ -135,7 +135,7 @@ def test_holding_twice_changes_nothing(task: Task) -> None:
 def test_a_released_task_goes_on_from_where_it_stood(task: Task) -> None:
     """Status and progress are at the release what they were at the hold, and the rest is as long as it was to be."""
     released = release(hold(task, 60_000), 1_060_000)
-    assert [standing(released, at) for at in (1_060_000, 1_109_999, 1_110_000, 1_119_999, 1_120_000)] == [
+    assert [status_at(released, at) for at in (1_060_000, 1_109_999, 1_110_000, 1_119_999, 1_120_000)] == [
         ("firing", 45, False),
         ("firing", 89, False),
         ("cooling", 90, False),
@@ -147,20 +147,20 @@ def test_a_released_task_goes_on_from_where_it_stood(task: Task) -> None:
 def test_several_holds_add_up(task: Task) -> None:
     """Each hold moves what is still to come by its own length, in whichever state it falls."""
     for held_ms, released_ms in ((5_000, 6_000), (20_000, 22_000), (113_000, 117_000)):
-        before = standing(task, held_ms)
+        before = status_at(task, held_ms)
         task = release(hold(task, held_ms), released_ms)
-        assert standing(task, released_ms) == before
+        assert status_at(task, released_ms) == before
     assert task.ends_ms == 127_000
-    assert standing(task, 126_999) == ("cooling", 98, False)
-    assert standing(task, 127_000) == ("glazed", 100, True)
+    assert status_at(task, 126_999) == ("cooling", 98, False)
+    assert status_at(task, 127_000) == ("glazed", 100, True)
 
 
 def test_held_just_as_a_state_begins_it_stays_in_that_state(task: Task) -> None:
     """A hold at the millisecond at which a state is entered finds the task in it, and leaves it there."""
     released = release(hold(task, 110_000), 210_000)
-    assert standing(released, 209_999).status == "cooling"
-    assert standing(released, 219_999).status == "cooling"
-    assert standing(released, 220_000).status == "glazed"
+    assert status_at(released, 209_999).status == "cooling"
+    assert status_at(released, 219_999).status == "cooling"
+    assert status_at(released, 220_000).status == "glazed"
 
 
 @pytest.mark.parametrize(
@@ -177,15 +177,15 @@ def test_an_ending_command_ends_the_task_at_its_instant(
         task = hold(task, 30_000)
     done = end_now(task, 70_000, end, reason)
     assert (done.ends_ms, done.end, done.reason, done.held_ms) == (70_000, end, reason, None)
-    assert standing(done, 69_999).ended is False
-    assert standing(done, 70_000)[::2] == (end.name, True)
+    assert status_at(done, 69_999).ended is False
+    assert status_at(done, 70_000)[::2] == (end.name, True)
     assert done.revision > task.revision
 
 
 def test_a_task_that_fails_while_held_fails_with_the_progress_it_was_held_at(task: Task) -> None:
     """The time for which a task was held brings it no further."""
     failed = end_now(hold(task, 60_000), 119_000, LIFECYCLE.failure, FLAW)
-    assert standing(failed, 119_000) == ("cracked", 45, True)
+    assert status_at(failed, 119_000) == ("cracked", 45, True)
 
 
 COMMANDS: dict[str, Callable[[Task, int], Task]] = {
@@ -239,8 +239,8 @@ def test_each_provider_goes_through_its_states_in_their_order(name: str) -> None
         assert len(starts) == len(task.model.states)
         for state, start, stop in zip(task.model.states, starts, [*task.entered_ms, task.ends_ms], strict=True):
             assert state.shortest_ms <= stop - start <= state.longest_ms
-            assert standing(task, start).status == standing(task, stop - 1).status == state.name
-        assert standing(task, task.ends_ms) == (provider.lifecycle.success.name, 100, True)
+            assert status_at(task, start).status == status_at(task, stop - 1).status == state.name
+        assert status_at(task, task.ends_ms) == (provider.lifecycle.success.name, 100, True)
 
 
 #: What the providers' pages and documents call the ways that a task goes, and about how long it takes, in s.
@@ -276,7 +276,7 @@ def test_whatever_is_done_to_a_task_it_goes_forwards(lengths_ms: list[int], step
     """Under any commands at any instants the order of states holds, progress rises until a bad end, the end stays."""
     task = make_task(*lengths_ms)
     order = [state.name for state in LIFECYCLE.states]
-    now_ms, last = 0, standing(task, 0)
+    now_ms, last = 0, status_at(task, 0)
     for wait_ms, step in steps:
         now_ms += wait_ms
         if step != "look":
@@ -286,9 +286,9 @@ def test_whatever_is_done_to_a_task_it_goes_forwards(lengths_ms: list[int], step
                 pass
             else:
                 if step in ("hold", "release"):
-                    assert standing(changed, now_ms) == standing(task, now_ms)
+                    assert status_at(changed, now_ms) == status_at(task, now_ms)
                 task = changed
-        now = standing(task, now_ms)
+        now = status_at(task, now_ms)
         if last.ended:
             assert now == last
         elif not now.ended:

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mockserver.edge import server
-from mockserver.edge.media import MediaShelf
+from mockserver.edge.media import MediaCache
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 @pytest.fixture(scope="session")
-def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def media_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of result files."""
     return tmp_path_factory.mktemp("shelf")
 
 
 @pytest.fixture(autouse=True)
-def _one_shelf(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _one_media_cache(media_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every server keep its result files in the same folder."""
-    monkeypatch.setattr(server, "MediaShelf", partial(MediaShelf, shelf))
+    monkeypatch.setattr(server, "MediaCache", partial(MediaCache, media_cache))

@@ -164,8 +164,8 @@ def test_error_of_a_name_that_nobody_has(fault: str) -> None:
 
     async def run() -> None:
         async with world() as edge:
-            wish = {"fault": fault, "with": {"error": "upstream_error"}, "where": {"provider": "kiln"}}
-            reply = await edge.admin("POST", "/faults", wish)
+            fault_request = {"fault": fault, "with": {"error": "upstream_error"}, "where": {"provider": "kiln"}}
+            reply = await edge.admin("POST", "/faults", fault_request)
             words = f"{fault}: kiln has no error 'upstream_error'; it has lost, method, "
             assert (reply.status, reply.json["error"]["code"]) == (400, "invalid_body")
             assert reply.json["error"]["message"].startswith(words)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 TESTS = Path(__file__).parent
 FOLDER = Path(mockserver.faults.__file__).parent
 #: Files of the folder that are no faults.
-PLUMBING = {"__init__", "page", "triggers"}
+PLUMBING = {"__init__", "page", "directives"}
 
 
 class Mark(NamedTuple):
@@ -32,7 +32,7 @@ class Mark(NamedTuple):
     names_it: bool
 
 
-def marked() -> Iterator[Mark]:
+def task_faults() -> Iterator[Mark]:
     """Read the marks in this folder."""
     for path in sorted(TESTS.glob("test_*.py")):
         for each in ast.parse(path.read_text(encoding="utf-8")).body:
@@ -69,7 +69,7 @@ def kinds_in(path: Path) -> list[str]:
     ]
 
 
-MARKED = list(marked())
+MARKED = list(task_faults())
 FILES = sorted(path for path in FOLDER.glob("*.py") if path.stem not in PLUMBING)
 
 
@@ -125,7 +125,7 @@ def test_a_file_is_one_fault(path: Path) -> None:
     assert issubclass(kind, Fault)
     assert kind.family in FAMILIES
     assert kind.moments()
-    for words in (kind.breaks, kind.notice):
+    for words in (kind.effect, kind.symptom):
         assert words.endswith(".")
         assert words[0].isupper()
 

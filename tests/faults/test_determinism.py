@@ -30,7 +30,7 @@ GENTLY: dict[str, dict[str, Any]] = {
 _LINK = re.compile(rb'"(http://127[^"]+/(?:files|omni)/[^"]+)"')
 KNOWN = providers()
 
-wishes = st.lists(
+requested_rules = st.lists(
     st.builds(
         lambda name, probability, every, times, provider: {
             "fault": name,
@@ -135,8 +135,8 @@ class Day:
 async def lived(edge: Edge, hook: str, seed: int, wished: list[Any], todo: list[Any]) -> bytes:
     """Live a day from the start; return its journal without wall times, numbered from 1."""
     await edge.mock.server.runtime.reset(seed)
-    for wish in wished:
-        assert (await edge.admin("POST", "/faults", wish)).status == 200
+    for fault_request in wished:
+        assert (await edge.admin("POST", "/faults", fault_request)).status == 200
     day = Day(edge, hook)
     for step in todo:
         await day.do(step)
@@ -153,7 +153,7 @@ def test_a_day_lived_twice_is_the_same_day() -> None:
         @settings(
             max_examples=DAYS, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
         )
-        @given(st.integers(0, 2**32), wishes, steps)
+        @given(st.integers(0, 2**32), requested_rules, steps)
         def twice(seed: int, wished: list[Any], todo: list[Any]) -> None:
             async def both() -> None:
                 once = await lived(edge, hook, seed, wished, todo)

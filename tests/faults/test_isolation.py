@@ -56,7 +56,7 @@ def own_account(provider: str) -> str:
     return next(name for name in calm(provider).ledgers if name.startswith(f"{provider} "))
 
 
-def wish(provider: str, fault: str, operation: str | None, **when: Any) -> dict[str, Any]:
+def fault_request(provider: str, fault: str, operation: str | None, **when: Any) -> dict[str, Any]:
     """Return what puts a fault in force for one client's task, and for no request but those about it."""
     where = {"provider": provider, "text": STRUCK, "key": own_account(provider).split()[1]}
     if operation is not None:
@@ -96,7 +96,7 @@ def test_nothing_else_is_touched(provider: str, fault: str, operation: str | Non
     """Other providers, keys, tasks and operations see the day without the fault; the journal names it exactly."""
     before = calm(provider)
     with nothing_logged():
-        day = asyncio.run(live(provider, before, [wish(provider, fault, operation)]))
+        day = asyncio.run(live(provider, before, [fault_request(provider, fault, operation)]))
     check_bystanders(provider, before, day)
     named = check_names(before, day, fault)
     (rule,) = day.rules
@@ -118,7 +118,7 @@ ONCE = [fault for fault, kind in all_faults().items() if kind.moments() == {"req
 def test_once_is_once(fault: str) -> None:
     """With `times: 1` one exchange is touched, and every later one is what it is without the fault."""
     before = calm("toapis")
-    day = asyncio.run(live("toapis", before, [wish("toapis", fault, operation_of(fault), times=1)]))
+    day = asyncio.run(live("toapis", before, [fault_request("toapis", fault, operation_of(fault), times=1)]))
     check_bystanders("toapis", before, day)
     assert check_names(before, day, fault) == 1
     assert [rule["spent"] for rule in day.rules] == [True]

@@ -31,8 +31,8 @@ from support.faults import (
 )
 
 from mockserver.chance import Chance, fraction
-from mockserver.engine.faults import Facts, Fault, FaultTable, Rule, When, Where
-from mockserver.engine.task import standing
+from mockserver.engine.faults import Fault, FaultTable, Match, MatchContext, Rule, Schedule
+from mockserver.engine.task import status_at
 from mockserver.faults import all_faults, build
 
 if TYPE_CHECKING:
@@ -606,10 +606,10 @@ def tasks() -> tuple[Any, Any]:
 
 
 @st.composite
-def facts(draw: st.DrawFn) -> Facts:
+def match_context(draw: st.DrawFn) -> MatchContext:
     """Draw what is known of a request, a task or a callback."""
     space, known = tasks()
-    found = Facts(space, START_MS + draw(st.integers(0, 150)) * 1000, draw(st.sampled_from(NAMES)))
+    found = MatchContext(space, START_MS + draw(st.integers(0, 150)) * 1000, draw(st.sampled_from(NAMES)))
     found.provider = draw(st.sampled_from(("kiln", "evolink")))
     found.key = draw(st.none() | st.sampled_from(KEYS))
     found.account_id = draw(st.none() | st.sampled_from(("acc-1", "acc-2", "sk-one")))
@@ -620,11 +620,11 @@ def facts(draw: st.DrawFn) -> Facts:
     return found
 
 
-def wheres() -> st.SearchStrategy[Where]:
+def wheres() -> st.SearchStrategy[Match]:
     """Draw where a rule applies."""
     _, known = tasks()
     return st.builds(
-        Where,
+        Match,
         provider=st.none() | st.sampled_from(("kiln", "evolink")),
         operation=st.none() | st.sampled_from(("submit", "bringPiece", "query", "callback", "fetchPiece")),
         key=st.none() | st.sampled_from((*KEYS, "acc-1")),
@@ -636,10 +636,10 @@ def wheres() -> st.SearchStrategy[Where]:
     )
 
 
-def whens() -> st.SearchStrategy[When]:
+def whens() -> st.SearchStrategy[Schedule]:
     """Draw when a rule strikes."""
     return st.builds(
-        When,
+        Schedule,
         after=st.integers(0, 3),
         every=st.integers(1, 3),
         probability=st.sampled_from((1.0, 0.5, 0.0)),
@@ -650,7 +650,7 @@ def whens() -> st.SearchStrategy[When]:
     )
 
 
-def applies(where: Where, known: Facts) -> bool:
+def applies(where: Match, known: MatchContext) -> bool:
     """Tell by the letter whether a rule's conditions hold."""
     conditions = [
         where.provider in (None, known.provider),
@@ -660,12 +660,12 @@ def applies(where: Where, known: Facts) -> bool:
         where.model in (None, known.model),
         where.text is None or where.text in known.texts,
         where.prompt is None or [text for text in known.texts if where.prompt.search(text)] != [],
-        where.phase is None or (known.task is not None and standing(known.task, known.now_ms).status == where.phase),
+        where.phase is None or (known.task is not None and status_at(known.task, known.now_ms).status == where.phase),
     ]
     return all(conditions)
 
 
-def brute_force(rules: list[Rule], moment: Moment, known: Facts, role: Role | None) -> list[Rule]:
+def brute_force(rules: list[Rule], moment: Moment, known: MatchContext, role: Role | None) -> list[Rule]:
     """Search through all rules, in the order in which they were added."""
     return [
         each
@@ -684,8 +684,8 @@ STEPS = st.lists(
         st.tuples(st.just("add"), st.sampled_from(KINDS), wheres(), whens()),
         st.tuples(st.just("remove"), st.integers(0, 30)),
         st.tuples(st.just("clear")),
-        st.tuples(st.just("strike"), st.sampled_from(MOMENTS), facts(), st.sampled_from(ROLES)),
-        st.tuples(st.just("find"), st.sampled_from(MOMENTS), facts(), st.sampled_from(ROLES)),
+        st.tuples(st.just("strike"), st.sampled_from(MOMENTS), match_context(), st.sampled_from(ROLES)),
+        st.tuples(st.just("find"), st.sampled_from(MOMENTS), match_context(), st.sampled_from(ROLES)),
     ),
     min_size=5,
     max_size=40,
@@ -715,15 +715,15 @@ def test_the_table_finds_what_a_search_finds(first: list[Any], steps: list[Any])
             found = table.find(moment, known, role)
             assert found == brute_force(rules, moment, known, role)
             if name == "strike":
-                for strike in table.strikes(found, known):
-                    strike.land()
+                for injection in table.injections(found, known):
+                    injection.mark_applied()
     assert list(table.rules.values()) == rules
     assert bool(table) == bool(rules)
 
 
-@given(steps=STEPS, asked=st.lists(facts(), min_size=1, max_size=3))
+@given(steps=STEPS, asked=st.lists(match_context(), min_size=1, max_size=3))
 @settings(max_examples=80)
-def test_what_the_table_remembers(steps: list[Any], asked: list[Facts]) -> None:
+def test_what_the_table_remembers(steps: list[Any], asked: list[MatchContext]) -> None:
     """What was found under a name is, found again at any later instant, what a search would find then."""
     table = FaultTable(Chance(1))
     rules: list[Rule] = []
@@ -745,18 +745,18 @@ def test_what_the_table_remembers(steps: list[Any], asked: list[Facts]) -> None:
     when=whens(), calls=st.lists(st.tuples(st.integers(0, 20), st.sampled_from(("acc-1", "acc-2", None))), max_size=30)
 )
 @settings(max_examples=400)
-def test_a_rule_strikes_by_its_counts_and_times(when: When, calls: list[tuple[int, str | None]]) -> None:
+def test_a_rule_strikes_by_its_counts_and_times(when: Schedule, calls: list[tuple[int, str | None]]) -> None:
     """A rule strikes exactly where its counts, its times and its draws say, worked out here by hand."""
     space, _ = tasks()
     chance = Chance(3)
     table = FaultTable(chance)
-    made = table.add(build("error", {}), Where(), when, START_MS)
+    made = table.add(build("error", {}), Match(), when, START_MS)
     now_s = matches = hits = 0
     first_hit_s: int | None = None
     of_account: dict[str | None, int] = {}
     for waited_s, account_id in calls:
         now_s += waited_s
-        known = Facts(space, START_MS + now_s * 1000, ())
+        known = MatchContext(space, START_MS + now_s * 1000, ())
         known.account_id = account_id
         in_time = now_s >= when.from_s and (when.until_s is None or now_s < when.until_s)
         in_time = in_time and (when.for_s is None or first_hit_s is None or now_s < first_hit_s + when.for_s)
@@ -768,11 +768,11 @@ def test_a_rule_strikes_by_its_counts_and_times(when: When, calls: list[tuple[in
             in_turn = matches > when.after and (matches - when.after - 1) % when.every == 0
             expected = in_turn and (when.probability == 1 or drawn < when.probability)
         found = table.find("request", known, None)
-        strikes = table.strikes(found, known)
-        assert len(strikes) == expected
-        for strike in strikes:
-            strike.land()
-            strike.land()
+        injections = table.injections(found, known)
+        assert len(injections) == expected
+        for injection in injections:
+            injection.mark_applied()
+            injection.mark_applied()
             hits += 1
             first_hit_s = now_s if first_hit_s is None else first_hit_s
     assert (made.matches, made.hits) == (matches, hits)
@@ -782,8 +782,8 @@ def test_a_prompt_with_two_texts() -> None:
     """A rule whose pattern is in two texts of one request strikes it once."""
     space, _ = tasks()
     table = FaultTable(Chance(1))
-    made = table.add(build("error", {}), Where(prompt=re.compile("kite")), When(), START_MS)
-    known = Facts(space, START_MS, ("submit", "submit"))
+    made = table.add(build("error", {}), Match(prompt=re.compile("kite")), Schedule(), START_MS)
+    known = MatchContext(space, START_MS, ("submit", "submit"))
     known.texts = ["A red kite", "A blue kite", "A red kite"]
     assert table.find("request", known, "submit") == [made]
 
@@ -791,9 +791,9 @@ def test_a_prompt_with_two_texts() -> None:
 def test_an_empty_table_keeps_nothing() -> None:
     """When all rules have gone, nothing of them is left in the table."""
     table = FaultTable(Chance(1))
-    for where in (Where(), Where(prompt=re.compile("x")), Where(text="y"), Where(task="z", key="k")):
+    for where in (Match(), Match(prompt=re.compile("x")), Match(text="y"), Match(task="z", key="k")):
         for kind in KINDS:
-            table.add(build(kind, {}), where, When(), START_MS)
+            table.add(build(kind, {}), where, Schedule(), START_MS)
     table.clear()
     assert not table
     assert (table._buckets, table._by_pattern, table._pattern_hits, table._order) == ({}, {}, {}, {})

@@ -39,14 +39,14 @@ from support.engine import (
 )
 
 from mockserver.engine.callbacks import Attempt
+from mockserver.engine.context import RequestContext
 from mockserver.engine.limits import HOUR_MS, MINUTE_MS
-from mockserver.engine.scope import Scope
-from mockserver.engine.task import NotHeldError, Standing, TaskEndedError, ended, standing
+from mockserver.engine.task import NotHeldError, TaskEndedError, TaskStatus, ended, status_at
 from mockserver.engine.world import NoSuchEndError
 from mockserver.provider import UCR
 
 if TYPE_CHECKING:
-    from mockserver.engine.operations import Reply
+    from mockserver.engine.operations import Response
     from mockserver.engine.task import Task
     from mockserver.provider import Plan
 
@@ -64,7 +64,7 @@ class Step(NamedTuple):
     args: tuple[Any, ...] = ()
 
 
-class Told(NamedTuple):
+class ChangeFeed(NamedTuple):
     """A callback as it left."""
 
     who: int
@@ -123,7 +123,7 @@ class Driver:
         client.account.grant(max(amount_ucr, -client.account.available_ucr), now_ms)
         return client.account.available_ucr
 
-    def _deliver(self, _client: Client, now_ms: int, outcome: Any) -> list[Told]:
+    def _deliver(self, _client: Client, now_ms: int, outcome: Any) -> list[ChangeFeed]:
         out = []
         while (due := self.world.pop_due(now_ms)) is not None:
             due_ms, each = due
@@ -132,13 +132,13 @@ class Driver:
             ledger = self.clients[owner].account.ledger
             settled = any(entry.task_id == each.task_id and entry.kind in ("settle", "refund") for entry in ledger)
             out.append(
-                Told(owner, each.task_id, each.event, each.url, each.body, each.headers, due_ms, number, settled)
+                ChangeFeed(owner, each.task_id, each.event, each.url, each.body, each.headers, due_ms, number, settled)
             )
             self.world.attempted(each, Attempt(number, due_ms, outcome, None, ""))
         return out
 
 
-def _seen(reply: Reply) -> tuple[Any, ...]:
+def _seen(reply: Response) -> tuple[Any, ...]:
     return reply.status, reply.body, reply.headers, reply.gate, reply.error, reply.task_id, reply.account_id
 
 
@@ -190,9 +190,9 @@ class EngineMachine(RuleBasedStateMachine):
         self.granted = [client.account.granted_ucr for client in self.clients]
         self.charged = [0 for _ in self.clients]
         self.counted: list[list[int]] = [[] for _ in self.clients]
-        self.last: dict[str, Standing] = {}
+        self.last: dict[str, TaskStatus] = {}
         self.last_words: dict[str, bytes] = {}
-        self.told: dict[str, Told] = {}
+        self.told: dict[str, ChangeFeed] = {}
 
     # -- doing ----------------------------------------------------------------------------------
 
@@ -293,7 +293,7 @@ class EngineMachine(RuleBasedStateMachine):
             if gate is None:
                 task = client.task(task_id)
                 assert task.submitted_ms == self.now_ms
-                assert standing(task, self.now_ms).status == task.model.states[0].name
+                assert status_at(task, self.now_ms).status == task.model.states[0].name
             else:
                 assert 400 <= status < 600
             if gate == "rate" and patient:
@@ -312,7 +312,7 @@ class EngineMachine(RuleBasedStateMachine):
             assert (first[3], second[3]) == ("plan", "plan")
             return
         assert (first[0], first[1]) == (200, second[1])
-        stands = standing(task, self.now_ms)
+        stands = status_at(task, self.now_ms)
         self.shows(client, first[1], "$task.status", stands.status)
         self.shows(client, first[1], "$task.progress", stands.progress)
         if stands.ended:
@@ -337,7 +337,7 @@ class EngineMachine(RuleBasedStateMachine):
     def command(self, pick: int, command: str) -> None:
         """Give a command: an ended task is refused every one, any other keeps its standing or ends now."""
         who, task = self.all_tasks()[pick % len(self.all_tasks())]
-        before, was_over = standing(task, self.now_ms), ended(task, self.now_ms)
+        before, was_over = status_at(task, self.now_ms), ended(task, self.now_ms)
         outcome = self.do("command", who, task.id, command)
         after = self.clients[who].task(task.id)
         no_such_end = command == "cancel" and self.clients[who].provider.lifecycle.cancellation is None
@@ -345,7 +345,7 @@ class EngineMachine(RuleBasedStateMachine):
             assert isinstance(outcome, str)
             assert after == task
         elif command in ("hold", "release"):
-            assert standing(after, self.now_ms) == before
+            assert status_at(after, self.now_ms) == before
         else:
             assert ended(after, self.now_ms)
             assert (after.ends_ms, after.end.kind) == (
@@ -359,9 +359,9 @@ class EngineMachine(RuleBasedStateMachine):
         """Let a held task go on from where it stood."""
         held = [(who, task) for who, task in self.all_tasks() if task.held_ms is not None]
         who, task = held[pick % len(held)]
-        before = standing(task, self.now_ms)
+        before = status_at(task, self.now_ms)
         self.do("command", who, task.id, "release")
-        assert standing(self.clients[who].task(task.id), self.now_ms) == before
+        assert status_at(self.clients[who].task(task.id), self.now_ms) == before
 
     @precondition(lambda self: any(client.has("cancel") and client.account.tasks for client in self.clients))
     @rule(pick=st.integers(0, 99))
@@ -465,7 +465,7 @@ class EngineMachine(RuleBasedStateMachine):
     def lifecycles_go_forwards(self) -> None:
         """States come in their order, progress rises until a bad end, and an end is for ever."""
         for _, task in self.all_tasks():
-            now, before = standing(task, self.now_ms), self.last.get(task.id)
+            now, before = status_at(task, self.now_ms), self.last.get(task.id)
             order = [state.name for state in task.model.states]
             if before is not None:
                 if before.ended:
@@ -497,7 +497,7 @@ class EngineMachine(RuleBasedStateMachine):
         for who, task in self.all_tasks():
             client = self.clients[who]
             if task.id in self.last_words:
-                scope = Scope(client.space, self.now_ms)
+                scope = RequestContext(client.space, self.now_ms)
                 scope.task, scope.body = task, task.body
                 assert (
                     orjson.dumps(client.space.reply_of(client.operation("query").id, scope)) == self.last_words[task.id]
@@ -544,7 +544,7 @@ def test_a_long_quiet_life_ends_well() -> None:
     assert found == {task_id: ends_ms for task_id, (ends_ms, tells) in ends.items() if tells is not None}
     for name in ALL:
         client = Client(world, name)
-        assert {standing(client.task(each), START_MS + HOUR_MS).status for each in client.account.tasks} == {
+        assert {status_at(client.task(each), START_MS + HOUR_MS).status for each in client.account.tasks} == {
             client.provider.lifecycle.success.name
         }
         assert loads(client.query(client.account.tasks[0], START_MS + HOUR_MS))

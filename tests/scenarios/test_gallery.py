@@ -19,7 +19,7 @@ import pytest
 from support.edge import PROVIDERS, Edge, Received, receiving, serving
 
 from mockserver.clock import MANUAL_START_MS
-from mockserver.edge import sending
+from mockserver.edge import faulty_response as sending
 from mockserver.scenarios import gallery, read
 
 if TYPE_CHECKING:
@@ -360,7 +360,7 @@ def test_each_says_what_it_is(name: str) -> None:
     assert re.sub(r"\W+", "_", scenario.name) == name
     for sentence in (scenario.summary, scenario.good_client):
         assert re.fullmatch(r"[A-Z].{20,200}\.", sentence), sentence
-    assert scenario.wishes
+    assert scenario.fault_requests
 
 
 @pytest.mark.parametrize("only", [None, *PROVIDERS])
@@ -374,7 +374,7 @@ def test_each_starts_whoever_is_served(only: str | None) -> None:
                 assert reply.status == 200, reply.body
                 running = reply.json["running"]
                 assert [each["fault"] for each in running["faults"]] == [
-                    wish["fault"] for wish in read(gallery()[name]).wishes
+                    fault_request["fault"] for fault_request in read(gallery()[name]).fault_requests
                 ]
 
     asyncio.run(run())

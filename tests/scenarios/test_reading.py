@@ -22,13 +22,13 @@ from support.edge import PROVIDERS, Edge, nothing_logged, serving
 from mockserver.chance import Chance
 from mockserver.cli import main
 from mockserver.clock import MANUAL_START_MS, Clock
-from mockserver.edge import stage as staging
+from mockserver.edge import active_scenario as staging
+from mockserver.edge.active_scenario import check_scenario, file_issues, stage
 from mockserver.edge.admin import account_record
-from mockserver.edge.stage import check_scenario, file_faults, stage
 from mockserver.engine.world import World, WorldRules
 from mockserver.scenarios import find, gallery, of_data, of_document, read
 from mockserver.spec.catalog import load_providers
-from mockserver.spec.document import Document, Fault, SpecError
+from mockserver.spec.document import Document, SpecError, SpecIssue
 from mockserver.spec.vocabulary import specs_directory
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def scenario_in(text: str) -> Scenario:
     return scenario
 
 
-def faults_in(text: str) -> list[Fault]:
+def faults_in(text: str) -> list[SpecIssue]:
     """Return what is wrong with a text."""
     with pytest.raises(SpecError) as raised:
         scenario_in(text)
@@ -155,7 +155,7 @@ def test_every_word_of_the_schema_is_read() -> None:
     assert (scenario.name, scenario.summary) == ("a bad day", "What happens.")
     assert (scenario.good_client, scenario.seed, scenario.speed) == ("What a good client does.", 7, 60)
     assert [account["provider"] for account in scenario.accounts] == ["googlegeminiomni", "crun"]
-    assert scenario.wishes[0]["when"] == {
+    assert scenario.fault_requests[0]["when"] == {
         "after": 1,
         "every": 2,
         "probability": 0.5,
@@ -164,7 +164,7 @@ def test_every_word_of_the_schema_is_read() -> None:
         "from_s": 10,
         "until_s": 30,
     }
-    assert scenario.wishes[1] == {"fault": "latency", "with": {}, "where": {}, "when": {}}
+    assert scenario.fault_requests[1] == {"fault": "latency", "with": {}, "where": {}, "when": {}}
     assert [each["that"] for each in scenario.expect] == ["something is counted", "something is measured"]
 
 
@@ -219,8 +219,8 @@ def test_whole_numbers_with_a_point() -> None:
     for word, value in (("seed", 7), ("at_most", 5), ("at_least", 1), ("times", 3), ("concurrent_tasks", 2)):
         text = text.replace(f"{word}: {value}\n", f"{word}: {value}.0\n")
     scenario = scenario_in(text)
-    assert orjson.dumps([scenario.seed, scenario.wishes, scenario.expect]) == orjson.dumps(
-        [7, scenario_in(WHOLE).wishes, scenario_in(WHOLE).expect]
+    assert orjson.dumps([scenario.seed, scenario.fault_requests, scenario.expect]) == orjson.dumps(
+        [7, scenario_in(WHOLE).fault_requests, scenario_in(WHOLE).expect]
     )
     staged = stage(world(), Clock(MANUAL_START_MS, 0), scenario)
     record = {"seq": 1, "kind": "exchange", "at": "2026-06-05T00:00:00.000Z", "provider": "evolink", "faults": []}
@@ -230,7 +230,7 @@ def test_whole_numbers_with_a_point() -> None:
 def test_aliases_and_comments() -> None:
     """What YAML gives for not saying things twice may be used."""
     text = "# a day\nscenario: a\ntimeline:\n  - &one {fault: latency}\n  - *one # again\n"
-    assert len(scenario_in(text).wishes) == 2
+    assert len(scenario_in(text).fault_requests) == 2
 
 
 @pytest.mark.parametrize("name", gallery())
@@ -389,7 +389,7 @@ def test_words_that_do_not_go_together(fault: str, given: str, where: str, words
     (found,) = faults_in(text)
     assert words in found.message
     assert found.line == 5
-    assert len(scenario_in(text.replace(where, "{}")).wishes) == 1
+    assert len(scenario_in(text.replace(where, "{}")).fault_requests) == 1
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "[]", "just words", "3", "null", "---\n...\n"])
@@ -403,19 +403,19 @@ def test_what_is_no_text(tmp_path: Path) -> None:
     file = tmp_path / "day.yaml"
     file.write_bytes(b"scenario: \xff\xfe\n")
     missing = tmp_path / "missing.yaml"
-    assert [str(fault) for fault in file_faults(file)] == [f"{file}: is not UTF-8 text"]
-    assert [str(fault) for fault in file_faults(tmp_path)] == [f"{tmp_path}: cannot be read: Is a directory"]
-    assert [str(fault) for fault in file_faults(missing)] == [f"{missing}: cannot be read: No such file or directory"]
-    assert "cannot be read: " in str(file_faults(file / "below"))
+    assert [str(fault) for fault in file_issues(file)] == [f"{file}: is not UTF-8 text"]
+    assert [str(fault) for fault in file_issues(tmp_path)] == [f"{tmp_path}: cannot be read: Is a directory"]
+    assert [str(fault) for fault in file_issues(missing)] == [f"{missing}: cannot be read: No such file or directory"]
+    assert "cannot be read: " in str(file_issues(file / "below"))
 
 
 def test_bytes_that_are_passed_over(tmp_path: Path) -> None:
     """A byte-order mark and the line ends of other systems do not matter."""
     file = tmp_path / "day.yaml"
     file.write_bytes(b"\xef\xbb\xbf" + WHOLE.replace("\n", "\r\n").encode())
-    assert file_faults(file) == []
+    assert file_issues(file) == []
     file.write_bytes(b"\xef\xbb\xbf" + WHOLE.replace("every:", "evry:").replace("\n", "\r\n").encode())
-    (fault,) = file_faults(file)
+    (fault,) = file_issues(file)
     assert fault.line == WHOLE[: WHOLE.index("every:")].count("\n") + 1
 
 
@@ -541,7 +541,7 @@ def check_answer(text: str | bytes, name: str = "scenario.yaml") -> None:
     assert b"NaN" not in orjson.dumps(described)
 
 
-def check_words(faults: list[Fault], name: str) -> None:
+def check_words(faults: list[SpecIssue], name: str) -> None:
     """Hold complaints to it that each is a line with the file, and that says something."""
     assert faults
     for fault in faults:
@@ -579,7 +579,7 @@ def test_broken_bytes_are_a_scenario_or_words(tmp_path_factory: pytest.TempPathF
 def test_a_huge_file() -> None:
     """Thousands of events are read, and thousands of mistakes are told, each with its line."""
     event = "  - {fault: error, at_s: 3, with: {status: 503}}\n"
-    assert len(scenario_in("scenario: a\ntimeline:\n" + event * 3000).wishes) == 3000
+    assert len(scenario_in("scenario: a\ntimeline:\n" + event * 3000).fault_requests) == 3000
     faults = faults_in("scenario: a\ntimeline:\n" + event.replace("3,", "-3,") * 3000)
     assert [fault.line for fault in faults] == list(range(3, 3003))
 

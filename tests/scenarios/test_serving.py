@@ -21,13 +21,13 @@ import pytest
 from support.edge import PATIENCE_S, Edge, Received, nothing_logged, receiving, run_on, serving
 
 from mockserver import MockServer, cli
-from mockserver.banner import banner
 from mockserver.clock import MANUAL_START_MS
-from mockserver.config import ConfigError, Settings
 from mockserver.edge import watch
-from mockserver.mock import build_server
 from mockserver.scenarios import of_data, read
+from mockserver.settings import ConfigError, Settings
 from mockserver.spec.document import SpecError
+from mockserver.terminal import banner
+from mockserver.testing.running import build_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,21 +10,21 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 from support.engine import START_MS, Client, new_world
 
-from mockserver.engine.scope import FACTS, Call, Scope, credits_of
+from mockserver.engine.context import FACTS, Request, RequestContext, credits_of
 from mockserver.provider import Problem
 from mockserver.spec.expressions import ExpressionError, compile_value
 
 SERVER = "http://mock.test/kiln"
 
 
-def scope_at(now_ms: int = START_MS + 60_000) -> Scope:
+def scope_at(now_ms: int = START_MS + 60_000) -> RequestContext:
     """Return a scope in which everything that an expression can see is there."""
     client = Client(new_world(), "kiln")
     body = {**client.body(), "flag": True, "none": None, "list": [10, {"x/y": "z", "a~b": 6.0}], "": "empty"}
     task = client.task(client.submit(START_MS, body).task_id)
-    scope = Scope(client.space, now_ms)
+    scope = RequestContext(client.space, now_ms)
     headers = CIMultiDict({"X-Trace": "t1", "X-Dotted.Name": "dotted", "X-Bytes": "a\udcff"})
-    scope.call = Call("POST", "/pieces/é", headers, b"", "q=1&q=2&empty=&a.b=c")
+    scope.call = Request("POST", "/pieces/é", headers, b"", "q=1&q=2&empty=&a.b=c")
     scope.path_values = {"ticket": "piece-1", "a.b": "c"}
     scope.body, scope.task, scope.account = body, task, client.account
     scope.request_id = "trace-1"
@@ -32,7 +32,7 @@ def scope_at(now_ms: int = START_MS + 60_000) -> Scope:
     return scope
 
 
-def value(template: Any, scope: Scope | None = None) -> Any:
+def value(template: Any, scope: RequestContext | None = None) -> Any:
     """Compile a template and evaluate it."""
     return compile_value(template)(scope_at() if scope is None else scope)
 
@@ -334,13 +334,13 @@ JSON = st.recursive(
 @given(JSON)
 def test_any_json_without_expressions_is_a_constant(template: Any) -> None:
     """A template that names nothing gives itself."""
-    assert value(template, Scope(new_world().spaces["kiln"], 0)) == template
+    assert value(template, RequestContext(new_world().spaces["kiln"], 0)) == template
 
 
 @given(st.dictionaries(st.text(alphabet="abc01~/", max_size=3), JSON))
 def test_any_body_can_be_pointed_into(body: Any) -> None:
     """Every value in an object is what its JSON pointer gives."""
-    scope = Scope(new_world().spaces["kiln"], 0)
+    scope = RequestContext(new_world().spaces["kiln"], 0)
     scope.body = body
 
     def walk(here: Any, pointer: str) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.engine import providers
 
-from mockserver.engine.scope import pointed
+from mockserver.engine.context import pointed
 from mockserver.provider import Problem
 from mockserver.spec.document import Document
 from mockserver.spec.schema import compile_schema

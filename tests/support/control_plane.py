@@ -10,7 +10,7 @@ import jsonschema
 from mockserver.edge.admin import control_plane
 
 if TYPE_CHECKING:
-    from support.edge import Edge, Reply
+    from support.edge import Edge, Response
 
 DOCUMENT = control_plane().document
 OPERATIONS = {
@@ -21,7 +21,7 @@ OPERATIONS = {
 }
 
 
-def check_documented(operation: str, reply: Reply) -> None:
+def check_documented(operation: str, reply: Response) -> None:
     """Hold an answer to what the document says of its status."""
     responses = OPERATIONS[operation][2]["responses"]
     response = responses.get(str(reply.status), responses["default"])
@@ -35,7 +35,7 @@ def check_documented(operation: str, reply: Reply) -> None:
     assert reply.headers["Cache-Control"] == "no-store"
 
 
-async def ask(edge: Edge, operation: str, json: Any = None, /, **words: str) -> Reply:
+async def ask(edge: Edge, operation: str, json: Any = None, /, **words: str) -> Response:
     """Ask for an operation by its name; words fill its path, the others go into the query."""
     method, path, entry = OPERATIONS[operation]
     names = re.findall(r"\{(\w+)\}", path)

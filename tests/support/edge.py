@@ -18,14 +18,14 @@ from yarl import URL
 
 from mockserver import MockServer
 from mockserver.edge.server import Server
-from mockserver.mock import AsyncMock
 from mockserver.spec.catalog import load_providers
+from mockserver.testing.running import AsyncRunningServer
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 
-    from mockserver.engine.space import Space
+    from mockserver.engine.state import ProviderState
     from mockserver.provider import Provider
 
 #: Wall seconds after which a test that waits for a socket is given up: never reached when all is well.
@@ -44,7 +44,7 @@ CALLBACK_FIELDS = {"crun": "callback_url", "evolink": "callback_url", "googlegem
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class Response:
     """An answer as a client library reads it."""
 
     status: int
@@ -61,7 +61,7 @@ class Reply:
 class Edge:
     """A running mock and a client for it."""
 
-    mock: AsyncMock
+    mock: AsyncRunningServer
     http: aiohttp.ClientSession
 
     @property
@@ -74,7 +74,7 @@ class Edge:
         """Address of the server itself."""
         return f"http://127.0.0.1:{self.port}"
 
-    def space(self, name: str) -> Space:
+    def space(self, name: str) -> ProviderState:
         """The state of a provider."""
         return self.mock.server.runtime.world.spaces[name]
 
@@ -100,7 +100,7 @@ class Edge:
         headers: Mapping[str, str] | None = None,
         data: Any = None,
         json: Any = None,
-    ) -> Reply:
+    ) -> Response:
         """Make a request; a path is taken to be on the mock."""
         if json is not None:
             data, headers = orjson.dumps(json), {"Content-Type": "application/json", **(headers or {})}
@@ -109,7 +109,7 @@ class Edge:
             data = BytesIO(data)
         url_ = URL(address, encoded=True)
         async with self.http.request(method, url_, headers=headers, data=data, allow_redirects=False) as response:
-            return Reply(response.status, response.headers.copy(), await response.read())
+            return Response(response.status, response.headers.copy(), await response.read())
 
     async def submit(self, name: str, *, key: str | None = None, of: str | None = None, **fields: Any) -> str:
         """Submit the example of a provider (of a model), with top-level fields changed; return the task's id."""
@@ -117,7 +117,7 @@ class Edge:
         assert reply.status == 200, reply.body
         return next(reversed(self.space(name).tasks))
 
-    async def try_submit(self, name: str, *, key: str | None = None, of: str | None = None, **fields: Any) -> Reply:
+    async def try_submit(self, name: str, *, key: str | None = None, of: str | None = None, **fields: Any) -> Response:
         """Do the same, whatever comes of it."""
         return await self.call(
             "POST",
@@ -126,7 +126,7 @@ class Edge:
             json={**example(self.provider(name), of), **fields},
         )
 
-    async def query(self, name: str, task_id: str, *, key: str | None = None) -> Reply:
+    async def query(self, name: str, task_id: str, *, key: str | None = None) -> Response:
         """Ask how a task stands."""
         return await self.call("GET", self.query_path(name, task_id), headers=self.key_headers(name, key))
 
@@ -135,7 +135,7 @@ class Edge:
         path, brace, _ = self.path_of(name, "query").partition("{")
         return f"{path}{task_id}" if brace else f"{path}?task_id={task_id}"
 
-    async def admin(self, method: str, path: str, json: Any = None, **headers: str) -> Reply:
+    async def admin(self, method: str, path: str, json: Any = None, **headers: str) -> Response:
         """Ask the control plane."""
         return await self.call(method, f"/__admin{path}", json=json, headers=headers)
 
@@ -175,7 +175,7 @@ async def serving(**settings: Any) -> AsyncIterator[Edge]:
     await server.start()
     try:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE_S)) as http:
-            yield Edge(AsyncMock(server), http)
+            yield Edge(AsyncRunningServer(server), http)
     finally:
         await server.close()
 

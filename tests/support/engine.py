@@ -17,7 +17,7 @@ from multidict import CIMultiDict
 
 from mockserver.chance import Chance
 from mockserver.clock import MANUAL_START_MS
-from mockserver.engine.scope import Call, Form, Scope
+from mockserver.engine.context import Form, Request, RequestContext
 from mockserver.engine.world import World, WorldRules
 from mockserver.spec.catalog import load_providers
 from mockserver.spec.document import Document
@@ -26,10 +26,10 @@ from mockserver.spec.vocabulary import builtin_specs
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from mockserver.engine.accounts import Account
     from mockserver.engine.callbacks import Delivery, Outcome
-    from mockserver.engine.credits import Account
-    from mockserver.engine.operations import Reply
-    from mockserver.engine.space import Space, SpaceRules
+    from mockserver.engine.operations import Response
+    from mockserver.engine.state import ProviderRules, ProviderState
     from mockserver.engine.targets import TargetMode
     from mockserver.engine.task import Task
     from mockserver.provider import Operation, Plan, Provider, Role
@@ -72,7 +72,7 @@ def new_world(
     seed: int = 7,
     dialects: Mapping[str, Iterable[str]] | None = None,
     targets: TargetMode = "loopback",
-    spaces: Mapping[str, SpaceRules] | None = None,
+    spaces: Mapping[str, ProviderRules] | None = None,
 ) -> World:
     """Make a world in which nothing has happened."""
     known = providers(dialects)
@@ -107,7 +107,7 @@ class Client:
 
     def __init__(self, world: World, name: str, key: str | None = None) -> None:
         self.world = world
-        self.space: Space = world.spaces[name]
+        self.space: ProviderState = world.spaces[name]
         self.provider: Provider = self.space.provider
         self.key = self.provider.key.example if key is None else key
 
@@ -155,9 +155,9 @@ class Client:
         oversized: bool = False,
         stalled: bool = False,
         form: Form | None = None,
-    ) -> Reply:
+    ) -> Response:
         """Send any request at all."""
-        call = Call(
+        call = Request(
             method,
             path,
             self.headers() if headers is None else headers,
@@ -177,21 +177,21 @@ class Client:
         model: str | None = None,
         callback: str | None = None,
         text: str | None = None,
-    ) -> Reply:
+    ) -> Response:
         """Submit a task: the model's own example, unless a body is given."""
         operation = self.operation("submit")
         content = self.body(model, callback=callback, text=text) if body is None else dict(body)
         return self.send(operation.method, operation.path, now_ms, body=orjson.dumps(content))
 
-    def query(self, task_id: str, now_ms: int) -> Reply:
+    def query(self, task_id: str, now_ms: int) -> Response:
         """Ask how a task stands."""
         return self._about_task("query", task_id, now_ms)
 
-    def cancel(self, task_id: str, now_ms: int) -> Reply:
+    def cancel(self, task_id: str, now_ms: int) -> Response:
         """Cancel a task where the provider can."""
         return self._about_task("cancel", task_id, now_ms)
 
-    def _about_task(self, role: Role, task_id: str, now_ms: int) -> Reply:
+    def _about_task(self, role: Role, task_id: str, now_ms: int) -> Response:
         operation = self.operation(role)
         path, query = operation.path, ""
         for parameter in operation.parameters:
@@ -201,7 +201,7 @@ class Client:
                 query = f"{parameter.name}={task_id}"
         return self.send(operation.method, path, now_ms, query=query)
 
-    def ask(self, role: Role, now_ms: int, body: Mapping[str, Any] | None = None, query: str = "") -> Reply:
+    def ask(self, role: Role, now_ms: int, body: Mapping[str, Any] | None = None, query: str = "") -> Response:
         """Send a request to the operation of a role that needs no task."""
         operation = self.operation(role)
         content = b"" if body is None else orjson.dumps(dict(body))
@@ -209,12 +209,12 @@ class Client:
 
     def upload(
         self, now_ms: int, content: bytes = b"bytes", media_type: str = "image/png", name: str = "a.png"
-    ) -> Reply:
+    ) -> Response:
         """Upload a file, as the edge would have decoded it."""
         operation = self.operation("upload")
         return self.send(operation.method, operation.path, now_ms, form=Form(content, media_type, name))
 
-    def fetch(self, url: str, now_ms: int) -> Reply:
+    def fetch(self, url: str, now_ms: int) -> Response:
         """Get a link that this provider gave out, without a key."""
         base = f"http://mock.test/{self.provider.name}"
         assert url.startswith(base)
@@ -240,18 +240,18 @@ class Client:
 
     def links(self, task_id: str, now_ms: int) -> list[str]:
         """Return the links to a task's files."""
-        scope = Scope(self.space, now_ms)
+        scope = RequestContext(self.space, now_ms)
         scope.task = task = self.task(task_id)
         scope.body = task.body
         return self.space.links.result_urls(task, scope)
 
 
-def loads(reply: Reply) -> Any:
+def loads(reply: Response) -> Any:
     """Read the body of a reply."""
     return orjson.loads(reply.body)
 
 
-def headers_of(reply: Reply) -> dict[str, str]:
+def headers_of(reply: Response) -> dict[str, str]:
     """Return the headers of a reply."""
     return dict(reply.headers)
 

@@ -223,10 +223,10 @@ async def submitted(edge: Edge, name: str, prompt: str = "A red kite", hook: str
 
 def links_of(edge: Edge, name: str, task_id: str) -> list[str]:
     """Return the links to a task's files, whatever its query says of them."""
-    from mockserver.engine.scope import Scope
+    from mockserver.engine.context import RequestContext
 
     space = edge.space(name)
-    scope = Scope(space, edge.mock.clock.now_ms)
+    scope = RequestContext(space, edge.mock.clock.now_ms)
     scope.task = space.tasks[task_id]
     scope.body = scope.task.body
     return space.links.result_urls(scope.task, scope)
@@ -243,8 +243,8 @@ async def put(
     **given: Any,
 ) -> dict[str, Any]:
     """Put a fault in force over the control plane; return the rule's record."""
-    wish: dict[str, Any] = {"fault": fault, "with": given, "where": where or {}, "when": when or {}}
-    reply = await edge.admin("POST", "/faults", wish)
+    fault_request: dict[str, Any] = {"fault": fault, "with": given, "where": where or {}, "when": when or {}}
+    reply = await edge.admin("POST", "/faults", fault_request)
     assert reply.status == 200, reply.body
     record: dict[str, Any] = reply.json
     return record
@@ -317,11 +317,11 @@ async def world(**settings: Any) -> AsyncIterator[Edge]:
         yield edge
 
 
-async def live(name: str, calm: Day | None = None, wishes: Iterable[Mapping[str, Any]] = ()) -> Day:
+async def live(name: str, calm: Day | None = None, requested_rules: Iterable[Mapping[str, Any]] = ()) -> Day:
     """Live a day of a provider's clients; `calm` is the same day without faults, which knows ids and links."""
     async with world() as edge, receiving(edge=edge) as receiver:
-        for wish in wishes:
-            reply = await edge.admin("POST", "/faults", wish)
+        for fault_request in requested_rules:
+            reply = await edge.admin("POST", "/faults", fault_request)
             assert reply.status == 200, reply.body
         script = _Script(edge, receiver, name, Day(), calm)
         await script.run()

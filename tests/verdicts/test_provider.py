@@ -19,14 +19,14 @@ from contracts.serving.judging import Terms, judge
 from contracts.serving.laws import all_laws
 from contracts.serving.pace import Deadline, RealPace, TimeIsUpError
 from contracts.serving.spec import Spec, load
-from mockserver.mock import MockServer
+from mockserver.testing.running import MockServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from contracts.clause import Verdict
     from contracts.serving.judging import Judgement
-    from mockserver.mock import Mock
+    from mockserver.testing.running import RunningServer
 
 AMPLE = 100_000
 
@@ -332,7 +332,7 @@ def spoiled(
     ask: Callable[[Said], Said] = lambda said: said,
     deaf: bool = False,
     **settings: Any,
-) -> Iterator[Mock]:
+) -> Iterator[RunningServer]:
     """Run a mock server that is reached through a middleman only."""
     with Spoiled(spoil, ask=ask, deaf=deaf) as middleman, MockServer(public_url=middleman.root, **settings) as mock:
         middleman.upstream = f"127.0.0.1:{mock.server.port}"

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from support.engine import KILN
 
 from contracts.cli import main
-from mockserver.mock import MockServer
+from mockserver.testing.running import MockServer
 
 if TYPE_CHECKING:
     from pathlib import Path

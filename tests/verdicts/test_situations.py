@@ -14,7 +14,7 @@ from support.traffic import providers
 from contracts.clients import GOOD
 from contracts.situations import CALM, Situation, meetings, parts_of, situations, tour
 from mockserver.chance import Chance
-from mockserver.edge.stage import check_scenario
+from mockserver.edge.active_scenario import check_scenario
 from mockserver.engine.world import World, WorldRules
 from mockserver.scenarios import of_data, read
 
@@ -45,7 +45,7 @@ def test_every_meeting_is_a_scenario_of_its_provider(name: str) -> None:
     for situation in tour(providers()[name], callbacks=True):
         scenario = situation.scenario()
         check_scenario(world(name), scenario)
-        assert len(scenario.wishes) == len(situation.events)
+        assert len(scenario.fault_requests) == len(situation.events)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -102,7 +102,7 @@ def test_what_is_written_reads_back(name: str, tmp_path: Path) -> None:
         again = read_back(situation, tmp_path, "a rule: in words\ncontracts run --provider 'x'")
         scenario, original = again.scenario(), situation.scenario()
         check_scenario(world(name), scenario)
-        for field in ("name", "seed", "accounts", "wishes", "expect"):
+        for field in ("name", "seed", "accounts", "fault_requests", "expect"):
             assert getattr(scenario, field) == getattr(original, field)
         assert scenario.seed == 3
 
@@ -121,7 +121,7 @@ def test_drawn_situations_can_be_met(name: str) -> None:
         assert len(set(groups)) == len(groups) <= 3
         assert situation.size == (len(situation.events), situation.jobs, len(groups))
         assert situation.callbacks or not any(meeting.callbacks for meeting in situation.meetings)
-        assert of_data(yaml.safe_load(situation.yaml())).wishes == situation.scenario().wishes
+        assert of_data(yaml.safe_load(situation.yaml())).fault_requests == situation.scenario().fault_requests
         seen.add(len(groups))
 
     check()
@@ -169,4 +169,4 @@ def test_a_situation_from_a_file_is_that_file(tmp_path: Path) -> None:
     (tmp_path / "s.yaml").write_text("scenario: a bad night\nseed: 4\ntimeline:\n  - fault: stuck\n", encoding="utf-8")
     situation = Situation(GOOGLE, seed=4, file=read(tmp_path / "s.yaml"))
     assert str(situation) == "a bad night; 1 job, polling, seed 4"
-    assert situation.scenario().wishes[0]["fault"] == "stuck"
+    assert situation.scenario().fault_requests[0]["fault"] == "stuck"

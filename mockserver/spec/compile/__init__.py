@@ -16,7 +16,7 @@ from mockserver.spec.compile.answers import (
 from mockserver.spec.compile.context import Context
 from mockserver.spec.compile.operations import check_replies, check_routes, compile_routes
 from mockserver.spec.compile.tasks import compile_content_policy, compile_lifecycle, compile_models
-from mockserver.spec.document import Document, Fault, SpecError
+from mockserver.spec.document import Document, SpecError, SpecIssue
 
 if TYPE_CHECKING:
     import re
@@ -39,7 +39,7 @@ def compile_providers(documents: Iterable[Document], dialects: Mapping[str, Iter
     """
     leads: dict[str, Document] = {}
     parts: list[Document] = []
-    faults: list[Fault] = []
+    faults: list[SpecIssue] = []
     for document in documents:
         mock = document.data["x-mock"]
         name = mock.get("provider")
@@ -65,7 +65,7 @@ def compile_providers(documents: Iterable[Document], dialects: Mapping[str, Iter
         if part.data["x-mock"]["part_of"] not in leads
     ]
     faults += [
-        Fault("dialects", None, f"there is no provider {name!r}", f"there are {', '.join(leads) or 'none'}")
+        SpecIssue("dialects", None, f"there is no provider {name!r}", f"there are {', '.join(leads) or 'none'}")
         for name in dialects
         if name not in leads
     ]

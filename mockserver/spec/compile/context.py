@@ -15,7 +15,7 @@ from mockserver.spec.vocabulary import check_vocabulary
 if TYPE_CHECKING:
     from mockserver.chance import IdFormat
     from mockserver.provider import Value
-    from mockserver.spec.document import Document, Fault
+    from mockserver.spec.document import Document, SpecIssue
 
 #: A format that can say fewer ids than these runs out of them.
 _FEWEST_IDS = 1_000_000_000
@@ -25,7 +25,7 @@ class Context:
     """The documents of one provider in the dialects that are switched on; the first leads it."""
 
     def __init__(self, documents: list[Document], dialects: tuple[str, ...]) -> None:
-        self.faults: list[Fault] = []
+        self.faults: list[SpecIssue] = []
         self.dialects = self._dialects(documents, dialects)
         self.documents = [self._in_dialects(document, dialects) for document in documents]
         self.lead = self.documents[0]

@@ -20,24 +20,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from mockserver.clock import iso_of
-from mockserver.config import ConfigError, ProviderSettings, Settings, checked
 from mockserver.edge.runtime import receivers_tls
 from mockserver.edge.server import Server
-from mockserver.engine.task import standing
+from mockserver.engine.task import status_at
 from mockserver.provider import UCR
+from mockserver.settings import ConfigError, ProviderSettings, Settings, checked
 from mockserver.spec.catalog import load_providers
-from mockserver.verbs import ProviderVerbs
+from mockserver.testing.provider_handle import ProviderHandle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
     from types import TracebackType
 
-    from mockserver.edge.courier import Report
+    from mockserver.edge.dispatcher import Report
     from mockserver.edge.runtime import Runtime
-    from mockserver.engine.credits import Account
-    from mockserver.engine.space import Space
+    from mockserver.engine.accounts import Account
+    from mockserver.engine.state import ProviderState
     from mockserver.engine.world import Command
-    from mockserver.verbs import Perform
+    from mockserver.testing.provider_handle import Perform
 
 T = TypeVar("T")
 _STOP_WITHIN_S = 10.0
@@ -75,10 +75,10 @@ class MockServer:
         values = checked({name: value for name, value in given.items() if value is not None}, known)
         files = [specs] if isinstance(specs, str | os.PathLike) else specs
         self._settings = replace(Settings(**values), spec=tuple(str(file) for file in files))
-        self._running: AsyncMock | None = None
+        self._running: AsyncRunningServer | None = None
         self._thread: _Thread | None = None
 
-    async def __aenter__(self) -> AsyncMock:
+    async def __aenter__(self) -> AsyncRunningServer:
         """Start in the running event loop."""
         self._running = await _start(self._settings)
         return self._running
@@ -90,7 +90,7 @@ class MockServer:
         if self._running is not None:
             await self._running.server.close()
 
-    def __enter__(self) -> Mock:
+    def __enter__(self) -> RunningServer:
         """Start in a thread of its own."""
         self._thread = _Thread()
         try:
@@ -99,7 +99,7 @@ class MockServer:
             self._thread.stop()
             raise
         self._running = running
-        return Mock(running, self._thread)
+        return RunningServer(running, self._thread)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -113,10 +113,10 @@ class MockServer:
             self._thread.stop()
 
 
-async def _start(settings: Settings) -> AsyncMock:
+async def _start(settings: Settings) -> AsyncRunningServer:
     server = build_server(settings)
     await server.start()
-    return AsyncMock(server)
+    return AsyncRunningServer(server)
 
 
 def build_server(settings: Settings) -> Server:
@@ -219,16 +219,16 @@ class _Common:
         """Address of the control plane of this world."""
         return f"{self.server.root_url}{'' if self._session is None else f'/~{self._session}'}/__admin"
 
-    def provider(self, name: str) -> ProviderVerbs:
+    def provider(self, name: str) -> ProviderHandle:
         """Return a provider, to be told what is to go wrong; also as `mock.NAME`.
 
         Raises:
             KeyError: the provider is not served.
         """
         self._space(name)
-        return ProviderVerbs(self.runtime, name, self._perform)
+        return ProviderHandle(self.runtime, name, self._perform)
 
-    def __getattr__(self, name: str) -> ProviderVerbs:
+    def __getattr__(self, name: str) -> ProviderHandle:
         """Return the provider of this name."""
         if name.startswith("_") or name == "server":  # of an object that is only being made, as by copy
             raise AttributeError(name)
@@ -240,7 +240,7 @@ class _Common:
         """Run something where the server's state may be touched."""
         return work()
 
-    def _space(self, provider: str) -> Space:
+    def _space(self, provider: str) -> ProviderState:
         try:
             return self.runtime.world.spaces[provider]
         except KeyError:
@@ -290,7 +290,7 @@ class JournalView:
 class AccountView:
     """An account: what it holds, and what it may."""
 
-    def __init__(self, runtime: Runtime, space: Space, account: Account, perform: Perform) -> None:
+    def __init__(self, runtime: Runtime, space: ProviderState, account: Account, perform: Perform) -> None:
         self._runtime = runtime
         self._space = space
         self._account = account
@@ -357,7 +357,7 @@ class _TaskFacts:
 
     def _standing(self) -> tuple[str, int, bool]:
         _, task = self._runtime.world.find_task(self.id)
-        return standing(task, self._runtime.clock.now_ms())
+        return status_at(task, self._runtime.clock.now_ms())
 
 
 class AsyncTask(_TaskFacts):
@@ -408,7 +408,7 @@ class AsyncClock:
         return await self._runtime.advance_to(self.now_ms + round(seconds * 1000))
 
 
-class AsyncMock(_Common):
+class AsyncRunningServer(_Common):
     """A running server, inside `async with`."""
 
     @property
@@ -428,14 +428,14 @@ class AsyncMock(_Common):
         """Start over: no tasks, no accounts, no faults, an empty journal."""
         await self.runtime.reset()
 
-    def session(self, name: str) -> AsyncMock:
+    def session(self, name: str) -> AsyncRunningServer:
         """Return another world of the same server, made now if there is none of this name.
 
         Raises:
             SessionError: the name is none, or there are too many sessions.
         """
         self.server.sessions.get(name)
-        return AsyncMock(self.server, name)
+        return AsyncRunningServer(self.server, name)
 
     async def drop(self) -> None:
         """End this session; the nameless world starts over."""
@@ -487,10 +487,10 @@ class Clock(AsyncClock):
         return report
 
 
-class Mock(_Common):
+class RunningServer(_Common):
     """A running server, inside `with`."""
 
-    def __init__(self, inner: AsyncMock, thread: _Thread) -> None:
+    def __init__(self, inner: AsyncRunningServer, thread: _Thread) -> None:
         super().__init__(inner.server, inner._session)  # noqa: SLF001 - two faces of one thing
         self._inner = inner
         self._thread = thread
@@ -523,13 +523,13 @@ class Mock(_Common):
         self._call(self._inner.reset())
         return self
 
-    def session(self, name: str) -> Mock:
+    def session(self, name: str) -> RunningServer:
         """Return another world of the same server, made now if there is none of this name.
 
         Raises:
             SessionError: the name is none, or there are too many sessions.
         """
-        return Mock(self._perform(lambda: self._inner.session(name)), self._thread)
+        return RunningServer(self._perform(lambda: self._inner.session(name)), self._thread)
 
     def drop(self) -> None:
         """End this session; the nameless world starts over."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
-from mockserver.engine.faults import FaultWordsError
+from mockserver.engine.faults import InvalidFaultError
 from mockserver.faults import parameter_names
 from mockserver.provider import UCR
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from mockserver.edge.runtime import Runtime
-    from mockserver.engine.credits import Account
+    from mockserver.engine.accounts import Account
     from mockserver.engine.faults import Rule
 
     #: Runs something where the server's state may be touched, and returns what it returned.
@@ -29,7 +29,7 @@ _WHERE = ("operation", "key", "task", "model", "prompt", "text", "phase")
 _WHEN = ("after", "every", "probability", "from_s", "until_s", "for_s", "times")
 
 
-class InForce:
+class ActiveFault:
     """A fault in force."""
 
     def __init__(self, runtime: Runtime, rule: Rule, perform: Perform) -> None:
@@ -68,7 +68,7 @@ class InForce:
         self.remove()
 
 
-class ProviderVerbs:
+class ProviderHandle:
     """One provider of a running mock."""
 
     def __init__(self, runtime: Runtime, name: str, perform: Perform) -> None:
@@ -76,7 +76,7 @@ class ProviderVerbs:
         self._perform = perform
         self.name = name
 
-    def inject(self, fault: str, **words: Any) -> InForce:
+    def inject(self, fault: str, **words: Any) -> ActiveFault:
         """Put any fault in force here: its parameters, and where and when it strikes, by their names.
 
         `operation`, `key`, `task`, `model`, `prompt`, `text` and `phase` say where; `after`, `every`,
@@ -88,7 +88,7 @@ class ProviderVerbs:
         """
         own = parameter_names(str(fault))
         given = {word: value for word, value in words.items() if value is not None or word not in (*_WHERE, *_WHEN)}
-        wish = {
+        fault_request = {
             "fault": fault,
             "where": {
                 "provider": self.name,
@@ -97,16 +97,16 @@ class ProviderVerbs:
             "when": {word: value for word, value in given.items() if word in _WHEN and word not in own},
             "with": {word: value for word, value in given.items() if word in own or word not in (*_WHERE, *_WHEN)},
         }
-        rule = self._perform(lambda: self._runtime.add_fault(wish))
-        return InForce(self._runtime, rule, self._perform)
+        rule = self._perform(lambda: self._runtime.add_fault(fault_request))
+        return ActiveFault(self._runtime, rule, self._perform)
 
     # -- tasks ----------------------------------------------------------------------------------
 
-    def fail_next(self, reason: str = "", times: int = 1) -> InForce:
+    def fail_next(self, reason: str = "", times: int = 1) -> ActiveFault:
         """Let the next task (or so many) fail, for one of the provider's reasons."""
         return self.inject("fail", reason=reason, times=times)
 
-    def stick_next(self, state: str = "", times: int = 1) -> InForce:
+    def stick_next(self, state: str = "", times: int = 1) -> ActiveFault:
         """Let the next task stay in a state for ever: the last one on its way, where none is named.
 
         Raises:
@@ -114,10 +114,10 @@ class ProviderVerbs:
         """
         known = [each.name for each in self._runtime.world.spaces[self.name].provider.lifecycle.states]
         if state and state not in known:
-            raise FaultWordsError(f"there is no state {state!r} on the way; there are {', '.join(known)}")
+            raise InvalidFaultError(f"there is no state {state!r} on the way; there are {', '.join(known)}")
         return self.inject("stuck", state=state, times=times)
 
-    def delay_next(self, seconds: float, times: int = 1) -> InForce:
+    def delay_next(self, seconds: float, times: int = 1) -> ActiveFault:
         """Let the next task take so much longer."""
         return self.inject("overdue", by_s=seconds, times=times)
 
@@ -125,46 +125,46 @@ class ProviderVerbs:
 
     def refuse_next(
         self, status: int, times: int = 1, operation: str | None = None, retry_after_s: int | None = None
-    ) -> InForce:
+    ) -> ActiveFault:
         """Let the next request (or so many) be refused with one of the provider's errors."""
         words: dict[str, Any] = (
             {} if retry_after_s is None else {"retry_after": "seconds", "retry_after_s": retry_after_s}
         )
         return self.inject("error", status=status, times=times, operation=operation, **words)
 
-    def refuse(self, status: int, operation: str | None = None, for_s: float | None = None) -> InForce:
+    def refuse(self, status: int, operation: str | None = None, for_s: float | None = None) -> ActiveFault:
         """Let all requests be refused, until this is taken away (or for so long)."""
         return self.inject("error", status=status, operation=operation, for_s=for_s)
 
-    def lose_answer(self, times: int = 1) -> InForce:
+    def lose_answer(self, times: int = 1) -> ActiveFault:
         """Let the answer to the next submit be lost after the task was made."""
         return self.inject("lost_answer", times=times)
 
-    def slow_down(self, seconds: float) -> InForce:
+    def slow_down(self, seconds: float) -> ActiveFault:
         """Let every answer wait, in wall time."""
         return self.inject("latency", seconds=seconds)
 
     # -- callbacks ------------------------------------------------------------------------------
 
-    def lose_callbacks(self, times: int | None = None) -> InForce:
+    def lose_callbacks(self, times: int | None = None) -> ActiveFault:
         """Let the next callbacks (or all) never come."""
         return self.inject("lost_callback", times=times)
 
-    def delay_callbacks(self, seconds: float, times: int | None = None) -> InForce:
+    def delay_callbacks(self, seconds: float, times: int | None = None) -> ActiveFault:
         """Let callbacks come so much later."""
         return self.inject("late_callback", by_s=seconds, times=times)
 
-    def duplicate_callbacks(self, times: int | None = None) -> InForce:
+    def duplicate_callbacks(self, times: int | None = None) -> ActiveFault:
         """Let callbacks come twice."""
         return self.inject("duplicated_callback", times=times)
 
-    def forge_callbacks(self, times: int | None = None) -> InForce:
+    def forge_callbacks(self, times: int | None = None) -> ActiveFault:
         """Let callbacks have a signature that is wrong."""
         return self.inject("wrong_signature", times=times)
 
     # -- results and accounts -------------------------------------------------------------------
 
-    def expire_links(self, times: int | None = None) -> InForce:
+    def expire_links(self, times: int | None = None) -> ActiveFault:
         """Let links to results have expired when they are followed."""
         return self.inject("expired_link", times=times)
 
@@ -182,7 +182,7 @@ class ProviderVerbs:
         """
         for name, value in (("per_minute", per_minute), ("per_hour", per_hour), ("at_once", at_once)):
             if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-                raise FaultWordsError(f"{name} is a whole number, 1 or more; without it there is no such limit")
+                raise InvalidFaultError(f"{name} is a whole number, 1 or more; without it there is no such limit")
 
         def change(account: Account) -> None:
             account.plan = replace(
@@ -199,7 +199,7 @@ class ProviderVerbs:
         """
         known = isinstance(credits_left, int | float) and not isinstance(credits_left, bool)
         if not known or not 0 <= credits_left <= MOST_CREDITS:
-            raise FaultWordsError(f"credits are a number from 0 to {MOST_CREDITS}")
+            raise InvalidFaultError(f"credits are a number from 0 to {MOST_CREDITS}")
 
         def change(account: Account) -> None:
             now_ms = self._runtime.clock.now_ms()
@@ -216,5 +216,5 @@ class ProviderVerbs:
         space = self._runtime.world.spaces[self.name]
         used = key or space.provider.key.example
         if not space.provider.key.well_formed(used):
-            raise FaultWordsError(f"the key is not well-formed at {space.provider.title}")
+            raise InvalidFaultError(f"the key is not well-formed at {space.provider.title}")
         self._perform(lambda: change(space.account(used, self._runtime.clock.now_ms())))

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
 from mockserver.chance import DRAW_BYTES
+from mockserver.engine.accounts import Account
 from mockserver.engine.admission import gates_of
-from mockserver.engine.credits import Account
+from mockserver.engine.context import stands
 from mockserver.engine.routes import Router
-from mockserver.engine.scope import stands
 from mockserver.engine.task import link_ends_s
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mockserver.chance import Chance
+    from mockserver.engine.context import RequestContext
     from mockserver.engine.faults import FaultTable
-    from mockserver.engine.scope import Scope
     from mockserver.engine.targets import TargetMode
     from mockserver.engine.task import Task
     from mockserver.provider import Operation, Provider, ResultKind
@@ -44,7 +44,7 @@ class StoredFile:
 
 
 @dataclass(frozen=True, slots=True)
-class SpaceRules:
+class ProviderRules:
     """What a user has set for one provider, beside its documents."""
 
     credits: CreditsMode = "ample"
@@ -52,7 +52,7 @@ class SpaceRules:
     failure_rate: float = 0.0
 
 
-class Space:
+class ProviderState:
     """The state of one provider. Keys, not names, tell accounts apart."""
 
     __slots__ = (
@@ -66,12 +66,12 @@ class Space:
         "files",
         "gates",
         "links",
-        "marked",
         "provider",
         "router",
         "rules",
         "server_url",
         "targets",
+        "task_faults",
         "tasks",
     )
 
@@ -79,7 +79,7 @@ class Space:
         self,
         provider: Provider,
         chance: Chance,
-        rules: SpaceRules,
+        rules: ProviderRules,
         targets: TargetMode,
         server_url: str,
         faults: FaultTable,
@@ -88,7 +88,7 @@ class Space:
         self.targets = targets
         self.faults = faults
         #: The tasks whose course a fault has changed, and the names of these faults.
-        self.marked: dict[str, tuple[str, ...]] = {}
+        self.task_faults: dict[str, tuple[str, ...]] = {}
         self.server_url = server_url
         self.chance = chance
         self.rules = rules
@@ -145,7 +145,7 @@ class Space:
         drawn = (base + ordinal * _STRIDE) & _MASK
         return self.provider.request_id(drawn.to_bytes(DRAW_BYTES, "big"), unix_s)
 
-    def reply_of(self, operation_id: str, scope: Scope) -> Any:
+    def reply_of(self, operation_id: str, scope: RequestContext) -> Any:
         """Return what a query operation would answer for the task in scope."""
         return body_of(self.provider.operations[operation_id], scope)
 
@@ -159,7 +159,7 @@ class Space:
             self.files.pop(ids.popleft(), None)
 
 
-def body_of(operation: Operation, scope: Scope) -> Any:
+def body_of(operation: Operation, scope: RequestContext) -> Any:
     """Render an operation's body for the task in scope, in the shape of its present state."""
     body = operation.body
     if operation.body_in and scope.task is not None:
@@ -178,7 +178,7 @@ class Links:
         self._server_url = server_url
         self._secret = chance.draw(f"{provider.name}/links")
 
-    def result_urls(self, task: Task, scope: Scope) -> list[str]:
+    def result_urls(self, task: Task, scope: RequestContext) -> list[str]:
         """Return the links to all files of a task that has succeeded."""
         kind = task.result
         assert kind is not None

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from mockserver.engine.operations import refusal_reply
 
 if TYPE_CHECKING:
-    from mockserver.engine.faults import Strike
-    from mockserver.engine.operations import Reply
-    from mockserver.engine.scope import Scope
+    from mockserver.engine.context import RequestContext
+    from mockserver.engine.faults import Injection
+    from mockserver.engine.operations import Response
 
 
-def expired(strike: Strike, scope: Scope) -> Reply | None:
+def expired(injection: Injection, scope: RequestContext) -> Response | None:
     """Answer as for a link whose time is over; None where the link leads to no task's file."""
-    task = strike.facts.task
+    task = injection.match_context.task
     if task is None or task.result is None:
         return None
     scope.task, scope.body = task, task.body

@@ -10,13 +10,13 @@ import orjson
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from mockserver.engine.operations import Reply
+    from mockserver.engine.operations import Response
 
 #: Where a value stands: the containers' keys that lead to it.
 Place = tuple[str | int, ...]
 
 
-def edited(reply: Reply, edit: Callable[[Any], Any]) -> Reply | None:
+def edited(reply: Response, edit: Callable[[Any], Any]) -> Response | None:
     """Return the reply with its JSON changed; None where it is no JSON, or where nothing changed."""
     try:
         before = orjson.loads(reply.body)

@@ -10,12 +10,12 @@ from mockserver.engine.world import error_reply
 from mockserver.provider import Problem
 
 if TYPE_CHECKING:
-    from mockserver.engine.operations import Reply
-    from mockserver.engine.scope import Scope
+    from mockserver.engine.context import RequestContext
+    from mockserver.engine.operations import Response
     from mockserver.provider import ErrorAnswer, Provider
 
 
-def error_asked_for(scope: Scope, status: int, name: str) -> Reply:
+def error_asked_for(scope: RequestContext, status: int, name: str) -> Response:
     """Answer with the error of a name, or where none is named, of a status; with words where there is no such name."""
     errors = scope.space.provider.errors
     if not name:
@@ -51,7 +51,7 @@ def _error_of(provider: Provider, status: int) -> ErrorAnswer:
     return replace(like, name=f"status_{status}", status=status, code=status)
 
 
-def provoked(scope: Scope, error: ErrorAnswer, message: str = "this error was asked for") -> Reply:
+def provoked(scope: RequestContext, error: ErrorAnswer, message: str = "this error was asked for") -> Response:
     """Answer with an error that nothing but a fault is the reason of."""
     scope.problem = Problem(message)
     reply = error_reply(scope, error)
@@ -59,7 +59,7 @@ def provoked(scope: Scope, error: ErrorAnswer, message: str = "this error was as
     return reply
 
 
-def refused(scope: Scope, message: str) -> Reply:
+def refused(scope: RequestContext, message: str) -> Response:
     """Answer that what was asked for makes no sense."""
     scope.problem = Problem(message)
     reply = error_reply(scope, scope.space.provider.refusals["invalid_parameter"])

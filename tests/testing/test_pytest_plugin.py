@@ -237,8 +237,8 @@ def test_loaded_by_itself(inner: pytest.Pytester) -> None:
 import sys
 
 def test_quick():
-    assert "mockserver.pytest_plugin" in sys.modules
-    assert "mockserver.mock" not in sys.modules
+    assert "mockserver.testing.pytest_plugin" in sys.modules
+    assert "mockserver.testing.running" not in sys.modules
 
 def test_there(mock_server, clock):
     assert clock.now_ms > 0

@@ -14,7 +14,7 @@ from dataclasses import fields
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mockserver.engine.faults import Fault, FaultWordsError, Triggers
+from mockserver.engine.faults import Fault, FaultDirectives, InvalidFaultError
 from mockserver.faults import all_faults, build
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def test_values() -> list[tuple[str, str]]:
         if f"mock:{name}" not in short and name != "example":
             parameter = _first_parameter(kind)
             shown = "" if parameter is None or parameter.default == "" else f"={parameter.default}"
-            out.append((f"mock:{name}{shown}", kind.breaks))
+            out.append((f"mock:{name}{shown}", kind.effect))
     return out
 
 
@@ -73,7 +73,7 @@ def _first_parameter(kind: type[Fault]) -> Any:
     return next(iter(fields(kind)), None)  # type: ignore[arg-type]  # every fault is a dataclass
 
 
-class RequestTriggers(Triggers):
+class RequestDirectives(FaultDirectives):
     """Reads wishes for faults out of requests."""
 
     def in_headers(self, headers: Mapping[str, str]) -> list[Fault]:
@@ -81,14 +81,14 @@ class RequestTriggers(Triggers):
         found: list[Fault] = []
         text = _field(headers, "X-Mock-Fault")
         if text is not None:
-            found += [_for_one_request(wish) for wish in _split(text, ",")[:_MOST_WISHES]]
+            found += [_for_one_request(fault_request) for fault_request in _split(text, ",")[:_MOST_WISHES]]
         preferred = _field(headers, "Prefer")
         if preferred is not None:
-            for wish in _split(preferred, ",;"):
-                name, value = _pair(wish)
+            for fault_request in _split(preferred, ",;"):
+                name, value = _pair(fault_request)
                 if name.lower() == "code":
                     if not _ERROR_STATUS.fullmatch(value):
-                        raise FaultWordsError(f"Prefer: code is a status from 400 to 599, and {value[:40]!r} is none")
+                        raise InvalidFaultError(f"Prefer: code is a status from 400 to 599, and {value[:40]!r} is none")
                     found.append(build("error", {"status": value}))
                 elif name.lower() == "example":
                     found.append(build("example", {"example": value}))
@@ -104,21 +104,21 @@ def _for_prompt(text: str) -> tuple[Fault, str | None, int | None]:
     """Read one test value: the fault, the operation that it strikes, how often."""
     match = _SPELLED.fullmatch(text)
     if match is None:
-        raise FaultWordsError(
+        raise InvalidFaultError(
             f"{text[:60]!r} is no test value; they are spelled like mock:503, mock:429x3, mock:fail=content_policy, "
             "mock:slow=90s"
         )
     word, value, times = match[1], match[2], match[3]
     alias = _alias(word)
     if value is not None and alias.parameter is None:
-        raise FaultWordsError(f"mock:{word} takes no value")
+        raise InvalidFaultError(f"mock:{word} takes no value")
     given = {"status": word} if _ERROR_STATUS.fullmatch(word) else {}
     if value is not None and alias.parameter is not None:
         given = {alias.parameter: value}
     try:
         fault = build(alias.fault, given)
-    except FaultWordsError as error:
-        raise FaultWordsError(str(error) if word == alias.fault else f"mock:{word}: {error}") from None
+    except InvalidFaultError as error:
+        raise InvalidFaultError(str(error) if word == alias.fault else f"mock:{word}: {error}") from None
     once = 1 if alias.fault == "error" else None
     return fault, alias.operation, int(times) if times else once
 
@@ -133,17 +133,17 @@ def _alias(word: str) -> Alias:
     if kind is None:
         if word[0].isdecimal():
             why = "a status is from 400 to 599, and it comes x1 to x9999 times"
-            raise FaultWordsError(f"mock:{word[:60]} is no test value; {why}")
+            raise InvalidFaultError(f"mock:{word[:60]} is no test value; {why}")
         near = difflib.get_close_matches(word, (*ALIASES, *all_faults()), n=1)
         perhaps = f"did you mean mock:{near[0]}?" if near else "`mockserver providers` lists them"
-        raise FaultWordsError(f"mock:{word[:60]} is no test value; {perhaps}")
+        raise InvalidFaultError(f"mock:{word[:60]} is no test value; {perhaps}")
     parameter = _first_parameter(kind)
     return Alias(word, None if parameter is None else parameter.name, None, "", "")
 
 
-def _for_one_request(wish: str) -> Fault:
+def _for_one_request(fault_request: str) -> Fault:
     """Read one fault of X-Mock-Fault."""
-    name, *pairs = _split(wish, ";")
+    name, *pairs = _split(fault_request, ";")
     return build(name, dict(_pair(pair) for pair in pairs if pair))
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from mockserver.engine.space import CreditsMode, SpaceRules
+from mockserver.engine.state import CreditsMode, ProviderRules
 from mockserver.engine.targets import TargetMode
 from mockserver.journal import DEFAULT_BODY_LIMIT, DEFAULT_ENTRIES
 
@@ -72,10 +72,10 @@ class Settings:
         """Whether only this machine can reach the server."""
         return self.host in _LOOPBACK_HOSTS or self.host.startswith("127.")
 
-    def space_rules(self, name: str) -> SpaceRules:
+    def space_rules(self, name: str) -> ProviderRules:
         """Return what the engine is to know of a provider's settings."""
         found = self.providers.get(name, ProviderSettings())
-        return SpaceRules(found.credits or self.credits, found.plan, found.failure_rate)
+        return ProviderRules(found.credits or self.credits, found.plan, found.failure_rate)
 
     def with_provider(self, name: str, **changes: Any) -> Settings:
         """Return settings in which one provider's are changed."""

@@ -92,7 +92,7 @@ class Report(NamedTuple):
     failed: int
 
 
-class _Lane:
+class _OriginQueue:
     """The deliveries that wait for one origin, and how many attempts are under way there."""
 
     __slots__ = ("running", "waiting")
@@ -102,7 +102,7 @@ class _Lane:
         self.running = 0
 
 
-class Courier:
+class CallbackDispatcher:
     """Drives the agenda of one world by one clock.
 
     Args:
@@ -128,7 +128,7 @@ class Courier:
         self._tls = tls
         self._user_agent = user_agent
         self._wall_s = wall_s
-        self._lanes: dict[str, _Lane] = {}
+        self._lanes: dict[str, _OriginQueue] = {}
         #: How many deliveries of a task wait in a lane or are being attempted, and who waits for them.
         self._in_lanes: dict[str, int] = {}
         self._awaited: dict[str, asyncio.Event] = {}
@@ -161,11 +161,11 @@ class Courier:
         for session in self._sessions.values():
             await session.close()
 
-    def kick(self) -> None:
+    def wake(self) -> None:
         """Look at the agenda again: something was put on it."""
         self._wake.set()
 
-    async def settle(self) -> None:
+    async def drain_due(self) -> None:
         """Wait until everything that is due at this instant has been attempted.
 
         Not where somebody waits for that already, as when a receiver gives commands from inside its handler,
@@ -259,7 +259,7 @@ class Courier:
         origin = "" if self._per_origin == 1 else f"{parts.scheme}://{parts.netloc}"
         lane = self._lanes.get(origin)
         if lane is None:
-            lane = self._lanes[origin] = _Lane()
+            lane = self._lanes[origin] = _OriginQueue()
         lane.waiting.append(delivery)
         self._in_lanes[delivery.task_id] = self._in_lanes.get(delivery.task_id, 0) + 1
         self._idle.clear()
@@ -269,7 +269,7 @@ class Courier:
             self._workers.add(worker)
             worker.add_done_callback(self._workers.discard)
 
-    async def _work(self, origin: str, lane: _Lane) -> None:
+    async def _work(self, origin: str, lane: _OriginQueue) -> None:
         try:
             while lane.waiting:
                 delivery = lane.waiting.popleft()

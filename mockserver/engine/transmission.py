@@ -11,7 +11,7 @@ _HARSHER: tuple[Ending, ...] = ("keep", "close", "reset")
 
 
 @dataclass(slots=True)
-class Outgoing:
+class Transmission:
     """A whole answer. Waiting is wall time: it is the client's own timeout that meets it."""
 
     status: int

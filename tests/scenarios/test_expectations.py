@@ -14,7 +14,7 @@ from support.edge import OTHER_KEYS, receiving, serving
 
 from mockserver.clock import MANUAL_START_MS, instant_of, iso_of
 from mockserver.scenarios import of_data
-from mockserver.scenarios.judge import judge
+from mockserver.scenarios.expectations import judge
 
 ROLES = {"createVideo": "submit", "getTask": "query", "downloadResult": "result"}
 
@@ -277,14 +277,14 @@ EXPECTATIONS = st.builds(
 
 def means(wanted: dict[str, Any], each: dict[str, Any]) -> bool:
     """Tell, slowly and plainly, whether a filter means a record."""
-    facts = {
+    match_context = {
         "kind": {each["kind"]},
         "provider": {each["provider"]},
         "operation": {each.get("operation"), ROLES.get(each.get("operation") or "")} - {None},
         "status": {each["response"]["status"]} if each["response"] else set(),
         "fault": set(each["faults"]),
     }
-    return all(value in facts[word] for word, value in wanted.items())
+    return all(value in match_context[word] for word, value in wanted.items())
 
 
 def kept(expectation: dict[str, Any], records: list[dict[str, Any]]) -> bool:

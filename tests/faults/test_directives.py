@@ -29,11 +29,11 @@ from support.engine import (
 import mockserver.engine.world
 from mockserver.chance import Chance
 from mockserver.engine.callbacks import signature_of
-from mockserver.engine.faults import When, Where
-from mockserver.engine.scope import Call, Form
-from mockserver.engine.task import standing
+from mockserver.engine.context import Form, Request
+from mockserver.engine.faults import Match, Schedule
+from mockserver.engine.task import status_at
 from mockserver.engine.world import World, WorldRules
-from mockserver.faults import all_faults, build, triggers
+from mockserver.faults import all_faults, build, directives
 from mockserver.spec.document import Document
 from mockserver.spec.vocabulary import builtin_specs
 
@@ -44,12 +44,12 @@ if TYPE_CHECKING:
 
     from mockserver.engine.callbacks import Delivery
     from mockserver.engine.faults import Rule
-    from mockserver.engine.operations import Reply
+    from mockserver.engine.operations import Response
     from mockserver.engine.task import Task
     from mockserver.provider import Operation
 
 MINUTE_MS, HOUR_MS, YEAR_MS = 60_000, 3_600_000, 31_536_000_000
-TABLE = dict(triggers.test_values())
+TABLE = dict(directives.test_values())
 
 
 class Wisher(Client):
@@ -58,7 +58,7 @@ class Wisher(Client):
     def __init__(self, name: str, key: str | None = None, world: World | None = None) -> None:
         super().__init__(new_world() if world is None else world, name, key)
         #: What goes with every request.
-        self.wishes: dict[str, str] = {}
+        self.fault_requests: dict[str, str] = {}
 
     def beside(self, key: str) -> Wisher:
         """Another key of the same provider in the same world."""
@@ -67,7 +67,7 @@ class Wisher(Client):
     def headers(self) -> CIMultiDict[str]:
         """The headers of an authorised JSON request, with the wishes of this client."""
         headers = super().headers()
-        headers.update(self.wishes)
+        headers.update(self.fault_requests)
         return headers
 
     def send(
@@ -82,14 +82,14 @@ class Wisher(Client):
         oversized: bool = False,
         stalled: bool = False,
         form: Form | None = None,
-    ) -> Reply:
+    ) -> Response:
         """Send any request at all, as the server hands it to the world."""
-        call = Call(method, path, self.headers() if headers is None else headers, body, query, form=form)
+        call = Request(method, path, self.headers() if headers is None else headers, body, query, form=form)
         match = self.space.router.find(method, path)
         rules = self.world.rules_for(self.space, match, call, now_ms) if self.world.may_fault(call) else ()
         return self.world.handle(self.space, match, call, now_ms, rules)
 
-    def ask_for(self, text: str, now_ms: int = START_MS, callback: str | None = None) -> Reply:
+    def ask_for(self, text: str, now_ms: int = START_MS, callback: str | None = None) -> Response:
         """Submit the example with these words in its prompt."""
         return self.submit(now_ms, text=f"A red kite {text}", callback=callback)
 
@@ -112,7 +112,7 @@ class Wisher(Client):
             if not each.lost
         ]
 
-    def refused(self, reply: Reply, *words: str) -> str:
+    def refused(self, reply: Response, *words: str) -> str:
         """Hold a refusal to the provider's shape, and to words that help; return them."""
         answer = self.provider.refusals["invalid_parameter"]
         assert (reply.status, reply.error, reply.gate) == (answer.status, answer.name, "fault"), reply.body
@@ -129,7 +129,7 @@ def new_world() -> World:
     """Make a world that reads wishes, in which nothing has happened."""
     known = providers()
     urls = {name: f"http://mock.test/{name}" for name in known}
-    return World(known.values(), Chance(7), WorldRules("loopback"), urls, triggers.RequestTriggers())
+    return World(known.values(), Chance(7), WorldRules("loopback"), urls, directives.RequestDirectives())
 
 
 def shape_of(value: Any) -> Any:
@@ -149,10 +149,10 @@ def statuses(client: Wisher, text: str, times: int) -> list[int]:
 
 def test_the_table() -> None:
     """The table names every fault once, by its own name or a short word, each with what it does."""
-    values = triggers.test_values()
+    values = directives.test_values()
     assert len(TABLE) == len(values)
     assert all(value.startswith("mock:") and summary.endswith(".") for value, summary in values)
-    read = {fault.name for value in TABLE for fault, _, _ in triggers.RequestTriggers().in_prompt(value)}
+    read = {fault.name for value in TABLE for fault, _, _ in directives.RequestDirectives().in_prompt(value)}
     assert read == set(all_faults()) - {"example"}
 
 
@@ -170,7 +170,7 @@ def test_every_value_is_taken(name: str, value: str) -> None:
     else:
         assert reply.error is None
     word, _, shown = value.removeprefix("mock:").partition("=")
-    if word == rule.fault.name and word not in triggers.ALIASES:
+    if word == rule.fault.name and word not in directives.ALIASES:
         assert rule.fault == all_faults()[word]()
         assert shown in ("", str(next(iter(vars(rule.fault).values()), "")))
 
@@ -250,7 +250,7 @@ def test_stuck(name: str) -> None:
     states = client.provider.lifecycle.states
     for value, expected in (("mock:stuck", states[-1].name), (f"mock:stuck={states[0].name}", states[0].name)):
         task = client.made(value)
-        found = standing(task, START_MS + YEAR_MS)
+        found = status_at(task, START_MS + YEAR_MS)
         assert (found.status, found.ended) == (expected, False)
         assert client.query(task.id, START_MS + YEAR_MS).error is None
 
@@ -260,8 +260,8 @@ def test_slow(name: str) -> None:
     """The task ends so much later than it would have."""
     plain, slow = Wisher(name).made("of silk"), Wisher(name).made("mock:slow=90s")
     assert slow.ends_ms == plain.ends_ms + 90_000
-    assert standing(slow, plain.ends_ms + 89_000).ended is False
-    assert standing(slow, slow.ends_ms).status == plain.end.name
+    assert status_at(slow, plain.ends_ms + 89_000).ended is False
+    assert status_at(slow, slow.ends_ms).status == plain.end.name
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -627,12 +627,12 @@ def test_code(name: str) -> None:
     plain = loads(client.query(task.id, START_MS))
     known = sorted({error.status for error in client.provider.errors.values()} | {500, 503, 599})
     for status in known:
-        client.wishes = {"Prefer": f"code={status}"}
+        client.fault_requests = {"Prefer": f"code={status}"}
         submitted, queried = client.submit(START_MS), client.query(task.id, START_MS)
         assert (submitted.status, queried.status) == (status, status)
         assert submitted.headers
         assert shape_of(loads(submitted)) == shape_of(loads(client.send("GET", "/no/such/path", START_MS, headers={})))
-    client.wishes = {}
+    client.fault_requests = {}
     assert list(client.space.tasks) == [task.id]
     assert loads(client.query(task.id, START_MS)) == plain
     assert client.rules() == []
@@ -656,7 +656,7 @@ def test_code(name: str) -> None:
 def test_how_a_code_is_spelled(text: str) -> None:
     """RFC 7240 lets preferences be spelled in many ways; the first code counts."""
     client = Wisher("toapis")
-    client.wishes = {"Prefer": text}
+    client.fault_requests = {"Prefer": text}
     assert client.submit(START_MS).status == 503
 
 
@@ -685,7 +685,7 @@ def test_how_a_code_is_spelled(text: str) -> None:
 def test_preferences_that_are_not_ours(name: str, text: str) -> None:
     """A preference that this server does not know changes nothing."""
     client, plain = Wisher(name), Wisher(name)
-    client.wishes = {"Prefer": text}
+    client.fault_requests = {"Prefer": text}
     assert client.submit(START_MS).body == plain.submit(START_MS).body
 
 
@@ -696,7 +696,7 @@ def test_preferences_that_are_not_ours(name: str, text: str) -> None:
 def test_codes_that_are_none(name: str, value: str) -> None:
     """A code that no error has is refused, and the words say which there are."""
     client = Wisher(name)
-    client.wishes = {"Prefer": f"code={value}"}
+    client.fault_requests = {"Prefer": f"code={value}"}
     client.refused(client.submit(START_MS), "Prefer: code", "from 400 to 599", repr(value))
     assert not client.space.tasks
 
@@ -727,7 +727,7 @@ def examples_of(name: str) -> list[tuple[str, str, int, Any]]:
     ]
 
 
-def asked_at(client: Wisher, operation: Operation) -> Reply:
+def asked_at(client: Wisher, operation: Operation) -> Response:
     """Make any request to an operation."""
     path = operation.path
     for word in ("task_id", "file_id", "file_name", "account_id", "index", "id"):
@@ -745,11 +745,11 @@ def test_examples(name: str) -> None:
         operation = client.provider.operations[operation_id]
         same = [(status, body) for op, each, status, body in found if (op, each) == (operation_id, example_name)]
         for text in (f"example={example_name}", f'Example = "{example_name}"', f"wait=1, example={example_name}"):
-            client.wishes = {"Prefer": text}
+            client.fault_requests = {"Prefer": text}
             reply = asked_at(client, operation)
             assert (reply.status, loads(reply)) in same, (operation_id, example_name)
     assert not client.space.tasks
-    client.wishes = {}
+    client.fault_requests = {}
     assert client.submit(START_MS).error is None
 
 
@@ -757,7 +757,7 @@ def test_examples(name: str) -> None:
 def test_examples_that_are_none(name: str) -> None:
     """An example that the operation does not have is refused, with the names of those it has."""
     client = Wisher(name)
-    client.wishes = {"Prefer": "example=nobody"}
+    client.fault_requests = {"Prefer": "example=nobody"}
     client.refused(client.submit(START_MS), "'nobody'", examples_of(name)[0][1])
     assert client.send("GET", "/no/such/path", START_MS).gate == "route"
 
@@ -766,7 +766,7 @@ def test_examples_that_are_none(name: str) -> None:
 def test_the_first_example(name: str) -> None:
     """Without a name it is an example of a success."""
     client = Wisher(name)
-    client.wishes = {"Prefer": "example"}
+    client.fault_requests = {"Prefer": "example"}
     reply = client.submit(START_MS)
     operation = client.operation("submit")
     assert (reply.status, loads(reply)) == next(
@@ -784,9 +784,9 @@ def test_for_one_request(name: str) -> None:
     task = client.made("of silk")
     plain = loads(client.query(task.id, START_MS))
     for _ in range(2):
-        client.wishes = {"X-Mock-Fault": "extra_fields;field=x_surprise"}
+        client.fault_requests = {"X-Mock-Fault": "extra_fields;field=x_surprise"}
         assert "x_surprise" in client.query(task.id, START_MS).body.decode()
-        client.wishes = {}
+        client.fault_requests = {}
         assert loads(client.query(task.id, START_MS)) == plain
     assert client.rules() == []
 
@@ -804,7 +804,7 @@ def test_several_and_quoted(text: str) -> None:
     """Several faults stand in one header, and a value in quotes may hold what would else divide them."""
     client = Wisher("evolink")
     task = client.made("of silk")
-    client.wishes = {"X-Mock-Fault": text}
+    client.fault_requests = {"X-Mock-Fault": text}
     found = loads(client.query(task.id, START_MS))
     assert "a, b; c" in found
     assert found["status"] == "PENDING"
@@ -813,7 +813,7 @@ def test_several_and_quoted(text: str) -> None:
 def test_several_errors() -> None:
     """Of several answers in the place of the real one the first counts."""
     client = Wisher("evolink")
-    client.wishes = {"X-Mock-Fault": "error;status=429;retry_after=seconds;retry_after_s=9, proxy_page"}
+    client.fault_requests = {"X-Mock-Fault": "error;status=429;retry_after=seconds;retry_after_s=9, proxy_page"}
     reply = client.submit(START_MS)
     assert (reply.status, dict(reply.headers)["Retry-After"], reply.faults) == (429, "9", ("error",))
 
@@ -825,7 +825,7 @@ def test_each_request_draws_anew(name: str) -> None:
     def places() -> list[str]:
         client = Wisher(name)
         task = client.made("of silk")
-        client.wishes = {"X-Mock-Fault": "other_type"}
+        client.fault_requests = {"X-Mock-Fault": "other_type"}
         return [client.query(task.id, START_MS).body.decode().replace(task.id, "") for _ in range(20)]
 
     assert len(set(places())) > 1
@@ -835,19 +835,19 @@ def test_each_request_draws_anew(name: str) -> None:
 def test_two_faults_of_one_request_draw_apart() -> None:
     """Each fault of a header has a chance of its own."""
     client = Wisher("evolink")
-    client.wishes = {"X-Mock-Fault": ", ".join(["latency;seconds=0;spread_s=9"] * 2)}
-    strikes = client.submit(START_MS).sends
-    assert len({strike.chance() for strike in strikes}) == len(strikes) == 2
+    client.fault_requests = {"X-Mock-Fault": ", ".join(["latency;seconds=0;spread_s=9"] * 2)}
+    injections = client.submit(START_MS).sends
+    assert len({injection.chance() for injection in injections}) == len(injections) == 2
 
 
 def test_header_and_table_and_prompt() -> None:
     """Faults of the table, of the prompt, of the header and of Prefer go together."""
     client = Wisher("evolink")
-    client.world.faults.add(build("extra_fields", {"field": "of_table"}), Where(), When(), START_MS)
-    client.wishes = {"X-Mock-Fault": "extra_fields;field=of_header"}
+    client.world.faults.add(build("extra_fields", {"field": "of_table"}), Match(), Schedule(), START_MS)
+    client.fault_requests = {"X-Mock-Fault": "extra_fields;field=of_header"}
     found = loads(client.ask_for("mock:extra_fields=of_prompt"))
     assert {"of_table", "of_prompt", "of_header"} <= found.keys()
-    client.wishes["Prefer"] = "code=503"
+    client.fault_requests["Prefer"] = "code=503"
     reply = client.ask_for("mock:extra_fields=of_prompt")
     assert reply.status == 503
     assert {"of_table", "of_prompt", "of_header"} <= loads(reply).keys()
@@ -857,11 +857,11 @@ def test_header_and_table_and_prompt() -> None:
 def test_for_the_task_that_is_made(name: str) -> None:
     """On a submit a fault of tasks strikes the task that it makes; on other requests it passes by."""
     client = Wisher(name)
-    client.wishes = {"X-Mock-Fault": "fail;reason=content_policy"}
+    client.fault_requests = {"X-Mock-Fault": "fail;reason=content_policy"}
     task = client.made("of silk")
     assert task.end.kind == "failure"
     assert client.query(task.id, START_MS).error is None
-    client.wishes = {}
+    client.fault_requests = {}
     assert client.made("of silk").end.kind == "success"
 
 
@@ -869,9 +869,9 @@ def test_for_the_task_that_is_made(name: str) -> None:
 def test_for_the_callback_of_the_task_that_is_made(name: str) -> None:
     """On a submit a fault of callbacks strikes those of the task that it makes."""
     client = Wisher(name)
-    client.wishes = {"X-Mock-Fault": "late_callback;by_s=10m"}
+    client.fault_requests = {"X-Mock-Fault": "late_callback;by_s=10m"}
     assert [late_ms for late_ms, _ in client.delivered("of silk")] == [10 * MINUTE_MS]
-    client.wishes = {}
+    client.fault_requests = {}
     assert [late_ms for late_ms, _ in client.delivered("of silk")] == [0]
 
 
@@ -881,7 +881,7 @@ def test_what_cannot_strike_passes_by(fault: str) -> None:
     client, plain = Wisher("evolink"), Wisher("evolink")
     task = client.made("of silk")
     plain.made("of silk")
-    client.wishes = {"X-Mock-Fault": fault}
+    client.fault_requests = {"X-Mock-Fault": fault}
     reply = client.query(task.id, START_MS)
     assert (reply.body, reply.faults, reply.sends) == (plain.query(task.id, START_MS).body, (), ())
 
@@ -917,7 +917,7 @@ WRONG_HEADERS = [
 def test_headers_that_are_none(name: str, text: str, words: list[str]) -> None:
     """A header that means nothing is refused in the provider's shape, with words that help."""
     client = Wisher(name)
-    client.wishes = {"X-Mock-Fault": text}
+    client.fault_requests = {"X-Mock-Fault": text}
     client.refused(client.submit(START_MS), *words)
     assert not client.space.tasks
 
@@ -952,7 +952,7 @@ def test_on_the_wire() -> None:
 
 # -- whatever is sent -----------------------------------------------------------------------------
 
-_NAMES = st.sampled_from([*all_faults(), *triggers.ALIASES, "503", "429", "200", "bogus", ""])
+_NAMES = st.sampled_from([*all_faults(), *directives.ALIASES, "503", "429", "200", "bogus", ""])
 _PARAMETERS = st.sampled_from(
     [*sorted({field for kind in all_faults().values() for field in getattr(kind, "__dataclass_fields__", {})}), "x", ""]
 )
@@ -984,7 +984,7 @@ _WISHES = st.one_of(
 _HEADERS = st.lists(_WISHES, min_size=1, max_size=4).map(", ".join)
 
 
-def is_answer(client: Wisher, reply: Reply) -> None:
+def is_answer(client: Wisher, reply: Response) -> None:
     """Hold a reply to it that it is a normal answer, a refusal in shape, or what a fault was asked to make of one."""
     if reply.gate == "fault" and not reply.faults:
         client.refused(reply)
@@ -995,7 +995,7 @@ def is_answer(client: Wisher, reply: Reply) -> None:
         assert "\n" not in name + value
 
 
-def live_on(client: Wisher, reply: Reply) -> None:
+def live_on(client: Wisher, reply: Response) -> None:
     """Let whatever came of a submit go on to its end: queries, callbacks, files."""
     if reply.task_id is None or reply.task_id not in client.space.tasks:
         return
@@ -1027,7 +1027,7 @@ def test_any_prompt(name: str, text: str) -> None:
 def test_any_header(name: str, text: str, header: str) -> None:
     """Whatever stands in X-Mock-Fault or Prefer, there is an answer at every operation, with a key and without."""
     client = Wisher(name)
-    client.wishes = {header: text}
+    client.fault_requests = {header: text}
     callback = RECEIVER if name in WITH_CALLBACKS else None
     reply = client.submit(START_MS, callback=callback)
     is_answer(client, reply)

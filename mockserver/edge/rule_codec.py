@@ -6,7 +6,7 @@ import re
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from mockserver.engine.faults import FaultWordsError, When, Where
+from mockserver.engine.faults import InvalidFaultError, Match, Schedule
 from mockserver.faults import all_faults, build, described, parameters_of
 
 if TYPE_CHECKING:
@@ -18,33 +18,33 @@ if TYPE_CHECKING:
 
 #: More roles than these are not told one by one.
 _FEW = 4
-_WHERE = tuple(each.name for each in fields(Where))
-_WHEN = tuple(each.name for each in fields(When))
+_WHERE = tuple(each.name for each in fields(Match))
+_WHEN = tuple(each.name for each in fields(Schedule))
 #: The greatest number that a condition may name: every JSON reader knows it exactly.
 _MOST = 2**53 - 1
 
 
-def read_wish(world: World, wish: Mapping[str, Any]) -> tuple[Fault, Where, When]:
+def read_fault_request(world: World, fault_request: Mapping[str, Any]) -> tuple[Fault, Match, Schedule]:
     """Read a wish for a fault: `fault`, `with`, `where`, `when`.
 
     Raises:
         FaultWordsError: a word in it means nothing; the message begins with the word.
     """
-    fault = build(str(wish["fault"]), wish.get("with") or {})
-    where = read_where(world, wish.get("where") or {})
+    fault = build(str(fault_request["fault"]), fault_request.get("with") or {})
+    where = read_where(world, fault_request.get("where") or {})
     providers = [space.provider for space in world.spaces.values() if where.provider in (None, space.provider.name)]
     problems = [fault.problem(each) for each in providers]
     if problems and all(problems):
-        raise FaultWordsError(f"{fault.name}: {problems[0]}")
+        raise InvalidFaultError(f"{fault.name}: {problems[0]}")
     if where.provider is not None:  # elsewhere a wish may be for whoever is served
         for provider in providers:
             if (why := fault.never_at(provider)) is not None:
-                raise FaultWordsError(f"where.provider: {fault.name} never strikes there: {why}")
+                raise InvalidFaultError(f"where.provider: {fault.name} never strikes there: {why}")
     _check_reach(fault, where, providers)
-    return fault, where, read_when(wish.get("when") or {})
+    return fault, where, read_when(fault_request.get("when") or {})
 
 
-def _check_reach(fault: Fault, where: Where, providers: Sequence[Provider]) -> None:
+def _check_reach(fault: Fault, where: Match, providers: Sequence[Provider]) -> None:
     """Refuse what could never strike.
 
     Raises:
@@ -61,19 +61,19 @@ def _check_reach(fault: Fault, where: Where, providers: Sequence[Provider]) -> N
     if "request" in moments:
         within |= fault.roles or {each.role for each in operations}
     if not meant & within:
-        strikes = f"only {' or '.join(sorted(within))}" if len(within) < _FEW else "requests"
-        raise FaultWordsError(f"where.operation: {fault.name} strikes {strikes}, never {where.operation}")
+        reach = f"only {' or '.join(sorted(within))}" if len(within) < _FEW else "requests"
+        raise InvalidFaultError(f"where.operation: {fault.name} strikes {reach}, never {where.operation}")
 
 
-def read_where(world: World, given: Mapping[str, Any]) -> Where:
+def read_where(world: World, given: Mapping[str, Any]) -> Match:
     """Read where a fault applies; providers, operations, models and states must be ones that there are."""
     _check_names("where", given, _WHERE)
     for name, value in given.items():
         if not isinstance(value, str) or not value:
-            raise FaultWordsError(f"where.{name} is a text")
+            raise InvalidFaultError(f"where.{name} is a text")
     only = given.get("provider")
     if only is not None and only not in world.spaces:
-        raise FaultWordsError(f"where.provider: {only[:80]!r} is not served; there are {', '.join(world.spaces)}")
+        raise InvalidFaultError(f"where.provider: {only[:80]!r} is not served; there are {', '.join(world.spaces)}")
     providers = [space.provider for space in world.spaces.values() if only in (None, space.provider.name)]
     known = {
         "operation": {word for each in providers for op in each.operations.values() for word in (op.id, op.role)}
@@ -86,19 +86,19 @@ def read_where(world: World, given: Mapping[str, Any]) -> Where:
     for word, values in known.items():
         if word in given and given[word] not in values:
             there = ", ".join(sorted(values))
-            raise FaultWordsError(f"where.{word}: there is no {given[word][:80]!r}; there are {there}")
+            raise InvalidFaultError(f"where.{word}: there is no {given[word][:80]!r}; there are {there}")
     words = dict(given)
     if "prompt" in words:
         try:
             words["prompt"] = re.compile(words["prompt"])
         except (re.error, OverflowError, FutureWarning) as error:  # the last where warnings are errors
-            raise FaultWordsError(f"where.prompt is not a regular expression: {error}") from None
+            raise InvalidFaultError(f"where.prompt is not a regular expression: {error}") from None
         except RecursionError:
-            raise FaultWordsError("where.prompt is not a regular expression: it is nested too deep") from None
-    return Where(**words)
+            raise InvalidFaultError("where.prompt is not a regular expression: it is nested too deep") from None
+    return Match(**words)
 
 
-def read_when(given: Mapping[str, Any]) -> When:
+def read_when(given: Mapping[str, Any]) -> Schedule:
     """Read when a fault strikes."""
     _check_names("when", given, _WHEN)
     for name, value in given.items():
@@ -107,19 +107,19 @@ def read_when(given: Mapping[str, Any]) -> When:
         least = 1 if name in ("every", "times") else 0
         if not right or isinstance(value, bool) or not least <= value <= _MOST:
             word = "a whole number" if whole else "a number"
-            raise FaultWordsError(f"when.{name} is {word} from {least} to {_MOST}")
+            raise InvalidFaultError(f"when.{name} is {word} from {least} to {_MOST}")
     if given.get("probability", 0) > 1:
-        raise FaultWordsError("when.probability is a number from 0 to 1")
-    when = When(**given)
+        raise InvalidFaultError("when.probability is a number from 0 to 1")
+    when = Schedule(**given)
     if when.until_s is not None and when.until_s <= when.from_s:
-        raise FaultWordsError("when.until_s comes after from_s")
+        raise InvalidFaultError("when.until_s comes after from_s")
     return when
 
 
 def _check_names(group: str, given: Mapping[str, Any], known: tuple[str, ...]) -> None:
     for name in given:
         if name not in known:
-            raise FaultWordsError(f"{group} has no {name[:80]!r}; it has {', '.join(known)}")
+            raise InvalidFaultError(f"{group} has no {name[:80]!r}; it has {', '.join(known)}")
 
 
 def catalogue() -> list[dict[str, Any]]:
@@ -132,7 +132,7 @@ def rule_record(rule: Rule) -> dict[str, Any]:
     where = {name: value for name in _WHERE if (value := getattr(rule.where, name)) is not None}
     if "prompt" in where:
         where["prompt"] = where["prompt"].pattern
-    blank = When()
+    blank = Schedule()
     return {
         "id": rule.id,
         "fault": rule.fault.name,

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from mockserver.chance import Chance
 from mockserver.clock import iso_of
-from mockserver.edge.fault_plane import read_wish, rule_record
-from mockserver.engine.faults import FaultWordsError
+from mockserver.edge.rule_codec import read_fault_request, rule_record
+from mockserver.engine.faults import InvalidFaultError
 from mockserver.engine.world import World, WorldRules
 from mockserver.faults import all_faults
 from mockserver.provider import UCR
 from mockserver.scenarios import LIMITS, read
-from mockserver.scenarios.judge import judge
+from mockserver.scenarios.expectations import judge
 from mockserver.spec.catalog import load_providers
 from mockserver.spec.document import SpecError, shortened
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     from mockserver.clock import Clock
     from mockserver.engine.faults import Rule
-    from mockserver.engine.space import Space
+    from mockserver.engine.state import ProviderState
     from mockserver.scenarios import Scenario
-    from mockserver.spec.document import Fault
+    from mockserver.spec.document import SpecIssue
 
 _FILTERS = ("count", "gap", "after")
 #: What a complaint about where or when begins with; the place says it already.
@@ -34,14 +34,14 @@ _GROUP = re.compile(r"^(where|when)\.\w+:? ")
 
 
 @dataclass(frozen=True, slots=True)
-class Staged:
+class ActiveScenario:
     """A scenario in force."""
 
     scenario: Scenario
     started_ms: int
     rules: tuple[Rule, ...]
 
-    def strike(self, world: World) -> None:
+    def remove(self, world: World) -> None:
         """Take its faults away."""
         for rule in self.rules:
             if rule.id in world.faults.rules:
@@ -72,13 +72,13 @@ def check_scenario(world: World, scenario: Scenario) -> None:
         SpecError: with everything that is not, and the lines.
     """
     faults = []
-    for index, wish in enumerate(scenario.wishes):
-        wrong = _wish_faults(world, scenario, index, _parts(world, wish))
+    for index, fault_request in enumerate(scenario.fault_requests):
+        wrong = _fault_request_issues(world, scenario, index, _parts(world, fault_request))
         # Words that are each good by themselves may not go together.
-        faults += wrong or _wish_faults(world, scenario, index, [(("with",), dict(wish))])
+        faults += wrong or _fault_request_issues(world, scenario, index, [(("with",), dict(fault_request))])
     for index, expectation in enumerate(scenario.expect):
         for name in _FILTERS:
-            faults += _filter_faults(world, scenario, ("expect", index, name), expectation.get(name, {}))
+            faults += _filter_issues(world, scenario, ("expect", index, name), expectation.get(name, {}))
     for index, account in enumerate(scenario.accounts):
         place = ("accounts", index)
         space = world.spaces.get(account["provider"])
@@ -96,39 +96,39 @@ def check_scenario(world: World, scenario: Scenario) -> None:
         raise SpecError(sorted(faults, key=lambda fault: fault.line or 0))
 
 
-def _wish_faults(
+def _fault_request_issues(
     world: World, scenario: Scenario, index: int, parts: Iterable[tuple[tuple[str, ...], dict[str, Any]]]
-) -> list[Fault]:
+) -> list[SpecIssue]:
     """Say what means nothing in an event of the time line; of one that names no fault, only that."""
     faults = []
     for word, part in parts:
         try:
-            read_wish(world, part)
-        except FaultWordsError as error:
+            read_fault_request(world, part)
+        except InvalidFaultError as error:
             faults.append(scenario.fault(("timeline", index, *word), _GROUP.sub("", str(error))))
             if word == ("fault",):
                 break
     return faults
 
 
-def _parts(world: World, wish: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
+def _parts(world: World, fault_request: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
     """Take a wish apart, so that each word can be judged by itself: where it stands, and a wish with nothing else."""
-    fault = {"fault": wish["fault"]}
+    fault = {"fault": fault_request["fault"]}
     yield ("fault",), fault
-    for name, value in wish["with"].items():
+    for name, value in fault_request["with"].items():
         yield ("with", name), {**fault, "with": {name: value}}
-    provider = {name: value for name, value in wish["where"].items() if name == "provider"}
-    for name, value in wish["where"].items():
+    provider = {name: value for name, value in fault_request["where"].items() if name == "provider"}
+    for name, value in fault_request["where"].items():
         if name == "provider" or not provider or provider["provider"] in world.spaces:
             yield ("where", name), {**fault, "where": {**provider, name: value}}
-    for name, value in wish["when"].items():
+    for name, value in fault_request["when"].items():
         if name not in ("from_s", "until_s"):
             yield ("when", name), {**fault, "when": {name: value}}
 
 
-def _filter_faults(
+def _filter_issues(
     world: World, scenario: Scenario, place: tuple[str | int, ...], given: Mapping[str, Any]
-) -> list[Fault]:
+) -> list[SpecIssue]:
     """Say what names nothing in a filter: no record would ever agree with it."""
     wanted = given.get("provider")
     providers = [space.provider for name, space in world.spaces.items() if wanted in (None, name)]
@@ -147,7 +147,7 @@ def _filter_faults(
     ]
 
 
-def file_faults(path: Path) -> list[Fault]:
+def file_issues(path: Path) -> list[SpecIssue]:
     """Return what is wrong with a scenario's file, for the providers that come with the package."""
     providers = load_providers()
     world = World(providers, Chance(0), WorldRules(), {provider.name: "http://localhost" for provider in providers})
@@ -158,7 +158,7 @@ def file_faults(path: Path) -> list[Fault]:
     return []
 
 
-def stage(world: World, clock: Clock, scenario: Scenario, *, since_ms: int | None = None) -> Staged:
+def stage(world: World, clock: Clock, scenario: Scenario, *, since_ms: int | None = None) -> ActiveScenario:
     """Put a scenario in force; its seconds count from now, or from when its predecessor began."""
     if scenario.speed is not None and scenario.speed != clock.speed:
         clock.set_speed(scenario.speed)
@@ -166,11 +166,14 @@ def stage(world: World, clock: Clock, scenario: Scenario, *, since_ms: int | Non
     for account in scenario.accounts:
         _open(world.spaces[account["provider"]], account, now_ms)
     started_ms = now_ms if since_ms is None else since_ms
-    rules = [world.faults.add(*read_wish(world, wish), started_ms) for wish in scenario.wishes]
-    return Staged(scenario, started_ms, tuple(rules))
+    rules = [
+        world.faults.add(*read_fault_request(world, fault_request), started_ms)
+        for fault_request in scenario.fault_requests
+    ]
+    return ActiveScenario(scenario, started_ms, tuple(rules))
 
 
-def _open(space: Space, wanted: Mapping[str, Any], now_ms: int) -> None:
+def _open(space: ProviderState, wanted: Mapping[str, Any], now_ms: int) -> None:
     account = space.account(wanted.get("key") or space.provider.key.example, now_ms)
     plan = space.provider.plans[wanted["plan"]] if "plan" in wanted else account.plan
     account.plan = replace(plan, **{name: wanted[name] for name in LIMITS if name in wanted})

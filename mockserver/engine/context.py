@@ -13,16 +13,16 @@ from urllib.parse import parse_qsl
 
 from mockserver.clock import iso_of
 from mockserver.engine.routes import well_formed
-from mockserver.engine.task import link_ends_s, standing
+from mockserver.engine.task import link_ends_s, status_at
 from mockserver.provider import UCR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from mockserver.engine.credits import Account
+    from mockserver.engine.accounts import Account
     from mockserver.engine.faults import Rule
-    from mockserver.engine.space import Space, StoredFile
-    from mockserver.engine.task import Standing, Task
+    from mockserver.engine.state import ProviderState, StoredFile
+    from mockserver.engine.task import Task, TaskStatus
     from mockserver.provider import ErrorAnswer, Model, Operation, Problem, Route
 
 
@@ -38,7 +38,7 @@ class Form:
         self.problem = problem
 
 
-class Call:
+class Request:
     """A request as the engine sees it: decoded no further than it must be."""
 
     __slots__ = (
@@ -93,10 +93,10 @@ class Call:
         return self._query
 
 
-class Scope:
+class RequestContext:
     """Everything that is known about the request at hand; what is not known yet is the class's own."""
 
-    call: Call
+    call: Request
     route: Route | None = None
     operation: Operation | None = None
     path_values: Mapping[str, str] = MappingProxyType({})
@@ -108,28 +108,28 @@ class Scope:
     quote_ucr = 0
     task: Task | None = None
     stood_for: Task | None = None
-    stood: Standing | None = None
+    stood: TaskStatus | None = None
     error: ErrorAnswer | None = None
     problem: Problem | None = None
     file: StoredFile | None = None
     items: Sequence[Any] = ()
     #: What faults have set up: see engine/faults.py, `shown`.
-    paced: Callable[[Task, Standing], int] | None = None
-    worded: Callable[[str], str] | None = None
+    shown_progress: Callable[[Task, TaskStatus], int] | None = None
+    shown_status: Callable[[str], str] | None = None
     hides_results: Callable[[Task], bool] | None = None
     callbacks_first = False
     #: Rules that the request asked for itself.
-    wishes: Sequence[Rule] = ()
+    requested_rules: Sequence[Rule] = ()
     total = 0
     next_id: str | None = None
 
-    def __init__(self, space: Space, now_ms: int) -> None:
+    def __init__(self, space: ProviderState, now_ms: int) -> None:
         self.space = space
         self.now_ms = now_ms
 
 
 #: What a scope without a request sees of one, as when a callback is written.
-Scope.call = Call("", "", MappingProxyType({}))
+RequestContext.call = Request("", "", MappingProxyType({}))
 
 
 def credits_of(amount_ucr: int) -> float | int:
@@ -150,29 +150,29 @@ def pointed(value: Any, keys: tuple[str, ...]) -> Any:
     return value
 
 
-def inputs_of(scope: Scope) -> Any:
+def inputs_of(scope: RequestContext) -> Any:
     """Return the submit body with the schema's defaults, worked out again where only the task is known."""
     if scope.inputs is None and scope.task is not None:
         scope.inputs = scope.task.model.request.with_defaults(scope.task.body)
     return scope.inputs
 
 
-def _task(scope: Scope) -> Task:
+def _task(scope: RequestContext) -> Task:
     assert scope.task is not None
     return scope.task
 
 
-def stands(scope: Scope) -> Standing:
+def stands(scope: RequestContext) -> TaskStatus:
     """Return how the task in scope stands at the scope's instant; worked out once."""
     task = scope.task
     assert task is not None
     if scope.stood_for is not task:
-        scope.stood_for, scope.stood = task, standing(task, scope.now_ms)
+        scope.stood_for, scope.stood = task, status_at(task, scope.now_ms)
     assert scope.stood is not None
     return scope.stood
 
 
-def started_ms(scope: Scope) -> int | None:
+def started_ms(scope: RequestContext) -> int | None:
     """Return when the task left its first state, if it has by the scope's instant."""
     task = _task(scope)
     if not task.entered_ms:
@@ -182,12 +182,12 @@ def started_ms(scope: Scope) -> int | None:
     return at_ms if stands_at_ms >= at_ms else None
 
 
-def ended_ms(scope: Scope) -> int | None:
+def ended_ms(scope: RequestContext) -> int | None:
     """Return when the task ended, if it has by the scope's instant."""
     return _task(scope).ends_ms if stands(scope).ended else None
 
 
-def expires_ms(scope: Scope) -> int | None:
+def expires_ms(scope: RequestContext) -> int | None:
     """Return when the links to the task's files stop working, a whole second; null where there are none."""
     task, at_ms = _task(scope), ended_ms(scope)
     if at_ms is None or task.result is None or task.end.kind != "success":
@@ -195,19 +195,19 @@ def expires_ms(scope: Scope) -> int | None:
     return link_ends_s(task, task.result) * 1000
 
 
-def elapsed_s(scope: Scope) -> int:
+def elapsed_s(scope: RequestContext) -> int:
     """Return the seconds since the submit, up to the task's end; as far apart as the two instants in whole seconds."""
     at_ms = ended_ms(scope)
     return (scope.now_ms if at_ms is None else at_ms) // 1000 - _task(scope).submitted_ms // 1000
 
 
-def charged_credits(scope: Scope) -> float | int:
+def charged_credits(scope: RequestContext) -> float | int:
     """Return what the task has cost: nothing until it has succeeded."""
     task = _task(scope)
     return 0 if ended_ms(scope) is None else credits_of(task.spends_ucr)
 
 
-def result_urls(scope: Scope) -> list[str]:
+def result_urls(scope: RequestContext) -> list[str]:
     """Return the links to the task's files; none until it has succeeded."""
     task = _task(scope)
     if task.result is None or task.end.kind != "success" or ended_ms(scope) is None:
@@ -217,31 +217,31 @@ def result_urls(scope: Scope) -> list[str]:
     return scope.space.links.result_urls(task, scope)
 
 
-def result_url(scope: Scope) -> str | None:
+def result_url(scope: RequestContext) -> str | None:
     """Return the link to the task's first file."""
     urls = result_urls(scope)
     return urls[0] if urls else None
 
 
-def output_duration_s(scope: Scope) -> Any:
+def output_duration_s(scope: RequestContext) -> Any:
     """Return how long the result is, in seconds."""
     result = _task(scope).result
     return None if result is None else result.duration_s(scope)
 
 
-def reason_code(scope: Scope) -> str | None:
+def reason_code(scope: RequestContext) -> str | None:
     """Return the code of why the task ended without a result."""
     task = _task(scope)
     return task.reason.code if task.reason is not None and ended_ms(scope) is not None else None
 
 
-def reason_message(scope: Scope) -> str | None:
+def reason_message(scope: RequestContext) -> str | None:
     """Return the words of why the task ended without a result."""
     task = _task(scope)
     return task.reason.message if task.reason is not None and ended_ms(scope) is not None else None
 
 
-def account_of(scope: Scope) -> Account:
+def account_of(scope: RequestContext) -> Account:
     """Return the account in scope, everything booked that has ended."""
     account = scope.account if scope.task is None else scope.task.account
     assert account is not None
@@ -249,7 +249,7 @@ def account_of(scope: Scope) -> Account:
     return account
 
 
-def problems(scope: Scope) -> list[dict[str, str | None]]:
+def problems(scope: RequestContext) -> list[dict[str, str | None]]:
     """Return all that is wrong with the request, a field at a time."""
     problem = scope.problem
     if problem is None:
@@ -281,8 +281,8 @@ FACTS: dict[str, dict[str, str]] = {
     "task": {
         "id": "s.task.id",
         "model": "s.task.model.name",
-        "status": "(stands(s).status if s.worded is None else s.worded(stands(s).status))",
-        "progress": "(stands(s).progress if s.paced is None else s.paced(s.task, stands(s)))",
+        "status": "(stands(s).status if s.shown_status is None else s.shown_status(stands(s).status))",
+        "progress": "(stands(s).progress if s.shown_progress is None else s.shown_progress(s.task, stands(s)))",
         "request": "s.task.body",
         **_instants("submitted_", "s.task.submitted_ms"),
         "submitted_unix_s": "s.task.submitted_ms // 1000",

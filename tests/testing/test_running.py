@@ -20,22 +20,24 @@ from support.edge import PROVIDERS, nothing_logged
 import mockserver
 from mockserver import MockServer
 from mockserver.clock import MANUAL_START_MS
-from mockserver.config import ConfigError
 from mockserver.edge.server import PortInUseError
 from mockserver.engine.task import NotHeldError, TaskEndedError
 from mockserver.engine.world import NoSuchEndError, UnknownReasonError
+from mockserver.settings import ConfigError
 from mockserver.spec.document import SpecError
 from mockserver.spec.vocabulary import specs_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mockserver.mock import AsyncMock, Mock
+    from mockserver.testing.running import AsyncRunningServer, RunningServer
 
 BODY = {"model": "gemini-omni-flash-text-to-video", "prompt": "A kite", "duration": 6}
 
 
-def call(mock: Mock | AsyncMock, method: str, path: str, body: Any = None, key: str | None = None) -> tuple[int, Any]:
+def call(
+    mock: RunningServer | AsyncRunningServer, method: str, path: str, body: Any = None, key: str | None = None
+) -> tuple[int, Any]:
     """Make a request to EvoLink as a program without any library would."""
     headers = {"Authorization": f"Bearer {key or mock.key('evolink')}", "Content-Type": "application/json"}
     data = None if body is None else orjson.dumps(body)
@@ -48,7 +50,7 @@ def call(mock: Mock | AsyncMock, method: str, path: str, body: Any = None, key: 
             return error.code, orjson.loads(error.read())
 
 
-def submit(mock: Mock | AsyncMock, **fields: Any) -> str:
+def submit(mock: RunningServer | AsyncRunningServer, **fields: Any) -> str:
     """Submit a task; return its id."""
     status, answer = call(mock, "POST", "/v1/videos/generations", {**BODY, **fields})
     assert status == 200, answer
@@ -489,7 +491,7 @@ def descriptors() -> int:
 def test_nothing_is_left(hook: Hook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When it is over no thread, task, socket, file or folder is left, whatever clients still hold open."""
 
-    def use(mock: Mock) -> None:
+    def use(mock: RunningServer) -> None:
         task_id = submit(mock, callback_url=hook.url)
         mock.clock.advance(600)
         link = call(mock, "GET", f"/v1/tasks/{task_id}")[1]["results"][0]

@@ -18,11 +18,11 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
 
-    from mockserver.mock import Clock, Mock
+    from mockserver.testing.running import Clock, RunningServer
 
 _LINES_SHOWN = 60
 _WORDS_SHOWN = 300
-_MOCK = pytest.StashKey["Mock"]()
+_MOCK = pytest.StashKey["RunningServer"]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -31,15 +31,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def _mock_sessions() -> Iterator[Callable[[], Mock]]:
+def _mock_sessions() -> Iterator[Callable[[], RunningServer]]:
     """Give a fresh session of the one server each time; the server starts when the first is asked for."""
-    from mockserver.mock import MockServer  # noqa: PLC0415 - only test runs that use it pay for it
+    from mockserver.testing.running import MockServer  # noqa: PLC0415 - only test runs that use it pay for it
 
-    running: Mock | None = None
+    running: RunningServer | None = None
     numbers = itertools.count(1)
     with ExitStack() as stack:
 
-        def fresh() -> Mock:
+        def fresh() -> RunningServer:
             nonlocal running
             if running is None:
                 running = stack.enter_context(MockServer())
@@ -49,7 +49,7 @@ def _mock_sessions() -> Iterator[Callable[[], Mock]]:
 
 
 @pytest.fixture
-def mock_server(request: pytest.FixtureRequest) -> Iterator[Mock]:
+def mock_server(request: pytest.FixtureRequest) -> Iterator[RunningServer]:
     """A mock server that is new to this test."""
     marker = request.node.get_closest_marker("mock_server")
     if marker is None:
@@ -60,7 +60,7 @@ def mock_server(request: pytest.FixtureRequest) -> Iterator[Mock]:
         return
     if marker.args:
         raise pytest.UsageError("the marker mock_server takes settings by their names, as mock_server(seed=7)")
-    from mockserver.mock import MockServer  # noqa: PLC0415
+    from mockserver.testing.running import MockServer  # noqa: PLC0415
 
     with MockServer(**marker.kwargs) as running:
         request.node.stash[_MOCK] = running
@@ -68,7 +68,7 @@ def mock_server(request: pytest.FixtureRequest) -> Iterator[Mock]:
 
 
 @pytest.fixture
-def clock(mock_server: Mock) -> Clock:
+def clock(mock_server: RunningServer) -> Clock:
     """The clock of `mock_server`."""
     return mock_server.clock
 

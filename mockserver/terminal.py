@@ -12,9 +12,9 @@ from urllib.parse import urlencode
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from mockserver.config import Settings
     from mockserver.edge.server import Server
     from mockserver.provider import Plan, Provider
+    from mockserver.settings import Settings
 
 
 def banner(server: Server) -> str:

@@ -15,26 +15,26 @@ import pytest
 from support.edge import CALLBACK_FIELDS, OTHER_KEYS, PATIENCE_S, Receiver, example, nothing_logged, receiving
 from support.faults import until
 
-import mockserver.mock
+import mockserver.testing.running
 from mockserver import MockServer
 from mockserver.edge import server
-from mockserver.edge.media import MediaShelf, Shape
+from mockserver.edge.media import MediaCache, Shape
 from mockserver.edge.sessions import SessionError
-from mockserver.engine.faults import FaultWordsError
-from mockserver.mock import Mock
+from mockserver.engine.faults import InvalidFaultError
 from mockserver.spec.catalog import load_providers
-from mockserver.verbs import InForce, ProviderVerbs
+from mockserver.testing.provider_handle import ActiveFault, ProviderHandle
+from mockserver.testing.running import RunningServer
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
     from pathlib import Path
 
-    from mockserver.mock import AsyncMock
     from mockserver.provider import Operation, Provider
+    from mockserver.testing.running import AsyncRunningServer
 
     #: A mock of either kind.
-    AnyMock = Mock | AsyncMock
+    AnyMock = RunningServer | AsyncRunningServer
 
 GOOGLE = "googlegeminiomni"
 EVOLINK = "evolink"
@@ -60,8 +60,8 @@ def quick_file(shape: Shape, path: Path, stop: threading.Event) -> None:
 @pytest.fixture(autouse=True)
 def _quickly(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Start servers quickly, and hold them to it that nothing is logged."""
-    monkeypatch.setattr(mockserver.mock, "load_providers", lambda *_, **__: providers())
-    monkeypatch.setattr(server, "MediaShelf", partial(MediaShelf, make=quick_file))
+    monkeypatch.setattr(mockserver.testing.running, "load_providers", lambda *_, **__: providers())
+    monkeypatch.setattr(server, "MediaCache", partial(MediaCache, make=quick_file))
     with nothing_logged():
         yield
 
@@ -90,7 +90,7 @@ class Client:
     path: str = "/hook"
 
     @property
-    def verbs(self) -> ProviderVerbs:
+    def verbs(self) -> ProviderHandle:
         """The provider, to be told what is to go wrong."""
         return self.mock.provider(self.name)
 
@@ -153,21 +153,21 @@ class Client:
 
     async def advance(self, seconds: float) -> None:
         """Let mock time pass."""
-        if isinstance(self.mock, Mock):
+        if isinstance(self.mock, RunningServer):
             await asyncio.to_thread(self.mock.clock.advance, seconds)
         else:
             await self.mock.clock.advance(seconds)
 
     async def reset(self) -> None:
         """Start this world over."""
-        if isinstance(self.mock, Mock):
+        if isinstance(self.mock, RunningServer):
             await asyncio.to_thread(self.mock.reset)
         else:
             await self.mock.reset()
 
     async def drop(self) -> None:
         """End this world."""
-        if isinstance(self.mock, Mock):
+        if isinstance(self.mock, RunningServer):
             await asyncio.to_thread(self.mock.drop)
         else:
             await self.mock.drop()
@@ -254,14 +254,14 @@ async def lived(client: Client) -> Day:
     return day
 
 
-def limit_to_one(say: ProviderVerbs) -> None:
+def limit_to_one(say: ProviderHandle) -> None:
     """Let the answer to the one task that may be made be lost, so that the client submits again."""
     say.lose_answer()
     say.limit(per_minute=1)
 
 
 #: Each verb, and the day of a client that meets it.
-VERBS: dict[str, tuple[Callable[[ProviderVerbs], object], Day]] = {
+VERBS: dict[str, tuple[Callable[[ProviderHandle], object], Day]] = {
     "fail_next": (
         lambda say: say.fail_next("content_policy"),
         Day(
@@ -314,7 +314,7 @@ VERBS: dict[str, tuple[Callable[[ProviderVerbs], object], Day]] = {
 
 def test_every_verb_is_here() -> None:
     """The table holds each verb that there is."""
-    there = {name for name, value in vars(ProviderVerbs).items() if callable(value) and not name.startswith("_")}
+    there = {name for name, value in vars(ProviderHandle).items() if callable(value) and not name.startswith("_")}
     assert set(VERBS) == there
 
 
@@ -592,7 +592,7 @@ def test_slow_down_every_answer(mode: str) -> None:
 
 # -- callbacks ------------------------------------------------------------------------------------
 
-CALLBACKS: list[tuple[Callable[[ProviderVerbs], InForce], list[tuple[str, bool]], int]] = [
+CALLBACKS: list[tuple[Callable[[ProviderHandle], ActiveFault], list[tuple[str, bool]], int]] = [
     (lambda say: say.lose_callbacks(), [], 3),
     (lambda say: say.lose_callbacks(times=2), [DONE], 2),
     (lambda say: say.duplicate_callbacks(times=1), [DONE] * 4, 1),
@@ -605,7 +605,7 @@ CALLBACKS: list[tuple[Callable[[ProviderVerbs], InForce], list[tuple[str, bool]]
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(("say", "told", "hits"), CALLBACKS)
 def test_callbacks_so_often(
-    say: Callable[[ProviderVerbs], InForce], told: list[tuple[str, bool]], hits: int, mode: str
+    say: Callable[[ProviderHandle], ActiveFault], told: list[tuple[str, bool]], hits: int, mode: str
 ) -> None:
     """So many callbacks, or all of them, come as was said; the others as ever."""
 
@@ -814,7 +814,7 @@ def test_handle_within_a_block(mode: str) -> None:
 
     async def story(client: Client) -> None:
         with client.verbs.refuse(503) as outer, client.verbs.lose_answer() as inner:
-            assert isinstance(outer, InForce)
+            assert isinstance(outer, ActiveFault)
             assert (await client.submit()).status == 503
             assert [each["id"] for each in await client.in_force()] == [outer.id, inner.id]
             outer.remove()
@@ -865,7 +865,7 @@ def test_handle_of_a_fault_that_others_took_away(mode: str) -> None:
 @pytest.mark.parametrize("mode", MODES)
 def test_handle_that_outlives_its_server(mode: str) -> None:
     """When the server has ended, a handle still tells its hits, and can be taken away without harm."""
-    handles: list[InForce] = []
+    handles: list[ActiveFault] = []
 
     async def story(client: Client) -> None:
         handles.extend(each.verbs.refuse(503) for each in (client, client.inside("one")))
@@ -881,7 +881,7 @@ def test_verbs_from_many_threads() -> None:
     """What several threads say at once is all in force, each once, under an id of its own."""
 
     async def story(client: Client) -> None:
-        def say(number: int) -> list[InForce]:
+        def say(number: int) -> list[ActiveFault]:
             verbs = client.inside("one").verbs if number % 2 else client.verbs
             return [verbs.refuse_next(503) for _ in range(10)]
 
@@ -898,7 +898,7 @@ def test_verbs_from_many_threads() -> None:
 # -- errors in words ------------------------------------------------------------------------------
 
 NO_NUMBER = ["x", None, True, [90], -1, float("nan"), float("inf")]
-WRONG: list[tuple[Callable[[ProviderVerbs], object], str]] = [
+WRONG: list[tuple[Callable[[ProviderHandle], object], str]] = [
     (lambda say: say.inject("latencies"), "there is no fault 'latencies'; did you mean 'latency'?"),
     (lambda say: say.inject("zzz"), "there is no fault 'zzz'; `mockserver faults` lists them"),
     (lambda say: say.inject("latency", secs=1), "latency has no parameter 'secs'; it has seconds, spread_s, growth_s"),
@@ -954,7 +954,7 @@ def test_words_that_mean_nothing(mode: str, world: str | None) -> None:
 
     async def story(client: Client) -> None:
         for number, (say, words) in enumerate(WRONG):
-            with pytest.raises(FaultWordsError) as raised:
+            with pytest.raises(InvalidFaultError) as raised:
                 say(client.verbs)
             assert words in str(raised.value), number
         assert await client.in_force() == []

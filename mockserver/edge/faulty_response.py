@@ -10,12 +10,12 @@ import socket
 import struct
 from typing import TYPE_CHECKING, cast
 
-from mockserver.edge.wire import head_bytes
+from mockserver.edge.http_bytes import head_bytes
 
 if TYPE_CHECKING:
     from aiohttp import web
 
-    from mockserver.engine.outgoing import Outgoing
+    from mockserver.engine.transmission import Transmission
 
 _SLICE_S = 0.2
 _LEAST_SLICES = 8
@@ -27,11 +27,11 @@ class FaultyResponse:
 
     __slots__ = ("_outgoing", "_says_keep_alive", "keep_alive", "status")
 
-    def __init__(self, outgoing: Outgoing, *, keep_alive: bool) -> None:
-        self.status = outgoing.status
-        self.keep_alive = keep_alive and outgoing.ending == "keep"
+    def __init__(self, transmission: Transmission, *, keep_alive: bool) -> None:
+        self.status = transmission.status
+        self.keep_alive = keep_alive and transmission.ending == "keep"
         self._says_keep_alive = keep_alive  # what breaks off does not say so beforehand
-        self._outgoing = outgoing
+        self._outgoing = transmission
 
     async def prepare(self, request: web.BaseRequest) -> None:
         """Send what is to be sent; aiohttp calls this once."""
@@ -84,6 +84,6 @@ def _reset(transport: asyncio.Transport) -> None:
     transport.abort()
 
 
-def faulty_response(outgoing: Outgoing, *, keep_alive: bool) -> web.StreamResponse:
+def faulty_response(transmission: Transmission, *, keep_alive: bool) -> web.StreamResponse:
     """Make an answer out of what is to go out."""
-    return cast("web.StreamResponse", FaultyResponse(outgoing, keep_alive=keep_alive))
+    return cast("web.StreamResponse", FaultyResponse(transmission, keep_alive=keep_alive))
