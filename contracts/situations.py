@@ -250,7 +250,7 @@ def _accounts(menu: _Menu) -> None:
 def _credits_of_example(provider: Provider) -> float:
     """Return what the first model's example costs, as far as it is known beforehand."""
     world = World([provider], Chance(0), WorldRules(), {provider.name: "http://localhost"})
-    space, model = world.spaces[provider.name], next(iter(provider.models.values()))
+    space, model = world.providers[provider.name], next(iter(provider.models.values()))
     operation = next(each for each in provider.operations.values() if each.role == "submit")
     key = provider.key
     headers = {key.header: f"Bearer {key.example}" if key.bearer else key.example, "Content-Type": "application/json"}

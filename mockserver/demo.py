@@ -96,7 +96,7 @@ async def _drive(job: Job, server: Server, session: aiohttp.ClientSession, recei
 
 async def _from_submit_to_file(job: Job, server: Server, session: aiohttp.ClientSession, receiver: Receiver) -> None:
     provider = job.provider
-    space, clock = server.runtime.world.spaces[provider.name], server.runtime.clock
+    state, clock = server.runtime.world.providers[provider.name], server.runtime.clock
     base_url = server.base_url(provider.name)
     headers = {provider.key.header: f"{'Bearer ' if provider.key.bearer else ''}{provider.key.example}"}
     assert job.model.example is not None
@@ -106,7 +106,7 @@ async def _from_submit_to_file(job: Job, server: Server, session: aiohttp.Client
     submit = _operation(provider, "submit")
     started_ms = clock.now_ms()
     answer = await _json(session, "POST", base_url + submit.path, headers, body)
-    job.task_id = next((text for text in _strings(answer) if text in space.tasks), "")
+    job.task_id = next((text for text in _strings(answer) if text in state.tasks), "")
     if not job.task_id:
         raise DemoError("the submit's answer names no task")
     url = base_url + _query_path(_operation(provider, "query"), job.task_id)
@@ -219,7 +219,7 @@ class Receiver:
         if not job.attempts:
             job.attempts.append(503)
             return web.Response(status=503)
-        if not self._signed(job, self._server.runtime.world.spaces[job.provider.name], raw, request):
+        if not self._signed(job, self._server.runtime.world.providers[job.provider.name], raw, request):
             job.problem = "a callback's signature is wrong"
             return web.Response(status=401)
         job.attempts.append(200)
@@ -227,8 +227,8 @@ class Receiver:
         return web.Response()
 
     @staticmethod
-    def _signed(job: Job, space: ProviderState, raw: bytes, request: web.Request) -> bool:
-        rule = space.provider.callbacks
+    def _signed(job: Job, state: ProviderState, raw: bytes, request: web.Request) -> bool:
+        rule = state.provider.callbacks
         assert rule is not None
         if rule.signature is None:
             return True

@@ -385,7 +385,7 @@ def _delivery_record(entry: DeliveryAttempt, redact: _Redaction) -> dict[str, An
         "kind": "delivery",
         "at": iso_of(entry.at_ms),
         "wall": iso_of(int(entry.wall_s * 1000)),
-        "provider": delivery.space.provider.name,
+        "provider": delivery.provider_state.provider.name,
         "task": delivery.task_id,
         "delivery": delivery.id,
         "event": delivery.event,

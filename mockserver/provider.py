@@ -157,9 +157,9 @@ class Requirement:
     right: Value
     problem: Problem
 
-    def broken(self, scope: RequestContext) -> bool:
+    def broken(self, context: RequestContext) -> bool:
         """Tell whether the body in scope breaks it; where a number is missing, it holds."""
-        left, right = self.left(scope), self.right(scope)
+        left, right = self.left(context), self.right(context)
         if not isinstance(left, int | float) or not isinstance(right, int | float):
             return False
         return left >= right if self.strictly_less else left > right

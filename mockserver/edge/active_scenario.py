@@ -51,8 +51,8 @@ class ActiveScenario:
         """Describe how it goes: the faults with their hits, and each expectation with what was seen."""
         roles: dict[str, str] = {
             operation.id: operation.role
-            for space in world.spaces.values()
-            for operation in space.provider.operations.values()
+            for state in world.providers.values()
+            for operation in state.provider.operations.values()
         }
         return {
             "scenario": self.scenario.name,
@@ -81,12 +81,12 @@ def check_scenario(world: World, scenario: Scenario) -> None:
             faults += _filter_issues(world, scenario, ("expect", index, name), expectation.get(name, {}))
     for index, account in enumerate(scenario.accounts):
         place = ("accounts", index)
-        space = world.spaces.get(account["provider"])
-        if space is None:
-            what, known = f"{shortened(account['provider'])!r} is not served", ", ".join(world.spaces)
+        state = world.providers.get(account["provider"])
+        if state is None:
+            what, known = f"{shortened(account['provider'])!r} is not served", ", ".join(world.providers)
             faults.append(scenario.fault((*place, "provider"), what, f"there are {known}"))
             continue
-        rule, plans = space.provider.key, space.provider.plans
+        rule, plans = state.provider.key, state.provider.plans
         if "key" in account and not rule.well_formed(account["key"]):
             faults.append(scenario.fault((*place, "key"), "is not well-formed at this provider", f"as {rule.example}"))
         if "plan" in account and account["plan"] not in plans:
@@ -119,7 +119,7 @@ def _parts(world: World, fault_request: Mapping[str, Any]) -> Iterator[tuple[tup
         yield ("with", name), {**fault, "with": {name: value}}
     provider = {name: value for name, value in fault_request["where"].items() if name == "provider"}
     for name, value in fault_request["where"].items():
-        if name == "provider" or not provider or provider["provider"] in world.spaces:
+        if name == "provider" or not provider or provider["provider"] in world.providers:
             yield ("where", name), {**fault, "where": {**provider, name: value}}
     for name, value in fault_request["when"].items():
         if name not in ("from_s", "until_s"):
@@ -131,8 +131,8 @@ def _filter_issues(
 ) -> list[SpecIssue]:
     """Say what names nothing in a filter: no record would ever agree with it."""
     wanted = given.get("provider")
-    providers = [space.provider for name, space in world.spaces.items() if wanted in (None, name)]
-    known: dict[str, Iterable[str]] = {"provider": world.spaces, "fault": all_faults()}
+    providers = [state.provider for name, state in world.providers.items() if wanted in (None, name)]
+    known: dict[str, Iterable[str]] = {"provider": world.providers, "fault": all_faults()}
     if providers:
         known["operation"] = {
             word for each in providers for op in each.operations.values() for word in (op.id, op.role)
@@ -164,7 +164,7 @@ def stage(world: World, clock: Clock, scenario: Scenario, *, since_ms: int | Non
         clock.set_speed(scenario.speed)
     now_ms = clock.now_ms()
     for account in scenario.accounts:
-        _open(world.spaces[account["provider"]], account, now_ms)
+        _open(world.providers[account["provider"]], account, now_ms)
     started_ms = now_ms if since_ms is None else since_ms
     rules = [
         world.faults.add(*read_fault_request(world, fault_request), started_ms)
@@ -173,9 +173,9 @@ def stage(world: World, clock: Clock, scenario: Scenario, *, since_ms: int | Non
     return ActiveScenario(scenario, started_ms, tuple(rules))
 
 
-def _open(space: ProviderState, wanted: Mapping[str, Any], now_ms: int) -> None:
-    account = space.account(wanted.get("key") or space.provider.key.example, now_ms)
-    plan = space.provider.plans[wanted["plan"]] if "plan" in wanted else account.plan
+def _open(state: ProviderState, wanted: Mapping[str, Any], now_ms: int) -> None:
+    account = state.account(wanted.get("key") or state.provider.key.example, now_ms)
+    plan = state.provider.plans[wanted["plan"]] if "plan" in wanted else account.plan
     account.plan = replace(plan, **{name: wanted[name] for name in LIMITS if name in wanted})
     if "available_credits" in wanted:
         account.settle(now_ms)

@@ -197,12 +197,12 @@ class Admin:
         operation = match.operation
         if operation is None:
             raise _MethodError(allowed_methods(match.route))
-        call = Request(request.method, path, request.headers, query_string=query)
-        problem = parameter_problem(operation, match.path_values, call)
+        asked = Request(request.method, path, request.headers, query_string=query)
+        problem = parameter_problem(operation, match.path_values, asked)
         if problem is not None:
             raise _RefusedError(400, "invalid_parameter", problem.message)
         body = await self._body(request, plane.bodies.get(operation.id))
-        known = {parameter.name: call.query.get(parameter.name) for parameter in operation.checked_parameters}
+        known = {parameter.name: asked.query.get(parameter.name) for parameter in operation.checked_parameters}
         if operation.id == "events":
             return await self._events(request, known)
         return await getattr(self, f"_{_snake(operation.id)}")({**known, **match.path_values}, body)
@@ -320,23 +320,23 @@ class Admin:
         now_ms = self._runtime.clock.now_ms()
         limit = int(words["limit"] or 100)
         chosen = (
-            task_record(space, task, now_ms)
-            for space, task in newest_tasks(self._spaces(words["provider"]))
+            task_record(state, task, now_ms)
+            for state, task in newest_tasks(self._states(words["provider"]))
             if words["account"] in (None, task.account.id) and words["status"] in (None, status_at(task, now_ms).status)
         )
         found = list(itertools.islice(chosen, limit))
-        total = sum(len(space.tasks) for space in self._runtime.world.spaces.values())
+        total = sum(len(state.tasks) for state in self._runtime.world.providers.values())
         return {"tasks": found, "total": total}
 
-    def _spaces(self, provider: str | None) -> list[ProviderState]:
-        return [space for name, space in self._runtime.world.spaces.items() if provider is None or name == provider]
+    def _states(self, provider: str | None) -> list[ProviderState]:
+        return [state for name, state in self._runtime.world.providers.items() if provider is None or name == provider]
 
     async def _task(self, words: Mapping[str, Any], _body: None) -> Any:
         try:
-            space, task = self._runtime.world.find_task(words["task_id"])
+            state, task = self._runtime.world.find_task(words["task_id"])
         except KeyError:
             raise _not_found("task", words["task_id"]) from None
-        return task_record(space, task, self._runtime.clock.now_ms())
+        return task_record(state, task, self._runtime.clock.now_ms())
 
     async def _command(self, words: Mapping[str, Any], command: Command, reason: str | None = None) -> Any:
         try:
@@ -370,49 +370,49 @@ class Admin:
         now_ms = self._runtime.clock.now_ms()
         return {
             "accounts": [
-                account_record(space, account, now_ms)
-                for space in self._spaces(words["provider"])
-                for account in space.accounts.values()
+                account_record(state, account, now_ms)
+                for state in self._states(words["provider"])
+                for account in state.accounts.values()
             ]
         }
 
     def _find_account(self, account_id: str) -> tuple[ProviderState, Account]:
-        for space in self._runtime.world.spaces.values():
-            account = space.account_by_id(account_id)
+        for state in self._runtime.world.providers.values():
+            account = state.account_by_id(account_id)
             if account is not None:
-                return space, account
+                return state, account
         raise _not_found("account", account_id)
 
     async def _account(self, words: Mapping[str, Any], _body: None) -> Any:
-        space, account = self._find_account(words["account_id"])
-        return account_record(space, account, self._runtime.clock.now_ms())
+        state, account = self._find_account(words["account_id"])
+        return account_record(state, account, self._runtime.clock.now_ms())
 
     async def _open_account(self, _words: Mapping[str, Any], body: dict[str, Any]) -> Any:
-        space = self._runtime.world.spaces.get(body["provider"])
-        if space is None:
+        state = self._runtime.world.providers.get(body["provider"])
+        if state is None:
             raise _not_found("provider", body["provider"])
-        if not space.provider.key.well_formed(body["key"]):
-            raise _RefusedError(400, "invalid_body", f"key: {space.provider.title} would not take it for a key")
-        self._check_change(space, body)
-        return self._changed(space, space.account(body["key"], self._runtime.clock.now_ms()), body)
+        if not state.provider.key.well_formed(body["key"]):
+            raise _RefusedError(400, "invalid_body", f"key: {state.provider.title} would not take it for a key")
+        self._check_change(state, body)
+        return self._changed(state, state.account(body["key"], self._runtime.clock.now_ms()), body)
 
     async def _change_account(self, words: Mapping[str, Any], body: dict[str, Any]) -> Any:
-        space, account = self._find_account(words["account_id"])
-        self._check_change(space, body)
-        return self._changed(space, account, body)
+        state, account = self._find_account(words["account_id"])
+        self._check_change(state, body)
+        return self._changed(state, account, body)
 
     @staticmethod
-    def _check_change(space: ProviderState, body: dict[str, Any]) -> None:
-        plans = space.provider.plans
+    def _check_change(state: ProviderState, body: dict[str, Any]) -> None:
+        plans = state.provider.plans
         if "plan" in body and body["plan"] not in plans:
             raise _RefusedError(
                 400, "invalid_body", f"plan: there is no {body['plan']!r}; there are {', '.join(plans)}"
             )
 
-    def _changed(self, space: ProviderState, account: Account, body: dict[str, Any]) -> Any:
+    def _changed(self, state: ProviderState, account: Account, body: dict[str, Any]) -> Any:
         now_ms = self._runtime.clock.now_ms()
         if "plan" in body:
-            account.plan = space.provider.plans[body["plan"]]
+            account.plan = state.provider.plans[body["plan"]]
         if "available_credits" in body:
             account.settle(now_ms)
             account.grant(round(body["available_credits"] * UCR) - account.available_ucr, now_ms)
@@ -420,7 +420,7 @@ class Admin:
             account.change_secret(body["secret"])
         if "revoked" in body:
             account.revoked = body["revoked"]
-        return account_record(space, account, now_ms)
+        return account_record(state, account, now_ms)
 
     async def _ledger(self, words: Mapping[str, Any], _body: None) -> Any:
         _, account = self._find_account(words["account_id"])
@@ -500,7 +500,7 @@ class Admin:
                     "name": name,
                     "now": iso_of(runtime.clock.now_ms()),
                     "idle_s": round(sessions.idle_s(name), 3),
-                    "tasks": sum(len(space.tasks) for space in runtime.world.spaces.values()),
+                    "tasks": sum(len(state.tasks) for state in runtime.world.providers.values()),
                 }
                 for name in sessions
                 if (runtime := sessions.known(name)) is not None
@@ -563,15 +563,15 @@ def _error_body(code: str, message: str) -> bytes:
     return orjson.dumps({"error": {"code": code, "message": message}})
 
 
-def newest_tasks(spaces: Iterable[ProviderState]) -> Iterator[tuple[ProviderState, Task]]:
+def newest_tasks(providers: Iterable[ProviderState]) -> Iterator[tuple[ProviderState, Task]]:
     """Give the tasks of some providers, those submitted last first; at one instant, the last of each before others."""
-    merged = heapq.merge(*map(_from_the_last, spaces), key=lambda each: each[:2])
-    return ((space, task) for _, _, space, task in merged)
+    merged = heapq.merge(*map(_from_the_last, providers), key=lambda each: each[:2])
+    return ((state, task) for _, _, state, task in merged)
 
 
-def _from_the_last(space: ProviderState) -> Iterator[tuple[int, int, ProviderState, Task]]:
-    for place, task in enumerate(reversed(space.tasks.values())):
-        yield -task.submitted_ms, place, space, task
+def _from_the_last(state: ProviderState) -> Iterator[tuple[int, int, ProviderState, Task]]:
+    for place, task in enumerate(reversed(state.tasks.values())):
+        yield -task.submitted_ms, place, state, task
 
 
 def provider_record(provider: Provider, base_url: str) -> dict[str, Any]:
@@ -601,12 +601,12 @@ def provider_record(provider: Provider, base_url: str) -> dict[str, Any]:
     }
 
 
-def task_record(space: ProviderState, task: Task, now_ms: int) -> dict[str, Any]:
+def task_record(state: ProviderState, task: Task, now_ms: int) -> dict[str, Any]:
     """Write a task down as it stands at an instant."""
     status, progress, is_over = status_at(task, now_ms)
     return {
         "id": task.id,
-        "provider": space.provider.name,
+        "provider": state.provider.name,
         "model": task.model.name,
         "account": task.account.id,
         "status": status,
@@ -623,7 +623,7 @@ def task_record(space: ProviderState, task: Task, now_ms: int) -> dict[str, Any]
     }
 
 
-def account_record(space: ProviderState, account: Account, now_ms: int) -> dict[str, Any]:
+def account_record(state: ProviderState, account: Account, now_ms: int) -> dict[str, Any]:
     """Write down what an account holds at an instant, and what it may."""
     running = account.running_tasks(now_ms)
     left = account.rate.left(account.plan, now_ms)
@@ -631,7 +631,7 @@ def account_record(space: ProviderState, account: Account, now_ms: int) -> dict[
         left["concurrent_tasks"] = max(0, account.plan.concurrent_tasks - running)
     return {
         "id": account.id,
-        "provider": space.provider.name,
+        "provider": state.provider.name,
         "plan": account.plan.name,
         "revoked": account.revoked,
         "granted_credits": credits_of(account.granted_ucr),
@@ -648,7 +648,7 @@ def delivery_record(delivery: Delivery) -> dict[str, Any]:
     """Write a callback down, with the attempts so far."""
     return {
         "id": delivery.id,
-        "provider": delivery.space.provider.name,
+        "provider": delivery.provider_state.provider.name,
         "task": delivery.task_id,
         "event": delivery.event,
         "url": delivery.url,

@@ -339,7 +339,7 @@ class CallbackDispatcher:
         return _Answer("refused", status, f"status {status}", message)
 
     def _session(self, delivery: Delivery) -> aiohttp.ClientSession:
-        name = delivery.space.provider.name
+        name = delivery.provider_state.provider.name
         session = self._sessions.get(name)
         if session is None:
             resolver = _JudgingResolver(delivery.rule.target, self._world.rules.targets)

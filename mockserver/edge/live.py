@@ -191,7 +191,8 @@ class ChangeFeed:
             "now_ms": self._clock[0],
             "speed": self._clock[1],
             "providers": [
-                provider_record(space.provider, runtime.base_urls[name]) for name, space in runtime.world.spaces.items()
+                provider_record(state.provider, runtime.base_urls[name])
+                for name, state in runtime.world.providers.items()
             ],
             **found,
             "records": runtime.journal.newest(RECORDS_AT_FIRST),
@@ -241,19 +242,20 @@ class _Followed:
 def _found(runtime: Runtime, now_ms: int) -> dict[str, list[Record]]:
     """Return what a page shows, beside the records: of each kind the newest, oldest first."""
     world = runtime.world
-    tasks = list(islice(newest_tasks(world.spaces.values()), TASKS_SHOWN))
+    tasks = list(islice(newest_tasks(world.providers.values()), TASKS_SHOWN))
     return {
-        "tasks": [_task(space, task, now_ms) for space, task in reversed(tasks)],
-        "accounts": [account_record(*each, now_ms) for each in _newest_accounts(world.spaces.values())],
+        "tasks": [_task(state, task, now_ms) for state, task in reversed(tasks)],
+        "accounts": [account_record(*each, now_ms) for each in _newest_accounts(world.providers.values())],
         "deliveries": [delivery_record(each) for each in _newest_deliveries(world.finished, world.under_way)],
         "faults": [rule_record(rule) for rule in list(world.faults.rules.values())[-FAULTS_SHOWN:]],
     }
 
 
-def _newest_accounts(spaces: Iterable[ProviderState]) -> list[tuple[ProviderState, Account]]:
+def _newest_accounts(providers: Iterable[ProviderState]) -> list[tuple[ProviderState, Account]]:
     """Return the accounts opened last, as many of each provider's as there is room for, oldest first."""
     each_newest_first = (
-        [(space, account) for account in islice(reversed(space.accounts.values()), ACCOUNTS_SHOWN)] for space in spaces
+        [(state, account) for account in islice(reversed(state.accounts.values()), ACCOUNTS_SHOWN)]
+        for state in providers
     )
     in_turns = chain.from_iterable(zip_longest(*each_newest_first))
     return [each for each in in_turns if each is not None][:ACCOUNTS_SHOWN][::-1]
@@ -264,19 +266,19 @@ def _newest_deliveries(*by_id: dict[str, Delivery]) -> list[Delivery]:
     return sorted(newest, key=lambda each: (len(each.id), each.id))[-DELIVERIES_SHOWN:]
 
 
-def _task(space: ProviderState, task: Task, now_ms: int) -> Record:
+def _task(state: ProviderState, task: Task, now_ms: int) -> Record:
     """Write a task down without its body, which may be large: the page asks for it when somebody looks."""
-    record = task_record(space, task, now_ms)
+    record = task_record(state, task, now_ms)
     del record["request"]
-    return {**record, "prompt": _prompt(space, task), "course": course(task, now_ms)}
+    return {**record, "prompt": _prompt(state, task), "course": course(task, now_ms)}
 
 
-def _prompt(space: ProviderState, task: Task) -> str:
-    policy = space.provider.content_policy
-    scope = RequestContext(space, task.submitted_ms)
-    scope.task, scope.body = task, task.body
+def _prompt(state: ProviderState, task: Task) -> str:
+    policy = state.provider.content_policy
+    context = RequestContext(state, task.submitted_ms)
+    context.task, context.body = task, task.body
     for value in () if policy is None else policy.texts:
-        if isinstance(text := value(scope), str):
+        if isinstance(text := value(context), str):
             return text[:_PROMPT_CHARACTERS]
     return ""
 

@@ -32,7 +32,7 @@ def read_fault_request(world: World, fault_request: Mapping[str, Any]) -> tuple[
     """
     fault = build(str(fault_request["fault"]), fault_request.get("with") or {})
     where = read_where(world, fault_request.get("where") or {})
-    providers = [space.provider for space in world.spaces.values() if where.provider in (None, space.provider.name)]
+    providers = [state.provider for state in world.providers.values() if where.provider in (None, state.provider.name)]
     problems = [fault.problem(each) for each in providers]
     if problems and all(problems):
         raise InvalidFaultError(f"{fault.name}: {problems[0]}")
@@ -72,9 +72,9 @@ def read_where(world: World, given: Mapping[str, Any]) -> Match:
         if not isinstance(value, str) or not value:
             raise InvalidFaultError(f"where.{name} is a text")
     only = given.get("provider")
-    if only is not None and only not in world.spaces:
-        raise InvalidFaultError(f"where.provider: {only[:80]!r} is not served; there are {', '.join(world.spaces)}")
-    providers = [space.provider for space in world.spaces.values() if only in (None, space.provider.name)]
+    if only is not None and only not in world.providers:
+        raise InvalidFaultError(f"where.provider: {only[:80]!r} is not served; there are {', '.join(world.providers)}")
+    providers = [state.provider for state in world.providers.values() if only in (None, state.provider.name)]
     known = {
         "operation": {word for each in providers for op in each.operations.values() for word in (op.id, op.role)}
         | {"callback"},

@@ -101,11 +101,11 @@ class Runtime:
     def secrets(self) -> dict[str, str]:
         """Return every secret that is known, and what the journal shows in its place."""
         out: dict[str, str] = {}
-        for space in self.world.spaces.values():
-            rule = space.provider.callbacks
+        for state in self.world.providers.values():
+            rule = state.provider.callbacks
             if rule is not None and rule.signature is not None:
                 out[rule.signature.default_secret] = "webhook secret"
-            for account in space.accounts.values():
+            for account in state.accounts.values():
                 out[account.key] = f"key of {account.id}"
                 if account.secret is not None:
                     out[account.secret] = f"webhook secret of {account.id}"

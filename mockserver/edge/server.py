@@ -114,7 +114,7 @@ class Server:
             listener.close()
             raise
         self.sessions = Sessions(self.settings, self.providers, self._session_url, self._wall)
-        self._spaces_by_host = self._hosts()
+        self._names_by_host = self._hosts()
         self._admin = Admin(self)
         self.live = Live(self.sessions.touch)
         self._http = HttpServer(
@@ -215,14 +215,14 @@ class Server:
 
     # -- one request ----------------------------------------------------------------------------
 
-    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _handle(self, http_request: web.BaseRequest) -> web.StreamResponse:
         try:
-            return await self._answer(request)
+            return await self._answer(http_request)
         except (asyncio.CancelledError, ConnectionError):
             raise
         except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback reaches a client
-            content = self._failure(request.method, request.raw_path, error)
-            return wire_response(request, 500, (), "application/json", content, "")
+            content = self._failure(http_request.method, http_request.raw_path, error)
+            return wire_response(http_request, 500, (), "application/json", content, "")
 
     @staticmethod
     def _failure(method: str, target: str, error: Exception) -> bytes:
@@ -248,167 +248,181 @@ class Server:
             session, slash, rest = path[2 if path[1] == "~" else 4 :].partition("/")
             path = slash + rest or "/"
         runtime = self.runtime if session is None else self.sessions.get(session)
-        spaces = runtime.world.spaces
-        name = self._spaces_by_host.get(host) or self._spaces_by_host.get(host.lower())
+        providers = runtime.world.providers
+        name = self._names_by_host.get(host) or self._names_by_host.get(host.lower())
         if name is not None:
-            return runtime, spaces[name], path, query
+            return runtime, providers[name], path, query
         if path.startswith(_ADMIN) and path[len(_ADMIN) : len(_ADMIN) + 1] in ("", "/"):
             return runtime, None, path, query
         if self.settings.only is not None:
-            return runtime, spaces[self.settings.only], path, query
+            return runtime, providers[self.settings.only], path, query
         first, slash, rest = path[1:].partition("/")
-        space = spaces.get(first)
-        return (runtime, None, path, query) if space is None else (runtime, space, f"/{rest}" if slash else "/", query)
+        state = providers.get(first)
+        return (runtime, None, path, query) if state is None else (runtime, state, f"/{rest}" if slash else "/", query)
 
     def _answer_now(self, message: RawRequestMessage, body: bytes) -> bytes | None:
         """Answer what needs no waiting: requests to a provider that move no files and meet no faults."""
         method, target, headers = message.method, message.path, message.headers
         try:
-            runtime, space, path, query = self._place_of(target, headers)
+            runtime, state, path, query = self._place_of(target, headers)
         except (SessionError, OSError):  # aiohttp's way says what is wrong
             return None
-        if space is None:
+        if state is None:
             return None
-        match = space.router.find(method, path)
+        match = state.router.find(method, path)
         operation = match.operation
         if operation is not None and operation.role in _FILE_ROLES:
             return None
         if operation is None or method == "GET":
             body = b""
-        call = Request(method, path, headers, body, query)
+        request = Request(method, path, headers, body, query)
         if operation is not None and len(body) > operation.max_body_bytes:
-            call.body, call.oversized = b"", True
+            request.body, request.oversized = b"", True
         try:
             now_ms, world = runtime.clock.now_ms(), runtime.world
-            if world.may_fault(call) and (
-                (operation is not None and operation.role == "submit") or world.rules_for(space, match, call, now_ms)
+            if world.may_fault(request) and (
+                (operation is not None and operation.role == "submit") or world.rules_for(state, match, request, now_ms)
             ):
                 return None
-            reply = world.handle(space, match, call, now_ms)
-            self._write_down(runtime, space, call, target, reply, now_ms)
+            response = world.handle(state, match, request, now_ms)
+            self._write_down(runtime, state, request, target, response, now_ms)
         except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback reaches a client
             content = self._failure(method, target, error)
             return wire_bytes(500, (), "application/json", content, "")
         return wire_bytes(
-            reply.status,
-            reply.headers,
-            reply.content_type,
-            reply.body,
+            response.status,
+            response.headers,
+            response.content_type,
+            response.body,
             self._date.line(now_ms),
             with_body=method != "HEAD",
         )
 
     def _write_down(
-        self, runtime: Runtime, space: ProviderState | None, call: Request, target: str, reply: Response, now_ms: int
+        self,
+        runtime: Runtime,
+        state: ProviderState | None,
+        request: Request,
+        target: str,
+        response: Response,
+        now_ms: int,
     ) -> None:
         """Write an exchange down, and let the courier look at what it has put on the agenda."""
-        if reply.task_id is not None and runtime.world.event_queue:
+        if response.task_id is not None and runtime.world.event_queue:
             runtime.dispatcher.wake()
-        content = reply.file.content if isinstance(reply.file, StoredFile) else reply.body
+        content = response.file.content if isinstance(response.file, StoredFile) else response.body
         runtime.journal.exchange(
             now_ms,
-            None if space is None else space.provider.name,
-            reply if len(content) <= runtime.journal.body_limit else replace(reply, body=b"", file=None),
-            call.method,
+            None if state is None else state.provider.name,
+            response if len(content) <= runtime.journal.body_limit else replace(response, body=b"", file=None),
+            request.method,
             target,
-            call.headers,
-            call.body,
-            reply.status,
-            reply.headers,
+            request.headers,
+            request.body,
+            response.status,
+            response.headers,
             content,
             len(content),
         )
 
-    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _answer(self, http_request: web.BaseRequest) -> web.StreamResponse:
         try:
-            runtime, space, path, query = self._place_of(request.raw_path, request.headers)
+            runtime, state, path, query = self._place_of(http_request.raw_path, http_request.headers)
         except SessionError as error:
-            return self._no_session(request, error)
-        if space is not None:
-            return await self._provide(request, runtime, space, path, query)
+            return self._no_session(http_request, error)
+        if state is not None:
+            return await self._provide(http_request, runtime, state, path, query)
         if path.startswith(_ADMIN) and path[len(_ADMIN) : len(_ADMIN) + 1] in ("", "/"):
-            return await self._admin.handle(request, runtime, path[len(_ADMIN) :] or "/", query)
-        return self._index(request, runtime) if path == "/" else await self._nowhere(request, runtime, path, query)
+            return await self._admin.handle(http_request, runtime, path[len(_ADMIN) :] or "/", query)
+        return (
+            self._index(http_request, runtime)
+            if path == "/"
+            else await self._nowhere(http_request, runtime, path, query)
+        )
 
     async def _provide(
-        self, request: web.BaseRequest, runtime: Runtime, space: ProviderState, path: str, query: str
+        self, http_request: web.BaseRequest, runtime: Runtime, state: ProviderState, path: str, query: str
     ) -> web.StreamResponse:
-        match = space.router.find(request.method, path)
+        match = state.router.find(http_request.method, path)
         operation = match.operation
         body = _NO_CLIENT_BODY
-        if operation is not None and operation.max_body_bytes and request.method != "GET":
-            body = await read_body(request, operation.max_body_bytes, self.settings.request_timeout_s)
-        call = Request(
-            request.method,
+        if operation is not None and operation.max_body_bytes and http_request.method != "GET":
+            body = await read_body(http_request, operation.max_body_bytes, self.settings.request_timeout_s)
+        request = Request(
+            http_request.method,
             path,
-            request.headers,
+            http_request.headers,
             body.content,
             query,
             oversized=body.oversized,
             stalled=body.stalled,
             broken=body.broken or body.unreadable,
         )
-        if operation is not None and operation.role == "upload" and space.provider.uploads is not None:
-            uploads = space.provider.uploads
-            call.form = await read_form(body.content, request.headers, uploads.field, uploads.max_bytes)
+        if operation is not None and operation.role == "upload" and state.provider.uploads is not None:
+            uploads = state.provider.uploads
+            request.form = await read_form(body.content, http_request.headers, uploads.field, uploads.max_bytes)
         world = runtime.world  # not before: a reset may have come while the body did
-        space, now_ms = world.spaces[space.provider.name], runtime.clock.now_ms()
-        rules = world.rules_for(space, match, call, now_ms) if world.may_fault(call) else ()
-        reply = world.handle(space, match, call, now_ms, rules)
-        if reply.callbacks_first and reply.task_id is not None:
-            await runtime.dispatcher.deliver_now(reply.task_id)
-        if reply.sends:
-            return await self._send(request, runtime, space, call, reply, now_ms, close=body.cut_short)
-        if isinstance(reply.file, FileWanted):
-            return await self._serve_file(request, runtime, space, reply, reply.file, now_ms)
-        self._write_down(runtime, space, call, request.raw_path, reply, now_ms)
-        content = reply.file.content if reply.file is not None else reply.body
+        state, now_ms = world.providers[state.provider.name], runtime.clock.now_ms()
+        rules = world.rules_for(state, match, request, now_ms) if world.may_fault(request) else ()
+        response = world.handle(state, match, request, now_ms, rules)
+        if response.callbacks_first and response.task_id is not None:
+            await runtime.dispatcher.deliver_now(response.task_id)
+        if response.sends:
+            return await self._send(http_request, runtime, state, request, response, now_ms, close=body.cut_short)
+        if isinstance(response.file, FileWanted):
+            return await self._serve_file(http_request, runtime, state, response, response.file, now_ms)
+        self._write_down(runtime, state, request, http_request.raw_path, response, now_ms)
+        content = response.file.content if response.file is not None else response.body
         date = self._date.line(now_ms)
         return wire_response(
-            request, reply.status, reply.headers, reply.content_type, content, date, close=body.cut_short
+            http_request, response.status, response.headers, response.content_type, content, date, close=body.cut_short
         )
 
     async def _send(
         self,
-        request: web.BaseRequest,
+        http_request: web.BaseRequest,
         runtime: Runtime,
-        space: ProviderState,
-        call: Request,
-        reply: Response,
+        state: ProviderState,
+        request: Request,
+        response: Response,
         now_ms: int,
         *,
         close: bool,
     ) -> web.StreamResponse:
         """Send an answer whose bytes faults have still to touch."""
-        if isinstance(reply.file, FileWanted):
-            out = await self._file_going_out(request, reply, reply.file, now_ms)
+        if isinstance(response.file, FileWanted):
+            out = await self._file_going_out(http_request, response, response.file, now_ms)
         else:
-            content = reply.body if reply.file is None else reply.file.content
-            headers = answer_headers(reply.status, reply.headers, reply.content_type, content, self._date.pair(now_ms))
-            out = Transmission(reply.status, headers, content)
-        out.with_body = request.method != "HEAD"
-        for injection in reply.sends:
+            content = response.body if response.file is None else response.file.content
+            headers = answer_headers(
+                response.status, response.headers, response.content_type, content, self._date.pair(now_ms)
+            )
+            out = Transmission(response.status, headers, content)
+        out.with_body = http_request.method != "HEAD"
+        for injection in response.sends:
             if injection.may_apply and injection.fault.alter_transmission(injection, out):
                 injection.mark_applied()
-                if injection.fault.name not in reply.faults:
-                    reply.faults = (*reply.faults, injection.fault.name)
+                if injection.fault.name not in response.faults:
+                    response.faults = (*response.faults, injection.fault.name)
         sent = out.sent_body()
-        if reply.task_id is not None and runtime.world.event_queue:
+        if response.task_id is not None and runtime.world.event_queue:
             runtime.dispatcher.wake()
         runtime.journal.exchange(
             now_ms,
-            space.provider.name,
-            reply,
-            call.method,
-            request.raw_path,
-            call.headers,
-            call.body,
+            state.provider.name,
+            response,
+            request.method,
+            http_request.raw_path,
+            request.headers,
+            request.body,
             out.status if out.head_bytes is None else 0,
             out.headers,
             sent,
             len(sent),
         )
-        return faulty_response(out, keep_alive=request.keep_alive and not close and request.version.minor == 1)
+        return faulty_response(
+            out, keep_alive=http_request.keep_alive and not close and http_request.version.minor == 1
+        )
 
     async def _file(self, wanted: FileWanted) -> Path:
         shape = shape_of(wanted.media, wanted.duration_s, wanted.short_side_px, wanted.ratio)
@@ -418,103 +432,105 @@ class Server:
             raise ConnectionResetError("the server is being closed") from None
 
     @staticmethod
-    def _file_headers(reply: Response, now_ms: int) -> dict[str, str]:
+    def _file_headers(response: Response, now_ms: int) -> dict[str, str]:
         return {
-            "Content-Type": reply.content_type,
-            **dict(reply.headers),
+            "Content-Type": response.content_type,
+            **dict(response.headers),
             "Date": formatdate(now_ms // 1000, usegmt=True),
             "Server": "mockserver",
         }
 
     async def _file_going_out(
-        self, request: web.BaseRequest, reply: Response, wanted: FileWanted, now_ms: int
+        self, http_request: web.BaseRequest, response: Response, wanted: FileWanted, now_ms: int
     ) -> Transmission:
         """Work out what would be sent of a file, Range and conditions considered."""
         path = await self._file(wanted)
-        response = _FileKeptBack(path, headers=self._file_headers(reply, now_ms))
-        await response.prepare(request)
+        whole = _FileKeptBack(path, headers=self._file_headers(response, now_ms))
+        await whole.prepare(http_request)
         file = await asyncio.to_thread(path.read_bytes)
-        headers = [(name, value) for name, value in response.headers.items() if name != hdrs.CONNECTION]
-        start, stop = response.part
-        return Transmission(response.status, headers, file[start:stop], file=file)
+        headers = [(name, value) for name, value in whole.headers.items() if name != hdrs.CONNECTION]
+        start, stop = whole.part
+        return Transmission(whole.status, headers, file[start:stop], file=file)
 
     async def _serve_file(
         self,
-        request: web.BaseRequest,
+        http_request: web.BaseRequest,
         runtime: Runtime,
-        space: ProviderState,
-        reply: Response,
+        state: ProviderState,
+        response: Response,
         wanted: FileWanted,
         now_ms: int,
     ) -> web.StreamResponse:
-        path, headers = await self._file(wanted), self._file_headers(reply, now_ms)
+        path, headers = await self._file(wanted), self._file_headers(response, now_ms)
 
-        def known(response: web.StreamResponse) -> None:
+        def known(sent: web.StreamResponse) -> None:
             runtime.journal.exchange(
                 now_ms,
-                space.provider.name,
-                reply,
-                request.method,
-                request.raw_path,
-                request.headers,
+                state.provider.name,
+                response,
+                http_request.method,
+                http_request.raw_path,
+                http_request.headers,
                 b"",
-                response.status,
-                response.headers.copy(),
+                sent.status,
+                sent.headers.copy(),
                 None,
-                response.content_length or 0,
+                sent.content_length or 0,
             )
 
-        response = _JournaledFile(path, headers=headers)
-        response.when_known = known
-        return response
+        answer = _JournaledFile(path, headers=headers)
+        answer.when_known = known
+        return answer
 
-    def _index(self, request: web.BaseRequest, runtime: Runtime) -> web.StreamResponse:
+    def _index(self, http_request: web.BaseRequest, runtime: Runtime) -> web.StreamResponse:
         index = {"mockserver": "an offline stand-in; these providers are served", "providers": runtime.base_urls}
         session = self.sessions.name_of(runtime)
         root = self.root_url if session is None else f"{self.root_url}/~{session}"
-        return self._plain(request, runtime, 200, {**index, "control_plane": f"{root}/__admin/health"})
+        return self._plain(http_request, runtime, 200, {**index, "control_plane": f"{root}/__admin/health"})
 
-    async def _nowhere(self, request: web.BaseRequest, runtime: Runtime, path: str, query: str) -> web.StreamResponse:
+    async def _nowhere(
+        self, http_request: web.BaseRequest, runtime: Runtime, path: str, query: str
+    ) -> web.StreamResponse:
         """Say where the providers are, and write down that somebody went elsewhere: their base URL may be wrong."""
         said = {"error": "no provider is served under this path", "providers": runtime.base_urls}
-        body = await read_body(request, runtime.journal.body_limit, self.settings.request_timeout_s)
-        reply = Response(404, orjson.dumps(said), gate="route")
+        body = await read_body(http_request, runtime.journal.body_limit, self.settings.request_timeout_s)
+        response = Response(404, orjson.dumps(said), gate="route")
         now_ms = runtime.clock.now_ms()
-        call = Request(request.method, path, request.headers, body.content, query)
-        self._write_down(runtime, None, call, request.raw_path, reply, now_ms)
+        request = Request(http_request.method, path, http_request.headers, body.content, query)
+        self._write_down(runtime, None, request, http_request.raw_path, response, now_ms)
         date = self._date.line(now_ms)
-        return wire_response(request, 404, (), reply.content_type, reply.body, date, close=body.cut_short)
+        return wire_response(http_request, 404, (), response.content_type, response.body, date, close=body.cut_short)
 
-    def _no_session(self, request: web.BaseRequest, error: SessionError) -> web.StreamResponse:
+    def _no_session(self, http_request: web.BaseRequest, error: SessionError) -> web.StreamResponse:
         """Say why a session cannot be had, in the control plane's shape; it may have been asked for there."""
         body = {"error": {"code": error.code, "message": str(error)}}
-        return self._plain(request, self.runtime, error.status, body, ("Cache-Control", "no-store"))
+        return self._plain(http_request, self.runtime, error.status, body, ("Cache-Control", "no-store"))
 
     def _plain(
         self,
-        request: web.BaseRequest,
+        http_request: web.BaseRequest,
         runtime: Runtime,
         status: int,
         body: Mapping[str, object],
         *headers: tuple[str, str],
     ) -> web.StreamResponse:
         date = self._date.line(runtime.clock.now_ms())
-        return wire_response(request, status, headers, "application/json", orjson.dumps(body), date)
+        return wire_response(http_request, status, headers, "application/json", orjson.dumps(body), date)
 
 
 class _File(web.FileResponse):
     """A file with Range, ETag and conditions by aiohttp; what cannot be served of it is answered with no body."""
 
-    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+    async def prepare(self, http_request: web.BaseRequest) -> AbstractStreamWriter | None:
         """Send it; whole, where If-Range names another version of it by an ETag, which aiohttp takes for a date."""
-        known = request.headers.get(hdrs.IF_RANGE, "")
+        known = http_request.headers.get(hdrs.IF_RANGE, "")
         if known.startswith(('"', "W/")):
             found = await asyncio.to_thread(self._path.stat)
             if known != f'"{found.st_mtime_ns:x}-{found.st_size:x}"':
-                headers = CIMultiDict(request.headers)
+                headers = CIMultiDict(http_request.headers)
                 headers.popall(hdrs.RANGE, None)
-                request = request.clone(headers=headers)
-        return await super().prepare(request)
+                http_request = http_request.clone(headers=headers)
+        return await super().prepare(http_request)
 
     async def _prepare_headers(self) -> None:
         if self.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
@@ -527,21 +543,21 @@ class _FileKeptBack(_File):
 
     part = (0, 0)
 
-    async def _start(self, request: web.BaseRequest) -> AbstractStreamWriter:
-        self._req = request
-        writer = self._payload_writer = request._payload_writer  # noqa: SLF001 - as aiohttp's own responses do
+    async def _start(self, http_request: web.BaseRequest) -> AbstractStreamWriter:
+        self._req = http_request
+        writer = self._payload_writer = http_request._payload_writer  # noqa: SLF001 - as aiohttp's own responses do
         await self._prepare_headers()
         return writer
 
     async def _sendfile(
         self,
-        request: web.BaseRequest,
+        http_request: web.BaseRequest,
         fobj: IO[bytes],  # noqa: ARG002 - aiohttp's signature
         offset: int,
         count: int,
     ) -> AbstractStreamWriter:
         self.part = (offset, offset + count)
-        return await self._start(request)
+        return await self._start(http_request)
 
 
 class _JournaledFile(_File):
@@ -549,9 +565,9 @@ class _JournaledFile(_File):
 
     when_known: Callable[[web.StreamResponse], None]
 
-    async def _start(self, request: web.BaseRequest) -> AbstractStreamWriter:
+    async def _start(self, http_request: web.BaseRequest) -> AbstractStreamWriter:
         self.when_known(self)
-        return await super()._start(request)
+        return await super()._start(http_request)
 
 
 def _listener(host: str, port: int) -> socket.socket:

@@ -32,57 +32,57 @@ _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]{1,2})?")
 Refused = tuple[str, Problem]
 
 
-def route(scope: RequestContext) -> Refused | None:
+def route(context: RequestContext) -> Refused | None:
     """Is there such a path?"""
-    if scope.route is None:
-        return "unknown_path", Problem(f"no such path: {_shortened(scope.call.path)}")
+    if context.route is None:
+        return "unknown_path", Problem(f"no such path: {_shortened(context.request.path)}")
     return None
 
 
-def method(scope: RequestContext) -> Refused | None:
+def method(context: RequestContext) -> Refused | None:
     """Does the path know the method?"""
-    if scope.operation is None:
-        return "unsupported_method", Problem(f"{_shortened(scope.call.method)} is not allowed here")
+    if context.operation is None:
+        return "unsupported_method", Problem(f"{_shortened(context.request.method)} is not allowed here")
     return None
 
 
-def size(scope: RequestContext) -> Refused | None:
+def size(context: RequestContext) -> Refused | None:
     """Is the body small enough, and did all of it come?"""
-    if scope.call.oversized:
-        return "body_too_large", Problem(f"the body is larger than {_operation(scope).max_body_bytes} bytes")
-    if scope.call.stalled:
+    if context.request.oversized:
+        return "body_too_large", Problem(f"the body is larger than {_operation(context).max_body_bytes} bytes")
+    if context.request.stalled:
         return "request_timeout", Problem("the body did not arrive in time")
     return None
 
 
-def key(scope: RequestContext) -> Refused | None:
+def key(context: RequestContext) -> Refused | None:
     """Is there a well-formed key? It opens an account of its own."""
-    if not _operation(scope).secured:
+    if not _operation(context).secured:
         return None
-    space = scope.space
-    rule = space.provider.key
-    header = scope.call.headers.get(rule.header)
-    known = space.accounts_by_header.get(header) if header is not None else None
+    state = context.state
+    rule = state.provider.key
+    header = context.request.headers.get(rule.header)
+    known = state.accounts_by_header.get(header) if header is not None else None
     if known is not None and not known.revoked:
-        scope.account = known
+        context.account = known
         return None
-    text = presented_key(rule, scope.call)
+    text = presented_key(rule, context.request)
     if text is None:
         return "missing_key", Problem(f"no API key in the {rule.header} header")
     if not rule.well_formed(text):
         return "invalid_key", Problem("the API key is not well-formed")
-    account = space.account(text, scope.now_ms)
+    account = state.account(text, context.now_ms)
     if account.revoked:
         return "invalid_key", Problem("the API key has been revoked")
-    scope.account = account
-    if header is not None and len(space.accounts_by_header) < _HEADERS_REMEMBERED:
-        space.accounts_by_header[header] = account
+    context.account = account
+    if header is not None and len(state.accounts_by_header) < _HEADERS_REMEMBERED:
+        state.accounts_by_header[header] = account
     return None
 
 
-def presented_key(rule: KeyRule, call: Request) -> str | None:
+def presented_key(rule: KeyRule, request: Request) -> str | None:
     """Return the key that a request carries where the provider wants it."""
-    text = call.headers.get(rule.header)
+    text = request.headers.get(rule.header)
     if text is None:
         return None
     if not rule.bearer:
@@ -91,49 +91,49 @@ def presented_key(rule: KeyRule, call: Request) -> str | None:
     return token.strip() if scheme.lower() == "bearer" and token.strip() else None
 
 
-def plan(scope: RequestContext) -> Refused | None:
+def plan(context: RequestContext) -> Refused | None:
     """May the account's plan use the API at all?"""
-    account = scope.account
+    account = context.account
     if account is not None and not account.plan.api:
         return "plan_forbidden", Problem(f"the {account.plan.name} plan has no API access")
     return None
 
 
-def rate(scope: RequestContext) -> Refused | None:
+def rate(context: RequestContext) -> Refused | None:
     """Is there room in the plan's windows? What passes here is counted, whatever the later gates say.
 
     It stands before submits, or before everything where the provider counts all requests (see `gates_of`).
     """
-    account = scope.account
+    account = context.account
     if account is None:
         return None
     if not account.plan.limits_rate:
         return None
-    wait_ms = account.rate.wait_ms(account.plan, scope.now_ms)
+    wait_ms = account.rate.wait_ms(account.plan, context.now_ms)
     if wait_ms:
         return "rate_exceeded", Problem("too many requests", retry_after_ms=wait_ms)
-    account.rate.count(account.plan, scope.now_ms)
+    account.rate.count(account.plan, context.now_ms)
     return None
 
 
-def parse(scope: RequestContext) -> Refused | None:
+def parse(context: RequestContext) -> Refused | None:
     """Is the body what its type says it is?"""
-    call, operation = scope.call, _operation(scope)
+    request, operation = context.request, _operation(context)
     if operation.role == "upload":
-        if call.form is None:
+        if request.form is None:
             return "unsupported_media_type", Problem("send the file as multipart/form-data")
-        return None if call.form.problem is None else ("malformed_body", Problem(call.form.problem))
+        return None if request.form.problem is None else ("malformed_body", Problem(request.form.problem))
     if operation.role not in ("submit", "estimate", "decoy"):
         return None
-    content_type = call.headers.get("Content-Type", "")
+    content_type = request.headers.get("Content-Type", "")
     if content_type != "application/json" and not _is_json(content_type):
         return "unsupported_media_type", Problem("send JSON, with Content-Type: application/json")
-    if call.broken:
+    if request.broken:
         return "malformed_body", Problem(
             "the body could not be read: bad chunks, or not in the coding it says it is in"
         )
     try:
-        scope.body = parse_json(call.body)
+        context.body = parse_json(request.body)
     except BodyError as error:
         return "malformed_body", Problem(str(error))
     return None
@@ -144,36 +144,36 @@ def _is_json(content_type: str) -> bool:
     return media_type == "application/json" or (media_type.startswith("application/") and media_type.endswith("+json"))
 
 
-def schema(scope: RequestContext) -> Refused | None:
+def schema(context: RequestContext) -> Refused | None:
     """Are the parameters, the model and the body as the spec has them?"""
-    operation = _operation(scope)
+    operation = _operation(context)
     if operation.checked_parameters:
-        problem = parameter_problem(operation, scope.path_values, scope.call)
+        problem = parameter_problem(operation, context.path_values, context.request)
         if problem is not None:
             return "invalid_parameter", problem
     if operation.model is None:
         return None
-    if not isinstance(scope.body, dict):
+    if not isinstance(context.body, dict):
         return "invalid_body", Problem("the body must be an object")
-    name = operation.model(scope)
+    name = operation.model(context)
     if name is None:
         return "invalid_body", Problem(f"{operation.model_field}: is required", operation.model_field)
     if not isinstance(name, str):
         return "invalid_body", Problem(f"{operation.model_field}: must be a string", operation.model_field)
-    model = scope.space.provider.models.get(name)
+    model = context.state.provider.models.get(name)
     if model is None:
         return "unknown_model", Problem(f"there is no model {_shortened(name)!r}", operation.model_field)
     if operation.role == "decoy":
-        scope.model = model
+        context.model = model
         return None
-    return _body(scope, model)
+    return _body(context, model)
 
 
-def parameter_problem(operation: Operation, path_values: Mapping[str, str], call: Request) -> Problem | None:
+def parameter_problem(operation: Operation, path_values: Mapping[str, str], request: Request) -> Problem | None:
     """Say what is wrong with the path and query parameters of a request; None where nothing is."""
     for parameter in operation.checked_parameters:
         name = parameter.name
-        text = path_values.get(name) if parameter.place == "path" else call.query.get(name)
+        text = path_values.get(name) if parameter.place == "path" else request.query.get(name)
         if text is None:
             if parameter.required:
                 return Problem(f"{name}: is required", name)
@@ -199,67 +199,67 @@ def _typed(text: str, type_: str) -> Any:
     return int(text) if type_ == "integer" else float(text)
 
 
-def _body(scope: RequestContext, model: Model) -> Refused | None:
-    if not model.request.accepts(scope.body):
-        problems = model.request.problems(scope.body)
+def _body(context: RequestContext, model: Model) -> Refused | None:
+    if not model.request.accepts(context.body):
+        problems = model.request.problems(context.body)
         first = problems[0]
         return "invalid_body", Problem(first.message, first.field, tuple(problems))
     for requirement in model.requirements:
-        if requirement.broken(scope):
+        if requirement.broken(context):
             return "invalid_body", requirement.problem
-    scope.model = model
-    scope.inputs = model.request.with_defaults(scope.body)
-    callbacks = scope.space.provider.callbacks
+    context.model = model
+    context.inputs = model.request.with_defaults(context.body)
+    callbacks = context.state.provider.callbacks
     if callbacks is not None:
-        url = callbacks.url(scope)
+        url = callbacks.url(context)
         if url is not None:
-            problem = url_problem(url, callbacks.target, scope.space.targets)
+            problem = url_problem(url, callbacks.target, context.state.targets)
             if problem is not None:
                 return "callback_refused", Problem(f"the callback address {problem}", ".".join(callbacks.url_keys))
     return None
 
 
-def content_policy(scope: RequestContext) -> Refused | None:
+def content_policy(context: RequestContext) -> Refused | None:
     """Ask the content policy. Where the provider applies it only later, the task is let in, and fails."""
-    policy = scope.space.provider.content_policy
-    if policy is None or not policy.at_submit or scope.model is None:
+    policy = context.state.provider.content_policy
+    if policy is None or not policy.at_submit or context.model is None:
         return None
-    if policy_offended(scope):
+    if policy_offended(context):
         return "content_refused", Problem("the prompt goes against the content policy")
     return None
 
 
-def policy_offended(scope: RequestContext) -> bool:
+def policy_offended(context: RequestContext) -> bool:
     """Tell whether any text of the submit body is one that the policy refuses."""
-    policy = scope.space.provider.content_policy
+    policy = context.state.provider.content_policy
     if policy is None:
         return False
     for value in policy.texts:
-        text = value(scope)
+        text = value(context)
         if isinstance(text, str) and policy.refuses(text):
             return True
     return False
 
 
-def credits_(scope: RequestContext) -> Refused | None:
+def credits_(context: RequestContext) -> Refused | None:
     """Does the account hold what the task reserves?"""
-    if scope.model is None:
+    if context.model is None:
         return None
-    scope.quote_ucr = scope.model.reserve_ucr(scope)
-    account = _account(scope)
-    account.settle(scope.now_ms)
-    if scope.quote_ucr > account.available_ucr:
+    context.quote_ucr = context.model.reserve_ucr(context)
+    account = _account(context)
+    account.settle(context.now_ms)
+    if context.quote_ucr > account.available_ucr:
         return "insufficient_credits", Problem("the account has too few credits for this task")
     return None
 
 
-def concurrency(scope: RequestContext) -> Refused | None:
+def concurrency(context: RequestContext) -> Refused | None:
     """Is there room for one more running task in the plan?"""
-    account = _account(scope)
+    account = _account(context)
     limit = account.plan.concurrent_tasks
-    if limit is not None and account.running_tasks(scope.now_ms) >= limit:
+    if limit is not None and account.running_tasks(context.now_ms) >= limit:
         next_end_ms = account.next_end_ms()
-        wait_ms = None if next_end_ms is None else next_end_ms - scope.now_ms
+        wait_ms = None if next_end_ms is None else next_end_ms - context.now_ms
         return "concurrency_exceeded", Problem(f"{limit} tasks are already running", retry_after_ms=wait_ms)
     return None
 
@@ -305,24 +305,24 @@ def gates_of(provider: Provider) -> dict[Role | None, tuple[tuple[str, Gate], ..
     return chosen
 
 
-def admit(scope: RequestContext) -> tuple[str, Refused] | None:
+def admit(context: RequestContext) -> tuple[str, Refused] | None:
     """Lead a request through the gates; return the gate that refused it, and why, or None."""
-    operation = scope.operation
-    for name, gate in scope.space.gates[None if operation is None else operation.role]:
-        refused = gate(scope)
+    operation = context.operation
+    for name, gate in context.state.gates[None if operation is None else operation.role]:
+        refused = gate(context)
         if refused is not None:
             return name, refused
     return None
 
 
-def _operation(scope: RequestContext) -> Operation:
-    assert scope.operation is not None
-    return scope.operation
+def _operation(context: RequestContext) -> Operation:
+    assert context.operation is not None
+    return context.operation
 
 
-def _account(scope: RequestContext) -> Account:
-    assert scope.account is not None
-    return scope.account
+def _account(context: RequestContext) -> Account:
+    assert context.account is not None
+    return context.account
 
 
 def _shortened(text: str) -> str:

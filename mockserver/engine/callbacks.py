@@ -38,7 +38,7 @@ class Delivery:
     """A callback on its way: the exact bytes, the attempts so far, and when the next one is due."""
 
     id: str
-    space: ProviderState
+    provider_state: ProviderState
     rule: Callbacks
     task_id: str
     event: str
@@ -62,7 +62,7 @@ class Delivery:
 class TaskEnds:
     """A task will end, and somebody wants to be told; stale once the task has another revision."""
 
-    space: ProviderState
+    state: ProviderState
     task: Task
 
 

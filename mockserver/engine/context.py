@@ -96,7 +96,7 @@ class Request:
 class RequestContext:
     """Everything that is known about the request at hand; what is not known yet is the class's own."""
 
-    call: Request
+    request: Request
     route: Route | None = None
     operation: Operation | None = None
     path_values: Mapping[str, str] = MappingProxyType({})
@@ -123,13 +123,13 @@ class RequestContext:
     total = 0
     next_id: str | None = None
 
-    def __init__(self, space: ProviderState, now_ms: int) -> None:
-        self.space = space
+    def __init__(self, state: ProviderState, now_ms: int) -> None:
+        self.state = state
         self.now_ms = now_ms
 
 
 #: What a scope without a request sees of one, as when a callback is written.
-RequestContext.call = Request("", "", MappingProxyType({}))
+RequestContext.request = Request("", "", MappingProxyType({}))
 
 
 def credits_of(amount_ucr: int) -> float | int:
@@ -150,108 +150,108 @@ def pointed(value: Any, keys: tuple[str, ...]) -> Any:
     return value
 
 
-def inputs_of(scope: RequestContext) -> Any:
+def inputs_of(context: RequestContext) -> Any:
     """Return the submit body with the schema's defaults, worked out again where only the task is known."""
-    if scope.inputs is None and scope.task is not None:
-        scope.inputs = scope.task.model.request.with_defaults(scope.task.body)
-    return scope.inputs
+    if context.inputs is None and context.task is not None:
+        context.inputs = context.task.model.request.with_defaults(context.task.body)
+    return context.inputs
 
 
-def _task(scope: RequestContext) -> Task:
-    assert scope.task is not None
-    return scope.task
+def _task(context: RequestContext) -> Task:
+    assert context.task is not None
+    return context.task
 
 
-def stands(scope: RequestContext) -> TaskStatus:
+def stands(context: RequestContext) -> TaskStatus:
     """Return how the task in scope stands at the scope's instant; worked out once."""
-    task = scope.task
+    task = context.task
     assert task is not None
-    if scope.stood_for is not task:
-        scope.stood_for, scope.stood = task, status_at(task, scope.now_ms)
-    assert scope.stood is not None
-    return scope.stood
+    if context.stood_for is not task:
+        context.stood_for, context.stood = task, status_at(task, context.now_ms)
+    assert context.stood is not None
+    return context.stood
 
 
-def started_ms(scope: RequestContext) -> int | None:
+def started_ms(context: RequestContext) -> int | None:
     """Return when the task left its first state, if it has by the scope's instant."""
-    task = _task(scope)
+    task = _task(context)
     if not task.entered_ms:
         return task.submitted_ms
     at_ms = min(task.entered_ms[0], task.ends_ms)
-    stands_at_ms = scope.now_ms if task.held_ms is None else min(scope.now_ms, task.held_ms)
+    stands_at_ms = context.now_ms if task.held_ms is None else min(context.now_ms, task.held_ms)
     return at_ms if stands_at_ms >= at_ms else None
 
 
-def ended_ms(scope: RequestContext) -> int | None:
+def ended_ms(context: RequestContext) -> int | None:
     """Return when the task ended, if it has by the scope's instant."""
-    return _task(scope).ends_ms if stands(scope).ended else None
+    return _task(context).ends_ms if stands(context).ended else None
 
 
-def expires_ms(scope: RequestContext) -> int | None:
+def expires_ms(context: RequestContext) -> int | None:
     """Return when the links to the task's files stop working, a whole second; null where there are none."""
-    task, at_ms = _task(scope), ended_ms(scope)
+    task, at_ms = _task(context), ended_ms(context)
     if at_ms is None or task.result is None or task.end.kind != "success":
         return None
     return link_ends_s(task, task.result) * 1000
 
 
-def elapsed_s(scope: RequestContext) -> int:
+def elapsed_s(context: RequestContext) -> int:
     """Return the seconds since the submit, up to the task's end; as far apart as the two instants in whole seconds."""
-    at_ms = ended_ms(scope)
-    return (scope.now_ms if at_ms is None else at_ms) // 1000 - _task(scope).submitted_ms // 1000
+    at_ms = ended_ms(context)
+    return (context.now_ms if at_ms is None else at_ms) // 1000 - _task(context).submitted_ms // 1000
 
 
-def charged_credits(scope: RequestContext) -> float | int:
+def charged_credits(context: RequestContext) -> float | int:
     """Return what the task has cost: nothing until it has succeeded."""
-    task = _task(scope)
-    return 0 if ended_ms(scope) is None else credits_of(task.spends_ucr)
+    task = _task(context)
+    return 0 if ended_ms(context) is None else credits_of(task.spends_ucr)
 
 
-def result_urls(scope: RequestContext) -> list[str]:
+def result_urls(context: RequestContext) -> list[str]:
     """Return the links to the task's files; none until it has succeeded."""
-    task = _task(scope)
-    if task.result is None or task.end.kind != "success" or ended_ms(scope) is None:
+    task = _task(context)
+    if task.result is None or task.end.kind != "success" or ended_ms(context) is None:
         return []
-    if scope.hides_results is not None and scope.hides_results(task):
+    if context.hides_results is not None and context.hides_results(task):
         return []
-    return scope.space.links.result_urls(task, scope)
+    return context.state.links.result_urls(task, context)
 
 
-def result_url(scope: RequestContext) -> str | None:
+def result_url(context: RequestContext) -> str | None:
     """Return the link to the task's first file."""
-    urls = result_urls(scope)
+    urls = result_urls(context)
     return urls[0] if urls else None
 
 
-def output_duration_s(scope: RequestContext) -> Any:
+def output_duration_s(context: RequestContext) -> Any:
     """Return how long the result is, in seconds."""
-    result = _task(scope).result
-    return None if result is None else result.duration_s(scope)
+    result = _task(context).result
+    return None if result is None else result.duration_s(context)
 
 
-def reason_code(scope: RequestContext) -> str | None:
+def reason_code(context: RequestContext) -> str | None:
     """Return the code of why the task ended without a result."""
-    task = _task(scope)
-    return task.reason.code if task.reason is not None and ended_ms(scope) is not None else None
+    task = _task(context)
+    return task.reason.code if task.reason is not None and ended_ms(context) is not None else None
 
 
-def reason_message(scope: RequestContext) -> str | None:
+def reason_message(context: RequestContext) -> str | None:
     """Return the words of why the task ended without a result."""
-    task = _task(scope)
-    return task.reason.message if task.reason is not None and ended_ms(scope) is not None else None
+    task = _task(context)
+    return task.reason.message if task.reason is not None and ended_ms(context) is not None else None
 
 
-def account_of(scope: RequestContext) -> Account:
+def account_of(context: RequestContext) -> Account:
     """Return the account in scope, everything booked that has ended."""
-    account = scope.account if scope.task is None else scope.task.account
+    account = context.account if context.task is None else context.task.account
     assert account is not None
-    account.settle(scope.now_ms)
+    account.settle(context.now_ms)
     return account
 
 
-def problems(scope: RequestContext) -> list[dict[str, str | None]]:
+def problems(context: RequestContext) -> list[dict[str, str | None]]:
     """Return all that is wrong with the request, a field at a time."""
-    problem = scope.problem
+    problem = context.problem
     if problem is None:
         return []
     return [{"field": each.field, "message": each.message} for each in problem.all or (problem,)]
@@ -327,11 +327,11 @@ FACTS: dict[str, dict[str, str]] = {
         "name": "s.file.name",
         "media_type": "s.file.media_type",
         "size_bytes": "len(s.file.content)",
-        "url": "s.space.links.file_url(s.file)",
+        "url": "s.state.links.file_url(s.file)",
     },
     "list": {"items": "s.items", "total": "s.total", "next": "s.next_id"},
     "now": _instants("", "s.now_ms"),
-    "server": {"url": "s.space.server_url"},
+    "server": {"url": "s.state.server_url"},
 }
 
 #: The names that the sources above use, beside `s`.

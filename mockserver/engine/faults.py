@@ -78,14 +78,14 @@ class Fault:
             return f"{provider.title} does not sign its callbacks"
         return None
 
-    def replace_response(self, injection: Injection, scope: RequestContext) -> Response | None:
+    def replace_response(self, injection: Injection, context: RequestContext) -> Response | None:
         """Answer in the engine's place."""
         return None
 
-    def alter_view(self, injection: Injection, scope: RequestContext) -> None:
+    def alter_view(self, injection: Injection, context: RequestContext) -> None:
         """Set up the scope so that tasks are shown otherwise than they are; what does so lands the strike."""
 
-    def alter_response(self, injection: Injection, scope: RequestContext, reply: Response) -> Response | None:
+    def alter_response(self, injection: Injection, context: RequestContext, response: Response) -> Response | None:
         """Change a reply."""
         return None
 
@@ -93,7 +93,7 @@ class Fault:
         """Change how a reply goes out; True when something was changed."""
         return None
 
-    def alter_task(self, injection: Injection, scope: RequestContext, task: Task) -> Task | None:
+    def alter_task(self, injection: Injection, context: RequestContext, task: Task) -> Task | None:
         """Change a task's course before it begins."""
         return None
 
@@ -138,8 +138,8 @@ class MatchContext:
 
     __slots__ = ("account_id", "key", "model", "names", "now_ms", "path", "provider", "task", "task_id", "texts")
 
-    def __init__(self, space: ProviderState, now_ms: int, names: tuple[str, ...], path: str = "") -> None:
-        self.provider = space.provider.name
+    def __init__(self, state: ProviderState, now_ms: int, names: tuple[str, ...], path: str = "") -> None:
+        self.provider = state.provider.name
         self.now_ms = now_ms
         #: The request's path at the provider.
         self.path = path

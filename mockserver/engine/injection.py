@@ -22,43 +22,43 @@ if TYPE_CHECKING:
 _BODY_ROLES = frozenset(("submit", "estimate", "decoy"))
 
 
-def texts_of(space: ProviderState, scope: RequestContext) -> list[str]:
+def texts_of(state: ProviderState, context: RequestContext) -> list[str]:
     """Return the prompts of the submit body in scope."""
-    policy = space.provider.content_policy
+    policy = state.provider.content_policy
     if policy is None:
         return []
-    return [text for value in policy.texts if isinstance(text := value(scope), str)]
+    return [text for value in policy.texts if isinstance(text := value(context), str)]
 
 
-def facts_of_request(scope: RequestContext) -> MatchContext:
+def facts_of_request(context: RequestContext) -> MatchContext:
     """Find out what a request is about, as far as that can be told before the gates have judged it.
 
     The account and the task that are found are put in scope, so that an answer in the engine's place knows them.
     A key that is used for the first time opens its account here as it would at its gate: ids and draws are then
     the same with faults and without.
     """
-    space, operation, call = scope.space, scope.operation, scope.call
+    state, operation, request = context.state, context.operation, context.request
     if operation is None:
-        return MatchContext(space, scope.now_ms, ())
-    match_context = MatchContext(space, scope.now_ms, (operation.id, operation.role), call.path)
+        return MatchContext(state, context.now_ms, ())
+    match_context = MatchContext(state, context.now_ms, (operation.id, operation.role), request.path)
     if operation.secured:
-        match_context.key = presented_key(space.provider.key, call)
-        if size(scope) is None:
-            key(scope)
-        account = None if match_context.key is None else space.accounts.get(match_context.key)
+        match_context.key = presented_key(state.provider.key, request)
+        if size(context) is None:
+            key(context)
+        account = None if match_context.key is None else state.accounts.get(match_context.key)
         if account is not None:
             match_context.account_id = account.id
     if operation.role in _BODY_ROLES:
-        scope.body = _json_of(call.body)
-        model = None if operation.model is None else operation.model(scope)
+        context.body = _json_of(request.body)
+        model = None if operation.model is None else operation.model(context)
         match_context.model = model if isinstance(model, str) else None
-        match_context.texts = texts_of(space, scope)
+        match_context.texts = texts_of(state, context)
         return match_context
-    task_id = scope.path_values.get("task_id") if operation.task is None else operation.task(scope)
-    task = space.tasks.get(task_id) if isinstance(task_id, str) else None
-    if task is not None and (not operation.secured or task.account is scope.account):
-        scope.task = task
-        _add_task(match_context, space, scope, task)
+    task_id = context.path_values.get("task_id") if operation.task is None else operation.task(context)
+    task = state.tasks.get(task_id) if isinstance(task_id, str) else None
+    if task is not None and (not operation.secured or task.account is context.account):
+        context.task = task
+        _add_task(match_context, state, context, task)
     return match_context
 
 
@@ -69,69 +69,69 @@ def _json_of(content: bytes) -> Any:
         return None
 
 
-def _add_task(match_context: MatchContext, space: ProviderState, scope: RequestContext, task: Task) -> None:
+def _add_task(match_context: MatchContext, state: ProviderState, context: RequestContext, task: Task) -> None:
     match_context.task, match_context.task_id, match_context.model = task, task.id, task.model.name
     match_context.key, match_context.account_id = task.account.key, task.account.id
-    before, scope.body = scope.body, task.body
-    match_context.texts = texts_of(space, scope)
-    scope.body = before
+    before, context.body = context.body, task.body
+    match_context.texts = texts_of(state, context)
+    context.body = before
 
 
-def show(injections: Iterable[Injection], scope: RequestContext) -> None:
+def show(injections: Iterable[Injection], context: RequestContext) -> None:
     """Let faults set up what the answer will say."""
     for injection in injections:
-        injection.fault.alter_view(injection, scope)
+        injection.fault.alter_view(injection, context)
 
 
-def instead(injections: Iterable[Injection], scope: RequestContext) -> Response | None:
+def instead(injections: Iterable[Injection], context: RequestContext) -> Response | None:
     """Return the first answer that a fault gives in the engine's place."""
     for injection in injections:
-        reply = injection.fault.replace_response(injection, scope)
-        if reply is not None:
+        response = injection.fault.replace_response(injection, context)
+        if response is not None:
             injection.mark_applied()
-            return reply
+            return response
     return None
 
 
-def change(injections: Iterable[Injection], scope: RequestContext, reply: Response) -> Response:
+def change(injections: Iterable[Injection], context: RequestContext, response: Response) -> Response:
     """Let faults change a reply."""
     for injection in injections:
-        changed = injection.fault.alter_response(injection, scope, reply)
+        changed = injection.fault.alter_response(injection, context, response)
         if changed is not None:
             injection.mark_applied()
-            reply = changed
-    return reply
+            response = changed
+    return response
 
 
-def inject_into_task(scope: RequestContext, task: Task) -> Task:
+def inject_into_task(context: RequestContext, task: Task) -> Task:
     """Let faults change the course of a task that has just been made: of the table, then asked for with it."""
-    space, operation = scope.space, scope.operation
-    match_context = MatchContext(space, scope.now_ms, () if operation is None else (operation.id, operation.role))
-    _add_task(match_context, space, scope, task)
-    table = space.faults
+    state, operation = context.state, context.operation
+    match_context = MatchContext(state, context.now_ms, () if operation is None else (operation.id, operation.role))
+    _add_task(match_context, state, context, task)
+    table = state.faults
     names: list[str] = []
-    rules = [*table.find("task", match_context, "submit"), *scope.requested_rules]
+    rules = [*table.find("task", match_context, "submit"), *context.requested_rules]
     for injection in table.injections(rules, match_context):
-        changed = injection.fault.alter_task(injection, scope, task)
+        changed = injection.fault.alter_task(injection, context, task)
         if changed is not None:
             injection.mark_applied()
             names.append(injection.fault.name)
             task = changed
     if names:
-        space.task_faults[task.id] = tuple(dict.fromkeys(names))
-    for fault_request in scope.requested_rules:
+        state.task_faults[task.id] = tuple(dict.fromkeys(names))
+    for fault_request in context.requested_rules:
         if task.callback_url is not None and "callback" in fault_request.fault.moments():
-            table.add(fault_request.fault, Match(task=task.id), Schedule(times=1), scope.now_ms).passing = True
+            table.add(fault_request.fault, Match(task=task.id), Schedule(times=1), context.now_ms).passing = True
     if task.held_ms is not None and task.held_ms >= task.ends_ms:
         return task._replace(held_ms=None)  # it ends before it comes to where it would be held
     return task
 
 
-def inject_into_callback(table: FaultTable, scope: RequestContext, task: Task, delivery: Delivery) -> list[Delivery]:
+def inject_into_callback(table: FaultTable, context: RequestContext, task: Task, delivery: Delivery) -> list[Delivery]:
     """Let faults make of a callback what they will."""
-    space = scope.space
-    match_context = MatchContext(space, scope.now_ms, ("callback",))
-    _add_task(match_context, space, scope, task)
+    state = context.state
+    match_context = MatchContext(state, context.now_ms, ("callback",))
+    _add_task(match_context, state, context, task)
     deliveries = [delivery]
     for injection in table.injections(table.find("callback", match_context, None), match_context):
         changed = injection.fault.alter_deliveries(injection, deliveries) if deliveries else None
@@ -146,19 +146,25 @@ def inject_into_callback(table: FaultTable, scope: RequestContext, task: Task, d
     return deliveries
 
 
-def rules_for(table: FaultTable, scope: RequestContext) -> list[Rule]:
+def rules_for(table: FaultTable, context: RequestContext) -> list[Rule]:
     """Return the rules that apply to a request.
 
     For requests about a task, all that rules go by stands in the key and the target, so it is worked out once.
     """
-    operation, call = scope.operation, scope.call
+    operation, request = context.operation, context.request
     name = None
     if operation is not None and operation.role not in _BODY_ROLES:
-        provider = scope.space.provider
-        name = (provider.name, operation.id, call.path, call.query_string, call.headers.get(provider.key.header))
-        known = table.remembered(name, scope.now_ms)
+        provider = context.state.provider
+        name = (
+            provider.name,
+            operation.id,
+            request.path,
+            request.query_string,
+            request.headers.get(provider.key.header),
+        )
+        known = table.remembered(name, context.now_ms)
         if known is not None:
             return known
-    match_context = facts_of_request(scope)
+    match_context = facts_of_request(context)
     role = None if operation is None else operation.role
     return table.find("request", match_context, role, None if match_context.task is None else name)

@@ -145,9 +145,9 @@ class ProviderState:
         drawn = (base + ordinal * _STRIDE) & _MASK
         return self.provider.request_id(drawn.to_bytes(DRAW_BYTES, "big"), unix_s)
 
-    def reply_of(self, operation_id: str, scope: RequestContext) -> Any:
+    def reply_of(self, operation_id: str, context: RequestContext) -> Any:
         """Return what a query operation would answer for the task in scope."""
-        return body_of(self.provider.operations[operation_id], scope)
+        return body_of(self.provider.operations[operation_id], context)
 
     def keep(self, stored: StoredFile, account: Account) -> None:
         """Keep an upload; the account's oldest goes when it has too many."""
@@ -159,13 +159,13 @@ class ProviderState:
             self.files.pop(ids.popleft(), None)
 
 
-def body_of(operation: Operation, scope: RequestContext) -> Any:
+def body_of(operation: Operation, context: RequestContext) -> Any:
     """Render an operation's body for the task in scope, in the shape of its present state."""
     body = operation.body
-    if operation.body_in and scope.task is not None:
-        body = operation.body_in.get(stands(scope).status, body)
+    if operation.body_in and context.task is not None:
+        body = operation.body_in.get(stands(context).status, body)
     assert body is not None
-    return body(scope)
+    return body(context)
 
 
 class Links:
@@ -178,11 +178,11 @@ class Links:
         self._server_url = server_url
         self._secret = chance.draw(f"{provider.name}/links")
 
-    def result_urls(self, task: Task, scope: RequestContext) -> list[str]:
+    def result_urls(self, task: Task, context: RequestContext) -> list[str]:
         """Return the links to all files of a task that has succeeded."""
         kind = task.result
         assert kind is not None
-        count = int(kind.count(scope) or 1)
+        count = int(kind.count(context) or 1)
         return [self._server_url + self._result_path(task, kind, index) for index in range(count)]
 
     def _result_path(self, task: Task, kind: ResultKind, index: int) -> str:

@@ -65,7 +65,7 @@ class WorldRules:
     """What a user has set: for all providers, and for each."""
 
     targets: TargetMode = "loopback"
-    spaces: Mapping[str, ProviderRules] = field(default_factory=dict)
+    providers: Mapping[str, ProviderRules] = field(default_factory=dict)
 
 
 class World:
@@ -81,8 +81,8 @@ class World:
         "event_queue",
         "faults",
         "finished",
+        "providers",
         "rules",
-        "spaces",
         "under_way",
     )
 
@@ -106,11 +106,11 @@ class World:
         #: How many requests of each account have asked for faults: each draws anew.
         self._asked: dict[str | None, int] = {}
         self.rules = rules
-        self.spaces = {
+        self.providers = {
             provider.name: ProviderState(
                 provider,
                 chance,
-                rules.spaces.get(provider.name, ProviderRules()),
+                rules.providers.get(provider.name, ProviderRules()),
                 rules.targets,
                 base_urls[provider.name],
                 self.faults,
@@ -124,25 +124,25 @@ class World:
 
     # -- requests -------------------------------------------------------------------------------
 
-    def may_fault(self, call: Request) -> bool:
+    def may_fault(self, request: Request) -> bool:
         """Tell cheaply whether it is worth while to look for faults that a request is to meet."""
-        headers = call.headers
-        return bool(self.faults) or _may_hold_test_values(call) or FAULT_HEADER in headers or "Prefer" in headers
+        headers = request.headers
+        return bool(self.faults) or _may_hold_test_values(request) or FAULT_HEADER in headers or "Prefer" in headers
 
-    def rules_for(self, space: ProviderState, match: RouteMatch, call: Request, now_ms: int) -> list[Rule]:
+    def rules_for(self, state: ProviderState, match: RouteMatch, request: Request, now_ms: int) -> list[Rule]:
         """Return the rules that apply to a request: those of the table, then those that its headers ask for.
 
         Test values in its prompt are put in the table when they are first seen.
         """
-        scope = _scope(space, match, call, now_ms)
+        context = _context(state, match, request, now_ms)
         try:
             role = None if match.operation is None else match.operation.role
-            if role == "submit" and _may_hold_test_values(call):
-                self._note_test_values(scope)
-            asked = self.directives.in_headers(call.headers)
+            if role == "submit" and _may_hold_test_values(request):
+                self._note_test_values(context)
+            asked = self.directives.in_headers(request.headers)
         except InvalidFaultError as error:
             return [Rule(ASKED, _NoSuchFault(str(error)), Match(), Schedule(), now_ms)]
-        rules = rules_for(self.faults, scope)
+        rules = rules_for(self.faults, context)
         if not asked:
             return rules
         # A client may send the header with everything: what cannot strike this request passes it by.
@@ -152,28 +152,28 @@ class World:
             if (fault.roles is None or role in fault.roles) and (role == "submit" or "request" in fault.moments())
         ]
         for fault in fitting:
-            if (problem := fault.problem(space.provider)) is not None:
+            if (problem := fault.problem(state.provider)) is not None:
                 return [Rule(ASKED, _NoSuchFault(f"{fault.name}: {problem}"), Match(), Schedule(), now_ms)]
         return [*rules, *(Rule(ASKED, fault, Match(), Schedule(), now_ms) for fault in fitting)]
 
-    def _note_test_values(self, scope: RequestContext) -> None:
+    def _note_test_values(self, context: RequestContext) -> None:
         """Add the rules that the test values in a prompt stand for: for this key, this provider and this prompt."""
-        space = scope.space
-        match_context = facts_of_request(scope)
+        state = context.state
+        match_context = facts_of_request(context)
         account_id = match_context.account_id
         for text in match_context.texts:
-            if account_id is None or self._is_noted(place := (space.provider.name, account_id, text)):
+            if account_id is None or self._is_noted(place := (state.provider.name, account_id, text)):
                 continue
             wanted = self.directives.in_prompt(text)
             for fault, _, _ in wanted:
-                if (problem := fault.problem(space.provider)) is not None:
+                if (problem := fault.problem(state.provider)) is not None:
                     raise InvalidFaultError(f"{fault.name}: {problem}")
             self._noted[place] = [
                 self.faults.add(
                     fault,
-                    Match(space.provider.name, operation, account_id, text=text),
+                    Match(state.provider.name, operation, account_id, text=text),
                     Schedule(times=times),
-                    scope.now_ms,
+                    context.now_ms,
                 ).id
                 for fault, operation, times in wanted
             ]
@@ -191,69 +191,69 @@ class World:
         return ids is not None
 
     def handle(
-        self, space: ProviderState, match: RouteMatch, call: Request, now_ms: int, rules: Sequence[Rule] = ()
+        self, state: ProviderState, match: RouteMatch, request: Request, now_ms: int, rules: Sequence[Rule] = ()
     ) -> Response:
         """Answer a request: the gates, then what the operation's role does; and what faults make of that."""
-        scope = _scope(space, match, call, now_ms)
-        reply = self._struck(scope, match, rules) if rules else self._answer(scope, match)
-        operation = scope.operation
-        reply.headers = (*reply.headers, (space.provider.request_id_header, scope.request_id))
+        context = _context(state, match, request, now_ms)
+        response = self._struck(context, match, rules) if rules else self._answer(context, match)
+        operation = context.operation
+        response.headers = (*response.headers, (state.provider.request_id_header, context.request_id))
         if operation is not None:
-            reply.operation = operation.id
-        if scope.account is not None:
-            reply.account_id = scope.account.id
-        if scope.task is not None and (
-            scope.task.account is scope.account or (operation is not None and not operation.secured)
+            response.operation = operation.id
+        if context.account is not None:
+            response.account_id = context.account.id
+        if context.task is not None and (
+            context.task.account is context.account or (operation is not None and not operation.secured)
         ):
-            reply.task_id = scope.task.id
-        if space.task_faults and reply.task_id is not None:
-            reply.faults = (*space.task_faults.get(reply.task_id, ()), *reply.faults)
+            response.task_id = context.task.id
+        if state.task_faults and response.task_id is not None:
+            response.faults = (*state.task_faults.get(response.task_id, ()), *response.faults)
         if (
             self._held_back
-            and reply.task_id in self._held_back
-            and reply.gate is None
+            and response.task_id in self._held_back
+            and response.gate is None
             and operation is not None
             and operation.role == "query"
-            and ended(space.tasks[reply.task_id], now_ms)
+            and ended(state.tasks[response.task_id], now_ms)
         ):
-            self._let_go(reply.task_id, now_ms)
-        return reply
+            self._let_go(response.task_id, now_ms)
+        return response
 
-    def _answer(self, scope: RequestContext, match: RouteMatch) -> Response:
-        refusal = admit(scope)
-        operation = scope.operation
-        if not scope.request_id:
-            scope.request_id = scope.space.next_request_id(scope.account, scope.now_ms // 1000)
+    def _answer(self, context: RequestContext, match: RouteMatch) -> Response:
+        refusal = admit(context)
+        operation = context.operation
+        if not context.request_id:
+            context.request_id = context.state.next_request_id(context.account, context.now_ms // 1000)
         if refusal is not None:
-            return _refuse(scope, refusal[0], refusal[1], match)
+            return _refuse(context, refusal[0], refusal[1], match)
         assert operation is not None
-        answer = ROLES[operation.role](scope, operation, self.event_queue)
+        answer = ROLES[operation.role](context, operation, self.event_queue)
         if not isinstance(answer, Response):
-            return _refuse(scope, operation.role, answer, match)
-        answer.callbacks_first = scope.callbacks_first
+            return _refuse(context, operation.role, answer, match)
+        answer.callbacks_first = context.callbacks_first
         return answer
 
-    def _struck(self, scope: RequestContext, match: RouteMatch, rules: Sequence[Rule]) -> Response:
+    def _struck(self, context: RequestContext, match: RouteMatch, rules: Sequence[Rule]) -> Response:
         """Answer a request that faults may touch: an answer in the engine's place, or the engine's, changed."""
-        match_context = facts_of_request(scope)
+        match_context = facts_of_request(context)
         self._number_asked(rules, match_context.account_id)
         injections = self.faults.injections(rules, match_context)
-        scope.request_id = scope.space.next_request_id(scope.account, scope.now_ms // 1000)
-        reply = instead(injections, scope)
-        if reply is None:
-            scope.account = scope.task = scope.body = None
-            scope.requested_rules = [rule for rule in rules if rule.id == ASKED]
-            show(injections, scope)
-            reply = self._answer(scope, match)
-        reply = change(injections, scope, reply)
+        context.request_id = context.state.next_request_id(context.account, context.now_ms // 1000)
+        response = instead(injections, context)
+        if response is None:
+            context.account = context.task = context.body = None
+            context.requested_rules = [rule for rule in rules if rule.id == ASKED]
+            show(injections, context)
+            response = self._answer(context, match)
+        response = change(injections, context, response)
         names = (injection.fault.name for injection in injections if injection.applied and injection.fault.name)
-        reply.faults = tuple(dict.fromkeys(names))
-        reply.sends = tuple(
+        response.faults = tuple(dict.fromkeys(names))
+        response.sends = tuple(
             injection
             for injection in injections
             if type(injection.fault).alter_transmission is not Fault.alter_transmission
         )
-        return reply
+        return response
 
     def _number_asked(self, rules: Sequence[Rule], account_id: str | None) -> None:
         """Let what a request asks for draw otherwise than what the requests before it asked for."""
@@ -286,7 +286,7 @@ class World:
     @staticmethod
     def _still_ends(item: TaskEnds) -> Task | None:
         """Return the task, if nobody has changed its course since the item was put on the agenda."""
-        current = item.space.tasks.get(item.task.id)
+        current = item.state.tasks.get(item.task.id)
         return current if current is not None and current.revision == item.task.revision else None
 
     def pop_due(self, now_ms: int) -> tuple[int, Delivery] | None:
@@ -311,20 +311,20 @@ class World:
 
     def _deliveries(self, item: TaskEnds, task: Task) -> list[Delivery]:
         """Make the callback that tells of a task's end: its exact bytes, signed; and what faults make of it."""
-        space = item.space
-        rule = space.provider.callbacks
+        state = item.state
+        rule = state.provider.callbacks
         assert rule is not None
         assert task.callback_url is not None
-        scope = RequestContext(space, task.ends_ms)
-        scope.task, scope.body = task, task.body
-        body = orjson.dumps(rule.events[task.end.name](scope))
+        context = RequestContext(state, task.ends_ms)
+        context.task, context.body = task, task.body
+        body = orjson.dumps(rule.events[task.end.name](context))
         headers = [("Content-Type", JSON), *rule.headers.items()]
         if rule.signature is not None:
             secret = task.account.secret or rule.signature.default_secret
             headers.append((rule.signature.header, signature_of(rule.signature, secret, body)))
         delivery = Delivery(
             id=self._next_delivery_id(),
-            space=space,
+            provider_state=state,
             rule=rule,
             task_id=task.id,
             event=task.end.name,
@@ -333,12 +333,12 @@ class World:
             headers=tuple(headers),
             due_ms=task.ends_ms,
             account=task.account,
-            faults=space.task_faults.get(task.id, ()),
+            faults=state.task_faults.get(task.id, ()),
         )
         deliveries = [delivery]
         if self.faults:
-            scope.account = task.account
-            deliveries = inject_into_callback(self.faults, scope, task, delivery)
+            context.account = task.account
+            deliveries = inject_into_callback(self.faults, context, task, delivery)
         for each in deliveries:
             each.id = each.id or self._next_delivery_id()
             self.under_way[each.id] = each
@@ -384,7 +384,7 @@ class World:
         old = self.finished[delivery_id]
         new = Delivery(
             id=self._next_delivery_id(),
-            space=old.space,
+            provider_state=old.provider_state,
             rule=old.rule,
             task_id=old.task_id,
             event=old.event,
@@ -406,10 +406,10 @@ class World:
         Raises:
             KeyError: there is none with this id.
         """
-        for space in self.spaces.values():
-            task = space.tasks.get(task_id)
+        for state in self.providers.values():
+            task = state.tasks.get(task_id)
             if task is not None:
-                return space, task
+                return state, task
         raise KeyError(task_id)
 
     def command(self, task_id: str, command: Command, now_ms: int, reason: str | None = None) -> Task:
@@ -422,8 +422,8 @@ class World:
             UnknownReasonError: it was to fail for a reason that the provider does not know.
             NoSuchEndError: its provider has no state for what was cancelled.
         """
-        space, task = self.find_task(task_id)
-        lifecycle = space.provider.lifecycle
+        state, task = self.find_task(task_id)
+        lifecycle = state.provider.lifecycle
         if command == "hold":
             changed = tasks.hold(task, now_ms)
         elif command == "release":
@@ -433,27 +433,27 @@ class World:
         else:
             end = lifecycle.failure if command == "fail" else lifecycle.cancellation
             if end is None:
-                raise NoSuchEndError(f"{space.provider.title} has no cancelled state")
+                raise NoSuchEndError(f"{state.provider.title} has no cancelled state")
             if reason is not None and reason not in end.reasons:
                 known = ", ".join(end.reasons) or "none"
-                raise UnknownReasonError(f"{space.provider.title} knows no reason {reason!r}; it knows: {known}")
+                raise UnknownReasonError(f"{state.provider.title} knows no reason {reason!r}; it knows: {known}")
             why = end.reasons[reason] if reason is not None else next(iter(end.reasons.values()), None)
             changed = tasks.end_now(task, now_ms, end, why)
         task.account.settle(now_ms)
-        scope = RequestContext(space, now_ms)
-        return replace_task(scope, task, changed, self.event_queue)
+        context = RequestContext(state, now_ms)
+        return replace_task(context, task, changed, self.event_queue)
 
 
-def _may_hold_test_values(call: Request) -> bool:
+def _may_hold_test_values(request: Request) -> bool:
     """Tell cheaply whether a body may: as they are, in capitals, or as JSON may write their letters."""
-    body = call.body.lower()
+    body = request.body.lower()
     return TEST_VALUE in body or b"\\u00" in body
 
 
-def _scope(space: ProviderState, match: RouteMatch, call: Request, now_ms: int) -> RequestContext:
-    scope = RequestContext(space, now_ms)
-    scope.call, (scope.route, scope.operation, scope.path_values) = call, match
-    return scope
+def _context(state: ProviderState, match: RouteMatch, request: Request, now_ms: int) -> RequestContext:
+    context = RequestContext(state, now_ms)
+    context.request, (context.route, context.operation, context.path_values) = request, match
+    return context
 
 
 @dataclass(frozen=True)
@@ -462,46 +462,46 @@ class _NoSuchFault(Fault):
 
     message: str
 
-    def replace_response(self, injection: Injection, scope: RequestContext) -> Response:  # noqa: ARG002
+    def replace_response(self, injection: Injection, context: RequestContext) -> Response:  # noqa: ARG002
         """Refuse the request."""
         refused = ("invalid_parameter", Problem(self.message))
-        return _refuse(scope, "fault", refused, NOWHERE)
+        return _refuse(context, "fault", refused, NOWHERE)
 
 
 def contrary_body(delivery: Delivery) -> bytes | None:
     """Write the callback of another end than the task's; None where the provider sends only one kind."""
-    task = delivery.space.tasks[delivery.task_id]
-    lifecycle, events = delivery.space.provider.lifecycle, delivery.rule.events
+    task = delivery.provider_state.tasks[delivery.task_id]
+    lifecycle, events = delivery.provider_state.provider.lifecycle, delivery.rule.events
     end = lifecycle.failure if task.end.kind == "success" else lifecycle.success
     if end.name not in events:
         return None
-    scope = RequestContext(delivery.space, task.ends_ms)
+    context = RequestContext(delivery.provider_state, task.ends_ms)
     reason = next(iter(end.reasons.values()), None)
-    scope.task, scope.body = task._replace(end=end, reason=reason), task.body
-    return orjson.dumps(events[end.name](scope))
+    context.task, context.body = task._replace(end=end, reason=reason), task.body
+    return orjson.dumps(events[end.name](context))
 
 
-def _refuse(scope: RequestContext, gate: str, refused: Refused, match: RouteMatch) -> Response:
+def _refuse(context: RequestContext, gate: str, refused: Refused, match: RouteMatch) -> Response:
     """Make the provider's answer to a refusal."""
     condition, problem = refused
-    error = scope.space.provider.refusals[condition]
-    scope.problem = problem
-    reply = error_reply(scope, error)
-    reply.gate = gate
+    error = context.state.provider.refusals[condition]
+    context.problem = problem
+    response = error_response(context, error)
+    response.gate = gate
     if condition == "unsupported_method" and match.route is not None:
-        reply.headers = (*reply.headers, ("Allow", allowed_methods(match.route)))
-    return reply
+        response.headers = (*response.headers, ("Allow", allowed_methods(match.route)))
+    return response
 
 
-def error_reply(scope: RequestContext, error: ErrorAnswer) -> Response:
+def error_response(context: RequestContext, error: ErrorAnswer) -> Response:
     """Render one of the provider's errors for what is in scope."""
-    scope.error = error
+    context.error = error
     headers = error.headers
-    problem = scope.problem
+    problem = context.problem
     if error.retry_after:
         wait_ms = None if problem is None else problem.retry_after_ms
         seconds = -(-wait_ms // 1000) if wait_ms is not None else error.retry_after_s or 1
         headers = (*headers, ("Retry-After", str(max(1, seconds))))
     elif error.retry_after_s is not None:
         headers = (*headers, ("Retry-After", str(error.retry_after_s)))
-    return Response(error.status, orjson.dumps(error.body(scope)), headers=headers, error=error.name)
+    return Response(error.status, orjson.dumps(error.body(context)), headers=headers, error=error.name)

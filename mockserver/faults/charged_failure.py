@@ -25,7 +25,7 @@ class ChargedFailure(Fault):
 
     reason: str = parameter("", "The provider's reason; empty is the first one that it lists.")
 
-    def alter_task(self, injection: Injection, scope: RequestContext, task: Task) -> Task | None:
+    def alter_task(self, injection: Injection, context: RequestContext, task: Task) -> Task | None:
         """Let the task fail, and keep its price."""
-        failure = scope.space.provider.lifecycle.failure
+        failure = context.state.provider.lifecycle.failure
         return task._replace(end=failure, reason=reason_of(failure, self.reason), charged_anyway=True)

@@ -23,6 +23,6 @@ class EmptyBody(Fault):
         "Reading the answer as JSON fails; a submit's task id is not known, though the task exists."
     )
 
-    def alter_response(self, injection: Injection, scope: RequestContext, reply: Response) -> Response | None:
+    def alter_response(self, injection: Injection, context: RequestContext, response: Response) -> Response | None:
         """Take the body away."""
-        return replace(reply, body=b"", file=None) if reply.body or reply.file is not None else None
+        return replace(response, body=b"", file=None) if response.body or response.file is not None else None

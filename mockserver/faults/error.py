@@ -40,15 +40,15 @@ class Error(Fault):
         """Say so where the provider has no such error."""
         return unknown_error(provider, self.error)
 
-    def replace_response(self, injection: Injection, scope: RequestContext) -> Response | None:
+    def replace_response(self, injection: Injection, context: RequestContext) -> Response | None:
         """Answer with the error."""
-        reply = error_asked_for(scope, self.status, self.error)
+        response = error_asked_for(context, self.status, self.error)
         if self.retry_after == "as_documented":
-            return reply
-        headers = tuple(pair for pair in reply.headers if pair[0] != "Retry-After")
+            return response
+        headers = tuple(pair for pair in response.headers if pair[0] != "Retry-After")
         if self.retry_after == "seconds":
             headers = (*headers, ("Retry-After", str(self.retry_after_s)))
         elif self.retry_after == "date":
-            at_s = scope.now_ms // 1000 + self.retry_after_s
+            at_s = context.now_ms // 1000 + self.retry_after_s
             headers = (*headers, ("Retry-After", formatdate(at_s, usegmt=True)))
-        return replace(reply, headers=headers)
+        return replace(response, headers=headers)

@@ -28,13 +28,13 @@ class Example(Fault):
 
     example: str = parameter("", "Name of the example in the spec; empty is the first one of a success.")
 
-    def replace_response(self, injection: Injection, scope: RequestContext) -> Response | None:
+    def replace_response(self, injection: Injection, context: RequestContext) -> Response | None:
         """Answer with the example, where the operation has one of this name."""
-        operation = scope.operation
+        operation = context.operation
         if operation is None:
             return None
         for name, status, body in operation.examples:
             if name == self.example or (not self.example and status < HTTPStatus.MULTIPLE_CHOICES):
                 return Response(status, orjson.dumps(body), gate="fault", error=None)
         known = ", ".join(dict.fromkeys(name for name, _, _ in operation.examples)) or "none"
-        return refused(scope, f"there is no example {self.example!r} of {operation.id}; there are {known}")
+        return refused(context, f"there is no example {self.example!r} of {operation.id}; there are {known}")

@@ -24,6 +24,6 @@ class ExpiredLink(Fault):
     symptom: ClassVar[str] = "The download is refused although the link is new."
     roles: ClassVar[frozenset[Role] | None] = frozenset(("result",))
 
-    def replace_response(self, injection: Injection, scope: RequestContext) -> Response | None:
+    def replace_response(self, injection: Injection, context: RequestContext) -> Response | None:
         """Refuse as for an expired link."""
-        return expired(injection, scope)
+        return expired(injection, context)

@@ -28,9 +28,9 @@ class ExpiresMidway(Fault):
 
     keep_fraction: float = parameter(0.5, "How much of the file comes.", "fraction", most=0.999)
 
-    def replace_response(self, injection: Injection, scope: RequestContext) -> Response | None:
+    def replace_response(self, injection: Injection, context: RequestContext) -> Response | None:
         """Refuse every download but the link's first."""
-        return expired(injection, scope) if injection.match_context.path in injection.rule.memory else None
+        return expired(injection, context) if injection.match_context.path in injection.rule.memory else None
 
     def alter_transmission(self, injection: Injection, transmission: Transmission) -> bool | None:
         """Cut the first one off."""

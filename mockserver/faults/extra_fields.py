@@ -25,9 +25,9 @@ class ExtraFields(Fault):
 
     field: str = parameter("x_internal", "Name of the field.")
 
-    def alter_response(self, injection: Injection, scope: RequestContext, reply: Response) -> Response | None:
+    def alter_response(self, injection: Injection, context: RequestContext, response: Response) -> Response | None:
         """Add the field everywhere."""
-        return edited(reply, self._more)
+        return edited(response, self._more)
 
     def _more(self, value: Any) -> Any:
         if isinstance(value, dict):

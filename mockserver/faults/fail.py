@@ -32,9 +32,9 @@ class Fail(Fault):
         most=1,
     )
 
-    def alter_task(self, injection: Injection, scope: RequestContext, task: Task) -> Task | None:
+    def alter_task(self, injection: Injection, context: RequestContext, task: Task) -> Task | None:
         """Let the task end in the failure."""
-        failure = scope.space.provider.lifecycle.failure
+        failure = context.state.provider.lifecycle.failure
         reason = reason_of(failure, self.reason)
         fraction = self.stage if self.stage >= 0 else 1.0 if reason is None else reason.at_fraction
         ends_ms = task.submitted_ms + int((task.due_ms - task.submitted_ms) * fraction)

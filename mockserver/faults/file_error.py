@@ -26,6 +26,6 @@ class FileError(Fault):
 
     status: int = parameter(403, "Status of the answer.", least=400, most=599)
 
-    def replace_response(self, injection: Injection, scope: RequestContext) -> Response | None:
+    def replace_response(self, injection: Injection, context: RequestContext) -> Response | None:
         """Refuse."""
         return Response(self.status, b"the store cannot serve this", "text/plain", gate="fault", error="file_error")

@@ -31,15 +31,15 @@ class LateUrl(Fault):
 
     for_s: float = parameter(10.0, "How long the links are missing after the end.", "seconds of mock time")
 
-    def alter_view(self, injection: Injection, scope: RequestContext) -> None:
+    def alter_view(self, injection: Injection, context: RequestContext) -> None:
         """Hide the links for a while."""
-        before = scope.hides_results
+        before = context.hides_results
 
         def hide(task: Task) -> bool:
             hidden = before is not None and before(task)
-            if scope.now_ms >= task.ends_ms + self.for_s * 1000:
+            if context.now_ms >= task.ends_ms + self.for_s * 1000:
                 return hidden
             injection.mark_applied()
             return True
 
-        scope.hides_results = hide
+        context.hides_results = hide

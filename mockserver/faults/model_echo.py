@@ -32,9 +32,9 @@ class ModelEcho(Fault):
 
     name_as: str = parameter("gemini-omni-internal", "The name that is echoed.")
 
-    def alter_response(self, injection: Injection, scope: RequestContext, reply: Response) -> Response | None:
+    def alter_response(self, injection: Injection, context: RequestContext, response: Response) -> Response | None:
         """Replace the name."""
-        task = scope.task
+        task = context.task
         if task is None:
             return None
 
@@ -44,4 +44,4 @@ class ModelEcho(Fault):
                     body = put_at(body, place, self.name_as)
             return body
 
-        return edited(reply, edit)
+        return edited(response, edit)

@@ -25,7 +25,7 @@ class NullField(Fault):
 
     field: str = parameter("", "JSON pointer to the field, as /data/status; empty is one that is drawn.")
 
-    def alter_response(self, injection: Injection, scope: RequestContext, reply: Response) -> Response | None:
+    def alter_response(self, injection: Injection, context: RequestContext, response: Response) -> Response | None:
         """Put null there."""
 
         def edit(body: Any) -> Any:
@@ -39,4 +39,4 @@ class NullField(Fault):
 
             return put_at(body, place, None)
 
-        return edited(reply, edit)
+        return edited(response, edit)

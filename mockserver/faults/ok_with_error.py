@@ -31,7 +31,7 @@ class OkWithError(Fault):
         """Say so where the provider has no such error."""
         return unknown_error(provider, self.error)
 
-    def replace_response(self, injection: Injection, scope: RequestContext) -> Response | None:
+    def replace_response(self, injection: Injection, context: RequestContext) -> Response | None:
         """Answer with the error's body and another status."""
-        reply = error_asked_for(scope, self.status, self.error)
-        return replace(reply, status=200, headers=())
+        response = error_asked_for(context, self.status, self.error)
+        return replace(response, status=200, headers=())

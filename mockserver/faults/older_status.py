@@ -27,13 +27,13 @@ class OlderStatus(Fault):
         """Say so where there never were other words."""
         return None if provider.lifecycle.older_words else f"{provider.title} has no older words for its states"
 
-    def alter_view(self, injection: Injection, scope: RequestContext) -> None:
+    def alter_view(self, injection: Injection, context: RequestContext) -> None:
         """Say the older word."""
-        older = scope.space.provider.lifecycle.older_words
+        older = context.state.provider.lifecycle.older_words
 
         def word(status: str) -> str:
             if status in older:
                 injection.mark_applied()
             return older.get(status, status)
 
-        scope.shown_status = after(scope.shown_status, word)
+        context.shown_status = after(context.shown_status, word)

@@ -30,7 +30,7 @@ class OtherType(Fault):
 
     field: str = parameter("", "JSON pointer to the field, as /data/status; empty is one that is drawn.")
 
-    def alter_response(self, injection: Injection, scope: RequestContext, reply: Response) -> Response | None:
+    def alter_response(self, injection: Injection, context: RequestContext, response: Response) -> Response | None:
         """Put another type there."""
 
         def edit(body: Any) -> Any:
@@ -44,7 +44,7 @@ class OtherType(Fault):
             value = value_at(body, place)
             return put_at(body, place, _other(value))
 
-        return edited(reply, edit)
+        return edited(response, edit)
 
 
 def _other(value: Any) -> Any:

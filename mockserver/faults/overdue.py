@@ -24,7 +24,7 @@ class Overdue(Fault):
 
     by_s: float = parameter(600.0, "How much longer it takes.", "seconds of mock time")
 
-    def alter_task(self, injection: Injection, scope: RequestContext, task: Task) -> Task | None:
+    def alter_task(self, injection: Injection, context: RequestContext, task: Task) -> Task | None:
         """Put the end off."""
         later_ms = round(self.by_s * 1000)
         return task._replace(due_ms=task.due_ms + later_ms, ends_ms=task.ends_ms + later_ms)

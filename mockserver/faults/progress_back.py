@@ -24,9 +24,9 @@ class ProgressBack(Fault):
 
     by_percent: int = parameter(20, "How far it goes back.", "percent", least=1, most=100)
 
-    def alter_view(self, injection: Injection, scope: RequestContext) -> None:
+    def alter_view(self, injection: Injection, context: RequestContext) -> None:
         """Show less than the last time, every second time that a task on its way shows progress."""
-        before = scope.shown_progress
+        before = context.shown_progress
         last: dict[str, int] = injection.rule.memory
         said: dict[str, int] = {}
 
@@ -42,4 +42,4 @@ class ProgressBack(Fault):
             said[task.id] = progress
             return progress
 
-        scope.shown_progress = less
+        context.shown_progress = less

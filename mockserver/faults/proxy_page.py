@@ -25,7 +25,7 @@ class ProxyPage(Fault):
 
     status: int = parameter(502, "Status of the page.", least=400, most=599)
 
-    def replace_response(self, injection: Injection, scope: RequestContext) -> Response | None:
+    def replace_response(self, injection: Injection, context: RequestContext) -> Response | None:
         """Answer with the page."""
         words = HTTPStatus(self.status).phrase if self.status in set(HTTPStatus) else "Error"
         title = f"{self.status} {words}"

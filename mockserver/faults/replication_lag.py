@@ -32,9 +32,9 @@ class ReplicationLag(Fault):
 
     for_s: float = parameter(3.0, "How long the task is not found.", "seconds of mock time")
 
-    def replace_response(self, injection: Injection, scope: RequestContext) -> Response | None:
+    def replace_response(self, injection: Injection, context: RequestContext) -> Response | None:
         """Say that there is no such task, while it is new."""
         task = injection.match_context.task
-        if task is None or scope.now_ms >= task.submitted_ms + self.for_s * 1000:
+        if task is None or context.now_ms >= task.submitted_ms + self.for_s * 1000:
             return None
-        return provoked(scope, scope.space.provider.refusals["unknown_task"], "there is no such task")
+        return provoked(context, context.state.provider.refusals["unknown_task"], "there is no such task")

@@ -30,7 +30,7 @@ class SkippedState(Fault):
         """Say so where the provider has no such state."""
         return unknown_state(provider, self.state)
 
-    def alter_task(self, injection: Injection, scope: RequestContext, task: Task) -> Task | None:
+    def alter_task(self, injection: Injection, context: RequestContext, task: Task) -> Task | None:
         """Leave the state at the instant at which it is entered; all that follows comes earlier."""
         index = state_index(task, self.state)
         if index is None:

@@ -24,7 +24,7 @@ class StatusCase(Fault):
 
     case: str = parameter("upper", "How the words are written.", choices=("upper", "capital"))
 
-    def alter_view(self, injection: Injection, scope: RequestContext) -> None:
+    def alter_view(self, injection: Injection, context: RequestContext) -> None:
         """Write the words otherwise."""
 
         def word(status: str) -> str:
@@ -33,4 +33,4 @@ class StatusCase(Fault):
                 injection.mark_applied()
             return written
 
-        scope.shown_status = after(scope.shown_status, word)
+        context.shown_status = after(context.shown_status, word)

@@ -30,7 +30,7 @@ class Stuck(Fault):
         """Say so where the provider has no such state."""
         return unknown_state(provider, self.state)
 
-    def alter_task(self, injection: Injection, scope: RequestContext, task: Task) -> Task | None:
+    def alter_task(self, injection: Injection, context: RequestContext, task: Task) -> Task | None:
         """Hold the task from the moment at which it enters the state."""
         index = state_index(task, self.state)
         if index is None or starts_ms(task, index) >= task.ends_ms:

@@ -24,6 +24,6 @@ class UndeclaredStatus(Fault):
 
     status: int = parameter(520, "The status.", least=400, most=999)
 
-    def replace_response(self, injection: Injection, scope: RequestContext) -> Response | None:
+    def replace_response(self, injection: Injection, context: RequestContext) -> Response | None:
         """Answer with a body that is no error of the provider's either."""
         return Response(self.status, b"unknown error", "text/plain", gate="fault", error="undeclared_status")

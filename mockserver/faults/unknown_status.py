@@ -24,9 +24,9 @@ class UnknownStatus(Fault):
 
     word: str = parameter("reviewing", "The word.")
 
-    def alter_view(self, injection: Injection, scope: RequestContext) -> None:
+    def alter_view(self, injection: Injection, context: RequestContext) -> None:
         """Say the word for every state before the end."""
-        on_the_way = {state.name for state in scope.space.provider.lifecycle.states}
+        on_the_way = {state.name for state in context.state.provider.lifecycle.states}
 
         def word(status: str) -> str:
             if status not in on_the_way:
@@ -34,4 +34,4 @@ class UnknownStatus(Fault):
             injection.mark_applied()
             return self.word
 
-        scope.shown_status = after(scope.shown_status, word)
+        context.shown_status = after(context.shown_status, word)

@@ -33,8 +33,8 @@ class WrongHost(Fault):
 
     host: str = parameter("cdn.invalid", "The host that is named.")
 
-    def alter_response(self, injection: Injection, scope: RequestContext, reply: Response) -> Response | None:
+    def alter_response(self, injection: Injection, context: RequestContext, response: Response) -> Response | None:
         """Replace the address in the links."""
-        here, there = (orjson.dumps(f"{url}/")[1:-1] for url in (scope.space.server_url, f"https://{self.host}"))
-        body = reply.body.replace(here, there)
-        return None if body == reply.body else replace(reply, body=body)
+        here, there = (orjson.dumps(f"{url}/")[1:-1] for url in (context.state.server_url, f"https://{self.host}"))
+        body = response.body.replace(here, there)
+        return None if body == response.body else replace(response, body=body)

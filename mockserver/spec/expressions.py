@@ -36,7 +36,7 @@ class ExpressionError(ValueError):
 
 def constant(value: Any) -> Value:
     """Make the template that always gives this value."""
-    return lambda _scope: value
+    return lambda _context: value
 
 
 def compile_value(template: Any) -> Value:
@@ -158,7 +158,7 @@ class _Writer:
         if words == ["request_id"]:
             return "s.request_id"
         if root == "reply" and len(words) == 2:
-            return f"s.space.reply_of({self.bound(words[1])}, s)"
+            return f"s.state.reply_of({self.bound(words[1])}, s)"
         match_context = FACTS.get(root)
         if match_context is None:
             roots = ", ".join(f"${each}" for each in ["request", "input", "reply", "request_id", *FACTS])
@@ -173,22 +173,22 @@ class _Writer:
         if place == "body" and not name:
             return "s.body"
         if place == "method" and not name:
-            return "s.call.method"
+            return "s.request.method"
         if place == "path" and not name:
-            return "s.call.path"
+            return "s.request.path"
         if place == "query" and name:
-            return f"s.call.query.get({self.bound(name)})"
+            return f"s.request.query.get({self.bound(name)})"
         if place == "path":
             return f"s.path_values.get({self.bound(name)})"
         if place == "header" and name:
-            return f"header_of(s.call, {self.bound(name)})"
+            return f"header_of(s.request, {self.bound(name)})"
         raise ExpressionError(
             f"{text}: of the request there are body, method, path, query.NAME, path.NAME and header.NAME"
         )
 
 
-def _header(call: Request, name: str) -> str | None:
-    text = call.headers.get(name)
+def _header(request: Request, name: str) -> str | None:
+    text = request.headers.get(name)
     return None if text is None else well_formed(text)
 
 

@@ -112,7 +112,7 @@ class ProviderHandle:
         Raises:
             FaultWordsError: no task of this provider's comes through such a state.
         """
-        known = [each.name for each in self._runtime.world.spaces[self.name].provider.lifecycle.states]
+        known = [each.name for each in self._runtime.world.providers[self.name].provider.lifecycle.states]
         if state and state not in known:
             raise InvalidFaultError(f"there is no state {state!r} on the way; there are {', '.join(known)}")
         return self.inject("stuck", state=state, times=times)
@@ -213,8 +213,8 @@ class ProviderHandle:
         self._change(key, lambda account: setattr(account, "revoked", True))
 
     def _change(self, key: str | None, change: Callable[[Account], None]) -> None:
-        space = self._runtime.world.spaces[self.name]
-        used = key or space.provider.key.example
-        if not space.provider.key.well_formed(used):
-            raise InvalidFaultError(f"the key is not well-formed at {space.provider.title}")
-        self._perform(lambda: change(space.account(used, self._runtime.clock.now_ms())))
+        state = self._runtime.world.providers[self.name]
+        used = key or state.provider.key.example
+        if not state.provider.key.well_formed(used):
+            raise InvalidFaultError(f"the key is not well-formed at {state.provider.title}")
+        self._perform(lambda: change(state.account(used, self._runtime.clock.now_ms())))

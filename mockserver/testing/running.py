@@ -94,7 +94,7 @@ class MockServer:
         """Start in a thread of its own."""
         self._thread = _Thread()
         try:
-            running = self._thread.call(_start(self._settings))
+            running = self._thread.request(_start(self._settings))
         except BaseException:
             self._thread.stop()
             raise
@@ -108,7 +108,7 @@ class MockServer:
         assert self._thread is not None
         try:
             if self._running is not None:
-                self._thread.call(self._running.server.close())
+                self._thread.request(self._running.server.close())
         finally:
             self._thread.stop()
 
@@ -169,7 +169,7 @@ class _Thread:
         self._thread = threading.Thread(target=self._loop.run_forever, name="mockserver", daemon=True)
         self._thread.start()
 
-    def call(self, work: Coroutine[Any, Any, T]) -> T:
+    def request(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def perform(self, work: Callable[[], T]) -> T:
@@ -180,10 +180,10 @@ class _Thread:
         async def perform() -> T:
             return work()
 
-        return self.call(perform())
+        return self.request(perform())
 
     def stop(self) -> None:
-        self.call(self._loop.shutdown_default_executor())
+        self.request(self._loop.shutdown_default_executor())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_STOP_WITHIN_S)
         self._loop.close()
@@ -207,12 +207,12 @@ class _Common:
         Raises:
             KeyError: the provider is not served.
         """
-        self._space(provider)
+        self._state(provider)
         return self.runtime.base_urls[provider]
 
     def key(self, provider: str) -> str:
         """Return an API key that works."""
-        return self._space(provider).provider.key.example
+        return self._state(provider).provider.key.example
 
     @property
     def admin_url(self) -> str:
@@ -225,26 +225,26 @@ class _Common:
         Raises:
             KeyError: the provider is not served.
         """
-        self._space(name)
+        self._state(name)
         return ProviderHandle(self.runtime, name, self._perform)
 
     def __getattr__(self, name: str) -> ProviderHandle:
         """Return the provider of this name."""
         if name.startswith("_") or name == "server":  # of an object that is only being made, as by copy
             raise AttributeError(name)
-        if name in self.runtime.world.spaces:
+        if name in self.runtime.world.providers:
             return self.provider(name)
-        raise AttributeError(f"there is no {name!r} here; the providers are {', '.join(self.runtime.world.spaces)}")
+        raise AttributeError(f"there is no {name!r} here; the providers are {', '.join(self.runtime.world.providers)}")
 
     def _perform(self, work: Callable[[], T]) -> T:
         """Run something where the server's state may be touched."""
         return work()
 
-    def _space(self, provider: str) -> ProviderState:
+    def _state(self, provider: str) -> ProviderState:
         try:
-            return self.runtime.world.spaces[provider]
+            return self.runtime.world.providers[provider]
         except KeyError:
-            known = ", ".join(self.runtime.world.spaces)
+            known = ", ".join(self.runtime.world.providers)
             raise KeyError(f"{provider!r} is not served; there are {known}") from None
 
     @property
@@ -254,9 +254,9 @@ class _Common:
 
     def account(self, provider: str, key: str | None = None) -> AccountView:
         """Return the account of a key (of the key that works, where none is named)."""
-        space, runtime = self._space(provider), self.runtime
-        account = self._perform(lambda: space.account(key or space.provider.key.example, runtime.clock.now_ms()))
-        return AccountView(runtime, space, account, self._perform)
+        state, runtime = self._state(provider), self.runtime
+        account = self._perform(lambda: state.account(key or state.provider.key.example, runtime.clock.now_ms()))
+        return AccountView(runtime, state, account, self._perform)
 
 
 class JournalView:
@@ -290,9 +290,9 @@ class JournalView:
 class AccountView:
     """An account: what it holds, and what it may."""
 
-    def __init__(self, runtime: Runtime, space: ProviderState, account: Account, perform: Perform) -> None:
+    def __init__(self, runtime: Runtime, state: ProviderState, account: Account, perform: Perform) -> None:
         self._runtime = runtime
-        self._space = space
+        self._state = state
         self._account = account
         self._perform = perform
 
@@ -328,7 +328,7 @@ class AccountView:
 
     @plan.setter
     def plan(self, name: str) -> None:
-        self._account.plan = self._space.provider.plans[name]
+        self._account.plan = self._state.provider.plans[name]
 
     def set_secret(self, secret: str) -> None:
         """Set what signs this account's callbacks from now on."""
@@ -448,10 +448,10 @@ class AsyncRunningServer(_Common):
 class Task(_TaskFacts):
     """A task, to be steered."""
 
-    def __init__(self, inner: AsyncTask, call: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
+    def __init__(self, inner: AsyncTask, request: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
         super().__init__(inner._runtime, inner.id)  # noqa: SLF001 - two faces of one thing
         self._inner = inner
-        self._call = call
+        self._call = request
 
     def hold(self) -> None:
         """Keep it as it stands."""
@@ -477,9 +477,9 @@ class Task(_TaskFacts):
 class Clock(AsyncClock):
     """Mock time."""
 
-    def __init__(self, runtime: Runtime, call: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
+    def __init__(self, runtime: Runtime, request: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
         super().__init__(runtime)
-        self._call = call
+        self._call = request
 
     def advance(self, seconds: float) -> Report:  # type: ignore[override]  # the same, waited for
         """Move on; returns when all that fell due has been done, callbacks and retries included."""
@@ -494,7 +494,7 @@ class RunningServer(_Common):
         super().__init__(inner.server, inner._session)  # noqa: SLF001 - two faces of one thing
         self._inner = inner
         self._thread = thread
-        self._call = thread.call
+        self._call = thread.request
 
     @property
     def runtime(self) -> Runtime:

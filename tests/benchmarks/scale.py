@@ -37,16 +37,16 @@ def main(_arguments: list[str]) -> int:
     """Measure, print, judge."""
     provider = next(each for each in load_providers() if each.name == "evolink")
     world = World([provider], Chance(0), WorldRules(), {provider.name: "http://127.0.0.1:4010/evolink"})
-    space = world.spaces[provider.name]
-    space.account(KEY, NOW_MS).grant(10**15, NOW_MS)
+    state = world.providers[provider.name]
+    state.account(KEY, NOW_MS).grant(10**15, NOW_MS)
     body = orjson.dumps(BODY)
     submit_path = "/v1/videos/generations"
-    submit = space.router.find("POST", submit_path)
+    submit = state.router.find("POST", submit_path)
 
     def make(count: int) -> list[str]:
         ids = []
         for _ in range(count):
-            reply = world.handle(space, submit, Request("POST", submit_path, HEADERS, body), NOW_MS)
+            reply = world.handle(state, submit, Request("POST", submit_path, HEADERS, body), NOW_MS)
             assert reply.task_id is not None
             ids.append(reply.task_id)
         return ids
@@ -60,7 +60,7 @@ def main(_arguments: list[str]) -> int:
         for _ in range(5):
             start = time.process_time()
             for path in paths:
-                world.handle(space, space.router.find("GET", path), Request("GET", path, HEADERS), NOW_MS + 30_000)
+                world.handle(state, state.router.find("GET", path), Request("GET", path, HEADERS), NOW_MS + 30_000)
             best = min(best, (time.process_time() - start) / len(paths) * 1e6)
         return best
 

@@ -86,7 +86,7 @@ def run(spec: Path, url: str, name: str, header: str | None, folder: Path) -> No
 
 def header_of(mock: RunningServer, provider: str) -> str:
     """Return the header that carries a key which works."""
-    rule = mock.server.runtime.world.spaces[provider].provider.key
+    rule = mock.server.runtime.world.providers[provider].provider.key
     return f"{rule.header}: {'Bearer ' if rule.bearer else ''}{rule.example}"
 
 
@@ -101,7 +101,7 @@ def test_a_spec_and_the_server_agree(spec: Path, tmp_path: Path) -> None:
         text.replace("    plans:\n", "    plans:\n      unlimited: {summary: For this test}\n", 1), encoding="utf-8"
     )
     with MockServer(specs=(lifted,), providers=providers) as mock:
-        name = next(name for name in mock.server.runtime.world.spaces if spec.stem.startswith(name))
+        name = next(name for name in mock.server.runtime.world.providers if spec.stem.startswith(name))
         mock.account(name).available_credits = 1_000_000_000
         run(spec, mock.url(name), name, header_of(mock, name), tmp_path)
         assert mock.journal.count(kind="exchange") > 100

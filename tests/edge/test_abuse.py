@@ -179,7 +179,7 @@ async def check_served(edge: Edge, *names: str) -> None:
             reply = await edge.try_submit(name)
         assert reply.status == 200, reply.body
         told = reply.body.decode()
-        task_id = next(each for each in reversed(edge.space(name).tasks) if each in told)
+        task_id = next(each for each in reversed(edge.state(name).tasks) if each in told)
         reply = await edge.query(name, task_id)
         assert reply.status == 200
         assert task_id in reply.body.decode()
@@ -259,7 +259,7 @@ def test_all_transport_faults_are_in_force() -> None:
 def whole_requests(edge: Edge) -> list[bytes]:
     """Return requests that are as they should be, some of them for tasks and paths that are not there."""
     key = edge.key_headers(ABUSED)
-    known = next(iter(edge.space(ABUSED).tasks), "task-unified-1780617600-zzzzzzzz")
+    known = next(iter(edge.state(ABUSED).tasks), "task-unified-1780617600-zzzzzzzz")
     return [
         submit_bytes(edge, ABUSED),
         submit_bytes(edge, ABUSED, "A kite mock:429"),
@@ -320,10 +320,10 @@ def test_half_a_request(loop: str) -> None:
     async def send(edge: Edge, value: tuple[int, float, str]) -> None:
         number, place, ending = value
         request = whole_requests(edge)[number]
-        before = len(edge.space(ABUSED).tasks)
+        before = len(edge.state(ABUSED).tasks)
         got = await abuse(edge, ending, request[: int(place * len(request))])
         assert set(statuses_in(got)) <= {400, 408}
-        assert len(edge.space(ABUSED).tasks) == before
+        assert len(edge.state(ABUSED).tasks) == before
 
     drawn(loop, 60, st.tuples(st.integers(0, COUNT - 1), st.floats(0, 1, exclude_max=True), _ENDING), send)
 
@@ -342,7 +342,7 @@ def test_half_a_body_that_stalls() -> None:
                     await check_served(edge, "toapis")
 
             await asyncio.gather(*(stall(number) for number in range(40)))
-            assert edge.space(ABUSED).tasks == {}
+            assert edge.state(ABUSED).tasks == {}
 
     run_on("uvloop", main())  # once: aiohttp waits two seconds for what is left of a body
 
@@ -382,7 +382,7 @@ def test_pipelined(loop: str) -> None:
         sent = [every[number] for number in numbers]
         stream = b"".join(sent)
         places = [0, *sorted(int(cut * len(stream)) for cut in cuts), len(stream)]
-        before, tasks = len(edge.mock.journal), len(edge.space(ABUSED).tasks)
+        before, tasks = len(edge.mock.journal), len(edge.state(ABUSED).tasks)
         async with edge.raw() as wire:
             await wire.send(*(stream[start:stop] for start, stop in pairwise(places)))
             leave(wire, ending)
@@ -394,7 +394,7 @@ def test_pipelined(loop: str) -> None:
         assert dealt_with == asked[: len(done)]
         assert len(statuses_in(got)) <= len(done)
         made = {each["task"] for each in done if each["operation"] == "createVideo" and each["task"] is not None}
-        assert len(edge.space(ABUSED).tasks) - tasks == len(made)
+        assert len(edge.state(ABUSED).tasks) - tasks == len(made)
 
     strategy = st.tuples(
         st.lists(st.integers(0, 7), min_size=2, max_size=8), st.lists(st.floats(0, 1), max_size=4), _ENDING
@@ -555,7 +555,7 @@ def test_dropped_in_the_middle(loop: str, ending: str) -> None:
                 leave(wire, ending)
             for wire in wires:
                 await wire.__aexit__()
-            assert len(edge.space(ABUSED).tasks) == 1 + len(FOR_AN_HOUR)
+            assert len(edge.state(ABUSED).tasks) == 1 + len(FOR_AN_HOUR)
 
     run_on(loop, main())
 
@@ -578,7 +578,7 @@ def test_gone_when_the_wait_is_over(loop: str, ending: str) -> None:
                 leave(wire, ending)
                 await wire.__aexit__()
             await check_served(edge)
-            assert len(edge.space(ABUSED).tasks) == len(fault_requests)
+            assert len(edge.state(ABUSED).tasks) == len(fault_requests)
 
     run_on(loop, main())
 
@@ -613,7 +613,7 @@ def test_dropped_before_the_answer_and_sent_again(loop: str) -> None:
             for start in range(0, 300, 30):
                 await asyncio.gather(*(hang_up(number) for number in range(start, start + 30)), check_served(edge))
             bodies = [each["request"]["body"] for each in exchanges(edge) if each["provider"] == ABUSED]
-            assert len(bodies) == len(set(bodies)) == len(edge.space(ABUSED).tasks) <= 300
+            assert len(bodies) == len(set(bodies)) == len(edge.state(ABUSED).tasks) <= 300
 
     run_on(loop, main())
 

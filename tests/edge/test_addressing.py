@@ -103,12 +103,12 @@ def test_only(name: str) -> None:
     async def run() -> None:
         async with serving(only=name) as edge:
             assert edge.mock.url(name) == edge.root
-            space = edge.space(name)
-            path = next(each.path for each in space.provider.operations.values() if each.role == "submit")
-            body = dict(next(iter(space.provider.models.values())).example or {})
+            state = edge.state(name)
+            path = next(each.path for each in state.provider.operations.values() if each.role == "submit")
+            body = dict(next(iter(state.provider.models.values())).example or {})
             reply = await edge.call("POST", path, headers=edge.key_headers(name), json=body)
             assert reply.status == 200
-            task_id = next(iter(space.tasks))
+            task_id = next(iter(state.tasks))
             await edge.mock.clock.advance(600)
             reply = await edge.call(
                 "GET", edge.query_path(name, task_id).removeprefix(f"/{name}"), headers=edge.key_headers(name)

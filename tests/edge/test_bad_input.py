@@ -170,7 +170,7 @@ def test_not_json(body: bytes) -> None:
                 headers = {**edge.key_headers(name), "Content-Type": "application/json"}
                 reply = await edge.call("POST", edge.path_of(name, "submit"), headers=headers, data=body)
                 check_refusal(name, reply, INVALID[name])
-                assert edge.space(name).tasks == {}
+                assert edge.state(name).tasks == {}
 
     asyncio.run(run())
 
@@ -286,7 +286,7 @@ def test_any_value_in_any_field(name: str, model: str, field: tuple[str, ...]) -
                     assert reply.status in {INVALID[name], 404, 422}, (field, value, reply.body)
                     check_refusal(name, reply, reply.status)
                     continue
-                await check_lives(edge, name, next(reversed(edge.space(name).tasks)))
+                await check_lives(edge, name, next(reversed(edge.state(name).tasks)))
 
     asyncio.run(run())
 
@@ -512,7 +512,7 @@ def test_half_sent_body(loop: str) -> None:
                     assert answer.status == 408
                     check_shape(name, 408, answer.body)
                     assert answer.header("Connection") == "close"
-                assert edge.space(name).tasks == {}
+                assert edge.state(name).tasks == {}
 
     run_on(loop, main())
 
@@ -624,7 +624,7 @@ def test_smuggling(loop: str, request_: bytes) -> None:
         async with serving() as edge:
             await refused_or_closed(edge, request_)
             assert edge.mock.journal.count(path="/evolink/v1/smuggled") == 0
-            assert edge.space("evolink").tasks == {}
+            assert edge.state("evolink").tasks == {}
 
     run_on(loop, main())
 
@@ -648,7 +648,7 @@ def test_chunks_that_go_bad_later(loop: str) -> None:
             assert answer.status in (400, 408)
             check_shape("evolink", answer.status, answer.body)
             assert answer.header("Connection") == "close"
-            assert edge.space("evolink").tasks == {}
+            assert edge.state("evolink").tasks == {}
             assert edge.mock.journal.count(path="/evolink/v1/smuggled") == 0
 
     run_on(loop, main())

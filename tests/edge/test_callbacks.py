@@ -45,7 +45,7 @@ async def refused(edge: Edge, name: str, url: Any) -> Response:
     """Submit a task with a callback address that is refused; return the refusal."""
     reply = await edge.try_submit(name, **{CALLBACK_FIELDS[name]: url})
     assert reply.status == (422 if name == "crun" else 400), (url, reply.body)
-    assert edge.space(name).tasks == {}
+    assert edge.state(name).tasks == {}
     return reply
 
 
@@ -61,10 +61,10 @@ def outcomes(edge: Edge) -> list[tuple[str, int | None]]:
 
 def with_rule(edge: Edge, name: str, **changes: Any) -> None:
     """Change a provider's rules of callbacks."""
-    space = edge.space(name)
-    rule = space.provider.callbacks
+    state = edge.state(name)
+    rule = state.provider.callbacks
     assert rule is not None
-    space.provider = replace(space.provider, callbacks=replace(rule, **changes))
+    state.provider = replace(state.provider, callbacks=replace(rule, **changes))
 
 
 def resolve_to(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> list[str]:
@@ -99,7 +99,7 @@ def test_success_is_told_once(name: str) -> None:
     async def run() -> None:
         async with serving() as edge, receiving(edge=edge) as receiver:
             task_id = await told(edge, name, receiver.url("/hook?token=a%20b&x=1"))
-            task = edge.space(name).tasks[task_id]
+            task = edge.state(name).tasks[task_id]
             await edge.mock.clock.advance((task.ends_ms - task.submitted_ms) / 1000 - 0.001)
             assert receiver.got == []
             report = await edge.mock.clock.advance(86_400)
@@ -336,7 +336,7 @@ def test_schedule(name: str) -> None:
     async def run() -> None:
         async with serving() as edge, receiving(500, edge=edge) as receiver:
             task_id = await told(edge, name, receiver.url())
-            ends_ms = edge.space(name).tasks[task_id].ends_ms
+            ends_ms = edge.state(name).tasks[task_id].ends_ms
             await edge.mock.clock.advance(86_400)
             assert [got.at_ms for got in receiver.got] == [ends_ms + 1000 * s for s in SCHEDULES[name]]
             assert len({(got.body, got.headers.get("X-Gemini-Signature")) for got in receiver.got}) == 1
@@ -419,7 +419,7 @@ def test_timeout() -> None:
             with_rule(edge, "evolink", timeout_s=0.05)
             async with receiving(wait, edge=edge) as receiver:
                 task_id = await told(edge, "evolink", receiver.url())
-                ends_ms = edge.space("evolink").tasks[task_id].ends_ms
+                ends_ms = edge.state("evolink").tasks[task_id].ends_ms
                 await edge.mock.clock.advance(3600)
                 enough.set()
                 assert [got.at_ms for got in receiver.got] == [ends_ms + 1000 * s for s in SCHEDULES["evolink"]]
@@ -592,7 +592,7 @@ def test_receiver_that_queries(loop: str, name: str) -> None:
         async with serving() as edge:
 
             async def look(received: Received) -> int:
-                task_id = next(each for each in edge.space(name).tasks if each in received.body.decode())
+                task_id = next(each for each in edge.state(name).tasks if each in received.body.decode())
                 answer = await edge.query(name, task_id)
                 clock = (await edge.admin("GET", "/clock")).json
                 await edge.submit(name)
@@ -601,7 +601,7 @@ def test_receiver_that_queries(loop: str, name: str) -> None:
 
             async with receiving(look) as receiver:
                 first = await told(edge, name, receiver.url())
-                task = edge.space(name).tasks[first]
+                task = edge.state(name).tasks[first]
                 report = await edge.advance(3600)
                 assert report["attempts"] == 2
                 assert report["now_ms"] == task.submitted_ms + 3_600_000
@@ -610,7 +610,7 @@ def test_receiver_that_queries(loop: str, name: str) -> None:
                 assert [(task_id, now_ms) for task_id, now_ms, _ in seen] == [(first, each) for each in instants]
                 end = edge.provider(name).lifecycle.success.name
                 assert all(f'"{end}"' in body for _, _, body in seen)
-                submitted = [each.submitted_ms for each in edge.space(name).tasks.values()]
+                submitted = [each.submitted_ms for each in edge.state(name).tasks.values()]
                 assert submitted[1:] == instants
 
     run_on(loop, main())
@@ -678,7 +678,7 @@ def test_receiver_that_commands() -> None:
                 second = await told(edge, "crun", receiver.url())
                 await edge.mock.task(second).hold()
                 await edge.advance(3600)
-                ends_ms = edge.space("evolink").tasks[first].ends_ms
+                ends_ms = edge.state("evolink").tasks[first].ends_ms
                 assert [got.at_ms for got in receiver.got] == [ends_ms, ends_ms]
                 assert second in receiver.got[1].body.decode()
 
@@ -702,7 +702,7 @@ def test_receiver_that_resets(what: str) -> None:
                 advance = await edge.admin("POST", "/clock", {"advance_s": 3600})
                 assert advance.status == (409 if what == "all" else 200)
                 assert len(receiver.got) == (1 if what == "all" else 3)
-                assert len(edge.space("evolink").tasks) == (0 if what == "all" else 3)
+                assert len(edge.state("evolink").tasks) == (0 if what == "all" else 3)
                 await told(edge, "evolink", receiver.url())
                 await edge.admin("POST", "/clock", {"advance_s": 3600})
                 assert len(receiver.got) == (2 if what == "all" else 4)
@@ -836,7 +836,7 @@ def test_loopback_addresses(host: str) -> None:
                             await refused(edge, name, f"{scheme}://{host}:1/hook")
                         else:
                             await told(edge, name, f"{scheme}://{host}:1/hook")
-                            edge.space(name).tasks.clear()
+                            edge.state(name).tasks.clear()
 
     asyncio.run(run())
 

@@ -115,7 +115,7 @@ def test_clock() -> None:
     async def run() -> None:
         async with serving() as edge, receiving(500) as receiver:
             task_id = await edge.submit("evolink", callback_url=receiver.url())
-            ends_ms = edge.space("evolink").tasks[task_id].ends_ms
+            ends_ms = edge.state("evolink").tasks[task_id].ends_ms
             assert (await good(edge, "clock"))["next_due"] == iso_of(ends_ms)
             moved = await good(edge, "moveClock", {"advance_s": 0.001})
             assert moved["now_ms"] == MANUAL_START_MS + 1
@@ -261,7 +261,7 @@ def test_task() -> None:
             assert not task["ended"]
             assert not task["held"]
             assert task["submitted_at"] == iso_of(MANUAL_START_MS)
-            assert task["ends_at"] == iso_of(edge.space("evolink").tasks[task_id].ends_ms)
+            assert task["ends_at"] == iso_of(edge.state("evolink").tasks[task_id].ends_ms)
             assert task["request"]["duration"] == 6
             assert task["reserved_credits"] == reserved > 0
             assert task["charged_credits"] == 0

@@ -45,9 +45,9 @@ async def finished_file(edge: Edge) -> str:
 
 def answer_with(edge: Edge, name: str, condition: str, error: str) -> None:
     """Let a provider answer a condition with another of its errors."""
-    space = edge.space(name)
-    provider = space.provider
-    space.provider = replace(provider, refusals={**provider.refusals, condition: provider.errors[error]})
+    state = edge.state(name)
+    provider = state.provider
+    state.provider = replace(provider, refusals={**provider.refusals, condition: provider.errors[error]})
 
 
 @each_loop
@@ -118,7 +118,7 @@ def test_pipelining(loop: str) -> None:
         async with serving() as edge, edge.raw() as wire:
             await wire.send(b"".join(submit_request(edge, f"Kite {number}") for number in range(100)))
             ids = [(await answer_of(wire)).json["id"] for _ in range(100)]
-            tasks = edge.space("evolink").tasks
+            tasks = edge.state("evolink").tasks
             assert [tasks[task_id].body["prompt"] for task_id in ids] == [f"Kite {number}" for number in range(100)]
 
     run_on(loop, main())

@@ -324,7 +324,7 @@ def test_the_newest_tasks() -> None:
         async with serving() as edge:
             for _ in range(live.TASKS_SHOWN):
                 await edge.submit("evolink")
-            oldest = next(iter(edge.space("evolink").tasks))
+            oldest = next(iter(edge.state("evolink").tasks))
             async with watching(edge) as watcher:
                 await watcher.next()
                 assert oldest in watcher.known["tasks"]
@@ -344,7 +344,7 @@ def test_the_newest_accounts() -> None:
             for number in range(live.ACCOUNTS_SHOWN + 20):
                 body = {"provider": "evolink", "key": f"sk-evolink-{number:06}"}
                 assert (await edge.admin("PUT", "/accounts", body)).status == 200
-                newest = edge.space("evolink").accounts[body["key"]].id
+                newest = edge.state("evolink").accounts[body["key"]].id
             await edge.submit("crun")
             told = (await snapshot(edge)).known["accounts"]
             assert len(told) == live.ACCOUNTS_SHOWN
@@ -537,7 +537,7 @@ def test_sessions() -> None:
 
 
 async def _task(edge: Edge) -> Task:
-    return edge.space("evolink").tasks[await edge.submit("evolink")]
+    return edge.state("evolink").tasks[await edge.submit("evolink")]
 
 
 def kinds(task: Task, now_ms: int) -> list[tuple[str, str, int]]:

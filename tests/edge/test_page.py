@@ -152,7 +152,7 @@ def test_a_course_is_drawn_to_scale(devtools: str) -> None:
     async def run() -> None:
         async with looking(devtools) as (edge, page):
             task_id = await edge.submit("evolink")
-            task = edge.space("evolink").tasks[task_id]
+            task = edge.state("evolink").tasks[task_id]
             await edge.advance(30)
             await page.until("document.querySelector('.bar-working')?.getAttribute('width') > 0")
             width = "Number(document.querySelector('{}').getAttribute('width'))"
@@ -325,7 +325,7 @@ def test_tasks_by_keyboard(devtools: str) -> None:
     async def run() -> None:
         async with receiving() as receiver, looking(devtools) as (edge, page):
             ids = [await edge.submit("evolink", callback_url=receiver.url()) for _ in range(3)]
-            tasks = edge.space("evolink").tasks
+            tasks = edge.state("evolink").tasks
             lane = "li[data-id='{}'] {}".format
             await page.until("document.querySelectorAll('#lanes > li').length === 3")
             await tab_to(page, lane(ids[2], ".lane-head"))

@@ -251,7 +251,7 @@ def test_not_there_before_the_end(name: str) -> None:
     async def run() -> None:
         async with serving() as edge:
             link = await finished(edge, name)
-            done = next(iter(edge.space(name).tasks))
+            done = next(iter(edge.state(name).tasks))
             other = await edge.submit(name)
             early = link.replace(done, other)
             assert (await edge.call("GET", early)).status == 404
@@ -454,7 +454,7 @@ def test_upload_too_large() -> None:
         async with serving() as edge:
             refused(await upload(edge, form(bytes(limit + 1))), 400, f"larger than {limit} bytes")
             refused(await upload(edge, form(bytes(limit + 2_000_000))), 413, "too large")
-            assert edge.space("googlegeminiomni").files == {}
+            assert edge.state("googlegeminiomni").files == {}
 
     asyncio.run(run())
 
@@ -470,7 +470,7 @@ def test_upload_wrong() -> None:
             refused(await upload(edge, form(PNG, kind="text/html")), 400, "text/html is not taken")
             refused(await upload(edge, form(PNG, kind="image/svg+xml")), 400, "image/svg+xml is not taken")
             refused(await upload(edge, form(PNG, kind=None)), 400, "application/octet-stream is not taken")
-            assert edge.space("googlegeminiomni").files == {}
+            assert edge.state("googlegeminiomni").files == {}
 
     asyncio.run(run())
 
@@ -553,7 +553,7 @@ def test_upload_broken(kind: str, body: bytes) -> None:
             assert answer is not None
             assert answer.status == 400, answer.body
             assert list(answer.json) == ["error"]
-            assert edge.space("googlegeminiomni").files == {}
+            assert edge.state("googlegeminiomni").files == {}
             assert (await upload(edge, form(PNG))).status == 200
 
     with nothing_logged():
@@ -572,7 +572,7 @@ def test_upload_of_two_files() -> None:
             assert reply.status == 200
             assert reply.json["fileName"] == "1.png"
             assert (await edge.call("GET", reply.json["url"])).body == b"first"
-            assert len(edge.space("googlegeminiomni").files) == 1
+            assert len(edge.state("googlegeminiomni").files) == 1
 
     asyncio.run(run())
 

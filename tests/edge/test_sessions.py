@@ -65,10 +65,10 @@ class InSession(Edge):
         assert found is not None
         return found
 
-    def space(self, name: str) -> Any:
+    def state(self, name: str) -> Any:
         """The state of a provider in the session."""
         known = self.mock.server.sessions.known(self.name)
-        return (known or self.mock.server.runtime).world.spaces[name]
+        return (known or self.mock.server.runtime).world.providers[name]
 
     async def call(self, method: str, url: str, *, headers: Mapping[str, str] | None = None, **more: Any) -> Response:
         """Make a request; one with a path is in the session."""
@@ -341,8 +341,8 @@ def transcript(replies: list[Response], root: str) -> list[tuple[int, list[tuple
 async def story(edge: Edge, name: str) -> list[Response]:
     """Make the same requests in any world."""
     replies = [await edge.try_submit(name) for _ in range(3)]
-    space = edge.space(name)
-    for task_id in list(space.tasks):
+    state = edge.state(name)
+    for task_id in list(state.tasks):
         for seconds in (0, 20, 25):
             await edge.advance(seconds)
             replies.append(await edge.query(name, task_id))
@@ -544,7 +544,7 @@ def test_results_stay_in_the_session(name: str, way: str) -> None:
             path = one.path_of(name, "submit").removeprefix(f"/{name}")
             headers = {**edge.key_headers(name), **host}
             assert (await one.call("POST", prefix + path, headers=headers, json=body)).status == 200
-            (task_id,) = one.space(name).tasks
+            (task_id,) = one.state(name).tasks
             await one.advance(600)
             query = one.query_path(name, task_id).removeprefix(f"/{name}")
             link = file_link(await one.call("GET", prefix + query, headers=headers))

@@ -39,7 +39,7 @@ async def submitted(edge: Edge, name: str, key: str | None = None) -> str:
     operation = next(each for each in edge.provider(name).operations.values() if each.role == "submit")
     reply = await edge.try_submit(name, key=key)
     assert reply.status == operation.status, reply.body
-    return next(reversed(edge.space(name).tasks))
+    return next(reversed(edge.state(name).tasks))
 
 
 async def account_of(edge: Edge, name: str, key: str, **changes: Any) -> Any:
@@ -75,7 +75,7 @@ def test_no_credits(name: str, credits_mode: str) -> None:
             key = key_of(name, "no_credits")
             for _ in range(2):
                 refusal(edge, name, await edge.try_submit(name, key=key), "insufficient_credits")
-            assert edge.space(name).tasks == {}
+            assert edge.state(name).tasks == {}
             account = await account_of(edge, name, key)
             assert account["available_credits"] == account["granted_credits"] == account["reserved_credits"] == 0
             assert account["revoked"] is False
@@ -162,7 +162,7 @@ def test_other_keys_are_not_touched(name: str) -> None:
             for _ in range(2):
                 await submitted(edge, name)
             for key in edge.provider(name).key.test_keys:
-                task_id = next(reversed(edge.space(name).tasks))
+                task_id = next(reversed(edge.state(name).tasks))
                 reply = await edge.query(name, task_id, key=key)
                 assert reply.status in (401, 404, 429)
 

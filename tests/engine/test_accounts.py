@@ -164,7 +164,7 @@ def test_credits_that_come_back_can_be_spent_at_once() -> None:
 
 def test_documented_credits() -> None:
     """With documented credits a ToAPIs account holds 10, which run out; where no document says, there are plenty."""
-    world = new_world(spaces={name: ProviderRules(credits="documented") for name in ALL})
+    world = new_world(rules={name: ProviderRules(credits="documented") for name in ALL})
     toapis = Client(world, "toapis")
     submitted = 0
     while toapis.submit(START_MS).status == 200:

@@ -293,7 +293,7 @@ def test_what_is_not_visible_ascii_is_no_key(name: str, key: str) -> None:
     client = Client(new_world(), name)
     reply = client.send("POST", client.operation("submit").path, START_MS, headers=credentials(client, key))
     assert (reply.gate, reply.status) == ("key", 401)
-    assert client.space.accounts == {}
+    assert client.state.accounts == {}
 
 
 @pytest.mark.parametrize(
@@ -440,7 +440,7 @@ def test_every_problem_is_found_before_a_task_is_made(name: str) -> None:
     client.submit(START_MS, changed_at(client.body(), model_pointer(client), None))
     account = client.account
     assert (account.tasks, account.reserved_ucr, account.running_tasks(START_MS)) == ([], 0, 0)
-    assert client.space.tasks == {}
+    assert client.state.tasks == {}
 
 
 def _paths(value: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:

@@ -193,7 +193,7 @@ def test_starter_has_no_api() -> None:
 
 def test_a_plan_can_be_the_default_of_a_run() -> None:
     """What a user sets as the plan is what every new account is on."""
-    world = new_world(spaces={"googlegeminiomni": ProviderRules(plan="starter")})
+    world = new_world(rules={"googlegeminiomni": ProviderRules(plan="starter")})
     assert Client(world, "googlegeminiomni").submit(START_MS).status == 403
 
 

@@ -53,7 +53,7 @@ def test_a_submit_makes_a_task_with_an_id_of_the_documented_form(name: str) -> N
         assert reply.task_id in reply.body.decode()
         assert reply.account_id == client.account.id
         ids.add(reply.task_id)
-    assert list(client.space.tasks) == client.account.tasks
+    assert list(client.state.tasks) == client.account.tasks
     assert len(ids) == len(client.provider.models)
 
 
@@ -181,7 +181,7 @@ def test_tasks_fail_at_the_rate_that_was_set() -> None:
     """With a failure rate of 1 every task fails, for reasons that differ; with 0 none does; 0.3 is near 0.3."""
     shares = {}
     for rate in (0.0, 0.3, 1.0):
-        world = new_world(spaces={"evolink": ProviderRules(failure_rate=rate)})
+        world = new_world(rules={"evolink": ProviderRules(failure_rate=rate)})
         client = Client(world, "evolink")
         tasks = [client.task(client.submit(START_MS).task_id) for _ in range(400)]
         shares[rate] = sum(task.end.kind == "failure" for task in tasks) / 400
@@ -195,7 +195,7 @@ def test_tasks_fail_at_the_rate_that_was_set() -> None:
 
 def test_a_drawn_failure_strikes_at_the_share_of_its_reason() -> None:
     """A reason with at_fraction 0.5 ends the task at half its time, one without at its end."""
-    client = Client(new_world(spaces={"kiln": ProviderRules(failure_rate=1)}), "kiln")
+    client = Client(new_world(rules={"kiln": ProviderRules(failure_rate=1)}), "kiln")
     ends = {}
     for _ in range(40):
         task = client.task(client.submit(START_MS).task_id)
@@ -404,7 +404,7 @@ def test_the_wrong_endpoint_charges_without_a_task(name: str, price: float) -> N
     reply = client.ask("decoy", START_MS, client.body())
     assert reply.status >= 400
     assert client.account.tasks == []
-    assert client.space.tasks == {}
+    assert client.state.tasks == {}
     assert client.account.available_ucr == held - price * UCR
     assert [entry.kind for entry in client.account.ledger] == ["grant", "charge"]
 
@@ -491,7 +491,7 @@ def test_each_account_keeps_its_newest_uploads() -> None:
     assert [mine.fetch(url, START_MS).status for url in urls] == [200, 200]
     urls.append(loads(mine.upload(START_MS))["url"])
     assert [mine.fetch(url, START_MS).status for url in urls] == [404, 200, 200]
-    assert len(mine.space.files) == 4
+    assert len(mine.state.files) == 4
 
 
 # -- results ----------------------------------------------------------------------------------------

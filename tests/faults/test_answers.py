@@ -48,7 +48,7 @@ ERRORS: list[tuple[str, int, dict[str, Any]]] = [
 
 async def untouched(edge: Edge, name: str) -> None:
     """See that no task was made and nothing is reserved or spent."""
-    assert edge.space(name).tasks == {}
+    assert edge.state(name).tasks == {}
     for ledger in (await ledgers(edge)).values():
         assert [each["kind"] for each in ledger["ledger"]] == ["grant"]
 
@@ -327,7 +327,7 @@ def test_empty_body() -> None:
             seen = await look(edge, submit_bytes(edge, "kiln"))
             assert (seen.status, seen.body, seen.header("Content-Length"), seen.ending) == (201, b"", "0", "kept")
             assert seen.header("X-Shelf") == "upper"
-            ((task_id, task),) = edge.space("kiln").tasks.items()
+            ((task_id, task),) = edge.state("kiln").tasks.items()
             (ledger,) = (await ledgers(edge)).values()
             assert ledger["account"]["reserved_credits"] == task.reserved_ucr / 1e6 > 0
             (record,) = exchanges(edge)

@@ -157,7 +157,7 @@ def test_early_callback(name: str) -> None:
             assert seen.status in (200, 201)
             assert order == ["called", "answered"]
             assert at_s(edge, receiver, start_ms) == [0]
-            ((task_id, task),) = edge.space(name).tasks.items()
+            ((task_id, task),) = edge.state(name).tasks.items()
             assert task_id in receiver.got[0].body.decode()
             assert task.ends_ms == start_ms
             (ledger,) = (await ledgers(edge)).values()
@@ -213,7 +213,7 @@ def test_early_callback_of_a_task_that_nobody_is_told_of() -> None:
             await put(edge, "early_callback")
             for name in ("evolink", "toapis"):
                 task_id = await submitted(edge, name)
-                assert edge.space(name).tasks[task_id].ends_ms > edge.mock.clock.now_ms
+                assert edge.state(name).tasks[task_id].ends_ms > edge.mock.clock.now_ms
             assert faults_in(exchanges(edge)) == [[], []]
 
     asyncio.run(run())
@@ -281,7 +281,7 @@ def test_repeated_callback(name: str, unheard: int) -> None:
         async with told() as (edge, receiver):
             await put(edge, "repeated_callback", {"provider": name, "text": "A red kite"}, unheard=unheard)
             task_id = await submitted(edge, name, "A red kite", receiver.url("/again"))
-            ends_ms = edge.space(name).tasks[task_id].ends_ms
+            ends_ms = edge.state(name).tasks[task_id].ends_ms
             await submitted(edge, name, "A blue kite", receiver.url("/once"))
             await edge.advance(86_400)
             again = [got for got in receiver.got if got.path == "/again"]
@@ -778,7 +778,7 @@ def test_every_sender_is_tried() -> None:
     async def run() -> None:
         async with world() as edge:
             senders = {
-                name for name, space in edge.mock.server.runtime.world.spaces.items() if space.provider.callbacks
+                name for name, state in edge.mock.server.runtime.world.providers.items() if state.provider.callbacks
             }
             assert senders == set(HOOKS) == {"crun", *RETRIES}
 

@@ -96,7 +96,7 @@ class Day:
             return
 
     async def submit(self, name: str, told: bool, words: str) -> None:
-        before = set(self.edge.space(name).tasks)
+        before = set(self.edge.state(name).tasks)
         fields: dict[str, Any] = {CALLBACK_FIELDS[name]: self.hook} if told and name in CALLBACK_FIELDS else {}
         if words and name != "crun":
             fields["prompt"] = f"a kite{words}"
@@ -108,7 +108,7 @@ class Day:
                 json={**dict(next(iter(self.edge.provider(name).models.values())).example or {}), **fields},
             )
         finally:
-            self.tasks += [(name, task) for task in self.edge.space(name).tasks if task not in before]
+            self.tasks += [(name, task) for task in self.edge.state(name).tasks if task not in before]
 
     async def job(self, name: str, told: bool) -> None:
         """Do a whole job, as a client does that sees to it that it gets its file."""

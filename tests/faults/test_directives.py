@@ -85,9 +85,9 @@ class Wisher(Client):
     ) -> Response:
         """Send any request at all, as the server hands it to the world."""
         call = Request(method, path, self.headers() if headers is None else headers, body, query, form=form)
-        match = self.space.router.find(method, path)
-        rules = self.world.rules_for(self.space, match, call, now_ms) if self.world.may_fault(call) else ()
-        return self.world.handle(self.space, match, call, now_ms, rules)
+        match = self.state.router.find(method, path)
+        rules = self.world.rules_for(self.state, match, call, now_ms) if self.world.may_fault(call) else ()
+        return self.world.handle(self.state, match, call, now_ms, rules)
 
     def ask_for(self, text: str, now_ms: int = START_MS, callback: str | None = None) -> Response:
         """Submit the example with these words in its prompt."""
@@ -211,7 +211,7 @@ def test_statuses(name: str, value: str) -> None:
         reply = client.ask_for(value)
         assert reply.status == 429
         assert shape_of(loads(reply)) == shape_of(loads(client.send("GET", "/no/such/path", START_MS, headers={})))
-        assert not client.space.tasks
+        assert not client.state.tasks
         assert client.account.reserved_ucr == 0
     assert client.ask_for(value).error is None
     assert client.ask_for(value).error is None
@@ -460,7 +460,7 @@ def test_what_is_none(name: str, text: str, words: list[str]) -> None:
         for word in words:
             assert word in found.replace('\\"', '"')
     assert client.rules() == []
-    assert not client.space.tasks
+    assert not client.state.tasks
     assert client.account.reserved_ucr == 0
     assert client.ask_for("of silk").error is None
 
@@ -633,7 +633,7 @@ def test_code(name: str) -> None:
         assert submitted.headers
         assert shape_of(loads(submitted)) == shape_of(loads(client.send("GET", "/no/such/path", START_MS, headers={})))
     client.fault_requests = {}
-    assert list(client.space.tasks) == [task.id]
+    assert list(client.state.tasks) == [task.id]
     assert loads(client.query(task.id, START_MS)) == plain
     assert client.rules() == []
 
@@ -698,7 +698,7 @@ def test_codes_that_are_none(name: str, value: str) -> None:
     client = Wisher(name)
     client.fault_requests = {"Prefer": f"code={value}"}
     client.refused(client.submit(START_MS), "Prefer: code", "from 400 to 599", repr(value))
-    assert not client.space.tasks
+    assert not client.state.tasks
 
 
 def examples_of(name: str) -> list[tuple[str, str, int, Any]]:
@@ -748,7 +748,7 @@ def test_examples(name: str) -> None:
             client.fault_requests = {"Prefer": text}
             reply = asked_at(client, operation)
             assert (reply.status, loads(reply)) in same, (operation_id, example_name)
-    assert not client.space.tasks
+    assert not client.state.tasks
     client.fault_requests = {}
     assert client.submit(START_MS).error is None
 
@@ -919,7 +919,7 @@ def test_headers_that_are_none(name: str, text: str, words: list[str]) -> None:
     client = Wisher(name)
     client.fault_requests = {"X-Mock-Fault": text}
     client.refused(client.submit(START_MS), *words)
-    assert not client.space.tasks
+    assert not client.state.tasks
 
 
 def test_on_the_wire() -> None:
@@ -997,7 +997,7 @@ def is_answer(client: Wisher, reply: Response) -> None:
 
 def live_on(client: Wisher, reply: Response) -> None:
     """Let whatever came of a submit go on to its end: queries, callbacks, files."""
-    if reply.task_id is None or reply.task_id not in client.space.tasks:
+    if reply.task_id is None or reply.task_id not in client.state.tasks:
         return
     task = client.task(reply.task_id)
     for now_ms in (START_MS, START_MS + 30_000, START_MS + 30_001, START_MS + HOUR_MS):

@@ -58,7 +58,7 @@ def test_fail(way: str) -> None:
                 words = "A red kite mock:fail=resource_exhaustedx1"
             task_id = await submitted(edge, "evolink", words, headers=headers)
             other = await submitted(edge, "evolink", words)
-            task = edge.space("evolink").tasks[task_id]
+            task = edge.state("evolink").tasks[task_id]
             half_s = (task.due_ms - task.submitted_ms) // 2 / 1000
             await edge.advance(half_s - 0.001)
             assert (await shown(edge, "evolink", task_id))["status"] == "processing"
@@ -245,7 +245,7 @@ def test_skipped_state(state: str, stages: list[tuple[int, str]]) -> None:
             assert seen == stages
             (got,) = receiver.got
             assert got.at_ms == start_ms + stages[-1][0] * 1000
-            assert edge.space("kiln").tasks[other].ends_ms == start_ms + 120_000
+            assert edge.state("kiln").tasks[other].ends_ms == start_ms + 120_000
             await ledgers(edge)
 
     asyncio.run(run())
@@ -265,7 +265,7 @@ def test_skipped_state_of_a_failing_task(state: str, stage: float, fails_s: int)
             await put(edge, "skipped_state", state=state)
             start_ms = edge.mock.clock.now_ms
             task_id = await submitted(edge, "kiln")
-            assert edge.space("kiln").tasks[task_id].ends_ms == start_ms + fails_s * 1000
+            assert edge.state("kiln").tasks[task_id].ends_ms == start_ms + fails_s * 1000
             await edge.advance(fails_s)
             assert (await shown(edge, "kiln", task_id))["stage"] == "cracked"
 
@@ -361,7 +361,7 @@ def test_late_url(name: str, ends_s: int | None) -> None:
         async with world() as edge:
             await put(edge, "late_url", {"provider": name}, for_s=10)
             task_id = await submitted(edge, name)
-            task = edge.space(name).tasks[task_id]
+            task = edge.state(name).tasks[task_id]
             took_s = (task.ends_ms - task.submitted_ms) / 1000
             assert ends_s in (None, took_s)
             await edge.advance(took_s)

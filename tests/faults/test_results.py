@@ -84,7 +84,7 @@ def test_expired_link(name: str, way: str) -> None:
             assert seen.status == EXPIRED[name][1] or not struck
             if struck:
                 assert faults_in(exchanges(edge))[-1] == ["expired_link"]
-                assert exchanges(edge)[-1]["task"] == next(iter(edge.space(name).tasks))
+                assert exchanges(edge)[-1]["task"] == next(iter(edge.state(name).tasks))
             await ledgers(edge)
             return seen
 

@@ -145,7 +145,7 @@ def test_where(where: dict[str, str], struck: tuple[str, ...]) -> None:
     async def run(*, rule_in_force: bool) -> dict[str, Seen]:
         async with world() as edge:
             requests = await everything(edge)
-            names = {"red": next(iter(edge.space("evolink").tasks)), "account": edge.mock.account("evolink").id}
+            names = {"red": next(iter(edge.state("evolink").tasks)), "account": edge.mock.account("evolink").id}
             if rule_in_force:
                 words = {
                     key: value.format(**names) if key in ("task", "key") else value for key, value in where.items()
@@ -568,12 +568,12 @@ def test_every_fault_works_with_the_sixth_provider(name: str) -> None:
             made = await put(edge, name, {}, **gently.get(name, {}))  # for whoever is served: some never strike kiln
             assert made["fault"] == name
             seen = [await look(edge, submit_bytes(edge, "kiln", hook=receiver.url()))]
-            task_id = next(iter(edge.space("kiln").tasks), "piece-0")
+            task_id = next(iter(edge.state("kiln").tasks), "piece-0")
             for seconds in (15, 30, KILN_S - 45):
                 seen.append(await look(edge, query_bytes(edge, "kiln", task_id)))
                 await edge.advance(seconds)
             seen.append(await look(edge, query_bytes(edge, "kiln", task_id)))
-            links = links_of(edge, "kiln", task_id) if task_id in edge.space("kiln").tasks else []
+            links = links_of(edge, "kiln", task_id) if task_id in edge.state("kiln").tasks else []
             seen += [await look(edge, file_bytes(link)) for link in links]
             await edge.advance(86_400)
             assert all(each.ending in ("kept", "closed", "reset") for each in seen)
@@ -602,14 +602,14 @@ def tasks() -> tuple[Any, Any]:
     kiln = Client(new_world(), "kiln")
     ids = [kiln.submit(START_MS).task_id for _ in range(2)]
     kiln.world.command(ids[1] or "", "fail", START_MS + 60_000)
-    return kiln.space, [kiln.task(each) for each in ids]
+    return kiln.state, [kiln.task(each) for each in ids]
 
 
 @st.composite
 def match_context(draw: st.DrawFn) -> MatchContext:
     """Draw what is known of a request, a task or a callback."""
-    space, known = tasks()
-    found = MatchContext(space, START_MS + draw(st.integers(0, 150)) * 1000, draw(st.sampled_from(NAMES)))
+    state, known = tasks()
+    found = MatchContext(state, START_MS + draw(st.integers(0, 150)) * 1000, draw(st.sampled_from(NAMES)))
     found.provider = draw(st.sampled_from(("kiln", "evolink")))
     found.key = draw(st.none() | st.sampled_from(KEYS))
     found.account_id = draw(st.none() | st.sampled_from(("acc-1", "acc-2", "sk-one")))
@@ -747,7 +747,7 @@ def test_what_the_table_remembers(steps: list[Any], asked: list[MatchContext]) -
 @settings(max_examples=400)
 def test_a_rule_strikes_by_its_counts_and_times(when: Schedule, calls: list[tuple[int, str | None]]) -> None:
     """A rule strikes exactly where its counts, its times and its draws say, worked out here by hand."""
-    space, _ = tasks()
+    state, _ = tasks()
     chance = Chance(3)
     table = FaultTable(chance)
     made = table.add(build("error", {}), Match(), when, START_MS)
@@ -756,7 +756,7 @@ def test_a_rule_strikes_by_its_counts_and_times(when: Schedule, calls: list[tupl
     of_account: dict[str | None, int] = {}
     for waited_s, account_id in calls:
         now_s += waited_s
-        known = MatchContext(space, START_MS + now_s * 1000, ())
+        known = MatchContext(state, START_MS + now_s * 1000, ())
         known.account_id = account_id
         in_time = now_s >= when.from_s and (when.until_s is None or now_s < when.until_s)
         in_time = in_time and (when.for_s is None or first_hit_s is None or now_s < first_hit_s + when.for_s)
@@ -780,10 +780,10 @@ def test_a_rule_strikes_by_its_counts_and_times(when: Schedule, calls: list[tupl
 
 def test_a_prompt_with_two_texts() -> None:
     """A rule whose pattern is in two texts of one request strikes it once."""
-    space, _ = tasks()
+    state, _ = tasks()
     table = FaultTable(Chance(1))
     made = table.add(build("error", {}), Match(prompt=re.compile("kite")), Schedule(), START_MS)
-    known = MatchContext(space, START_MS, ("submit", "submit"))
+    known = MatchContext(state, START_MS, ("submit", "submit"))
     known.texts = ["A red kite", "A blue kite", "A red kite"]
     assert table.find("request", known, "submit") == [made]
 

@@ -64,7 +64,7 @@ def struck_query(loop: str, fault: str, **given: Any) -> Seen:
         async with world() as edge:
             await put(edge, fault, {"operation": "query"}, {"times": 1}, **given)
             seen.append(await one_query(edge))
-            task_id = next(iter(edge.space("evolink").tasks))
+            task_id = next(iter(edge.state("evolink").tasks))
             after = await look(edge, query_bytes(edge, "evolink", task_id))
             assert (after.status, after.body, after.ending) == (200, calm.body, "kept")
             assert faults_in(exchanges(edge)) == [[], [fault], []]
@@ -106,10 +106,10 @@ def test_reset_of_a_submit() -> None:
             for _ in range(2):
                 with pytest.raises(aiohttp.ClientOSError):
                     await edge.try_submit("evolink")
-            assert len(edge.space("evolink").tasks) == 2
+            assert len(edge.state("evolink").tasks) == 2
             (ledger,) = (await ledgers(edge)).values()
             assert [each["kind"] for each in ledger["ledger"]] == ["grant", "reserve", "reserve"]
-            for record, task_id in zip(exchanges(edge), edge.space("evolink").tasks, strict=True):
+            for record, task_id in zip(exchanges(edge), edge.state("evolink").tasks, strict=True):
                 assert (record["task"], record["response"], record["faults"]) == (task_id, None, ["reset"])
 
     with nothing_logged():
@@ -126,7 +126,7 @@ def test_lost_answer(loop: str, ending: str, seen: Seen) -> None:
         async with world() as edge:
             await put(edge, "lost_answer", when={"times": 1}, ending=ending)
             assert await look(edge, submit_bytes(edge, "evolink")) == seen
-            (task_id,) = edge.space("evolink").tasks
+            (task_id,) = edge.state("evolink").tasks
             (ledger,) = (await ledgers(edge)).values()
             assert ledger["account"]["reserved_credits"] > 0
             assert (await look(edge, query_bytes(edge, "evolink", task_id))).json["status"] == "pending"
@@ -295,14 +295,14 @@ def test_held_open(loop: str) -> None:
                 assert took_s >= 0.05
 
             waiting = asyncio.create_task(held())
-            await until(lambda: edge.space("evolink").tasks)
+            await until(lambda: edge.state("evolink").tasks)
             assert (await look(edge, submit_bytes(edge, "evolink"))).status == 200
             order.append("passed")
             await waiting
-            assert len(edge.space("evolink").tasks) == 2
+            assert len(edge.state("evolink").tasks) == 2
             first, second = exchanges(edge)
             assert (first["response"], first["faults"], second["faults"]) == (None, ["held_open"], [])
-            assert first["task"] == next(iter(edge.space("evolink").tasks))
+            assert first["task"] == next(iter(edge.state("evolink").tasks))
             assert made["with"] == {"seconds": 0.05}
             await ledgers(edge)
 

@@ -206,7 +206,7 @@ class EngineMachine(RuleBasedStateMachine):
     def all_tasks(self) -> list[tuple[int, Task]]:
         """Return every task with the account that it belongs to."""
         return [
-            (who, client.space.tasks[task_id])
+            (who, client.state.tasks[task_id])
             for who, client in enumerate(self.clients)
             for task_id in client.account.tasks
         ]
@@ -497,10 +497,11 @@ class EngineMachine(RuleBasedStateMachine):
         for who, task in self.all_tasks():
             client = self.clients[who]
             if task.id in self.last_words:
-                scope = RequestContext(client.space, self.now_ms)
-                scope.task, scope.body = task, task.body
+                context = RequestContext(client.state, self.now_ms)
+                context.task, context.body = task, task.body
                 assert (
-                    orjson.dumps(client.space.reply_of(client.operation("query").id, scope)) == self.last_words[task.id]
+                    orjson.dumps(client.state.reply_of(client.operation("query").id, context))
+                    == self.last_words[task.id]
                 )
 
     def teardown(self) -> None:

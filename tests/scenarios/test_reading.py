@@ -178,11 +178,11 @@ def test_a_scenario_is_put_in_force_as_it_was_read() -> None:
     """Accounts, limits, faults and the clock are as the scenario says, from the instant at which it starts."""
     scenario, made, clock = scenario_in(WHOLE), world(), Clock(MANUAL_START_MS, 0)
     staged = stage(made, clock, scenario)
-    account = made.spaces["googlegeminiomni"].accounts[KEY]
+    account = made.providers["googlegeminiomni"].accounts[KEY]
     assert (account.available_ucr, account.secret, account.revoked) == (12_500_000, "a-secret", False)
     assert (account.plan.name, account.plan.requests_per_minute) == ("premium", 10)
     assert (account.plan.requests_per_hour, account.plan.concurrent_tasks) == (100, 2)
-    assert list(made.spaces["crun"].accounts) == ["crun-mock-key"]
+    assert list(made.providers["crun"].accounts) == ["crun-mock-key"]
     assert [rule.fault.name for rule in staged.rules] == ["error", "latency"]
     assert not staged.rules[0].is_open(staged.started_ms + 9_999)
     assert staged.rules[0].is_open(staged.started_ms + 10_000)
@@ -536,7 +536,7 @@ def check_answer(text: str | bytes, name: str = "scenario.yaml") -> None:
     now_ms = clock.now_ms()
     described = [
         staged.record(made, [], now_ms),
-        [account_record(space, each, now_ms) for space in made.spaces.values() for each in space.accounts.values()],
+        [account_record(state, each, now_ms) for state in made.providers.values() for each in state.accounts.values()],
     ]
     assert b"NaN" not in orjson.dumps(described)
 

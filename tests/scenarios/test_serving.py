@@ -54,7 +54,7 @@ def in_force(edge: Edge, session: str | None = None) -> list[str]:
 
 def tasks(edge: Edge) -> list[str]:
     """Return the ids of EvoLink's tasks."""
-    return list(edge.space("evolink").tasks)
+    return list(edge.state("evolink").tasks)
 
 
 # -- starting -------------------------------------------------------------------------------------
@@ -70,7 +70,7 @@ def test_a_start_makes_a_new_world() -> None:
             await edge.advance(100)
             staged = await edge.mock.runtime.start_scenario(scenario("fail", "overdue"))
             assert tasks(edge) == []
-            assert edge.space("evolink").accounts == {}
+            assert edge.state("evolink").accounts == {}
             assert len(edge.mock.journal) == 0
             assert in_force(edge) == ["fail", "overdue"]
             assert staged.started_ms == edge.mock.clock.now_ms == MANUAL_START_MS
@@ -488,10 +488,10 @@ def test_the_exit_code_is_the_verdict(
     async def used(server: Server) -> None:
         runtime = server.runtime
         if use != "nothing":
-            space = runtime.world.spaces["evolink"]
-            submit = next(each for each in space.provider.operations.values() if each.role == "submit")
-            example = next(iter(space.provider.models.values())).example
-            headers = {"Authorization": f"Bearer {space.provider.key.example}", "Content-Type": "application/json"}
+            state = runtime.world.providers["evolink"]
+            submit = next(each for each in state.provider.operations.values() if each.role == "submit")
+            example = next(iter(state.provider.models.values())).example
+            headers = {"Authorization": f"Bearer {state.provider.key.example}", "Content-Type": "application/json"}
             url = f"{runtime.base_urls['evolink']}{submit.path}"
             request = urllib.request.Request(url, json.dumps(example).encode(), headers)
             with pytest.raises(urllib.error.HTTPError) as refused:

@@ -22,19 +22,19 @@ def scope_at(now_ms: int = START_MS + 60_000) -> RequestContext:
     client = Client(new_world(), "kiln")
     body = {**client.body(), "flag": True, "none": None, "list": [10, {"x/y": "z", "a~b": 6.0}], "": "empty"}
     task = client.task(client.submit(START_MS, body).task_id)
-    scope = RequestContext(client.space, now_ms)
+    context = RequestContext(client.state, now_ms)
     headers = CIMultiDict({"X-Trace": "t1", "X-Dotted.Name": "dotted", "X-Bytes": "a\udcff"})
-    scope.call = Request("POST", "/pieces/é", headers, b"", "q=1&q=2&empty=&a.b=c")
-    scope.path_values = {"ticket": "piece-1", "a.b": "c"}
-    scope.body, scope.task, scope.account = body, task, client.account
-    scope.request_id = "trace-1"
-    scope.quote_ucr = 1_500_000
-    return scope
+    context.request = Request("POST", "/pieces/é", headers, b"", "q=1&q=2&empty=&a.b=c")
+    context.path_values = {"ticket": "piece-1", "a.b": "c"}
+    context.body, context.task, context.account = body, task, client.account
+    context.request_id = "trace-1"
+    context.quote_ucr = 1_500_000
+    return context
 
 
-def value(template: Any, scope: RequestContext | None = None) -> Any:
+def value(template: Any, context: RequestContext | None = None) -> Any:
     """Compile a template and evaluate it."""
-    return compile_value(template)(scope_at() if scope is None else scope)
+    return compile_value(template)(scope_at() if context is None else context)
 
 
 @pytest.mark.parametrize(
@@ -130,11 +130,11 @@ def test_an_ended_task_tells_more(expression: str, expected: Any) -> None:
 
 def test_every_request_expression_is_null_where_there_is_no_request() -> None:
     """In a callback there is no request any more: its parts are null, its method and path empty."""
-    scope = scope_at()
-    del scope.call
-    scope.path_values = {}
+    context = scope_at()
+    del context.request
+    context.path_values = {}
     found = [
-        value(each, scope)
+        value(each, context)
         for each in (
             "$request.query.q",
             "$request.header.X-Trace",
@@ -150,21 +150,21 @@ def test_a_body_that_is_no_object_has_no_fields() -> None:
     """A pointer into a list, a string or null gives null."""
     nobodies: list[Any] = [None, [], "text", 7]
     for body in nobodies:
-        scope = scope_at()
-        scope.task, scope.inputs, scope.body = None, None, body
-        assert value("$request.body#/wish", scope) is None
-        assert value("$input#/wish", scope) is None
-        assert value("$request.body#/a/b", scope) is None
-        assert value("$request.body", scope) is body
+        context = scope_at()
+        context.task, context.inputs, context.body = None, None, body
+        assert value("$request.body#/wish", context) is None
+        assert value("$input#/wish", context) is None
+        assert value("$request.body#/a/b", context) is None
+        assert value("$request.body", context) is body
 
 
 def test_problems_are_told_one_by_one() -> None:
     """`$problem.all` lists every problem; where there is only one, that one."""
-    scope = scope_at()
-    scope.problem = Problem("first", "a")
-    assert value("$problem.all", scope) == [{"field": "a", "message": "first"}]
-    scope.problem = Problem("first", "a", (Problem("first", "a"), Problem("second")))
-    assert value("$problem.all", scope) == [{"field": "a", "message": "first"}, {"field": None, "message": "second"}]
+    context = scope_at()
+    context.problem = Problem("first", "a")
+    assert value("$problem.all", context) == [{"field": "a", "message": "first"}]
+    context.problem = Problem("first", "a", (Problem("first", "a"), Problem("second")))
+    assert value("$problem.all", context) == [{"field": "a", "message": "first"}, {"field": None, "message": "second"}]
 
 
 @pytest.mark.parametrize(
@@ -206,10 +206,10 @@ def test_a_template_is_filled_at_every_depth() -> None:
 
 def test_a_filled_template_does_not_change_the_next() -> None:
     """Each evaluation gives an object of its own."""
-    compiled, scope = compile_value({"a": "$task.status", "b?": "$request.body#/none"}), scope_at()
-    first = compiled(scope)
+    compiled, context = compile_value({"a": "$task.status", "b?": "$request.body#/none"}), scope_at()
+    first = compiled(context)
     first["a"], first["c"] = "spoilt", 1
-    assert compiled(scope) == {"a": "firing"}
+    assert compiled(context) == {"a": "firing"}
 
 
 def test_an_optional_key_is_left_out_when_it_is_null() -> None:
@@ -334,18 +334,18 @@ JSON = st.recursive(
 @given(JSON)
 def test_any_json_without_expressions_is_a_constant(template: Any) -> None:
     """A template that names nothing gives itself."""
-    assert value(template, RequestContext(new_world().spaces["kiln"], 0)) == template
+    assert value(template, RequestContext(new_world().providers["kiln"], 0)) == template
 
 
 @given(st.dictionaries(st.text(alphabet="abc01~/", max_size=3), JSON))
 def test_any_body_can_be_pointed_into(body: Any) -> None:
     """Every value in an object is what its JSON pointer gives."""
-    scope = RequestContext(new_world().spaces["kiln"], 0)
-    scope.body = body
+    context = RequestContext(new_world().providers["kiln"], 0)
+    context.body = body
 
     def walk(here: Any, pointer: str) -> None:
         if pointer:
-            assert value(f"$request.body#{pointer}", scope) == here
+            assert value(f"$request.body#{pointer}", context) == here
         if isinstance(here, dict):
             for key, each in here.items():
                 walk(each, f"{pointer}/{key.replace('~', '~0').replace('/', '~1')}")

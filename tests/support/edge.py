@@ -74,13 +74,13 @@ class Edge:
         """Address of the server itself."""
         return f"http://127.0.0.1:{self.port}"
 
-    def space(self, name: str) -> ProviderState:
+    def state(self, name: str) -> ProviderState:
         """The state of a provider."""
-        return self.mock.server.runtime.world.spaces[name]
+        return self.mock.server.runtime.world.providers[name]
 
     def provider(self, name: str) -> Provider:
         """A provider as it was compiled."""
-        return self.space(name).provider
+        return self.state(name).provider
 
     def path_of(self, name: str, role: str) -> str:
         """The path of the first operation of a role, under the provider's prefix."""
@@ -115,7 +115,7 @@ class Edge:
         """Submit the example of a provider (of a model), with top-level fields changed; return the task's id."""
         reply = await self.try_submit(name, key=key, of=of, **fields)
         assert reply.status == 200, reply.body
-        return next(reversed(self.space(name).tasks))
+        return next(reversed(self.state(name).tasks))
 
     async def try_submit(self, name: str, *, key: str | None = None, of: str | None = None, **fields: Any) -> Response:
         """Do the same, whatever comes of it."""

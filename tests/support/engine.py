@@ -72,12 +72,12 @@ def new_world(
     seed: int = 7,
     dialects: Mapping[str, Iterable[str]] | None = None,
     targets: TargetMode = "loopback",
-    spaces: Mapping[str, ProviderRules] | None = None,
+    rules: Mapping[str, ProviderRules] | None = None,
 ) -> World:
     """Make a world in which nothing has happened."""
     known = providers(dialects)
     urls = {name: f"http://mock.test/{name}" for name in known}
-    return World(known.values(), Chance(seed), WorldRules(targets, spaces or {}), urls)
+    return World(known.values(), Chance(seed), WorldRules(targets, rules or {}), urls)
 
 
 def keys_of(provider: Provider) -> list[str]:
@@ -107,8 +107,8 @@ class Client:
 
     def __init__(self, world: World, name: str, key: str | None = None) -> None:
         self.world = world
-        self.space: ProviderState = world.spaces[name]
-        self.provider: Provider = self.space.provider
+        self.state: ProviderState = world.providers[name]
+        self.provider: Provider = self.state.provider
         self.key = self.provider.key.example if key is None else key
 
     # -- what the spec says ---------------------------------------------------------------------
@@ -167,7 +167,7 @@ class Client:
             stalled=stalled,
             form=form,
         )
-        return self.world.handle(self.space, self.space.router.find(method, path), call, now_ms)
+        return self.world.handle(self.state, self.state.router.find(method, path), call, now_ms)
 
     def submit(
         self,
@@ -226,7 +226,7 @@ class Client:
     @property
     def account(self) -> Account:
         """The key's account."""
-        return self.space.account(self.key, START_MS)
+        return self.state.account(self.key, START_MS)
 
     def set_plan(self, **changes: Any) -> Plan:
         """Put the account on a plan that differs from the one it has."""
@@ -236,14 +236,14 @@ class Client:
     def task(self, task_id: str | None) -> Task:
         """Return a task as it is kept."""
         assert task_id is not None
-        return self.space.tasks[task_id]
+        return self.state.tasks[task_id]
 
     def links(self, task_id: str, now_ms: int) -> list[str]:
         """Return the links to a task's files."""
-        scope = RequestContext(self.space, now_ms)
-        scope.task = task = self.task(task_id)
-        scope.body = task.body
-        return self.space.links.result_urls(task, scope)
+        context = RequestContext(self.state, now_ms)
+        context.task = task = self.task(task_id)
+        context.body = task.body
+        return self.state.links.result_urls(task, context)
 
 
 def loads(reply: Response) -> Any:

@@ -215,21 +215,21 @@ def file_bytes(link: str, method: str = "GET", **headers: str) -> bytes:
 
 async def submitted(edge: Edge, name: str, prompt: str = "A red kite", hook: str | None = None, **how: Any) -> str:
     """Submit the example with this prompt; return the task's id, whether it was told or not."""
-    before = len(edge.space(name).tasks)
+    before = len(edge.state(name).tasks)
     await look(edge, submit_bytes(edge, name, prompt, hook, **how))
-    assert len(edge.space(name).tasks) == before + 1
-    return next(reversed(edge.space(name).tasks))
+    assert len(edge.state(name).tasks) == before + 1
+    return next(reversed(edge.state(name).tasks))
 
 
 def links_of(edge: Edge, name: str, task_id: str) -> list[str]:
     """Return the links to a task's files, whatever its query says of them."""
     from mockserver.engine.context import RequestContext
 
-    space = edge.space(name)
-    scope = RequestContext(space, edge.mock.clock.now_ms)
-    scope.task = space.tasks[task_id]
-    scope.body = scope.task.body
-    return space.links.result_urls(scope.task, scope)
+    state = edge.state(name)
+    context = RequestContext(state, edge.mock.clock.now_ms)
+    context.task = state.tasks[task_id]
+    context.body = context.task.body
+    return state.links.result_urls(context.task, context)
 
 
 # -- faults in force ------------------------------------------------------------------------------
@@ -362,7 +362,7 @@ class _Script:
         """Submit a task; its id is that of the calm day."""
         hook = self.receiver.url(f"/{quote(label)}") if name in HOOKS and name != "crun" else None
         await self.ask(f"submit {label}", submit_bytes(self.edge, name, prompt, hook, key=key))
-        tasks = self.edge.space(name).tasks
+        tasks = self.edge.state(name).tasks
         self.day.tasks[label] = self.calm.tasks[label] if self.calm is not None else next(reversed(tasks))
 
     async def query(self, *labels: str) -> None:

@@ -170,12 +170,12 @@ def test_commands_that_cannot_be() -> None:
 def test_cancel_where_there_is_none() -> None:
     """A task of a provider that knows no cancelled state cannot be cancelled."""
     with MockServer() as mock:
-        space = mock.server.runtime.world.spaces["toapis"]
-        path = next(each.path for each in space.provider.operations.values() if each.role == "submit")
-        body = orjson.dumps(next(iter(space.provider.models.values())).example)
+        state = mock.server.runtime.world.providers["toapis"]
+        path = next(each.path for each in state.provider.operations.values() if each.role == "submit")
+        body = orjson.dumps(next(iter(state.provider.models.values())).example)
         headers = {"Authorization": f"Bearer {mock.key('toapis')}", "Content-Type": "application/json"}
         with urllib.request.urlopen(urllib.request.Request(mock.url("toapis") + path, body, headers)):
-            task = mock.task(next(iter(space.tasks)))
+            task = mock.task(next(iter(state.tasks)))
         with pytest.raises(NoSuchEndError, match="no cancelled state"):
             task.cancel()
 

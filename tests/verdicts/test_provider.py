@@ -75,7 +75,7 @@ def test_nothing_is_spent_unless_told(name: str) -> None:
     """Without a budget no task comes of any request, and what needs a task is not exercised."""
     with MockServer(specs=(KILN,) if name == "kiln" else (), only=name) as mock:
         found = judge(spec_of(name), Terms(mock.url(name), mock.key(name), max_examples=2))
-        assert not mock.server.runtime.world.spaces[name].tasks
+        assert not mock.server.runtime.world.providers[name].tasks
         assert mock.account(name).available_credits == spec_of(name).provider.ample_ucr / 1_000_000
     assert by_judgement(found, "violated") == set()
     assert {"tasks.taken", "tasks.never-back", "results.link-works"} <= by_judgement(found, "not exercised")

@@ -6,7 +6,7 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from mockserver.engine.world import error_reply
+from mockserver.engine.world import error_response
 from mockserver.provider import Problem
 
 if TYPE_CHECKING:
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from mockserver.provider import ErrorAnswer, Provider
 
 
-def error_asked_for(scope: RequestContext, status: int, name: str) -> Response:
+def error_asked_for(context: RequestContext, status: int, name: str) -> Response:
     """Answer with the error of a name, or where none is named, of a status; with words where there is no such name."""
-    errors = scope.space.provider.errors
+    errors = context.state.provider.errors
     if not name:
-        return provoked(scope, _error_of(scope.space.provider, status))
+        return provoked(context, _error_of(context.state.provider, status))
     if name not in errors:
-        return refused(scope, f"there is no error {name[:80]!r} to answer with; there are {', '.join(errors)}")
-    return provoked(scope, errors[name])
+        return refused(context, f"there is no error {name[:80]!r} to answer with; there are {', '.join(errors)}")
+    return provoked(context, errors[name])
 
 
 def unknown_error(provider: Provider, name: str) -> str | None:
@@ -51,17 +51,17 @@ def _error_of(provider: Provider, status: int) -> ErrorAnswer:
     return replace(like, name=f"status_{status}", status=status, code=status)
 
 
-def provoked(scope: RequestContext, error: ErrorAnswer, message: str = "this error was asked for") -> Response:
+def provoked(context: RequestContext, error: ErrorAnswer, message: str = "this error was asked for") -> Response:
     """Answer with an error that nothing but a fault is the reason of."""
-    scope.problem = Problem(message)
-    reply = error_reply(scope, error)
-    reply.gate = "fault"
-    return reply
+    context.problem = Problem(message)
+    response = error_response(context, error)
+    response.gate = "fault"
+    return response
 
 
-def refused(scope: RequestContext, message: str) -> Response:
+def refused(context: RequestContext, message: str) -> Response:
     """Answer that what was asked for makes no sense."""
-    scope.problem = Problem(message)
-    reply = error_reply(scope, scope.space.provider.refusals["invalid_parameter"])
-    reply.gate = "fault"
-    return reply
+    context.problem = Problem(message)
+    response = error_response(context, context.state.provider.refusals["invalid_parameter"])
+    response.gate = "fault"
+    return response

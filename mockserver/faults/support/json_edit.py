@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 Place = tuple[str | int, ...]
 
 
-def edited(reply: Response, edit: Callable[[Any], Any]) -> Response | None:
+def edited(response: Response, edit: Callable[[Any], Any]) -> Response | None:
     """Return the reply with its JSON changed; None where it is no JSON, or where nothing changed."""
     try:
-        before = orjson.loads(reply.body)
+        before = orjson.loads(response.body)
     except orjson.JSONDecodeError:
         return None
-    after = edit(orjson.loads(reply.body))
-    return None if after == before else replace(reply, body=orjson.dumps(after))
+    after = edit(orjson.loads(response.body))
+    return None if after == before else replace(response, body=orjson.dumps(after))
 
 
 def leaves(value: Any, place: Place = ()) -> Iterator[tuple[Place, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mockserver.engine.operations import refusal_reply
+from mockserver.engine.operations import refusal_response
 
 if TYPE_CHECKING:
     from mockserver.engine.context import RequestContext
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from mockserver.engine.operations import Response
 
 
-def expired(injection: Injection, scope: RequestContext) -> Response | None:
+def expired(injection: Injection, context: RequestContext) -> Response | None:
     """Answer as for a link whose time is over; None where the link leads to no task's file."""
     task = injection.match_context.task
     if task is None or task.result is None:
         return None
-    scope.task, scope.body = task, task.body
-    return refusal_reply(scope, task.result.expired, "result_expired")
+    context.task, context.body = task, task.body
+    return refusal_response(context, task.result.expired, "result_expired")
