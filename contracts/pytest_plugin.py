@@ -43,10 +43,10 @@ class Contract:
     def verdicts(self) -> list[Verdict]:
         """Judge what went over the wire so far."""
         from contracts.journal import of_records  # noqa: PLC0415
-        from contracts.judging import judged  # noqa: PLC0415
+        from contracts.judge import judge_journal  # noqa: PLC0415
 
         journals = of_records(self._mock.journal, self._mock.server.providers)
-        return [verdict for journal in journals for verdict in judged(journal)]
+        return [verdict for journal in journals for verdict in judge_journal(journal)]
 
     def violated(self) -> list[Verdict]:
         """Return what was violated and not allowed; a `must` fails the test."""

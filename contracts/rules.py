@@ -17,7 +17,7 @@ from mockserver.spec.vocabulary import builtin_specs
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_REASONS = Path(__file__).with_name("unseen.yaml")
+_REASONS = Path(__file__).with_name("waivers.yaml")
 
 
 @dataclass(frozen=True, slots=True)

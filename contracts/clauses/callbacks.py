@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from contracts.clause import Exercised, Finding, Violation, clause
-from contracts.reading import (
+from contracts.analysis import (
     FORGED,
     NEW,
     OK,
     RESIGNED,
     SPOILED,
     accepted,
+    end_callbacks,
     end_shown,
     first_end,
     is_whole,
+    patience_is_over,
     reasons_in,
-    stories_of,
-    time_is_over,
-    told_end,
+    traces_of,
 )
+from contracts.clause import Exercised, Finding, Violation, clause
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from contracts.journal import Delivery, Exchange, Job, Journal, Story
+    from contracts.journal import Delivery, Exchange, Job, Journal, TaskTrace
     from mockserver.provider import Provider
 
 
@@ -148,21 +148,21 @@ def survived(journal: Journal) -> Iterator[Finding]:
     general=True,
     applies=called_back,
 )
-def lost_made_up(journal: Journal) -> Iterator[Finding]:
+def lost_recovered_by_poll(journal: Journal) -> Iterator[Finding]:
     """Look for a query of each task whose callback was lost, unless the end was known, or time over, before."""
-    for story in journal.stories:
-        lost = [each for each in story.deliveries if each.outcome == "lost"]
-        known = any(accepted(each) for each in story.submits)
-        if not lost or not known or any(each.outcome == "acknowledged" for each in story.deliveries):
+    for trace in journal.traces:
+        lost = [each for each in trace.deliveries if each.outcome == "lost"]
+        known = any(accepted(each) for each in trace.submits)
+        if not lost or not known or any(each.outcome == "acknowledged" for each in trace.deliveries):
             continue
-        before = [query for query in story.queries if query.seq < lost[0].seq]
+        before = [query for query in trace.queries if query.seq < lost[0].seq]
         if any(end_shown(journal, query) is not None for query in before):
             continue
-        if before and (_given_up(journal, story, lost[0]) or before[-1].status not in OK):
+        if before and (_given_up(journal, trace, lost[0]) or before[-1].status not in OK):
             continue  # whether that was too soon is for other clauses to say
-        if before and time_is_over(journal, story.submits[0], before, before[-1].at_ms):
+        if before and patience_is_over(journal, trace.submits[0], before, before[-1].at_ms):
             continue
-        if any(query.seq > lost[0].seq for query in story.queries):
+        if any(query.seq > lost[0].seq for query in trace.queries):
             yield Exercised()
         else:
             yield Violation(
@@ -173,10 +173,10 @@ def lost_made_up(journal: Journal) -> Iterator[Finding]:
             )
 
 
-def _given_up(journal: Journal, story: Story, lost: Delivery) -> bool:
+def _given_up(journal: Journal, trace: TaskTrace, lost: Delivery) -> bool:
     """Tell whether a task's job had failed before its callback was lost."""
     return any(
-        job.ended == "raised" and job.ended_ms <= lost.at_ms and story in stories_of(journal, job)
+        job.ended == "raised" and job.ended_ms <= lost.at_ms and trace in traces_of(journal, job)
         for job in journal.jobs
     )
 
@@ -190,12 +190,12 @@ def _given_up(journal: Journal, story: Story, lost: Delivery) -> bool:
 )
 def unknown_events(journal: Journal) -> Iterator[Finding]:
     """Look for callbacks of new events that are refused, or taken for an end."""
-    for story in journal.stories:
-        for delivery in story.deliveries:
+    for trace in journal.traces:
+        for delivery in trace.deliveries:
             faults = set(delivery.faults)
             if NEW not in faults or delivery.status is None or faults & (FORGED | SPOILED):
                 continue
-            given_up = [job for job in journal.jobs if _ended_by(journal, job, story, delivery)]
+            given_up = [job for job in journal.jobs if _ended_by(journal, job, trace, delivery)]
             if delivery.outcome != "acknowledged":
                 seen = f"the receiver answered {delivery.status} to an event that it does not know"
             elif given_up:
@@ -211,11 +211,11 @@ def unknown_events(journal: Journal) -> Iterator[Finding]:
             )
 
 
-def _ended_by(journal: Journal, job: Job, story: Story, delivery: Delivery) -> bool:
+def _ended_by(journal: Journal, job: Job, trace: TaskTrace, delivery: Delivery) -> bool:
     """Tell whether a job failed at the instant of a callback, and nothing else told it to."""
-    about = any(job.prompt in (submit.body or "") for submit in story.submits)
-    answered = any(each.seq > delivery.seq for each in (*story.submits, *story.queries))
-    knew = answered or first_end(journal, story) is not None or told_end(journal, story)
+    about = any(job.prompt in (submit.body or "") for submit in trace.submits)
+    answered = any(each.seq > delivery.seq for each in (*trace.submits, *trace.queries))
+    knew = answered or first_end(journal, trace) is not None or end_callbacks(journal, trace)
     return about and not knew and job.ended == "raised" and abs(job.ended_ms - delivery.at_ms) <= 1000
 
 
@@ -225,31 +225,31 @@ def _ended_by(journal: Journal, job: Job, story: Story, delivery: Delivery) -> b
     general=True,
     applies=called_back,
 )
-def one_effect(journal: Journal) -> Iterator[Finding]:
+def idempotent(journal: Journal) -> Iterator[Finding]:
     """Look for what is done again after a file has been had: another download of it, another task for its job."""
     submits = journal.of_role("submit")
-    for story in journal.stories:
-        reached = [each for each in story.deliveries if each.status is not None]
-        had = next((each for each in story.downloads if is_whole(each)), None)
+    for trace in journal.traces:
+        reached = [each for each in trace.deliveries if each.status is not None]
+        had = next((each for each in trace.downloads if is_whole(each)), None)
         repeated = [each for each in reached[1:] if had is not None and each.seq > had.seq]
         if had is None or not repeated:
             continue
         first = repeated[0]
-        body = story.submits[0].body if story.submits else None
-        again = next(
+        body = trace.submits[0].body if trace.submits else None
+        retry_chains = next(
             (
                 each
-                for each in (*story.downloads, *submits)
+                for each in (*trace.downloads, *submits)
                 if each.seq > first.seq and (each.role == "result" or (body is not None and each.body == body))
             ),
             None,
         )
-        if again is None:
+        if retry_chains is None:
             yield Exercised()
         else:
-            what = "the file was fetched again" if again.role == "result" else "the job was submitted again"
+            what = "the file was fetched again" if retry_chains.role == "result" else "the job was submitted again"
             yield Violation(
-                (had, first, again),
+                (had, first, retry_chains),
                 f"after a callback that had come before, {what}",
                 "one effect, however often a callback comes",
                 "remember which tasks are done, and answer their callbacks without doing anything",
@@ -264,12 +264,12 @@ def one_effect(journal: Journal) -> Iterator[Finding]:
 )
 def early_kept(journal: Journal) -> Iterator[Finding]:
     """Look for tasks that nobody followed up after a callback that came first."""
-    for story in journal.stories:
-        made = next((each for each in story.submits if accepted(each)), None)
-        early = _early(story, made)
+    for trace in journal.traces:
+        made = next((each for each in trace.submits if accepted(each)), None)
+        early = _early(trace, made)
         if made is None or early is None:
             continue
-        if story.queries or story.downloads or _reported(journal, story, early):
+        if trace.queries or trace.downloads or _reported(journal, trace, early):
             yield Exercised()
         elif _failed(journal, early) and not journal.jobs:
             continue  # there was nothing to do but to tell somebody, which does not go over the wire
@@ -287,18 +287,18 @@ def _failed(journal: Journal, delivery: Delivery) -> bool:
     return end is not None and end.kind == "failure"
 
 
-def _reported(journal: Journal, story: Story, told: Delivery) -> bool:
+def _reported(journal: Journal, trace: TaskTrace, told: Delivery) -> bool:
     """Tell whether a job failed with the reason that a callback gave."""
     words = reasons_in(journal.provider, told.body)
     return _failed(journal, told) and any(
         job.ended == "raised" and (not words or any(word.lower() in job.said.lower() for word in words))
         for job in journal.jobs
-        if story in stories_of(journal, job)
+        if trace in traces_of(journal, job)
     )
 
 
-def _early(story: Story, made: Exchange | None) -> Delivery | None:
-    reached = (each for each in story.deliveries if each.status is not None)
+def _early(trace: TaskTrace, made: Exchange | None) -> Delivery | None:
+    reached = (each for each in trace.deliveries if each.status is not None)
     return next((each for each in reached if made is not None and each.seq < made.seq), None)
 
 
@@ -312,10 +312,10 @@ def _early(story: Story, made: Exchange | None) -> Delivery | None:
 )
 def constant_time(journal: Journal) -> Iterator[Finding]:
     """Ask the runner whether `hmac.compare_digest` was called where a signature came."""
-    witness = journal.witness
-    if witness is None or not witness.signed:
+    runner_facts = journal.runner_facts
+    if runner_facts is None or not runner_facts.signed:
         return
-    if witness.compared_in_constant_time:
+    if runner_facts.compared_in_constant_time:
         yield Exercised()
         return
     rule = journal.provider.callbacks
@@ -323,7 +323,7 @@ def constant_time(journal: Journal) -> Iterator[Finding]:
     shown = tuple(each for each in journal.deliveries if each.status is not None)[:1]
     yield Violation(
         shown,
-        f"{witness.signed} signed callbacks were handled, and hmac.compare_digest was never called",
+        f"{runner_facts.signed} signed callbacks were handled, and hmac.compare_digest was never called",
         f"a check of {header} in constant time",
         "compare with hmac.compare_digest, not with ==",
     )

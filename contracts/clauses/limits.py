@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from contracts.analysis import SLOWED, accepted, by_account, end_shown, unrelated
 from contracts.clause import Exercised, Finding, Violation, clause
-from contracts.reading import SLOWED, accepted, another_day, by_account, end_shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,9 +47,9 @@ def _too_many(journal: Journal, submit: Exchange) -> bool:
         return False
     most = journal.provider.plans[journal.provider.default_plan].concurrent_tasks or 1
     followed = 0
-    for story in journal.stories:
-        made = any(accepted(each) and each.seq < submit.seq for each in story.submits)
-        later: list[Record] = [*story.queries, *story.downloads, *story.deliveries]
+    for trace in journal.traces:
+        made = any(accepted(each) and each.seq < submit.seq for each in trace.submits)
+        later: list[Record] = [*trace.queries, *trace.downloads, *trace.deliveries]
         followed += made and any(each.seq > submit.seq for each in later)
     return followed >= most
 
@@ -68,10 +68,10 @@ def no_credits_stops(journal: Journal) -> Iterator[Finding]:
                 continue
             later = (each for each in submits[number + 1 :] if each.at_ms > refused.at_ms and each.status == 402)
             # By another day, somebody may have bought credits.
-            again = next((each for each in later if not another_day(journal, refused, each)), None)
-            if again is not None:
+            retry_chains = next((each for each in later if not unrelated(journal, refused, each)), None)
+            if retry_chains is not None:
                 yield Violation(
-                    (refused, again),
+                    (refused, retry_chains),
                     "another submit after 402",
                     "no submit until there are credits",
                     "stop submitting at the first 402, and tell somebody",
@@ -90,9 +90,9 @@ def no_credits_stops(journal: Journal) -> Iterator[Finding]:
 def failed_not_blindly_again(journal: Journal) -> Iterator[Finding]:
     """Look for one body that is submitted again and again although its tasks fail."""
     failed = {
-        story.task
-        for story in journal.stories
-        if any((end := end_shown(journal, query)) is not None and end.kind == "failure" for query in story.queries)
+        trace.task
+        for trace in journal.traces
+        if any((end := end_shown(journal, query)) is not None and end.kind == "failure" for query in trace.queries)
     }
     tries: dict[tuple[str | None, str | None], list[str]] = {}
     for submit in journal.of_role("submit"):

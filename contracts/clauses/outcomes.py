@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from contracts.clause import Exercised, Finding, Violation, clause
-from contracts.reading import (
+from contracts.analysis import (
     OK,
     accepted,
+    end_callbacks,
     end_shown,
     is_whole,
+    patience_is_over,
     reasons_in,
-    said,
+    seconds_text,
     sizes,
-    status_word,
-    stories_of,
+    status_of,
     submits_of,
-    time_is_over,
-    told_end,
+    traces_of,
 )
+from contracts.clause import Exercised, Finding, Violation, clause
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from contracts.journal import Exchange, Job, Journal, Record, Story
+    from contracts.journal import Exchange, Job, Journal, Record, TaskTrace
 
 #: Faults after which nobody can bring a job home, or nobody need.
 HOPELESS = frozenset(("null_field", "other_type", "wrong_host", "late_url", "contradicting_callback", "ok_with_error"))
@@ -32,8 +32,8 @@ HOPELESS = frozenset(("null_field", "other_type", "wrong_host", "late_url", "con
 def _last(journal: Journal, job: Job) -> tuple[Record, ...]:
     """Return the last that went over the wire for a job."""
     records: list[Record] = [*submits_of(journal, job)]
-    for story in stories_of(journal, job):
-        records += [*story.queries, *story.downloads]
+    for trace in traces_of(journal, job):
+        records += [*trace.queries, *trace.downloads]
     return tuple(sorted(records, key=lambda each: each.seq)[-2:])
 
 
@@ -48,7 +48,9 @@ def ends(journal: Journal) -> Iterator[Finding]:
         if job.ended != "never":
             yield Exercised()
         else:
-            how = f": {job.said}" if job.said else f" after {said(journal.seconds(job.started_ms, job.ended_ms))}"
+            how = (
+                f": {job.said}" if job.said else f" after {seconds_text(journal.seconds(job.started_ms, job.ended_ms))}"
+            )
             yield Violation(
                 _last(journal, job),
                 f"job {job.number} had not ended{how}",
@@ -86,9 +88,9 @@ def success_is_real(journal: Journal) -> Iterator[Finding]:
     for job in journal.jobs:
         if job.ended != "returned":
             continue
-        stories = stories_of(journal, job)
-        lengths = sizes(each for story in stories for each in story.downloads)
-        if not any(_succeeded(journal, story) for story in stories):
+        traces = traces_of(journal, job)
+        lengths = sizes(each for trace in traces for each in trace.downloads)
+        if not any(_succeeded(journal, trace) for trace in traces):
             seen = f"job {job.number} was reported as done, though no task of it had succeeded"
         elif job.size_bytes is not None and job.size_bytes not in lengths:
             seen = f"job {job.number} was reported as done with {job.size_bytes} bytes, which is no whole file"
@@ -103,11 +105,11 @@ def success_is_real(journal: Journal) -> Iterator[Finding]:
         )
 
 
-def _succeeded(journal: Journal, story: Story) -> bool:
+def _succeeded(journal: Journal, trace: TaskTrace) -> bool:
     """Tell whether a task's success was shown, by an answer or a callback."""
-    shown = any((end := end_shown(journal, query)) is not None and end.kind == "success" for query in story.queries)
-    told = any(delivery.event == journal.provider.lifecycle.success.name for delivery in story.deliveries)
-    return shown or told or any(is_whole(each) for each in story.downloads)
+    shown = any((end := end_shown(journal, query)) is not None and end.kind == "success" for query in trace.queries)
+    told = any(delivery.event == journal.provider.lifecycle.success.name for delivery in trace.deliveries)
+    return shown or told or any(is_whole(each) for each in trace.downloads)
 
 
 @clause(
@@ -119,9 +121,9 @@ def _succeeded(journal: Journal, story: Story) -> bool:
 def failure_has_its_reason(journal: Journal) -> Iterator[Finding]:
     """Look into the errors of jobs whose tasks were shown as failed."""
     for job in journal.jobs:
-        stories = stories_of(journal, job)
-        failed = [query for story in stories for query in story.queries if _shows_failure(journal, query)]
-        if not failed or any(_succeeded(journal, story) for story in stories):
+        traces = traces_of(journal, job)
+        failed = [query for trace in traces for query in trace.queries if _shows_failure(journal, query)]
+        if not failed or any(_succeeded(journal, trace) for trace in traces):
             continue
         words = reasons_in(journal.provider, failed[0].answer_body)
         if job.ended == "returned":
@@ -146,23 +148,23 @@ def _shows_failure(journal: Journal, query: Exchange) -> bool:
     "A job whose task has succeeded, and whose file can be had, ends with the file.",
     general=True,
 )
-def comes_home(journal: Journal) -> Iterator[Finding]:
+def returns_file(journal: Journal) -> Iterator[Finding]:
     """Look for jobs that failed although nothing stood in their way."""
     for job in journal.jobs:
-        stories = stories_of(journal, job)
-        if len(stories) != 1 or len(submits_of(journal, job)) != 1:
+        traces = traces_of(journal, job)
+        if len(traces) != 1 or len(submits_of(journal, job)) != 1:
             continue
-        (story,) = stories
-        shown = next((each for each in story.queries if _shows_success(journal, each)), None)
-        records: list[Record] = [*story.submits, *story.queries, *story.deliveries]
+        (trace,) = traces
+        shown = next((each for each in trace.queries if _shows_success(journal, each)), None)
+        records: list[Record] = [*trace.submits, *trace.queries, *trace.deliveries]
         faults = {fault for each in records for fault in each.faults}
-        if shown is None or faults & HOPELESS or any(each.faults for each in story.downloads):
+        if shown is None or faults & HOPELESS or any(each.faults for each in trace.downloads):
             continue
         if job.ended == "returned":
             yield Exercised()
         elif job.ended == "raised":
             yield Violation(
-                (shown, *story.downloads[-1:]),
+                (shown, *trace.downloads[-1:]),
                 f"job {job.number} failed with {job.said[:120]!r}",
                 "the file, which was there",
                 "follow a task to its end, and fetch its file",
@@ -213,12 +215,12 @@ def follows_to_the_end(journal: Journal) -> Iterator[Finding]:
     on_the_way = {state.name for state in lifecycle.states} | set(lifecycle.older_words.values())
     answering_s = 0.0 if rule is None else rule.timeout_s
     for job in journal.jobs:
-        submits, stories = submits_of(journal, job), stories_of(journal, job)
-        if len(stories) != 1 or len(submits) != 1 or job.ended == "never":
+        submits, traces = submits_of(journal, job), traces_of(journal, job)
+        if len(traces) != 1 or len(submits) != 1 or job.ended == "never":
             continue
-        queries = stories[0].queries
+        queries = traces[0].queries
         if not queries:
-            if _dropped(journal, job, stories[0]):
+            if _dropped(journal, job, traces[0]):
                 yield Violation(
                     (submits[0],),
                     f"job {job.number} ended ({job.said[:120] or job.ended}) and nobody had asked after its task",
@@ -226,9 +228,11 @@ def follows_to_the_end(journal: Journal) -> Iterator[Finding]:
                     "read from the submit's answer what is needed, the task's id, and ask after it",
                 )
             continue
-        word = (status_word(queries[-1]) or "").lower()
-        over = time_is_over(journal, submits[0], queries, job.ended_ms)
-        told = any(journal.seconds(job.ended_ms, each.at_ms) <= answering_s for each in told_end(journal, stories[0]))
+        word = (status_of(queries[-1]) or "").lower()
+        over = patience_is_over(journal, submits[0], queries, job.ended_ms)
+        told = any(
+            journal.seconds(job.ended_ms, each.at_ms) <= answering_s for each in end_callbacks(journal, traces[0])
+        )
         if word not in on_the_way or queries[-1].status not in OK or over or told:
             if job.ended == "returned":
                 yield Exercised()
@@ -241,10 +245,10 @@ def follows_to_the_end(journal: Journal) -> Iterator[Finding]:
         )
 
 
-def _dropped(journal: Journal, job: Job, story: Story) -> bool:
+def _dropped(journal: Journal, job: Job, trace: TaskTrace) -> bool:
     """Tell whether a job failed although its submit was answered well, and before anybody could tell it anything."""
-    (submit,) = story.submits
-    well = accepted(submit) and not submit.faults and job.ended == "raised" and not story.deliveries
-    known = {each.task for each in journal.stories if each.submits}
+    (submit,) = trace.submits
+    well = accepted(submit) and not submit.faults and job.ended == "raised" and not trace.deliveries
+    known = {each.task for each in journal.traces if each.submits}
     mistaken = any(query.task not in known for query in journal.of_role("query"))  # another clause says so
-    return well and not mistaken and not time_is_over(journal, submit, (), job.ended_ms)
+    return well and not mistaken and not patience_is_over(journal, submit, (), job.ended_ms)

@@ -5,20 +5,20 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from contracts.clause import Exercised, Finding, Violation, clause
-from contracts.reading import (
+from contracts.analysis import (
     OK,
     SLOWED,
     accepted,
     end_shown,
+    ended_by_callback,
     first_end,
-    is_known,
+    is_known_status,
+    patience_is_over,
     refusal_inside,
-    said,
-    status_word,
-    time_is_over,
-    told_since,
+    seconds_text,
+    status_of,
 )
+from contracts.clause import Exercised, Finding, Violation, clause
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,10 +36,10 @@ MOST_ERRORS = 30
 
 def _polls(journal: Journal) -> Iterator[tuple[Exchange, tuple[Exchange, ...]]]:
     """Give the submit that made each task, with the queries of it."""
-    for story in journal.stories:
-        made = [submit for submit in story.submits if accepted(submit)]
-        if made and story.queries:
-            yield made[0], story.queries
+    for trace in journal.traces:
+        made = [submit for submit in trace.submits if accepted(submit)]
+        if made and trace.queries:
+            yield made[0], trace.queries
 
 
 def _called_back(journal: Journal, before: Exchange, after: Exchange) -> bool:
@@ -50,7 +50,7 @@ def _called_back(journal: Journal, before: Exchange, after: Exchange) -> bool:
 
 def _done_with(journal: Journal, submit: Exchange, queries: tuple[Exchange, ...]) -> bool:
     """Tell whether there was no reason to ask again after the last query: a callback told the end, or time was over."""
-    return told_since(journal, queries[-1]) or time_is_over(journal, submit, queries, queries[-1].at_ms)
+    return ended_by_callback(journal, queries[-1]) or patience_is_over(journal, submit, queries, queries[-1].at_ms)
 
 
 @clause(
@@ -71,9 +71,9 @@ def first_wait(journal: Journal) -> Iterator[Finding]:
         if waited_s + GRACE_S < least_s:
             yield Violation(
                 (submit, queries[0]),
-                f"the first query {said(waited_s)} after the submit",
-                f"{said(least_s)} or more",
-                f"wait {said(least_s)} before the first query",
+                f"the first query {seconds_text(waited_s)} after the submit",
+                f"{seconds_text(least_s)} or more",
+                f"wait {seconds_text(least_s)} before the first query",
             )
         else:
             yield Exercised()
@@ -92,7 +92,7 @@ def interval(journal: Journal) -> Iterator[Finding]:
         return
     for _, queries in _polls(journal):
         for before, after in pairwise(queries):
-            if status_word(before) is None or end_shown(journal, before) is not None:
+            if status_of(before) is None or end_shown(journal, before) is not None:
                 continue
             if _called_back(journal, before, after):
                 continue
@@ -100,9 +100,9 @@ def interval(journal: Journal) -> Iterator[Finding]:
             if waited_s + GRACE_S < least_s:
                 yield Violation(
                     (before, after),
-                    f"two queries {said(waited_s)} apart",
-                    f"{said(least_s)} or more",
-                    f"wait {said(least_s)} between two queries of a task",
+                    f"two queries {seconds_text(waited_s)} apart",
+                    f"{seconds_text(least_s)} or more",
+                    f"wait {seconds_text(least_s)} between two queries of a task",
                 )
             else:
                 yield Exercised()
@@ -117,15 +117,15 @@ def interval(journal: Journal) -> Iterator[Finding]:
 )
 def stops_at_end(journal: Journal) -> Iterator[Finding]:
     """Look for queries after the one that showed the end; one that only fetches missing links is let pass."""
-    for story in journal.stories:
-        found = first_end(journal, story)
+    for trace in journal.traces:
+        found = first_end(journal, trace)
         if found is None:
             continue
         shown, end = found
-        later = [each for each in story.queries if each.seq > shown.seq]
-        excused = "late_url" in shown.faults or any("expired" in str(each.error) for each in story.downloads)
+        later = [each for each in trace.queries if each.seq > shown.seq]
+        excused = "late_url" in shown.faults or any("expired" in str(each.error) for each in trace.downloads)
         if later and not excused:
-            word = status_word(shown) or end.name
+            word = status_of(shown) or end.name
             yield Violation(
                 (shown, later[0]),
                 f"{len(later)} more {'query' if len(later) == 1 else 'queries'} after the task was shown as {word}",
@@ -161,9 +161,9 @@ def gives_up(journal: Journal) -> Iterator[Finding]:
             if late:
                 yield Violation(
                     (submit, late[0]),
-                    f"a query {said(journal.seconds(submit.at_ms, late[0].at_ms))} after the submit",
-                    f"none after {said(limit_s)}",
-                    f"give up {said(limit_s)} after the submit, and say so",
+                    f"a query {seconds_text(journal.seconds(submit.at_ms, late[0].at_ms))} after the submit",
+                    f"none after {seconds_text(limit_s)}",
+                    f"give up {seconds_text(limit_s)} after the submit, and say so",
                 )
         if not ended and (advice.at_most is not None or limit_s is not None):
             yield Exercised()
@@ -178,8 +178,8 @@ def unknown_words(journal: Journal) -> Iterator[Finding]:
     """Look for polling that stops at a word that no document has."""
     for submit, queries in _polls(journal):
         for number, query in enumerate(queries):
-            word = status_word(query)
-            if query.status not in OK or word is None or is_known(journal.provider, word):
+            word = status_of(query)
+            if query.status not in OK or word is None or is_known_status(journal.provider, word):
                 continue
             if refusal_inside(journal.provider, query) is not None:
                 continue

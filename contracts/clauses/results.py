@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from contracts.analysis import KEY_MARK, OK, first_end, seconds_text
 from contracts.clause import Exercised, Finding, Violation, clause
-from contracts.reading import KEY_MARK, OK, first_end, said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 )
 def fetched(journal: Journal) -> Iterator[Finding]:
     """Look for a download after each success."""
-    for story in journal.stories:
-        found = first_end(journal, story)
+    for trace in journal.traces:
+        found = first_end(journal, trace)
         if found is None or found[1].kind != "success":
             continue
-        linked = any("late_url" not in query.faults for query in story.queries if query.seq >= found[0].seq)
-        if story.downloads:
+        linked = any("late_url" not in query.faults for query in trace.queries if query.seq >= found[0].seq)
+        if trace.downloads:
             yield Exercised()
         elif not linked:
             continue  # the client gave the task up before it was given a link
@@ -54,12 +54,12 @@ def fetched(journal: Journal) -> Iterator[Finding]:
 )
 def in_time(journal: Journal) -> Iterator[Finding]:
     """Look for downloads that the store refuses because the link's time is over."""
-    for story in journal.stories:
-        found = first_end(journal, story)
-        for download in story.downloads:
+    for trace in journal.traces:
+        found = first_end(journal, trace)
+        for download in trace.downloads:
             if download.error == "result_expired" and not download.faults:
                 after_s = None if found is None else (download.at_ms - found[0].at_ms) / 1000
-                since = "" if after_s is None else f", {said(after_s)} after the end was seen"
+                since = "" if after_s is None else f", {seconds_text(after_s)} after the end was seen"
                 yield Violation(
                     (*(found[:1] if found else ()), download),
                     f"a download after the link had expired{since}",
@@ -102,14 +102,14 @@ def without_key(journal: Journal) -> Iterator[Finding]:
 )
 def link_as_given(journal: Journal) -> Iterator[Finding]:
     """Look for each download's target in an answer or a callback before it."""
-    for story in journal.stories:
+    for trace in journal.traces:
         given = "".join(
             (each.answer_body if not hasattr(each, "delivery") else each.body) or ""
-            for each in (*story.queries, *story.submits)
-        ) + "".join(each.body or "" for each in story.deliveries)
+            for each in (*trace.queries, *trace.submits)
+        ) + "".join(each.body or "" for each in trace.deliveries)
         if not given:
             continue
-        for download in story.downloads:
+        for download in trace.downloads:
             if re.search(re.escape(_target(download)) + r"(?![\w.~%/?&=+-])", given):
                 yield Exercised()
             elif download.status is None or download.status not in OK:
@@ -132,14 +132,14 @@ def _target(download: Exchange) -> str:
 )
 def whole(journal: Journal) -> Iterator[Finding]:
     """Look for downloads that were cut, and whether another one follows."""
-    for story in journal.stories:
-        for number, download in enumerate(story.downloads):
+    for trace in journal.traces:
+        for number, download in enumerate(trace.downloads):
             length = download.answer_header("Content-Length")
             if download.status not in OK or length is None or not length.isdecimal() or download.method == "HEAD":
                 continue
             if download.answer_bytes >= int(length):
                 continue
-            if number + 1 < len(story.downloads):
+            if number + 1 < len(trace.downloads):
                 yield Exercised()
             else:
                 yield Violation(

@@ -6,8 +6,8 @@ from email.utils import parsedate_to_datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from contracts.analysis import retry_chains, seconds_text
 from contracts.clause import Exercised, Finding, Violation, clause
-from contracts.reading import again, said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,7 @@ LEAST_JITTER_S = 0.02
 
 def _retries(journal: Journal) -> Iterator[tuple[list[Exchange], int]]:
     """Give every request that was tried again: its chain, and its place there."""
-    for chain in again(journal, journal.of_role("submit", "query", "estimate", "balance", "upload")):
+    for chain in retry_chains(journal, journal.of_role("submit", "query", "estimate", "balance", "upload")):
         for number in range(len(chain) - 1):
             yield chain, number
 
@@ -58,9 +58,9 @@ def waits_grow(journal: Journal) -> Iterator[Finding]:
             if waited_s + GRACE_S < least_s:
                 yield Violation(
                     (chain[number], chain[number + 1]),
-                    f"tried again {said(waited_s)} after try {tries} got {chain[number].status}",
-                    f"at least {said(least_s)}",
-                    "double the wait each time: " + ", ".join(said(each) for each in advice.waits_s),
+                    f"tried again {seconds_text(waited_s)} after try {tries} got {chain[number].status}",
+                    f"at least {seconds_text(least_s)}",
+                    "double the wait each time: " + ", ".join(seconds_text(each) for each in advice.waits_s),
                 )
             else:
                 yield Exercised()
@@ -81,7 +81,7 @@ def not_at_once(journal: Journal) -> Iterator[Finding]:
         if waited_s < AT_ONCE_S:
             yield Violation(
                 (chain[number], chain[number + 1]),
-                f"tried again {said(waited_s)} after {chain[number].status}",
+                f"tried again {seconds_text(waited_s)} after {chain[number].status}",
                 "a delay before the next try",
                 "wait a second at least, and longer each time",
             )
@@ -110,7 +110,7 @@ def jitter(journal: Journal) -> Iterator[Finding]:
     if max(waits_s) - min(waits_s) < LEAST_JITTER_S:
         yield Violation(
             tuple(record for pair in firsts[:FEWEST_WAITS] for record in pair),
-            f"{len(firsts)} requests each waited {said(min(waits_s))} after their first 429",
+            f"{len(firsts)} requests each waited {seconds_text(min(waits_s))} after their first 429",
             "waits with jitter",
             "add a random part to each wait",
         )
@@ -133,8 +133,8 @@ def retry_after(journal: Journal) -> Iterator[Finding]:
         if waited_s + GRACE_S < asked_s:
             yield Violation(
                 (chain[number], chain[number + 1]),
-                f"tried again {said(waited_s)} after an answer that said to wait {said(asked_s)}",
-                f"at least {said(asked_s)}, as Retry-After said",
+                f"tried again {seconds_text(waited_s)} after an answer that said to wait {seconds_text(asked_s)}",
+                f"at least {seconds_text(asked_s)}, as Retry-After said",
                 "read Retry-After (seconds or a date) before the wait is chosen",
             )
         else:
@@ -165,7 +165,7 @@ def at_most(journal: Journal) -> Iterator[Finding]:
     for advice in journal.provider.client.retry:
         if advice.at_most is None:
             continue
-        for chain in again(journal, journal.of_role("submit")):
+        for chain in retry_chains(journal, journal.of_role("submit")):
             failed = [each for each in chain if each.status in advice.statuses]
             if len(failed) > advice.at_most + 1:
                 yield Violation(
@@ -186,7 +186,7 @@ def at_most(journal: Journal) -> Iterator[Finding]:
 )
 def eases_off(journal: Journal) -> Iterator[Finding]:
     """Compare each wait in a row of 429 with the one before."""
-    for chain in again(journal, journal.of_role("submit", "query")):
+    for chain in retry_chains(journal, journal.of_role("submit", "query")):
         row = [each for each in chain if each.status == 429]
         waits = [
             journal.seconds(before.at_ms, after.at_ms)
@@ -197,7 +197,7 @@ def eases_off(journal: Journal) -> Iterator[Finding]:
             if second_s + GRACE_S < first_s / 2:
                 yield Violation(
                     (*row,),
-                    f"a wait of {said(second_s)} after one of {said(first_s)}, although 429 went on",
+                    f"a wait of {seconds_text(second_s)} after one of {seconds_text(first_s)}, although 429 went on",
                     "longer waits, fewer requests",
                     "let the waits grow as long as 429 goes on",
                 )

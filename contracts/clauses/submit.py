@@ -5,21 +5,21 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from contracts.clause import Exercised, Finding, Violation, clause
-from contracts.reading import (
+from contracts.analysis import (
     KEY_MARK,
     OK,
     accepted,
-    again,
+    end_callbacks,
     end_shown,
     model_of,
+    patience_is_over,
     refusal_inside,
-    said,
+    retry_chains,
+    seconds_text,
     secured,
     submits_of,
-    time_is_over,
-    told_end,
 )
+from contracts.clause import Exercised, Finding, Violation, clause
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -187,7 +187,7 @@ def right_endpoint(journal: Journal) -> Iterator[Finding]:
 )
 def not_again_after_refusal(journal: Journal) -> Iterator[Finding]:
     """Look for one body that is refused for good, twice in a row."""
-    for chain in again(journal, journal.of_role("submit")):
+    for chain in retry_chains(journal, journal.of_role("submit")):
         for number, refused in enumerate(chain):
             status = _final(journal, refused)
             if status is None:
@@ -219,7 +219,7 @@ def _final(journal: Journal, exchange: Exchange) -> int | None:
 )
 def not_again_after_lost_answer(journal: Journal) -> Iterator[Finding]:
     """Look for a submit without an answer, and the same one after it."""
-    for chain in again(journal, journal.of_role("submit")):
+    for chain in retry_chains(journal, journal.of_role("submit")):
         for number, lost in enumerate(chain):
             if lost.status is not None or lost.task is None:
                 continue
@@ -249,7 +249,7 @@ def one_task_a_job(journal: Journal) -> Iterator[Finding]:
             if not first.faults and not _given_up(journal, first, second):
                 yield Violation(
                     (first, second),
-                    f"job {job.number} was submitted again {said(journal.seconds(first.at_ms, second.at_ms))} after "
+                    f"job {job.number} was submitted again {seconds_text(journal.seconds(first.at_ms, second.at_ms))} after "
                     "its task was made, of which nothing bad was known",
                     "one task for one job",
                     "submit once, keep the id of the answer, and follow that task to its end",
@@ -261,10 +261,10 @@ def one_task_a_job(journal: Journal) -> Iterator[Finding]:
 
 def _given_up(journal: Journal, first: Exchange, second: Exchange) -> bool:
     """Tell whether a client had a reason to think that nothing would come of a task."""
-    story = next(each for each in journal.stories if each.task == first.task)
-    before = [each for each in story.queries if each.seq < second.seq]
+    trace = next(each for each in journal.traces if each.task == first.task)
+    before = [each for each in trace.queries if each.seq < second.seq]
     ended = any((end := end_shown(journal, each)) is not None and end.kind != "success" for each in before)
-    told = any(each.seq < second.seq for each in told_end(journal, story))
-    fetched = any(each.seq < second.seq for each in story.downloads)
+    told = any(each.seq < second.seq for each in end_callbacks(journal, trace))
+    fetched = any(each.seq < second.seq for each in trace.downloads)
     unwell = any(each.status not in OK or each.faults for each in before)
-    return ended or told or fetched or unwell or time_is_over(journal, first, before, second.at_ms)
+    return ended or told or fetched or unwell or patience_is_over(journal, first, before, second.at_ms)

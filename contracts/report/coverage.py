@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from contracts.reading import OK, status_word
+from contracts.analysis import OK, status_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,7 +52,7 @@ class Coverage:
             return
         self.answers[exchange.operation, exchange.status] += 1
         if exchange.role == "query" and exchange.status in OK:
-            word = status_word(exchange)
+            word = status_of(exchange)
             if word is not None:
                 self.states[word] += 1
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from contracts.reading import said
+from contracts.analysis import seconds_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,7 +43,7 @@ def in_time(records: Iterable[Record]) -> list[Record]:
 
 def gap(earlier: Record, later: Record) -> str:
     """Write the seconds between two records."""
-    return said((later.at_ms - earlier.at_ms) / 1000)
+    return seconds_text((later.at_ms - earlier.at_ms) / 1000)
 
 
 def how_often(verdict: Verdict) -> str:

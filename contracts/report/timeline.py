@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from contracts.analysis import OK, seconds_text
 from contracts.journal import Exchange
-from contracts.reading import OK, said
 from contracts.report.markup import NOTHING, Markup, joined, tag
 from contracts.report.order import in_time
 from contracts.report.plain import line
@@ -51,7 +51,7 @@ class Scene:
 
     def seconds(self, earlier: Record, later: Record) -> str:
         """Write the client's seconds between two records."""
-        return said((later.at_ms - earlier.at_ms) / 1000 / self.speed)
+        return seconds_text((later.at_ms - earlier.at_ms) / 1000 / self.speed)
 
 
 def scene(violation: Violation, journals: Iterable[Journal], most: int = WIDE) -> Scene:

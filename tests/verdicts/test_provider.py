@@ -15,17 +15,17 @@ import pytest
 from support.engine import KILN
 from support.spoiled import Said, Spoiled
 
-from contracts.serving.judging import Terms, judge
-from contracts.serving.laws import all_laws
-from contracts.serving.pace import Deadline, RealPace, TimeIsUpError
-from contracts.serving.spec import Spec, load
+from contracts.server.clauses import all_server_clauses
+from contracts.server.judge import Terms, judge
+from contracts.server.pacing import Deadline, RealTimePacing, TimeIsUpError
+from contracts.server.spec import Spec, load
 from mockserver.testing.running import MockServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from contracts.clause import Verdict
-    from contracts.serving.judging import Judgement
+    from contracts.server.judge import Judgement
     from mockserver.testing.running import RunningServer
 
 AMPLE = 100_000
@@ -42,9 +42,9 @@ def by_judgement(found: Judgement, judgement: str) -> set[str]:
     return {each.clause.id for each in found.verdicts if each.judgement == judgement}
 
 
-def verdict(found: Judgement, law: str) -> Verdict:
+def verdict(found: Judgement, server_clause: str) -> Verdict:
     """Return the verdict of one law."""
-    return next(each for each in found.verdicts if each.clause.id == law)
+    return next(each for each in found.verdicts if each.clause.id == server_clause)
 
 
 # -- ours -------------------------------------------------------------------------------------------
@@ -167,7 +167,9 @@ def breaks_on_bad_bodies() -> Callable[[Said], Said]:
     """What cannot be read breaks the server, which shows how it is built."""
     trace = b"Traceback (most recent call last):\n  File \"app.py\", line 7, in create\nKeyError: 'model'\n"
     return lambda said: (
-        replace(said, status=500, headers={"Content-Type": "text/plain"}, body=trace) if said.status == 400 else said
+        replace(said, status=500, headers={"Content-Type": "text/plain"}, body=trace)
+        if said.status == 400
+        else said
     )
 
 
@@ -188,12 +190,18 @@ def swapped(old: bytes, new: bytes) -> Callable[[Said], Said]:
 
 def without_header(name: str) -> Callable[[Said], Said]:
     """Leave a header out of every answer."""
-    return lambda said: replace(said, headers={each: value for each, value in said.headers.items() if each != name})
+    return lambda said: replace(
+        said, headers={each: value for each, value in said.headers.items() if each != name}
+    )
 
 
 def typed(when: Callable[[Said], bool], media_type: str) -> Callable[[Said], Said]:
     """Call what comes something else."""
-    return lambda said: replace(said, headers={**said.headers, "Content-Type": media_type}) if when(said) else said
+    return lambda said: (
+        replace(said, headers={**said.headers, "Content-Type": media_type})
+        if when(said)
+        else said
+    )
 
 
 def links_work_once() -> Callable[[Said], Said]:
@@ -273,11 +281,15 @@ BROKEN: dict[str, Callable[[Said], Said]] = {
     "answers.agree": on(is_query, id="task-unified-1781000000-somebody"),
     "answers.no-server-error": breaks_on_bad_bodies(),
     "answers.request-id": without_header("X-Request-Id"),
-    "bodies.malformed-refused": when(lambda said: said.status == 400 and said.method == "POST", status=200),
+    "bodies.malformed-refused": when(
+        lambda said: said.status == 400 and said.method == "POST", status=200
+    ),
     "callbacks.come": when(is_callback, path="/elsewhere"),
     "callbacks.equal-query": on(is_callback, status="failed"),
     "callbacks.shape": when(is_callback, body=b"[]"),
-    "callbacks.signed": lambda said: replace(said, body=said.body + b" ") if is_callback(said) else said,
+    "callbacks.signed": lambda said: (
+        replace(said, body=said.body + b" ") if is_callback(said) else said
+    ),
     "errors.shape": when(lambda said: said.status == 404, body=b"{}"),
     "paths.unknown-refused": when(lambda said: "/no/such" in said.path, status=200),
     "results.expires": immortal_links(),
@@ -286,7 +298,9 @@ BROKEN: dict[str, Callable[[Said], Said]] = {
     "results.length": when(is_film, body=b"RIFF"),
     "results.link-works": swapped(b".mp4", b".mov"),
     "results.media-type": typed(is_film, "application/octet-stream"),
-    "results.signature-needed": when(lambda said: said.status == 403 and "/omni/" in said.path, status=200),
+    "results.signature-needed": when(
+        lambda said: said.status == 403 and "/omni/" in said.path, status=200
+    ),
     "results.stated-end": swapped(b"Expires=1", b"Expires=2"),
     "shapes.body": on(is_query, created="yesterday"),
     "shapes.content-type": typed(is_query, "text/html"),
@@ -300,7 +314,9 @@ BROKEN: dict[str, Callable[[Said], Said]] = {
     "tasks.id-form": swapped(b"task-unified-", b"job-"),
     "tasks.ids-unique": ids_repeat(),
     "tasks.link-leads-there": comes_late(),
-    "tasks.malformed-refused": when(lambda said: said.status == 400 and said.method == "GET", status=404),
+    "tasks.malformed-refused": when(
+        lambda said: said.status == 400 and said.method == "GET", status=404
+    ),
     "tasks.never-back": status_goes_back(),
     "tasks.progress-is-percent": on(is_query, progress=101),
     "tasks.states-known": swapped(b'"processing"', b'"RUNNING"'),
@@ -322,7 +338,7 @@ APART = {
 
 def test_every_law_has_its_breaker() -> None:
     """No law stands untested."""
-    assert {each.id for each in all_laws()} == set(BROKEN) | APART
+    assert {each.id for each in all_server_clauses()} == set(BROKEN) | APART
 
 
 @contextmanager
@@ -339,7 +355,7 @@ def spoiled(
         yield mock
 
 
-def judged(
+def judge_journal(
     name: str,
     spoil: Callable[[Said], Said] = lambda said: said,
     *,
@@ -355,15 +371,15 @@ def judged(
 
 def test_the_middleman_spoils_nothing_by_itself() -> None:
     """A server behind it is clean, so what the tests below find is what was spoiled."""
-    assert by_judgement(judged("evolink"), "violated") == set()
-    assert by_judgement(judged("googlegeminiomni"), "violated") == set()
+    assert by_judgement(judge_journal("evolink"), "violated") == set()
+    assert by_judgement(judge_journal("googlegeminiomni"), "violated") == set()
 
 
 @pytest.mark.parametrize("law", sorted(BROKEN))
-def test_a_broken_server_is_caught(law: str) -> None:
+def test_a_broken_server_is_caught(server_clause: str) -> None:
     """Each kind of breakage violates the law that is meant, with the exchange that shows it."""
-    found = judged(ELSEWHERE.get(law, "evolink"), BROKEN[law])
-    caught = verdict(found, law)
+    found = judge_journal(ELSEWHERE.get(server_clause, "evolink"), BROKEN[server_clause])
+    caught = verdict(found, server_clause)
     assert caught.judgement == "violated", by_judgement(found, "violated")
     for shown in caught.violations:
         assert shown.records
@@ -374,13 +390,13 @@ def test_a_broken_server_is_caught(law: str) -> None:
 
 def test_a_server_without_accounts_is_caught() -> None:
     """Where every key is one, or none is needed, the laws about keys say so."""
-    found = judged("evolink", ask=knows_no_keys)
+    found = judge_journal("evolink", ask=knows_no_keys)
     assert {"keys.asked-for", "keys.checked", "keys.tasks-apart"} <= by_judgement(found, "violated")
 
 
 def test_a_deaf_server_is_caught() -> None:
     """A server that calls back although it was acknowledged breaks that law, and no other."""
-    assert by_judgement(judged("evolink", deaf=True), "violated") == {"callbacks.come-once"}
+    assert by_judgement(judge_journal("evolink", deaf=True), "violated") == {"callbacks.come-once"}
 
 
 def test_a_careless_server_is_caught_and_not_fed() -> None:
@@ -392,10 +408,10 @@ def test_a_careless_server_is_caught_and_not_fed() -> None:
             sent.append(said.body)
         return said
 
-    found = judged("evolink", takes_anything(), ask=ask, spend_credits=0, max_examples=3)
+    found = judge_journal("evolink", takes_anything(), ask=ask, spend_credits=0, max_examples=3)
     assert verdict(found, "bodies.malformed-refused").judgement == "violated"
     assert sent == [b'{"model": ']
-    found = judged("evolink", takes_anything(), max_examples=3)
+    found = judge_journal("evolink", takes_anything(), max_examples=3)
     assert verdict(found, "shapes.bad-data-refused").judgement == "violated"
 
 
@@ -458,12 +474,14 @@ def test_real_time_is_waited_for_and_ends() -> None:
     now = itertools.count(0, 10)
     slept: list[float] = []
     said: list[str] = []
-    pace = RealPace(Deadline(35, lambda: next(now)), said.append, sleep=slept.append, wall_s=lambda: 1.5)
-    assert (pace.now_ms(), pace.movable) == (1500, False)
-    pace.wait(7, "a task is under way")
-    pace.wait(7, "a task is under way")
+    pacing = RealTimePacing(
+        Deadline(35, lambda: next(now)), said.append, sleep=slept.append, wall_s=lambda: 1.5
+    )
+    assert (pacing.now_ms(), pacing.movable) == (1500, False)
+    pacing.wait(7, "a task is under way")
+    pacing.wait(7, "a task is under way")
     with pytest.raises(TimeIsUpError):
-        pace.wait(7, "a task is under way")
+        pacing.wait(7, "a task is under way")
     assert slept == [7, 7]
     assert said[0] == "waiting 7 s: a task is under way"
 

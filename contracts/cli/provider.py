@@ -1,0 +1,116 @@
+"""`contracts provider`: a verdict on a server."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import click
+
+from contracts import report
+from contracts.cli.outputs import FILE, data_options, fail, violated, write_files
+from contracts.server.spec import load
+from mockserver.spec.document import SpecError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@click.command()
+@click.option("--base-url", required=True, help="Where the API's paths begin.")
+@click.option("--key", required=True, envvar="CONTRACTS_KEY", help="A key of the API (or CONTRACTS_KEY).")
+@click.option("--provider", "name", help="Whose API it is; where the address tells, not needed.")
+@click.option("--spec", multiple=True, type=FILE, help="A spec of your own.")
+@click.option("--dialect", multiple=True, help="A dialect of the provider's that the server speaks.")
+@click.option(
+    "--spend",
+    type=click.FloatRange(min=0),
+    default=0,
+    show_default=True,
+    help="Credits that the judge may spend; with 0 it makes no task.",
+)
+@click.option("--other-key", envvar="CONTRACTS_OTHER_KEY", help="A key of another account, which must see nothing.")
+@click.option("--time-limit", type=click.FloatRange(min=1), default=900, show_default=True, help="Seconds in all.")
+@click.option(
+    "--timeout", type=click.FloatRange(min=0.1), default=30, show_default=True, help="Seconds an answer may take."
+)
+@click.option(
+    "--max-examples",
+    type=click.IntRange(min=0),
+    default=20,
+    show_default=True,
+    help="Generated requests, good ones and bad ones, to each operation.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Other requests.")
+@click.option("--clock-url", help="Address of a mock server's clock; one above the API is found by itself.")
+@click.option("--callback-host", help="Where to listen for callbacks; 127.0.0.1 for a server on this machine.")
+@click.option("--callback-port", type=click.IntRange(0, 65535), default=0, help="The port; any free one where absent.")
+@click.option("--callback-url", help="The address that leads there from outside, such as a tunnel's.")
+@click.option("--secret", envvar="CONTRACTS_SECRET", help="What callbacks are signed with.")
+@data_options
+def provider(
+    base_url: str,
+    key: str,
+    name: str | None,
+    spec: tuple[Path, ...],
+    dialect: tuple[str, ...],
+    spend: float,
+    other_key: str | None,
+    time_limit: float,
+    timeout: float,
+    max_examples: int,
+    seed: int,
+    clock_url: str | None,
+    callback_host: str | None,
+    callback_port: int,
+    callback_url: str | None,
+    secret: str | None,
+    json_file: Path | None,
+    junit_file: Path | None,
+) -> None:
+    """Judge a server of the API: ours, someone's stand-in, or the real thing.
+
+    Without --spend only requests are made of which no task can come. Exit codes: 0 nothing violated, 1 violations,
+    2 wrong usage, such as an address that nobody listens at or a key that is not taken.
+    """
+    from contracts.server.client import UnreachableError, UnsendableError  # noqa: PLC0415
+    from contracts.server.judge import ClockError, Terms, judge  # noqa: PLC0415 - starts faster without
+    from contracts.server.probe import KeyRefusedError  # noqa: PLC0415
+
+    parts = urlsplit(base_url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        fail(f"--base-url {base_url}: an address begins with http:// or https://")
+    if importlib.util.find_spec("schemathesis") is None:
+        fail("this judges with schemathesis, which is not installed: pip install 'mockserver-genvideo[contracts]'")
+    terms = Terms(
+        base_url=base_url,
+        key=key,
+        other_key=other_key,
+        spend_credits=spend,
+        time_limit_s=time_limit,
+        patience_s=timeout,
+        max_examples=max_examples,
+        seed=seed,
+        clock_url=clock_url,
+        callback_host=callback_host,
+        callback_port=callback_port,
+        callback_url=callback_url,
+        secret=secret,
+        spec_files=spec,
+    )
+    try:
+        found = judge(load(name, spec, dialect, base_url), terms, lambda text: click.echo(f"… {text}", err=True))
+    except (SpecError, LookupError, ClockError, KeyRefusedError, UnreachableError, UnsendableError) as error:
+        fail(str(error.args[0] if error.args else error))
+        return
+    except OSError as error:
+        fail(f"callbacks cannot be listened for: {error.strerror or error}")
+        return
+    click.echo(report.text(found.verdicts))
+    for note in found.notes:
+        click.echo(f"note: {note}")
+    write_files(found.verdicts, (), base_url, json_file, junit_file)
+    if violated(found.verdicts):
+        sys.exit(1)

@@ -1,0 +1,1 @@
+"""A Python client in one situation, in virtual time."""
