@@ -1,51 +1,67 @@
-"""What clauses read out of a journal: who tried what again, what an answer told of a task."""
+"""What clauses read from a journal: retries of one request, what an answer says about a task, what faults did."""
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
+
+from mockserver.faults import all_faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from contracts.journal import Delivery, Exchange, Job, Journal, TaskTrace
+    from contracts.journal import Delivery, Exchange, Job, Journal, Record, TaskTrace
     from mockserver.provider import End, Model, Provider
 
 HTTP_OK = 200
 HTTP_PARTIAL = 206
 OK = range(200, 300)
-#: What the journal writes in a key's place.
+#: How the journal marks a redacted key.
 KEY_MARK = "[key of "
-#: The same request after so long is nobody's retry.
+#: The same request after so long is not a retry.
 UNRELATED_AFTER_S = 900.0
-#: How long a task is to be waited for where no document says it.
+#: Waits are compared with this tolerance, because the two clocks are not read at the same instant.
+GRACE_S = 0.05
+#: How long a client has to wait for a task if the document does not say.
 PATIENCE_S = 240.0
-#: Faults after which nobody knows when an answer reached the client.
-SLOWED = frozenset(("latency", "slow_body", "held_open"))
-#: Faults that leave a callback with a signature that does not fit.
-FORGED = frozenset(
-    ("unsigned_callback", "wrong_signature", "signature_length", "signature_of_other_bytes", "old_secret")
-)
-#: Faults that leave it no JSON.
-SPOILED = frozenset(("cut_callback", "callback_not_json"))
-#: The fault that tells of a new event.
-NEW = "unknown_event"
-#: Faults that change the body and sign it anew: what was wrong with the signature before is right then.
-RESIGNED = SPOILED | {"contradicting_callback", NEW}
+
+Duty = Literal[
+    "delays_answer",
+    "hides_result",
+    "withholds_links",
+    "hides_task",
+    "forges_signature",
+    "corrupts_callback",
+    "adds_unknown_event",
+    "signs_again",
+]
+
+
+# -- faults -----------------------------------------------------------------------------------------
+
+
+@cache
+def _faults_that(duty: Duty) -> frozenset[str]:
+    return frozenset(name for name, kind in all_faults().items() if getattr(kind, duty))
+
+
+def faults_in(record: Record, *duties: Duty) -> set[str]:
+    """Return the faults in a record that have one of these effects on a client's duties."""
+    return {fault for fault in record.faults if any(fault in _faults_that(duty) for duty in duties)}
+
+
+# -- retries ----------------------------------------------------------------------------------------
 
 
 def unrelated(journal: Journal, before: Exchange, after: Exchange) -> bool:
-    """Tell whether a request came so long after another that it has nothing to do with it, if nobody knows the jobs."""
+    """Tell whether two requests are too far apart to belong together; only if the journal does not know the jobs."""
     return not journal.jobs and journal.seconds(before.at_ms, after.at_ms) > UNRELATED_AFTER_S
 
 
 def retry_chains(journal: Journal, exchanges: Iterable[Exchange]) -> Iterator[list[Exchange]]:
-    """Give the chains of one and the same request: same target, same body, same account, one after the other.
-
-    A chain goes on as long as it is not answered with success. Where nobody knows the jobs, the same request long
-    after is somebody else's, and begins another.
-    """
+    """Yield the chains of identical requests: same target, body and account, until one is answered with success."""
     chains: dict[Any, list[Exchange]] = {}
     for each in exchanges:
         name = (each.account, each.method, each.path, each.query, each.body)
@@ -54,19 +70,24 @@ def retry_chains(journal: Journal, exchanges: Iterable[Exchange]) -> Iterator[li
             yield chain
             chain = chains[name] = []
         chain.append(each)
-        if each.status is not None and each.status in OK and refusal_inside(journal.provider, each) is None:
+        if is_ok(each) and error_inside(journal.provider, each) is None:
             yield chains.pop(name)
     yield from chains.values()
 
 
-def refusal_inside(provider: Provider, exchange: Exchange) -> Any:
-    """Return the code of an error that stands inside an answer with a 2xx status; None where there is none."""
+def is_ok(exchange: Exchange) -> bool:
+    """Tell whether an answer has a 2xx status."""
+    return exchange.status is not None and exchange.status in OK
+
+
+def error_inside(provider: Provider, exchange: Exchange) -> Any:
+    """Return the code of an error inside an answer with a 2xx status; None if there is none."""
     answer = exchange.answer
-    if exchange.status is None or exchange.status not in OK or not isinstance(answer, dict):
+    if not is_ok(exchange) or not isinstance(answer, dict):
         return None
-    word = _word(answer)
+    word = _status_in(answer)
     if word is not None and is_known_status(provider, word):
-        return None  # it shows a task, and an error in it is the task's
+        return None  # the answer shows a task, and an error in it is the task's
     if answer.get("error"):
         return answer["error"]
     code = answer.get("code")
@@ -74,35 +95,36 @@ def refusal_inside(provider: Provider, exchange: Exchange) -> Any:
     return code if code in codes else None
 
 
+# -- what answers say of tasks ----------------------------------------------------------------------
+
+
 def status_of(exchange: Exchange) -> str | None:
-    """Return the word that an answer has for a task's state; None where it has none."""
-    return _word(exchange.answer)
+    """Return the task status in an answer; None if it has none."""
+    return _status_in(exchange.answer)
 
 
-def _word(value: Any) -> str | None:
+def _status_in(value: Any) -> str | None:
     if isinstance(value, dict):
         for key in ("status", "state", "taskStatus", "task_status"):
             if isinstance(value.get(key), str):
                 return str(value[key])
         for each in value.values():
-            found = _word(each)
+            found = _status_in(each)
             if found is not None:
                 return found
     return None
 
 
 def is_known_status(provider: Provider, word: str) -> bool:
-    """Tell whether the provider has a word for a state, older ones included, in whatever case."""
+    """Tell whether the provider has a status, in any case; older names count."""
     lifecycle = provider.lifecycle
     words = (*(state.name for state in lifecycle.states), *lifecycle.ends, *lifecycle.older_words.values())
     return word.lower() in (each.lower() for each in words)
 
 
 def end_shown(journal: Journal, exchange: Exchange) -> End | None:
-    """Return the end that an answer shows a task in, in whatever case."""
-    if exchange.status is None or exchange.status not in OK:
-        return None
-    if refusal_inside(journal.provider, exchange) is not None:
+    """Return the final status that an answer shows, in any case; None if it shows none."""
+    if not is_ok(exchange) or error_inside(journal.provider, exchange) is not None:
         return None
     word = status_of(exchange)
     if word is None:
@@ -111,8 +133,14 @@ def end_shown(journal: Journal, exchange: Exchange) -> End | None:
     return next((end for name, end in ends if name.lower() == word.lower()), None)
 
 
+def shows(journal: Journal, exchange: Exchange, kind: str) -> bool:
+    """Tell whether an answer shows an end of this kind: success, failure or cancelled."""
+    end = end_shown(journal, exchange)
+    return end is not None and end.kind == kind
+
+
 def first_end(journal: Journal, trace: TaskTrace) -> tuple[Exchange, End] | None:
-    """Return the first query that showed a task's end, and the end."""
+    """Return the first query that showed the task's end, and the end."""
     for query in trace.queries:
         end = end_shown(journal, query)
         if end is not None:
@@ -121,20 +149,25 @@ def first_end(journal: Journal, trace: TaskTrace) -> tuple[Exchange, End] | None
 
 
 def end_callbacks(journal: Journal, trace: TaskTrace) -> list[Delivery]:
-    """Return the callbacks that told the client of a task's end: those in order that reached its receiver."""
-    ends, nothing = journal.provider.lifecycle.ends, FORGED | SPOILED | {NEW}
+    """Return the callbacks that told the client the task's end: valid ones that reached its receiver."""
+    ends = journal.provider.lifecycle.ends
     reached = (each for each in trace.deliveries if each.status is not None or each.outcome == "timeout")
-    return [each for each in reached if each.event in ends and not nothing.intersection(each.faults)]
+    return [each for each in reached if each.event in ends and not is_invalid_callback(each)]
+
+
+def is_invalid_callback(delivery: Delivery) -> bool:
+    """Tell whether a callback says nothing about its task: it is forged, unreadable, or of an unknown event."""
+    return bool(faults_in(delivery, "forges_signature", "corrupts_callback", "adds_unknown_event"))
 
 
 def ended_by_callback(journal: Journal, query: Exchange) -> bool:
-    """Tell whether a callback told the end of a query's task after it, so that nothing more had to be asked."""
+    """Tell whether a callback reported the end of a query's task after it, so that no more queries were needed."""
     trace = next(each for each in journal.traces if each.task == query.task)
     return any(each.at_ms >= query.at_ms for each in end_callbacks(journal, trace))
 
 
 def patience_is_over(journal: Journal, submit: Exchange, queries: Sequence[Exchange], at_ms: int) -> bool:
-    """Tell whether a task has been waited for as long, or asked after as often, as the document or patience asks."""
+    """Tell whether a task was waited for as long, or polled as often, as the document (or our default) asks."""
     advice = journal.provider.client.poll
     if advice.at_most is not None and len(queries) >= advice.at_most:
         return True
@@ -145,25 +178,79 @@ def patience_is_over(journal: Journal, submit: Exchange, queries: Sequence[Excha
     return journal.seconds(submit.at_ms, at_ms) + interval_s >= min(limits_s or [PATIENCE_S])
 
 
+def reasons_in(provider: Provider, text: str | None) -> list[str]:
+    """Return the code and message of the failure reason in an answer or a callback."""
+    return [
+        word
+        for end in provider.lifecycle.ends.values()
+        for reason in end.reasons.values()
+        for word in (reason.code, reason.message)
+        if text and json.dumps(word)[1:-1] in text
+    ]
+
+
+# -- submits and jobs -------------------------------------------------------------------------------
+
+
 def model_of(journal: Journal, submit: Exchange) -> Model | None:
-    """Return the model that a submit names, if the provider has it."""
+    """Return the model that a submit names; None if the provider does not have it."""
     body = submit.json
     name = body.get("model") if isinstance(body, dict) else None
     return journal.provider.models.get(name) if isinstance(name, str) else None
 
 
+def accepted(exchange: Exchange) -> bool:
+    """Tell whether a submit's answer names the task that was created."""
+    if not is_ok(exchange) or exchange.task is None:
+        return False
+    return isinstance(exchange.answer, dict) and exchange.task in (exchange.answer_body or "")
+
+
+def is_of_job(trace: TaskTrace, job: Job) -> bool:
+    """Tell whether a task was submitted for a job: the submit contains the job's prompt."""
+    return any(job.prompt in (submit.body or "") for submit in trace.submits)
+
+
 def traces_of(journal: Journal, job: Job) -> list[TaskTrace]:
-    """Return the stories of the tasks that were submitted for a job: its prompt stands in the submits."""
-    return [each for each in journal.traces if any(job.prompt in (submit.body or "") for submit in each.submits)]
+    """Return the tasks that were submitted for a job."""
+    return [each for each in journal.traces if is_of_job(each, job)]
 
 
 def submits_of(journal: Journal, job: Job) -> list[Exchange]:
-    """Return the submits that were made for a job."""
+    """Return the submits that were sent for a job."""
     return [each for each in journal.of_role("submit") if job.prompt in (each.body or "")]
 
 
+def by_account(exchanges: Iterable[Exchange]) -> dict[str | None, list[Exchange]]:
+    """Group requests by account."""
+    out: dict[str | None, list[Exchange]] = defaultdict(list)
+    for each in exchanges:
+        out[each.account].append(each)
+    return out
+
+
+def secured(journal: Journal, exchange: Exchange) -> bool:
+    """Tell whether a request's operation requires a key."""
+    operation = journal.provider.operations.get(exchange.operation or "")
+    return operation is not None and operation.secured
+
+
+# -- downloads --------------------------------------------------------------------------------------
+
+
+def is_short(download: Exchange) -> bool:
+    """Tell whether fewer bytes were received than Content-Length announced."""
+    length = download.answer_header("Content-Length")
+    return length is not None and length.isdecimal() and download.answer_bytes < int(length)
+
+
+def is_whole(download: Exchange) -> bool:
+    """Tell whether a file was received completely."""
+    return download.method == "GET" and download.status == HTTP_OK and not is_short(download)
+
+
 def sizes(downloads: Iterable[Exchange]) -> set[int]:
-    """Return the sizes that a whole file may have: of those that came whole, and of those fetched in parts."""
+    """Return the sizes that a whole file may have: of complete downloads, and of those fetched in parts."""
     out = set()
     for each in downloads:
         if is_whole(each):
@@ -174,44 +261,19 @@ def sizes(downloads: Iterable[Exchange]) -> set[int]:
     return out
 
 
-def reasons_in(provider: Provider, text: str | None) -> list[str]:
-    """Return the code and the message of the reason that an answer or a callback gives for a failure."""
-    return [
-        word
-        for end in provider.lifecycle.ends.values()
-        for reason in end.reasons.values()
-        for word in (reason.code, reason.message)
-        if text and json.dumps(word)[1:-1] in text
-    ]
-
-
-def is_whole(download: Exchange) -> bool:
-    """Tell whether a file came whole."""
-    length = download.answer_header("Content-Length")
-    whole = length is None or not length.isdecimal() or download.answer_bytes >= int(length)
-    return download.method == "GET" and download.status == HTTP_OK and whole
-
-
-def accepted(exchange: Exchange) -> bool:
-    """Tell whether a submit's answer says which task was made."""
-    good = exchange.status is not None and exchange.status in OK and exchange.task is not None
-    return good and isinstance(exchange.answer, dict) and str(exchange.task) in (exchange.answer_body or "")
-
-
-def by_account(exchanges: Iterable[Exchange]) -> dict[str | None, list[Exchange]]:
-    """Sort requests by the account that they were made with."""
-    out: dict[str | None, list[Exchange]] = defaultdict(list)
-    for each in exchanges:
-        out[each.account].append(each)
-    return out
-
-
-def secured(journal: Journal, exchange: Exchange) -> bool:
-    """Tell whether a request goes to an operation that wants a key."""
-    operation = journal.provider.operations.get(exchange.operation or "")
-    return operation is not None and operation.secured
-
-
 def seconds_text(value_s: float) -> str:
     """Write a number of seconds."""
     return f"{value_s:.3f}".rstrip("0").rstrip(".") + " s"
+
+
+# -- providers --------------------------------------------------------------------------------------
+
+
+def sends_callbacks(provider: Provider) -> bool:
+    """Tell whether a provider sends callbacks."""
+    return provider.callbacks is not None
+
+
+def signs_callbacks(provider: Provider) -> bool:
+    """Tell whether a provider signs its callbacks."""
+    return provider.callbacks is not None and provider.callbacks.signature is not None

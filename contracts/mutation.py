@@ -1,4 +1,4 @@
-"""The clauses on trial: every clause catches the client that breaks it, and accuses nobody else."""
+"""Mutation tests of the clauses: each clause catches the client that is broken for it, and accuses no other."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One client at one provider, and what it was found to break. The good one has no breaker."""
+    """One client at one provider, and the clauses it violated. The good client has no mutant."""
 
     provider: str
     mutant: str | None
     clause: str | None
-    #: By clause, what the verdict said first.
+    #: By clause, the first violation.
     violated: dict[str, str]
-    #: What is wrong: not caught, for another reason, or accused of something else.
-    faults: tuple[str, ...]
+    #: What is wrong: not caught, caught for another reason, or accused of something else.
+    problems: tuple[str, ...]
 
 
 @cache
@@ -44,7 +44,7 @@ def _providers() -> dict[str, Provider]:
 
 
 def planned() -> list[tuple[str, str | None]]:
-    """Return what is to be tried: for each provider its good client, and every breaker whose clause applies."""
+    """Return the clients to try: for each provider its good client, and every mutant whose clause applies."""
     clauses = {each.id: each for each in all_clauses()}
     out: list[tuple[str, str | None]] = []
     for name in GOOD:
@@ -73,27 +73,27 @@ def trial(name: str, mutant_name: str | None, seed: int, most_examples: int) -> 
     verdicts = search.run()
     violated = {each.clause.id: each.violations[0].seen for each in verdicts if each.judgement == "violated"}
     if mutant is None:
-        faults = [f"the good client was accused: {clause}: {seen}" for clause, seen in violated.items()]
-        faults += [f"never exercised: {each.clause.id}" for each in verdicts if each.judgement == "not exercised"]
-        return Trial(name, None, None, violated, tuple(faults))
-    faults = [
-        f"was accused of {clause} as well: {seen}"
+        problems = [f"the good client was accused: {clause}: {seen}" for clause, seen in violated.items()]
+        problems += [f"never tested: {each.clause.id}" for each in verdicts if each.judgement == "not exercised"]
+        return Trial(name, None, None, violated, tuple(problems))
+    problems = [
+        f"also accused of {clause}: {seen}"
         for clause, seen in violated.items()
         if clause != mutant.clause and clause not in mutant.also
     ]
     if mutant.clause not in violated:
-        faults.append("was not caught")
+        problems.append("not caught")
     elif not re.search(mutant.seen, violated[mutant.clause]):
-        faults.append(f"was caught for another reason: {violated[mutant.clause]}")
-    return Trial(name, mutant.name, mutant.clause, violated, tuple(faults))
+        problems.append(f"caught for another reason: {violated[mutant.clause]}")
+    return Trial(name, mutant.name, mutant.clause, violated, tuple(problems))
 
 
 def trials(seed: int, most_examples: int, workers: int, done: Callable[[Trial], None]) -> list[Trial]:
-    """Try all clients, some at once; `done` is told of each."""
+    """Try all clients, in parallel; `done` is called with each result."""
     out = []
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         try:
-            with _deaf_to_interrupts():
+            with _interrupts_blocked():
                 waiting = [pool.submit(trial, name, mutant, seed, most_examples) for name, mutant in planned()]
             for each in waiting:
                 out.append(each.result())
@@ -107,8 +107,8 @@ def trials(seed: int, most_examples: int, workers: int, done: Callable[[Trial], 
 
 
 @contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """Let the processes that are started now leave Ctrl-C to this one, which hears it afterwards."""
+def _interrupts_blocked() -> Iterator[None]:
+    """Let processes that are started now ignore Ctrl-C; this process handles it afterwards."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -119,7 +119,7 @@ def _deaf_to_interrupts() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def holes() -> Iterator[str]:
-    """Name the clauses that no broken client breaks."""
+def gaps() -> Iterator[str]:
+    """Yield the clauses without a mutant."""
     caught = {each.clause for each in mutants()}
     return (each.id for each in all_clauses() if each.id not in caught)

@@ -1,22 +1,23 @@
-"""Callbacks: acknowledged in time, refused when forged, and made up for when they are lost."""
+"""Callbacks: acknowledge valid ones in time, refuse forged ones, and poll when one is lost."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from contracts.analysis import (
-    FORGED,
-    NEW,
     OK,
-    RESIGNED,
-    SPOILED,
     accepted,
     end_callbacks,
     end_shown,
+    faults_in,
     first_end,
+    is_invalid_callback,
+    is_of_job,
     is_whole,
     patience_is_over,
     reasons_in,
+    sends_callbacks,
+    signs_callbacks,
     traces_of,
 )
 from contracts.clause import Exercised, Finding, Violation, clause
@@ -25,36 +26,29 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from contracts.journal import Delivery, Exchange, Job, Journal, TaskTrace
-    from mockserver.provider import Provider
-
-
-def called_back(provider: Provider) -> bool:
-    """Tell whether a provider sends callbacks."""
-    return provider.callbacks is not None
-
-
-def signed(provider: Provider) -> bool:
-    """Tell whether its callbacks are signed."""
-    return provider.callbacks is not None and provider.callbacks.signature is not None
 
 
 def _sent(journal: Journal) -> Iterator[Delivery]:
     return (each for each in journal.deliveries if each.outcome not in ("lost", "blocked"))
 
 
+def _plain(faults: set[str]) -> str:
+    return ", ".join(sorted(faults)).replace("_", " ")
+
+
 @clause(
     "callbacks.acknowledged",
-    "A callback that is in order is acknowledged with the status that the document names.",
+    "Acknowledge a valid callback with the documented status.",
     covers=["*.callback.ack-200", "*.callback.ack-2xx", "*.callback.post-json", "*.callback.by-event"],
 )
 def acknowledged(journal: Journal) -> Iterator[Finding]:
-    """Look at the receiver's answers to callbacks that nothing is wrong with."""
+    """Check the receiver's answers to valid callbacks."""
     rule = journal.provider.callbacks
     if rule is None:
         return
     wanted = "any 2xx" if len(rule.acknowledged) > 1 else str(next(iter(rule.acknowledged)))
     for delivery in _sent(journal):
-        if (FORGED | SPOILED | {NEW}).intersection(delivery.faults):
+        if is_invalid_callback(delivery):
             continue
         if delivery.outcome == "acknowledged":
             yield Exercised()
@@ -63,19 +57,19 @@ def acknowledged(journal: Journal) -> Iterator[Finding]:
                 (delivery,),
                 f"the receiver answered {delivery.status}",
                 wanted,
-                f"answer {wanted} as soon as the callback has been stored",
+                f"answer {wanted} as soon as the callback is stored",
             )
 
 
 @clause(
     "callbacks.in-time",
-    "A callback is answered before the provider gives up waiting; the work is done afterwards.",
+    "Answer a callback before the provider's timeout; do the work afterwards.",
     covers=["*.callback.timeout", "*.callback.ack-quickly", "*.callback.work-in-queue"],
     general=True,
-    applies=called_back,
+    applies=sends_callbacks,
 )
 def in_time(journal: Journal) -> Iterator[Finding]:
-    """Look for attempts that timed out."""
+    """Find attempts that timed out."""
     rule = journal.provider.callbacks
     for delivery in _sent(journal):
         if delivery.outcome == "timeout":
@@ -84,7 +78,7 @@ def in_time(journal: Journal) -> Iterator[Finding]:
                 (delivery,),
                 "the receiver did not answer in time",
                 f"an answer{limit}",
-                "answer first, work later: put the work in a queue",
+                "answer first, and put the work in a queue",
             )
         elif delivery.status is not None:
             yield Exercised()
@@ -92,64 +86,64 @@ def in_time(journal: Journal) -> Iterator[Finding]:
 
 @clause(
     "callbacks.forged-refused",
-    "A callback whose signature does not fit is refused with 401.",
+    "Refuse a callback with an invalid signature with 401.",
     covers=["*.callback.wrong-signature-401", "*.callback.verify-*"],
-    applies=signed,
+    applies=signs_callbacks,
 )
 def forged_refused(journal: Journal) -> Iterator[Finding]:
-    """Look at the receiver's answers to callbacks with a signature that is missing or wrong."""
+    """Check the receiver's answers to callbacks whose signature is missing or wrong."""
     rule = journal.provider.callbacks
     if rule is None or rule.signature is None:
         return
     for delivery in _sent(journal):
-        forged = FORGED.intersection(delivery.faults)
-        if not forged or delivery.status is None or RESIGNED.intersection(delivery.faults):
+        forged = faults_in(delivery, "forges_signature")
+        if not forged or delivery.status is None or faults_in(delivery, "signs_again"):
             continue
         if delivery.status == 401:
             yield Exercised()
         else:
             yield Violation(
                 (delivery,),
-                f"a callback with {', '.join(sorted(forged)).replace('_', ' ')} was answered {delivery.status}",
+                f"a callback with {_plain(forged)} was answered {delivery.status}",
                 "401",
-                f"compute the HMAC over the raw bytes, compare it with {rule.signature.header} in constant time, "
-                "and answer 401 if it does not fit",
+                f"compute the HMAC over the raw body, compare it with {rule.signature.header} in constant time, "
+                "and answer 401 if they differ",
             )
 
 
 @clause(
-    "callbacks.survived",
-    "A callback that cannot be read does not bring the receiver down.",
+    "callbacks.unreadable-handled",
+    "Handle a callback that cannot be read without failing.",
     general=True,
-    applies=called_back,
+    applies=sends_callbacks,
 )
-def survived(journal: Journal) -> Iterator[Finding]:
-    """Look for receivers that answer with an error of their own, or hang up."""
+def unreadable_handled(journal: Journal) -> Iterator[Finding]:
+    """Find receivers that answer 5xx or close the connection."""
     for delivery in _sent(journal):
-        touched = FORGED.intersection(delivery.faults) | SPOILED.intersection(delivery.faults)
-        if not touched:
+        invalid = faults_in(delivery, "forges_signature", "corrupts_callback")
+        if not invalid:
             continue
         if delivery.outcome == "unreachable" or (delivery.status or 0) >= 500:
-            seen = "hung up" if delivery.status is None else f"answered {delivery.status}"
+            seen = "closed the connection" if delivery.status is None else f"answered {delivery.status}"
             yield Violation(
                 (delivery,),
-                f"the receiver {seen} when it got a {', '.join(sorted(touched)).replace('_', ' ')}",
+                f"the receiver {seen} when it received a {_plain(invalid)}",
                 "a refusal (4xx)",
-                "catch what cannot be read, and answer 400 or 401",
+                "catch errors in reading a callback, and answer 400 or 401",
             )
         else:
             yield Exercised()
 
 
 @clause(
-    "callbacks.lost-made-up",
-    "A callback that never came is made up for by a query.",
+    "callbacks.lost-recovered-by-poll",
+    "Poll when an expected callback does not arrive.",
     covers=["*.callback.preferred"],
     general=True,
-    applies=called_back,
+    applies=sends_callbacks,
 )
 def lost_recovered_by_poll(journal: Journal) -> Iterator[Finding]:
-    """Look for a query of each task whose callback was lost, unless the end was known, or time over, before."""
+    """Find tasks that were never polled after their callback was lost, unless they were finished or given up before."""
     for trace in journal.traces:
         lost = [each for each in trace.deliveries if each.outcome == "lost"]
         known = any(accepted(each) for each in trace.submits)
@@ -159,7 +153,7 @@ def lost_recovered_by_poll(journal: Journal) -> Iterator[Finding]:
         if any(end_shown(journal, query) is not None for query in before):
             continue
         if before and (_given_up(journal, trace, lost[0]) or before[-1].status not in OK):
-            continue  # whether that was too soon is for other clauses to say
+            continue  # other clauses judge whether that was too soon
         if before and patience_is_over(journal, trace.submits[0], before, before[-1].at_ms):
             continue
         if any(query.seq > lost[0].seq for query in trace.queries):
@@ -167,66 +161,63 @@ def lost_recovered_by_poll(journal: Journal) -> Iterator[Finding]:
         else:
             yield Violation(
                 (lost[0],),
-                "the callback was lost, and nobody asked after the task",
+                "the callback was lost, and the task was not polled",
                 "a query of the task",
-                "ask after a task whose callback is overdue",
+                "poll a task whose callback is overdue",
             )
 
 
 def _given_up(journal: Journal, trace: TaskTrace, lost: Delivery) -> bool:
     """Tell whether a task's job had failed before its callback was lost."""
-    return any(
-        job.ended == "raised" and job.ended_ms <= lost.at_ms and trace in traces_of(journal, job)
-        for job in journal.jobs
-    )
+    return any(job.ended == "raised" and job.ended_ms <= lost.at_ms and is_of_job(trace, job) for job in journal.jobs)
 
 
 @clause(
     "callbacks.unknown-events",
-    "A callback of an event that is not known is acknowledged, and changes nothing.",
+    "Acknowledge a callback of an unknown event, and ignore it.",
     covers=["*.callback.ack-200", "*.callback.ack-2xx"],
     general=True,
-    applies=called_back,
+    applies=sends_callbacks,
 )
 def unknown_events(journal: Journal) -> Iterator[Finding]:
-    """Look for callbacks of new events that are refused, or taken for an end."""
+    """Find callbacks of unknown events that are refused, or treated as an end."""
     for trace in journal.traces:
         for delivery in trace.deliveries:
-            faults = set(delivery.faults)
-            if NEW not in faults or delivery.status is None or faults & (FORGED | SPOILED):
+            if not faults_in(delivery, "adds_unknown_event") or delivery.status is None:
+                continue
+            if faults_in(delivery, "forges_signature", "corrupts_callback"):
                 continue
             given_up = [job for job in journal.jobs if _ended_by(journal, job, trace, delivery)]
             if delivery.outcome != "acknowledged":
-                seen = f"the receiver answered {delivery.status} to an event that it does not know"
+                seen = f"the receiver answered {delivery.status} to an unknown event"
             elif given_up:
-                seen = f"job {given_up[0].number} ended with an event that it does not know ({given_up[0].said[:120]})"
+                seen = f"job {given_up[0].number} ended at an unknown event ({given_up[0].said[:120]})"
             else:
                 yield Exercised()
                 continue
             yield Violation(
                 (delivery,),
                 seen,
-                "an acknowledgement, and nothing else",
-                "acknowledge every callback that is in order, and act on the events that you know",
+                "an acknowledgement, and no other effect",
+                "acknowledge every valid callback, and act only on known events",
             )
 
 
 def _ended_by(journal: Journal, job: Job, trace: TaskTrace, delivery: Delivery) -> bool:
-    """Tell whether a job failed at the instant of a callback, and nothing else told it to."""
-    about = any(job.prompt in (submit.body or "") for submit in trace.submits)
+    """Tell whether a job failed when a callback arrived, and had no other reason to."""
     answered = any(each.seq > delivery.seq for each in (*trace.submits, *trace.queries))
     knew = answered or first_end(journal, trace) is not None or end_callbacks(journal, trace)
-    return about and not knew and job.ended == "raised" and abs(job.ended_ms - delivery.at_ms) <= 1000
+    return is_of_job(trace, job) and not knew and job.ended == "raised" and abs(job.ended_ms - delivery.at_ms) <= 1000
 
 
 @clause(
-    "callbacks.one-effect",
-    "A callback that comes twice, or in another order, has the effect of one.",
+    "callbacks.idempotent",
+    "Handle a repeated or reordered callback only once.",
     general=True,
-    applies=called_back,
+    applies=sends_callbacks,
 )
 def idempotent(journal: Journal) -> Iterator[Finding]:
-    """Look for what is done again after a file has been had: another download of it, another task for its job."""
+    """Find work that a repeated callback triggers after the download: another download, or another task."""
     submits = journal.of_role("submit")
     for trace in journal.traces:
         reached = [each for each in trace.deliveries if each.status is not None]
@@ -236,7 +227,7 @@ def idempotent(journal: Journal) -> Iterator[Finding]:
             continue
         first = repeated[0]
         body = trace.submits[0].body if trace.submits else None
-        retry_chains = next(
+        again = next(
             (
                 each
                 for each in (*trace.downloads, *submits)
@@ -244,26 +235,26 @@ def idempotent(journal: Journal) -> Iterator[Finding]:
             ),
             None,
         )
-        if retry_chains is None:
+        if again is None:
             yield Exercised()
         else:
-            what = "the file was fetched again" if retry_chains.role == "result" else "the job was submitted again"
+            what = "the file was downloaded again" if again.role == "result" else "the job was submitted again"
             yield Violation(
-                (had, first, retry_chains),
-                f"after a callback that had come before, {what}",
-                "one effect, however often a callback comes",
-                "remember which tasks are done, and answer their callbacks without doing anything",
+                (had, first, again),
+                f"after a repeated callback, {what}",
+                "one effect, however often a callback arrives",
+                "remember finished tasks, and answer their callbacks without further work",
             )
 
 
 @clause(
     "callbacks.early-kept",
-    "A callback that comes before the submit's answer is not lost.",
+    "Keep a callback that arrives before the submit is answered.",
     general=True,
-    applies=called_back,
+    applies=sends_callbacks,
 )
 def early_kept(journal: Journal) -> Iterator[Finding]:
-    """Look for tasks that nobody followed up after a callback that came first."""
+    """Find tasks that were not followed up after a callback that arrived before the submit's answer."""
     for trace in journal.traces:
         made = next((each for each in trace.submits if accepted(each)), None)
         early = _early(trace, made)
@@ -272,13 +263,13 @@ def early_kept(journal: Journal) -> Iterator[Finding]:
         if trace.queries or trace.downloads or _reported(journal, trace, early):
             yield Exercised()
         elif _failed(journal, early) and not journal.jobs:
-            continue  # there was nothing to do but to tell somebody, which does not go over the wire
+            continue  # all that was left to do is to report the failure, which the traffic does not show
         else:
             yield Violation(
                 (early, made),
-                "the callback came before the submit's answer, and nothing was made of it",
-                "the result, as if it had come after",
-                "keep callbacks of tasks that are not known yet, or ask after the task in the end",
+                "the callback arrived before the submit's answer, and was not used",
+                "the same result as if it had arrived later",
+                "store callbacks of tasks that are not known yet, or poll the task in the end",
             )
 
 
@@ -287,10 +278,10 @@ def _failed(journal: Journal, delivery: Delivery) -> bool:
     return end is not None and end.kind == "failure"
 
 
-def _reported(journal: Journal, trace: TaskTrace, told: Delivery) -> bool:
-    """Tell whether a job failed with the reason that a callback gave."""
-    words = reasons_in(journal.provider, told.body)
-    return _failed(journal, told) and any(
+def _reported(journal: Journal, trace: TaskTrace, delivery: Delivery) -> bool:
+    """Tell whether a job failed with the reason in a callback."""
+    words = reasons_in(journal.provider, delivery.body)
+    return _failed(journal, delivery) and any(
         job.ended == "raised" and (not words or any(word.lower() in job.said.lower() for word in words))
         for job in journal.jobs
         if trace in traces_of(journal, job)
@@ -304,26 +295,25 @@ def _early(trace: TaskTrace, made: Exchange | None) -> Delivery | None:
 
 @clause(
     "callbacks.constant-time",
-    "Signatures are compared in constant time.",
+    "Compare signatures in constant time.",
     covers=["*.callback.verify-constant-time"],
     general=True,
-    applies=signed,
+    applies=signs_callbacks,
     severity="should",
 )
 def constant_time(journal: Journal) -> Iterator[Finding]:
-    """Ask the runner whether `hmac.compare_digest` was called where a signature came."""
-    runner_facts = journal.runner_facts
-    if runner_facts is None or not runner_facts.signed:
+    """Check the runner's count of calls to `hmac.compare_digest`."""
+    facts = journal.runner_facts
+    if facts is None or not facts.signed:
         return
-    if runner_facts.compared_in_constant_time:
+    if facts.compared_in_constant_time:
         yield Exercised()
         return
     rule = journal.provider.callbacks
     header = "" if rule is None or rule.signature is None else rule.signature.header
-    shown = tuple(each for each in journal.deliveries if each.status is not None)[:1]
     yield Violation(
-        shown,
-        f"{runner_facts.signed} signed callbacks were handled, and hmac.compare_digest was never called",
+        tuple(each for each in journal.deliveries if each.status is not None)[:1],
+        f"{facts.signed} signed callbacks were handled without a call of hmac.compare_digest",
         f"a check of {header} in constant time",
         "compare with hmac.compare_digest, not with ==",
     )

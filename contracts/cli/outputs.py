@@ -1,15 +1,14 @@
-"""Where verdicts go: the terminal, and the files that were asked for."""
+"""What all commands share: options and files for verdicts, errors, progress."""
 
 from __future__ import annotations
 
 import errno
-import gc
 import json
 import os
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 from click.core import ParameterSource
@@ -17,23 +16,32 @@ from click.core import ParameterSource
 from contracts import report
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from contracts.clause import Verdict
     from contracts.journal import Journal
+    from mockserver.provider import Provider
 
 F = TypeVar("F", bound="Callable[..., Any]")
 FILE = click.Path(dir_okay=False, path_type=Path)
 
 
-def fail(message: str) -> None:
-    """End with a line that says what is wrong, and exit code 2."""
+def fail(message: str) -> NoReturn:
+    """Exit with code 2, and one line that says what is wrong."""
     click.echo(f"contracts: {message}", err=True)
     sys.exit(2)
 
 
+def known_provider(name: str, providers: Iterable[Provider]) -> Provider:
+    """Return the provider with a name, or exit with code 2."""
+    known = {each.name: each for each in providers}
+    if name not in known:
+        fail(f"unknown provider {name!r}; known: {', '.join(known)}")
+    return known[name]
+
+
 def check_writable(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
-    """Refuse a path where nothing can be written, before the work that it is for; a default is not looked at."""
+    """Refuse a path that cannot be written, before the work starts; the default path is not checked."""
     if path is None or context.get_parameter_source(parameter.name or "") is ParameterSource.DEFAULT:
         return path
     makes_folders = isinstance(parameter.type, click.Path) and not parameter.type.file_okay
@@ -48,7 +56,7 @@ def check_writable(context: click.Context, parameter: click.Parameter, path: Pat
     elif not os.access(above, os.W_OK):
         problem = os.strerror(errno.EACCES)
     if problem is not None:
-        fail(f"{path}: cannot be written: {problem}")
+        fail(f"cannot write {path}: {problem}")
     return path
 
 
@@ -56,18 +64,18 @@ def _file_option(flag: str, name: str, what: str) -> Callable[[F], F]:
     return click.option(flag, name, type=FILE, callback=check_writable, help=what)
 
 
-_HTML = _file_option("--html", "html_file", "Write a page to look at.")
+_HTML = _file_option("--html", "html_file", "Write an HTML page.")
 _JUNIT = _file_option("--junit", "junit_file", "Write JUnit XML.")
 _JSON = _file_option("--json", "json_file", "Write JSON (specs/verdicts.schema.json).")
 
 
 def output_options(command: F) -> F:
-    """Give a command the options that name files for its verdicts."""
+    """Add the options that name files for verdicts to a command."""
     return _JSON(_JUNIT(_HTML(command)))
 
 
 def data_options(command: F) -> F:
-    """Give a command those of them that programs read."""
+    """Add the options for machine-readable files to a command."""
     return _JSON(_JUNIT(command))
 
 
@@ -79,7 +87,7 @@ def report_verdicts(
     junit_file: Path | None,
     html_file: Path | None,
 ) -> None:
-    """Write verdicts to the terminal and to files."""
+    """Write verdicts to the terminal and to the requested files."""
     click.echo(report.text(verdicts))
     write_files(verdicts, journals, title, json_file, junit_file, html_file)
 
@@ -92,7 +100,7 @@ def write_files(
     junit_file: Path | None,
     html_file: Path | None = None,
 ) -> None:
-    """Write verdicts to the files that were asked for."""
+    """Write verdicts to the requested files."""
     try:
         if json_file is not None:
             json_file.write_text(json.dumps(report.as_json(verdicts), indent=2) + "\n", encoding="utf-8")
@@ -101,24 +109,17 @@ def write_files(
         if html_file is not None:
             html_file.write_text(report.html(verdicts, journals, title=title), encoding="utf-8")
     except OSError as error:
-        fail(f"{error.filename}: cannot be written: {error.strerror}")
+        fail(f"cannot write {error.filename}: {error.strerror}")
 
 
 def violated(verdicts: Sequence[Verdict]) -> bool:
-    """Tell whether anything was violated."""
+    """Tell whether a clause was violated."""
     return any(each.judgement == "violated" for each in verdicts)
-
-
-def freeze_loaded_objects() -> None:
-    """Let the garbage collector leave alone what is there by now: specs and code, which stay."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000)
 
 
 @contextmanager
 def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Show how far long work has come, on a terminal; gives what is to be told `(done, most)`."""
+    """Show a progress bar on a terminal; yields the function that sets it to `(done, most)`."""
     if not sys.stderr.isatty():
         yield lambda _done, _most: None
         return

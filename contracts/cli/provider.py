@@ -1,4 +1,4 @@
-"""`contracts provider`: a verdict on a server."""
+"""`contracts provider`: judge a server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import click
 
 from contracts import report
 from contracts.cli.outputs import FILE, data_options, fail, violated, write_files
-from contracts.server.spec import load
 from mockserver.spec.document import SpecError
 
 if TYPE_CHECKING:
@@ -19,36 +18,40 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--base-url", required=True, help="Where the API's paths begin.")
-@click.option("--key", required=True, envvar="CONTRACTS_KEY", help="A key of the API (or CONTRACTS_KEY).")
-@click.option("--provider", "name", help="Whose API it is; where the address tells, not needed.")
+@click.option("--base-url", required=True, help="The address before the API's paths.")
+@click.option("--key", required=True, envvar="CONTRACTS_KEY", help="An API key (or CONTRACTS_KEY).")
+@click.option("--provider", "name", help="The provider; by default, found by the address.")
 @click.option("--spec", multiple=True, type=FILE, help="A spec of your own.")
-@click.option("--dialect", multiple=True, help="A dialect of the provider's that the server speaks.")
+@click.option("--dialect", multiple=True, help="An API variant (dialect) of the provider.")
 @click.option(
     "--spend",
     type=click.FloatRange(min=0),
     default=0,
     show_default=True,
-    help="Credits that the judge may spend; with 0 it makes no task.",
+    help="Credits that tasks may cost; with 0, no task is created.",
 )
-@click.option("--other-key", envvar="CONTRACTS_OTHER_KEY", help="A key of another account, which must see nothing.")
-@click.option("--time-limit", type=click.FloatRange(min=1), default=900, show_default=True, help="Seconds in all.")
+@click.option("--other-key", envvar="CONTRACTS_OTHER_KEY", help="A key of another account; it must see no tasks.")
+@click.option("--time-limit", type=click.FloatRange(min=1), default=900, show_default=True, help="Limit in seconds.")
 @click.option(
-    "--timeout", type=click.FloatRange(min=0.1), default=30, show_default=True, help="Seconds an answer may take."
+    "--timeout",
+    type=click.FloatRange(min=0.1),
+    default=30,
+    show_default=True,
+    help="Seconds to wait for an answer.",
 )
 @click.option(
     "--max-examples",
     type=click.IntRange(min=0),
     default=20,
     show_default=True,
-    help="Generated requests, good ones and bad ones, to each operation.",
+    help="Generated requests, valid and invalid, for each operation.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Other requests.")
-@click.option("--clock-url", help="Address of a mock server's clock; one above the API is found by itself.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Random seed.")
+@click.option("--clock-url", help="Address of a mock server's clock; found automatically above the API's address.")
 @click.option("--callback-host", help="Where to listen for callbacks; 127.0.0.1 for a server on this machine.")
-@click.option("--callback-port", type=click.IntRange(0, 65535), default=0, help="The port; any free one where absent.")
-@click.option("--callback-url", help="The address that leads there from outside, such as a tunnel's.")
-@click.option("--secret", envvar="CONTRACTS_SECRET", help="What callbacks are signed with.")
+@click.option("--callback-port", type=click.IntRange(0, 65535), default=0, help="The port; by default, any free one.")
+@click.option("--callback-url", help="The address as seen from outside, such as that of a tunnel.")
+@click.option("--secret", envvar="CONTRACTS_SECRET", help="The webhook secret.")
 @data_options
 def provider(
     base_url: str,
@@ -70,20 +73,21 @@ def provider(
     json_file: Path | None,
     junit_file: Path | None,
 ) -> None:
-    """Judge a server of the API: ours, someone's stand-in, or the real thing.
+    """Judge a server of the API: this mock server, another mock, or the real provider.
 
-    Without --spend only requests are made of which no task can come. Exit codes: 0 nothing violated, 1 violations,
-    2 wrong usage, such as an address that nobody listens at or a key that is not taken.
+    Without --spend, no task is created. Exit codes: 0 no violations, 1 violations, 2 wrong usage, such as an
+    address that cannot be reached or a key that is not accepted.
     """
     from contracts.server.client import UnreachableError, UnsendableError  # noqa: PLC0415
     from contracts.server.judge import ClockError, Terms, judge  # noqa: PLC0415 - starts faster without
     from contracts.server.probe import KeyRefusedError  # noqa: PLC0415
+    from contracts.server.spec import load  # noqa: PLC0415
 
     parts = urlsplit(base_url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        fail(f"--base-url {base_url}: an address begins with http:// or https://")
+        fail(f"--base-url {base_url}: must start with http:// or https://")
     if importlib.util.find_spec("schemathesis") is None:
-        fail("this judges with schemathesis, which is not installed: pip install 'mockserver-genvideo[contracts]'")
+        fail("this needs schemathesis, which is not installed: pip install 'mockserver-genvideo[contracts]'")
     terms = Terms(
         base_url=base_url,
         key=key,
@@ -104,10 +108,8 @@ def provider(
         found = judge(load(name, spec, dialect, base_url), terms, lambda text: click.echo(f"… {text}", err=True))
     except (SpecError, LookupError, ClockError, KeyRefusedError, UnreachableError, UnsendableError) as error:
         fail(str(error.args[0] if error.args else error))
-        return
     except OSError as error:
-        fail(f"callbacks cannot be listened for: {error.strerror or error}")
-        return
+        fail(f"cannot listen for callbacks: {error.strerror or error}")
     click.echo(report.text(found.verdicts))
     for note in found.notes:
         click.echo(f"note: {note}")

@@ -1,4 +1,4 @@
-"""`contracts run`: a verdict on a client, by what it does in many situations."""
+"""`contracts run`: judge a client in many situations."""
 
 from __future__ import annotations
 
@@ -7,35 +7,53 @@ from pathlib import Path
 
 import click
 
-from contracts.cli.outputs import FILE, check_writable, fail, output_options, report_verdicts, violated
+from contracts.cli.outputs import (
+    FILE,
+    check_writable,
+    fail,
+    output_options,
+    progress_bar,
+    report_verdicts,
+    violated,
+)
 from mockserver.spec.document import SpecError
 
 DEFAULT_EXAMPLES = 100
 
 
 @click.command()
-@click.option("--provider", "name", required=True, help="Whose API it is a client of.")
+@click.option("--provider", "name", required=True, help="The provider whose API the client uses.")
 @click.option("--client", help="A Python client: module:Name, or path/to/file.py:Name.")
 @click.option("--command", help="A client in any language: a command that makes one video.")
 @click.option("--spec", multiple=True, type=FILE, help="A spec of your own.")
-@click.option("--dialect", multiple=True, help="A dialect of the provider's that its server is to speak.")
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Other situations.")
+@click.option("--dialect", multiple=True, help="An API variant (dialect) of the provider.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Random seed.")
 @click.option(
     "--max-examples",
     type=click.IntRange(min=0),
     default=DEFAULT_EXAMPLES,
     show_default=True,
-    help="Situations to draw, after one of each kind; a command meets no others.",
+    help="Number of random situations, after one per condition; not for --command.",
 )
-@click.option("--time-limit", type=click.FloatRange(min=1), help="Real seconds after which no more is begun.")
-@click.option("--callbacks/--no-callbacks", default=None, help="Whether the client is to be called back.")
+@click.option("--time-limit", type=click.FloatRange(min=1), help="Real seconds after which no situation is started.")
+@click.option("--callbacks/--no-callbacks", default=None, help="Whether the client receives callbacks.")
 @click.option(
-    "--jobs", type=click.IntRange(1, 1000), default=1, show_default=True, help="Jobs at once, with --scenario."
+    "--jobs", type=click.IntRange(1, 1000), default=1, show_default=True, help="Concurrent jobs, with --scenario."
 )
-@click.option("--scenario", help="One situation instead of many: a scenario of the gallery, or a file.")
-@click.option("--speed", type=click.FloatRange(min=0.1), default=60.0, show_default=True, help="Of a command's server.")
+@click.option("--scenario", help="A single situation: a built-in scenario, or a file.")
 @click.option(
-    "--job-limit", type=click.FloatRange(min=1), default=60, show_default=True, help="Real seconds a command has."
+    "--speed",
+    type=click.FloatRange(min=0.1),
+    default=60.0,
+    show_default=True,
+    help="With --command: speed of the server's clock.",
+)
+@click.option(
+    "--job-limit",
+    type=click.FloatRange(min=1),
+    default=60,
+    show_default=True,
+    help="With --command: real seconds after which a job is stopped.",
 )
 @click.option(
     "--violations",
@@ -66,21 +84,20 @@ def run(
     junit_file: Path | None,
     html_file: Path | None,
 ) -> None:
-    """Judge a client: let it meet what the API may do to it, and see which of the API's rules it keeps.
+    """Judge a client: run it against about 200 failure scenarios.
 
-    A Python client lives in virtual time, and its waits cost nothing; a command waits really. Exit codes: 0 nothing
-    violated, 1 violations, 2 wrong usage.
+    A Python client runs in virtual time, and its waits cost nothing; a command's waits are real. Exit codes: 0 no
+    violations, 1 violations, 2 wrong usage.
     """
     if (client is None) == (command is None):
         fail("name the client: --client module:Name for Python, --command '...' for any language")
     try:
-        from contracts.client.campaign import Options, run_campaign  # noqa: PLC0415
+        from contracts.client.campaign import Options, run_campaign  # noqa: PLC0415 - hypothesis loads slowly
         from contracts.client.subject import SubjectError  # noqa: PLC0415
-        from contracts.client.subprocess import CommandError  # noqa: PLC0415 - hypothesis takes a while to load
+        from contracts.client.subprocess import CommandError  # noqa: PLC0415
     except ModuleNotFoundError as error:
         fail(f"this needs {error.name}, which is not installed: pip install 'mockserver-genvideo[contracts]'")
-        return
-    how = Options(
+    options = Options(
         provider=name,
         client=client,
         command=command,
@@ -97,21 +114,14 @@ def run(
         directory=directory,
     )
     try:
-        found = run_campaign(how)
+        result = run_campaign(options, progress_bar)
     except (SpecError, SubjectError, CommandError) as error:
         fail(str(error))
-        return
-    report_verdicts(
-        found.verdicts,
-        found.search.journals,
-        f"{client or command} against {found.search.provider.title}",
-        json_file,
-        junit_file,
-        html_file,
-    )
-    for line in found.remarks:
+    title = f"{client or command} against {result.search.provider.title}"
+    report_verdicts(result.verdicts, result.search.journals, title, json_file, junit_file, html_file)
+    for line in result.remarks:
         click.echo(line)
-    met = len(found.search.met)
-    click.echo(f"{met} situation{'s' if met != 1 else ''} met, seed {seed}")
-    if violated(found.verdicts):
+    count = len(result.search.met)
+    click.echo(f"{count} situation{'s' if count != 1 else ''} tested, seed {seed}")
+    if violated(result.verdicts):
         sys.exit(1)

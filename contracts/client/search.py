@@ -1,4 +1,4 @@
-"""Judges a client by what it does in many situations, and finds the smallest one that shows each violation."""
+"""Search for violations: run a client in many situations, and shrink each violation to a minimal case."""
 
 from __future__ import annotations
 
@@ -12,39 +12,41 @@ from hypothesis import HealthCheck, Phase
 from hypothesis.errors import NoSuchExample
 
 from contracts.clause import Verdict
-from contracts.client.situations import Situation, parts_of, situations, sweep
+from contracts.client.catalogue import sweep
+from contracts.client.draw import parts_of, situations
 from contracts.judge import Applicable, applicable, judge_by, ranked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from contracts.clause import Clause
-    from contracts.client.in_process.runner import Run
+    from contracts.client.run import Run
+    from contracts.client.situations import Situation
     from contracts.journal import Journal
     from contracts.rules import Rule
     from mockserver.provider import Provider
 
-#: How many smaller situations are tried for each clause that was violated.
+#: How many smaller situations are tried for each violated clause.
 _TRIES_TO_SHRINK = 60
-#: A client that has hung so often, for real seconds each time, is not made to meet anything else.
+#: After so many hangs, each of which takes real seconds, no further situation is run.
 MOST_HANGS = 3
 DEFAULT_EXAMPLES = 100
 
 
 class _EnoughError(BaseException):
-    """No more is drawn; as a BaseException, hypothesis lets it pass."""
+    """Stop drawing; hypothesis passes a BaseException on."""
 
 
 class RunsSituation(Protocol):
-    """Lets a client meet a situation."""
+    """Runs a client in a situation."""
 
     def __call__(self, situation: Situation) -> Run:
-        """Return what came of it."""
+        """Return the result."""
 
 
 @dataclass(slots=True)
 class _Seen:
-    """What is known of a clause so far."""
+    """The results of one clause so far."""
 
     clause: Clause
     provider: str
@@ -60,14 +62,14 @@ class Search:
     """A search for violations.
 
     Args:
-        play: lets the client meet a situation.
-        callbacks: whether the client can be called back.
+        run_situation: runs the client in a situation.
+        callbacks: whether the client can receive callbacks.
         jobs: whether it can do several jobs at once.
-        seed: of everything that is drawn.
-        most_examples: how many situations are drawn, after the tour through all that there is to meet.
-        time_budget_s: when it stops drawing, in real seconds; None is never.
+        seed: the random seed.
+        most_examples: how many random situations are run, after the sweep over all conditions.
+        time_budget_s: when to start no more situations, in real seconds; None is never.
         clauses: what to judge by; None is all.
-        progress: told after each situation how many are done, and how many there may be.
+        progress: called after each situation with the number done, and the largest number expected.
     """
 
     run_situation: RunsSituation
@@ -81,9 +83,9 @@ class Search:
     clauses: tuple[Clause, ...] | None = None
     progress: Callable[[int, int], None] = lambda _done, _most: None
     shrink: bool = True
-    #: In how many situations the client had to be given up.
+    #: In how many situations the client hung.
     hangs: int = 0
-    #: Whether something was left out because the time was over.
+    #: Whether the time budget cut the search short.
     out_of_time: bool = False
     met: dict[Situation, Run] = field(default_factory=dict)
     _seen: dict[str, _Seen] = field(default_factory=dict)
@@ -93,13 +95,13 @@ class Search:
     _started_s: float = field(default_factory=monotonic)
 
     def run(self) -> list[Verdict]:
-        """Meet the situations, shrink what was found, and return the verdicts; the violated ones come first."""
+        """Run the situations, shrink the violations, and return the verdicts; violations come first."""
         planned = self.planned()
         most = len(planned) + self.most_examples
         for situation in planned:
             if self._over:
                 break
-            self._meet(situation)
+            self._run(situation)
             self.progress(len(self.met), most)
         if self.most_examples and not self._over:
             self._draw(most)
@@ -107,11 +109,11 @@ class Search:
         return self.verdicts()
 
     def planned(self) -> list[Situation]:
-        """Return the tour through all that there is to meet."""
+        """Return one situation for each condition."""
         return list(sweep(self.provider, callbacks=self.callbacks, jobs=self.jobs, seed=self.seed))
 
     def add(self, situation: Situation, run: Run) -> None:
-        """Take in what came of a situation."""
+        """Add the result of a situation."""
         self.met[situation] = run
         self.hangs += run.hangs
         verdicts = judge_by(self._chosen(), run.journal)
@@ -126,7 +128,7 @@ class Search:
         return self._applicable
 
     def verdicts(self) -> list[Verdict]:
-        """Return what is to be said of all situations so far; first, what violates is made small."""
+        """Shrink the violations, and return the verdicts over all situations so far."""
         self._chosen()
         while self.shrink and (large := [each for each in self._seen.values() if each.smallest and not each.shrunk]):
             for seen in large:
@@ -135,7 +137,7 @@ class Search:
 
     @property
     def journals(self) -> list[Journal]:
-        """Everything that went over the wire."""
+        """The traffic of every situation."""
         return [run.journal for run in self.met.values()]
 
     def smallest(self, verdict: Verdict) -> Situation | None:
@@ -164,21 +166,21 @@ class Search:
         def meet(situation: Situation) -> None:
             if self._over:
                 raise _EnoughError
-            self._meet(situation)
+            self._run(situation)
             self.progress(len(self.met), most)
 
         with contextlib.suppress(_EnoughError):
             meet()
 
-    def _meet(self, situation: Situation) -> dict[str, Verdict]:
-        """Let the client meet a situation, unless it has; return the verdicts by clause."""
+    def _run(self, situation: Situation) -> dict[str, Verdict]:
+        """Run the client in a situation, once; return the verdicts by clause."""
         if situation not in self._verdicts:
             self.add(situation, self.run_situation(situation))
         return self._verdicts[situation]
 
     def _note(self, situation: Situation, verdict: Verdict) -> None:
         seen = self._seen[verdict.clause.id]
-        # What is met only while something is made small is not counted: it is like what was met before.
+        # Situations that only occur while shrinking are not counted: they resemble those before.
         seen.exercised += verdict.judgement != "not exercised" and not self._shrinking
         if verdict.judgement == "violated":
             seen.violated += not self._shrinking
@@ -202,13 +204,13 @@ class Search:
         return replace(made, violations=verdict.violations, situation=str(situation), speed=verdict.speed)
 
     def _shrink(self, seen: _Seen) -> None:
-        """Take away from a situation what the violation can do without."""
+        """Remove every part of a situation that the violation does not need."""
         assert seen.smallest is not None
         situation = seen.smallest[0]
         self._shrinking = seen.shrunk = True
 
         def shows(smaller: Situation) -> bool:
-            return not self._over and self._meet(smaller)[seen.clause.id].judgement == "violated"
+            return not self._over and self._run(smaller)[seen.clause.id].judgement == "violated"
 
         try:
             found = hypothesis.find(

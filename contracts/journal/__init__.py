@@ -1,8 +1,8 @@
 """Journals, the input of every clause: the recorded traffic between one client and one provider.
 
-    model    the values: exchanges, deliveries, jobs, task traces
-    har      HAR files into records
-    read     records and files into journals
+model    the values: exchanges, deliveries, jobs, task traces
+har      HAR files into records
+read     records and files into journals
 """
 
 from __future__ import annotations

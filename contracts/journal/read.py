@@ -17,7 +17,7 @@ from mockserver.clock import instant_of
 from mockserver.engine.routes import Router
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from contracts.journal.model import Record

@@ -1,15 +1,19 @@
-"""The other direction: a verdict on a server, by what its provider's documents promise.
+"""Judge a server: does it keep what its provider's documents promise?
 
-spec       a provider with its documents: which templates, which links, which errors
-places     where facts (a task's id, its status) stand in an answer, by the templates
-purse      what may be spent: nothing that could cost more goes out
-pace       waiting: in real time, or by moving a mock server's clock
-wire       the one door to the server: every request, timed and written down
-receiver   where callbacks arrive
-visit      what the judge does there: probes, and tasks led from submit to file
-evidence   what came of it
-shapes     schemathesis over every operation
-laws       one rule each, a function over the evidence
-verdicts   all laws over the evidence
-command    `contracts provider`
+spec            a provider with its documents: templates, links, errors
+extract         where facts (a task's id, its status) are in an answer, by the templates
+budget          what may be spent: a request that could cost more is not sent
+pacing          how to wait: in real time, or by advancing a mock server's clock
+call            a request and its answer
+refusals        which of the provider's errors an answer is
+client          sends every request, and records it
+receiver        receives callbacks
+evidence        everything that was observed
+targets         requests about tasks, written from the spec
+probe           requests that must be refused
+tasks           tasks from submit to file
+conformance     schemathesis over every operation
+media_duration  the duration of a result file
+clauses         one rule each, a function over the evidence
+judge           all of this
 """

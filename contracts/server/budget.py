@@ -1,8 +1,8 @@
-"""What may be spent: a request that could cost more than is left is not sent.
+"""The budget: a request that could cost more than is left is not sent.
 
-A submit is free of cost only when nothing could be made of it: it is no JSON object, it names no model that the
-provider has, or it lacks a field that the model cannot do without. Anything else, however wrong by the spec, a
-careless server might take; so its price is set aside before it goes out, and given back when it is refused.
+A submit is certainly free only if no server could accept it: it is not a JSON object, it names no known model, or
+it lacks a required field. A careless server might accept anything else, however invalid by the spec. So its price
+is reserved before it is sent, and released when it is refused.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ class OverBudgetError(Exception):
 
 
 class Budget:
-    """Credits that the user lets the judge spend."""
+    """The credits that may be spent."""
 
     def __init__(self, spec: Spec, spend_credits: float) -> None:
         self._spec = spec
         self.left_ucr = round(spend_credits * UCR)
         self.spent_ucr = 0
 
-    def open(self, operation: Operation | None, body: bytes) -> int:
-        """Set a request's price aside, and return it.
+    def reserve(self, operation: Operation | None, body: bytes) -> int:
+        """Reserve a request's price, and return it.
 
         Raises:
             OverBudgetError: less is left.
@@ -43,25 +43,25 @@ class Budget:
         self.left_ucr -= price_ucr
         return price_ucr
 
-    def close(self, operation: Operation | None, price_ucr: int, stated_credits: Any, *, taken: bool) -> None:
-        """Book what became of the request: given back when refused, and never less than the server says it costs."""
+    def settle(self, operation: Operation | None, price_ucr: int, stated_credits: Any, *, accepted: bool) -> None:
+        """Settle a request: release its price if it was refused; otherwise charge at least what the server says."""
         if operation is None or operation.role not in ("submit", "decoy"):
             return
         if operation.role == "decoy":
-            self.spent_ucr += price_ucr  # charged whatever it answers: that is what makes it one
+            self.spent_ucr += price_ucr  # a decoy is charged whatever it answers
             return
         self.left_ucr += price_ucr
-        if not taken:
+        if not accepted:
             return
-        cost_ucr = price_ucr or self.dearest_ucr
+        cost_ucr = price_ucr or self.highest_ucr
         if isinstance(stated_credits, int | float) and not isinstance(stated_credits, bool):
             cost_ucr = max(cost_ucr, round(stated_credits * UCR))
         self.left_ucr -= cost_ucr
         self.spent_ucr += cost_ucr
 
     @property
-    def dearest_ucr(self) -> int:
-        """The price of the dearest of the models' examples."""
+    def highest_ucr(self) -> int:
+        """The highest price among the models' examples."""
         return max(self.example_ucr(name) for name in self._spec.provider.models)
 
     def example_ucr(self, model: str) -> int:
@@ -85,4 +85,9 @@ class Budget:
             return 0
         if model.request.accepts(value):
             return model.reserve_ucr(self._spec.scope(value, model))
-        return self.dearest_ucr
+        return self.highest_ucr
+
+
+def credits_text(amount_ucr: int) -> str:
+    """Write an amount of credits."""
+    return f"{amount_ucr / UCR:g} credits"

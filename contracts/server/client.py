@@ -1,6 +1,6 @@
-"""The one door to the server: every request goes out here, within the budget, and is written down.
+"""The client of the server under test: it sends every request, within the budget, and records it.
 
-An event loop in a thread of its own makes the requests, since only there can an answer that never ends be given up.
+An event loop in its own thread sends the requests, because only there an answer that never ends can be given up.
 """
 
 from __future__ import annotations
@@ -8,8 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import urlsplit
 
@@ -18,6 +17,7 @@ from yarl import URL
 
 from contracts.analysis import KEY_MARK
 from contracts.journal import Exchange
+from contracts.server.call import Call
 from contracts.server.extract import Extractor
 from contracts.server.refusals import refusal
 from mockserver.engine.routes import Router
@@ -28,65 +28,29 @@ if TYPE_CHECKING:
     from contracts.server.budget import Budget
     from contracts.server.pacing import Deadline, Pacing
     from contracts.server.spec import Spec
-    from mockserver.provider import ErrorAnswer, Operation
+    from mockserver.provider import Operation
 
 T = TypeVar("T")
 _SHOWN = 4_000
 _LARGEST_BYTES = 512 << 20
 _TRIES = 4
-_SILENCES = 3
+_MOST_UNANSWERED = 3
 
 
 class UnreachableError(Exception):
-    """Nobody listens there."""
+    """Nothing listens at the address."""
 
 
 class UnresponsiveError(Exception):
-    """The server has stayed silent too often to go on."""
+    """Too many requests were not answered."""
 
 
 class UnsendableError(Exception):
-    """A client cannot put this on the wire."""
+    """No client can send this request."""
 
 
-@dataclass(frozen=True)
-class Call:
-    """A request and what came of it; `silence` says why no answer was read."""
-
-    exchange: Exchange
-    operation: Operation | None
-    content: bytes
-    headers: tuple[tuple[str, str], ...]
-    refusal: ErrorAnswer | None
-    transport_error: str | None
-    seconds: float
-
-    @property
-    def status(self) -> int | None:
-        """The answer's status."""
-        return self.exchange.status
-
-    @cached_property
-    def json(self) -> Any:
-        """The answer as JSON; None where it is none."""
-        try:
-            return json.loads(self.content)
-        except (ValueError, RecursionError):
-            return None
-
-    @property
-    def fine(self) -> bool:
-        """Whether the server did what it was asked."""
-        return self.status is not None and 200 <= self.status < 300 and self.refusal is None
-
-    @property
-    def of_api(self) -> bool:
-        """Whether the API itself answered, rather than the store of the files."""
-        return self.operation is None or self.operation.role not in ("result", "file")
-
-
-class Wire:
-    """A client of one server, for `with`."""
+class ApiClient:
+    """A client of one server; use it in a `with` statement."""
 
     def __init__(
         self, spec: Spec, base_url: str, key: str, budget: Budget, deadline: Deadline, *, patience_s: float
@@ -103,7 +67,7 @@ class Wire:
         self._prefix = urlsplit(self.base_url).path
         self._costs = Extractor(spec, [template for each in spec.of_role("submit") for template in spec.reply(each.id)])
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="contracts-wire", daemon=True)
+        self._thread = threading.Thread(target=self._loop.run_forever, name="contracts-client", daemon=True)
         self._http: aiohttp.ClientSession
 
     def __enter__(self) -> Self:
@@ -113,22 +77,22 @@ class Wire:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Hang up."""
+        """Close."""
         self.run(self._http.close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run something in the wire's loop, and wait for it."""
+        """Run a coroutine in the client's loop, and wait for it."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def now_ms(self) -> int:
-        """Return the server's present instant, as far as it is known."""
+        """Return the server's current time, as far as it is known."""
         return self.pacing.now_ms()
 
     def key_headers(self, key: str | None = None) -> dict[str, str]:
-        """Return the header that carries a key: the user's, where none is given."""
+        """Return the header with a key: by default, the user's."""
         rule, text = self.spec.provider.key, self._key if key is None else key
         return {rule.header: f"Bearer {text}" if rule.bearer else text}
 
@@ -142,14 +106,14 @@ class Wire:
         key: bool = True,
         patient: bool = True,
     ) -> Call:
-        """Make a request to a path of the API or to an address; wait where a limit says so, and ask again.
+        """Send a request to a path of the API or to a URL; if a limit asks to wait, wait and repeat it.
 
         Raises:
-            OverBudgetError: it could cost more than the user lets it.
+            OverBudgetError: it could cost more than is left.
             SilenceError: the server has stayed silent too often.
-            TimeIsUpError: the user's time is over.
-            UnreachableError: nobody listens there.
-            UnsendableError: no client can send this.
+            TimeIsUpError: the time limit is reached.
+            UnreachableError: nothing listens at the address.
+            UnsendableError: no client can send this request.
         """
         url = target if "://" in target else self.base_url + target
         sent = {**(self.key_headers() if key else {}), **(headers or {})}
@@ -158,12 +122,12 @@ class Wire:
             wait_s = self._wait_s(call) if patient else None
             if wait_s is None:
                 break
-            self.pacing.wait(wait_s, f"the server answered {call.status}, and asks for patience")
+            self.pacing.wait(wait_s, f"the server answered {call.status}, and asks to wait")
             call = self._once(method, url, sent, body)
         return call
 
     def bare(self, method: str, url: str, body: Any = None) -> tuple[int, Any]:
-        """Ask something that is no part of what is judged, such as a control plane; status 0 where nothing came."""
+        """Send a request that is not judged, for example to a control plane; status 0 if there is no answer."""
         data = b"" if body is None else json.dumps(body).encode()
         try:
             status, _, content = self.run(self._exchange(method, url, {"Content-Type": "application/json"}, data))
@@ -172,7 +136,7 @@ class Wire:
             return 0, None
 
     def _wait_s(self, call: Call) -> float | None:
-        """Return how long a limit asks to wait; None where the answer is about no limit."""
+        """Return how long a limit asks to wait; None if the answer is not about a limit."""
         refusals = self.spec.provider.refusals
         if call.refusal is None or call.refusal not in (
             refusals["rate_exceeded"],
@@ -186,16 +150,16 @@ class Wire:
         self._deadline.check()
         parts = urlsplit(url)
         operation = self._router.find(method, parts.path.removeprefix(self._prefix)).operation
-        price_ucr = self.budget.open(operation, body)
+        price_ucr = self.budget.reserve(operation, body)
         call = None
         try:
             call = self._sent(method, url, headers, body, operation)
         finally:
             stated = None if call is None else self._costs.read("$task.reserved_credits", call.json)
-            taken = call is not None and (call.fine or call.transport_error is not None)
-            self.budget.close(operation, price_ucr, stated, taken=taken)
+            accepted = call is not None and (call.fine or call.transport_error is not None)
+            self.budget.settle(operation, price_ucr, stated, accepted=accepted)
         self.calls.append(call)
-        if sum(each.transport_error is not None for each in self.calls) >= _SILENCES:
+        if sum(each.transport_error is not None for each in self.calls) >= _MOST_UNANSWERED:
             raise UnresponsiveError
         return call
 
@@ -210,20 +174,18 @@ class Wire:
         try:
             status, fields, content = self.run(self._exchange(method, url, headers, body))
         except TimeoutError:
-            transport_error = f"no whole answer within {self._patience_s:g} s"
+            transport_error = f"no complete answer within {self._patience_s:g} s"
         except aiohttp.InvalidURL as error:
             raise UnsendableError(str(error)) from None
         except aiohttp.ClientConnectorError as error:
             if not any(each.transport_error is None for each in self.calls):
-                raise UnreachableError(
-                    f"{self.base_url} cannot be reached: {error.os_error.strerror or error}"
-                ) from None
+                raise UnreachableError(f"cannot reach {self.base_url}: {error.os_error.strerror or error}") from None
             transport_error = f"no connection: {error.os_error.strerror or error}"
         except (aiohttp.ClientError, OSError) as error:
-            transport_error = f"what came is no HTTP answer, or broke off: {_named(error)}"
+            transport_error = f"invalid or incomplete HTTP answer: {_named(error)}"
         except ValueError as error:
             raise UnsendableError(str(error)) from None
-        exchange = self._written(method, url, headers, body, operation, status, fields, content)
+        exchange = self._record(method, url, headers, body, operation, status, fields, content)
         call = Call(
             replace(exchange, at_ms=at_ms),
             operation,
@@ -254,7 +216,7 @@ class Wire:
                 content += more
             return answer.status, tuple(answer.headers.items()), content
 
-    def _written(
+    def _record(
         self,
         method: str,
         url: str,
@@ -268,7 +230,7 @@ class Wire:
         parts = urlsplit(url)
         own = self.spec.provider.key.header.lower()
         kept = tuple(
-            (name, KEY_MARK + "the judge]" if name.lower() == own else value) for name, value in headers.items()
+            (name, KEY_MARK + "contracts]" if name.lower() == own else value) for name, value in headers.items()
         )
         return Exchange(
             seq=len(self.calls) + 1,

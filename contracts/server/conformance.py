@@ -1,4 +1,4 @@
-"""Shapes: schemathesis makes requests for every operation, and holds every answer against the spec."""
+"""Conformance: schemathesis generates requests for every operation, and checks every answer against the spec."""
 
 from __future__ import annotations
 
@@ -26,39 +26,40 @@ from schemathesis.specs.openapi.checks import (
 
 from contracts.server.budget import OverBudgetError
 from contracts.server.client import UnresponsiveError, UnsendableError
-from contracts.server.evidence import Misshapen
+from contracts.server.evidence import NonConforming
 from contracts.server.pacing import TimeIsUpError
 from contracts.server.spec import METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from contracts.server.client import Call, Wire
+    from contracts.server.call import Call
+    from contracts.server.client import ApiClient
     from contracts.server.evidence import Evidence
     from mockserver.provider import Provider
 
-#: What each law of shape is judged by, and what it asks for.
+#: The check of each clause on conformance, and what it asks for.
 CHECKS = {
-    "shapes.status": (status_code_conformance, "a status that the document declares for the operation"),
-    "shapes.content-type": (content_type_conformance, "a content type that the document declares"),
-    "shapes.headers": (response_headers_conformance, "the headers that the document declares"),
-    "shapes.body": (response_schema_conformance, "a body as the document's schema has it"),
+    "shapes.status": (status_code_conformance, "a status that is documented for the operation"),
+    "shapes.content-type": (content_type_conformance, "a documented content type"),
+    "shapes.headers": (response_headers_conformance, "the documented headers"),
+    "shapes.body": (response_schema_conformance, "a body that matches the documented schema"),
 }
 REFUSED = "shapes.bad-data-refused"
 _KEPT = 3
 
 
 class Conformance:
-    """All operations of a provider's documents, to be asked and judged."""
+    """Tests all operations of a provider's documents."""
 
-    def __init__(self, wire: Wire, evidence: Evidence, *, max_examples: int, seed: int) -> None:
-        self._wire = wire
+    def __init__(self, client: ApiClient, evidence: Evidence, *, max_examples: int, seed: int) -> None:
+        self._client = client
         self._evidence = evidence
         self._max_examples = max_examples
         self._seed = seed
         self._over: BaseException | None = None
         self._skipped = 0
-        self._found: dict[tuple[str, str], list[Misshapen]] = {}
+        self._found: dict[tuple[str, str], list[NonConforming]] = {}
 
     @cached_property
     def _schemas(self) -> list[Any]:
@@ -70,50 +71,50 @@ class Conformance:
         ]
 
     def judge_seen(self) -> None:
-        """Hold what was seen so far against the leading document."""
+        """Check the answers so far against the main document."""
         operations = {each.definition.raw["operationId"]: each for each in self._operations(self._schemas[0])}
         for call in self._evidence.answered():
             operation = operations.get(call.exchange.operation)
-            whole = call.exchange.header("Range") is None  # a part is asked for by HTTP's own rules
+            whole = call.exchange.header("Range") is None  # HTTP itself defines partial requests
             if operation is not None and call.operation is not None and whole:
                 values = {each.name: "any" for each in call.operation.parameters if each.place == "path"}
                 self._judge(operation.Case(path_parameters=values), call, CHECKS)
         self._report()
 
     def ask(self) -> None:
-        """Ask every operation, with good data and with bad.
+        """Send valid and invalid requests to every operation.
 
         Raises:
-            SilenceError: the server has stayed silent too often.
-            TimeIsUpError: the user's time is over.
+            UnresponsiveError: too many requests were not answered.
+            TimeIsUpError: the time limit is reached.
         """
         for schema in self._schemas if self._max_examples else ():
             for operation in self._operations(schema):
                 for mode in GenerationMode if self._can_be_bad(operation) else (GenerationMode.POSITIVE,):
-                    self._ask(operation, mode)
+                    self._test(operation, mode)
                     if self._over is not None:
                         self._report()
                         raise self._over
         self._report()
         if self._skipped:
             self._evidence.notes.append(
-                f"{self._skipped} generated requests could have cost more than was left, and were not sent"
+                f"{self._skipped} generated requests were not sent: they could have cost more than the budget"
             )
 
     def _operations(self, schema: Any) -> Iterator[Any]:
         for found in schema.get_all_operations():
             operation = found.ok()
             elsewhere = schema.raw_schema["paths"][operation.path].get("servers")
-            if not elsewhere or self._wire.pacing.movable:
+            if not elsewhere or self._client.pacing.movable:
                 yield operation
 
     def _can_be_bad(self, operation: Any) -> bool:
-        """Tell whether a request can be wrong by the schema: not where it is a path with texts in it, and no more."""
+        """Tell whether a request can be invalid by the schema: not if it is only a path with strings in it."""
         raw = operation.definition.raw
         known = self._evidence.spec.provider.operations[raw["operationId"]]
         return "requestBody" in raw or any(each.place == "query" or each.type != "string" for each in known.parameters)
 
-    def _ask(self, operation: Any, mode: GenerationMode) -> None:
+    def _test(self, operation: Any, mode: GenerationMode) -> None:
         @seeded(self._seed)
         @settings(
             max_examples=self._max_examples,
@@ -125,7 +126,7 @@ class Conformance:
             verbosity=Verbosity.quiet,
         )
         @given(case=operation.as_strategy(generation_mode=mode))
-        def look(case: Any) -> None:
+        def check(case: Any) -> None:
             if self._over is not None:
                 return
             try:
@@ -146,17 +147,17 @@ class Conformance:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", HypothesisWarning)
-                look()
+                check()
         except (SkipTest, HypothesisException, SchemathesisError):
-            return  # there is nothing of this kind to generate, such as bad data where nothing is sent
+            return  # nothing of this kind can be generated, such as invalid data where none is sent
 
     def _sent(self, case: Any, mode: GenerationMode) -> tuple[Call, requests.PreparedRequest]:
-        how = case.as_transport_kwargs(base_url=self._wire.base_url)
-        if mode.is_positive and isinstance(how.get("json"), dict):
-            how["json"] = self._without_callback(how["json"])
-        words = ("method", "url", "headers", "params", "data", "json", "files", "cookies")
+        parts = case.as_transport_kwargs(base_url=self._client.base_url)
+        if mode.is_positive and isinstance(parts.get("json"), dict):
+            parts["json"] = self._without_callback(parts["json"])
+        names = ("method", "url", "headers", "params", "data", "json", "files", "cookies")
         try:
-            request = requests.Request(**{word: how[word] for word in words if word in how}).prepare()
+            request = requests.Request(**{name: parts[name] for name in names if name in parts}).prepare()
         except (requests.RequestException, ValueError) as error:
             raise UnsendableError(str(error)) from None
         body = request.body if isinstance(request.body, bytes) else str(request.body or "").encode()
@@ -165,23 +166,23 @@ class Conformance:
             for name, value in request.headers.items()
             if name in ("Accept", "Content-Type") or name in (case.headers or {})
         }
-        call = self._wire.ask(
+        call = self._client.ask(
             request.method or "GET",
             request.url or "",
-            headers={**headers, **self._wire.key_headers()},
+            headers={**headers, **self._client.key_headers()},
             body=body,
             key=False,
         )
         return call, request
 
     def _has_its_file(self, case: Any, call: Call) -> bool:
-        """Tell whether an upload has its file: on the wire that is bytes, and no longer of a wrong type."""
+        """Tell whether an upload has its file: as bytes, it has no wrong type any more."""
         uploads = self._evidence.spec.provider.uploads
         upload = uploads is not None and call.operation is not None and call.operation.role == "upload"
         return upload and uploads is not None and isinstance(case.body, dict) and uploads.field in case.body
 
     def _without_callback(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Leave the callback's address out: nobody is to be called who has not asked for it."""
+        """Leave out the callback address: no third party may be called."""
         callbacks = self._evidence.spec.provider.callbacks
         return body if callbacks is None else {key: each for key, each in body.items() if key != callbacks.url_keys[0]}
 
@@ -192,36 +193,36 @@ class Conformance:
             status_code=call.status or 0,
             headers=_listed(call.headers),
             content=call.content,
-            request=request or requests.Request(call.exchange.method, self._wire.base_url).prepare(),
+            request=request or requests.Request(call.exchange.method, self._client.base_url).prepare(),
             elapsed=call.seconds,
             verify=True,
         )
-        for law, (check, asks) in checks.items():
-            self._evidence.shaped.add(law)
+        for clause, (check, asks) in checks.items():
+            self._evidence.tested.add(clause)
             try:
                 case.validate_response(response, checks=[check])
             except FailureGroup as group:
                 for failure in group.exceptions:
-                    self._keep(law, call, failure, asks)
+                    self._keep(clause, call, failure, asks)
             except Failure as failure:
-                self._keep(law, call, failure, asks)
+                self._keep(clause, call, failure, asks)
 
-    def _keep(self, law: str, call: Call, failure: Any, asks: str) -> None:
-        """Keep a few of a kind for each operation, those with the shortest requests."""
+    def _keep(self, clause: str, call: Call, failure: Any, asks: str) -> None:
+        """Keep a few of each kind for each operation, those with the shortest requests."""
         seen = " ".join(f"{failure.title}: {failure.message}".split())
-        kept = self._found.setdefault((law, f"{call.exchange.operation} {call.status}"), [])
-        kept.append(Misshapen(law, call, _cut(seen), asks))
+        kept = self._found.setdefault((clause, f"{call.exchange.operation} {call.status}"), [])
+        kept.append(NonConforming(clause, call, _cut(seen), asks))
         kept.sort(key=lambda each: len(each.call.exchange.body or "") + len(each.call.exchange.query))
         del kept[_KEPT:]
 
     def _report(self) -> None:
-        self._evidence.misshapen = [each for kept in self._found.values() for each in kept]
+        self._evidence.nonconforming = [each for kept in self._found.values() for each in kept]
 
 
 def _readable(document: dict[str, Any], provider: Provider) -> dict[str, Any]:
-    """Prepare a document: the judge itself sees to the key, and x-mock's errors stand for those not declared.
+    """Prepare a document: remove its security, which the client handles, and add undeclared errors from x-mock.
 
-    An operation that does not even declare what comes of a missing key leaves its errors to x-mock's table.
+    An operation that does not declare the error for a missing key leaves its errors to x-mock's table.
     """
     data = copy.deepcopy(document)
     data.pop("security", None)

@@ -1,4 +1,4 @@
-"""What the judge has seen of a server: the laws read nothing else."""
+"""The evidence on a server: everything that the clauses for servers read."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from contracts.server.extract import Extractor
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from contracts.server.client import Call
+    from contracts.server.call import Call
     from contracts.server.receiver import Received
     from contracts.server.spec import Spec
     from mockserver.engine.context import RequestContext
-    from mockserver.provider import End, Model
+    from mockserver.provider import End, Model, ResultKind
 
 
 @dataclass(frozen=True)
 class Observation:
-    """What one query showed of a task."""
+    """What one query showed about a task."""
 
     call: Call
-    #: The word for the state, as it was sent and as the lifecycle has it.
+    #: The status as sent, and as the lifecycle names it.
     word: Any
     state: str | None
     progress: Any
@@ -33,7 +33,7 @@ class Observation:
 
 @dataclass(frozen=True)
 class Fetch:
-    """A download, and when: `fresh` at once, `before` and `late` around the link's end, `unsigned` without proof."""
+    """A download, and when: `fresh` at once, `before` or `late` (around the link's expiry), `unsigned`."""
 
     call: Call
     when: str
@@ -41,33 +41,33 @@ class Fetch:
 
 @dataclass
 class TaskTrace:
-    """A task that the judge had made."""
+    """A task that was created to judge the server."""
 
     model: Model
     scope: RequestContext
     submit: Call
     id: str
-    #: What the judge did to it: nothing, or `failed` or `cancelled`.
+    #: What is to be done to it: nothing (""), or `failed` or `cancelled`.
     intervention: str
     callback_path: str | None
     observations: list[Observation] = field(default_factory=list)
     fetches: list[Fetch] = field(default_factory=list)
     linked: list[Call] = field(default_factory=list)
-    #: Whether it was followed for as long as the documents let a task take.
+    #: Whether it did not end in the longest time that the documents allow.
     gave_up: bool = False
 
 
 @dataclass
 class Probe:
-    """A request that is to be refused, and for which of the spec's conditions."""
+    """A request that must be refused, and the spec's condition for it."""
 
     condition: str
     call: Call
 
 
 @dataclass
-class Misshapen:
-    """An answer that is not as the spec shapes it, and the law that it breaks."""
+class NonConforming:
+    """An answer that does not conform to the spec, and the clause that it violates."""
 
     clause: str
     call: Call
@@ -77,7 +77,7 @@ class Misshapen:
 
 @dataclass
 class Evidence:
-    """All that was seen."""
+    """Everything that was observed."""
 
     spec: Spec
     movable: bool
@@ -88,16 +88,16 @@ class Evidence:
     other_account: list[tuple[TaskTrace, Call]] = field(default_factory=list)
     refused_submits: list[tuple[Model, Call]] = field(default_factory=list)
     received: list[Received] = field(default_factory=list)
-    #: Whether callbacks had the time that the documents give them.
+    #: Whether callbacks were awaited as long as the documents allow.
     callbacks_awaited: bool = False
-    misshapen: list[Misshapen] = field(default_factory=list)
-    #: The laws of shape that something was held against.
-    shaped: set[str] = field(default_factory=set)
-    #: What the user should know beside the verdicts.
+    nonconforming: list[NonConforming] = field(default_factory=list)
+    #: The clauses on conformance that were tested.
+    tested: set[str] = field(default_factory=set)
+    #: Further notes for the user.
     notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """Work out where things stand."""
+        """Locate facts in the answers."""
         spec = self.spec
         self.submitted = Extractor(spec, [body for each in spec.of_role("submit") for body in spec.reply(each.id)])
         self.queried = Extractor(spec, [body for each in spec.of_role("query") for body in spec.reply(each.id)])
@@ -112,11 +112,11 @@ class Evidence:
 
     @property
     def provider(self) -> Any:
-        """The provider whose API this is."""
+        """The provider whose API is judged."""
         return self.spec.provider
 
     def observation(self, call: Call) -> Observation:
-        """Read what a query's answer says of its task."""
+        """Read what the answer to a query says about its task."""
         word = self.queried.read("$task.status", call.json)
         return Observation(
             call=call,
@@ -127,11 +127,11 @@ class Evidence:
         )
 
     def end_of(self, state: str | None) -> End | None:
-        """Return the end that a state is."""
+        """Return the end that a state is; None if it is not an end."""
         return None if state is None else self.spec.provider.lifecycle.ends.get(state)
 
     def ending(self, trace: TaskTrace) -> tuple[Observation | None, Observation, End] | None:
-        """Return the last query before a task's end was seen, the one that showed it, and the end."""
+        """Return the last query before a task's end, the query that showed it, and the end."""
         before = None
         for observation in trace.observations:
             end = self.end_of(observation.state)
@@ -149,17 +149,26 @@ class Evidence:
         urls = [url for each in found for url in (each if isinstance(each, list) else [each])]
         return [url for url in dict.fromkeys(urls) if isinstance(url, str)]
 
+    def kind_of(self, trace: TaskTrace) -> ResultKind | None:
+        """Return the kind of file that a task makes."""
+        return self.spec.provider.results.get(trace.model.result(trace.scope))
+
+    def note(self, text: str) -> None:
+        """Add a note for the user, once."""
+        if text not in self.notes:
+            self.notes.append(text)
+
     def callbacks_of(self, trace: TaskTrace) -> list[Received]:
-        """Return the callbacks that came for a task, in order."""
+        """Return the callbacks that were received for a task, in order."""
         return [each for each in self.received if trace.callback_path is not None and each.path == trace.callback_path]
 
     def delivery(self, received: Received, event: str) -> Delivery:
-        """Write a callback down as reports show it."""
+        """Turn a callback into the record that reports show."""
         number = self.received.index(received) + 1
         return Delivery(
             seq=number,
             at_ms=received.at_ms,
-            delivery=f"to the judge's {received.path}",
+            delivery=f"to {received.path}",
             task="",
             event=event,
             attempt=1,
@@ -171,12 +180,12 @@ class Evidence:
         )
 
     def by_id(self) -> dict[str, list[TaskTrace]]:
-        """Sort the tasks by the ids that they were given."""
+        """Group the tasks by id."""
         out: dict[str, list[TaskTrace]] = defaultdict(list)
         for trace in self.traces:
             out[trace.id].append(trace)
         return out
 
     def answered(self) -> Iterator[Call]:
-        """Give the requests that were answered."""
+        """Yield the requests that were answered."""
         return (each for each in self.calls if each.transport_error is None)

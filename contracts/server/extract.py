@@ -1,4 +1,4 @@
-"""Where facts stand in an answer: read off the templates of the spec, never off a provider's name."""
+"""Extract facts (a task's id, its status) from answers; the spec's templates say where they are."""
 
 from __future__ import annotations
 
@@ -22,35 +22,35 @@ class Extractor:
     """Pointers into JSON, by the expression whose value stands there."""
 
     def __init__(self, spec: Spec, templates: Iterable[Any]) -> None:
-        self._places: dict[str, dict[Pointer, None]] = defaultdict(dict)
-        #: What a fact's values are called here, where the template renames them.
+        self._pointers: dict[str, dict[Pointer, None]] = defaultdict(dict)
+        #: Status names that the template translates, back to the lifecycle's.
         self.renamed: dict[str, str] = {}
         for template in templates:
             for fact, pointer in self._walk(spec, template, ()):
-                self._places[fact][pointer] = None
+                self._pointers[fact][pointer] = None
 
     def __contains__(self, fact: str) -> bool:
-        return fact in self._places
+        return fact in self._pointers
 
     def facts(self) -> list[str]:
-        """Return every expression that has a place."""
-        return list(self._places)
+        """Return every expression that has a pointer."""
+        return list(self._pointers)
 
     def read(self, fact: str, answer: Any) -> Any:
-        """Return a fact's value in an answer; None where it is not there."""
-        for pointer in self._places.get(fact, ()):
+        """Return a fact's value in an answer; None if it is missing."""
+        for pointer in self._pointers.get(fact, ()):
             value = pointed(answer, pointer)
             if value is not None:
                 return value
         return None
 
     def of(self, fact: str) -> list[Pointer]:
-        """Return the places of a fact."""
-        return list(self._places.get(fact, ()))
+        """Return the pointers of a fact."""
+        return list(self._pointers.get(fact, ()))
 
     def all(self, fact: str, answer: Any) -> list[Any]:
-        """Return what stands at each of a fact's places."""
-        return [value for place in self._places.get(fact, ()) if (value := pointed(answer, place)) is not None]
+        """Return the value at each pointer of a fact."""
+        return [value for pointer in self._pointers.get(fact, ()) if (value := pointed(answer, pointer)) is not None]
 
     def _walk(self, spec: Spec, template: Any, pointer: Pointer) -> Iterator[tuple[str, Pointer]]:
         if isinstance(template, str):
@@ -72,27 +72,27 @@ class Extractor:
                 yield from self._walk(spec, each, (*pointer, str(index)))
 
 
-def misfit(template: Any, answer: Any, where: str = "the body") -> str | None:
-    """Say where JSON is not what a template makes; None where it fits."""
+def mismatch(template: Any, answer: Any, where: str = "the body") -> str | None:
+    """Say where JSON does not match a template; None if it matches."""
     if isinstance(template, str):
         if template.startswith("$"):
             return None
         if _INSIDE.search(template):
-            return None if isinstance(answer, str) else f"{where} is no text"
+            return None if isinstance(answer, str) else f"{where} is not a string"
     if isinstance(template, dict):
         if set(template) in _CHOICE:
             return None
         if not isinstance(answer, dict):
-            return f"{where} is no object"
+            return f"{where} is not an object"
         for key, each in template.items():
             name = key.removesuffix("?")
             if name in answer:
-                found = misfit(each, answer[name], name if where == "the body" else f"{where}.{name}")
+                found = mismatch(each, answer[name], name if where == "the body" else f"{where}.{name}")
                 if found is not None:
                     return found
             elif not key.endswith("?"):
                 return f"{where} has no {name!r}"
         return None
     if isinstance(template, list):
-        return None if isinstance(answer, list) else f"{where} is no list"
+        return None if isinstance(answer, list) else f"{where} is not a list"
     return None if answer == template else f"{where} is not {template!r}"

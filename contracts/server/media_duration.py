@@ -1,4 +1,4 @@
-"""How long a film or a sound is, read from the boxes of its MP4 or the head of its WAV."""
+"""The duration of a video or a sound, read from the boxes of an MP4 file or the header of a WAV file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _HOLDERS = (b"moov",)
 
 
 def duration_s(content: bytes) -> float | None:
-    """Return how long it plays; None where it is neither, or is broken."""
+    """Return the duration; None if the file is neither MP4 nor WAV, or is invalid."""
     if content[:4] == b"RIFF":
         try:
             with wave.open(BytesIO(content)) as sound:
@@ -25,7 +25,7 @@ def duration_s(content: bytes) -> float | None:
 
 
 def _mp4_duration_s(content: bytes, start: int, end: int) -> float | None:
-    """Look for the box `mvhd`, which has the time scale and the length in it."""
+    """Find the box `mvhd`, which holds the time scale and the duration."""
     while start + 8 <= end:
         size, kind = struct.unpack_from(">I4s", content, start)
         head = 8

@@ -1,4 +1,4 @@
-"""Waiting: in real time, with a word about it, or by moving the clock of a mock server."""
+"""How to wait: in real time, or by advancing the clock of a mock server."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 
 
 class TimeIsUpError(Exception):
-    """The time that the user gave is over."""
+    """The time limit is reached."""
 
 
 class Deadline:
-    """How much of the user's real time is left."""
+    """How much real time is left."""
 
     def __init__(self, limit_s: float, monotonic_s: Callable[[], float] = time.monotonic) -> None:
         self._monotonic_s = monotonic_s
@@ -22,11 +22,11 @@ class Deadline:
 
     @property
     def left_s(self) -> float:
-        """Seconds that are left."""
+        """The seconds that are left."""
         return self._ends_s - self._monotonic_s()
 
     def check(self) -> None:
-        """See that there is time left.
+        """Check that there is time left.
 
         Raises:
             TimeIsUpError: there is none.
@@ -36,36 +36,36 @@ class Deadline:
 
 
 class Pacing(Protocol):
-    """How the judge waits."""
+    """A way to wait."""
 
-    #: Whether waiting costs nothing, so that days can be waited for.
+    #: Whether waiting takes no real time, so that waiting for days is possible.
     movable: bool
 
     def now_ms(self) -> int:
-        """Return the server's present instant, as far as it is known."""
+        """Return the server's current time, as far as it is known."""
 
     def wait(self, seconds: float, why: str) -> None:
-        """Let time pass.
+        """Wait.
 
         Raises:
-            TimeIsUpError: it would take longer than the user lets it.
+            TimeIsUpError: it would exceed the time limit.
         """
 
 
 class RealTimePacing:
-    """Waits as long as it says, and says so."""
+    """Waits in real time, and shows why."""
 
     movable = False
 
     def __init__(
         self,
         deadline: Deadline,
-        say: Callable[[str], None],
+        show: Callable[[str], None],
         sleep: Callable[[float], None] = time.sleep,
         wall_s: Callable[[], float] = time.time,
     ) -> None:
         self._deadline = deadline
-        self._say = say
+        self._show = show
         self._sleep = sleep
         self._wall_s = wall_s
 
@@ -74,19 +74,19 @@ class RealTimePacing:
         return int(self._wall_s() * 1000)
 
     def wait(self, seconds: float, why: str) -> None:
-        """Sleep, unless the user's time would be over before that.
+        """Sleep.
 
         Raises:
-            TimeIsUpError: it would.
+            TimeIsUpError: it would exceed the time limit.
         """
         if seconds > self._deadline.left_s:
             raise TimeIsUpError
-        self._say(f"waiting {seconds:g} s: {why}")
+        self._show(f"waiting {seconds:g} s: {why}")
         self._sleep(seconds)
 
 
 class ClockPacing:
-    """Moves the clock of a mock server on instead of waiting."""
+    """Advances the clock of a mock server instead of waiting."""
 
     movable = True
 
@@ -96,14 +96,14 @@ class ClockPacing:
         self._now_ms: int = ask("GET", None)["now_ms"]
 
     def now_ms(self) -> int:
-        """Return the server's time as it was when it was last moved."""
+        """Return the server's time after the last advance."""
         return self._now_ms
 
-    def wait(self, seconds: float, why: str) -> None:  # noqa: ARG002 - nobody has to be told
-        """Advance; returns when all that fell due has been done.
+    def wait(self, seconds: float, why: str) -> None:  # noqa: ARG002 - it takes no time
+        """Advance the clock; return when all that fell due is done.
 
         Raises:
-            TimeIsUpError: the user's real time is over.
+            TimeIsUpError: the time limit is reached.
         """
         self._deadline.check()
         self._now_ms = self._ask("POST", {"advance_s": seconds})["now_ms"]

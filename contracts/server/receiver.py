@@ -1,4 +1,4 @@
-"""Where callbacks arrive: a server on this machine that keeps each as it came, and acknowledges it."""
+"""The callback receiver: a server on this machine that stores and acknowledges every callback."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Self
 from aiohttp import web
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from contracts.server.client import Wire
+    from contracts.server.client import ApiClient
 
 
 @dataclass(frozen=True)
 class Received:
-    """A callback as it arrived."""
+    """A callback as received."""
 
     path: str
     method: str
@@ -26,33 +26,32 @@ class Received:
 
 @dataclass
 class Receiver:
-    """Listens in the wire's loop, for `with`."""
+    """Listens in the client's loop; use it in a `with` statement."""
 
-    wire: Wire
+    client: ApiClient
     host: str
     port: int
-    #: The address that is given to the server, where it is not the one that is listened on.
+    #: The address that the server is given, if it differs from the one that is listened on.
     public_url: str | None
     status: int
-    now_ms: Callable[[], int]
-    got: list[Received] = field(default_factory=list)
+    received: list[Received] = field(default_factory=list)
     _runner: web.ServerRunner | None = None
 
     def __enter__(self) -> Self:
         """Listen.
 
         Raises:
-            OSError: the address cannot be had.
+            OSError: the address is not available.
         """
-        self.wire.run(self._start())
+        self.client.run(self._start())
         return self
 
     def __exit__(self, *_: object) -> None:
         """Stop listening."""
-        self.wire.run(self._stop())
+        self.client.run(self._stop())
 
     def url(self, path: str) -> str:
-        """Return the address that a task is given."""
+        """Return the callback address for a task."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return (self.public_url or f"http://{host}:{self.port}").rstrip("/") + path
 
@@ -68,5 +67,5 @@ class Receiver:
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         body = await request.read()
-        self.got.append(Received(request.path, request.method, request.headers.copy(), body, self.now_ms()))
+        self.received.append(Received(request.path, request.method, request.headers.copy(), body, self.client.now_ms()))
         return web.Response(status=self.status)

@@ -1,4 +1,4 @@
-"""A provider together with its documents: what the compiled values no longer say, such as where a fact stands."""
+"""A provider with its documents: what the compiled values do not say, such as where a fact is in an answer."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ METHODS = ("get", "put", "post", "delete", "patch")
 
 @dataclass(frozen=True)
 class Spec:
-    """A provider, and the documents that it was compiled from; the first leads."""
+    """A provider, and the documents it was compiled from; the first is the main one."""
 
     provider: Provider
     documents: tuple[dict[str, Any], ...] = field(repr=False)
 
     @property
     def mock(self) -> dict[str, Any]:
-        """The leading document's x-mock."""
+        """The x-mock of the main document."""
         found: dict[str, Any] = self.documents[0]["x-mock"]
         return found
 
     @cached_property
     def raw_operations(self) -> Mapping[str, dict[str, Any]]:
-        """The operations as they are written, by their ids."""
+        """The operations as written, by id."""
         return {
             item[method]["operationId"]: item[method]
             for item in self.documents[0]["paths"].values()
@@ -48,7 +48,7 @@ class Spec:
         return [each for each in self.provider.operations.values() if each.role in roles]
 
     def reply(self, operation_id: str) -> Iterator[Any]:
-        """Give the templates of an operation's reply: the plain one, then that of each state it differs in."""
+        """Yield the templates of an operation's reply: the default, then that of each state with its own."""
         written = self.raw_operations[operation_id].get("x-mock", {}).get("reply", {})
         if "body" in written:
             yield written["body"]
@@ -65,7 +65,7 @@ class Spec:
         return self.mock["errors"][error.name].get("body", self.mock["error_body"])
 
     def required(self, model: Model) -> list[str]:
-        """Return the top-level fields that a submit for a model cannot do without."""
+        """Return the required top-level fields of a submit for a model."""
         for document in self.documents:
             entry = document["x-mock"]["models"].get(model.name)
             if entry is not None:
@@ -73,7 +73,7 @@ class Spec:
         return []
 
     def links(self, operation: Operation) -> Iterator[tuple[str, dict[str, str]]]:
-        """Give the links of an operation's success: the operation each leads to, and its parameters' expressions."""
+        """Yield the links of an operation's success: the target operation, and its parameters' expressions."""
         lead = self.documents[0]
         response = _resolved(
             lead, self.raw_operations[operation.id].get("responses", {}).get(str(operation.status), {})
@@ -84,7 +84,7 @@ class Spec:
                 yield link["operationId"], link.get("parameters", {})
 
     def schema_of(self, operation: Operation, pointer: Iterable[str]) -> dict[str, Any]:
-        """Return the schema of what stands at a pointer in an operation's success; an empty one where there is none."""
+        """Return the schema at a pointer in an operation's success; an empty one if there is none."""
         lead = self.documents[0]
         response = _resolved(
             lead, self.raw_operations[operation.id].get("responses", {}).get(str(operation.status), {})
@@ -95,26 +95,24 @@ class Spec:
         return _resolved(lead, found)
 
     def scope(self, body: Any, model: Model | None) -> RequestContext:
-        """Return what expressions on a submit body see."""
-        scope = RequestContext.__new__(
-            RequestContext
-        )  # without a server's state behind it: only the request is asked about
+        """Return the context for expressions on a submit body."""
+        scope = RequestContext.__new__(RequestContext)  # without a server's state: only the request is evaluated
         scope.body = body
         scope.model = model
         scope.inputs = body if model is None else model.request.with_defaults(body)
         return scope
 
     def model_of(self, operation: Operation, body: Any) -> Model | None:
-        """Return the model that a body names, if the provider has it."""
+        """Return the model that a body names; None if the provider does not have it."""
         name = None if operation.model is None else operation.model(self.scope(body, None))
         return self.provider.models.get(name) if isinstance(name, str) else None
 
 
 def load(name: str | None, files: Iterable[Path], dialects: Iterable[str], base_url: str) -> Spec:
-    """Read the specs and choose the provider: by its name, as the one that a file leads, or by the address.
+    """Read the specs and choose the provider: by name, as that of a spec file, or by the address.
 
     Raises:
-        LookupError: it cannot be told which provider is meant.
+        LookupError: the provider is unknown or ambiguous.
         SpecError: a spec cannot be read.
     """
     own = [Document.read(path).data for path in files]
@@ -125,25 +123,25 @@ def load(name: str | None, files: Iterable[Path], dialects: Iterable[str], base_
     if name is None:
         name = next((each for each in known if _serves(known[each], base_url)), None)
     if name is None:
-        raise LookupError(f"say with --provider whose API this is ({', '.join(known)}), or name a spec with --spec")
+        raise LookupError(f"name the provider with --provider ({', '.join(known)}), or a spec with --spec")
     if name not in known:
-        raise LookupError(f"there is no provider {name!r}; there are {', '.join(known)}")
+        raise LookupError(f"unknown provider {name!r}; known: {', '.join(known)}")
     chosen = tuple(dialects)
     (provider,) = load_providers(files, only=name, dialects={name: chosen} if chosen else None)
     shipped = [] if name in led else [Document.read(path).data for path in builtin_specs()]
-    found = [data for data in (*shipped, *own) if name in (_word(data, "provider"), _word(data, "part_of"))]
-    found.sort(key=lambda data: _word(data, "provider") is None)
+    found = [data for data in (*shipped, *own) if name in (_x_mock(data, "provider"), _x_mock(data, "part_of"))]
+    found.sort(key=lambda data: _x_mock(data, "provider") is None)
     return Spec(provider, tuple(_in_dialects(data, chosen) for data in found))
 
 
 def _resolved(document: dict[str, Any], thing: dict[str, Any]) -> dict[str, Any]:
-    """Follow a reference, where there is one."""
+    """Follow a $ref, if there is one."""
     found: dict[str, Any] = resolve(document, thing["$ref"]) if "$ref" in thing else thing
     return found
 
 
 def _properties(document: dict[str, Any], schema: dict[str, Any], key: str) -> Iterator[dict[str, Any]]:
-    """Give the schemas that a schema has for a property, its alternatives' included."""
+    """Yield the schemas of a property, including those of alternatives."""
     schema = _resolved(document, schema)
     if key in schema.get("properties", {}):
         yield schema["properties"][key]
@@ -152,12 +150,12 @@ def _properties(document: dict[str, Any], schema: dict[str, Any], key: str) -> I
             yield from _properties(document, each, key)
 
 
-def _word(data: dict[str, Any], key: str) -> Any:
+def _x_mock(data: dict[str, Any], key: str) -> Any:
     return data.get("x-mock", {}).get(key)
 
 
 def _serves(provider: Provider, base_url: str) -> bool:
-    """Tell whether an address is a provider's own host, or a mock server's path for it."""
+    """Tell whether an address is a provider's own host, or its path on a mock server."""
     host, _, path = base_url.partition("://")[2].partition("/")
     return host in provider.hosts or path.rstrip("/").rpartition("/")[2] == provider.name
 

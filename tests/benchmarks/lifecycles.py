@@ -20,7 +20,7 @@ import aiohttp
 import orjson
 from benchmarks.servers import say
 
-from contracts.cli.outputs import freeze_loaded_objects
+from contracts.client.campaign import freeze_loaded_objects
 from contracts.client.in_process.runner import run_situation
 from contracts.client.situations import Situation
 from contracts.client.subject import Setting

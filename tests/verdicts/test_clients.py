@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from support.traffic import providers
 
 from contracts.clause import all_clauses
+from contracts.client.draw import situations
 from contracts.client.in_process.runner import run_situation
-from contracts.client.situations import Situation, situations
+from contracts.client.situations import Situation
 from contracts.client.subject import load
 from contracts.clients import GOOD, subject
 from contracts.clients.broken import Mutant, mutants

@@ -14,8 +14,9 @@ import pytest
 from support.traffic import TASK, Traffic, providers
 
 from contracts import JournalError, judge_journal, read
+from contracts.client.catalogue import conditions
 from contracts.client.in_process.runner import run_scenario, run_situation
-from contracts.client.situations import Situation, conditions
+from contracts.client.situations import Situation
 from mockserver.scenarios import of_data
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from contracts.clause import Verdict
-    from contracts.client.in_process.runner import Run
+    from contracts.client.run import Run
     from contracts.client.subject import Setting
     from contracts.journal import Journal
 

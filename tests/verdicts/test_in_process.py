@@ -23,9 +23,10 @@ import aiohttp
 import pytest
 from support.traffic import providers
 
-from contracts.client.in_process import runner
+from contracts.client.catalogue import conditions
+from contracts.client.in_process import alarm, session
 from contracts.client.in_process.runner import run_situation
-from contracts.client.situations import Situation, conditions
+from contracts.client.situations import Situation
 from contracts.client.subject import SubjectError
 from contracts.clients import GOOD, subject
 from contracts.judge import judge_journal
@@ -33,7 +34,7 @@ from contracts.judge import judge_journal
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from contracts.client.in_process.runner import Run
+    from contracts.client.run import Run
     from contracts.client.subject import Setting
     from contracts.journal import Job
 
@@ -380,8 +381,8 @@ class Turns(Broken):
 @pytest.mark.parametrize("client", [Computes, ComputesDeaf, ComputesInAThread, ComputesWhenMade, Turns])
 def test_one_that_computes_without_end_is_given_up(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """After real seconds, whatever it catches; the words say so."""
-    monkeypatch.setattr(runner, "_LONGEST_RUN_S", 0.1)
-    monkeypatch.setattr(runner, "_SAID_AGAIN_S", 0.05)
+    monkeypatch.setattr(alarm, "LONGEST_RUN_S", 0.1)
+    monkeypatch.setattr(alarm, "REPEAT_S", 0.05)
     found = run(client)
     (only,) = found.journal.jobs
     assert (only.ended, only.said, found.hangs) == (
@@ -418,7 +419,7 @@ def test_one_that_waits_without_end_is_given_up(client: Any) -> None:
     found = run(client)
     (only,) = found.journal.jobs
     assert (only.ended, found.hangs) == ("never", False)
-    assert only.ended_ms - only.started_ms >= runner.LONGEST_JOB_S * 1000
+    assert only.ended_ms - only.started_ms >= session.LONGEST_JOB_S * 1000
     assert violated(found) == {"outcome.ends"}
 
 
@@ -457,7 +458,7 @@ class AsksInAThread(Broken):
 @pytest.mark.parametrize("client", [Asks, AsksInAThread])
 def test_one_that_asks_without_waiting_is_stopped(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """After so many requests for a job, though no time has passed."""
-    monkeypatch.setattr(runner, "MOST_REQUESTS_PER_JOB", 60)
+    monkeypatch.setattr(session, "MOST_REQUESTS_PER_JOB", 60)
     found = run(client)
     (only,) = found.journal.jobs
     assert (only.ended, only.said, found.hangs) == ("never", "stopped after 60 requests a job", False)

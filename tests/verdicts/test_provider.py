@@ -167,9 +167,7 @@ def breaks_on_bad_bodies() -> Callable[[Said], Said]:
     """What cannot be read breaks the server, which shows how it is built."""
     trace = b"Traceback (most recent call last):\n  File \"app.py\", line 7, in create\nKeyError: 'model'\n"
     return lambda said: (
-        replace(said, status=500, headers={"Content-Type": "text/plain"}, body=trace)
-        if said.status == 400
-        else said
+        replace(said, status=500, headers={"Content-Type": "text/plain"}, body=trace) if said.status == 400 else said
     )
 
 
@@ -190,18 +188,12 @@ def swapped(old: bytes, new: bytes) -> Callable[[Said], Said]:
 
 def without_header(name: str) -> Callable[[Said], Said]:
     """Leave a header out of every answer."""
-    return lambda said: replace(
-        said, headers={each: value for each, value in said.headers.items() if each != name}
-    )
+    return lambda said: replace(said, headers={each: value for each, value in said.headers.items() if each != name})
 
 
 def typed(when: Callable[[Said], bool], media_type: str) -> Callable[[Said], Said]:
     """Call what comes something else."""
-    return lambda said: (
-        replace(said, headers={**said.headers, "Content-Type": media_type})
-        if when(said)
-        else said
-    )
+    return lambda said: replace(said, headers={**said.headers, "Content-Type": media_type}) if when(said) else said
 
 
 def links_work_once() -> Callable[[Said], Said]:
@@ -281,15 +273,11 @@ BROKEN: dict[str, Callable[[Said], Said]] = {
     "answers.agree": on(is_query, id="task-unified-1781000000-somebody"),
     "answers.no-server-error": breaks_on_bad_bodies(),
     "answers.request-id": without_header("X-Request-Id"),
-    "bodies.malformed-refused": when(
-        lambda said: said.status == 400 and said.method == "POST", status=200
-    ),
+    "bodies.malformed-refused": when(lambda said: said.status == 400 and said.method == "POST", status=200),
     "callbacks.come": when(is_callback, path="/elsewhere"),
     "callbacks.equal-query": on(is_callback, status="failed"),
     "callbacks.shape": when(is_callback, body=b"[]"),
-    "callbacks.signed": lambda said: (
-        replace(said, body=said.body + b" ") if is_callback(said) else said
-    ),
+    "callbacks.signed": lambda said: replace(said, body=said.body + b" ") if is_callback(said) else said,
     "errors.shape": when(lambda said: said.status == 404, body=b"{}"),
     "paths.unknown-refused": when(lambda said: "/no/such" in said.path, status=200),
     "results.expires": immortal_links(),
@@ -298,9 +286,7 @@ BROKEN: dict[str, Callable[[Said], Said]] = {
     "results.length": when(is_film, body=b"RIFF"),
     "results.link-works": swapped(b".mp4", b".mov"),
     "results.media-type": typed(is_film, "application/octet-stream"),
-    "results.signature-needed": when(
-        lambda said: said.status == 403 and "/omni/" in said.path, status=200
-    ),
+    "results.signature-needed": when(lambda said: said.status == 403 and "/omni/" in said.path, status=200),
     "results.stated-end": swapped(b"Expires=1", b"Expires=2"),
     "shapes.body": on(is_query, created="yesterday"),
     "shapes.content-type": typed(is_query, "text/html"),
@@ -314,9 +300,7 @@ BROKEN: dict[str, Callable[[Said], Said]] = {
     "tasks.id-form": swapped(b"task-unified-", b"job-"),
     "tasks.ids-unique": ids_repeat(),
     "tasks.link-leads-there": comes_late(),
-    "tasks.malformed-refused": when(
-        lambda said: said.status == 400 and said.method == "GET", status=404
-    ),
+    "tasks.malformed-refused": when(lambda said: said.status == 400 and said.method == "GET", status=404),
     "tasks.never-back": status_goes_back(),
     "tasks.progress-is-percent": on(is_query, progress=101),
     "tasks.states-known": swapped(b'"processing"', b'"RUNNING"'),
@@ -474,9 +458,7 @@ def test_real_time_is_waited_for_and_ends() -> None:
     now = itertools.count(0, 10)
     slept: list[float] = []
     said: list[str] = []
-    pacing = RealTimePacing(
-        Deadline(35, lambda: next(now)), said.append, sleep=slept.append, wall_s=lambda: 1.5
-    )
+    pacing = RealTimePacing(Deadline(35, lambda: next(now)), said.append, sleep=slept.append, wall_s=lambda: 1.5)
     assert (pacing.now_ms(), pacing.movable) == (1500, False)
     pacing.wait(7, "a task is under way")
     pacing.wait(7, "a task is under way")

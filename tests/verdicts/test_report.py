@@ -24,8 +24,8 @@ from support.chromium import chromium_running, find_chromium, page_at
 from support.traffic import Traffic, providers
 
 from contracts.clause import Clause, Verdict, Violation
+from contracts.client.catalogue import sweep
 from contracts.client.in_process.runner import run_situation
-from contracts.client.situations import sweep
 from contracts.clients import subject
 from contracts.clients.googlegeminiomni import GoogleGeminiOmni
 from contracts.judge import judge_journal
@@ -300,15 +300,15 @@ def test_coverage_counts() -> None:
         ("getJob", None): 2,
     }
     assert found.states == {"accepted": 2, "GENERATING": 2, "reviewing": 2}
-    assert found.states_never_met == ["done", "failed"]
+    assert found.missing_states == ["done", "failed"]
     assert found.callbacks == {
         ("done", "lost_callback", "lost"): 2,
         ("done", "", "acknowledged"): 2,
         ("done", "", "refused"): 2,
     }
-    assert found.events_never_met == ["failed"]
+    assert found.missing_events == ["failed"]
     assert found.faults == {"error": 2, "unknown_status": 2, "latency": 2, "lost_callback": 2}
-    never = found.answers_never_met
+    never = found.missing_answers
     assert {("submitJob", 402), ("getJob", 404), ("downloadVideo", 403)} <= never
     assert not {("submitJob", 200), ("getJob", 503), ("getJob", None)} & never
 

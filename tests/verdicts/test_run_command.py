@@ -21,8 +21,8 @@ from support.traffic import Traffic
 
 from contracts import all_clauses, mutation
 from contracts.cli import main
-from contracts.cli import main as cli, main as main_module
-from contracts.client.in_process import runner
+from contracts.cli import main as catalog
+from contracts.client.in_process import alarm
 from contracts.client.search import MOST_HANGS, Search
 from contracts.clients import GOOD
 from contracts.clients.broken import FetchesNothing, FetchesWithKey, Mutant, TriesAtOnce, mutants
@@ -121,7 +121,7 @@ def test_a_bad_client_is_shown_and_its_violations_can_be_seen_again(bad: Path) -
         assert retry_chains == 1
         assert clause in said_again.partition("not exercised")[0]
         assert verdict["violations"][0]["seen"] in said_again
-        assert said_again.splitlines()[-1].startswith("1 situation met")
+        assert said_again.splitlines()[-1].startswith("1 situation tested")
 
 
 def test_the_command_of_a_replay_works_as_it_stands(bad: Path) -> None:
@@ -190,8 +190,8 @@ def test_a_client_that_goes_elsewhere_is_told_so(tmp_path: Path, monkeypatch: py
 def test_a_client_that_hangs_does_not_hang_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is given up after a few situations, and that is said."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(runner, "_LONGEST_RUN_S", 0.1)
-    monkeypatch.setattr(runner, "_SAID_AGAIN_S", 0.05)
+    monkeypatch.setattr(alarm, "LONGEST_RUN_S", 0.1)
+    monkeypatch.setattr(alarm, "REPEAT_S", 0.05)
     Path("hangs.py").write_text(
         "class Client:\n"
         "    def __init__(self, setting): pass\n"
@@ -347,9 +347,7 @@ def test_what_there_was_no_time_for_is_said() -> None:
     words = ("--provider", TOAPIS, "--client", GOOD_CLIENT, "--time-limit", "1", "--max-examples", "100000")
     code, said, _ = run("run", *words)
     assert code == 0
-    assert re.search(
-        r"^left out: .*(all|some of) 100000 drawn ones, for which there was no time$", said, re.MULTILINE
-    )
+    assert re.search(r"^left out: .*(all|some of) 100000 drawn ones, for which there was no time$", said, re.MULTILINE)
 
 
 def test_a_client_meets_a_dialect() -> None:
@@ -375,7 +373,7 @@ def test_coverage_finds_a_hole(monkeypatch: pytest.MonkeyPatch) -> None:
     planted = Rule("evolink.dance.at-dawn", EVOLINK, "A document", "7", "client", "Dance at dawn.")
     code, said, _ = run("coverage", "--all")
     assert (code, len(said.splitlines())) == (0, len(documented_rules()) + 1)
-    monkeypatch.setattr(main_module, "documented_rules", lambda: (*documented_rules(), planted))
+    monkeypatch.setattr(catalog, "documented_rules", lambda: (*documented_rules(), planted))
     code, said, _ = run("coverage")
     assert code == 1
     assert said.splitlines()[0] == "evolink.dance.at-dawn: NOTHING"
@@ -385,7 +383,7 @@ def test_coverage_finds_a_hole(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_coverage_finds_a_clause_about_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A pattern that no rule has is named."""
     fewer = tuple(each for each in documented_rules() if "429-jitter" not in each.id)
-    monkeypatch.setattr(main_module, "documented_rules", lambda: fewer)
+    monkeypatch.setattr(catalog, "documented_rules", lambda: fewer)
     code, said, _ = run("coverage")
     assert code == 1
     assert "no rule is called *.429-jitter, though a clause or a reason says so" in said
@@ -519,4 +517,4 @@ def test_what_is_planned_is_every_breaker_where_its_clause_applies() -> None:
     assert {name for name, mutant in plan if mutant is None} == set(GOOD)
     assert {mutant for _, mutant in plan} - {None} == {each.name for each in mutants()}
     assert (TOAPIS, "OnlyListens") not in plan
-    assert list(mutation.holes()) == []
+    assert list(mutation.gaps()) == []

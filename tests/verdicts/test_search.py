@@ -9,9 +9,11 @@ from support.traffic import providers
 
 from contracts.clause import Clause, Exercised, Finding, Violation
 from contracts.client import search as searching
-from contracts.client.in_process.runner import Run, run_situation
+from contracts.client.catalogue import conditions, sweep
+from contracts.client.in_process import run_situation
+from contracts.client.run import Run
 from contracts.client.search import MOST_HANGS, Search
-from contracts.client.situations import Situation, conditions, sweep
+from contracts.client.situations import Situation
 from contracts.clients import GOOD, subject
 from contracts.clients.broken import mutants
 from contracts.journal import Job, Journal

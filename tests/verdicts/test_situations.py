@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.traffic import providers
 
-from contracts.client.situations import NO_FAULTS, Situation, conditions, parts_of, situations, sweep
+from contracts.client.catalogue import conditions, sweep
+from contracts.client.draw import parts_of, situations
+from contracts.client.situations import NO_FAULTS, Situation
 from contracts.clients import GOOD
 from mockserver.chance import Chance
 from mockserver.edge.active_scenario import check_scenario
@@ -65,7 +67,7 @@ def test_the_tour_leaves_nothing_out(name: str, callbacks: bool, jobs: bool) -> 
 
 
 def test_what_there_is_to_meet_is_what_the_provider_has() -> None:
-    """Refusals with its statuses, failures with its reasons; callbacks and older words where it has them."""
+    """Refusals with its statuses, failures with its reasons; callbacks and older statuss where it has them."""
     names = {name: {each.name for each in conditions(providers()[name], callbacks=True)} for name in NAMES}
     for name, found in names.items():
         statuses = {error.status for error in providers()[name].errors.values()}
@@ -74,10 +76,10 @@ def test_what_there_is_to_meet_is_what_the_provider_has() -> None:
                 assert int(met.rpartition(" ")[2]) in statuses
         for end in providers()[name].lifecycle.ends.values():
             assert end.kind != "failure" or {f"task fails: {reason}" for reason in end.reasons} <= found
-    assert "submit put off: 455 x1" in names["crun"]
+    assert "submit fails temporarily: 455 x1" in names["crun"]
     assert not any("455" in met for met in names[EVOLINK])
-    assert "older word" in names[TOAPIS]
-    assert "older word" not in names[EVOLINK]
+    assert "older status" in names[TOAPIS]
+    assert "older status" not in names[EVOLINK]
     assert "callback lost" in names[EVOLINK]
     assert not any("callback" in met for met in names[TOAPIS])
     forged = {name: sum(met.startswith("callback forged") for met in found) for name, found in names.items()}
@@ -99,8 +101,8 @@ def test_accounts_are_short_of_credits_for_all_jobs() -> None:
 def test_what_is_written_reads_back(name: str, tmp_path: Path) -> None:
     """A scenario file says what the situation was; its head is a comment."""
     for situation in sweep(providers()[name], callbacks=True, seed=3):
-        retry_chains = read_back(situation, tmp_path, "a rule: in words\ncontracts run --provider 'x'")
-        scenario, original = retry_chains.scenario(), situation.scenario()
+        written = read_back(situation, tmp_path, "a rule: in words\ncontracts run --provider 'x'")
+        scenario, original = written.scenario(), situation.scenario()
         check_scenario(world(name), scenario)
         for field in ("name", "seed", "accounts", "fault_requests", "expect"):
             assert getattr(scenario, field) == getattr(original, field)
@@ -156,12 +158,12 @@ def test_without_jobs_or_callbacks_none_are_drawn() -> None:
 def test_how_a_situation_is_called() -> None:
     """By what is met, by the number of jobs, by how a job's end is learnt, and by its seed."""
     menu = {each.name: each for each in conditions(providers()[GOOGLE], callbacks=True)}
-    assert str(Situation(GOOGLE)) == "calm; 1 job, polling, seed 0"
-    both = Situation(GOOGLE, (menu["answer lost"], menu["callback lost"]), 3, callbacks=True, seed=5)
-    assert str(both) == "answer lost + callback lost; 3 jobs, callbacks, seed 5"
-    assert both.words()["scenario"] == "answer lost, callback lost"
-    assert NO_FAULTS.group == "calm"
-    assert menu["submit put off: 429 x2"].group == "submit put off"
+    assert str(Situation(GOOGLE)) == "no faults; 1 job, polling, seed 0"
+    both = Situation(GOOGLE, (menu["answer to the submit lost"], menu["callback lost"]), 3, callbacks=True, seed=5)
+    assert str(both) == "answer to the submit lost + callback lost; 3 jobs, callbacks, seed 5"
+    assert both.data()["scenario"] == "answer to the submit lost, callback lost"
+    assert NO_FAULTS.group == "no faults"
+    assert menu["submit fails temporarily: 429 x2"].group == "submit fails temporarily"
 
 
 def test_a_situation_from_a_file_is_that_file(tmp_path: Path) -> None:

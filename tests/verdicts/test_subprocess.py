@@ -18,14 +18,15 @@ import pytest
 from support.traffic import providers
 
 import contracts
-from contracts.client.situations import Situation, conditions
+from contracts.client.catalogue import conditions
+from contracts.client.situations import Situation
 from contracts.client.subprocess import Command, CommandError, exclusion_reason, run_command, run_commands
 from contracts.judge import judge_journal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from contracts.client.in_process.runner import Run
+    from contracts.client.run import Run
     from contracts.journal import Job
 
 GOOGLE, EVOLINK = "googlegeminiomni", "evolink"
@@ -141,7 +142,7 @@ def naive_runs() -> dict[str, Run]:
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Run]]:
     """Let every template that can run meet its situations."""
     other = tmp_path_factory.mktemp("clients") / "client.mjs"
-    words = (HERE / "googlegeminiomni.words.mjs").read_text(encoding="utf-8")
+    words = (HERE / "googlegeminiomni.arguments.mjs").read_text(encoding="utf-8")
     template = (TEMPLATES / "client.mjs").read_text(encoding="utf-8")
     other.write_text(re.sub(r"// --- your.*?// --- end[^\n]*\n", lambda _: words, template, flags=re.DOTALL))
     with ThreadPoolExecutor(3) as pool:
@@ -398,7 +399,7 @@ def test_the_last_line_names_the_file(tmp_path: Path) -> None:
 
 def test_words_are_read_as_a_shell_does() -> None:
     """What cannot be read is wrong usage."""
-    assert Command.of("node 'my client.mjs' {prompt}").words == ("node", "my client.mjs", "{prompt}")
+    assert Command.of("node 'my client.mjs' {prompt}").arguments == ("node", "my client.mjs", "{prompt}")
     assert str(Command.of("node 'my client.mjs'")) == "node 'my client.mjs'"
     for text in ("", "  ", "node 'x"):
         with pytest.raises(CommandError):

@@ -39,7 +39,7 @@ def virtual() -> Iterator[VirtualLoop]:
         with virtual_time(loop, START_S):
             asyncio.set_event_loop(loop)
             yield loop
-            loop.cancel()
+            loop.threads.cancel()
             loop.run_until_complete(settled())
     finally:
         asyncio.set_event_loop(None)
@@ -140,7 +140,7 @@ def test_what_a_thread_returns_or_raises_comes_back() -> None:
             for executor in (None, pool):
                 with pytest.raises(LookupError):
                     await loop.run_in_executor(executor, fail)
-        assert loop.threads_at_work == 0
+        assert loop.threads.working == 0
         return loop.time()
 
     assert run(work) == 3.0
@@ -563,7 +563,7 @@ def test_a_thread_that_was_let_go_ends(way: str) -> None:
     def work(hand: VirtualThread) -> None:
         hand.begin()
         try:
-            with in_virtual_time(hand):
+            with in_virtual_time(loop, hand):
                 begun.set()
                 while way == "computes":
                     pass
@@ -579,12 +579,12 @@ def test_a_thread_that_was_let_go_ends(way: str) -> None:
             hand.over()
 
     with virtual() as loop:
-        hand = VirtualThread(loop)
+        hand = VirtualThread(loop, loop.threads)
         thread = threading.Thread(target=work, args=(hand,))
         thread.start()
         assert begun.wait(PATIENCE_S)
-        loop.cancel()
+        loop.threads.cancel()
         thread.join(PATIENCE_S)
         assert ended.is_set()
-        assert (loop.threads_at_work, loop.threads) == (0, set())
+        assert (loop.threads.working, loop.threads.alive) == (0, set())
     assert all(isinstance(error, ThreadCancelledError) for error in caught)

@@ -1,115 +1,38 @@
-"""Runs a Python client in a situation, in virtual time, and brings back what went over the wire.
-
-Client, server and the receiver of callbacks live in one event loop whose seconds cost nothing. The same
-client, situation and seed give the same traffic.
-"""
+"""Run a Python client in one situation, in virtual time, and return the traffic."""
 
 from __future__ import annotations
 
 import asyncio
-import atexit
 import contextlib
-import hmac
-import inspect
 import logging
 import random
-import signal
-import socket
-import sys
-import threading
-from dataclasses import dataclass, replace
-from types import ModuleType
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from aiohttp import web
-
-from contracts.client.subject import Setting, SubjectError
+from contracts.client.in_process.alarm import HangsError, alarm
+from contracts.client.in_process.session import START_S, Session, exit_error
 from contracts.client.virtual_time.loop import StalledError, VirtualLoop
-from contracts.client.virtual_time.patches import in_virtual_time, virtual_time
-from contracts.client.virtual_time.threads import VirtualThread
-from contracts.journal import Job, Journal, RunnerFacts, of_records
-from mockserver.clock import MANUAL_START_MS, Wall
-from mockserver.edge.media import MediaCache
-from mockserver.edge.server import Server
-from mockserver.settings import Settings
+from contracts.client.virtual_time.patches import virtual_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-    from types import FrameType
+    from collections.abc import Iterator
 
+    from contracts.client.run import Run
     from contracts.client.situations import Situation
     from contracts.client.subject import Factory
-    from mockserver.edge.media import Shape
     from mockserver.provider import Provider
     from mockserver.scenarios import Scenario
 
-T = TypeVar("T")
-
-#: A job that has not ended by then never will: all links have expired. Virtual time.
-LONGEST_JOB_S = 30 * 86_400.0
-#: How long callbacks are waited for after the last job. Virtual time.
-_AFTERWARDS_S = 3 * 3600.0
-#: A client that has made so many requests for one job is stopped.
-MOST_REQUESTS_PER_JOB = 1000
-#: A situation that takes longer than this, really, is given up: somebody computes without end.
-_LONGEST_RUN_S = 20.0
-#: How often it is said again, to one that does not hear it.
-_SAID_AGAIN_S = 1.0
+#: How long cancelled tasks have to end, in virtual time, and how often they are cancelled.
 _PATIENCE_S = 1.0
 _ROUNDS = 3
-_START_S = MANUAL_START_MS / 1000
-_HERE = "127.0.0.1"
-#: Where the server and the receiver of callbacks are, for those in virtual time.
-_PORT, _HOOK_PORT = 4010, 4011
-
-
-class HangsError(KeyboardInterrupt):
-    """The client keeps the processor, or the event loop, for itself.
-
-    It is one of the few that an event loop neither keeps in a task nor only writes down.
-    """
-
-
-class _ImmediateMediaCache(MediaCache):
-    """Result files that are there at once: virtual time stands still while one is made."""
-
-    async def file(self, shape: Shape) -> Path:
-        return self.file_now(shape)
-
-
-_media_caches: dict[type[MediaCache], MediaCache] = {}
-_first_makes_it = threading.Lock()
-
-
-def media_cache_of(kind: type[MediaCache]) -> MediaCache:
-    """Return this process's shelf of result files, whichever thread asks; it is gone when the process ends."""
-    with _first_makes_it:
-        if kind not in _media_caches:
-            _media_caches[kind] = kind()
-            atexit.register(_media_caches[kind].close)
-        return _media_caches[kind]
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """What came of a situation."""
-
-    situation: Situation | None
-    journal: Journal
-    #: Addresses that the client tried to reach, and nobody is there.
-    unknown_addresses: tuple[str, ...] = ()
-    #: Whether the client has a way to be called back.
-    takes_callbacks: bool = False
-    #: Whether it had to be given up, after real time.
-    hangs: bool = False
 
 
 def run_situation(factory: Factory, provider: Provider, situation: Situation) -> Run:
-    """Let a client meet a situation.
+    """Run a client in a situation.
 
     Raises:
-        SubjectError: the client cannot be made.
+        SubjectError: the client cannot be created.
     """
     run = run_scenario(
         factory,
@@ -125,46 +48,42 @@ def run_situation(factory: Factory, provider: Provider, situation: Situation) ->
 def run_scenario(
     factory: Factory, provider: Provider, scenario: Scenario, *, jobs: int, callbacks: bool, seed: int
 ) -> Run:
-    """Let a client do so many jobs at once in a scenario.
+    """Run a client with so many concurrent jobs in a scenario.
 
     Raises:
-        SubjectError: the client cannot be made.
+        SubjectError: the client cannot be created.
     """
     loop = VirtualLoop()
-    chance = random.getstate()
+    random_state = random.getstate()
     random.seed(seed)
     try:
-        with virtual_time(loop, _START_S), _alarm(loop), _quiet():
+        with virtual_time(loop, START_S), alarm(loop), _quiet():
             asyncio.set_event_loop(loop)
             loop.set_exception_handler(lambda _loop, _context: None)
-            stage = _Stage(loop, factory, provider, scenario, jobs, callbacks=callbacks)
+            session = Session(loop, factory, provider, scenario, jobs, callbacks=callbacks)
             try:
-                return loop.run_until_complete(stage.run())
+                return loop.run_until_complete(session.run())
             except StalledError as error:
-                return stage.so_far(str(error))
+                return session.so_far(str(error))
             except HangsError as error:
-                return stage.so_far(str(error), hangs=True)
+                return session.so_far(str(error), hangs=True)
             except SystemExit as error:
-                return stage.so_far(_wants_to_end(error))
+                return session.so_far(exit_error(error))
             finally:
-                _wind_up(loop)
+                _clean_up(loop)
     finally:
         asyncio.set_event_loop(None)
         loop.close()
-        random.setstate(chance)
+        random.setstate(random_state)
 
 
-def _wants_to_end(error: SystemExit) -> str:
-    return f"the client wanted to end the program: {error!r}"
-
-
-#: How a loop may end that is wound up; RuntimeError is what it says when it is still to stop from the time before.
+#: How a loop may end during cleanup; it raises RuntimeError if it was already asked to stop.
 _ENDINGS = (StalledError, KeyboardInterrupt, SystemExit, RuntimeError)
 
 
-def _wind_up(loop: VirtualLoop) -> None:
-    """End what is left over, as `asyncio.run` does; but not for ever."""
-    loop.cancel()
+def _clean_up(loop: VirtualLoop) -> None:
+    """Cancel remaining threads and tasks, as `asyncio.run` does, with a time limit."""
+    loop.threads.cancel()
     for _ in range(_ROUNDS):
         left = asyncio.all_tasks(loop)
         if not left:
@@ -179,325 +98,10 @@ def _wind_up(loop: VirtualLoop) -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep what a client logs, and what its leftovers say, from the terminal."""
+    """Keep a client's log messages off the terminal."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
         yield
     finally:
         logging.disable(before)
-
-
-@contextlib.contextmanager
-def _alarm(loop: VirtualLoop) -> Iterator[None]:
-    """Interrupt who computes without end, and let Ctrl-C end the run; only the main thread can be.
-
-    What a signal raises where it meets the program may be lost in a callback of the garbage collector, or in a
-    client that catches everything. So it is raised between two turns of the loop, and elsewhere only if there
-    has been no turn for a while; and Ctrl-C once more at the end.
-    """
-    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
-        yield
-        return
-
-    stopped = False
-
-    def ring(_number: int, _frame: FrameType | None) -> None:
-        if not loop.is_running():
-            return
-        error, loop.overdue = loop.overdue, None
-        if error is not None:  # there has been no turn since the last time
-            raise error
-        why = f"given up after {_LONGEST_RUN_S:g} real seconds: it does something without end"
-        loop.overdue = KeyboardInterrupt() if stopped else HangsError(why)
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        nonlocal stopped
-        stopped = True
-        if not loop.is_running():
-            raise KeyboardInterrupt
-        loop.overdue = KeyboardInterrupt()
-        signal.setitimer(signal.ITIMER_REAL, _SAID_AGAIN_S, _SAID_AGAIN_S)
-
-    with contextlib.ExitStack() as stack:
-        stack.callback(signal.signal, signal.SIGALRM, signal.signal(signal.SIGALRM, ring))
-        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            stack.callback(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, stop))
-        stack.callback(signal.setitimer, signal.ITIMER_REAL, 0)
-        signal.setitimer(signal.ITIMER_REAL, _LONGEST_RUN_S, _SAID_AGAIN_S)
-        yield
-    if stopped:
-        raise KeyboardInterrupt
-
-
-# -- one run ----------------------------------------------------------------------------------------
-
-
-class _Stage:
-    """A server, a client, and a receiver for its callbacks."""
-
-    def __init__(
-        self,
-        loop: VirtualLoop,
-        factory: Factory,
-        provider: Provider,
-        scenario: Scenario,
-        jobs: int,
-        *,
-        callbacks: bool,
-    ) -> None:
-        self._loop = loop
-        self._factory = factory
-        self._provider = provider
-        self._scenario = scenario
-        self._jobs = jobs
-        self._callbacks = callbacks
-        self._client: Any = None
-        self._server: Server | None = None
-        self._hook: asyncio.Server | None = None
-        self._ended: list[Job] = []
-        self._enough = loop.create_future()
-        self._digest_spy = CompareDigestSpy()
-
-    async def run(self) -> Run:
-        """Do it all."""
-        server = self._server = Server(
-            Settings(port=0, public_url=f"http://{_HERE}:{_PORT}", clock="real", journal_entries=100_000, seed=0),
-            [self._provider],
-            wall=Wall(self._loop.time, lambda: _START_S + self._loop.now_s),
-            media_cache=media_cache_of(_ImmediateMediaCache),
-        )
-        await server.start()
-        self._loop.known_as[_PORT] = server.port
-        try:
-            await server.runtime.start_scenario(self._scenario)
-            hook = await self._receiver() if self._callbacks else None
-            setting = Setting.of(self._provider, server.base_url(self._provider.name), hook)
-            if hook is not None:
-                self._digest_spy.start()
-            try:
-                await self._client_at_work(server, setting)
-            finally:
-                self._digest_spy.stop()
-        finally:
-            if self._hook is not None:
-                self._hook.close()
-            await server.close()
-        return self.so_far()
-
-    def so_far(self, why: str = "", *, hangs: bool = False) -> Run:
-        """Return what has come of it; jobs that have not ended by now never will, for this reason."""
-        records = () if self._server is None else self._server.runtime.journal.records()
-        (journal,) = of_records(records, [self._provider]) or [Journal(self._provider, ())]
-        ended = {job.number: job for job in self._ended}
-        jobs = [
-            ended.get(number) or Job(number, prompt_of(number), "never", None, why, MANUAL_START_MS, self._now_ms())
-            for number in range(1, self._jobs + 1)
-        ]
-        journal = replace(journal, jobs=tuple(jobs), runner_facts=self._digest_spy.runner_facts())
-        takes_callbacks = callable(getattr(self._client, "handle_callback", None))
-        return Run(None, journal, tuple(dict.fromkeys(self._loop.unknown_addresses)), takes_callbacks, hangs)
-
-    async def _client_at_work(self, server: Server, setting: Setting) -> None:
-        try:
-            made = self._factory(setting)
-            self._client = await made if inspect.isawaitable(made) else made
-        except (Exception, SystemExit) as error:
-            raise SubjectError(f"the client cannot be made: {type(error).__name__}: {error}") from error
-        if not callable(getattr(self._client, "generate", None)):
-            raise SubjectError(f"{type(self._client).__name__} has no method `generate`")
-        self._loop.watch = lambda: self._watch(server)
-        try:
-            await asyncio.gather(*(self._job(number) for number in range(1, self._jobs + 1)))
-            await self._afterwards(server)
-        finally:
-            self._loop.watch = None
-            await self._part()
-
-    def _watch(self, server: Server) -> None:
-        """Stop jobs whose client asks without end."""
-        if server.runtime.journal.last_seq >= MOST_REQUESTS_PER_JOB * self._jobs and not self._enough.done():
-            self._enough.set_result(None)
-
-    async def _job(self, number: int) -> None:
-        prompt = prompt_of(number)
-        started_ms = self._now_ms()
-        work = asyncio.create_task(self._generated(prompt), name=f"job {number}")
-        await asyncio.wait({work, self._enough}, timeout=LONGEST_JOB_S, return_when=asyncio.FIRST_COMPLETED)
-        done = work.done()
-        if not done:
-            work.cancel()
-            await asyncio.sleep(0)
-        value, error = None, None
-        why = ""
-        if not done or work.cancelled():
-            ended = "never"
-            why = f"stopped after {MOST_REQUESTS_PER_JOB} requests a job" if self._enough.done() else ""
-        elif (error := work.exception()) is not None:
-            ended = "raised"
-        else:
-            ended, value = "returned", work.result()
-        size = len(value) if isinstance(value, bytes | bytearray | memoryview) else None
-        self._ended.append(Job(number, prompt, ended, size, _said(error) or why, started_ms, self._now_ms()))
-
-    async def _generated(self, prompt: str) -> Any:
-        try:
-            return await self._called(self._client.generate, prompt)
-        except SystemExit as error:
-            raise RuntimeError(_wants_to_end(error)) from None
-
-    def _now_ms(self) -> int:
-        return MANUAL_START_MS + int(self._loop.now_s * 1000)
-
-    async def _afterwards(self, server: Server) -> None:
-        """Wait for the callbacks that are still to come."""
-        until_s = self._loop.now_s + _AFTERWARDS_S
-        while server.runtime.world.event_queue and self._loop.now_s < until_s:  # noqa: ASYNC110 - seconds are free
-            await asyncio.sleep(60)
-        await server.runtime.dispatcher.drain_due()
-
-    async def _part(self) -> None:
-        """Let the client go."""
-        close = getattr(self._client, "aclose", None) or getattr(self._client, "close", None)
-        if close is not None:
-            closing = asyncio.create_task(self._closed(close))
-            await asyncio.wait({closing}, timeout=60)
-
-    async def _closed(self, close: Callable[[], Any]) -> None:
-        with contextlib.suppress(Exception, SystemExit):
-            await self._called(close)
-
-    async def _called(self, function: Callable[..., Any], *given: Any) -> Any:
-        """Call something of the client's: in the loop if it is async, in a thread of its own if not."""
-        if inspect.iscoroutinefunction(function):
-            return await function(*given)
-        if not _blocks(function):
-            made = function(*given)
-            return await made if inspect.isawaitable(made) else made
-        return await _in_thread(self._loop, function, *given)
-
-    # -- callbacks --------------------------------------------------------------------------------
-
-    async def _receiver(self) -> str:
-        listener = socket.create_server((_HERE, 0))
-        site = web.Server(self._called_back, access_log=None)
-        self._hook = await self._loop.create_server(site, sock=listener)
-        self._loop.known_as[_HOOK_PORT] = listener.getsockname()[1]
-        return f"http://{_HERE}:{_HOOK_PORT}/callback"
-
-    async def _called_back(self, request: web.BaseRequest) -> web.StreamResponse:
-        body = await request.read()
-        handle = getattr(self._client, "handle_callback", None)
-        if handle is None:
-            return web.Response(status=404)
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        with self._digest_spy.of(headers):
-            try:
-                status = await self._called(handle, headers, body)
-            except SystemExit as error:
-                raise RuntimeError(_wants_to_end(error)) from None
-        return web.Response(status=status if isinstance(status, int) else 200)
-
-
-def prompt_of(number: int) -> str:
-    """Return the prompt of a job, by which it is known in the traffic."""
-    return f"A red kite over the sea, take {number}."
-
-
-def _blocks(function: Any) -> bool:
-    """Tell whether calling something may block: it is a plain function, not one that gives a coroutine."""
-    return inspect.isfunction(function) or inspect.ismethod(function) or inspect.isbuiltin(function)
-
-
-async def _in_thread(loop: VirtualLoop, function: Callable[..., T], *given: Any) -> T:
-    """Run something that blocks in a thread that takes part in virtual time."""
-    out: asyncio.Future[T] = loop.create_future()
-    thread = VirtualThread(loop)
-
-    def work() -> None:
-        value: Any = None
-        error: BaseException | None = None
-        thread.begin()
-        try:
-            with in_virtual_time(thread):
-                value = function(*given)
-        except BaseException as caught:  # noqa: BLE001 - it is given on
-            error = caught
-        thread.call_in_loop(end, value, error)
-        thread.over()
-
-    def end(value: Any, error: BaseException | None) -> None:
-        thread.end()
-        if out.done():
-            return
-        if isinstance(error, SystemExit):
-            error = RuntimeError(_wants_to_end(error))
-        if error is not None:
-            out.set_exception(error if isinstance(error, Exception) else RuntimeError(repr(error)))
-        else:
-            out.set_result(value)
-
-    threading.Thread(target=work, name="client", daemon=True).start()
-    try:
-        return await out
-    except asyncio.CancelledError:
-        thread.cancel()
-        raise
-
-
-def _said(error: BaseException | None) -> str:
-    """Write down an error, and what it was raised from."""
-    parts: list[str] = []
-    while error is not None and len(parts) < 5:
-        parts.append(f"{type(error).__name__}: {error}")
-        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    return "; ".join(parts)
-
-
-class CompareDigestSpy:
-    """Sees whether signatures are compared in constant time: whether `hmac.compare_digest` is called.
-
-    That is called by many names: clients have imported it, before this or only now.
-    """
-
-    _real: Callable[..., bool] = staticmethod(hmac.compare_digest)
-    _calls = 0
-
-    def __init__(self) -> None:
-        self._places: list[tuple[dict[str, Any], str]] = []
-        self._signed = self._compared = 0
-
-    @staticmethod
-    def _seen(a: Any, b: Any, /) -> bool:
-        CompareDigestSpy._calls += 1
-        return CompareDigestSpy._real(a, b)
-
-    def start(self) -> None:
-        """Begin to look."""
-        self._places = [
-            (vars(module), name)
-            for module in list(sys.modules.values())
-            if isinstance(module, ModuleType)
-            for name, value in list(vars(module).items())
-            if value is self._real
-        ]
-        for names, name in self._places:
-            names[name] = self._seen
-
-    def stop(self) -> None:
-        """Look no longer."""
-        for names, name in self._places:
-            names[name] = self._real
-
-    @contextlib.contextmanager
-    def of(self, headers: dict[str, str]) -> Iterator[None]:
-        """Look at the handling of one callback."""
-        before = CompareDigestSpy._calls
-        yield
-        if any("signature" in name for name in headers):
-            self._signed += 1
-            self._compared += CompareDigestSpy._calls > before
-
-    def runner_facts(self) -> RunnerFacts:
-        """Say what was seen."""
-        return RunnerFacts(self._signed, self._compared)

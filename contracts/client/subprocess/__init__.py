@@ -1,12 +1,17 @@
-"""Clients in any language: a command that makes one video, run once for each job of a situation.
+"""Run a client in any language: a command that makes one video, started once for each job of a situation.
 
     command = Command.of("node client.mjs {prompt}")
-    run = play_command(command, provider, situation, speed=60, time_limit_s=120)
+    run = run_command(command, provider, situation, speed=60, time_limit_s=120)
 
-What it is to do is told by the environment (`CONTRACT_...`) and by placeholders among its words (`command`).
-What came of it is read from its exit code (0: the video was made) and from what it printed (`outcome`).
-Its waits are real, and the server's clock goes `speed` times as fast (`stage`). Nothing of it outlives the
-run (`wardship`, and `warden`, a program of its own).
+The command receives its job by environment variables (`CONTRACT_...`) and placeholders in its arguments. Its
+result is read from its exit code (0: the video was made) and its output. Its waits are real, and the server's
+clock runs `speed` times as fast.
+
+    supervisor    a program of its own: starts a command, and leaves none of its processes behind
+    supervise     run a command under the supervisor
+    command       the command, and its environment
+    outcome       how a job ended, from exit code and output
+    runner        a server for each situation, and a process for each job
 """
 
 from __future__ import annotations

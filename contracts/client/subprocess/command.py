@@ -1,4 +1,4 @@
-"""A client as a command: its words, and what it is told by its environment (`CONTRACT_...`)."""
+"""A client as a command: its arguments, and its environment (`CONTRACT_...`)."""
 
 from __future__ import annotations
 
@@ -21,56 +21,57 @@ _HERE = "127.0.0.1"
 
 
 class CommandError(ValueError):
-    """A command is none; the message says why."""
+    """Not a usable command; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A client as a command: a program and its arguments, and the directory to run it in."""
+    """A program with its arguments, and the directory to run it in."""
 
-    words: tuple[str, ...]
+    arguments: tuple[str, ...]
     cwd: Path | None = None
 
     @classmethod
     def of(cls, text: str, cwd: Path | None = None) -> Command:
-        """Read a command as a shell would, without its expansions.
+        """Split a command as a shell does, without its expansions.
 
         Raises:
-            CommandError: it is empty, or a quote is not closed.
+            CommandError: the command is empty, or a quote is not closed.
         """
         try:
-            words = tuple(shlex.split(text))
+            arguments = tuple(shlex.split(text))
         except ValueError as error:
-            raise CommandError(f"the command {text!r} cannot be read: {error}") from None
-        if not words:
+            raise CommandError(f"cannot parse the command {text!r}: {error}") from None
+        if not arguments:
             raise CommandError("the command is empty; write for example 'node client.mjs'")
-        return cls(words, cwd)
+        return cls(arguments, cwd)
 
     def problem(self) -> str | None:
-        """Say why it cannot be started, as far as that can be known beforehand."""
-        program = self.words[0]
+        """Say why the command cannot be started, as far as that is known in advance."""
+        program = self.arguments[0]
         if "/" in program and self.cwd is not None:
             program = str(self.cwd / program)
         if shutil.which(program) is not None:
             return None
-        return f"{self.words[0]} cannot be run" if Path(program).exists() else f"there is no program {self.words[0]}"
+        name = self.arguments[0]
+        return f"{name} is not executable" if Path(program).exists() else f"program not found: {name}"
 
     def filled(self, setting: Setting, prompt: str) -> list[str]:
-        """Return the words with the placeholders filled in."""
+        """Return the arguments with the placeholders filled in."""
         values = {
             "base_url": setting.base_url,
             "api_key": setting.api_key,
             "prompt": prompt,
             "callback_url": setting.callback_url or "",
         }
-        return [_PLACEHOLDER.sub(lambda found: values[found[1]], word) for word in self.words]
+        return [_PLACEHOLDER.sub(lambda found: values[found[1]], each) for each in self.arguments]
 
     def __str__(self) -> str:
-        return shlex.join(self.words)
+        return shlex.join(self.arguments)
 
 
 def environment(setting: Setting, prompt: str, output: Path) -> dict[str, str]:
-    """Return the environment that a command runs in: our own, and what it is told."""
+    """Return the environment of a command: our own, and the variables of its job."""
     out = {name: value for name, value in os.environ.items() if not name.startswith("CONTRACT_")}
     out |= {
         "CONTRACT_PROVIDER": setting.provider,
@@ -90,5 +91,5 @@ def environment(setting: Setting, prompt: str, output: Path) -> dict[str, str]:
 
 
 def port_of(setting: Setting) -> int:
-    """Return the port that callbacks come to."""
+    """Return the port that receives callbacks."""
     return int((setting.callback_url or "").rpartition(":")[2].partition("/")[0])

@@ -1,4 +1,4 @@
-"""Runs a command under the eyes of a warden, and reads what it prints, as far as that can be kept."""
+"""Run a command under the supervisor, and keep the end of its output."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-#: The variable by which the processes of one run can be told.
+#: The environment variable that marks the processes of one run.
 RUN_ID = "CONTRACT_RUN_ID"
-#: How much of an output is kept: its end.
+#: How much of the end of an output is kept.
 KEPT_BYTES = 65_536
 _CHUNK_BYTES = 65_536
-#: How long a command that is asked to end has for it.
+#: How long a command has to end after TERM.
 PATIENCE_S = 2.0
-#: What the warden needs besides, to end whom it must and to report.
+#: How long the supervisor needs in addition, to kill processes and to report.
 _SUPERVISOR_S = 15.0
 _SUPERVISOR = Path(__file__).with_name("supervisor.py")
 
 
 @dataclass(slots=True)
 class Output:
-    """What was printed: how much, and its end."""
+    """The size of an output, and its end."""
 
     size: int = 0
     end: bytearray = field(default_factory=bytearray)
 
     async def take(self, stream: asyncio.StreamReader) -> None:
-        """Read to the end, whatever comes, so that nobody who writes ever has to wait."""
+        """Read to the end, so that the writer never blocks."""
         while chunk := await stream.read(_CHUNK_BYTES):
             self.size += len(chunk)
             self.end += chunk
@@ -46,22 +46,22 @@ class Output:
 class Ending:
     """How a command ended.
 
-    `code` is its exit code, negative for a signal, None where it had to be killed or never ran; `hindered` says
-    why it could not be started. `left` names the processes that it left behind, which have been ended.
+    `code` is its exit code, negative for a signal, None if it was killed or never ran; `not_started` says why it
+    could not be started. `left` names the processes that it left running, which have been killed.
     """
 
     out: Output
     err: Output
     code: int | None = None
-    hindered: str = ""
+    not_started: str = ""
     stopped: bool = False
     killed: bool = False
     left: tuple[str, ...] = ()
-    unwatched: bool = False
+    unsupervised: bool = False
 
 
 async def supervise(
-    words: Sequence[str],
+    arguments: Sequence[str],
     environment: Mapping[str, str],
     cwd: Path | None,
     report: Path,
@@ -69,13 +69,13 @@ async def supervise(
     time_limit_s: float,
     enough: asyncio.Event,
 ) -> Ending:
-    """Run a command until it ends, its time is up, or it is `enough`. Nothing of it is left when this returns."""
+    """Run a command until it ends, its time is up, or `enough` is set. None of its processes remain."""
     if not (cwd or Path()).is_dir():
-        return Ending(Output(), Output(), hindered=f"there is no directory {cwd}")
+        return Ending(Output(), Output(), not_started=f"no directory {cwd}")
     try:
         supervisor = await asyncio.create_subprocess_exec(
             *(sys.executable, "-I", "-S", str(_SUPERVISOR), str(report), str(PATIENCE_S)),
-            *words,
+            *arguments,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -84,7 +84,7 @@ async def supervise(
             start_new_session=True,
         )
     except OSError as error:
-        return Ending(Output(), Output(), hindered=f"{words[0]}: {error.strerror}")
+        return Ending(Output(), Output(), not_started=f"{arguments[0]}: {error.strerror}")
     assert supervisor.stdin is not None
     assert supervisor.stdout is not None
     assert supervisor.stderr is not None
@@ -96,27 +96,27 @@ async def supervise(
         await asyncio.wait((gone, stop), timeout=time_limit_s, return_when=asyncio.FIRST_COMPLETED)
     finally:
         stop.cancel()
-        if gone.done() and _ending(report, out, err).unwatched:  # the command has ended its warden
-            _end_all_with(f"{RUN_ID}={environment.get(RUN_ID)}")
+        if gone.done() and _ending(report, out, err).unsupervised:  # the command has killed its supervisor
+            _kill_all_with(f"{RUN_ID}={environment.get(RUN_ID)}")
         supervisor.stdin.close()
         await asyncio.wait((at_work,), timeout=PATIENCE_S + _SUPERVISOR_S)
         if not at_work.done():
             at_work.cancel()
             with contextlib.suppress(ProcessLookupError):
                 supervisor.kill()
-            supervisor._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001 - nothing else lets go of its pipes
+            supervisor._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001 - nothing else closes its pipes
             await asyncio.gather(at_work, gone, return_exceptions=True)
     return _ending(report, out, err)
 
 
 async def _closed(pipe: asyncio.StreamWriter) -> None:
-    """Wait until whoever reads from a pipe is gone."""
+    """Wait until the reader of a pipe has closed it."""
     with contextlib.suppress(ConnectionError):
         await pipe.wait_closed()
 
 
-def _end_all_with(mark: str) -> None:
-    """End the processes that have something in their environment: those of a command that nobody watches over."""
+def _kill_all_with(mark: str) -> None:
+    """Kill the processes with a mark in their environment: those of a command without a supervisor."""
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if mark.encode() in (process / "environ").read_bytes().split(b"\0"):
@@ -125,7 +125,7 @@ def _end_all_with(mark: str) -> None:
 
 def _ending(report: Path, out: Output, err: Output) -> Ending:
     try:
-        told: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
+        found: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return Ending(out, err, unwatched=True)
-    return Ending(out, err, **{**told, "left": tuple(told.get("left", ()))})
+        return Ending(out, err, unsupervised=True)
+    return Ending(out, err, **{**found, "left": tuple(found.get("left", ()))})

@@ -1,7 +1,7 @@
-"""Virtual time: a client and a server in one event loop, whose clock jumps as soon as nobody has anything to do.
+"""Virtual time: client and server in one event loop, whose clock jumps to the next timer when nothing is left to do.
 
-loop        the event loop, and its clock
-wires       connections within the loop, without sockets
-hands       threads that take part
-patches     `time` and `socket` as clients see it meanwhile
+memory_transport    connections within the loop, without sockets
+threads             threads that take part
+patches             `time` and `socket` as clients see them
+loop                the event loop, and its clock
 """

@@ -1,6 +1,6 @@
-"""Connections within one event loop: what one end writes, the other is given at the loop's next turn.
+"""Connections within one event loop: what one end writes, the other end receives at the loop's next turn.
 
-No kernel has a say in when bytes arrive, so the same run gives the same order of everything.
+No kernel is involved, so the same run gives the same order of events.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _HIGH_BYTES = 1 << 16
 
 
 class _Options:
-    """Stands in for a server's end of a socket: options may be set, and SO_LINGER 0 means a reset."""
+    """The server's end of a socket: options may be set, and SO_LINGER 0 means a reset."""
 
     family = socket.AF_INET
     resets = False
@@ -27,10 +27,10 @@ class _Options:
             self.resets = True
 
 
-class Wire(asyncio.Transport):
+class MemoryTransport(asyncio.Transport):
     """One end of a connection."""
 
-    #: What asyncio's `sendfile` asks: read and write.
+    #: Tells asyncio's `sendfile` to read and write.
     _sendfile_compatible = "fallback"
 
     def __init__(
@@ -40,7 +40,7 @@ class Wire(asyncio.Transport):
         self._loop = loop
         self._protocol = protocol
         self._raw = raw
-        self._peer: Wire
+        self._peer: MemoryTransport
         self._coming: list[bytes] = []
         self._coming_bytes = 0
         self._paused = False
@@ -48,7 +48,7 @@ class Wire(asyncio.Transport):
         self._eof_coming = self._eof_told = False
         self._closing = self._gone = False
 
-    # -- what this end does ---------------------------------------------------------------------
+    # -- sending --------------------------------------------------------------------------------
 
     def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
         """Send."""
@@ -56,20 +56,20 @@ class Wire(asyncio.Transport):
             self._peer._arrive(bytes(data))  # noqa: SLF001 - the other end
 
     def can_write_eof(self) -> bool:
-        """Say that half of the connection can be closed."""
+        """Return True: one direction of the connection can be closed."""
         return True
 
     def write_eof(self) -> None:
-        """Say that no more will come."""
+        """Close the direction to the peer."""
         if not self._closing:
             self._peer._end()  # noqa: SLF001 - the other end
 
     def is_closing(self) -> bool:
-        """Say whether this end has been closed."""
+        """Tell whether this end has been closed."""
         return self._closing
 
     def close(self) -> None:
-        """Close: what was written still arrives."""
+        """Close; data already written still arrives."""
         if not self._closing:
             self._closing = True
             self._peer._end()  # noqa: SLF001 - the other end
@@ -84,35 +84,35 @@ class Wire(asyncio.Transport):
             self._loop.call_soon(self._lose, None)
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        """Give what comes to another protocol."""
+        """Set the protocol that receives data."""
         self._protocol = protocol
 
     def get_protocol(self) -> asyncio.BaseProtocol:
-        """Return who is given what comes."""
+        """Return the protocol that receives data."""
         return self._protocol
 
     def is_reading(self) -> bool:
-        """Say whether what comes is given on."""
+        """Tell whether data is passed to the protocol."""
         return not self._paused and not self._closing
 
     def pause_reading(self) -> None:
-        """Hold back what comes."""
+        """Hold back received data."""
         self._paused = True
 
     def resume_reading(self) -> None:
-        """Give on what has come."""
+        """Pass held-back data to the protocol."""
         if self._paused:
             self._paused = False
             self._loop.call_soon(self._give)
 
     def get_write_buffer_size(self) -> int:
-        """Return how many bytes the other end has not taken."""
+        """Return how many bytes the other end has not processed."""
         return self._peer._coming_bytes  # noqa: SLF001 - the other end
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         """Do nothing: the limits are fixed."""
 
-    # -- what comes to this end -----------------------------------------------------------------
+    # -- receiving ------------------------------------------------------------------------------
 
     def _arrive(self, data: bytes) -> None:
         if self._closing:
@@ -149,7 +149,7 @@ class Wire(asyncio.Transport):
         self._loop.call_soon(self._give)
 
     def _cut(self, error: Exception | None) -> None:
-        """The other end has gone at once; what it had written before still comes."""
+        """Handle an abort of the other end; data written before still arrives."""
         self._paused = False
         if error is None:
             self._end()
@@ -163,7 +163,7 @@ class Wire(asyncio.Transport):
             self._lose(error)
 
     def _refuse(self) -> None:
-        """This end has gone, and the other one still writes."""
+        """Reset the other end, which writes although this end is closed."""
         self._peer._cut(ConnectionResetError("Connection reset by peer"))  # noqa: SLF001 - the other end
 
     def _lose(self, error: Exception | None) -> None:
@@ -178,18 +178,18 @@ class Wire(asyncio.Transport):
                 self._raw.close()
 
 
-def join(
+def connect(
     loop: AbstractEventLoop,
     client: asyncio.BaseProtocol,
     server: asyncio.BaseProtocol,
     raw: socket.socket,
     address: Any,
     port: int,
-) -> Wire:
-    """Connect a client's protocol with a server's; return the client's end."""
+) -> MemoryTransport:
+    """Connect a client's protocol to a server's, and return the client's end."""
     own = ("127.0.0.1", port)
-    near = Wire(loop, client, raw, own, address)
-    far = Wire(loop, server, _Options(), address, own)
-    near._peer, far._peer = far, near  # noqa: SLF001 - made here
+    near = MemoryTransport(loop, client, raw, own, address)
+    far = MemoryTransport(loop, server, _Options(), address, own)
+    near._peer, far._peer = far, near  # noqa: SLF001 - created here
     loop.call_soon(server.connection_made, far)
     return near

@@ -1,8 +1,8 @@
 """`time` and `socket` as clients see them in virtual time.
 
-Seconds are the loop's, sleeping moves them, and so does waiting for bytes; nobody outside the loop can be
-reached. Only threads that take part see it so; everybody else in the process has the real things. What a
-client imported by name (`from time import sleep`) before the patch stays real.
+Seconds are those of the loop; sleeping and waiting for bytes advance them. Addresses outside the loop cannot be
+reached. This applies only to threads that take part; other threads of the process keep the real functions. A
+function that was imported by name (`from time import sleep`) before the patch stays real.
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from contracts.client.virtual_time.loop import VirtualLoop
     from contracts.client.virtual_time.threads import VirtualThread
 
 _real = {
@@ -26,16 +25,31 @@ _real = {
 _real_getaddrinfo = socket.getaddrinfo
 _virtual = threading.local()
 _lock = threading.Lock()
-#: How many loops live in virtual time now; the patches are there while there is one.
+#: How many loops run in virtual time; the patches are in place while there is one.
 _loops = 0
+
+
+class VirtualClock(Protocol):
+    """The loop, as far as patched functions need it."""
+
+    now_s: float
+    start_s: float
+    known_as: dict[int, int]
+    unknown_addresses: list[str]
+
+    def skip(self, seconds: float) -> None:
+        """Advance time."""
+
+    def find(self, host: str, port: int) -> object:
+        """Find the server at an address."""
 
 
 @dataclass(slots=True)
 class _Part:
     """A thread's part in virtual time."""
 
-    loop: VirtualLoop
-    #: None is the loop's own thread: when it sleeps, nothing else goes on.
+    loop: VirtualClock
+    #: None is the loop's own thread: while it sleeps, nothing else runs.
     thread: VirtualThread | None
 
 
@@ -44,7 +58,7 @@ def _part() -> _Part | None:
 
 
 def is_virtual() -> bool:
-    """Tell whether this thread lives in virtual time."""
+    """Tell whether this thread takes part in virtual time."""
     return _part() is not None
 
 
@@ -125,7 +139,7 @@ def _getaddrinfo(
     proto: int = 0,
     flags: int = 0,
 ) -> Any:
-    """Know the names of this machine only: whoever has another would be reached over the net."""
+    """Resolve only names of this machine: other names would need the network."""
     part = _part()
     if part is None or host is None or str(host) == "localhost":
         return _real_getaddrinfo(host, port, family, type, proto, flags)
@@ -133,10 +147,10 @@ def _getaddrinfo(
         return _real_getaddrinfo(host, port, family, type, proto, flags | socket.AI_NUMERICHOST)
     except socket.gaierror:
         part.loop.unknown_addresses.append(f"{host}:{port}")
-        raise socket.gaierror(socket.EAI_NONAME, f"nobody called {host} is in this loop") from None
+        raise socket.gaierror(socket.EAI_NONAME, f"no host {host} in this loop") from None
 
 
-#: Methods that `socket.socket` inherits; they are laid over it.
+#: Methods that `socket.socket` inherits; the patch defines them on the class itself.
 _SOCKET_PATCHES = {
     "recv": _reading("recv"),
     "recv_into": _reading("recv_into"),
@@ -149,8 +163,8 @@ _SOCKET_PATCHES = {
 
 
 @contextmanager
-def virtual_time(loop: VirtualLoop, start_s: float) -> Iterator[None]:
-    """Let a loop's own thread live by the loop's time. `start_s` is what `time.time()` says at its beginning."""
+def virtual_time(loop: VirtualClock, start_s: float) -> Iterator[None]:
+    """Put a loop's own thread in virtual time. `start_s` is the value of `time.time()` at its start."""
     loop.start_s = start_s
     _patch(1)
     try:
@@ -161,9 +175,9 @@ def virtual_time(loop: VirtualLoop, start_s: float) -> Iterator[None]:
 
 
 @contextmanager
-def in_virtual_time(thread: VirtualThread) -> Iterator[None]:
-    """Let another thread live by a loop's time."""
-    with _as(_Part(thread.loop, thread)):
+def in_virtual_time(loop: VirtualClock, thread: VirtualThread) -> Iterator[None]:
+    """Put another thread in a loop's virtual time."""
+    with _as(_Part(loop, thread)):
         yield
 
 
@@ -178,7 +192,7 @@ def _as(part: _Part) -> Iterator[None]:
 
 
 def _patch(more: int) -> None:
-    global _loops  # noqa: PLW0603 - it counts what is patched in two modules
+    global _loops  # noqa: PLW0603 - it counts the loops that need the patches of two modules
     with _lock:
         _loops += more
         if _loops == 1 and more == 1:

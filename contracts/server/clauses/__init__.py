@@ -1,11 +1,11 @@
-"""The laws that a server keeps: one each, a function over the evidence.
+"""The clauses for servers: one rule each, a function over the evidence.
 
-    @law("tasks.never-back", "A task's status goes only forwards.", fix="…", covers=["*.task.statuses"])
+    @server_clause("tasks.never-back", "A status never goes back.", fix="...", covers=["*.task.statuses"])
     def never_back(evidence):
-        yield Exercised()                       it could have been broken here, and was not
+        yield Exercised()                       the rule applied here, and was kept
         yield broken([call], seen, asks)
 
-`covers` are patterns of the rules that the documents ask of the provider: a report names those as sources.
+`covers` are patterns of the documents' rules for the provider; a report names those as sources.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from contracts.clause import Clause, Exercised, Finding, Violation
-from contracts.server.client import Call
+from contracts.server.call import Call
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -43,10 +43,10 @@ def server_clause(
     severity: Severity = "must",
     applies: Callable[[Provider], bool] = lambda _: True,
 ) -> Callable[[Judge], Judge]:
-    """Make a law of a function; it `applies` only where the provider has what it is about.
+    """Register a function as a clause for servers; `applies` tells which providers it concerns.
 
     Raises:
-        ValueError: another law has this id.
+        ValueError: the id is taken.
     """
 
     def register(judge: Judge) -> Judge:
@@ -55,7 +55,7 @@ def server_clause(
                 yield replace(finding, fix=fix) if isinstance(finding, Violation) else finding
 
         if id_ in _clauses:
-            raise ValueError(f"there are two laws {id_!r}")
+            raise ValueError(f"duplicate clause id {id_!r}")
         _clauses[id_] = Clause(id_, rule, severity, tuple(covers), general=True, applies=applies, judge=judged)
         return judge
 
@@ -63,14 +63,14 @@ def server_clause(
 
 
 def broken(shown: Iterable[Call | Delivery], seen: str, asks: str) -> Violation:
-    """Say how a law was broken, with what shows it."""
+    """Make a violation, with the calls and callbacks that show it."""
     records: list[Record] = [each.exchange if isinstance(each, Call) else each for each in shown]
     return Violation(tuple(records), seen, asks, "")
 
 
 @cache
 def all_server_clauses() -> tuple[Clause, ...]:
-    """Return every law: those of the files beside this one."""
+    """Return every clause for servers: those of the modules in this package."""
     for info in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{info.name}")
     return tuple(_clauses.values())

@@ -1,4 +1,4 @@
-"""Answers: they come, as HTTP, in the shapes of the document, and say who they are."""
+"""Answers: complete, valid HTTP, conforming to the document, with a request id."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from contracts.server.refusals import nearest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from contracts.server.client import Call
+    from contracts.server.call import Call
     from contracts.server.evidence import Evidence
 
-_SHAPE_FIX = "answer as the spec says, or mend the spec"
+_FIX = "answer as the spec says, or correct the spec"
 
 
 @server_clause(
     "answers.come",
-    "Every request is answered: whole, in HTTP, in time.",
-    fix="answer every request, also those that cannot be served; look for a handler that hangs or dies",
+    "Every request gets a complete HTTP answer in time.",
+    fix="answer every request, including invalid ones; look for a handler that hangs or crashes",
 )
 def come(evidence: Evidence) -> Iterator[Finding]:
-    """Look for requests without an answer."""
+    """Find requests without an answer."""
     for call in evidence.calls:
         if call.transport_error is None:
             yield Exercised()
@@ -33,11 +33,11 @@ def come(evidence: Evidence) -> Iterator[Finding]:
 
 @server_clause(
     "answers.no-server-error",
-    "No request breaks the server: no answer is a 5xx.",
-    fix="catch what went wrong, and refuse what cannot be served with the provider's own error",
+    "No answer is a 5xx.",
+    fix="catch the failure, and refuse invalid requests with the provider's own error",
 )
 def no_server_error(evidence: Evidence) -> Iterator[Finding]:
-    """Look for answers of 500 and above."""
+    """Find answers of 500 and above."""
     for call in evidence.answered():
         if call.status is not None and call.status >= 500:
             yield broken([call], f"{call.status} {_start(call)}", "an answer below 500")
@@ -47,12 +47,12 @@ def no_server_error(evidence: Evidence) -> Iterator[Finding]:
 
 @server_clause(
     "answers.request-id",
-    "Every answer of the API carries a request id of its own.",
-    fix="set the request id's header on every answer, errors included, each time another",
+    "Every answer of the API has its own request id.",
+    fix="set the request id header on every answer, errors included, each with a new value",
     covers=["*.error.request-id"],
 )
 def request_id(evidence: Evidence) -> Iterator[Finding]:
-    """Look for answers without the header, and for ids that come twice."""
+    """Find answers without the header, and repeated ids."""
     header = evidence.spec.provider.request_id_header
     seen: dict[str, Call] = {}
     for call in evidence.answered():
@@ -62,7 +62,7 @@ def request_id(evidence: Evidence) -> Iterator[Finding]:
         if not value:
             yield broken([call], f"no {header}", f"{header} on every answer")
         elif value in seen:
-            yield broken([seen[value], call], f"{header}: {value} twice", "another id each time")
+            yield broken([seen[value], call], f"{header}: {value} twice", "a new id each time")
         else:
             seen[value] = call
             yield Exercised()
@@ -70,12 +70,12 @@ def request_id(evidence: Evidence) -> Iterator[Finding]:
 
 @server_clause(
     "errors.shape",
-    "Every error has the provider's shape, and the code and type that belong to its status.",
-    fix="let one place write every error, from the provider's table of errors",
+    "Every error has the provider's shape, and the code and type for its status.",
+    fix="write all errors in one place, from the provider's table of errors",
     covers=["*.error.4*", "*.error.standard-codes", "*.answer.code-list", "*.answer.message"],
 )
 def errors_shape(evidence: Evidence) -> Iterator[Finding]:
-    """Hold each answer from 400 on against the provider's errors."""
+    """Compare each answer from 400 on with the provider's errors."""
     for call in evidence.answered():
         if not call.of_api or call.status is None or call.status < 400:
             continue
@@ -85,64 +85,62 @@ def errors_shape(evidence: Evidence) -> Iterator[Finding]:
             yield broken([call], f"{nearest(evidence.spec, call)}: {_start(call)}", "one of the provider's errors")
 
 
-def _misshapen(evidence: Evidence, name: str) -> Iterator[Finding]:
-    found = [each for each in evidence.misshapen if each.clause == name]
+def _nonconforming(evidence: Evidence, name: str) -> Iterator[Finding]:
+    found = [each for each in evidence.nonconforming if each.clause == name]
     for each in found:
         yield broken([each.call], each.seen, each.asks)
-    if name in evidence.shaped and not found:
+    if name in evidence.tested and not found:
         yield Exercised()
 
 
-@server_clause(
-    "shapes.status", "Every answer has a status that the document declares for the operation.", fix=_SHAPE_FIX
-)
+@server_clause("shapes.status", "Every status is documented for its operation.", fix=_FIX)
 def statuses(evidence: Evidence) -> Iterator[Finding]:
-    """Give what schemathesis found."""
-    return _misshapen(evidence, "shapes.status")
+    """Return what schemathesis found."""
+    return _nonconforming(evidence, "shapes.status")
 
 
-@server_clause("shapes.content-type", "Every answer has a content type that the document declares.", fix=_SHAPE_FIX)
+@server_clause("shapes.content-type", "Every content type is documented.", fix=_FIX)
 def content_types(evidence: Evidence) -> Iterator[Finding]:
-    """Give what schemathesis found."""
-    return _misshapen(evidence, "shapes.content-type")
+    """Return what schemathesis found."""
+    return _nonconforming(evidence, "shapes.content-type")
 
 
-@server_clause("shapes.headers", "Every answer has the headers that the document declares.", fix=_SHAPE_FIX)
+@server_clause("shapes.headers", "Every answer has the documented headers.", fix=_FIX)
 def headers(evidence: Evidence) -> Iterator[Finding]:
-    """Give what schemathesis found."""
-    return _misshapen(evidence, "shapes.headers")
+    """Return what schemathesis found."""
+    return _nonconforming(evidence, "shapes.headers")
 
 
 @server_clause(
     "shapes.body",
-    "Every answer's body is as the document's schema has it.",
-    fix=_SHAPE_FIX,
+    "Every body matches the documented schema.",
+    fix=_FIX,
     covers=["*.submit.answer*", "*.answer.code", "*.task.created-at", "*.upload.answers-url", "*.job.*-has-*"],
 )
 def bodies(evidence: Evidence) -> Iterator[Finding]:
-    """Give what schemathesis found."""
-    return _misshapen(evidence, "shapes.body")
+    """Return what schemathesis found."""
+    return _nonconforming(evidence, "shapes.body")
 
 
 @server_clause(
     "shapes.bad-data-refused",
-    "What the document's schema does not let through is refused.",
-    fix="check requests against the schema before anything is made of them",
+    "Requests that do not match the documented schema are refused.",
+    fix="validate requests with the schema first",
     covers=["*.error.400-trigger", "*.error.400", "*.error.422"],
 )
 def bad_data(evidence: Evidence) -> Iterator[Finding]:
-    """Give what schemathesis found."""
-    return _misshapen(evidence, "shapes.bad-data-refused")
+    """Return what schemathesis found."""
+    return _nonconforming(evidence, "shapes.bad-data-refused")
 
 
 @server_clause(
     "answers.agree",
-    "What an answer says of the model and the task is what was asked for.",
-    fix="look the task up by the id that was asked for, and answer with its own facts",
+    "Answers name the requested model and task.",
+    fix="look the task up by the requested id, and answer with its own data",
     covers=["*.submit.model-echo"],
 )
 def agree(evidence: Evidence) -> Iterator[Finding]:
-    """Compare ids and models in submits' and queries' answers with those of the request."""
+    """Compare the ids and models in answers with those of the request."""
     wrong: dict[str, list[Call]] = defaultdict(list)
     for trace in evidence.traces:
         model = evidence.submitted.read("$task.model", trace.submit.json)
@@ -160,6 +158,6 @@ def agree(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _start(call: Call) -> str:
-    """Return how a body starts, in one line."""
+    """Return the start of a body, in one line."""
     text = " ".join(call.content[:400].decode("utf-8", "replace").split())
     return text[:120] + ("…" if len(text) > 120 else "")

@@ -1,4 +1,4 @@
-"""What is to be refused: strangers, wrong ids, wrong bodies. Each with the error that the document names."""
+"""Requests that must be refused with the documented error: without a key, with a wrong id, with a wrong body."""
 
 from __future__ import annotations
 
@@ -22,84 +22,84 @@ def _refused(evidence: Evidence, condition: str) -> Iterator[Finding]:
         if found is None:
             yield Exercised()
         else:
-            yield broken([probe.call], found, f"{error.status}, the document's error {error.name}")
+            yield broken([probe.call], found, f"{error.status}, the documented error {error.name}")
 
 
 @server_clause(
     "keys.asked-for",
-    "Nothing is served without a key.",
-    fix="check the key before anything else",
+    "Requests without a key are refused.",
+    fix="check the key first",
     covers=["*.error.401*", "*.auth.required"],
 )
 def key_asked_for(evidence: Evidence) -> Iterator[Finding]:
-    """Look at what came of a request without a key."""
+    """Check the answer to a request without a key."""
     return _refused(evidence, "missing_key")
 
 
 @server_clause(
     "keys.checked",
-    "A wrong key is refused.",
-    fix="look the key up, and refuse one that nobody has",
+    "Requests with an invalid key are refused.",
+    fix="look the key up, and refuse an unknown one",
     covers=["*.error.401*", "*.auth.key-format"],
 )
 def key_checked(evidence: Evidence) -> Iterator[Finding]:
-    """Look at what came of a request with a key of a form that no key has."""
+    """Check the answer to a request with a malformed key."""
     return _refused(evidence, "invalid_key")
 
 
 @server_clause(
     "keys.tasks-apart",
-    "A task is shown to nobody but the account that had it made.",
-    fix="look tasks up within the account of the key, and answer others as if there were no such task",
+    "A task is visible only to the account that created it.",
+    fix="look tasks up within the account of the key, and answer others as if the task did not exist",
 )
 def tasks_apart(evidence: Evidence) -> Iterator[Finding]:
-    """Look at what came of asking after a task with somebody else's key."""
+    """Check the answers to queries with the key of another account."""
     refusals = evidence.spec.provider.refusals
     for trace, call in evidence.other_account:
         if call.fine:
-            yield broken([trace.submit, call], f"{trace.id} shown to another key", "no such task")
+            yield broken([trace.submit, call], f"{trace.id} shown to another key", "an unknown task")
         elif call.refusal is refusals["unknown_task"]:
             yield Exercised()
 
 
 @server_clause(
     "tasks.unknown-refused",
-    "A task that does not exist is answered with the document's error for that.",
-    fix="answer an unknown id with the document's error",
+    "An unknown task is answered with the documented error.",
+    fix="answer an unknown id with the documented error",
     covers=["*.error.404"],
 )
 def unknown_task(evidence: Evidence) -> Iterator[Finding]:
-    """Look at what came of a well-formed id that nobody has."""
+    """Check the answer to a well-formed id that does not exist."""
     return _refused(evidence, "unknown_task")
 
 
 @server_clause(
     "tasks.malformed-refused",
-    "An id that is none is answered with the document's error for that.",
-    fix="check the form of ids before they are looked up",
+    "A malformed task id is answered with the documented error.",
+    fix="check the form of an id before looking it up",
     applies=lambda provider: provider.task_id_matches is not None,
 )
 def malformed_task(evidence: Evidence) -> Iterator[Finding]:
-    """Look at what came of an id of the wrong form, where the document has ids of one form."""
+    """Check the answer to a malformed id, if the document defines a form."""
     return _refused(evidence, "malformed_task_id")
 
 
 @server_clause(
     "paths.unknown-refused",
-    "A path that does not exist is answered with the document's error for that.",
-    fix="answer unknown paths in the provider's own shape too",
+    "An unknown path is answered with the documented error.",
+    fix="answer unknown paths with the provider's own error, too",
     severity="should",
 )
 def unknown_path(evidence: Evidence) -> Iterator[Finding]:
-    """Look at what came of a path that is not in the document."""
+    """Check the answer to a path that is not documented."""
     return _refused(evidence, "unknown_path")
 
 
 @server_clause(
     "bodies.malformed-refused",
-    "A body that is no JSON is answered with the document's error for that.",
-    fix="refuse what cannot be read with the provider's own error",
+    "A body that is not JSON is answered with the documented error.",
+    fix="refuse unreadable bodies with the provider's own error",
 )
 def malformed_body(evidence: Evidence) -> Iterator[Finding]:
-    """Look at what came of half an object."""
+    """Check the answer to an incomplete JSON object."""
     return _refused(evidence, "malformed_body")

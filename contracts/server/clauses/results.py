@@ -1,4 +1,4 @@
-"""Results: links that work, to files as promised, for as long as promised and no longer."""
+"""Results: links that work, to the documented files, until the documented expiry."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from urllib.parse import parse_qs, urlsplit
 
 from contracts.server.clauses import Exercised, Finding, broken, server_clause
 from contracts.server.media_duration import duration_s
-from contracts.server.probe import kind_of
 from mockserver.clock import instant_of, iso_of
 
 if TYPE_CHECKING:
@@ -21,9 +20,9 @@ _STATED_WITHIN_MS = 60_000
 
 
 def _done(evidence: Evidence) -> Iterator[tuple[TaskTrace, Observation, ResultKind]]:
-    """Give the tasks that succeeded, the answer that showed it, and the kind of file they make."""
+    """Yield the tasks that succeeded, the answer that showed it, and the kind of file they make."""
     for trace in evidence.traces:
-        found, kind = evidence.ending(trace), kind_of(evidence, trace)
+        found, kind = evidence.ending(trace), evidence.kind_of(trace)
         if found is not None and found[2].kind == "success" and kind is not None:
             yield trace, found[1], kind
 
@@ -37,8 +36,8 @@ def _fetched(evidence: Evidence, *when: str) -> Iterator[tuple[TaskTrace, Fetch,
 
 @server_clause(
     "results.given",
-    "A task that has succeeded has as many links as were asked for.",
-    fix="give the links with the first answer that says that the task has succeeded",
+    "A task that succeeded has as many links as requested.",
+    fix="return the links in the first answer that shows the success",
     covers=["*.job.done-has-output"],
 )
 def given(evidence: Evidence) -> Iterator[Finding]:
@@ -53,12 +52,12 @@ def given(evidence: Evidence) -> Iterator[Finding]:
 
 @server_clause(
     "results.link-works",
-    "A result's link gives the whole file, without the key, at once when the task has ended.",
-    fix="give the link only when the file is there, and serve it without the API's key",
+    "A result's link returns the whole file, without the key, as soon as the task has ended.",
+    fix="return the link only when the file is available, and serve it without the API key",
     covers=["*.result.location", "*.result.signed"],
 )
 def link_works(evidence: Evidence) -> Iterator[Finding]:
-    """Look at the downloads that were made when the end was seen."""
+    """Check the downloads made when the end was seen."""
     for _, fetch, _ in _fetched(evidence, "fresh"):
         call = fetch.call
         length = call.exchange.answer_header("Content-Length")
@@ -74,8 +73,8 @@ def link_works(evidence: Evidence) -> Iterator[Finding]:
 
 @server_clause(
     "results.media-type",
-    "A result's file is of the type that was promised.",
-    fix="set Content-Type to that of the file",
+    "A result has the documented media type.",
+    fix="set Content-Type to the file's media type",
     covers=["*.result.media-type"],
 )
 def media_type(evidence: Evidence) -> Iterator[Finding]:
@@ -92,13 +91,13 @@ def media_type(evidence: Evidence) -> Iterator[Finding]:
 
 @server_clause(
     "results.length",
-    "A result plays for as long as was asked for.",
-    fix="make the file as long as the submit asked, the document's default included",
+    "A result has the requested duration.",
+    fix="make the file as long as the submit asks, or as the documented default",
     covers=["*.submit.duration-default"],
     severity="should",
 )
 def plays_as_long(evidence: Evidence) -> Iterator[Finding]:
-    """Compare how long the files play."""
+    """Compare the duration of the files."""
     for trace, fetch, kind in _fetched(evidence, "fresh"):
         wanted = kind.duration_s(trace.scope)
         if fetch.call.status != 200 or not isinstance(wanted, int | float):
@@ -107,52 +106,52 @@ def plays_as_long(evidence: Evidence) -> Iterator[Finding]:
         if found is not None and abs(found - wanted) <= _TOLERANCE_S:
             yield Exercised()
         else:
-            seen = "a file whose length cannot be read" if found is None else f"{found:g} s"
+            seen = "a file whose duration cannot be read" if found is None else f"{found:g} s"
             yield broken([trace.submit, fetch.call], seen, f"{wanted:g} s")
 
 
 @server_clause(
     "results.lasts",
-    "A result's link works until just before its time is over.",
-    fix="keep files and links for as long as the document says",
+    "A result's link works until just before it expires.",
+    fix="keep files and links for the documented lifetime",
     covers=["*.result.expiry-*"],
 )
 def lasts(evidence: Evidence) -> Iterator[Finding]:
-    """Look at downloads shortly before the link's end, where time could be moved there."""
+    """Check downloads shortly before the link expires, if the clock can be advanced."""
     for _, fetch, kind in _fetched(evidence, "before"):
         if fetch.call.status in (200, 206):
             yield Exercised()
         else:
-            yield broken([fetch.call], f"{fetch.call.status} before {kind.lifetime_s} s were over", "the file")
+            yield broken([fetch.call], f"{fetch.call.status} before the end of {kind.lifetime_s} s", "the file")
 
 
 @server_clause(
     "results.expires",
-    "A result's link stops working when its time is over, with the store's answer for that.",
-    fix="let links end when the document says: clients test what they do then",
+    "An expired link is refused with the documented answer.",
+    fix="let links expire when the document says",
     covers=["*.result.expiry-*", "*.result.time-limited"],
 )
 def expires(evidence: Evidence) -> Iterator[Finding]:
-    """Look at downloads after the link's end, where time could be moved there."""
+    """Check downloads after the link has expired, if the clock can be advanced."""
     for _, fetch, kind in _fetched(evidence, "late"):
         if fetch.call.status == kind.expired.status:
             yield Exercised()
         else:
             yield broken(
                 [fetch.call],
-                f"{fetch.call.status} after {kind.lifetime_s} s were over",
+                f"{fetch.call.status} after the end of {kind.lifetime_s} s",
                 f"{kind.expired.status}",
             )
 
 
 @server_clause(
     "results.stated-end",
-    "Where an answer says when a link ends, that is as long after the task's end as the document says.",
-    fix="work the stated end out from the task's end and the document's lifetime",
+    "A stated expiry of a link is the documented lifetime after the task's end.",
+    fix="compute the stated expiry from the task's end and the documented lifetime",
     covers=["*.result.expiry-*"],
 )
 def stated_end(evidence: Evidence) -> Iterator[Finding]:
-    """Compare stated instants with those between which the task ended."""
+    """Compare stated expiries with the instants between which the task ended."""
     for trace, observation, kind in _done(evidence):
         stated_ms = _stated_ms(evidence, observation, kind)
         found = evidence.ending(trace)
@@ -166,13 +165,13 @@ def stated_end(evidence: Evidence) -> Iterator[Finding]:
         else:
             yield broken(
                 [before, observation.call],
-                f"a link that ends at {iso_of(stated_ms, digits=0)}",
+                f"a link that expires at {iso_of(stated_ms, digits=0)}",
                 f"{kind.lifetime_s} s after the task's end: {iso_of(latest_ms - _STATED_WITHIN_MS, digits=0)}",
             )
 
 
 def _stated_ms(evidence: Evidence, observation: Observation, kind: ResultKind) -> int | None:
-    """Read when a link ends, from the answer or from the link itself."""
+    """Read when a link expires, from the answer or from the link itself."""
     for fact, factor in (("$task.expires_unix_ms", 1), ("$task.expires_unix_s", 1000)):
         value = evidence.queried.read(fact, observation.call.json)
         if isinstance(value, int):
@@ -194,13 +193,13 @@ def _stated_ms(evidence: Evidence, observation: Observation, kind: ResultKind) -
 
 @server_clause(
     "results.signature-needed",
-    "A signed link without its signature gives nothing.",
+    "A signed link without its signature is refused.",
     fix="check the signature of signed links",
     applies=lambda provider: any(kind.signature_parameter for kind in provider.results.values()),
     covers=["*.result.signed"],
 )
 def signature_needed(evidence: Evidence) -> Iterator[Finding]:
-    """Look at downloads by links that lost their signature."""
+    """Check downloads from links without their signature."""
     for _, fetch, kind in _fetched(evidence, "unsigned"):
         if fetch.call.status == kind.unsigned.status:
             yield Exercised()

@@ -1,4 +1,4 @@
-"""Tasks: ids, states in their order, ends for ever, progress, and the way from submit to query."""
+"""Tasks: ids, the order of states, final ends, progress, and the link from submit to query."""
 
 from __future__ import annotations
 
@@ -6,24 +6,25 @@ import re
 from typing import TYPE_CHECKING
 
 from contracts.server.clauses import Exercised, Finding, broken, server_clause
+from contracts.server.extract import Extractor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from contracts.server.evidence import Evidence, Observation
 
-#: Refusals that are about the account and its limits, not about the request.
+#: Refusals because of the account and its limits, not because of the request.
 _ACCOUNTS = ("insufficient_credits", "plan_forbidden", "rate_exceeded", "concurrency_exceeded")
 
 
 @server_clause(
     "tasks.taken",
-    "A submit as the document shows it makes a task.",
-    fix="take what the document shows",
+    "The documented example of a submit is accepted.",
+    fix="accept the documented examples",
     covers=["*.task.async", "*.poll.async", "*.submit.answers-at-once"],
 )
 def taken(evidence: Evidence) -> Iterator[Finding]:
-    """Look for examples that were refused, for another reason than the account's limits."""
+    """Find examples that were refused, except because of the account's limits."""
     for _ in evidence.traces:
         yield Exercised()
     limits = [evidence.spec.provider.refusals[each] for each in _ACCOUNTS]
@@ -35,8 +36,8 @@ def taken(evidence: Evidence) -> Iterator[Finding]:
 
 @server_clause(
     "tasks.ids-unique",
-    "No two tasks have one id.",
-    fix="draw ids that cannot come twice",
+    "Task ids are unique.",
+    fix="generate unique ids",
 )
 def ids_unique(evidence: Evidence) -> Iterator[Finding]:
     """Compare the ids of all submits."""
@@ -49,12 +50,12 @@ def ids_unique(evidence: Evidence) -> Iterator[Finding]:
 
 @server_clause(
     "tasks.id-form",
-    "An id has the form that the document names.",
-    fix="make ids of the document's form: clients check it",
+    "A task id has the documented form.",
+    fix="generate ids in the documented form: clients check it",
     covers=["*.task.id-shape", "*.submit.job-id-shape"],
 )
 def id_form(evidence: Evidence) -> Iterator[Finding]:
-    """Hold each id against the document's patterns, where it has any."""
+    """Match each id with the documented patterns, if there are any."""
     spec = evidence.spec
     submit = spec.of_role("submit")[0]
     schemas = [spec.schema_of(submit, pointer) for pointer in evidence.submitted.of("$task.id")]
@@ -66,34 +67,34 @@ def id_form(evidence: Evidence) -> Iterator[Finding]:
         if all(each(trace.id) for each in matches):
             yield Exercised()
         else:
-            yield broken([trace.submit], f"the id {trace.id!r}", "an id of the document's form")
+            yield broken([trace.submit], f"the id {trace.id!r}", "an id in the documented form")
 
 
 @server_clause(
     "tasks.can-be-asked-after",
-    "A task that was taken can be asked after from then on.",
-    fix="store the task before the submit is answered",
+    "An accepted task can be queried immediately.",
+    fix="store the task before answering the submit",
     covers=["*.task.query-shows-result", "*.task.shared-contract"],
 )
 def can_be_asked_after(evidence: Evidence) -> Iterator[Finding]:
-    """Look for queries of our own tasks that were refused."""
+    """Find queries of existing tasks that were refused."""
     for trace in evidence.traces:
         for observation in trace.observations:
             if observation.call.fine:
                 yield Exercised()
             elif observation.call.transport_error is None:
                 yield broken(
-                    [trace.submit, observation.call], f"{observation.call.status} for {trace.id}", "how the task stands"
+                    [trace.submit, observation.call], f"{observation.call.status} for {trace.id}", "the task's status"
                 )
 
 
 @server_clause(
     "tasks.link-leads-there",
-    "The link from a submit's answer to the query, as the document has it, leads to that task.",
-    fix="answer with the field that the document's link reads, and let the query take its value",
+    "The documented link from a submit's answer leads to the query of its task.",
+    fix="return the field that the documented link reads, and accept its value in the query",
 )
 def link_leads_there(evidence: Evidence) -> Iterator[Finding]:
-    """Look at what came of following the document's links."""
+    """Check the answers behind the documented links."""
     for trace in evidence.traces:
         for call in trace.linked:
             found = evidence.observation(call).id
@@ -102,17 +103,17 @@ def link_leads_there(evidence: Evidence) -> Iterator[Finding]:
             if call.fine and found in (None, trace.id):
                 yield Exercised()
             else:
-                yield broken([trace.submit, call], f"{call.status}, about {found!r}", f"how {trace.id} stands")
+                yield broken([trace.submit, call], f"{call.status}, about {found!r}", f"the status of {trace.id}")
 
 
 @server_clause(
     "tasks.states-known",
-    "A task's status is one of the document's words.",
-    fix="answer with the document's words, in its spelling",
+    "Every task status is documented.",
+    fix="use the documented statuses, spelled as documented",
     covers=["*.task.statuses", "*.job.statuses"],
 )
 def states_known(evidence: Evidence) -> Iterator[Finding]:
-    """Look for words that the document has not."""
+    """Find statuses that are not documented."""
     for trace in evidence.traces:
         for observation in trace.observations:
             if not observation.call.fine:
@@ -127,12 +128,12 @@ def states_known(evidence: Evidence) -> Iterator[Finding]:
 
 @server_clause(
     "tasks.never-back",
-    "A task's status goes only forwards.",
-    fix="let the status follow from one record that is only ever moved on; read it from the leading replica",
+    "A task's status never goes back.",
+    fix="derive the status from one record that only moves forward; read it from the primary replica",
     covers=["*.task.statuses", "*.job.statuses"],
 )
 def never_back(evidence: Evidence) -> Iterator[Finding]:
-    """Compare each status with the one before it, as long as the task is under way."""
+    """Compare each status with the previous one, while the task is in progress."""
     for trace in evidence.traces:
         before: Observation | None = None
         for observation in trace.observations:
@@ -153,13 +154,13 @@ def never_back(evidence: Evidence) -> Iterator[Finding]:
 
 
 @server_clause(
-    "tasks.end-is-for-ever",
-    "A task that has ended stays as it ended.",
-    fix="refuse every change to a task that has ended",
+    "tasks.end-is-final",
+    "The end of a task is final.",
+    fix="refuse changes to a task that has ended",
     covers=["*.task.statuses", "*.job.statuses"],
 )
-def end_is_for_ever(evidence: Evidence) -> Iterator[Finding]:
-    """Look at what came after each task's first end."""
+def end_is_final(evidence: Evidence) -> Iterator[Finding]:
+    """Check the queries after each task's first end."""
     for trace in evidence.traces:
         found = evidence.ending(trace)
         if found is None:
@@ -174,24 +175,24 @@ def end_is_for_ever(evidence: Evidence) -> Iterator[Finding]:
                 yield broken(
                     [ended.call, observation.call],
                     f"{ended.word} and then {observation.word}",
-                    f"{ended.word} for ever",
+                    f"{ended.word}, which is final",
                 )
 
 
 @server_clause(
     "tasks.end-comes",
-    "A task ends within the time after which clients are told to give up.",
-    fix="let every task end, in a failure if need be: time out what hangs",
+    "A task ends within the time that clients are told to wait.",
+    fix="end every task, with a failure if necessary: use a timeout",
     covers=["*.task.low-latency"],
     severity="should",
 )
 def end_comes(evidence: Evidence) -> Iterator[Finding]:
-    """Look for tasks that were followed for that long in vain."""
+    """Find tasks that did not end in that time."""
     for trace in evidence.traces:
         if trace.gave_up:
             yield broken(
                 [trace.submit, *(each.call for each in trace.observations[-1:])],
-                f"{trace.id} had not ended when the judge gave up",
+                f"{trace.id} had not ended at the time limit",
                 "an end",
             )
         elif evidence.ending(trace) is not None:
@@ -201,11 +202,11 @@ def end_comes(evidence: Evidence) -> Iterator[Finding]:
 @server_clause(
     "tasks.progress-is-percent",
     "Progress is a number from 0 to 100.",
-    fix="answer with percent",
+    fix="report progress in percent",
     covers=["*.task.progress"],
 )
 def progress_is_percent(evidence: Evidence) -> Iterator[Finding]:
-    """Look at the progress of every query, where the document has one."""
+    """Check the progress in every query, if it is documented."""
     if "$task.progress" not in evidence.queried:
         return
     for trace in evidence.traces:
@@ -221,12 +222,12 @@ def progress_is_percent(evidence: Evidence) -> Iterator[Finding]:
 
 @server_clause(
     "tasks.failure-has-reason",
-    "A task that failed says why.",
-    fix="answer with the reason, also where it is not known what it was",
+    "A failed task has a reason.",
+    fix="always return a reason, even an unknown one",
     covers=["*.job.failed-has-error"],
 )
 def failure_has_reason(evidence: Evidence) -> Iterator[Finding]:
-    """Look at the answers about tasks that ended without a result."""
+    """Check the answers about failed tasks."""
     facts = [each for each in ("$task.reason_code", "$task.reason_message") if each in evidence.queried]
     for trace in evidence.traces:
         found = evidence.ending(trace)
@@ -235,33 +236,31 @@ def failure_has_reason(evidence: Evidence) -> Iterator[Finding]:
         if any(evidence.queried.read(fact, found[1].call.json) for fact in facts):
             yield Exercised()
         else:
-            yield broken([found[1].call], f"{trace.id} failed without a reason", "why it failed")
+            yield broken([found[1].call], f"{trace.id} failed without a reason", "the reason")
 
 
 @server_clause(
     "tasks.failure-is-free",
-    "A task without a result costs nothing.",
-    fix="give back what was set aside when a task ends without a result",
+    "A task without a result is free.",
+    fix="release the reserved credits when a task ends without a result",
     covers=["*.billing.failed-free", "*.billing.failed-is-free", "*.callback.failed-cost-0"],
 )
 def failure_is_free(evidence: Evidence) -> Iterator[Finding]:
-    """Look at what answers about failed tasks say that was charged."""
+    """Check the charge in the answers about failed tasks."""
     for trace in evidence.traces:
         found = evidence.ending(trace)
         if found is None or found[2].kind == "success":
             continue
         charged = _charged(evidence, found[1], found[2].name)
         if charged:
-            yield broken([found[1].call], f"{charged} credits for a task that {found[1].word}", "0")
+            yield broken([found[1].call], f"{charged} credits for a task with status {found[1].word}", "0")
         elif charged is not None:
             yield Exercised()
 
 
 def _charged(evidence: Evidence, observation: Observation, state: str) -> float | None:
-    """Return what an answer about an ended task says that was charged, where it says so in that state."""
-    from contracts.server.extract import Extractor  # noqa: PLC0415 - only here is a state's own template asked for
-
+    """Return the charge in an answer about an ended task; None if that status has none."""
     spec = evidence.spec
-    places = Extractor(spec, [spec.reply_in(each.id, state) for each in spec.of_role("query")])
-    value = places.read("$task.charged_credits", observation.call.json)
+    extractor = Extractor(spec, [spec.reply_in(each.id, state) for each in spec.of_role("query")])
+    value = extractor.read("$task.charged_credits", observation.call.json)
     return value if isinstance(value, int | float) else None

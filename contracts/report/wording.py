@@ -1,4 +1,4 @@
-"""In which order verdicts are told, and the words that all reports have for them."""
+"""What all reports share: the order of verdicts, their names, and the words for times and counts."""
 
 from __future__ import annotations
 
@@ -13,16 +13,13 @@ if TYPE_CHECKING:
     from contracts.clause import Judgement, Severity, Verdict, Violation
     from contracts.journal import Record
 
-JUDGEMENTS: tuple[Judgement, ...] = ("violated", "not exercised", "kept")
+#: What people read for each judgement.
+NAMES: dict[Judgement, str] = {"violated": "violated", "not exercised": "not tested", "kept": "kept"}
+JUDGEMENTS = tuple(NAMES)
 SEVERITIES: tuple[Severity, ...] = ("must", "should", "advice")
-#: So many violations of a clause are shown; they are alike.
+#: How many violations of a clause are shown; they are alike.
 SHOWN = 3
-GENERAL = "what every asynchronous API asks"
-
-
-def in_order(verdicts: Iterable[Verdict]) -> list[Verdict]:
-    """Return verdicts with what matters first."""
-    return sorted(verdicts, key=lambda each: (JUDGEMENTS.index(each.judgement), SEVERITIES.index(each.clause.severity)))
+GENERAL = "general best practice"
 
 
 def counted(verdicts: Iterable[Verdict]) -> dict[Judgement, int]:
@@ -32,7 +29,7 @@ def counted(verdicts: Iterable[Verdict]) -> dict[Judgement, int]:
 
 
 def fixes(violations: Iterable[Violation]) -> list[str]:
-    """Return what to do, each thing once."""
+    """Return the fixes, each once."""
     return list(dict.fromkeys(each.fix for each in violations))
 
 
@@ -47,8 +44,13 @@ def gap(earlier: Record, later: Record) -> str:
 
 
 def how_often(verdict: Verdict) -> str:
-    """Say in how many situations a clause was violated; empty where a single journal was judged."""
+    """Say in how many situations a clause was violated; empty if a single journal was judged."""
     if not verdict.exercised_in:
         return ""
     situations = "situation" if verdict.exercised_in == 1 else "situations"
-    return f"in {verdict.violated_in} of {verdict.exercised_in} {situations} that exercised it"
+    return f"in {verdict.violated_in} of {verdict.exercised_in} {situations} that tested it"
+
+
+def number_of(count: int, noun: str) -> str:
+    """Write a number of things."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
