@@ -1,16 +1,16 @@
 """The client under test.
 
-A Python client is a class that takes a `Setting`, with one method (or two):
+A Python client is a class that takes a `Setting`, with one or two methods:
 
     class MyClient:
-        def __init__(self, setting):                    where the API is, the key, where callbacks go
+        def __init__(self, setting):                    the base URL, the key, the callback URL
             ...
-        async def generate(self, prompt) -> bytes:      one video, from submit to file; raises where it fails
+        async def generate(self, prompt) -> bytes:      one video, from submit to file; raises if it fails
             ...
         async def handle_callback(self, headers, body) -> int:      optional: the status to answer with
             ...
 
-Both may be `def` as well: they run in threads then. Where there is an `aclose` or a `close`, it is called.
+Both may also be `def`: then they run in threads. If there is an `aclose` or a `close`, it is called at the end.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ if TYPE_CHECKING:
 
 
 class SubjectError(ValueError):
-    """There is no client where one was named; the message says why."""
+    """The client cannot be found or created; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What a client is told."""
+    """What a client receives."""
 
     provider: str
     base_url: str
     api_key: str
-    #: Where callbacks reach `handle_callback`; None where the client is to poll.
+    #: The address of `handle_callback`; None if the client has to poll.
     callback_url: str | None = None
     callback_secret: str | None = None
 
     @classmethod
     def of(cls, provider: Provider, base_url: str, callback_url: str | None = None) -> Setting:
-        """Return what clients of a provider are told: its key, and its webhook secret where they are called back."""
+        """Return the setting for a provider's clients, with its webhook secret if they receive callbacks."""
         signature = None if provider.callbacks is None else provider.callbacks.signature
         secret = None if signature is None or callback_url is None else signature.default_secret
         return cls(provider.name, base_url, provider.key.example, callback_url, secret)
@@ -60,7 +60,7 @@ class Client(Protocol):
 
 #: Takes headers (names in lower case) and the raw body; returns the status to answer with.
 HandleCallback = Callable[[Mapping[str, str], bytes], "Awaitable[int] | int"]
-#: Makes a client: its class, or a function.
+#: Creates a client: its class, or a function.
 Factory = Callable[[Setting], Any]
 
 
@@ -68,21 +68,21 @@ def load(name: str) -> Factory:
     """Find a client by `module:Name` or `path/to/file.py:Name`.
 
     Raises:
-        SubjectError: there is none.
+        SubjectError: it cannot be found or imported.
     """
     place, colon, attribute = name.rpartition(":")
     if not colon:
-        raise SubjectError(f"{name!r} is no client; write module:Name, or path/to/file.py:Name")
+        raise SubjectError(f"{name!r} is not a client; write module:Name, or path/to/file.py:Name")
     try:
         module = _from_file(Path(place)) if place.endswith(".py") else _from_path(place)
     except SubjectError:
         raise
     except (Exception, SystemExit) as error:
-        raise SubjectError(f"{place} cannot be imported: {type(error).__name__}: {error}") from error
+        raise SubjectError(f"cannot import {place}: {type(error).__name__}: {error}") from error
     found = getattr(module, attribute, None)
     if not callable(found):
-        what = "is not callable" if hasattr(module, attribute) else "is not there"
-        raise SubjectError(f"{attribute} {what} in {place}; name the client's class, or a function that makes it")
+        what = "is not callable" if hasattr(module, attribute) else "not found"
+        raise SubjectError(f"{attribute} {what} in {place}; name the client's class, or a function that creates it")
     made: Factory = found
     return made
 
@@ -95,7 +95,7 @@ def _from_path(name: str) -> Any:
 
 def _from_file(path: Path) -> Any:
     if not path.is_file():
-        raise SubjectError(f"{path}: there is no such file")
+        raise SubjectError(f"{path}: no such file")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import aiohttp
 
+from contracts.analysis import sends_callbacks, signs_callbacks
 from contracts.clients.polite import ApiError, Asking, GaveUp, PoliteClient, Seen, TaskFailed
 
 if TYPE_CHECKING:
@@ -60,14 +61,6 @@ def _anywhere(_: Provider) -> bool:
     return True
 
 
-def _calls_back(provider: Provider) -> bool:
-    return provider.callbacks is not None
-
-
-def _signs(provider: Provider) -> bool:
-    return provider.callbacks is not None and provider.callbacks.signature is not None
-
-
 def breaks(
     clause: str, seen: str, *also: str, applies: Callable[[Provider], bool] = _anywhere
 ) -> Callable[[Mixin], Mixin]:
@@ -93,7 +86,7 @@ class AsksForTooMuch(PoliteClient):
         return path, body
 
 
-@breaks("submit.says-json", "Content-Type is text/plain")
+@breaks("submit.content-type", "Content-Type is text/plain")
 class SaysText(PoliteClient):
     """Sends JSON, and calls it text."""
 
@@ -109,7 +102,7 @@ class SaysText(PoliteClient):
         object.__setattr__(self._http, "_request", as_text)
 
 
-@breaks("auth.key-in-its-header", "no .* header|without the word Bearer")
+@breaks("auth.key-in-its-header", "no .* header|without Bearer")
 class BareKey(PoliteClient):
     """Sends the key in another form than the document's."""
 
@@ -118,7 +111,7 @@ class BareKey(PoliteClient):
         return {"Authorization": self.api_key} if bearer else {"Authorization": f"Bearer {self.api_key}"}
 
 
-@breaks("auth.key-nowhere-else", "stands in the address")
+@breaks("auth.key-nowhere-else", "the key is in the URL")
 class KeyInAddress(PoliteClient):
     """Puts the key into the address as well."""
 
@@ -156,7 +149,7 @@ class TakesNoForBusy(PoliteClient):
     "submit.one-task-a-job",
     "was submitted again",
     # Of the first task nothing is ever heard, and both take up room.
-    *("callbacks.lost-made-up", "callbacks.early-kept", "limits.kept"),
+    *("callbacks.lost-recovered-by-poll", "callbacks.early-kept", "limits.kept"),
 )
 class SubmitsTwice(PoliteClient):
     """Makes two tasks of a job, to have the better of them."""
@@ -166,7 +159,7 @@ class SubmitsTwice(PoliteClient):
         return await super().submit(prompt)
 
 
-@breaks("submit.not-again-after-lost-answer", "after an answer that was lost")
+@breaks("submit.not-again-after-lost-answer", "after a lost answer")
 class SubmitsBlindly(PoliteClient):
     """Sends a submit again when no answer came."""
 
@@ -181,7 +174,7 @@ def _advised(provider: Provider) -> bool:
     return any(advice.waits_s for advice in provider.client.retry)
 
 
-@breaks("retry.waits-grow", "tried again 1", applies=_advised)
+@breaks("retry.waits-grow", "retried 1", applies=_advised)
 class WaitsASecond(PoliteClient):
     """Waits about a second, always."""
 
@@ -190,7 +183,7 @@ class WaitsASecond(PoliteClient):
         return max(random.uniform(1, 1.4), error.retry_after_s if isinstance(error, ApiError) else 0)
 
 
-@breaks("retry.not-at-once", r"tried again 0", "retry.waits-grow")
+@breaks("retry.not-at-once", r"retried 0", "retry.waits-grow")
 class TriesAtOnce(PoliteClient):
     """Hardly waits."""
 
@@ -213,7 +206,7 @@ class WaitsLikeAllOthers(PoliteClient):
         return max(2.0 ** (state.attempt_number - 1), error.retry_after_s if isinstance(error, ApiError) else 0)
 
 
-@breaks("retry.retry-after", "an answer that said to wait")
+@breaks("retry.retry-after", "an answer with Retry-After")
 class HearsNoRetryAfter(PoliteClient):
     """Does not read Retry-After."""
 
@@ -223,7 +216,7 @@ class HearsNoRetryAfter(PoliteClient):
 
 @breaks(
     "retry.at-most",
-    "tries, all answered",
+    "attempts, all answered",
     applies=lambda provider: any(advice.at_most is not None for advice in provider.client.retry),
 )
 class NeverStopsTrying(PoliteClient):
@@ -234,7 +227,7 @@ class NeverStopsTrying(PoliteClient):
 
 @breaks(
     "retry.eases-off",
-    "although 429 went on",
+    "while 429 continued",
     applies=lambda provider: any(429 in advice.statuses for advice in provider.client.retry),
 )
 class PressesHarder(PoliteClient):
@@ -299,7 +292,7 @@ class WaitsForEver(PoliteClient):
     most_polls = 1_000_000_000
 
 
-@breaks("poll.unknown-words", "showed the unknown word")
+@breaks("poll.unknown-status", "showed the unknown status")
 class KnowsAllWords(PoliteClient):
     """Takes a word that it does not know for a failure."""
 
@@ -309,7 +302,7 @@ class KnowsAllWords(PoliteClient):
         return super().seen(body)
 
 
-@breaks("poll.errors-are-no-end", "polling stopped at its first error")
+@breaks("poll.errors-are-retried", "polling stopped at its first error")
 class StopsAtAnError(PoliteClient):
     """Gives a task up at the first error in answer to a query."""
 
@@ -324,8 +317,8 @@ class StopsAtAnError(PoliteClient):
 
 @breaks(
     "poll.by-answered-id",
-    "no submit was answered with",
-    "callbacks.lost-made-up",
+    "not named in any submit's answer",
+    "callbacks.lost-recovered-by-poll",
     "callbacks.early-kept",
 )
 class AsksForAnother(PoliteClient):
@@ -346,7 +339,7 @@ class FetchesNothing(PoliteClient):
         return url
 
 
-@breaks("results.in-time", "after the link had expired", "outcome.comes-home")
+@breaks("results.in-time", "after the link had expired", "outcome.returns-file")
 class FetchesLate(PoliteClient):
     """Fetches the file eight days later."""
 
@@ -364,7 +357,7 @@ class FetchesWithKey(PoliteClient):
         return await super().fetch(url)
 
 
-@breaks("results.link-as-given", "which nobody gave", "outcome.comes-home", "results.fetched")
+@breaks("results.link-as-given", "which is in no answer", "outcome.returns-file", "results.fetched")
 class TidiesLinks(PoliteClient):
     """Cuts off of a link what seems not to be needed."""
 
@@ -372,7 +365,7 @@ class TidiesLinks(PoliteClient):
         return await super().fetch(url.partition("?")[0].replace("/0.", "/00."))
 
 
-@breaks("results.whole", "bytes came, and nothing was fetched again", "outcome.success-is-real")
+@breaks("results.whole", "bytes were received, and the download was not repeated", "outcome.success-is-real")
 class KeepsHalves(PoliteClient):
     """Takes what came for the file."""
 
@@ -414,7 +407,7 @@ class SpendsOn(PoliteClient):
         return await super().submit_once(prompt)
 
 
-@breaks("limits.failed-not-blindly-again", "a fourth time")
+@breaks("limits.failed-not-resubmitted", "a fourth time")
 class NeverTakesNo(PoliteClient):
     """Submits a job again when its task has failed, ten times."""
 
@@ -450,7 +443,7 @@ class _NeverAsks(PoliteClient):
         return await super().finished(task_id)
 
 
-@breaks("callbacks.acknowledged", "the receiver answered 410", "callbacks.unknown-events", applies=_calls_back)
+@breaks("callbacks.acknowledged", "the receiver answered 410", "callbacks.unknown-events", applies=sends_callbacks)
 class AcknowledgesNothing(PoliteClient):
     """Answers 410 to every callback."""
 
@@ -459,7 +452,7 @@ class AcknowledgesNothing(PoliteClient):
         return 410 if status == 200 else status
 
 
-@breaks("callbacks.in-time", "did not answer in time", applies=_calls_back)
+@breaks("callbacks.in-time", "did not answer in time", applies=sends_callbacks)
 class WorksInTheHandler(PoliteClient):
     """Does its work before it answers."""
 
@@ -469,7 +462,7 @@ class WorksInTheHandler(PoliteClient):
         return status
 
 
-@breaks("callbacks.forged-refused", "was answered 200", applies=_signs)
+@breaks("callbacks.forged-refused", "was answered 200", applies=signs_callbacks)
 class TrustsEverybody(PoliteClient):
     """Checks the signature, and goes on whatever comes out."""
 
@@ -478,7 +471,7 @@ class TrustsEverybody(PoliteClient):
         return True
 
 
-@breaks("callbacks.survived", "answered 500", applies=_calls_back)
+@breaks("callbacks.unreadable-handled", "answered 500", applies=sends_callbacks)
 class TrustsJSON(PoliteClient):
     """Does not expect a body that cannot be read."""
 
@@ -487,7 +480,7 @@ class TrustsJSON(PoliteClient):
         return await super().handle_callback(headers, body)
 
 
-@breaks("callbacks.unknown-events", "to an event that it does not know", applies=_calls_back)
+@breaks("callbacks.unknown-events", "to an unknown event", applies=sends_callbacks)
 class KnowsAllEvents(PoliteClient):
     """Refuses events that it does not know."""
 
@@ -496,12 +489,12 @@ class KnowsAllEvents(PoliteClient):
         return 422 if status == 200 and b"reviewing" in body else status
 
 
-@breaks("callbacks.lost-made-up", "nobody asked after the task", applies=_calls_back)
+@breaks("callbacks.lost-recovered-by-poll", "the task was not polled", applies=sends_callbacks)
 class OnlyListens(_NeverAsks):
     """Never asks after a task whose callback does not come."""
 
 
-@breaks("callbacks.one-effect", "the file was fetched again", applies=_calls_back)
+@breaks("callbacks.idempotent", "the file was downloaded again", applies=sends_callbacks)
 class ActsOnEveryCallback(PoliteClient):
     """Fetches the file again whenever a callback comes."""
 
@@ -522,9 +515,9 @@ class ActsOnEveryCallback(PoliteClient):
 
 @breaks(
     "callbacks.early-kept",
-    "nothing was made of it",
-    "callbacks.lost-made-up",
-    applies=_calls_back,
+    "was not used",
+    "callbacks.lost-recovered-by-poll",
+    applies=sends_callbacks,
 )
 class ForgetsEarlyCallbacks(_NeverAsks):
     """Drops callbacks of tasks that it does not know yet."""
@@ -535,7 +528,7 @@ class ForgetsEarlyCallbacks(_NeverAsks):
         return status
 
 
-@breaks("callbacks.constant-time", "compare_digest was never called", applies=_signs)
+@breaks("callbacks.constant-time", "without a call of hmac.compare_digest", applies=signs_callbacks)
 class ComparesPlainly(PoliteClient):
     """Compares signatures with ==."""
 
@@ -549,7 +542,7 @@ class ComparesPlainly(PoliteClient):
 # -- outcomes ---------------------------------------------------------------------------------------
 
 
-@breaks("outcome.ends", "had not ended", "poll.gives-up")
+@breaks("outcome.ends", "did not end", "poll.gives-up")
 class AsksForEver(PoliteClient):
     """Asks until something comes of it, and nothing may."""
 
@@ -557,7 +550,7 @@ class AsksForEver(PoliteClient):
     most_polls = 1_000_000_000
 
 
-@breaks("outcome.begins", "nothing had been asked of the API")
+@breaks("outcome.begins", "before any request to the API")
 class NeverSubmits(PoliteClient):
     """Stumbles before it has asked for anything."""
 
@@ -587,7 +580,7 @@ class HidesReasons(PoliteClient):
             raise TaskFailed("something went wrong") from None
 
 
-@breaks("outcome.comes-home", "job 1 failed with", "results.fetched")
+@breaks("outcome.returns-file", "job 1 failed with", "results.fetched")
 class AsksTooMuchOfAnEnd(PoliteClient):
     """Refuses an answer at the end that has a field which it does not know."""
 

@@ -100,9 +100,9 @@ def met(*names: str) -> Run:
         (),
         ("callback lost", "task overdue"),
         ("callback lost", "callback after the poll"),
-        ("callback lost", "query never answered: 429"),
-        ("callback early", "task charged and failed"),
-        ("called back: task fails",),
+        ("callback lost", "query always fails: 429"),
+        ("callback early", "task fails and is charged"),
+        ("task fails, told by callback",),
     ],
 )
 def test_who_believes_callbacks_is_accused_of_nothing(names: tuple[str, ...]) -> None:
@@ -175,12 +175,12 @@ def test_an_early_callback_of_a_failure_is_reported_and_no_more() -> None:
     assert by_clause(early("done").journal())[clause].judgement == "violated"
 
 
-@pytest.mark.parametrize("clause", ["poll.errors-are-no-end", "poll.unknown-words", "outcome.follows-to-the-end"])
+@pytest.mark.parametrize("clause", ["poll.errors-are-retried", "poll.unknown-status", "outcome.follows-to-the-end"])
 def test_a_callback_that_told_the_end_ends_polling(clause: str) -> None:
     """The last query may show an error, an unknown word or a task on its way: a callback said the rest."""
     shown: dict[str, Any] = {
-        "poll.errors-are-no-end": {"status": 500, "answer": {"error": "no"}},
-        "poll.unknown-words": {"answer": {"jobId": TASK[GOOGLE], "status": "reviewing"}},
+        "poll.errors-are-retried": {"status": 500, "answer": {"error": "no"}},
+        "poll.unknown-status": {"answer": {"jobId": TASK[GOOGLE], "status": "reviewing"}},
         "outcome.follows-to-the-end": {},
     }
     silent = Traffic().submit().wait(3).query(**shown[clause])
@@ -199,14 +199,14 @@ def test_an_error_when_time_is_over_is_an_end() -> None:
     for _ in range(59):
         traffic.wait(3).query()
     journal = traffic.wait(3).query(status=500, answer={"error": "no"}).job("raised", "timed out").journal()
-    assert "poll.errors-are-no-end" not in violated(journal)
+    assert "poll.errors-are-retried" not in violated(journal)
 
 
 def test_an_end_in_capitals_with_its_reason_is_an_end() -> None:
     """The reason that stands beside it is the task's, and no error of the answer's."""
     failed = {"jobId": TASK[GOOGLE], "status": "FAILED", "error": {"code": "model_error", "message": "model_error"}}
     journal = Traffic().submit().wait(60).query(answer=failed).job("raised", "model_error").journal()
-    assert "poll.errors-are-no-end" not in violated(journal)
+    assert "poll.errors-are-retried" not in violated(journal)
     assert by_clause(journal)["outcome.failure-has-its-reason"].judgement == "kept"
 
 

@@ -133,7 +133,7 @@ def test_an_async_client(jobs: int) -> None:
     assert found.situation == situation(EVOLINK, jobs=jobs)
 
 
-@pytest.mark.parametrize(("met", "jobs"), [("calm", 3), ("submit slow", 2), ("file slow", 1)])
+@pytest.mark.parametrize(("met", "jobs"), [("no faults", 3), ("submit slow", 2), ("file slow", 1)])
 def test_a_blocking_client(met: str, jobs: int) -> None:
     """Its sleeps and its waits for bytes are virtual, in a thread for each job."""
     found = run(Blocking, met, jobs=jobs)
@@ -145,7 +145,7 @@ def test_a_blocking_client(met: str, jobs: int) -> None:
 
 def test_a_blocking_clients_timeouts_are_virtual() -> None:
     """An answer that is held open for 400 s meets urllib's 30 s."""
-    (job,) = run(Blocking, "query held open").journal.jobs
+    (job,) = run(Blocking, "poll held open").journal.jobs
     assert (job.ended, job.said.partition(";")[0]) == ("raised", "TimeoutError: timed out")
     assert job.ended_ms - job.started_ms == pytest.approx(35_000, abs=50)
 
@@ -299,8 +299,8 @@ class HasNoGenerate(Broken):
 @pytest.mark.parametrize(
     ("client", "words"),
     [
-        (CannotBeMade, "cannot be made: KeyError: 'API_KEY'"),
-        (ExitsWhenMade, "cannot be made: SystemExit: no API_KEY"),
+        (CannotBeMade, "cannot create the client: KeyError: 'API_KEY'"),
+        (ExitsWhenMade, "cannot create the client: SystemExit: no API_KEY"),
         (HasNoGenerate, "HasNoGenerate has no method `generate`"),
         (lambda _: None, "NoneType has no method `generate`"),
     ],
@@ -610,8 +610,8 @@ def test_a_run_beside_the_main_thread() -> None:
 # -- the same again ---------------------------------------------------------------------------------
 
 #: What is met in runs that are compared: much at once.
-MET = ("submit put off: 429 x2", "query cut off: within_body", "file cut short: once", "other fields")
-CALLED = ("callbacks in another order", "callback repeated: x1")
+MET = ("submit fails temporarily: 429 x2", "connection reset: within_body", "file truncated: once", "additional fields")
+CALLED = ("callbacks in another order", "callback duplicated: x1")
 
 
 def much(name: str, seed: int = 7) -> Situation:

@@ -84,7 +84,7 @@ def test_a_har_file_is_read(tmp_path: Path) -> None:
         ('{"kind": "exchange"}\n', "KeyError"),
         ('{"log": {}}', "invalid HAR file"),
         ('{"log": {"entries": [1]}}', "invalid HAR file"),
-        ("[1, 2]\n", ":1: is no record"),
+        ("[1, 2]\n", ":1: not a journal record"),
     ],
 )
 def test_what_is_no_journal(tmp_path: Path, text: str, words: str) -> None:
@@ -104,7 +104,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     assert run("check", str(tmp_path / "none"))[0] == 2
     (tmp_path / "bytes").write_bytes(b"\xff\xfe")
     code, said = run("check", str(tmp_path / "bytes"))
-    assert (code, "is not UTF-8" in said) == (2, True)
+    assert (code, "not UTF-8" in said) == (2, True)
 
 
 def test_check_says_what_was_violated(tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_check_of_a_good_client(tmp_path: Path) -> None:
     """Traffic that breaks nothing ends with exit code 0, and says what it could not tell."""
     code, said = run("check", str(written(tmp_path, Traffic().submit().wait(3).query())))
     assert code == 0, said
-    assert "not exercised" in said
+    assert "not tested by this run" in said
     assert "0 violated" in said
 
 
@@ -139,7 +139,7 @@ def test_check_of_one_provider(tmp_path: Path) -> None:
     """--provider chooses; one that is unknown, or has no traffic, is exit code 2."""
     path = str(written(tmp_path, Traffic().submit()))
     assert run("check", path, "--provider", "googlegeminiomni")[0] == 0
-    assert "there is no provider 'x'" in run("check", path, "--provider", "x")[1]
+    assert "unknown provider 'x'" in run("check", path, "--provider", "x")[1]
     assert run("check", path, "--provider", "crun")[0] == 2
 
 

@@ -294,7 +294,7 @@ BROKEN: dict[str, Callable[[Said], Said]] = {
     "shapes.status": when(is_query, status=202),
     "tasks.can-be-asked-after": when(is_query, status=404),
     "tasks.end-comes": on(is_query, status="processing", progress=50),
-    "tasks.end-is-for-ever": end_changes(),
+    "tasks.end-is-final": end_changes(),
     "tasks.failure-has-reason": on(failed, error={}),
     "tasks.failure-is-free": on(failed, creditCost=7),
     "tasks.id-form": swapped(b"task-unified-", b"job-"),

@@ -21,7 +21,7 @@ from support.traffic import Traffic
 
 from contracts import all_clauses, mutation
 from contracts.cli import main
-from contracts.cli import main as catalog
+from contracts.cli import catalog
 from contracts.client.in_process import alarm
 from contracts.client.search import MOST_HANGS, Search
 from contracts.clients import GOOD
@@ -106,7 +106,7 @@ def test_a_bad_client_is_shown_and_its_violations_can_be_seen_again(bad: Path) -
     jsonschema.validate(verdicts, SCHEMA)
     violated = {each["clause"]: each for each in verdicts["verdicts"] if each["judgement"] == "violated"}
     assert set(violated) == {"results.without-key", "submit.not-again-after-refusal"}
-    assert violated["results.without-key"]["situation"] == "calm; 1 job, polling, seed 0"
+    assert violated["results.without-key"]["situation"] == "no faults; 1 job, polling, seed 0"
     assert violated["submit.not-again-after-refusal"]["situation"].startswith("submit refused: 4")
     written = sorted(path.name for path in Path("contract-violations").iterdir())
     assert written == sorted(f"evolink-{clause}.yaml" for clause in violated)
@@ -182,9 +182,9 @@ def test_a_client_that_goes_elsewhere_is_told_so(tmp_path: Path, monkeypatch: py
     code, said, _ = run("run", "--provider", EVOLINK, "--client", "lost.py:Client", "--scenario", "calm.yaml")
     assert code == 1
     assert "outcome.begins" in said.partition("not exercised")[0]
-    assert "note: no request of this client's came to evolink" in said
+    assert "note: no request of this client reached evolink" in said
     assert "note: its first error: URLError" in said
-    assert "note: the client tried to reach api.example.invalid:80, where nobody is" in said
+    assert "note: the client tried to reach api.example.invalid:80, where nothing listens" in said
 
 
 def test_a_client_that_hangs_does_not_hang_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,7 +202,7 @@ def test_a_client_that_hangs_does_not_hang_the_command(tmp_path: Path, monkeypat
     code, said, _ = run("run", "--provider", EVOLINK, "--client", "hangs.py:Client")
     assert code == 1
     assert "outcome.ends" in said
-    assert f"note: the client had to be given up in {MOST_HANGS} situations; no more were tried" in said
+    assert f"note: the client hung in {MOST_HANGS} situations, and was stopped; no more were tried" in said
 
 
 @pytest.mark.skipif(sys.platform == "win32" or shutil.which("sh") is None, reason="there is no shell here")
@@ -213,7 +213,7 @@ def test_a_command_is_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     code, said, _ = run("run", "--provider", EVOLINK, "--command", "sh -c 'exit 0'", "--scenario", "calm.yaml")
     assert code == 1
     assert "outcome.success-is-real" in said
-    assert "note: no request of this client's came to evolink" in said
+    assert "note: no request of this client reached evolink" in said
     code, said, _ = run("run", "--provider", EVOLINK, "--command", "sh -c 'exit 3'", "--scenario", "calm.yaml")
     assert (code, "its first error: exit code 3" in said) == (1, True)
     assert "outcome.begins" in said.partition("not exercised")[0]
@@ -227,26 +227,26 @@ def test_a_command_is_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     [
         ((), "name the client: --client module:Name for Python, --command '...' for any language"),
         (("--client", "a:B", "--command", "true"), "name the client"),
-        (("--provider", "nobody", "--client", GOOD_CLIENT), "there is no provider 'nobody'; there are crun, evolink"),
-        (("--client", "nothing"), "'nothing' is no client; write module:Name, or path/to/file.py:Name"),
-        (("--client", "no.such.module:Client"), "no.such.module cannot be imported: ModuleNotFoundError"),
+        (("--provider", "nobody", "--client", GOOD_CLIENT), "unknown provider 'nobody'; known: crun, evolink"),
+        (("--client", "nothing"), "'nothing' is not a client; write module:Name, or path/to/file.py:Name"),
+        (("--client", "no.such.module:Client"), "cannot import no.such.module: ModuleNotFoundError"),
         (("--client", "none.py:Client"), "none.py: there is no such file"),
-        (("--client", "exits.py:Client"), "exits.py cannot be imported: SystemExit: 7"),
-        (("--client", "broken.py:Client"), "broken.py cannot be imported: SyntaxError"),
-        (("--client", "contracts.clients:nobody"), "nobody is not there in contracts.clients"),
+        (("--client", "exits.py:Client"), "cannot import exits.py: SystemExit: 7"),
+        (("--client", "broken.py:Client"), "cannot import broken.py: SyntaxError"),
+        (("--client", "contracts.clients:nobody"), "nobody not found in contracts.clients"),
         (("--client", "contracts.clients:GOOD"), "GOOD is not callable in contracts.clients"),
         (("--client", "empty.py:Client"), "Client has no method `generate`"),
-        (("--client", "empty.py:raises"), "the client cannot be made: ValueError: no key"),
+        (("--client", "empty.py:raises"), "cannot create the client: ValueError: no key"),
         (("--command", ""), "the command is empty"),
         (("--command", "node 'x"), "cannot be read"),
-        (("--command", "no-such-program-here"), "there is no program no-such-program-here"),
+        (("--command", "no-such-program-here"), "program not found: no-such-program-here"),
         (("--client", GOOD_CLIENT, "--scenario", "no-such-scenario"), "no-such-scenario"),
         (("--client", GOOD_CLIENT, "--scenario", "bad.yaml"), "bad.yaml"),
         (("--client", GOOD_CLIENT, "--scenario", "other.yaml"), "crun"),
         (("--client", GOOD_CLIENT, "--spec", "no-such-spec.yaml"), "no-such-spec.yaml"),
-        (("--client", GOOD_CLIENT, "--json", "no/such/v.json"), "v.json: cannot be written: No such file or directory"),
-        (("--client", GOOD_CLIENT, "--html", "calm.yaml/v.html"), "v.html: cannot be written: Not a directory"),
-        (("--client", GOOD_CLIENT, "--violations", "calm.yaml/v/w"), "w: cannot be written: Not a directory"),
+        (("--client", GOOD_CLIENT, "--json", "no/such/v.json"), "cannot write no/such/v.json: No such file or directory"),
+        (("--client", GOOD_CLIENT, "--html", "calm.yaml/v.html"), "cannot write calm.yaml/v.html: Not a directory"),
+        (("--client", GOOD_CLIENT, "--violations", "calm.yaml/v/w"), "cannot write calm.yaml/v/w: Not a directory"),
     ],
 )
 def test_wrong_use_is_told_in_a_line(
@@ -281,7 +281,7 @@ def test_verdicts_outlive_replays_that_cannot_be_written(bad: Path) -> None:
     assert (code, complaints) == (1, "")
     assert "VIOLATED" in said
     assert "replay:" not in said
-    assert "note: contract-violations: cannot be written: File exists; so there are no replays" in said
+    assert "note: no replays: cannot write contract-violations: File exists" in said
 
 
 @pytest.mark.parametrize(
@@ -338,7 +338,7 @@ def test_laws_and_what_concerns_one_provider_are_listed() -> None:
     assert "crun." not in some
     assert run("list", "--provider", "nobody")[::2] == (
         2,
-        "contracts: there is no provider 'nobody'; there are crun, evolink, googlegeminiomni, toapis\n",
+        "contracts: unknown provider 'nobody'; known: crun, evolink, googlegeminiomni, toapis\n",
     )
 
 
@@ -347,7 +347,7 @@ def test_what_there_was_no_time_for_is_said() -> None:
     words = ("--provider", TOAPIS, "--client", GOOD_CLIENT, "--time-limit", "1", "--max-examples", "100000")
     code, said, _ = run("run", *words)
     assert code == 0
-    assert re.search(r"^left out: .*(all|some of) 100000 drawn ones, for which there was no time$", said, re.MULTILINE)
+    assert re.search(r"^left out: .*(all|some of) 100000 random situations: time limit reached$", said, re.MULTILINE)
 
 
 def test_a_client_meets_a_dialect() -> None:
@@ -376,7 +376,7 @@ def test_coverage_finds_a_hole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalog, "documented_rules", lambda: (*documented_rules(), planted))
     code, said, _ = run("coverage")
     assert code == 1
-    assert said.splitlines()[0] == "evolink.dance.at-dawn: NOTHING"
+    assert said.splitlines()[0] == "evolink.dance.at-dawn: NOT COVERED"
     assert said.splitlines()[-1].endswith(", 1 with neither")
 
 
@@ -386,7 +386,7 @@ def test_coverage_finds_a_clause_about_nothing(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(catalog, "documented_rules", lambda: fewer)
     code, said, _ = run("coverage")
     assert code == 1
-    assert "no rule is called *.429-jitter, though a clause or a reason says so" in said
+    assert "*.429-jitter matches no rule, but a clause or a waiver names it" in said
 
 
 # -- kills ------------------------------------------------------------------------------------------
@@ -448,7 +448,7 @@ def test_kills_in_processes(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
     assert "toapis  FetchesNothing: caught by results.fetched" in done.stdout
-    assert "crun  SaysText: caught by submit.says-json" in done.stdout
+    assert "crun  SaysText: caught by submit.content-type" in done.stdout
 
 
 def test_kills_fails_on_a_hole(run_campaign: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,7 +42,7 @@ needs_proc = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tell
 
 def situation(provider: str, name: str) -> Situation:
     """Make the situation with one thing to meet in it."""
-    if name == "called back":
+    if name == "callbacks without faults":
         return Situation(provider, (), 1, callbacks=True)
     condition = next(each for each in conditions(providers()[provider], callbacks=True) if each.name == name)
     return Situation(provider, (condition,) if condition.events else (), 1, callbacks=bool(condition.callbacks))
@@ -60,16 +60,16 @@ _EAGER = {"poll.first-wait", "poll.interval", "results.without-key"}
 _HASTY = {"retry.waits-grow", "retry.retry-after", "retry.not-at-once"}
 _ENDLESS = {"poll.first-wait", "poll.interval", "poll.gives-up", "outcome.ends"}
 NAIVE = {
-    "calm": _EAGER,
-    "submit put off: 429 x2": _EAGER | _HASTY,
+    "no faults": _EAGER,
+    "submit fails temporarily: 429 x2": _EAGER | _HASTY,
     "submit refused: 401": {"submit.not-again-after-refusal", "outcome.ends"},
-    "answer lost": _EAGER | {"submit.not-again-after-lost-answer"},
+    "answer to the submit lost": _EAGER | {"submit.not-again-after-lost-answer"},
     "task fails: model_error": _ENDLESS | {"poll.stops-at-end"},
-    "task stuck": _ENDLESS,
-    "called back": {"results.without-key"},
-    "callback forged: wrong_signature": {"results.without-key", "callbacks.forged-refused"},
-    "callback is no JSON": {"callbacks.survived"},
-    "callback lost": {"outcome.ends", "callbacks.lost-made-up"},
+    "task never finishes": _ENDLESS,
+    "callbacks without faults": {"results.without-key"},
+    "callback forged: wrong signature": {"results.without-key", "callbacks.forged-refused"},
+    "callback not JSON": {"callbacks.unreadable-handled"},
+    "callback lost": {"outcome.ends", "callbacks.lost-recovered-by-poll"},
 }
 #: Where it waits for ever without asking; elsewhere it asks for ever, if it does not end.
 WAITING = ["callback lost"]
@@ -79,28 +79,28 @@ NAIVE_SPEED, MOST_REQUESTS, LONGEST_WAIT_S = 10.0, 80, 20
 #: How a template's job ends, by what it meets.
 TEMPLATE = {
     EVOLINK: {
-        "calm": "returned",
-        "submit put off: 429 x2": "returned",
-        "query cut off: within_body": "returned",
+        "no faults": "returned",
+        "submit fails temporarily: 429 x2": "returned",
+        "connection reset: within_body": "returned",
         "task fails: content_policy_violation": "raised",
         "submit refused: 402": "raised",
-        "answer lost": "raised",
-        "called back": "returned",
+        "answer to the submit lost": "raised",
+        "callbacks without faults": "returned",
     },
     GOOGLE: {
-        "calm": "returned",
-        "submit put off: 500 x2": "returned",
-        "submit put off: 429 x2": "returned",
-        "unknown word": "returned",
+        "no faults": "returned",
+        "submit fails temporarily: 500 x2": "returned",
+        "submit fails temporarily: 429 x2": "returned",
+        "unknown status": "returned",
         "task not found yet": "returned",
         "callback early": "returned",
-        "callback repeated: x3": "returned",
-        "callback forged: wrong_signature": "returned",
-        "callback forged: longer": "returned",
-        "callback is no JSON": "returned",
+        "callback duplicated: x3": "returned",
+        "callback forged: wrong signature": "returned",
+        "callback forged: long signature": "returned",
+        "callback not JSON": "returned",
     },
 }
-SHELL = {"calm": "returned", "query put off: 503 x1": "returned", "task fails: service_error": "raised"}
+SHELL = {"no faults": "returned", "query fails temporarily: 503 x1": "returned", "task fails: service_error": "raised"}
 
 
 def _played(
@@ -230,7 +230,7 @@ def test_a_program_that_is_not_there_cannot_be_started(tmp_path: Path) -> None:
     plain = tmp_path / "plain.txt"
     plain.write_text("no program")
     assert "Permission denied" in job(str(plain)).said
-    assert Command(("no-such-program",)).problem() == "there is no program no-such-program"
+    assert Command(("no-such-program",)).problem() == "program not found: no-such-program"
     assert Command((str(plain),)).problem() == f"{plain} cannot be run"
     assert Command((sys.executable,)).problem() is None
 
@@ -278,10 +278,10 @@ def test_one_that_is_deaf_to_term_is_killed_with_its_children(tmp_path: Path) ->
 def test_ten_megabytes_of_garbage_are_bounded() -> None:
     """Nothing blocks, little is kept, and the words stay readable."""
     found = job(sys.executable, "-c", "import os\nfor _ in range(160): os.write(1, os.urandom(65536))")
-    assert "standard output was 10,485,760 bytes, of which the last 65,536 were looked at" in found.said
+    assert "standard output was 10,485,760 bytes, of which the last 65,536 were read" in found.said
     assert found.ended == "returned"
     assert len(found.said) < 500
-    assert "standard output is garbage: 4 bytes that are no text" in shell("printf '\\377\\001\\n\\n'").said
+    assert "standard output is not text: 4 bytes" in shell("printf '\\377\\001\\n\\n'").said
     assert len(shell("yes | head -c 1000000 >&2; exit 1").said) < 3000
 
 
@@ -346,7 +346,7 @@ def test_one_that_kills_its_own_group_is_a_crash() -> None:
 def test_one_that_kills_its_warden_is_told_so(tmp_path: Path) -> None:
     """It goes down with it, and so does what it has started."""
     found = shell(f"sleep 1000 & echo $! >{tmp_path}/pid; kill -KILL $PPID; sleep 1000")
-    assert found.said.startswith("killed together with what watched over it")
+    assert found.said.startswith("killed together with its supervisor")
     with contextlib.suppress(ProcessLookupError):  # whoever adopts orphans here may take its time to bury them
         watch = os.pidfd_open(int((tmp_path / "pid").read_text()))
         assert select.select([watch], [], [], 10)[0]
@@ -413,8 +413,8 @@ def test_what_would_prove_nothing_is_said() -> None:
     def why(name: str, speed: float = 60, time_limit_s: float = 120) -> str:
         return exclusion_reason(situation(EVOLINK, name), provider, speed=speed, time_limit_s=time_limit_s)
 
-    assert why("calm") == why("file slow") == why("Retry-After in date", 1) == why("task stuck", 60, 700) == ""
-    assert why("task stuck").startswith("stuck: a good client may need 600 s")
+    assert why("no faults") == why("file slow") == why("Retry-After in date", 1) == why("task never finishes", 60, 700) == ""
+    assert why("task never finishes").startswith("a good client may take 600 s")
     assert "a date" in why("Retry-After in date")
     assert "process each" in exclusion_reason(Situation(EVOLINK, (), 2), provider, speed=60, time_limit_s=120)
 
