@@ -29,8 +29,8 @@ from contracts.virtual.hands import Hand
 from contracts.virtual.loop import StalledError, VirtualLoop
 from contracts.virtual.patches import taking_part, virtual_time
 from mockserver.clock import MANUAL_START_MS, Wall
-from mockserver.edge.media import MediaCache
 from mockserver.edge.server import Server
+from mockserver.media.cache import MediaCache
 from mockserver.settings import Settings
 
 if TYPE_CHECKING:
@@ -40,9 +40,9 @@ if TYPE_CHECKING:
 
     from contracts.situations import Situation
     from contracts.subject import Factory
-    from mockserver.edge.media import Shape
+    from mockserver.media.shape import Shape
     from mockserver.provider import Provider
-    from mockserver.scenarios import Scenario
+    from mockserver.scenarios.read import Scenario
 
 T = TypeVar("T")
 

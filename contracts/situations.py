@@ -18,7 +18,7 @@ from mockserver.chance import Chance
 from mockserver.engine.context import Request
 from mockserver.engine.world import World, WorldRules
 from mockserver.provider import UCR
-from mockserver.scenarios import Scenario, of_data
+from mockserver.scenarios.read import Scenario, of_data
 
 if TYPE_CHECKING:
     from mockserver.provider import Provider

@@ -14,7 +14,7 @@ from contracts.runner import play
 from contracts.searching import MOST_HANGS, Search
 from contracts.situations import Situation, tour
 from contracts.subject import SubjectError, load
-from mockserver.scenarios import find, read
+from mockserver.scenarios.read import find, read
 from mockserver.spec.catalog import load_providers
 
 if TYPE_CHECKING:

@@ -262,7 +262,7 @@ def faults(as_json: bool) -> None:
 @click.argument("files", nargs=-1, type=click.Path(dir_okay=False))
 def scenarios(files: tuple[str, ...]) -> None:
     """List the gallery of scenarios; or check FILES of your own: file, line, what is wrong, and what to do."""
-    from mockserver.scenarios import gallery, read  # noqa: PLC0415
+    from mockserver.scenarios.read import gallery, read  # noqa: PLC0415
 
     if not files:
         for name, path in gallery().items():

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import struct
 import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ import aiohttp
 from aiohttp import web
 
 from mockserver.engine.callbacks import signature_of
+from mockserver.media.duration import mp4_duration_s
 from mockserver.provider import UCR
 from mockserver.testing.running import build_server
 
@@ -127,7 +127,7 @@ async def _from_submit_to_file(job: Job, server: Server, session: aiohttp.Client
         content = await response.read()
         if response.status != 200 or len(content) != response.content_length:
             raise DemoError(f"the download answered {response.status} with {len(content)} bytes")
-    job.file_bytes, job.file_s = len(content), mp4_duration_s(content)
+    job.file_bytes, job.file_s = len(content), mp4_duration_s(content) or 0.0
     if provider.callbacks is not None:
         await job.told.wait()
 
@@ -175,16 +175,6 @@ def _find(value: Any, key: str) -> Any:
             return value[key]
         return next((found for each in value.values() if (found := _find(each, key)) is not None), None)
     return None
-
-
-def mp4_duration_s(content: bytes) -> float:
-    """Read the length of an MP4 file from its movie header; 0 where it has none."""
-    at = content.find(b"mvhd")
-    if at < 0:
-        return 0.0
-    long = content[at + 4] == 1
-    timescale, duration = struct.unpack_from(">IQ" if long else ">II", content, at + (24 if long else 16))
-    return float(duration / timescale)
 
 
 class Receiver:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from mockserver.engine.state import CreditsMode, ProviderRules
 from mockserver.engine.targets import TargetMode
-from mockserver.journal import DEFAULT_BODY_LIMIT, DEFAULT_ENTRIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
 
 ClockKind = Literal["real", "manual"]
 DEFAULT_PORT = 4010
+DEFAULT_ENTRIES = 10_000
+DEFAULT_BODY_LIMIT = 16_384
 #: How settings that came as flags are named in complaints.
 FLAGS = "--"
 _LOOPBACK_HOSTS = ("127.0.0.1", "::1", "localhost")

@@ -18,8 +18,8 @@ from contracts.journal import Job, Journal, of_records
 from contracts.reading import first_end
 from contracts.runner import MOST_REQUESTS_PER_JOB, Run, prompt_of, shelf_of
 from contracts.subject import Setting
-from mockserver.edge.media import MediaCache
 from mockserver.edge.server import Server
+from mockserver.media.cache import MediaCache
 from mockserver.settings import Settings
 
 if TYPE_CHECKING:

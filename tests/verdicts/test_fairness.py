@@ -16,7 +16,7 @@ from support.traffic import TASK, Traffic, providers
 from contracts import JournalError, judged, read
 from contracts.runner import play, play_scenario
 from contracts.situations import Situation, meetings
-from mockserver.scenarios import of_data
+from mockserver.scenarios.read import of_data
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

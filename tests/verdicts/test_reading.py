@@ -16,7 +16,7 @@ from contracts import JournalError, judged, read
 from contracts.cli import main
 from contracts.rules import coverage, documented_rules, idle_patterns
 from mockserver.clock import iso_of
-from mockserver.journal import har
+from mockserver.journal.har import har
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,7 +16,7 @@ from contracts.situations import CALM, Situation, meetings, parts_of, situations
 from mockserver.chance import Chance
 from mockserver.edge.active_scenario import check_scenario
 from mockserver.engine.world import World, WorldRules
-from mockserver.scenarios import of_data, read
+from mockserver.scenarios.read import of_data, read
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,7 +18,8 @@ from support.edge import OTHER_KEYS, PROVIDERS, Edge, example, receiving, reques
 import mockserver.spec.vocabulary
 from mockserver.clock import MANUAL_START_MS, iso_of
 from mockserver.engine.operations import Response
-from mockserver.journal import Journal, har
+from mockserver.journal.har import har
+from mockserver.journal.journal import Journal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mockserver.edge import media
-from mockserver.edge.media import MediaCache, MediaCacheClosedError, Shape, describe, shape_of
+from mockserver.media.cache import MediaCache
+from mockserver.media.encode import READY_MADE, MediaCacheClosedError, write_file
+from mockserver.media.shape import Shape, shape_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,7 +111,7 @@ class Bench:
 
 @pytest.fixture
 def media_cache() -> Iterator[MediaCache]:
-    """Give a shelf with the real encoder, closed at the end."""
+    """Give a cache with the real encoder, closed at the end."""
     media_cache = MediaCache()
     yield media_cache
     media_cache.close()
@@ -126,8 +127,8 @@ def bench() -> Bench:
 
 @pytest.fixture
 def bench_media_cache(bench: Bench) -> Iterator[MediaCache]:
-    """Give a shelf of two places which the stand-in fills."""
-    media_cache = MediaCache(most_kept=2, make=bench.make)
+    """Give a cache of two places which the stand-in fills."""
+    media_cache = MediaCache(most_kept=2, encode=bench.make)
     yield media_cache
     bench.go_on.set()
     media_cache.close()
@@ -332,10 +333,10 @@ def test_same_shape_same_bytes_in_another_process(tmp_path: Path, values: str) -
     """Two processes that make one shape write files alike to the byte and to the time stamp."""
     script = (
         "import asyncio, sys, pathlib\n"
-        "from mockserver.edge.media import MediaShelf, Shape\n"
-        "shelf = MediaShelf(pathlib.Path(sys.argv[1]))\n"
-        f"print(asyncio.run(shelf.file(Shape({values}))))\n"
-        "shelf.close()\n"
+        "from mockserver.media.cache import MediaCache\nfrom mockserver.media.shape import Shape\n"
+        "cache = MediaCache(pathlib.Path(sys.argv[1]))\n"
+        f"print(asyncio.run(cache.file(Shape({values}))))\n"
+        "cache.close()\n"
     )
     paths = []
     for name in ("one", "two"):
@@ -357,9 +358,7 @@ def test_same_shape_same_bytes_in_another_process(tmp_path: Path, values: str) -
 
 def test_importing_the_module_leaves_pyav_alone() -> None:
     """The encoder library is not loaded before something is encoded."""
-    script = (
-        "import sys, mockserver.edge.media as m\nm.describe()\nm.MediaShelf().close()\nsys.exit('av' in sys.modules)\n"
-    )
+    script = "import sys, mockserver.media.cache as m\nm.MediaCache().close()\nsys.exit('av' in sys.modules)\n"
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, timeout=120)
 
 
@@ -470,7 +469,7 @@ def test_the_longest_unused_makes_room(bench: Bench, bench_media_cache: MediaCac
 
 def test_the_bound_holds_under_a_crowd(bench: Bench) -> None:
     """With one place only, many shapes asked for at once all succeed and one file stays."""
-    media_cache = MediaCache(most_kept=1, make=bench.make)
+    media_cache = MediaCache(most_kept=1, encode=bench.make)
 
     async def ask() -> list[Path]:
         return await asyncio.gather(*(media_cache.file(wav(number)) for number in range(1, 21)))
@@ -523,21 +522,21 @@ def test_every_file_has_the_same_time_stamp(bench_media_cache: MediaCache) -> No
 
 
 def test_a_given_directory_serves_the_next_run(tmp_path: Path, bench: Bench) -> None:
-    """Files in a given directory outlive the shelf, are used again, and count for the bound."""
+    """Files in a given directory outlive the cache, are used again, and count for the bound."""
     for _ in range(2):
-        media_cache = MediaCache(tmp_path / "cache", most_kept=2, make=bench.make)
+        media_cache = MediaCache(tmp_path / "cache", most_kept=2, encode=bench.make)
         for number in (1, 2):
             kept = asyncio.run(media_cache.file(wav(number)))
         media_cache.close()
     assert bench.made.total() == 2
     (kept.parent / "notes.txt").write_text("not ours")
-    media_cache = MediaCache(tmp_path / "cache", most_kept=1, make=bench.make)
+    media_cache = MediaCache(tmp_path / "cache", most_kept=1, encode=bench.make)
     path = asyncio.run(media_cache.file(wav(3)))
     media_cache.close()
     assert {found.name for found in path.parent.iterdir()} == {path.name, "notes.txt"}
 
 
-def test_a_shelf_without_room_is_refused() -> None:
+def test_a_cache_without_room_is_refused() -> None:
     """A bound of nothing is a mistake that is named at once."""
     with pytest.raises(ValueError, match="most_kept"):
         MediaCache(most_kept=0)
@@ -548,7 +547,7 @@ def test_a_shelf_without_room_is_refused() -> None:
 
 def test_close_removes_its_own_directory(bench: Bench) -> None:
     """The temporary directory is gone after closing, which may be done twice."""
-    media_cache = MediaCache(make=bench.make)
+    media_cache = MediaCache(encode=bench.make)
     path = asyncio.run(media_cache.file(wav(1)))
     media_cache.close()
     media_cache.close()
@@ -558,7 +557,7 @@ def test_close_removes_its_own_directory(bench: Bench) -> None:
 def test_close_sets_waiters_free(bench: Bench) -> None:
     """Closing waits for the making under way, and drops queued ones with a clear error."""
     bench.go_on.clear()
-    media_cache = MediaCache(make=bench.make)
+    media_cache = MediaCache(encode=bench.make)
 
     async def ask() -> tuple[Path, BaseException | Path]:
         running = asyncio.create_task(media_cache.file(wav(1)))
@@ -577,9 +576,9 @@ def test_close_sets_waiters_free(bench: Bench) -> None:
     assert bench.made.total() == 1
 
 
-def test_a_closed_shelf_says_so(bench: Bench) -> None:
-    """Asking a closed shelf is answered with an error that tells why."""
-    media_cache = MediaCache(make=bench.make)
+def test_a_closed_cache_says_so(bench: Bench) -> None:
+    """Asking a closed cache is answered with an error that tells why."""
+    media_cache = MediaCache(encode=bench.make)
     media_cache.close()
     with pytest.raises(MediaCacheClosedError, match="closed"):
         asyncio.run(media_cache.file(wav(1)))
@@ -594,11 +593,11 @@ def test_a_closed_shelf_says_so(bench: Bench) -> None:
     ],
 )
 def test_an_encoding_gives_up_when_told(tmp_path: Path, shape: Shape) -> None:
-    """A long encoding stops at its next step once the shelf is closing."""
+    """A long encoding stops at its next step once the cache is closing."""
     stop = threading.Event()
     stop.set()
     with pytest.raises(MediaCacheClosedError):
-        media.write_file(shape, tmp_path / shape.file_name, stop)
+        write_file(shape, tmp_path / shape.file_name, stop)
 
 
 # --------------------------------------------------------------- without PyAV
@@ -606,7 +605,7 @@ def test_an_encoding_gives_up_when_told(tmp_path: Path, shape: Shape) -> None:
 
 def clip(name: str) -> bytes:
     """Read a clip as it is shipped."""
-    return (ROOT / "mockserver" / "media" / name).read_bytes()
+    return (ROOT / "mockserver" / "media" / "clips" / name).read_bytes()
 
 
 @pytest.mark.usefixtures("without_pyav")
@@ -637,12 +636,6 @@ def test_sound_without_pyav(media_cache: MediaCache) -> None:
         assert found.getnframes() == 8 * 48_000
 
 
-@pytest.mark.usefixtures("without_pyav")
-def test_stand_ins_say_so() -> None:
-    """The description tells how to get the real length and size."""
-    assert describe() == ("ready-made clips; install mockserver[media] for the real length and size")
-
-
 @needs_pyav
 def test_stand_ins_do_not_outlive_the_installing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A kept directory filled without PyAV is not used once PyAV is there."""
@@ -658,19 +651,10 @@ def test_stand_ins_do_not_outlive_the_installing(tmp_path: Path, monkeypatch: py
 
 
 @needs_pyav
-def test_description_names_pyav() -> None:
-    """With PyAV the description gives its version and what it is good for."""
-    import av
-
-    version = ".".join(av.__version__.split(".")[:2])
-    assert describe() == f"PyAV {version}: files of the length and size asked for"
-
-
-@needs_pyav
-@pytest.mark.parametrize(("name", "shape"), media.READY_MADE)
+@pytest.mark.parametrize(("name", "shape"), READY_MADE)
 def test_shipped_clips_play(name: str, shape: Shape) -> None:
     """Each shipped clip is a small playable file of the shape it is listed with."""
-    path = ROOT / "mockserver" / "media" / name
+    path = ROOT / "mockserver" / "media" / "clips" / name
     seen = probe(path)
     assert (seen.width_px, seen.height_px) == (shape.width_px, shape.height_px)
     assert seen.duration_s == pytest.approx(shape.duration_s, abs=0.03)
@@ -684,5 +668,5 @@ def test_the_script_writes_every_clip(tmp_path: Path) -> None:
     from mockserver.media.make import write_clips
 
     written = write_clips(tmp_path)
-    assert [path.name for path in written] == [name for name, _ in media.READY_MADE]
+    assert [path.name for path in written] == [name for name, _ in READY_MADE]
     assert all(path.stat().st_size > 1000 for path in written)
