@@ -55,7 +55,7 @@ class Recorder:
         self._hook = f"http://127.0.0.1:{receiver_port}/hook"
         self._auth = {rule.header: f"Bearer {rule.example}" if rule.bearer else rule.example}
         self._posts = {**self._auth, "Content-Type": "application/json"}
-        paths = {each.role: f"/{provider.name}{each.path}" for each in reversed(provider.operations.values())}
+        paths = {each.role: f"/{provider.name}{each.path}" for each in reversed(list(provider.operations.values()))}
         self._submit_path, self._query_path = paths["submit"], paths["query"]
 
     def advance(self, seconds: float) -> None:
@@ -87,14 +87,16 @@ class Recorder:
         self.note(answer_head.decode("latin-1").replace("\r\n", "\n") + "\n" + shown + "\n")
         return content
 
-    def example(self, prompt: str | None = None, model: Model | None = None) -> dict[str, Any]:
+    def example(
+        self, prompt: str | None = None, model: Model | None = None, *, callback: bool = True
+    ) -> dict[str, Any]:
         """Return a model's example body with another prompt and a callback address."""
         found = next(each for each in self.provider.models.values() if each.example is not None)
         body: dict[str, Any] = json.loads(json.dumps((model or found).example))
         where = body.get("input", body)
         if prompt is not None:
             where["prompt" if "prompt" in where else "script"] = prompt
-        if self.provider.callbacks is not None:
+        if callback and self.provider.callbacks is not None:
             body[self.provider.callbacks.url_keys[-1]] = self._hook
         return body
 
@@ -131,10 +133,11 @@ class Recorder:
     def fault(self, fault: str) -> None:
         """Ask for a fault with a submit, and with a query on the way and after the end."""
         task_id = self.submit(self.example("a blue kite"), {**self._posts, "X-Mock-Fault": fault})
-        plain = self.submit(self.example("a green kite")) or "none"
+        plain = self.submit(self.example("a green kite", callback=False)) or "none"
         self.poll(plain, {"X-Mock-Fault": fault})
         self.advance(400)
-        self.poll(task_id or plain, {"X-Mock-Fault": fault})
+        self.poll(plain, {"X-Mock-Fault": fault})
+        self.poll(task_id or plain)
 
     def bad_submits(self) -> None:
         """Make submits that are refused, and some that only look so."""
