@@ -142,7 +142,7 @@ def run(work: Coroutine[Any, Any, int]) -> int:
 def serve(config: str | None, **given: Any) -> None:
     """Serve the providers until Ctrl-C or SIGTERM."""
     gc.disable()  # until everything is loaded: nothing of it is garbage
-    from mockserver.testing.running import build_server  # noqa: PLC0415 - `--help` need not load a server
+    from mockserver.edge.build import build_server  # noqa: PLC0415 - `--help` need not load a server
 
     try:
         _check_environment()

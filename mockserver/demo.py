@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 from aiohttp import web
 
+from mockserver.edge.build import build_server
 from mockserver.engine.callbacks import signature_of
 from mockserver.media.duration import mp4_duration_s
 from mockserver.provider import UCR
-from mockserver.testing.running import build_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

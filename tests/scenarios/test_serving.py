@@ -23,11 +23,11 @@ from support.edge import PATIENCE_S, Edge, Received, nothing_logged, receiving, 
 from mockserver import MockServer, cli
 from mockserver.clock import MANUAL_START_MS
 from mockserver.edge import watch
+from mockserver.edge.build import build_server
 from mockserver.scenarios.read import of_data, read
 from mockserver.settings import ConfigError, Settings
 from mockserver.spec.document import SpecError
 from mockserver.terminal import banner
-from mockserver.testing.running import build_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
