@@ -14,6 +14,7 @@ from mockserver.clock import LAST_MS, MANUAL_START_MS, Clock, Wall, iso_of
 from mockserver.edge.active_scenario import ActiveScenario, activate, check_scenario
 from mockserver.edge.dispatcher import CallbackDispatcher, Report
 from mockserver.edge.rule_codec import read_fault_request
+from mockserver.engine.state import ProviderRules
 from mockserver.engine.world import Command, World, WorldRules
 from mockserver.faults.directives import RequestDirectives
 from mockserver.journal.journal import Journal
@@ -61,7 +62,7 @@ class Runtime:
         self.clock = Clock(start_ms, 0 if manual else settings.speed, self.wall.monotonic_s)
         rules = WorldRules(
             settings.callback_targets,
-            {provider.name: settings.space_rules(provider.name) for provider in self.providers},
+            {provider.name: _provider_rules(settings, provider.name) for provider in self.providers},
         )
         self.world = World(self.providers, Chance(seed), rules, self.base_urls, RequestDirectives())
         self.dispatcher = CallbackDispatcher(
@@ -179,6 +180,11 @@ class Runtime:
         self.dispatcher.wake()
         await self.dispatcher.drain_due()
         return delivery
+
+
+def _provider_rules(settings: Settings, name: str) -> ProviderRules:
+    found = settings.provider(name)
+    return ProviderRules(found.credits or settings.credits, found.plan, found.failure_rate)
 
 
 def receivers_tls(ca_file: str | None) -> ssl.SSLContext | bool:
