@@ -1,11 +1,11 @@
-// Accounts: what each holds, and how much of its limits is left.
+// Accounts: credits, and what is left of the limits.
 
 import { byId, el, number, reconcile, setAttribute, setText, shortId } from "./dom.js";
 
 const LIMITS = {
-  requests_per_minute: "requests a minute",
-  requests_per_hour: "requests an hour",
-  concurrent_tasks: "tasks at once",
+  requests_per_minute: "requests per minute",
+  requests_per_hour: "requests per hour",
+  concurrent_tasks: "concurrent tasks",
 };
 const CREDITS = ["available", "reserved", "spent"];
 
@@ -57,16 +57,16 @@ function update(node, account) {
 
 function makeLimit() {
   const fill = el("span");
-  const words = el("span", { class: "limit-words" });
-  const node = el("li", {}, words, el("span", { class: "meter", "aria-hidden": "true" }, fill));
-  node.parts = { fill, words };
+  const label = el("span", { class: "limit-words" });
+  const node = el("li", {}, label, el("span", { class: "meter", "aria-hidden": "true" }, fill));
+  node.parts = { fill, label };
   return node;
 }
 
 function updateLimit(node, account, name) {
   const most = account.limits[name];
   const left = account.limits_left[name];
-  setText(node.parts.words, `${number(left)} of ${number(most)} ${LIMITS[name] ?? name} left`);
+  setText(node.parts.label, `${number(left)} of ${number(most)} ${LIMITS[name] ?? name} left`);
   node.parts.fill.style.width = `${most ? (100 * left) / most : 0}%`;
   setAttribute(node, "data-level", left === 0 ? "out" : left <= most * 0.2 ? "low" : null);
 }

@@ -1,22 +1,22 @@
-// The control plane as the page asks it: with the session of the address, and the token where one is wanted.
+// Calls the control plane, with the session from the address and the admin token.
 
 const TOKEN = "mockserver-admin-token";
 const root = new URL("../", import.meta.url);
-const words = new URLSearchParams(location.search);
+const query = new URLSearchParams(location.search);
 
 const fromPath = root.pathname.match(/^\/~([^/]+)\//)?.[1];
 
-/** The session that is looked at, which the address names in its query or at the start of its path. */
-export const session = words.get("session") ?? fromPath ?? null;
+/** The session to show: from the query, or from the start of the path. */
+export const session = query.get("session") ?? fromPath ?? null;
 
-if (words.has("token")) {
-  setToken(words.get("token"));
-  words.delete("token");
-  const rest = String(words);
+if (query.has("token")) {
+  setToken(query.get("token"));
+  query.delete("token");
+  const rest = String(query);
   history.replaceState(null, "", location.pathname + (rest ? `?${rest}` : "") + location.hash);
 }
 
-/** Keep a token for as long as this tab is open. */
+/** Keep the token while this tab is open. */
 export function setToken(token) {
   sessionStorage.setItem(TOKEN, token);
 }
@@ -28,7 +28,7 @@ export class Refusal extends Error {
   }
 }
 
-/** Ask the control plane; throw what it says where it refuses. */
+/** Send a request; throw a Refusal if it fails. */
 export async function ask(method, path, body) {
   const headers = {};
   const token = sessionStorage.getItem(TOKEN);
@@ -39,20 +39,20 @@ export async function ask(method, path, body) {
   try {
     response = await fetch(new URL(path, root), { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
   } catch {
-    throw new Refusal(0, "the server does not answer");
+    throw new Refusal(0, "the server does not respond");
   }
   const text = await response.text();
   let answer = null;
   try {
     answer = text ? JSON.parse(text) : null;
   } catch {
-    throw new Refusal(response.status, `the server answered ${response.status}, and not with JSON`);
+    throw new Refusal(response.status, `the server returned ${response.status} without JSON`);
   }
-  if (!response.ok) throw new Refusal(response.status, answer?.error?.message ?? `the server answered ${response.status}`);
+  if (!response.ok) throw new Refusal(response.status, answer?.error?.message ?? `the server returned ${response.status}`);
   return answer;
 }
 
-/** Open the stream of events; a browser can send no headers there. */
+/** Open the event stream; the browser cannot send headers with it. */
 export function openEvents() {
   const url = new URL("events", root);
   const token = sessionStorage.getItem(TOKEN);

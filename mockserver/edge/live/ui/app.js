@@ -1,4 +1,4 @@
-// The page's state, fed by the stream of events, and drawn at most once a frame.
+// Feeds the store from the event stream, and draws at most once a frame.
 
 import * as accounts from "./accounts.js";
 import { ask, openEvents, session, setToken } from "./api.js";
@@ -27,9 +27,9 @@ function drawSoon() {
   requestAnimationFrame(draw);
 }
 
-function linkIs(state, words) {
+function showLink(state, text) {
   byId("lamp").dataset.state = state;
-  setText(byId("link-state"), words);
+  setText(byId("link-state"), text);
 }
 
 function listen() {
@@ -40,27 +40,27 @@ function listen() {
       drawSoon();
     });
   on("snapshot", (data) => {
-    linkIs("live", "live");
+    showLink("live", "live");
     store.replace(data);
   });
   on("update", (data) => store.change(data));
   on("reset", ({ what }) => {
     store.forget(what);
-    say(what === "all" ? "The server was reset: it starts over." : "The journal was emptied.");
+    say(what === "all" ? "The server was reset." : "The journal was cleared.");
   });
   events.addEventListener("error", () => {
-    linkIs("lost", "connection lost, trying again");
-    if (events.readyState === EventSource.CLOSED) askWhy();
+    showLink("lost", "connection lost, reconnecting");
+    if (events.readyState === EventSource.CLOSED) checkToken();
   });
 }
 
-/** The stream was refused: is it for want of a token? */
-async function askWhy() {
+/** Find out whether the stream was refused because the token is missing. */
+async function checkToken() {
   try {
     await ask("GET", "health");
   } catch (error) {
     if (error.status === 401) {
-      linkIs("lost", "not let in");
+      showLink("lost", "token required");
       byId("token-form").hidden = false;
       byId("main").hidden = true;
       byId("token").focus();

@@ -1,4 +1,4 @@
-// The time axis and the drawing on a lane. Each lane has the same few nodes, however much happens on it.
+// Draws the time axis and the lanes. Each lane has a fixed number of nodes, whatever happens on it.
 
 import { duration, el, setAttribute, setText, svg, timeOf, dateOf } from "./dom.js";
 
@@ -19,14 +19,14 @@ const ENDS = new Set(["success", "failure", "cancellation"]);
 export const submitted = (task) => Date.parse(task.submitted_at);
 export const endOf = (task) => (task.ends_at === null ? null : Date.parse(task.ends_at));
 
-/** The last instant at which anything is known to have happened to a task. */
+/** The instant of the last known event of a task. */
 function lastOf(task, deliveries, marks) {
   const attempts = deliveries.flatMap((each) => each.attempts.map((attempt) => Date.parse(attempt.at)));
   return Math.max(task.course.at(-1).from_ms, marks.at(-1)?.at ?? 0, ...attempts);
 }
 
-/** Choose which stretch of time is shown. */
-export function stretch(tasks, facts, now, choice) {
+/** Choose the range of time to show. */
+export function timeRange(tasks, facts, now, choice) {
   if (!tasks.length) return { from: now - SHORTEST_SPAN_MS, to: now };
   const running = tasks.filter((each) => !each.ended);
   const lasts = tasks.map((each) => lastOf(each, ...facts(each)));
@@ -43,7 +43,7 @@ export function stretch(tasks, facts, now, choice) {
   return { from: from - span * 0.02, to: from + span * 1.05 };
 }
 
-/** Return what turns instants into pixels. */
+/** Return the scale that converts instants to pixels. */
 export function scaleOf({ from, to }, width) {
   return { from, to, width, x: (ms) => ((ms - from) / (to - from)) * width };
 }
@@ -56,7 +56,7 @@ function ticksOf(scale) {
   return { ticks, step };
 }
 
-/** Draw the axis: instants on top, and now. */
+/** Draw the axis: its labels, and now. */
 export function drawAxis(box, scale, now) {
   const parts = (box.parts ??= makeAxis(box));
   const { ticks, step } = ticksOf(scale);
@@ -68,7 +68,7 @@ export function drawAxis(box, scale, now) {
   const x = scale.x(now);
   const inside = x >= 0 && x <= scale.width;
   setAttribute(parts.line, "d", inside ? `M${x} 18V34` : "");
-  setText(parts.now, inside ? "now" : `now is ${duration(now - scale.to)} later ›`);
+  setText(parts.now, inside ? "now" : `now: ${duration(now - scale.to)} later ›`);
   setAttribute(parts.now, "x", inside ? Math.min(Math.max(x, 14), scale.width - 14) : scale.width - 4);
   setAttribute(parts.now, "class", inside ? "axis-now" : "axis-now at-end");
   return ticks.map((at) => `M${scale.x(at)} 0V${HEIGHT}`).join("");
@@ -80,7 +80,7 @@ function makeAxis(box) {
   return parts;
 }
 
-/** Make the drawing of a lane. */
+/** Create the drawing of a lane. */
 export function makeTrack() {
   const parts = { grid: svg("path", { class: "gridlines" }), expected: svg("rect", { class: "expected", y: BAR.y + 0.5, height: BAR.height - 1, rx: 3 }), bars: [], labels: [] };
   const bars = svg("g");
@@ -108,17 +108,17 @@ const END_MARKS = { success: disc, failure: cross, cancellation: square };
 const MARKS = { ...END_MARKS, polls: tick, downloads: arrow, faults: wedge, taken: diamond, "not-taken": diamond };
 const MARK_Y = { polls: POLLS_Y - 4, downloads: POLLS_Y - 4, faults: -2, taken: CALLBACKS_Y - 7, "not-taken": CALLBACKS_Y - 7 };
 
-/** Draw what is known of a task. */
+/** Draw a task. */
 export function drawTrack(track, scale, now, grid, task, deliveries, marks) {
   const { parts } = track;
   const at = (list, mark) => list.map((ms) => scale.x(ms)).filter((x) => x > -8 && x < scale.width + 8).map(mark).join("");
   const put = (name, d) => setAttribute(parts[name], "d", d);
   const end = task.course.find((each) => ENDS.has(each.kind));
-  const stretches = task.course.filter((each) => !ENDS.has(each.kind));
+  const segments = task.course.filter((each) => !ENDS.has(each.kind));
   const attempts = deliveries.flatMap((each) => each.attempts);
   const when = (list) => list.map((each) => Date.parse(each.at));
   put("grid", grid);
-  drawBars(parts, scale, stretches, end?.from_ms ?? now);
+  drawBars(parts, scale, segments, end?.from_ms ?? now);
   const expected = end ? null : endOf(task);
   const rest = expected === null ? 0 : scale.x(expected) - scale.x(now);
   setAttribute(parts.expected, "x", scale.x(now));
@@ -127,7 +127,7 @@ export function drawTrack(track, scale, now, grid, task, deliveries, marks) {
   put("polls", at(marks.filter((each) => each.what === "poll" && !each.bad).map((each) => each.at), tick));
   put("downloads", at(marks.filter((each) => each.what === "download" && !each.bad).map((each) => each.at), arrow));
   put("refused", at(marks.filter((each) => each.what && each.bad).map((each) => each.at), tick));
-  put("faults", at(marks.filter((each) => each.struck).map((each) => each.at), wedge));
+  put("faults", at(marks.filter((each) => each.faulty).map((each) => each.at), wedge));
   put("taken", at(when(attempts.filter((each) => each.outcome === "acknowledged")), diamond));
   put("not-taken", at(when(attempts.filter((each) => each.outcome !== "acknowledged")), diamond));
   put("due", at(deliveries.filter((each) => each.state === "waiting").map((each) => Date.parse(each.due)), diamond));
@@ -138,41 +138,41 @@ export function drawTrack(track, scale, now, grid, task, deliveries, marks) {
   setText(parts.aside, before && last < scale.from ? `‹ ended ${timeOf(end.from_ms)}` : "");
 }
 
-function drawBars(parts, scale, stretches, until) {
-  const shown = stretches.slice(-SEGMENTS);
+function drawBars(parts, scale, segments, until) {
+  const shown = segments.slice(-SEGMENTS);
   parts.bars.forEach((bar, index) => {
     const each = shown[index];
     const left = each ? Math.max(scale.x(each.from_ms), -4) : 0;
     const right = each ? Math.min(scale.x(shown[index + 1]?.from_ms ?? until), scale.width + 4) : 0;
     const width = Math.max(0, right - left);
-    const words = each?.kind === "held" ? "held" : each?.state ?? "";
-    const roomy = width > words.length * LABEL_PX + 10;
+    const label = each?.kind === "held" ? "held" : each?.state ?? "";
+    const fits = width > label.length * LABEL_PX + 10;
     setAttribute(bar, "x", left);
     setAttribute(bar, "width", width);
     setAttribute(bar, "class", each ? `bar-${each.kind}` : null);
-    setText(parts.labels[index], roomy ? words : "");
+    setText(parts.labels[index], fits ? label : "");
     setAttribute(parts.labels[index], "x", Math.max(left, 0) + 5);
     setAttribute(parts.labels[index], "data-kind", each?.kind);
   });
 }
 
-/** What the drawing shows, in words. */
-export function inWords(task, deliveries, marks, now) {
-  const words = task.course.map((each, index) => {
+/** Describe the drawing in words. */
+export function describe(task, deliveries, marks, now) {
+  const parts = task.course.map((each, index) => {
     if (ENDS.has(each.kind)) return `${each.state} at ${timeOf(each.from_ms)}`;
     const until = task.course[index + 1]?.from_ms ?? now;
     return `${each.kind === "held" ? "held" : each.state} ${duration(until - each.from_ms)}`;
   });
   const polls = marks.filter((each) => each.what === "poll").length;
   const attempts = deliveries.flatMap((each) => each.attempts);
-  const struck = marks.filter((each) => each.struck).length;
-  if (polls) words.push(`${polls} ${polls === 1 ? "poll" : "polls"}`);
-  if (attempts.length) words.push(`callback ${attempts.map((each) => each.outcome).join(", then ")}`);
-  if (struck) words.push(`struck by faults ${struck === 1 ? "once" : `${struck} times`}`);
-  return words.join("; ");
+  const faulty = marks.filter((each) => each.faulty).length;
+  if (polls) parts.push(`${polls} ${polls === 1 ? "poll" : "polls"}`);
+  if (attempts.length) parts.push(`callback ${attempts.map((each) => each.outcome).join(", then ")}`);
+  if (faulty) parts.push(`${faulty} ${faulty === 1 ? "request" : "requests"} with a fault`);
+  return parts.join("; ");
 }
 
-/** Explain the marks. */
+/** Create the legend. */
 export function legend() {
   const rows = [
     ["polls", "poll"],
@@ -180,14 +180,14 @@ export function legend() {
     ["success", "succeeded"],
     ["failure", "failed"],
     ["cancellation", "cancelled"],
-    ["taken", "callback taken"],
-    ["not-taken", "not taken"],
+    ["taken", "callback acknowledged"],
+    ["not-taken", "callback failed"],
     ["faults", "fault"],
   ];
-  return rows.map(([name, words]) => {
+  return rows.map(([name, label]) => {
     const isEnd = name in END_MARKS;
     const path = svg("path", { class: isEnd ? "mark-end" : `mark-${name}`, "data-kind": isEnd ? name : null, d: MARKS[name](8) });
-    return el("li", {}, svg("svg", { class: "key", viewBox: `0 ${MARK_Y[name] ?? MIDDLE - 7} 16 14`, "aria-hidden": "true" }, path), words);
+    return el("li", {}, svg("svg", { class: "key", viewBox: `0 ${MARK_Y[name] ?? MIDDLE - 7} 16 14`, "aria-hidden": "true" }, path), label);
   });
 }
 

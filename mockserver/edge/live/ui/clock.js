@@ -1,4 +1,4 @@
-// The clock: what time it is, how fast it goes, and the buttons that move it.
+// The clock: time, speed, and the buttons that change them.
 
 import { ask } from "./api.js";
 import { byId, dateOf, duration, exactTimeOf, isUsable, number, setText, setUsable } from "./dom.js";
@@ -14,7 +14,7 @@ export function draw(store) {
   running = store.speed > 0;
   setText(byId("now-date"), dateOf(store.now));
   setText(byId("now-time"), exactTimeOf(store.now));
-  setText(byId("pace"), running ? `runs, ${number(store.speed)}× the wall's pace` : "stands still");
+  setText(byId("pace"), running ? `${number(store.speed)}× real time` : "paused");
   if (running && store.speed !== lastSpeed && !edited) byId("speed").value = store.speed;
   lastSpeed = store.speed;
   nameButton();
@@ -24,7 +24,7 @@ function nameButton() {
   setText(byId("run"), !running ? "Run" : edited ? "Set" : "Pause");
 }
 
-/** Listen to the buttons. */
+/** Attach the buttons. */
 export function wire() {
   byId("speed").addEventListener("input", () => {
     edited = true;
@@ -49,7 +49,7 @@ export function wire() {
 function setPace(speed) {
   return perform(
     () => ask("POST", "clock", { speed }),
-    speed ? `The clock runs, at ${number(speed)}× the wall's pace.` : "The clock stands still.",
+    speed ? `The clock runs at ${number(speed)}× real time.` : "The clock is paused.",
   );
 }
 
@@ -60,8 +60,8 @@ async function step(seconds) {
   await perform(
     () => ask("POST", "clock", { advance_s: seconds }),
     (report) => {
-      const sent = report.attempts ? `; ${number(report.attempts)} callback attempts, ${number(report.failed)} not taken` : "";
-      return `The clock moved on by ${duration(seconds * 1000)}${sent}.`;
+      const sent = report.attempts ? `; ${number(report.attempts)} callback attempts, ${number(report.failed)} failed` : "";
+      return `The clock advanced by ${duration(seconds * 1000)}${sent}.`;
     },
   );
   for (const button of buttons) setUsable(button, true);

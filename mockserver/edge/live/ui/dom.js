@@ -1,16 +1,16 @@
-// Elements, and how times and numbers are written. What comes from outside becomes a text node, never markup.
+// Creates elements, and formats times and numbers. Data becomes text nodes, never markup.
 
 const SVG = "http://www.w3.org/2000/svg";
 const numbers = new Intl.NumberFormat("en", { maximumFractionDigits: 2 });
 
 export const byId = (id) => document.getElementById(id);
 
-/** Make an element; `text` is its text, functions are listeners, everything else is an attribute. */
+/** Create an element; `text` is its text, functions are listeners, everything else is an attribute. */
 export function el(name, properties = {}, ...children) {
   return filled(document.createElement(name), properties, children);
 }
 
-/** Make an SVG element in the same way. */
+/** Create an SVG element in the same way. */
 export function svg(name, properties = {}, ...children) {
   return filled(document.createElementNS(SVG, name), properties, children);
 }
@@ -25,13 +25,13 @@ function filled(node, properties, children) {
   return node;
 }
 
-/** Set an attribute if it is not so already; null and false take it away. */
+/** Set an attribute if it differs; null and false remove it. */
 export function setAttribute(node, name, value) {
   if (value === null || value === undefined || value === false) node.removeAttribute(name);
   else if (node.getAttribute(name) !== (value === true ? "" : String(value))) node.setAttribute(name, value === true ? "" : value);
 }
 
-/** Set a text if it is not so already. */
+/** Set a text if it differs. */
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
@@ -65,7 +65,7 @@ export function setOptions(select, options) {
   if (options.some(([value]) => value === chosen)) select.value = chosen;
 }
 
-/** Take a button out of use without taking the focus from it. */
+/** Disable a button without losing the focus. */
 export function setUsable(button, usable) {
   setAttribute(button, "aria-disabled", usable ? null : "true");
 }
@@ -83,7 +83,7 @@ export const dateOf = (ms) => iso(ms).slice(0, -14);
 export const timeOf = (ms) => iso(ms).slice(-13, -5);
 export const exactTimeOf = (ms) => iso(ms).slice(-13, -1);
 
-/** Write a length of time in the two units that tell most. */
+/** Format a duration in its two largest units. */
 export function duration(ms) {
   const seconds = ms / 1000;
   if (seconds < 60) return `${numbers.format(Math.round(seconds * 10) / 10)} s`;
@@ -94,10 +94,10 @@ export function duration(ms) {
   return `${number(Math.floor(whole / size))} ${unit}${rest ? ` ${rest} ${smallerUnit}` : ""}`;
 }
 
-/** Shorten an id to its end, by which ids differ. */
+/** Shorten an id to its end, where ids differ. */
 export const shortId = (id) => (id.length > 14 ? `…${id.slice(-10)}` : id);
 
-/** Lay a JSON text out, if it is one. */
+/** Indent a text that is JSON. */
 export function prettyJson(text) {
   try {
     return JSON.stringify(JSON.parse(text), null, 2);

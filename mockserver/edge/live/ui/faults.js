@@ -1,32 +1,32 @@
-// Faults: those that are set, and a form for another, made from the catalog.
+// Faults in force, and a form to add one, built from the catalogue.
 
 import { ask } from "./api.js";
 import { byId, el, number, reconcile, setText } from "./dom.js";
 import { perform } from "./say.js";
 
 const WHERE = [
-  ["provider", "name of a provider"],
-  ["operation", "an operation, or a role such as query"],
-  ["key", "an API key, or an account's id"],
-  ["task", "a task's id"],
-  ["model", "a model"],
-  ["prompt", "a pattern, searched for in the prompt"],
-  ["text", "the prompt to the letter"],
-  ["phase", "the task's state"],
+  ["provider", "provider name"],
+  ["operation", "operationId, or a role such as query"],
+  ["key", "API key, or account id"],
+  ["task", "task id"],
+  ["model", "model name"],
+  ["prompt", "regular expression, searched for in the prompt"],
+  ["text", "the exact prompt"],
+  ["phase", "state of the task"],
 ];
 const WHEN = [
-  ["after", "not the first", "matches"],
-  ["every", "only every nth", "match"],
-  ["probability", "chance of each", "0 to 1"],
-  ["from_s", "not before", "s from now"],
-  ["until_s", "not after", "s from now"],
-  ["for_s", "from its first hit, for", "s"],
-  ["times", "at most", "hits"],
+  ["after", "skip the first", "matches"],
+  ["every", "every nth", "match"],
+  ["probability", "probability", "0 to 1"],
+  ["from_s", "start after", "s from now"],
+  ["until_s", "end after", "s from now"],
+  ["for_s", "duration after the first hit", "s"],
+  ["times", "maximum", "hits"],
 ];
 let catalog = null;
 let form = null;
 
-/** Ask what faults there are; without a catalog there is no panel. */
+/** Load the catalogue; without one the panel is hidden. */
 export async function open() {
   try {
     catalog = (await ask("GET", "faults/catalog")).faults;
@@ -37,18 +37,18 @@ export async function open() {
   if (catalog?.length) buildForm();
 }
 
-/** Listen to what is removed. */
+/** Attach the button that removes all faults. */
 export function wire() {
-  byId("faults-clear").addEventListener("click", () => perform(() => ask("DELETE", "faults"), "All faults are removed."));
+  byId("faults-clear").addEventListener("click", () => perform(() => ask("DELETE", "faults"), "All faults removed."));
 }
 
-/** Show the faults that are set. */
+/** Show the faults in force. */
 export function draw(store) {
   const faults = [...store.faults.values()];
-  setText(byId("faults-count"), faults.length ? `${number(faults.length)} set` : "none set");
+  setText(byId("faults-count"), faults.length ? `${number(faults.length)} in force` : "none");
   byId("faults-clear").hidden = faults.length < 2;
   reconcile(byId("faults"), faults, (each) => each.id, makeFault, updateFault);
-  if (form) setListOfProviders(store);
+  if (form) listProviders(store);
 }
 
 function makeFault(fault) {
@@ -58,7 +58,7 @@ function makeFault(fault) {
     class: "quiet",
     text: "Remove",
     "aria-label": `Remove ${fault.fault} ${fault.id}`,
-    click: () => perform(() => ask("DELETE", `faults/${encodeURIComponent(fault.id)}`), `${fault.fault} is removed.`),
+    click: () => perform(() => ask("DELETE", `faults/${encodeURIComponent(fault.id)}`), `Removed ${fault.fault}.`),
   });
   const node = el("li", {}, el("div", { class: "fault-head" }, parts.name, parts.hits, remove), parts.how);
   node.parts = parts;
@@ -71,13 +71,13 @@ function updateFault(node, fault) {
   setText(parts.hits, `${number(fault.hits)} ${fault.hits === 1 ? "hit" : "hits"}${fault.spent ? ", spent" : ""}`);
   const presets = catalog?.find((each) => each.name === fault.fault)?.parameters ?? [];
   const isPreset = ([name, value]) => presets.some((each) => each.name === name && each.default === value);
-  const inWords = (entries) => entries.map(([name, value]) => `${name.replaceAll("_", " ")} ${value}`).join(", ");
-  const words = [
-    inWords(Object.entries(fault.with).filter((each) => !isPreset(each))),
-    Object.keys(fault.where).length ? `where ${inWords(Object.entries(fault.where))}` : "everywhere",
-    inWords(Object.entries(fault.when)),
+  const list = (entries) => entries.map(([name, value]) => `${name.replaceAll("_", " ")} ${value}`).join(", ");
+  const parts_ = [
+    list(Object.entries(fault.with).filter((each) => !isPreset(each))),
+    Object.keys(fault.where).length ? `where ${list(Object.entries(fault.where))}` : "everywhere",
+    list(Object.entries(fault.when)),
   ];
-  setText(parts.how, words.filter(Boolean).join("; "));
+  setText(parts.how, parts_.filter(Boolean).join("; "));
 }
 
 function buildForm() {
@@ -96,11 +96,11 @@ function buildForm() {
     el("label", { class: "wide" }, "Fault ", form.kind),
     form.about,
     form.parameters,
-    group("Only where", WHERE.map(([name, hint]) => field("where", { name, type: "string", summary: hint }))),
-    group("Only when", WHEN.map(([name, before, unit]) => field("when", { name, type: "number", summary: before, unit }))),
+    group("Where", WHERE.map(([name, hint]) => field("where", { name, type: "string", summary: hint }))),
+    group("When", WHEN.map(([name, before, unit]) => field("when", { name, type: "number", summary: before, unit }))),
     form.providers,
     form.problem,
-    el("button", { type: "submit", class: "main", text: "Add the fault" }),
+    el("button", { type: "submit", class: "main", text: "Add fault" }),
   );
   byId("fault-form").onsubmit = (event) => {
     event.preventDefault();
@@ -134,7 +134,7 @@ function showParameters() {
   form.parameters.replaceChildren(...chosen.parameters.map((each) => field("with", each)));
 }
 
-function setListOfProviders(store) {
+function listProviders(store) {
   const names = [...store.providers.keys()];
   if (form.providers.children.length !== names.length) form.providers.replaceChildren(...names.map((value) => el("option", { value })));
 }
@@ -157,7 +157,7 @@ async function add() {
   const body = { fault: form.kind.value, with: filledIn("with"), where: filledIn("where"), when: filledIn("when") };
   try {
     const added = await ask("POST", "faults", body);
-    await perform(async () => added, `${added.fault} is set.`);
+    await perform(async () => added, `Added ${added.fault}.`);
   } catch (error) {
     setText(form.problem, error.message);
   }

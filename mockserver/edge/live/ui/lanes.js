@@ -1,6 +1,6 @@
-// Tasks as lanes on the axis of mock time. A lane opens to what can be done with its task.
+// Tasks as lanes on a time axis. A lane opens to commands and details of its task.
 
-import { drawAxis, drawTrack, inWords, legend, makeTrack, scaleOf, stretch, submitted } from "./chart.js";
+import { drawAxis, drawTrack, describe, legend, makeTrack, scaleOf, timeRange, submitted } from "./chart.js";
 import { byId, duration, el, number, reconcile, setAttribute, setText, shortId } from "./dom.js";
 import { makePanel, updatePanel } from "./task.js";
 
@@ -8,7 +8,7 @@ const MOST = 60;
 const opened = new Set();
 let width = 0;
 
-/** Listen to what the user chooses, and to how much room there is. */
+/** Attach the filters, the lanes and the resize observer. */
 export function wire(_store, drawSoon) {
   byId("legend").append(...legend());
   for (const id of ["tasks-provider", "window"]) byId(id).addEventListener("change", drawSoon);
@@ -25,7 +25,7 @@ export function wire(_store, drawSoon) {
   });
 }
 
-/** Draw the lanes, the newest task first. */
+/** Draw the lanes, newest task first. */
 export function draw(store) {
   const provider = byId("tasks-provider").value;
   const tasks = [...store.tasks.values()]
@@ -36,7 +36,7 @@ export function draw(store) {
     .map(({ task }) => task);
   const running = tasks.filter((each) => !each.ended).length;
   const newest = tasks.length < MOST ? number(tasks.length) : `the newest ${number(MOST)}`;
-  setText(byId("tasks-count"), tasks.length ? `${number(running)} of ${newest} under way` : "");
+  setText(byId("tasks-count"), tasks.length ? `${number(running)} of ${newest} running` : "");
   byId("tasks-empty").hidden = tasks.length > 0;
   byId("axis").hidden = tasks.length === 0;
   for (const id of opened) if (!store.tasks.has(id)) opened.delete(id);
@@ -46,7 +46,7 @@ export function draw(store) {
   }
   const deliveries = store.deliveriesByTask();
   const facts = (task) => [deliveries.get(task.id) ?? [], store.marks.get(task.id) ?? []];
-  const scale = scaleOf(stretch(tasks, facts, store.now, byId("window").value), width);
+  const scale = scaleOf(timeRange(tasks, facts, store.now, byId("window").value), width);
   const grid = tasks.length ? drawAxis(byId("axis"), scale, store.now) : "";
   reconcile(byId("lanes"), tasks, (each) => each.id, makeLane, (node, task) =>
     updateLane(node, task, store, ...facts(task), scale, grid),
@@ -76,14 +76,14 @@ function makeLane(task) {
 function updateLane(node, task, store, deliveries, marks, scale, grid) {
   const { parts } = node;
   const last = task.course.at(-1);
-  const words = inWords(task, deliveries, marks, store.now);
+  const label = describe(task, deliveries, marks, store.now);
   const spent = last.from_ms - submitted(task);
   setAttribute(node, "data-kind", last.kind);
   setText(parts.status, last.kind === "held" ? `${task.status}, held` : task.status);
   setText(parts.progress, task.ended ? duration(spent) : task.progress ? `${task.progress}%` : "");
   setText(parts.who, `${task.provider} ${shortId(task.id)}`);
   setText(parts.prompt, task.prompt || task.model);
-  setAttribute(parts.track, "aria-label", words);
+  setAttribute(parts.track, "aria-label", label);
   drawTrack(parts.track, scale, store.now, grid, task, deliveries, marks);
   const open = opened.has(task.id);
   setAttribute(parts.head, "aria-expanded", String(open));

@@ -1,4 +1,4 @@
-// What goes over the wire, newest first. An entry opens to its headers and bodies.
+// Requests and callbacks, newest first. An entry opens to its headers and bodies.
 
 import { byId, el, exactTimeOf, number, prettyJson, reconcile, setAttribute, setText } from "./dom.js";
 import { faultsOf } from "./store.js";
@@ -9,7 +9,7 @@ const texts = new WeakMap();
 let frozen = null;
 let redraw = () => {};
 
-/** Listen to the filters. */
+/** Attach the filters. */
 export function wire(store, drawSoon) {
   redraw = drawSoon;
   byId("filters").addEventListener("input", drawSoon);
@@ -21,7 +21,7 @@ export function wire(store, drawSoon) {
   });
 }
 
-/** Show only what mentions a text, such as a task's id. */
+/** Show only records that contain a text, such as a task id. */
 export function showOnly(text) {
   for (const id of ["requests-provider", "status"]) byId(id).value = "";
   byId("text").value = text;
@@ -50,7 +50,7 @@ function textOf(record) {
   return texts.get(record);
 }
 
-/** Draw the newest records that the filter lets through. */
+/** Draw the newest records that match the filter. */
 export function draw(store) {
   if (frozen && !store.records.length) frozen = store.records;
   const shown = (frozen ?? store.records).filter(filter()).slice(0, MOST);
@@ -58,8 +58,8 @@ export function draw(store) {
   const newer = frozen ? newest - (frozen[0]?.seq ?? 0) : 0;
   const skipped = store.skipped ? `, ${number(store.skipped)} skipped` : "";
   setText(byId("requests-count"), newest ? `${number(shown.length)} shown${newer ? `, ${number(newer)} newer` : ""}${skipped}` : "");
-  setAttribute(byId("requests-count"), "title", store.skipped ? "Skipped here, because they came faster than they can be shown; the journal has them." : null);
-  setText(byId("requests-empty"), store.records.length ? "Nothing that is kept here passes the filter." : "Nothing has gone over the wire yet.");
+  setAttribute(byId("requests-count"), "title", store.skipped ? "Too many records to show; the journal has all of them." : null);
+  setText(byId("requests-empty"), store.records.length ? "No matching requests." : "No requests yet.");
   byId("requests-empty").hidden = shown.length > 0;
   reconcile(byId("records"), shown, (each) => each.seq, makeRow);
 }
@@ -88,21 +88,21 @@ function row(record, what, where, notes, status, level) {
 }
 
 const tag = (text, kind = "") => el("span", { class: `tag ${kind}`, text });
-const struck = (record) => faultsOf(record).map((name) => tag(name, "fault"));
+const faultTags = (record) => faultsOf(record).map((name) => tag(name, "fault"));
 
 function exchangeSummary(record) {
   const { request, response } = record;
   const status = response?.status ?? 0;
   const level = !status || status >= 500 ? "worse" : status >= 400 ? "bad" : "good";
-  const notes = [...(record.error ? [tag(record.error, "bad")] : []), ...struck(record), tag(record.provider ?? "no provider")];
+  const notes = [...(record.error ? [tag(record.error, "bad")] : []), ...faultTags(record), tag(record.provider ?? "no provider")];
   return row(record, request.method, request.path + (request.query ? `?${request.query}` : ""), notes, status ? String(status) : "none", level);
 }
 
 function deliverySummary(record) {
-  const taken = record.outcome === "acknowledged";
-  const notes = [tag(`${record.event}, attempt ${record.attempt}`), ...struck(record), tag(record.provider)];
+  const acknowledged = record.outcome === "acknowledged";
+  const notes = [tag(`${record.event}, attempt ${record.attempt}`), ...faultTags(record), tag(record.provider)];
   const status = record.response ? String(record.response.status) : record.outcome;
-  return row(record, "callback", record.request.url, notes, status, taken ? "good" : "bad");
+  return row(record, "callback", record.request.url, notes, status, acknowledged ? "good" : "bad");
 }
 
 function detailOf(record) {
@@ -120,7 +120,7 @@ function detailOf(record) {
 function message(title, sent) {
   const node = el("section", { class: "message" }, el("h3", { text: title }));
   if (!sent) {
-    node.append(el("p", { class: "dim", text: "There was none." }));
+    node.append(el("p", { class: "dim", text: "None" }));
     return node;
   }
   const pairs = sent.headers.map(([name, value]) => el("div", {}, el("dt", { text: name }), el("dd", { text: value })));
@@ -132,8 +132,8 @@ function bodyOf(title, sent) {
   const size = `${number(sent.body_bytes)} ${sent.body_bytes === 1 ? "byte" : "bytes"}`;
   if (!sent.body_bytes) return [el("p", { class: "dim", text: "No body" })];
   const kept = sent.body ?? sent.body_base64?.slice(0, BASE64_SHOWN);
-  const how = sent.body_cut ? ", cut" : sent.body === null && kept ? ", no text: base64" : kept ? "" : ", not kept";
-  const words = el("p", { class: "dim", text: size + how });
-  if (!kept) return [words];
-  return [words, el("pre", { tabindex: "0", "aria-label": `${title} body`, text: sent.body === null ? kept : prettyJson(sent.body) })];
+  const how = sent.body_cut ? ", cut" : sent.body === null && kept ? ", base64" : kept ? "" : ", not kept";
+  const note = el("p", { class: "dim", text: size + how });
+  if (!kept) return [note];
+  return [note, el("pre", { tabindex: "0", "aria-label": `${title} body`, text: sent.body === null ? kept : prettyJson(sent.body) })];
 }

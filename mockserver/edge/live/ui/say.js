@@ -1,24 +1,24 @@
-// The one line in which the page says what came of what was asked.
+// The status line of the page.
 
 import { byId, setText } from "./dom.js";
 
-/** Say something; screen readers hear it when they are free. */
-export function say(words, isError = false) {
+/** Show a message; screen readers announce it politely. */
+export function say(text, isError = false) {
   const line = byId("said");
   line.classList.toggle("bad", isError);
-  setText(line, words);
+  setText(line, text);
 }
 
-/** Say why something was not done. */
+/** Show why a command failed. */
 export function fail(error) {
-  say(`Not done: ${error.message}`, true);
+  say(`Failed: ${error.message}`, true);
 }
 
-/** Do what a button asks for, and say what came of it. */
-export async function perform(work, words) {
+/** Run a command, and show its result. */
+export async function perform(work, text) {
   try {
     const answer = await work();
-    say(typeof words === "function" ? words(answer) : words);
+    say(typeof text === "function" ? text(answer) : text);
     return answer;
   } catch (error) {
     fail(error);

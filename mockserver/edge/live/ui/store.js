@@ -1,4 +1,4 @@
-// What the page knows: the newest of everything, and never more than so much of it.
+// The data of the page: the newest of each kind, up to a limit.
 
 export const RECORDS_KEPT = 1000;
 const MARKS_KEPT = 200;
@@ -9,7 +9,7 @@ export class Store {
     this.forget("all");
   }
 
-  /** Forget all, or only what went over the wire. */
+  /** Drop everything, or only the records. */
   forget(what) {
     this.records = [];
     this.skipped = 0;
@@ -21,14 +21,14 @@ export class Store {
     for (const kind of KINDS) this[kind] = new Map();
   }
 
-  /** Take a snapshot in place of everything. */
+  /** Replace everything by a snapshot. */
   replace(data) {
     this.forget("all");
     for (const each of data.providers) this.providers.set(each.name, each);
     this.change(data);
   }
 
-  /** Take in what has changed. */
+  /** Apply an update. */
   change(data) {
     this.now = data.now_ms;
     this.speed = data.speed;
@@ -46,7 +46,7 @@ export class Store {
     }
   }
 
-  /** The role of the operation that a record is about. */
+  /** The role of the operation of a record. */
   roleOf(record) {
     const operations = this.providers.get(record.provider)?.operations ?? [];
     return operations.find((each) => each.id === record.operation)?.role ?? null;
@@ -59,17 +59,17 @@ export class Store {
 
   #mark(record) {
     if (!record.task || !this.tasks.has(record.task)) return;
-    const struck = faultsOf(record).length > 0;
+    const faulty = faultsOf(record).length > 0;
     const role = record.kind === "exchange" ? this.roleOf(record) : null;
     const what = role === "query" ? "poll" : role === "result" ? "download" : null;
-    if (!what && !struck) return;
+    if (!what && !faulty) return;
     const marks = this.marks.get(record.task) ?? [];
-    marks.push({ at: Date.parse(record.at), what, struck, bad: (record.response?.status ?? 0) >= 400 });
+    marks.push({ at: Date.parse(record.at), what, faulty, bad: (record.response?.status ?? 0) >= 400 });
     this.marks.set(record.task, marks.slice(-MARKS_KEPT));
   }
 }
 
-/** The names of the faults that touched a record. */
+/** The names of the faults applied to a record. */
 export function faultsOf(record) {
   return record.faults ?? [];
 }

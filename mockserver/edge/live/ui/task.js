@@ -1,4 +1,4 @@
-// An opened lane: what can be done with the task, its facts, its callbacks, and what was asked for.
+// An opened lane: the commands, details, callbacks and request of its task.
 
 import { ask } from "./api.js";
 import { byId, dateOf, duration, el, exactTimeOf, isUsable, number, reconcile, setText, setUsable, shortId } from "./dom.js";
@@ -7,7 +7,7 @@ import { perform } from "./say.js";
 
 const KINDS = { held: "held" };
 
-/** Make what a lane opens to. */
+/** Create the panel of a lane. */
 export function makePanel(task, store) {
   const provider = store.providers.get(task.provider);
   const reasons = provider?.ends.find((each) => each.kind === "failure")?.reasons ?? [];
@@ -18,7 +18,7 @@ export function makePanel(task, store) {
   };
   const reason = el(
     "select",
-    { "aria-label": "Why it fails" },
+    { "aria-label": "Reason of the failure" },
     ...reasons.map((each) => el("option", { value: each.code, text: each.code, title: each.message })),
   );
   const parts = {
@@ -35,13 +35,13 @@ export function makePanel(task, store) {
   reason.hidden = reasons.length === 0;
   const buttons = el(
     "div",
-    { class: "actions", role: "group", "aria-label": "Steer the task" },
+    { class: "actions", role: "group", "aria-label": "Task commands" },
     parts.hold,
     parts.complete,
     parts.cancel,
     el("span", { class: "joined" }, reason, parts.fail),
-    el("button", { type: "button", class: "quiet", text: "Show its requests", click: () => showOnly(task.id) }),
-    el("button", { type: "button", class: "quiet", text: "Show what was asked for", click: () => showRequest(task, parts.request) }),
+    el("button", { type: "button", class: "quiet", text: "Show requests", click: () => showOnly(task.id) }),
+    el("button", { type: "button", class: "quiet", text: "Show request body", click: () => showRequest(task, parts.request) }),
   );
   const node = el("div", { class: "lane-panel" }, buttons, el("div", { class: "columns" }, parts.facts, el("div", {}, parts.course, parts.callbacks)), parts.request);
   node.parts = parts;
@@ -50,10 +50,10 @@ export function makePanel(task, store) {
 
 async function showRequest(task, box) {
   const found = await perform(() => ask("GET", `tasks/${encodeURIComponent(task.id)}`), "");
-  if (found) box.replaceChildren(el("pre", { tabindex: "0", "aria-label": "What was asked for", text: JSON.stringify(found.request, null, 2) }));
+  if (found) box.replaceChildren(el("pre", { tabindex: "0", "aria-label": "Request body", text: JSON.stringify(found.request, null, 2) }));
 }
 
-/** Bring an opened lane up to date. */
+/** Update the panel of a lane. */
 export function updatePanel(node, task, store, deliveries) {
   const { parts } = node;
   const held = task.course.at(-1).kind === "held";
@@ -65,7 +65,7 @@ export function updatePanel(node, task, store, deliveries) {
     ["model", task.model],
     ["account", task.account],
     ["submitted", instant(Date.parse(task.submitted_at))],
-    [task.ended ? "ended" : "expected end", task.ends_at === null ? "none while it is held" : instant(Date.parse(task.ends_at))],
+    [task.ended ? "ended" : "expected end", task.ends_at === null ? "none while held" : instant(Date.parse(task.ends_at))],
     ["credits", `${number(task.reserved_credits)} reserved, ${number(task.charged_credits)} charged`],
     ...(task.reason ? [["reason", task.reason]] : []),
     ...(task.callback_url ? [["callback to", task.callback_url]] : []),
