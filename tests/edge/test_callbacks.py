@@ -757,6 +757,7 @@ def test_slow_receivers_hold_up_nobody_else() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [None, 32])
 def test_500_at_one_instant(workers: int | None) -> None:
     """500 callbacks that fall due at one instant are all attempted, and the server answers meanwhile."""

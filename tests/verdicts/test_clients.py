@@ -21,6 +21,7 @@ from contracts.subject import load
 NAMES = sorted(GOOD)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_good_client_is_clean(name: str) -> None:
     """In whatever it meets, no clause accuses it, every job of its ends, and it never goes elsewhere."""
@@ -41,6 +42,7 @@ def test_a_good_client_is_clean(name: str) -> None:
     check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_good_client_can_be_named(name: str) -> None:
     """`module:client` gives it, for `contracts run`."""

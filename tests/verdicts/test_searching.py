@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from support.traffic import providers
 
 from contracts import searching
@@ -19,7 +20,6 @@ from contracts.situations import Situation, meetings, tour
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    import pytest
 
 GOOGLE, EVOLINK = "googlegeminiomni", "evolink"
 PROVIDER = providers()[GOOGLE]
@@ -66,6 +66,7 @@ REFUSED = ("submit put off", "query put off", "submit never taken", "query never
 CALLED = ("callback repeated", "callback lost", "callback late", "callback early", "called back", "callback forged")
 
 
+@pytest.mark.slow
 def test_what_needs_two_things_at_once_is_found_and_made_small() -> None:
     """The planted violation is shown by the two things that it needs, and by nothing else."""
 
