@@ -360,7 +360,7 @@ def test_same_shape_same_bytes_in_another_process(tmp_path: Path, values: str) -
 def test_importing_the_module_leaves_pyav_alone() -> None:
     """The encoder library is not loaded before something is encoded."""
     script = (
-        "import sys, mockserver.edge.media as m\nm.describe()\nm.MediaShelf().close()\nsys.exit('av' in sys.modules)\n"
+        "import sys, mockserver.edge.media as m\nm.describe()\nm.MediaCache().close()\nsys.exit('av' in sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, timeout=120)
 
