@@ -558,7 +558,7 @@ def test_a_thread_that_was_let_go_ends(way: str) -> None:
     """One that sleeps, one that computes without end, and one that catches everything for a while."""
     ended = threading.Event()
     begun = threading.Event()
-    caught = []
+    caught: list[BaseException] = []
 
     def work(hand: VirtualThread) -> None:
         hand.begin()
