@@ -16,7 +16,7 @@ from contracts.client.situations import Situation
 from contracts.client.subject import SubjectError, load
 from contracts.client.subprocess import Command, CommandError, exclusion_reason, run_commands
 from contracts.rules import documented_rules, rules_of
-from mockserver.scenarios import find, read
+from mockserver.scenarios.read import find, read
 from mockserver.spec.catalog import load_providers
 
 if TYPE_CHECKING:

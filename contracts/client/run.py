@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from contracts.client.situations import Situation
     from contracts.journal import Journal
-    from mockserver.edge.media import MediaCache
+    from mockserver.media.cache import MediaCache
 
 #: A client that has sent so many requests for one job is stopped.
 MOST_REQUESTS_PER_JOB = 1000

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from mockserver.scenarios import Scenario, of_data
+from mockserver.scenarios.read import Scenario, of_data
 
 if TYPE_CHECKING:
     from mockserver.engine.faults import Exercise

@@ -127,9 +127,7 @@ class Traffic:
         assert not fields, fields
         return self
 
-    def job(
-        self, ended: str = "returned", said: str = "", size_bytes: int | None = None, **fields: Any
-    ) -> Self:
+    def job(self, ended: str = "returned", said: str = "", size_bytes: int | None = None, **fields: Any) -> Self:
         """End a job that a runner gave the client at the start: the first model's example."""
         example = dict(next(iter(self.provider.models.values())).example or {})
         prompt = fields.pop("prompt", example.get("input", example).get("prompt"))

@@ -22,6 +22,7 @@ from contracts.rules import documented_rules
 NAMES = sorted(GOOD)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_good_client_is_clean(name: str) -> None:
     """In whatever it meets, no clause accuses it, every job of its ends, and it never goes elsewhere."""
@@ -42,6 +43,7 @@ def test_a_good_client_is_clean(name: str) -> None:
     check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_good_client_can_be_named(name: str) -> None:
     """`module:client` gives it, for `contracts run`."""

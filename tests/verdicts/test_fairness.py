@@ -17,7 +17,7 @@ from contracts import JournalError, judge_journal, read
 from contracts.client.catalogue import conditions
 from contracts.client.in_process.runner import run_scenario, run_situation
 from contracts.client.situations import Situation
-from mockserver.scenarios import of_data
+from mockserver.scenarios.read import of_data
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

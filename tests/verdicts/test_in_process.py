@@ -296,6 +296,7 @@ class HasNoGenerate(Broken):
     generate = "a video"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("client", "words"),
     [
@@ -336,6 +337,7 @@ class ExitsLater(Broken):
         await asyncio.sleep(60)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("client", "ended"), [(Exits, "raised"), (ExitsInAThread, "raised"), (ExitsLater, "never")])
 def test_one_that_exits_does_not_end_the_program(client: Any, ended: str) -> None:
     """Its job failed, and the words say how."""
@@ -378,6 +380,7 @@ class Turns(Broken):
             await asyncio.sleep(0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("client", [Computes, ComputesDeaf, ComputesInAThread, ComputesWhenMade, Turns])
 def test_one_that_computes_without_end_is_given_up(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """After real seconds, whatever it catches; the words say so."""
@@ -413,6 +416,7 @@ class SleepsDeaf(Broken):
                 continue
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("client", [WaitsForNobody, SleepsForEver, SleepsDeaf])
 def test_one_that_waits_without_end_is_given_up(client: Any) -> None:
     """After thirty days of virtual time, whether it hears that or not; it costs no real ones."""
@@ -455,6 +459,7 @@ class AsksInAThread(Broken):
                 error.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("client", [Asks, AsksInAThread])
 def test_one_that_asks_without_waiting_is_stopped(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """After so many requests for a job, though no time has passed."""
@@ -620,6 +625,7 @@ def much(name: str, seed: int = 7) -> Situation:
     return situation(name, *MET, *(CALLED if called else ()), jobs=4, callbacks=called, seed=seed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GOOD)
 def test_the_same_seed_gives_the_same_journal(name: str) -> None:
     """Five times: every record with all its headers, bodies and instants, every job, what was seen beside."""
@@ -642,6 +648,7 @@ def digests() -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 def test_another_process_gives_the_same_journal() -> None:
     """Neither hashes nor ports nor the time of day matter."""
     here = os.path.dirname(__file__)  # noqa: PTH120

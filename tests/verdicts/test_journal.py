@@ -16,7 +16,7 @@ from contracts import JournalError, judge_journal, read
 from contracts.cli import main
 from contracts.rules import coverage, documented_rules, idle_patterns
 from mockserver.clock import iso_of
-from mockserver.journal import har
+from mockserver.journal.har import har
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -193,6 +193,7 @@ def test_the_pace_of_a_journal_is_read_from_its_two_clocks(
     assert "times as fast" not in run("check", str(path), "--speed", "1")[1]
 
 
+@pytest.mark.slow
 def test_the_fixture(pytester: pytest.Pytester) -> None:
     """A client that breaks a `must` fails its test with the report; one that breaks none, or is let, does not."""
     pytester.makeini("[pytest]\naddopts = -p no:cacheprovider -p no:schemathesis -p no:hypothesispytest")

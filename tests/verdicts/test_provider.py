@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from contracts.server.judge import Judgement
     from mockserver.testing.running import RunningServer
 
+pytestmark = pytest.mark.slow
+
 AMPLE = 100_000
 
 

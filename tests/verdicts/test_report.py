@@ -245,6 +245,7 @@ def test_the_schema_is_one() -> None:
             assert all("description" in one for one in each["properties"].values())
 
 
+@pytest.mark.slow
 def test_json_follows_its_schema() -> None:
     """Real verdicts, and hostile ones, are as the schema says, and can be written and read."""
     for verdicts in (judged_run()[0], judge_journal(hasty()), hostile()[0], []):
@@ -346,6 +347,7 @@ class _Reader(HTMLParser):
             self.rows[-1][-1] += data
 
 
+@pytest.mark.slow
 def test_the_page_is_one_file() -> None:
     """It has no script, no address to fetch anything from, and a policy that allows its own style alone."""
     verdicts, journals = judged_run()
@@ -455,6 +457,7 @@ def test_hostile_texts_are_text() -> None:
 # -- in a browser -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(PROGRAM is None, reason="no Chromium is installed: apt-get install chromium")
 def test_the_page_in_a_browser(tmp_path: Path) -> None:
     """It fits a desktop and a phone, in light and dark; nothing is complained of, nothing runs; kept as images."""

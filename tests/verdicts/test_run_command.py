@@ -33,6 +33,8 @@ from contracts.server.clauses import all_server_clauses
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.slow
+
 EVOLINK, TOAPIS = "evolink", "toapis"
 SCHEMA = json.loads((Path(__file__).parents[2] / "specs" / "verdicts.schema.json").read_text(encoding="utf-8"))
 GOOD_CLIENT = "contracts.clients.toapis:client"

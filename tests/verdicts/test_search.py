@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from support.traffic import providers
 
 from contracts.clause import Clause, Exercised, Finding, Violation
@@ -21,7 +22,6 @@ from contracts.journal import Job, Journal
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    import pytest
 
 GOOGLE, EVOLINK = "googlegeminiomni", "evolink"
 PROVIDER = providers()[GOOGLE]
@@ -68,6 +68,7 @@ REFUSED = ("submit fails temporarily", "query fails temporarily", "submit always
 CALLED = ("callback duplicated", "callback lost", "callback late", "callback early", "callbacks without faults", "callback forged")
 
 
+@pytest.mark.slow
 def test_what_needs_two_things_at_once_is_found_and_made_small() -> None:
     """The planted violation is shown by the two things that it needs, and by nothing else."""
 

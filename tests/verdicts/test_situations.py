@@ -18,7 +18,7 @@ from contracts.clients import GOOD
 from mockserver.chance import Chance
 from mockserver.edge.active_scenario import check_scenario
 from mockserver.engine.world import World, WorldRules
-from mockserver.scenarios import of_data, read
+from mockserver.scenarios.read import of_data, read
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,6 +97,7 @@ def test_accounts_are_short_of_credits_for_all_jobs() -> None:
     assert none == {"available_credits": 0}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_written_reads_back(name: str, tmp_path: Path) -> None:
     """A scenario file says what the situation was; its head is a comment."""
@@ -109,6 +110,7 @@ def test_what_is_written_reads_back(name: str, tmp_path: Path) -> None:
         assert scenario.seed == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_drawn_situations_can_be_met(name: str) -> None:
     """Up to three things of different kinds at once, each at its provider's, and sizes that are as they say."""

@@ -34,7 +34,10 @@ HERE = Path(__file__).resolve().parent.parent / "clients"
 TEMPLATES = Path(contracts.__file__).parent / "clients" / "templates"
 SPEED = 60.0
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="commands are run by POSIX means")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="commands are run by POSIX means"),
+]
 needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="there is no node here")
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl here")
 needs_proc = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells who descends from whom")

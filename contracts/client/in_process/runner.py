@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from contracts.client.situations import Situation
     from contracts.client.subject import Factory
     from mockserver.provider import Provider
-    from mockserver.scenarios import Scenario
+    from mockserver.scenarios.read import Scenario
 
 #: How long cancelled tasks have to end, in virtual time, and how often they are cancelled.
 _PATIENCE_S = 1.0

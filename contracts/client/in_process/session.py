@@ -19,8 +19,8 @@ from contracts.client.virtual_time.patches import in_virtual_time
 from contracts.client.virtual_time.threads import VirtualThread
 from contracts.journal import Job, Journal, of_records
 from mockserver.clock import MANUAL_START_MS, Wall
-from mockserver.edge.media import MediaCache
 from mockserver.edge.server import Server
+from mockserver.media.cache import MediaCache
 from mockserver.settings import Settings
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
     from contracts.client.subject import Factory
     from contracts.client.virtual_time.loop import VirtualLoop
-    from mockserver.edge.media import Shape
+    from mockserver.media.shape import Shape
     from mockserver.provider import Provider
-    from mockserver.scenarios import Scenario
+    from mockserver.scenarios.read import Scenario
 
 T = TypeVar("T")
 

@@ -18,9 +18,9 @@ from contracts.client.subprocess.command import environment, port_of
 from contracts.client.subprocess.outcome import Outcome, outcome_of
 from contracts.client.subprocess.supervise import supervise
 from contracts.journal import Job, Journal, of_records
-from mockserver.edge.media import MediaCache
 from mockserver.edge.server import Server
 from mockserver.faults import all_faults
+from mockserver.media.cache import MediaCache
 from mockserver.settings import Settings
 
 if TYPE_CHECKING:
