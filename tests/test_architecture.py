@@ -29,7 +29,7 @@ ORDER = {
     ),
 }
 #: Modules that keep an old name alive for one release.
-DEPRECATED = {"mockserver": {"mock", "verbs", "config", "pytest_plugin"}}
+DEPRECATED = {"mockserver": {"mock", "verbs", "config", "pytest_plugin"}, "contracts": {"subject"}}
 OUTSIDE_WORLD = {
     *("aiohttp", "asyncio", "datetime", "time", "random", "secrets", "uvloop", "threading", "logging", "yaml"),
     "jsonschema_rs",

@@ -9,6 +9,7 @@ import pytest
 from support.traffic import TASK, Traffic
 
 from contracts import all_clauses, judge_journal
+from contracts.clause import RENAMED, current_id
 
 if TYPE_CHECKING:
     from contracts.clause import Verdict
@@ -480,3 +481,15 @@ def test_a_good_day_breaks_nothing() -> None:
     good = day().wait(3).query().wait(3).callback().query("done", answer=LINK).download(answer_bytes=500)
     good.wait(1).callback().job(size_bytes=500).signatures(2, 2)
     assert [each.clause.id for each in judge_journal(good.journal()) if each.judgement == "violated"] == []
+
+
+def test_old_clause_ids_are_accepted_for_one_release() -> None:
+    """An old id stands for the new one, with a warning; an unknown one is refused."""
+    known = {each.id for each in all_clauses()}
+    for old, new in RENAMED.items():
+        assert (old in known, new in known) == (False, True)
+        with pytest.warns(DeprecationWarning, match=new):
+            assert current_id(old) == new
+    assert current_id("results.without-key") == "results.without-key"
+    with pytest.raises(ValueError, match="unknown clause"):
+        current_id("results.without-a-key")

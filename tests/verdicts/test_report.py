@@ -105,7 +105,13 @@ class Hurried(GoogleGeminiOmni):
 
 
 #: Some of what there is to meet.
-MET = {"no faults", "submit fails temporarily: 429 x1", "Retry-After in seconds", "task fails: provider_timeout", "429 in bulk"}
+MET = {
+    "no faults",
+    "submit fails temporarily: 429 x1",
+    "Retry-After in seconds",
+    "task fails: provider_timeout",
+    "429 in bulk",
+}
 
 
 @cache

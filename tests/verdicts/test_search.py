@@ -64,8 +64,21 @@ def met(situation: Situation, *groups: str) -> bool:
     return any(condition.group in groups for condition in situation.conditions)
 
 
-REFUSED = ("submit fails temporarily", "query fails temporarily", "submit always fails", "query always fails", "429 in bulk")
-CALLED = ("callback duplicated", "callback lost", "callback late", "callback early", "callbacks without faults", "callback forged")
+REFUSED = (
+    "submit fails temporarily",
+    "query fails temporarily",
+    "submit always fails",
+    "query always fails",
+    "429 in bulk",
+)
+CALLED = (
+    "callback duplicated",
+    "callback lost",
+    "callback late",
+    "callback early",
+    "callbacks without faults",
+    "callback forged",
+)
 
 
 @pytest.mark.slow
@@ -247,7 +260,9 @@ def test_a_broken_client_is_caught_by_the_smallest_situation_that_shows_it() -> 
     provider = providers()[EVOLINK]
     menu = {each.name: each for each in conditions(provider, callbacks=False)}
     found = Search(lambda situation: run_situation(subject(client), provider, situation), provider, (), shrink=True)
-    large = Situation(EVOLINK, (menu["additional fields"], menu["Retry-After in seconds"], menu["file slow"]), 3, seed=5)
+    large = Situation(
+        EVOLINK, (menu["additional fields"], menu["Retry-After in seconds"], menu["file slow"]), 3, seed=5
+    )
     found.add(large, found.run_situation(large))
     verdict = next(each for each in found.verdicts() if each.clause.id == "retry.retry-after")
     smallest = found.smallest(verdict)

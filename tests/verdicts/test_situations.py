@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 import yaml
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.traffic import providers
 
+import contracts
 from contracts.client.catalogue import conditions, sweep
 from contracts.client.draw import parts_of, situations
 from contracts.client.situations import NO_FAULTS, Situation
@@ -18,10 +20,8 @@ from contracts.clients import GOOD
 from mockserver.chance import Chance
 from mockserver.edge.active_scenario import check_scenario
 from mockserver.engine.world import World, WorldRules
+from mockserver.faults import all_faults
 from mockserver.scenarios.read import of_data, read
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 NAMES = sorted(GOOD)
 EVOLINK, GOOGLE, TOAPIS = "evolink", "googlegeminiomni", "toapis"
@@ -174,3 +174,25 @@ def test_a_situation_from_a_file_is_that_file(tmp_path: Path) -> None:
     situation = Situation(GOOGLE, seed=4, file=read(tmp_path / "s.yaml"))
     assert str(situation) == "a bad night; 1 job, polling, seed 4"
     assert situation.scenario().fault_requests[0]["fault"] == "stuck"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_fault_is_in_a_situation(name: str) -> None:
+    """A client meets every fault that its provider's server can show, unless the fault says why not."""
+    provider = providers()[name]
+    met = {event.fault for each in sweep(provider, callbacks=True) for event in each.events}
+    for fault, kind in all_faults().items():
+        possible = kind.never_at(provider) is None and not kind.not_for_clients
+        assert (fault in met) is possible, fault
+
+
+def test_no_fault_is_named_in_contracts() -> None:
+    """What a fault does to a client's duties is data on the fault: its name is no literal in contracts."""
+    for path in sorted(Path(contracts.__file__).parent.rglob("*.py")):
+        literals = {
+            node.value
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        }
+        # Some names are words of their own: a field of errors, an example of a model, a reason to fail.
+        assert not literals & (set(all_faults()) - {"error", "example", "fail", "reset", "latency"}), path

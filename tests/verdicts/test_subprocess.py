@@ -416,7 +416,13 @@ def test_what_would_prove_nothing_is_said() -> None:
     def why(name: str, speed: float = 60, time_limit_s: float = 120) -> str:
         return exclusion_reason(situation(EVOLINK, name), provider, speed=speed, time_limit_s=time_limit_s)
 
-    assert why("no faults") == why("file slow") == why("Retry-After in date", 1) == why("task never finishes", 60, 700) == ""
+    assert (
+        why("no faults")
+        == why("file slow")
+        == why("Retry-After in date", 1)
+        == why("task never finishes", 60, 700)
+        == ""
+    )
     assert why("task never finishes").startswith("a good client may take 600 s")
     assert "a date" in why("Retry-After in date")
     assert "process each" in exclusion_reason(Situation(EVOLINK, (), 2), provider, speed=60, time_limit_s=120)
