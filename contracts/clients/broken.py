@@ -1,7 +1,7 @@
-"""Broken clients: each differs from a good one in one respect, and breaks one clause by it.
+"""Broken clients (mutants): each differs from a good one in one respect, and violates one clause.
 
-`@breaks` says which, what the verdict has to say, and what else cannot be kept then. Each is laid over the
-good client of any provider to which the clause applies.
+`@breaks` names the clause, what the verdict must say, and which other clauses are violated as a consequence. Each
+is applied to the good client of every provider to which the clause applies.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ Mixin = TypeVar("Mixin", bound=type[PoliteClient])
 
 @dataclass(frozen=True)
 class Mutant:
-    """A way to go wrong."""
+    """One fault of a client."""
 
     name: str
     clause: str
     #: What the verdict says, as a regular expression.
     seen: str
-    #: Other clauses that cannot be kept then.
+    #: Other clauses that are violated as a consequence.
     also: frozenset[str]
     applies: Callable[[Provider], bool]
     mixin: type[PoliteClient]
 
     def over(self, good: type[PoliteClient]) -> type[PoliteClient]:
-        """Lay it over a good client."""
+        """Apply it to a good client."""
         return type(f"{self.name}{good.__name__}", (self.mixin, good), {})
 
 
@@ -53,7 +53,7 @@ _mutants: list[Mutant] = []
 
 
 def mutants() -> tuple[Mutant, ...]:
-    """Return them all."""
+    """Return all mutants."""
     return tuple(_mutants)
 
 
@@ -64,7 +64,7 @@ def _anywhere(_: Provider) -> bool:
 def breaks(
     clause: str, seen: str, *also: str, applies: Callable[[Provider], bool] = _anywhere
 ) -> Callable[[Mixin], Mixin]:
-    """Say what a client breaks."""
+    """Register a mutant with the clause that it violates."""
 
     def register(mixin: Mixin) -> Mixin:
         _mutants.append(Mutant(mixin.__name__, clause, seen, frozenset(also), applies, mixin))
@@ -88,7 +88,7 @@ class AsksForTooMuch(PoliteClient):
 
 @breaks("submit.content-type", "Content-Type is text/plain")
 class SaysText(PoliteClient):
-    """Sends JSON, and calls it text."""
+    """Sends JSON as text/plain."""
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
@@ -104,7 +104,7 @@ class SaysText(PoliteClient):
 
 @breaks("auth.key-in-its-header", "no .* header|without Bearer")
 class BareKey(PoliteClient):
-    """Sends the key in another form than the document's."""
+    """Sends the key in an undocumented form."""
 
     def auth_headers(self) -> dict[str, str]:
         bearer = "Authorization" in super().auth_headers()
@@ -113,7 +113,7 @@ class BareKey(PoliteClient):
 
 @breaks("auth.key-nowhere-else", "the key is in the URL")
 class KeyInAddress(PoliteClient):
-    """Puts the key into the address as well."""
+    """Puts the key into the URL, too."""
 
     def query_path(self, task_id: str) -> str:
         path = super().query_path(task_id)
@@ -126,7 +126,7 @@ class KeyInAddress(PoliteClient):
     applies=lambda provider: any(each.role == "decoy" for each in provider.operations.values()),
 )
 class Chats(PoliteClient):
-    """Sends the prompt to the endpoint for chats."""
+    """Sends the prompt to the chat endpoint."""
 
     def submit_request(self, prompt: str) -> tuple[str, dict[str, Any]]:
         _, body = super().submit_request(prompt)
@@ -138,7 +138,7 @@ class Chats(PoliteClient):
 
 @breaks("submit.not-again-after-refusal", "the same submit again after 4")
 class TakesNoForBusy(PoliteClient):
-    """Tries again after every refusal."""
+    """Retries after every refusal."""
 
     async def submit_once(self, prompt: str) -> Answer:
         self.busy_statuses = self.busy_statuses | {400, 401, 403, 422}  # type: ignore[misc]
@@ -152,7 +152,7 @@ class TakesNoForBusy(PoliteClient):
     *("callbacks.lost-recovered-by-poll", "callbacks.early-kept", "limits.kept"),
 )
 class SubmitsTwice(PoliteClient):
-    """Makes two tasks of a job, to have the better of them."""
+    """Creates two tasks for one job."""
 
     async def submit(self, prompt: str) -> str:
         await super().submit(prompt)
@@ -161,7 +161,7 @@ class SubmitsTwice(PoliteClient):
 
 @breaks("submit.not-again-after-lost-answer", "after a lost answer")
 class SubmitsBlindly(PoliteClient):
-    """Sends a submit again when no answer came."""
+    """Repeats a submit that was not answered."""
 
     async def patiently(self, attempt: Any, *, repeatable: bool = True) -> Any:  # noqa: ARG002
         return await super().patiently(attempt, repeatable=True)
@@ -176,7 +176,7 @@ def _advised(provider: Provider) -> bool:
 
 @breaks("retry.waits-grow", "retried 1", applies=_advised)
 class WaitsASecond(PoliteClient):
-    """Waits about a second, always."""
+    """Always waits about a second."""
 
     def wait_s(self, state: tenacity.RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome is not None else None
@@ -220,7 +220,7 @@ class HearsNoRetryAfter(PoliteClient):
     applies=lambda provider: any(advice.at_most is not None for advice in provider.client.retry),
 )
 class NeverStopsTrying(PoliteClient):
-    """Tries a dozen times."""
+    """Makes twelve attempts."""
 
     tries = 12
 
@@ -231,7 +231,7 @@ class NeverStopsTrying(PoliteClient):
     applies=lambda provider: any(429 in advice.statuses for advice in provider.client.retry),
 )
 class PressesHarder(PoliteClient):
-    """Waits less and less."""
+    """Shortens its waits."""
 
     def wait_s(self, state: tenacity.RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome is not None else None
@@ -248,7 +248,7 @@ class PressesHarder(PoliteClient):
     applies=lambda provider: provider.client.poll.first_after_s is not None,
 )
 class AsksAtOnce(PoliteClient):
-    """Asks as soon as the task is there."""
+    """Polls as soon as the task exists."""
 
     first_wait_s = 0.1
 
@@ -260,14 +260,14 @@ class AsksAtOnce(PoliteClient):
     applies=lambda provider: provider.client.poll.interval_s is not None,
 )
 class AsksTooOften(PoliteClient):
-    """Asks more often than it should."""
+    """Polls too often."""
 
     poll_interval_s = 2.5
 
 
 @breaks("poll.stops-at-end", "more quer(y|ies) after the task was shown")
 class AsksOn(PoliteClient):
-    """Asks once more, to be sure."""
+    """Polls once more after the end."""
 
     async def finished(self, task_id: str) -> Seen:
         seen = await super().finished(task_id)
@@ -286,7 +286,7 @@ class AsksOn(PoliteClient):
     ),
 )
 class WaitsForEver(PoliteClient):
-    """Has no end to waiting."""
+    """Waits without limit."""
 
     give_up_after_s = 1e9
     most_polls = 1_000_000_000
@@ -294,7 +294,7 @@ class WaitsForEver(PoliteClient):
 
 @breaks("poll.unknown-status", "showed the unknown status")
 class KnowsAllWords(PoliteClient):
-    """Takes a word that it does not know for a failure."""
+    """Treats an unknown status as a failure."""
 
     def seen(self, body: Any) -> Seen:
         if "reviewing" in json.dumps(body).lower():
@@ -304,7 +304,7 @@ class KnowsAllWords(PoliteClient):
 
 @breaks("poll.errors-are-retried", "polling stopped at its first error")
 class StopsAtAnError(PoliteClient):
-    """Gives a task up at the first error in answer to a query."""
+    """Gives a task up at the first failed poll."""
 
     async def look(self, task_id: str, asking: Asking) -> Seen | None:
         try:
@@ -322,7 +322,7 @@ class StopsAtAnError(PoliteClient):
     "callbacks.early-kept",
 )
 class AsksForAnother(PoliteClient):
-    """Changes the id before it asks."""
+    """Changes the task id before polling."""
 
     def query_path(self, task_id: str) -> str:
         return super().query_path(task_id[:-1] + ("0" if task_id[-1] != "0" else "1"))
@@ -333,7 +333,7 @@ class AsksForAnother(PoliteClient):
 
 @breaks("results.fetched", "no download")
 class FetchesNothing(PoliteClient):
-    """Is content with the link."""
+    """Returns the link without a download."""
 
     async def download(self, url: str) -> Any:
         return url
@@ -341,7 +341,7 @@ class FetchesNothing(PoliteClient):
 
 @breaks("results.in-time", "after the link had expired", "outcome.returns-file")
 class FetchesLate(PoliteClient):
-    """Fetches the file eight days later."""
+    """Downloads the file eight days later."""
 
     async def download(self, url: str) -> bytes:
         await asyncio.sleep(8 * 86_400)
@@ -350,7 +350,7 @@ class FetchesLate(PoliteClient):
 
 @breaks("results.without-key", "a download with")
 class FetchesWithKey(PoliteClient):
-    """Sends the key to whoever keeps the files."""
+    """Sends the key to the file host."""
 
     async def fetch(self, url: str) -> bytes:
         self._http.headers.update(self.auth_headers())
@@ -359,7 +359,7 @@ class FetchesWithKey(PoliteClient):
 
 @breaks("results.link-as-given", "which is in no answer", "outcome.returns-file", "results.fetched")
 class TidiesLinks(PoliteClient):
-    """Cuts off of a link what seems not to be needed."""
+    """Removes parts of the link."""
 
     async def fetch(self, url: str) -> bytes:
         return await super().fetch(url.partition("?")[0].replace("/0.", "/00."))
@@ -367,7 +367,7 @@ class TidiesLinks(PoliteClient):
 
 @breaks("results.whole", "bytes were received, and the download was not repeated", "outcome.success-is-real")
 class KeepsHalves(PoliteClient):
-    """Takes what came for the file."""
+    """Keeps a partial file."""
 
     async def fetch(self, url: str) -> bytes:
         content = bytearray()
@@ -390,14 +390,14 @@ class KeepsHalves(PoliteClient):
     applies=lambda provider: provider.plans[provider.default_plan].concurrent_tasks is not None,
 )
 class CrowdsIn(PoliteClient):
-    """Has all its tasks made at once."""
+    """Submits all its jobs at once."""
 
     most_at_once = 1000
 
 
 @breaks("limits.no-credits-stops", "another submit after 402")
 class SpendsOn(PoliteClient):
-    """Submits on when there are no credits."""
+    """Continues to submit without credits."""
 
     most_at_once = 1
 
@@ -409,7 +409,7 @@ class SpendsOn(PoliteClient):
 
 @breaks("limits.failed-not-resubmitted", "a fourth time")
 class NeverTakesNo(PoliteClient):
-    """Submits a job again when its task has failed, ten times."""
+    """Submits a failed job again, ten times."""
 
     async def generate(self, prompt: str) -> bytes:
         for _ in range(9):
@@ -424,7 +424,7 @@ class NeverTakesNo(PoliteClient):
 
 
 class _NeverAsks(PoliteClient):
-    """Trusts in callbacks, where it gets any."""
+    """Relies on callbacks, if it receives any."""
 
     async def _told(self, task_id: str) -> None:
         event = self._waiting[task_id] = asyncio.Event()
@@ -454,7 +454,7 @@ class AcknowledgesNothing(PoliteClient):
 
 @breaks("callbacks.in-time", "did not answer in time", applies=sends_callbacks)
 class WorksInTheHandler(PoliteClient):
-    """Does its work before it answers."""
+    """Works before it answers."""
 
     async def handle_callback(self, headers: Mapping[str, str], body: bytes) -> int:
         status = await super().handle_callback(headers, body)
@@ -464,7 +464,7 @@ class WorksInTheHandler(PoliteClient):
 
 @breaks("callbacks.forged-refused", "was answered 200", applies=signs_callbacks)
 class TrustsEverybody(PoliteClient):
-    """Checks the signature, and goes on whatever comes out."""
+    """Ignores the result of the signature check."""
 
     def signed_well(self, headers: Mapping[str, str], body: bytes) -> bool:
         super().signed_well(headers, body)
@@ -473,7 +473,7 @@ class TrustsEverybody(PoliteClient):
 
 @breaks("callbacks.unreadable-handled", "answered 500", applies=sends_callbacks)
 class TrustsJSON(PoliteClient):
-    """Does not expect a body that cannot be read."""
+    """Fails on a body that is not JSON."""
 
     async def handle_callback(self, headers: Mapping[str, str], body: bytes) -> int:
         json.loads(body)
@@ -482,7 +482,7 @@ class TrustsJSON(PoliteClient):
 
 @breaks("callbacks.unknown-events", "to an unknown event", applies=sends_callbacks)
 class KnowsAllEvents(PoliteClient):
-    """Refuses events that it does not know."""
+    """Refuses unknown events."""
 
     async def handle_callback(self, headers: Mapping[str, str], body: bytes) -> int:
         status = await super().handle_callback(headers, body)
@@ -491,12 +491,12 @@ class KnowsAllEvents(PoliteClient):
 
 @breaks("callbacks.lost-recovered-by-poll", "the task was not polled", applies=sends_callbacks)
 class OnlyListens(_NeverAsks):
-    """Never asks after a task whose callback does not come."""
+    """Never polls a task whose callback does not arrive."""
 
 
 @breaks("callbacks.idempotent", "the file was downloaded again", applies=sends_callbacks)
 class ActsOnEveryCallback(PoliteClient):
-    """Fetches the file again whenever a callback comes."""
+    """Downloads the file again at every callback."""
 
     async def handle_callback(self, headers: Mapping[str, str], body: bytes) -> int:
         status = await super().handle_callback(headers, body)
@@ -520,7 +520,7 @@ class ActsOnEveryCallback(PoliteClient):
     applies=sends_callbacks,
 )
 class ForgetsEarlyCallbacks(_NeverAsks):
-    """Drops callbacks of tasks that it does not know yet."""
+    """Drops callbacks of tasks that are not known yet."""
 
     async def handle_callback(self, headers: Mapping[str, str], body: bytes) -> int:
         status = await super().handle_callback(headers, body)
@@ -544,7 +544,7 @@ class ComparesPlainly(PoliteClient):
 
 @breaks("outcome.ends", "did not end", "poll.gives-up")
 class AsksForEver(PoliteClient):
-    """Asks until something comes of it, and nothing may."""
+    """Polls without limit."""
 
     give_up_after_s = 1e9
     most_polls = 1_000_000_000
@@ -552,7 +552,7 @@ class AsksForEver(PoliteClient):
 
 @breaks("outcome.begins", "before any request to the API")
 class NeverSubmits(PoliteClient):
-    """Stumbles before it has asked for anything."""
+    """Fails before its first request."""
 
     def submit_request(self, prompt: str) -> tuple[str, dict[str, Any]]:
         raise KeyError(f"no model is configured for {prompt!r}")
@@ -571,7 +571,7 @@ class CallsErrorsDone(PoliteClient):
 
 @breaks("outcome.failure-has-its-reason", "without the reason")
 class HidesReasons(PoliteClient):
-    """Says that something went wrong, and not what."""
+    """Reports a failure without its reason."""
 
     async def generate(self, prompt: str) -> bytes:
         try:
@@ -582,7 +582,7 @@ class HidesReasons(PoliteClient):
 
 @breaks("outcome.returns-file", "job 1 failed with", "results.fetched")
 class AsksTooMuchOfAnEnd(PoliteClient):
-    """Refuses an answer at the end that has a field which it does not know."""
+    """Refuses a final answer with an unknown field."""
 
     def seen(self, body: Any) -> Seen:
         seen = super().seen(body)
@@ -593,7 +593,7 @@ class AsksTooMuchOfAnEnd(PoliteClient):
 
 @breaks("outcome.follows-to-the-end", "when its task was still")
 class AsksTooMuchOfAnswers(PoliteClient):
-    """Refuses an answer that has a field which it does not know."""
+    """Refuses an answer with an unknown field."""
 
     def seen(self, body: Any) -> Seen:
         seen = super().seen(body)
@@ -604,7 +604,7 @@ class AsksTooMuchOfAnswers(PoliteClient):
 
 @breaks("outcome.error-has-request-id", "the error of job")
 class HidesRequestIds(PoliteClient):
-    """Says that the API failed, and not in which request."""
+    """Reports an API failure without the request id."""
 
     async def submit(self, prompt: str) -> str:
         try:

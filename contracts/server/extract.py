@@ -19,7 +19,7 @@ _INSIDE = re.compile(r"\{\$[^{}]+\}")
 
 
 class Extractor:
-    """Pointers into JSON, by the expression whose value stands there."""
+    """Pointers into JSON, by the expression whose value is there."""
 
     def __init__(self, spec: Spec, templates: Iterable[Any]) -> None:
         self._pointers: dict[str, dict[Pointer, None]] = defaultdict(dict)

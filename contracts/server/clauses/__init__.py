@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     Judge = Callable[[Evidence], Iterator[Finding]]
 
-__all__ = ["Exercised", "Finding", "all_laws", "broken", "law"]
+__all__ = ["Exercised", "Finding", "all_server_clauses", "broken", "server_clause"]
 
 _clauses: dict[str, Clause] = {}
 
