@@ -105,7 +105,8 @@ def test_no_provider_is_named_in_code() -> None:
 
 def test_the_top_level_holds_what_it_should() -> None:
     """At the top of the checkout there is nothing but what the project's shape allows."""
-    allowed = {"pyproject.toml", "mockserver", "specs", "contracts", "tests", "README.md", "LICENSE", "CHANGELOG.md"}
+    allowed = {"mockserver", "specs", "contracts", "tests", "pyproject.toml", "constraints.txt"}
+    allowed |= {"README.md", "LICENSE", "CHANGELOG.md"}
     found = {path.name for path in ROOT.iterdir() if not path.name.startswith(".")}
     assert found - {"build", "dist"} <= allowed
 
