@@ -243,7 +243,7 @@ def test_what_is_not_wanted() -> None:
 
     async def run() -> None:
         async with serving() as edge:
-            with pytest.raises(TypeError, match="not searched by provdier; but by kind, provider"):
+            with pytest.raises(TypeError, match="unknown filter provdier; use kind, provider"):
                 edge.mock.journal.find(provdier="evolink")
 
     asyncio.run(run())

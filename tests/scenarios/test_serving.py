@@ -385,7 +385,7 @@ def test_a_watched_file(tmp_path: Path, what: str) -> None:
             file.write_text(LATE)
             with told() as lines:
                 assert watch.reload(file, runtime)
-            assert lines == ["the scenario 'late' was read again and is in force"]
+            assert lines == ["scenario 'late' reloaded"]
             task_id, staged = await edge.submit("evolink"), runtime.active_scenario
             BREAKS[what](file)
             with told() as lines:
@@ -434,14 +434,14 @@ def test_the_watch_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
             with told() as lines, pytest.raises(asyncio.CancelledError):
                 await watch.watch(file, edge.mock.runtime)
             assert seen == ["refusing", "refusing", *["late"] * 5, "later"]
-            assert [line.partition(" ")[0] for line in lines] == ["the", f"{file}:2:", f"{file}:", "the"]
+            assert [line.partition(" ")[0] for line in lines] == ["scenario", f"{file}:2:", f"{file}:", "scenario"]
 
     asyncio.run(run())
 
 
 def test_watching_nothing() -> None:
     """To watch without a scenario is a mistake, and said so."""
-    with pytest.raises(ConfigError, match="there is no scenario's file to watch"), MockServer(watch=True):
+    with pytest.raises(ConfigError, match="requires a scenario file"), MockServer(watch=True):
         pass
 
 
@@ -472,8 +472,8 @@ def ended(server: Server, use: Callable[[Server], Any]) -> int:
     ("expect", "use", "code", "report"),
     [
         ("", "submit", 0, "scenario refusing, 0 s of mock time\n  error: 1 hit\n"),
-        (NO_SUBMIT, "nothing", 0, "  error: 0 hits\n  kept: nothing is submitted\n"),
-        (NO_SUBMIT, "submit", 1, "  error: 1 hit\n  broken: nothing is submitted (1, where 0 were to be the most)\n"),
+        (NO_SUBMIT, "nothing", 0, "  error: 0 hits\n  met: nothing is submitted\n"),
+        (NO_SUBMIT, "submit", 1, "  error: 1 hit\n  not met: nothing is submitted (1, expected at most 0)\n"),
         (NO_SUBMIT, "stop", 0, ""),
         (NO_SUBMIT, "reset", 0, ""),
     ],
@@ -506,7 +506,7 @@ def test_the_exit_code_is_the_verdict(
         settings = Settings(port=0, clock="manual", scenario=str(file))
         assert ended(build_server(settings), used) == code
     banner, _, rest = capsys.readouterr().out.partition("stop with Ctrl-C\n")
-    assert f"the scenario {file} is in force" in banner
+    assert f"scenario {file} is active" in banner
     assert rest.endswith(report)
     assert bool(rest) == bool(report)
 
@@ -551,11 +551,11 @@ def test_serve_in_a_scenario_of_the_gallery() -> None:
     assert out == (
         "scenario everything fails, 0 s of mock time\n"
         "  fail: 0 hits\n"
-        "  kept: a second lies between two submits of an account\n"
+        "  met: submits of an account are at least a second apart\n"
     )
 
 
-@pytest.mark.parametrize(("clock", "speed", "words"), [("real", 0, "only when told"), ("manual", 90, "runs 90 times")])
+@pytest.mark.parametrize(("clock", "speed", "words"), [("real", 0, "only on command"), ("manual", 90, "runs at 90x")])
 def test_the_banner_tells_of_the_scenarios_seed_and_pace(tmp_path: Path, clock: str, speed: int, words: str) -> None:
     """What a scenario sets is what the banner and the control plane say, whatever the flags were."""
     file = tmp_path / "day.yaml"
@@ -598,7 +598,7 @@ def test_serve_watches_a_file(tmp_path: Path) -> None:
         running.send_signal(signal.SIGTERM)
         out, _ = running.communicate(timeout=10)
     assert running.returncode == 1
-    assert "  broken: one is submitted (0, where 1 were to be the least)\n" in out
+    assert "  not met: one is submitted (0, expected at least 1)\n" in out
 
 
 def refused(*arguments: str) -> list[str]:
@@ -614,16 +614,16 @@ def test_serve_refuses_a_bad_file(tmp_path: Path) -> None:
     file = tmp_path / "day.yaml"
     file.write_text(REFUSING.replace("error", "eror").replace("scenario:", "scenaro:"))
     assert [line.partition(" (")[0] for line in refused("--scenario", str(file))] == [
-        f"mockserver: {file}:1: has no `scenario`",
-        f"{file}:1: scenaro: unknown word: scenaro",
+        f"mockserver: {file}:1: missing required key `scenario`",
+        f"{file}:1: scenaro: unknown key: scenaro",
     ]
 
 
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("no_such_day", "no_such_day: is no file, and no scenario of the gallery (there are black_friday, "),
-        ("", "scenario is ''; it is a text that is not empty"),
+        ("no_such_day", "no_such_day: not a file or a built-in scenario (built-in: black_friday, "),
+        ("", "scenario must be a non-empty string"),
         ("FOLDER", "cannot be read: Is a directory"),
         ("x" * 300, "cannot be read: File name too long"),
     ],
