@@ -150,7 +150,7 @@ def test_settings_by_file_environment_and_flag(tmp_path: Path) -> None:
     config.write_text('seed = 1\nclock = "manual"\n[providers.crun]\ndialects = ["always_200"]\n')
     with serving("--config", str(config), "--seed", "3", MOCKSERVER_SEED="2", MOCKSERVER_SPEED="4") as (_, url, banner):
         assert "seed 3" in banner[0]
-        assert any("crun speaks the dialect always_200" in line for line in banner)
+        assert any("crun uses the dialect always_200" in line for line in banner)
         assert fetch(f"{url}/__admin/clock")["speed"] == 0
         assert fetch(f"{url}/crun/api/v1/nowhere")["code"] == 404
 
@@ -338,7 +338,7 @@ def test_scenarios_checks_files_as_a_process(tmp_path: Path) -> None:
     done = run("scenarios", str(good))
     assert (done.returncode, done.stdout, done.stderr) == (0, "1 scenario checked: no errors\n", "")
     done = run("scenarios", str(good), str(bad))
-    assert (done.returncode, done.stderr) == (1, "1 fault\n")
+    assert (done.returncode, done.stderr) == (1, "1 error\n")
     assert done.stdout == f"{bad}:3: timeline/0/fault: there is no fault 'eror'; did you mean 'error'?\n"
     assert CliRunner().invoke(main, ["scenarios", str(tmp_path)]).exit_code == 2
 

@@ -66,9 +66,7 @@ def test_counts_and_their_boundaries(number: int) -> None:
     """At least and at most take the number itself in; what is too much, or all there is, is named."""
     records = [record(seq + 1) for seq in range(number)]
     most = verdict(records, count={}, at_most=3)
-    assert most == (
-        GOOD if number <= 3 else (False, f"{number}, expected at most 3", list(range(4, number + 1)))
-    )
+    assert most == (GOOD if number <= 3 else (False, f"{number}, expected at most 3", list(range(4, number + 1))))
     least = verdict(records, count={}, at_least=3)
     all_of_them = list(range(1, number + 1))
     assert least == (GOOD if number >= 3 else (False, f"{number}, expected at least 3", all_of_them))

@@ -323,9 +323,19 @@ MISTAKES = [
     ("      times: 3\n", "      times: 0\n", "must be an integer from 1", "times"),
     ("      after: 1\n", f"      after: {10**30}\n", "must be an integer from 0", "after"),
     ("      probability: 0.5\n", "      probability: 2\n", "must be a number from 0 to 1", "probability"),
-    ("  - provider: crun\n", "  - provider: nobody\n", "must be one of crun, evolink, googlegeminiomni, toapis; got 'nobody'", "nobody"),
+    (
+        "  - provider: crun\n",
+        "  - provider: nobody\n",
+        "must be one of crun, evolink, googlegeminiomni, toapis; got 'nobody'",
+        "nobody",
+    ),
     ("    plan: premium\n", "    plan: gold\n", "must be one of pro, premium, starter; got 'gold'", "gold"),
-    (f"    key: {KEY}\n", "    key: short\n", "not a well-formed key for googlegeminiomni.com; for example gomni_", "short"),
+    (
+        f"    key: {KEY}\n",
+        "    key: short\n",
+        "not a well-formed key for googlegeminiomni.com; for example gomni_",
+        "short",
+    ),
     ("      provider: evolink\n      operation: submit\n", "      provider: evo\n", "; got 'evo'", "evo"),
     ("      operation: submit\n    per: task", "      operation: sing\n    per: task", "; got 'sing'", "sing"),
     ("      operation: getTask\n", "      operation: callback\n", "; got 'callback'", "operation: callback"),
@@ -677,7 +687,7 @@ def test_on_the_command_line_it_is_lines(tmp_path_factory: pytest.TempPathFactor
         assert (lines, last) == ([], "1 scenario checked: no errors")
     else:
         assert code == 1
-        assert last == f"{len(lines)} fault{'s' if len(lines) > 1 else ''}"
+        assert last == f"{len(lines)} error{'s' if len(lines) > 1 else ''}"
         assert all(line.startswith(f"{file}:") for line in lines)
 
 
@@ -692,7 +702,7 @@ def test_on_the_command_line_all_files_are_told_of(tmp_path: Path) -> None:
     assert said.splitlines() == [
         f"{bad}:40: timeline/1/fault: there is no fault 'latncy'; did you mean 'latency'?",
         f"{missing}: cannot be read: No such file or directory",
-        "2 faults",
+        "2 errors",
     ]
 
 

@@ -391,7 +391,7 @@ def test_a_watched_file(tmp_path: Path, what: str) -> None:
             with told() as lines:
                 assert not watch.reload(file, runtime)
             (line,) = lines
-            assert re.match(rf"{re.escape(str(file))}(:\d+)?: .+\nthe scenario that was in force stays", line), line
+            assert re.match(rf"{re.escape(str(file))}(:\d+)?: .+\nthe previous scenario stays", line), line
             assert (runtime.active_scenario, in_force(edge), tasks(edge)) == (staged, ["overdue"], [task_id])
             if file.is_dir():
                 file.rmdir()
