@@ -33,6 +33,7 @@ from mockserver.engine.body import BodyError, parse_json
 from mockserver.engine.context import Request, credits_of
 from mockserver.engine.faults import InvalidFaultError
 from mockserver.engine.routes import Router, allowed_methods
+from mockserver.engine.targets import LOOPBACK_HOSTS
 from mockserver.engine.task import NotHeldError, Task, TaskEndedError, ended, status_at
 from mockserver.engine.world import NoSuchEndError, UnknownReasonError
 from mockserver.journal import har
@@ -57,7 +58,6 @@ _METHODS = ("get", "put", "post", "delete", "patch")
 _MAX_BODY_BYTES = 1 << 20
 #: Of a scenario with many faults.
 _FAULTS_TOLD = 10
-_LOOPBACK = frozenset(("127.0.0.1", "localhost", "::1"))
 #: What a browser asks for without our headers: the token may stand in the query.
 _PAGES = frozenset(("/ui", "/ui/"))
 _TOKEN_IN_QUERY = _PAGES | {"/events"}
@@ -126,7 +126,7 @@ class Admin:
         settings = server.settings
         self.token = settings.admin_token or (None if settings.on_loopback else secrets.token_urlsafe(24))
         public = urlsplit(settings.public_url or "").hostname
-        self._hosts = _LOOPBACK | {settings.host} | ({public} if public else set())
+        self._hosts = LOOPBACK_HOSTS | {settings.host} | ({public} if public else set())
 
     @property
     def _runtime(self) -> Runtime:
