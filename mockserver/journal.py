@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mockserver.engine.callbacks import Attempt, Delivery
-    from mockserver.engine.operations import Response
+    from mockserver.engine.messages import Response
 
 DEFAULT_ENTRIES = 10_000
 _LOG = logging.getLogger("mockserver")
@@ -385,7 +385,7 @@ def _delivery_record(entry: DeliveryAttempt, redact: _Redaction) -> dict[str, An
         "kind": "delivery",
         "at": iso_of(entry.at_ms),
         "wall": iso_of(int(entry.wall_s * 1000)),
-        "provider": delivery.provider_state.provider.name,
+        "provider": delivery.provider,
         "task": delivery.task_id,
         "delivery": delivery.id,
         "event": delivery.event,

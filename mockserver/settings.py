@@ -12,9 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from mockserver.engine.state import CreditsMode, ProviderRules
-from mockserver.engine.targets import TargetMode
 from mockserver.journal import DEFAULT_BODY_LIMIT, DEFAULT_ENTRIES
+from mockserver.provider import CreditsMode, ProviderRules, TargetMode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

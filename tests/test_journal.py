@@ -17,7 +17,7 @@ from support.edge import OTHER_KEYS, PROVIDERS, Edge, example, receiving, reques
 
 import mockserver.spec.vocabulary
 from mockserver.clock import MANUAL_START_MS, iso_of
-from mockserver.engine.operations import Response
+from mockserver.engine.messages import Response
 from mockserver.journal import Journal, har
 
 if TYPE_CHECKING:

@@ -30,12 +30,13 @@ from mockserver.edge.rule_codec import catalogue, rule_record
 from mockserver.edge.sessions import SessionError
 from mockserver.engine.admission import parameter_problem
 from mockserver.engine.body import BodyError, parse_json
-from mockserver.engine.context import Request, credits_of
+from mockserver.engine.commands import NoSuchEndError, UnknownReasonError
+from mockserver.engine.context import credits_of
 from mockserver.engine.faults import InvalidFaultError
+from mockserver.engine.messages import Request
 from mockserver.engine.routes import Router, allowed_methods
 from mockserver.engine.targets import LOOPBACK_HOSTS
 from mockserver.engine.task import NotHeldError, Task, TaskEndedError, ended, status_at
-from mockserver.engine.world import NoSuchEndError, UnknownReasonError
 from mockserver.journal import har
 from mockserver.provider import UCR, Operation, Parameter, Route
 from mockserver.spec.document import Document, SpecError
@@ -48,8 +49,8 @@ if TYPE_CHECKING:
     from mockserver.edge.server import Server
     from mockserver.engine.accounts import Account
     from mockserver.engine.callbacks import Delivery
+    from mockserver.engine.commands import Command
     from mockserver.engine.state import ProviderState
-    from mockserver.engine.world import Command
     from mockserver.provider import Provider, Schema
 
 _RUNTIME: ContextVar[Runtime] = ContextVar("_RUNTIME")
@@ -648,7 +649,7 @@ def delivery_record(delivery: Delivery) -> dict[str, Any]:
     """Write a callback down, with the attempts so far."""
     return {
         "id": delivery.id,
-        "provider": delivery.provider_state.provider.name,
+        "provider": delivery.provider,
         "task": delivery.task_id,
         "event": delivery.event,
         "url": delivery.url,

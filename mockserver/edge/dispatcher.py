@@ -21,8 +21,8 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 
 from mockserver.clock import TimeWouldGoBackError
-from mockserver.engine.callbacks import Attempt, Outcome
-from mockserver.engine.targets import TargetMode, address_problem
+from mockserver.engine.callbacks import Attempt, AttemptResult
+from mockserver.engine.targets import address_problem
 
 if TYPE_CHECKING:
     import ssl
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from mockserver.engine.callbacks import Delivery
     from mockserver.engine.world import World
     from mockserver.journal import Answer, Journal
-    from mockserver.provider import CallbackTarget
+    from mockserver.provider import CallbackTarget, TargetMode
 
 RESPONSE_BYTES_READ = 65_536
 _LOG = logging.getLogger("mockserver")
@@ -51,7 +51,7 @@ class AdvanceUnderWayError(Exception):
 class _Answer(NamedTuple):
     """How an attempt went on the wire."""
 
-    outcome: Outcome
+    outcome: AttemptResult
     status: int | None
     detail: str
     response: Answer | None = None
@@ -339,7 +339,7 @@ class CallbackDispatcher:
         return _Answer("refused", status, f"status {status}", message)
 
     def _session(self, delivery: Delivery) -> aiohttp.ClientSession:
-        name = delivery.provider_state.provider.name
+        name = delivery.provider
         session = self._sessions.get(name)
         if session is None:
             resolver = _JudgingResolver(delivery.rule.target, self._world.rules.targets)

@@ -33,9 +33,7 @@ from mockserver.edge.request_body import Body, read_body, read_form
 from mockserver.edge.runtime import Runtime
 from mockserver.edge.sessions import SESSION_HEADER, SessionError, Sessions
 from mockserver.edge.watch import watch
-from mockserver.engine.context import Request
-from mockserver.engine.operations import FileWanted, Response
-from mockserver.engine.state import StoredFile
+from mockserver.engine.messages import FileWanted, Request, Response, StoredFile
 from mockserver.engine.transmission import Transmission
 from mockserver.scenarios import find, read
 

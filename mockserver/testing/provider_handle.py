@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from mockserver.edge.runtime import Runtime
     from mockserver.engine.accounts import Account
-    from mockserver.engine.faults import Rule
+    from mockserver.engine.rules import Rule
 
     #: Runs something where the server's state may be touched, and returns what it returned.
     Perform = Callable[[Callable[[], Any]], Any]

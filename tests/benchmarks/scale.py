@@ -16,7 +16,7 @@ import orjson
 from benchmarks.servers import BODY, HEADERS, KEY, say
 
 from mockserver.chance import Chance
-from mockserver.engine.context import Request
+from mockserver.engine.messages import Request
 from mockserver.engine.world import World, WorldRules
 from mockserver.spec.catalog import load_providers
 

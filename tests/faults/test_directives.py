@@ -29,8 +29,8 @@ from support.engine import (
 import mockserver.engine.world
 from mockserver.chance import Chance
 from mockserver.engine.callbacks import signature_of
-from mockserver.engine.context import Form, Request
-from mockserver.engine.faults import Match, Schedule
+from mockserver.engine.messages import Form, Request
+from mockserver.engine.rules import Match, Schedule
 from mockserver.engine.task import status_at
 from mockserver.engine.world import World, WorldRules
 from mockserver.faults import all_faults, build, directives
@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from multidict import CIMultiDict
 
     from mockserver.engine.callbacks import Delivery
-    from mockserver.engine.faults import Rule
-    from mockserver.engine.operations import Response
+    from mockserver.engine.messages import Response
+    from mockserver.engine.rules import Rule
     from mockserver.engine.task import Task
     from mockserver.provider import Operation
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 from support.engine import START_MS, Client, new_world
 
-from mockserver.engine.context import FACTS, Request, RequestContext, credits_of
+from mockserver.engine.context import FACTS, RequestContext, credits_of
+from mockserver.engine.messages import Request
 from mockserver.provider import Problem
 from mockserver.spec.expressions import ExpressionError, compile_value
 

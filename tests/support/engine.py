@@ -17,7 +17,8 @@ from multidict import CIMultiDict
 
 from mockserver.chance import Chance
 from mockserver.clock import MANUAL_START_MS
-from mockserver.engine.context import Form, Request, RequestContext
+from mockserver.engine.context import RequestContext
+from mockserver.engine.messages import Form, Request
 from mockserver.engine.world import World, WorldRules
 from mockserver.spec.catalog import load_providers
 from mockserver.spec.document import Document
@@ -27,12 +28,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from mockserver.engine.accounts import Account
-    from mockserver.engine.callbacks import Delivery, Outcome
-    from mockserver.engine.operations import Response
-    from mockserver.engine.state import ProviderRules, ProviderState
-    from mockserver.engine.targets import TargetMode
+    from mockserver.engine.callbacks import AttemptResult, Delivery
+    from mockserver.engine.messages import Response
+    from mockserver.engine.state import ProviderState
     from mockserver.engine.task import Task
-    from mockserver.provider import Operation, Plan, Provider, Role
+    from mockserver.provider import Operation, Plan, Provider, ProviderRules, Role, TargetMode
 
 START_MS = MANUAL_START_MS
 KILN = Path(__file__).with_name("kiln.yaml")
@@ -264,4 +264,4 @@ def due_deliveries(world: World, now_ms: int) -> list[tuple[int, Delivery]]:
     return out
 
 
-OUTCOMES: tuple[Outcome, ...] = ("acknowledged", "refused", "timeout", "unreachable", "blocked")
+OUTCOMES: tuple[AttemptResult, ...] = ("acknowledged", "refused", "timeout", "unreachable", "blocked")

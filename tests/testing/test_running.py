@@ -21,8 +21,8 @@ import mockserver
 from mockserver import MockServer
 from mockserver.clock import MANUAL_START_MS
 from mockserver.edge.server import PortInUseError
+from mockserver.engine.commands import NoSuchEndError, UnknownReasonError
 from mockserver.engine.task import NotHeldError, TaskEndedError
-from mockserver.engine.world import NoSuchEndError, UnknownReasonError
 from mockserver.settings import ConfigError
 from mockserver.spec.document import SpecError
 from mockserver.spec.vocabulary import specs_directory
