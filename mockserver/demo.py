@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 from aiohttp import web
 
+from mockserver.edge.server import Server
 from mockserver.engine.callbacks import signature_of
 from mockserver.provider import UCR
-from mockserver.testing.running import build_server
+from mockserver.testing.running import providers_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mockserver.edge.server import Server
     from mockserver.engine.state import ProviderState
     from mockserver.provider import Model, Operation, Provider
     from mockserver.settings import Settings
@@ -56,8 +56,7 @@ class DemoError(Exception):
 
 async def run_demo(settings: Settings) -> int:
     """Run the demo; return the exit code."""
-    server = build_server(settings)
-    await server.start()
+    server = await Server.start(settings, providers_of(settings))
     receiver = Receiver(server)
     try:
         await receiver.start()

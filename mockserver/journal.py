@@ -41,6 +41,22 @@ _SECRET_HEADERS = frozenset(("authorization", "proxy-authorization", "x-api-key"
 Headers = Any
 
 
+class NewExchange(NamedTuple):
+    """A request and its response, as the edge reports them; a body of None is not kept, status 0 is no response."""
+
+    at_ms: int
+    provider: str | None
+    reply: Response
+    method: str
+    target: str
+    request_headers: Headers
+    request_body: bytes
+    status: int
+    response_headers: Headers
+    response_body: bytes | None
+    response_bytes: int
+
+
 class Exchange(NamedTuple):
     """A request and its answer; a body that is None was not kept, only measured, and status 0 is no answer."""
 
@@ -148,21 +164,10 @@ class Journal:
         """How many entries had to make room for newer ones since it was last cleared."""
         return self._seq - self.forgotten_seq - len(self._ring)
 
-    def exchange(
-        self,
-        at_ms: int,
-        provider: str | None,
-        reply: Response,
-        method: str,
-        target: str,
-        request_headers: Headers,
-        request_body: bytes,
-        status: int,
-        response_headers: Headers,
-        response_body: bytes | None,
-        response_bytes: int,
-    ) -> None:
+    def exchange(self, new: NewExchange) -> None:
         """Write an exchange down."""
+        at_ms, provider, reply, method, target, request_headers, request_body = new[:7]
+        status, response_headers, response_body, response_bytes = new[7:]
         self._seq += 1
         limit = self.body_limit
         request_bytes = len(request_body)

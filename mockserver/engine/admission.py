@@ -246,10 +246,10 @@ def credits_(context: RequestContext) -> Refused | None:
     """Does the account have the credits that the task reserves?"""
     if context.model is None:
         return None
-    context.quote_ucr = context.model.reserve_ucr(context)
+    context.price_ucr = context.model.reserve_ucr(context)
     account = _account(context)
     account.settle(context.now_ms)
-    if context.quote_ucr > account.available_ucr:
+    if context.price_ucr > account.available_ucr:
         return "insufficient_credits", Problem("the account has too few credits for this task")
     return None
 

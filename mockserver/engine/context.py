@@ -256,7 +256,7 @@ class RequestContext(_TaskProperties, _AccountProperties):
     #: The submit body with the defaults of its schema, where the gates have worked it out; see `input`.
     inputs: Any = None
     model: Model | None = None
-    quote_ucr = 0
+    price_ucr = 0
     task: Task | None = None  # type: ignore[assignment]  # templates that read it are rendered only where it is set
     error: ErrorAnswer | None = None
     problem: Problem | None = None
@@ -301,7 +301,7 @@ class RequestContext(_TaskProperties, _AccountProperties):
     @property
     def quote_credits(self) -> float | int:
         """The price of the submit body."""
-        return credits_of(self.quote_ucr)
+        return credits_of(self.price_ucr)
 
     @property
     def error_status(self) -> int:

@@ -101,7 +101,7 @@ def _new_task(context: RequestContext) -> Task:
         ends_ms,
         end,
         reason,
-        context.quote_ucr,
+        context.price_ucr,
         model.settle_ucr(context),
         None if result_name is None else provider.results[result_name],
         None if callbacks is None else callbacks.url(context),
@@ -197,7 +197,7 @@ def list_(context: RequestContext, operation: Operation, _booked: Booked) -> Res
 def estimate(context: RequestContext, operation: Operation, _booked: Booked) -> Response | Refused:
     """Return the price of a submit body."""
     assert context.model is not None
-    context.quote_ucr = context.model.reserve_ucr(context)
+    context.price_ucr = context.model.reserve_ucr(context)
     return operation_response(context, operation)
 
 

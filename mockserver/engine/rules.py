@@ -169,7 +169,7 @@ class RuleTable:
         return rule
 
     def _chance_name(self, fault: Fault, where: Match) -> str:
-        """Return the name that a rule draws by; it names fault and match, so that other rules do not change the draws."""
+        """Return the name that a rule draws by: its fault and match, so that other rules do not change its draws."""
         pattern = None if where.prompt is None else where.prompt.pattern
         fields = (where.provider, where.operation, where.key, where.task, where.model, pattern, where.text, where.phase)
         name = f"{fault.name}/{fields}"

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from mockserver.engine.accounts import Account
     from mockserver.engine.commands import Command
     from mockserver.engine.state import ProviderState
+    from mockserver.provider import Provider
     from mockserver.testing.provider_handle import Perform
 
 T = TypeVar("T")
@@ -114,13 +115,11 @@ class MockServer:
 
 
 async def _start(settings: Settings) -> AsyncRunningServer:
-    server = build_server(settings)
-    await server.start()
-    return AsyncRunningServer(server)
+    return AsyncRunningServer(await Server.start(settings, providers_of(settings)))
 
 
-def build_server(settings: Settings) -> Server:
-    """Make the server that settings describe; it does not listen yet.
+def providers_of(settings: Settings) -> list[Provider]:
+    """Load the providers that settings describe, and check the settings against them.
 
     Raises:
         ConfigError: a setting does not fit the providers.
@@ -134,7 +133,7 @@ def build_server(settings: Settings) -> Server:
             continue
         _check_provider(name, each, known)
     _check_files(settings)
-    return Server(settings, providers)
+    return providers
 
 
 def _check_provider(name: str, settings: ProviderSettings, known: Mapping[str, Any]) -> None:

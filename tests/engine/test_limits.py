@@ -177,7 +177,9 @@ def test_a_held_task_keeps_its_place() -> None:
         run_command(client.world, task_id, "hold", START_MS)
     refused = client.submit(START_MS + 10**9)
     assert (refused.gate, headers_of(refused)["Retry-After"]) == ("concurrency", "1")
-    run_command(client.world, str(ids[0]), "cancel" if client.provider.lifecycle.cancellation else "fail", START_MS + 10**9)
+    run_command(
+        client.world, str(ids[0]), "cancel" if client.provider.lifecycle.cancellation else "fail", START_MS + 10**9
+    )
     assert client.submit(START_MS + 10**9).status == 200
 
 

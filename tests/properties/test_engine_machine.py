@@ -499,10 +499,7 @@ class EngineMachine(RuleBasedStateMachine):
             if task.id in self.last_words:
                 context = RequestContext(client.state, self.now_ms)
                 context.task, context.body = task, task.body
-                assert (
-                    orjson.dumps(client.state.reply_of(client.operation("query").id, context))
-                    == self.last_words[task.id]
-                )
+                assert orjson.dumps(context.reply(client.operation("query").id)) == self.last_words[task.id]
 
     def teardown(self) -> None:
         """The same steps give the same bytes, and each account's steps do so alone."""

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from mockserver.engine.messages import Response
     from mockserver.engine.state import ProviderState
     from mockserver.engine.task import Task
+    from mockserver.engine.world import Outcome
     from mockserver.provider import Operation, Plan, Provider, ProviderRules, Role, TargetMode
 
 START_MS = MANUAL_START_MS
@@ -110,6 +111,8 @@ class Client:
         self.state: ProviderState = world.providers[name]
         self.provider: Provider = self.state.provider
         self.key = self.provider.key.example if key is None else key
+        #: Of the last request.
+        self.outcome: Outcome
 
     # -- what the spec says ---------------------------------------------------------------------
 
@@ -167,7 +170,8 @@ class Client:
             stalled=stalled,
             form=form,
         )
-        return self.world.handle(self.state, self.state.router.find(method, path), call, now_ms)
+        self.outcome = self.world.handle(self.state, self.state.router.find(method, path), call, now_ms)
+        return self.outcome.response
 
     def submit(
         self,
@@ -243,7 +247,8 @@ class Client:
         context = RequestContext(self.state, now_ms)
         context.task = task = self.task(task_id)
         context.body = task.body
-        return self.state.links.result_urls(task, context)
+        assert task.result is not None
+        return self.state.links.result_urls(task, task.result, context.result_count(task.result))
 
 
 def loads(reply: Response) -> Any:
