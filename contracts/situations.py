@@ -15,7 +15,7 @@ import yaml
 from hypothesis import strategies as st
 
 from mockserver.chance import Chance
-from mockserver.engine.context import Request
+from mockserver.engine.messages import Request
 from mockserver.engine.world import World, WorldRules
 from mockserver.provider import UCR
 from mockserver.scenarios.read import Scenario, of_data

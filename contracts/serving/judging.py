@@ -15,6 +15,7 @@ from contracts.serving.receiver import Receiver
 from contracts.serving.verdicts import judged
 from contracts.serving.visit import Visit, admin_of, credits_said
 from contracts.serving.wire import SilenceError, Wire
+from mockserver.engine.targets import LOOPBACK_HOSTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
     from contracts.clause import Verdict
     from contracts.serving.spec import Spec
-
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class ClockError(Exception):
@@ -125,7 +124,7 @@ def _receiver(spec: Spec, terms: Terms, wire: Wire, stack: ExitStack) -> Receive
     """Listen for callbacks, where the server can be thought to reach this machine."""
     callbacks = spec.provider.callbacks
     host = terms.callback_host
-    if host is None and (terms.callback_url or urlsplit(terms.base_url).hostname in _LOOPBACK):
+    if host is None and (terms.callback_url or urlsplit(terms.base_url).hostname in LOOPBACK_HOSTS):
         host = "127.0.0.1"
     if callbacks is None or host is None:
         return None

@@ -13,8 +13,8 @@ from urllib.parse import quote, urlencode, urljoin, urlsplit
 from contracts.serving.evidence import Fetch, Probe, Story
 from contracts.serving.purse import OverBudgetError
 from contracts.serving.refusals import difference
-from mockserver.engine.context import pointed
 from mockserver.provider import UCR
+from mockserver.spec.pointer import pointed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -30,10 +30,10 @@ _BODY_BYTES_AT_ONCE = 16_384
 
 
 class AnswersNow(Protocol):
-    """Gives the bytes of an answer, or None where it takes longer."""
+    """Returns the bytes of a response; None, or what it has begun with, where that takes longer."""
 
-    def __call__(self, message: RawRequestMessage, body: bytes) -> bytes | None:
-        """Answer a request whose body has come whole."""
+    def __call__(self, message: RawRequestMessage, body: bytes) -> object:
+        """Answer a request whose body has arrived."""
 
 
 class HttpServer(web.Server):
@@ -56,11 +56,17 @@ class HttpServer(web.Server):
 class Connection(web.RequestHandler):
     """One connection."""
 
-    __slots__ = ("_answer_now",)
+    __slots__ = ("_answer_now", "_begun")
 
     def __init__(self, manager: HttpServer, **options: Any) -> None:
         super().__init__(manager, **options)
         self._answer_now = manager.answer_now
+        self._begun: object = None
+
+    def take_begun(self) -> Any:
+        """Return what `answer_now` has begun for the request that aiohttp handles now; None where it has not."""
+        begun, self._begun = self._begun, None
+        return begun
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; answer it at once if that can be done."""
@@ -102,7 +108,8 @@ class Connection(web.RequestHandler):
         ):
             return False
         answer = self._answer_now(message, data[head_bytes:])
-        if answer is None:
+        if not isinstance(answer, bytes):
+            self._begun = answer
             return False
         self._messages.popleft()
         self._parser.message_consumed()

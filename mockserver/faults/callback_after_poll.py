@@ -10,6 +10,7 @@ from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
     from mockserver.engine.callbacks import Delivery
+    from mockserver.engine.context import RequestContext
     from mockserver.engine.faults import Injection
 
 
@@ -23,7 +24,9 @@ class CallbackAfterPoll(Fault):
 
     latest_s: float = parameter(600.0, "How long it is kept back if nobody asks.", "seconds of mock time")
 
-    def alter_deliveries(self, injection: Injection, deliveries: list[Delivery]) -> list[Delivery] | None:
+    def alter_deliveries(
+        self, injection: Injection, context: RequestContext, deliveries: list[Delivery]
+    ) -> list[Delivery] | None:
         """Keep it back."""
         return [
             replace(each, due_ms=each.due_ms + round(self.latest_s * 1000), awaits_query=True) for each in deliveries

@@ -10,6 +10,7 @@ from mockserver.faults.support.deliveries import with_body
 
 if TYPE_CHECKING:
     from mockserver.engine.callbacks import Delivery
+    from mockserver.engine.context import RequestContext
     from mockserver.engine.faults import Injection
 
 
@@ -21,6 +22,8 @@ class CallbackNotJson(Fault):
     effect: ClassVar[str] = "The body is a form, though Content-Type says JSON; the signature fits it."
     symptom: ClassVar[str] = "Reading it as JSON fails."
 
-    def alter_deliveries(self, injection: Injection, deliveries: list[Delivery]) -> list[Delivery] | None:
+    def alter_deliveries(
+        self, injection: Injection, context: RequestContext, deliveries: list[Delivery]
+    ) -> list[Delivery] | None:
         """Send something else."""
         return with_body(deliveries, lambda _body: b"status=done&ok=1")

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Fault
-from mockserver.engine.world import contrary_body
+from mockserver.engine.render import contrary_callback_body
 from mockserver.faults.support.deliveries import with_body
 
 if TYPE_CHECKING:
     from mockserver.engine.callbacks import Delivery
+    from mockserver.engine.context import RequestContext
     from mockserver.engine.faults import Injection
 
 
@@ -22,10 +23,12 @@ class ContradictingCallback(Fault):
     effect: ClassVar[str] = "The callback says that the task failed where it succeeded, or the other way round."
     symptom: ClassVar[str] = "A client that believes the callback without asking has the wrong outcome."
 
-    def alter_deliveries(self, injection: Injection, deliveries: list[Delivery]) -> list[Delivery] | None:
+    def alter_deliveries(
+        self, injection: Injection, context: RequestContext, deliveries: list[Delivery]
+    ) -> list[Delivery] | None:
         """Tell of the other end."""
-        first = deliveries[0]
-        body = contrary_body(first)
+        task = injection.match_context.task
+        body = None if task is None else contrary_callback_body(context.state, task)
         if body is None:
             return None
         return with_body(deliveries, lambda _body: body)

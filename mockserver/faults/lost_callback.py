@@ -9,6 +9,7 @@ from mockserver.engine.faults import Fault
 
 if TYPE_CHECKING:
     from mockserver.engine.callbacks import Delivery
+    from mockserver.engine.context import RequestContext
     from mockserver.engine.faults import Injection
 
 
@@ -20,6 +21,8 @@ class LostCallback(Fault):
     effect: ClassVar[str] = "The provider thinks that it has sent the callback; it was lost on the way."
     symptom: ClassVar[str] = "A client that does not poll never learns of the end."
 
-    def alter_deliveries(self, injection: Injection, deliveries: list[Delivery]) -> list[Delivery] | None:
+    def alter_deliveries(
+        self, injection: Injection, context: RequestContext, deliveries: list[Delivery]
+    ) -> list[Delivery] | None:
         """Lose it."""
         return [replace(each, lost=True) for each in deliveries]

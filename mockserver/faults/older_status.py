@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Fault
-from mockserver.faults.support.words import after
 
 if TYPE_CHECKING:
-    from mockserver.engine.context import RequestContext
+    from mockserver.engine.context import RequestContext, View
     from mockserver.engine.faults import Injection
     from mockserver.provider import Provider
 
@@ -27,7 +26,7 @@ class OlderStatus(Fault):
         """Say so where there never were other words."""
         return None if provider.lifecycle.older_words else f"{provider.title} has no older words for its states"
 
-    def alter_view(self, injection: Injection, context: RequestContext) -> None:
+    def alter_view(self, injection: Injection, context: RequestContext, view: View) -> View | None:
         """Say the older word."""
         older = context.state.provider.lifecycle.older_words
 
@@ -36,4 +35,4 @@ class OlderStatus(Fault):
                 injection.mark_applied()
             return older.get(status, status)
 
-        context.shown_status = after(context.shown_status, word)
+        return view.with_status(word)

@@ -11,6 +11,7 @@ from mockserver.faults.support.deliveries import signed, with_signature
 
 if TYPE_CHECKING:
     from mockserver.engine.callbacks import Delivery
+    from mockserver.engine.context import RequestContext
     from mockserver.engine.faults import Injection
 
 
@@ -25,7 +26,9 @@ class SignatureOfOtherBytes(Fault):
     )
     needs_signature: ClassVar[bool] = True
 
-    def alter_deliveries(self, injection: Injection, deliveries: list[Delivery]) -> list[Delivery] | None:
+    def alter_deliveries(
+        self, injection: Injection, context: RequestContext, deliveries: list[Delivery]
+    ) -> list[Delivery] | None:
         """Sign the body as Python's json writes it; one that is no JSON stays as it is."""
         try:
             written = {each.body: json.dumps(json.loads(each.body)).encode() for each in deliveries}

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Fault
 from mockserver.faults.support.parameters import parameter
-from mockserver.faults.support.words import after
 
 if TYPE_CHECKING:
-    from mockserver.engine.context import RequestContext
+    from mockserver.engine.context import RequestContext, View
     from mockserver.engine.faults import Injection
 
 
@@ -24,7 +23,7 @@ class StatusCase(Fault):
 
     case: str = parameter("upper", "How the words are written.", choices=("upper", "capital"))
 
-    def alter_view(self, injection: Injection, context: RequestContext) -> None:
+    def alter_view(self, injection: Injection, context: RequestContext, view: View) -> View | None:
         """Write the words otherwise."""
 
         def word(status: str) -> str:
@@ -33,4 +32,4 @@ class StatusCase(Fault):
                 injection.mark_applied()
             return written
 
-        context.shown_status = after(context.shown_status, word)
+        return view.with_status(word)

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import orjson
 
 from mockserver.engine.faults import Fault
-from mockserver.engine.world import contrary_body
+from mockserver.engine.render import contrary_callback_body
 from mockserver.faults.support.deliveries import with_body
 from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
     from mockserver.engine.callbacks import Delivery
+    from mockserver.engine.context import RequestContext
     from mockserver.engine.faults import Injection
 
 
@@ -27,10 +28,13 @@ class UnknownEvent(Fault):
 
     word: str = parameter("reviewing", "The word that stands for the event and the status.")
 
-    def alter_deliveries(self, injection: Injection, deliveries: list[Delivery]) -> list[Delivery] | None:
+    def alter_deliveries(
+        self, injection: Injection, context: RequestContext, deliveries: list[Delivery]
+    ) -> list[Delivery] | None:
         """Add it; what tells one end from the other is where the new word goes."""
         first = deliveries[0]
-        contrary = contrary_body(first)
+        task = injection.match_context.task
+        contrary = None if task is None else contrary_callback_body(context.state, task)
         body = orjson.loads(first.body)
         new = _reworded(body, None if contrary is None else orjson.loads(contrary), first.event, self.word)
         if new == body:

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Fault
 from mockserver.faults.support.parameters import parameter
-from mockserver.faults.support.words import after
 
 if TYPE_CHECKING:
-    from mockserver.engine.context import RequestContext
+    from mockserver.engine.context import RequestContext, View
     from mockserver.engine.faults import Injection
 
 
@@ -24,7 +23,7 @@ class UnknownStatus(Fault):
 
     word: str = parameter("reviewing", "The word.")
 
-    def alter_view(self, injection: Injection, context: RequestContext) -> None:
+    def alter_view(self, injection: Injection, context: RequestContext, view: View) -> View | None:
         """Say the word for every state before the end."""
         on_the_way = {state.name for state in context.state.provider.lifecycle.states}
 
@@ -34,4 +33,4 @@ class UnknownStatus(Fault):
             injection.mark_applied()
             return self.word
 
-        context.shown_status = after(context.shown_status, word)
+        return view.with_status(word)

@@ -10,6 +10,7 @@ from mockserver.faults.support.deliveries import with_signature
 
 if TYPE_CHECKING:
     from mockserver.engine.callbacks import Delivery
+    from mockserver.engine.context import RequestContext
     from mockserver.engine.faults import Injection
 
 
@@ -22,6 +23,8 @@ class UnsignedCallback(Fault):
     symptom: ClassVar[str] = "A handler that takes unsigned callbacks can be fooled by anybody."
     needs_signature: ClassVar[bool] = True
 
-    def alter_deliveries(self, injection: Injection, deliveries: list[Delivery]) -> list[Delivery] | None:
+    def alter_deliveries(
+        self, injection: Injection, context: RequestContext, deliveries: list[Delivery]
+    ) -> list[Delivery] | None:
         """Leave the header out."""
         return with_signature(deliveries, lambda _each, _value: None)

@@ -10,6 +10,7 @@ from mockserver.faults.support.deliveries import secret_of, signed, with_signatu
 
 if TYPE_CHECKING:
     from mockserver.engine.callbacks import Delivery
+    from mockserver.engine.context import RequestContext
     from mockserver.engine.faults import Injection
 
 
@@ -22,6 +23,8 @@ class WrongSignature(Fault):
     symptom: ClassVar[str] = "A handler that does not check takes a forged callback."
     needs_signature: ClassVar[bool] = True
 
-    def alter_deliveries(self, injection: Injection, deliveries: list[Delivery]) -> list[Delivery] | None:
+    def alter_deliveries(
+        self, injection: Injection, context: RequestContext, deliveries: list[Delivery]
+    ) -> list[Delivery] | None:
         """Sign with a secret that nobody has."""
         return with_signature(deliveries, lambda each, _value: signed(each, secret=f"forged {secret_of(each)}"))

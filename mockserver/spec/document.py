@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from mockserver.spec.pointer import MISSING, keys_of, pointed
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -136,17 +138,9 @@ def resolve(data: Any, pointer: str) -> Any:
     Raises:
         KeyError: it leads nowhere, or to another document.
     """
-    if not pointer.startswith("#/"):
+    found = pointed(data, keys_of(pointer[1:]), MISSING) if pointer.startswith("#/") else MISSING
+    if found is MISSING:
         raise KeyError(pointer)
-    found = data
-    for raw in pointer[2:].split("/"):
-        key = raw.replace("~1", "/").replace("~0", "~")
-        if isinstance(found, dict) and key in found:
-            found = found[key]
-        elif isinstance(found, list) and key.isdecimal() and int(key) < len(found):
-            found = found[int(key)]
-        else:
-            raise KeyError(pointer)
     return found
 
 

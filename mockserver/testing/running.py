@@ -18,7 +18,8 @@ from contextlib import AsyncExitStack, ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from mockserver.edge.build import build_server
+from mockserver.edge.providers import providers_of
+from mockserver.edge.server import Server
 from mockserver.settings import Settings, checked
 from mockserver.testing.provider_handle import ProviderHandle
 from mockserver.testing.views import AccountView, AsyncClock, AsyncTask, Clock, JournalView, Task
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from mockserver.edge.runtime import Runtime
-    from mockserver.edge.server import Server
     from mockserver.engine.state import ProviderState
 
 T = TypeVar("T")
@@ -101,9 +101,7 @@ class MockServer:
 
 
 async def _start(settings: Settings) -> AsyncRunningServer:
-    server = build_server(settings)
-    await server.start()
-    return AsyncRunningServer(server)
+    return AsyncRunningServer(await Server.start(settings, providers_of(settings)))
 
 
 class _Thread:

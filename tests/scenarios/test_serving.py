@@ -23,7 +23,8 @@ from support.edge import PATIENCE_S, Edge, Received, nothing_logged, receiving, 
 from mockserver import MockServer, cli
 from mockserver.clock import MANUAL_START_MS
 from mockserver.edge import watch
-from mockserver.edge.build import build_server
+from mockserver.edge.providers import providers_of
+from mockserver.edge.server import Server
 from mockserver.scenarios.read import of_data, read
 from mockserver.settings import ConfigError, Settings
 from mockserver.spec.document import SpecError
@@ -32,7 +33,6 @@ from mockserver.terminal import banner
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from mockserver.edge.server import Server
     from mockserver.scenarios.read import Scenario
 
 MOCKSERVER = str(Path(sys.executable).parent / "mockserver")
@@ -448,20 +448,20 @@ def test_watching_nothing() -> None:
 # -- the command ----------------------------------------------------------------------------------
 
 
-def ended(server: Server, use: Callable[[Server], Any]) -> int:
+def ended(settings: Settings, use: Callable[[Server], Any], monkeypatch: pytest.MonkeyPatch) -> int:
     """Serve as the command does, use the server, then end it by a signal; return the exit code."""
 
     async def run() -> int:
-        up, start = asyncio.Event(), server.start
+        up, start = asyncio.get_running_loop().create_future(), Server.start
 
-        async def started() -> None:
-            await start()
-            up.set()
+        async def started(*arguments: Any) -> Server:
+            server = await start(*arguments)
+            up.set_result(server)
+            return server
 
-        server.start = started  # type: ignore[method-assign]
-        serving_ = asyncio.create_task(cli._serve(server))
-        await up.wait()
-        await use(server)
+        monkeypatch.setattr(Server, "start", started)
+        serving_ = asyncio.create_task(cli._serve(settings, providers_of(settings)))
+        await use(await up)
         os.kill(os.getpid(), signal.SIGTERM)
         return await serving_
 
@@ -479,7 +479,13 @@ def ended(server: Server, use: Callable[[Server], Any]) -> int:
     ],
 )
 def test_the_exit_code_is_the_verdict(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], expect: str, use: str, code: int, report: str
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    expect: str,
+    use: str,
+    code: int,
+    report: str,
 ) -> None:
     """A server in a scenario ends with a report; its exit code says whether all that was expected was kept."""
     file = tmp_path / "day.yaml"
@@ -504,7 +510,7 @@ def test_the_exit_code_is_the_verdict(
 
     with nothing_logged():
         settings = Settings(port=0, clock="manual", scenario=str(file))
-        assert ended(build_server(settings), used) == code
+        assert ended(settings, used, monkeypatch) == code
     banner, _, rest = capsys.readouterr().out.partition("stop with Ctrl-C\n")
     assert f"scenario {file} is active" in banner
     assert rest.endswith(report)

@@ -21,8 +21,8 @@ import mockserver
 from mockserver import MockServer
 from mockserver.clock import MANUAL_START_MS
 from mockserver.edge.server import PortInUseError
+from mockserver.engine.commands import NoSuchEndError, UnknownReasonError
 from mockserver.engine.task import NotHeldError, TaskEndedError
-from mockserver.engine.world import NoSuchEndError, UnknownReasonError
 from mockserver.settings import ConfigError
 from mockserver.spec.document import SpecError
 from mockserver.spec.vocabulary import specs_directory
@@ -156,7 +156,7 @@ def test_commands_that_cannot_be() -> None:
         task = mock.task(task_id)
         with pytest.raises(NotHeldError, match="is not held"):
             task.release()
-        with pytest.raises(UnknownReasonError, match="knows no reason 'bad luck'; it knows: service_error"):
+        with pytest.raises(UnknownReasonError, match="has no reason 'bad luck'; it has service_error"):
             task.fail("bad luck")
         task.complete()
         for command in (task.hold, task.release, task.complete, task.fail, task.cancel):

@@ -8,8 +8,8 @@ from mockserver.provider import (
     Callbacks,
     CallbackTarget,
     ErrorAnswer,
+    FileRefusal,
     Lifecycle,
-    Refusal,
     ResultKind,
     Signature,
     Uploads,
@@ -96,8 +96,8 @@ def compile_result(context: Context, name: str, entry: dict[str, Any]) -> Result
     )
 
 
-def _refusal(context: Context, entry: dict[str, Any], *path: str | int) -> Refusal:
-    return Refusal(entry["status"], entry["content_type"], context.value(entry["body"], *path, "body"))
+def _refusal(context: Context, entry: dict[str, Any], *path: str | int) -> FileRefusal:
+    return FileRefusal(entry["status"], entry["content_type"], context.value(entry["body"], *path, "body"))
 
 
 def compile_uploads(context: Context) -> Uploads | None:

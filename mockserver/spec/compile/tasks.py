@@ -25,7 +25,6 @@ from mockserver.spec.schema import compile_schema
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from mockserver.engine.context import RequestContext
     from mockserver.spec.compile.context import Context
     from mockserver.spec.document import Document
 
@@ -181,7 +180,7 @@ def _constants(template: Any) -> list[str | None]:
 
 def _amount(
     context: Context, document: Document, entry: dict[str, Any], path: tuple[str | int, ...]
-) -> Callable[[RequestContext], int]:
+) -> Callable[[Any], int]:
     words = {"base_credits": 0, "each": 1, "credits_per_unit": 0, "factors": [], **entry}
     words.pop("decimals", None)
     for name in ("base_credits", "each", "credits_per_unit", "factors"):
@@ -193,8 +192,8 @@ def _amount(
     quantum = Decimal(1).scaleb(-entry.get("decimals", 2))
     known: dict[tuple[Any, ...], int] = {}
 
-    def amount_ucr(scope: RequestContext) -> int:
-        values = tuple(parts(scope))
+    def amount_ucr(request_context: Any) -> int:
+        values = tuple(parts(request_context))
         try:
             found = known.get(values)
         except TypeError:  # a value that is no number, and nothing that can be looked up either
