@@ -22,7 +22,7 @@ from aiohttp.resolver import ThreadedResolver
 
 from mockserver.clock import TimeWouldGoBackError
 from mockserver.engine.callbacks import Attempt, AttemptResult
-from mockserver.engine.targets import address_problem
+from mockserver.engine.targets import address_problem, literal_address
 
 if TYPE_CHECKING:
     import ssl
@@ -309,10 +309,11 @@ class CallbackDispatcher:
             return _Result("lost", None, "lost by an injected fault")
         try:
             host = urlsplit(delivery.url).hostname or ""
-            with contextlib.suppress(ValueError):
-                problem = address_problem(ipaddress.ip_address(host), rule.target, self._world.rules.targets)
-                if problem is not None:
-                    return _Result("blocked", None, f"{host} {problem}")
+            # No resolver is asked for an address; in any spelling, since versions of aiohttp connect to 2130706433 too.
+            address = literal_address(host.rstrip("."))
+            problem = None if address is None else address_problem(address, rule.target, self._world.rules.targets)
+            if problem is not None:
+                return _Result("blocked", None, f"{host} {problem}")
             session = self._session(delivery)
             async with session.post(
                 delivery.url,

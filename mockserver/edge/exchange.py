@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 import orjson
 
-from mockserver.edge.connection import Connection
+from mockserver.edge.connection import FastConnection
 from mockserver.edge.faulty_response import faulty_response
 from mockserver.edge.http_bytes import DateHeader, WireResponse, answer_headers, wire_bytes, wire_response
 from mockserver.edge.request_body import read_body, read_form
@@ -207,7 +207,7 @@ class RequestHandler:
         """Answer a request by aiohttp's way."""
         try:
             connection = http_request.protocol
-            begun = connection.take_begun() if isinstance(connection, Connection) else None
+            begun = connection.take_begun() if isinstance(connection, FastConnection) else None
             if begun is not None:
                 return await self._finish(http_request, begun)
             return await self._answer(http_request)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,15 +23,29 @@ def load_providers(
     dialects: Mapping[str, Iterable[str]] | None = None,
     only: str | None = None,
 ) -> list[Provider]:
-    """Read, check and compile specs.
+    """Read, check and compile specs; the built-in ones once for all servers of a process.
 
     A spec of the user's own that leads a provider of a built-in name takes its place.
 
     Raises:
         SpecError: with every fault of every file.
     """
+    own, chosen = [Path(spec) for spec in specs], {name: tuple(each) for name, each in (dialects or {}).items()}
+    if builtin and not own:
+        return list(_builtin_providers(tuple(chosen.items()), only))
+    return _load(own, chosen, only, builtin=builtin)
+
+
+@lru_cache(maxsize=8)
+def _builtin_providers(dialects: tuple[tuple[str, tuple[str, ...]], ...], only: str | None) -> list[Provider]:
+    return _load([], dict(dialects), only, builtin=True)
+
+
+def _load(
+    specs: list[Path], dialects: dict[str, tuple[str, ...]], only: str | None, *, builtin: bool
+) -> list[Provider]:
     faults: list[SpecIssue] = []
-    own = _read([Path(spec) for spec in specs], faults, whole=True)
+    own = _read(specs, faults, whole=True)
     replaced = {document.data["x-mock"].get("provider") for document in own} - {None}
     shipped = _read(builtin_specs(), faults) if builtin else []
     kept = [
@@ -53,8 +68,8 @@ def load_providers(
             for document in documents
             if only in (document.data["x-mock"].get("provider"), document.data["x-mock"].get("part_of"))
         ]
-        dialects = {name: chosen for name, chosen in (dialects or {}).items() if name == only}
-    return compile_providers(documents, dialects or {})
+        dialects = {name: chosen for name, chosen in dialects.items() if name == only}
+    return compile_providers(documents, dialects)
 
 
 def _read(paths: Iterable[Path], faults: list[SpecIssue], *, whole: bool = False) -> list[Document]:

@@ -376,6 +376,7 @@ def test_prompt_length(name: str, model: str, field: tuple[str, ...], limit: int
 # -- sizes ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loop", LOOPS)
 @pytest.mark.parametrize("chunked", [False, True])
 def test_10_mb(loop: str, chunked: bool) -> None:
@@ -847,6 +848,7 @@ def test_broken_coding(coding: str, content: bytes) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loop", LOOPS)
 def test_bomb(loop: str) -> None:
     """A small body that swells to 200 MB is refused with 413, without ever being held in memory."""

@@ -354,6 +354,7 @@ def test_the_newest_accounts() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.slow
 def test_a_reader_that_lags() -> None:
     """Who does not read is not waited for by anybody, and afterwards gets the newest and the number of the others."""
 

@@ -28,7 +28,10 @@ MOST_STOPS = 150
 ON_WIDE = (1440, 900)
 ON_PHONE = (360, 740)
 
-pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no Chromium is installed: apt-get install chromium")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(PROGRAM is None, reason="no Chromium is installed: apt-get install chromium"),
+]
 
 
 @pytest.fixture(scope="module")

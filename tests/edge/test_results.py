@@ -68,6 +68,7 @@ MADE: list[tuple[str, str | None, dict[str, Any], tuple[float, int, int]]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "of", "fields", "made"), MADE)
 def test_download(name: str, of: str | None, fields: dict[str, Any], made: tuple[float, int, int]) -> None:
     """What is downloaded is an MP4 of the length and size asked for, with picture and sound."""
@@ -113,6 +114,7 @@ RANGES: list[tuple[str, int, slice]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("asked", "status", "part"), RANGES)
 def test_range(asked: str, status: int, part: slice) -> None:
     """One range is answered 206 with that part and where it lies."""
@@ -212,6 +214,7 @@ def test_same_file_for_the_same_request() -> None:
     assert first.headers == again.headers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PROVIDERS)
 def test_no_key_needed(name: str) -> None:
     """A link needs no key: it is what gives the right to download."""
@@ -225,6 +228,7 @@ def test_no_key_needed(name: str) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PROVIDERS)
 def test_expiry(name: str) -> None:
     """A link lives to the millisecond as long as documented, and then gets the answer of the store behind it."""
@@ -343,6 +347,7 @@ def test_links_differ_by_seed() -> None:
     assert asyncio.run(signature(1)) == asyncio.run(signature(1)) != asyncio.run(signature(2))
 
 
+@pytest.mark.slow
 def test_downloads_do_not_hold_up_others() -> None:
     """While a large file is being made, queries are answered."""
 
@@ -673,6 +678,7 @@ def test_uploads_are_bounded() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.slow
 def test_examples_are_files_too() -> None:
     """Each provider's own example leads to a file."""
 

@@ -231,6 +231,7 @@ def test_file_names_are_stable_and_tell_shapes_apart() -> None:
 # ------------------------------------------------------------- real encoding
 
 
+@pytest.mark.slow
 @needs_pyav
 @pytest.mark.parametrize(
     ("duration_s", "short_side_px", "ratio"),
@@ -324,6 +325,7 @@ def test_wav_is_read_by_the_standard_library(media_cache: MediaCache, duration_s
         assert any(found.readframes(100))
 
 
+@pytest.mark.slow
 @needs_pyav
 @pytest.mark.parametrize(
     "values",
@@ -662,6 +664,7 @@ def test_shipped_clips_play(name: str, shape: Shape) -> None:
     assert path.stat().st_size < 20_000
 
 
+@pytest.mark.slow
 @needs_pyav
 def test_the_script_writes_every_clip(tmp_path: Path) -> None:
     """The script that makes the shipped clips writes each listed one."""

@@ -310,6 +310,7 @@ def kept(expectation: dict[str, Any], records: list[dict[str, Any]]) -> bool:
     return True
 
 
+@pytest.mark.slow
 @settings(max_examples=700)
 @given(EXPECTATIONS, RECORDS)
 def test_a_plain_judge_agrees(expectation: dict[str, Any], records: list[dict[str, Any]]) -> None:

@@ -561,6 +561,7 @@ def check_words(faults: list[SpecIssue], name: str) -> None:
         assert "Error" not in str(fault)
 
 
+@pytest.mark.slow
 @settings(max_examples=500)
 @given(broken_texts())
 @example(WHOLE)
@@ -586,6 +587,7 @@ def test_broken_bytes_are_a_scenario_or_words(tmp_path_factory: pytest.TempPathF
     check_answer(noise, str(tmp_path_factory.getbasetemp() / "noise.yaml"))
 
 
+@pytest.mark.slow
 def test_a_huge_file() -> None:
     """Thousands of events are read, and thousands of mistakes are told, each with its line."""
     event = "  - {fault: error, at_s: 3, with: {status: 503}}\n"
@@ -642,6 +644,7 @@ def edge(runner: asyncio.Runner) -> Iterator[Edge]:
     runner.run(context.__aexit__(None, None, None))
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(broken_data())
 def test_over_http_it_is_200_or_400(runner: asyncio.Runner, edge: Edge, data: Any) -> None:

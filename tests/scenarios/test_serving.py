@@ -547,6 +547,7 @@ def running_scenario(address: str) -> Any:
         return json.load(answer)["running"]
 
 
+@pytest.mark.slow
 def test_serve_in_a_scenario_of_the_gallery() -> None:
     """`serve --scenario NAME` starts in it, and on SIGTERM reports and ends with 0: nothing that was expected broke."""
     with process("--scenario", "everything_fails") as (running, address):
@@ -561,6 +562,7 @@ def test_serve_in_a_scenario_of_the_gallery() -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("clock", "speed", "words"), [("real", 0, "only on command"), ("manual", 90, "runs at 90x")])
 def test_the_banner_tells_of_the_scenarios_seed_and_pace(tmp_path: Path, clock: str, speed: int, words: str) -> None:
     """What a scenario sets is what the banner and the control plane say, whatever the flags were."""
@@ -578,6 +580,7 @@ def test_the_banner_tells_of_the_scenarios_seed_and_pace(tmp_path: Path, clock: 
     asyncio.run(run())
 
 
+@pytest.mark.slow
 def test_serve_watches_a_file(tmp_path: Path) -> None:
     """A running server takes over what changes in its scenario's file, and keeps what it had where that is broken."""
     file = tmp_path / "day.yaml"
@@ -615,6 +618,7 @@ def refused(*arguments: str) -> list[str]:
     return done.stderr.splitlines()
 
 
+@pytest.mark.slow
 def test_serve_refuses_a_bad_file(tmp_path: Path) -> None:
     """Each mistake of a scenario's file is a line with the file and the line it stands on, and exit code 2."""
     file = tmp_path / "day.yaml"

@@ -319,8 +319,7 @@ def test_every_verb_is_here() -> None:
     assert set(VERBS) == there
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize(("world", "mode"), list(zip(WORLDS, MODES, strict=True)))
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_verb_in_its_own_world(verb: str, world: str | None, mode: str) -> None:
     """A client in the world that is spoken to meets what was said; one in another world of the server does not."""
@@ -667,9 +666,13 @@ LIMITS: list[tuple[dict[str, Any], float]] = [
 ]
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize(("limits", "window_s"), LIMITS)
-@pytest.mark.parametrize("name", [EVOLINK, GOOGLE])
+@pytest.mark.parametrize(
+    ("limits", "window_s", "name", "mode"),
+    [
+        *((*each, name, MODES[-1]) for each, name in zip(LIMITS, [EVOLINK, GOOGLE] * 2, strict=True)),
+        (*LIMITS[0], EVOLINK, MODES[0]),
+    ],
+)
 def test_limit_of_an_account(name: str, limits: dict[str, Any], window_s: float, mode: str) -> None:
     """Three are taken and the fourth is not, until the window is over; another key and provider have no such limit."""
 

@@ -160,7 +160,7 @@ def test_commands_that_cannot_be() -> None:
             task.fail("bad luck")
         task.complete()
         for command in (task.hold, task.release, task.complete, task.fail, task.cancel):
-            with pytest.raises(TaskEndedError, match="for ever"):
+            with pytest.raises(TaskEndedError, match="is final"):
                 command()
         with pytest.raises(KeyError, match="nobody"):
             mock.task("nobody")
