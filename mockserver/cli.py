@@ -271,13 +271,13 @@ def scenarios(files: tuple[str, ...]) -> None:
         return
     from mockserver.edge.active_scenario import file_issues  # noqa: PLC0415
 
-    wrong = [fault for file in files for fault in file_issues(Path(file))]
-    for fault in wrong:
-        click.echo(str(fault))
+    wrong = [issue for file in files for issue in file_issues(Path(file))]
+    for issue in wrong:
+        click.echo(str(issue))
     if wrong:
-        click.echo(f"{len(wrong)} fault{'s' if len(wrong) > 1 else ''}", err=True)
+        click.echo(f"{len(wrong)} error{'s' if len(wrong) > 1 else ''}", err=True)
         sys.exit(1)
-    click.echo(f"{len(files)} scenario{'s' if len(files) > 1 else ''} checked: no faults")
+    click.echo(f"{len(files)} scenario{'s' if len(files) > 1 else ''} checked: no errors")
 
 
 @main.command()
@@ -286,10 +286,10 @@ def check(files: tuple[str, ...]) -> None:
     """Check specs of your own: file, line, what is wrong, and what to do."""
     from mockserver.spec.check import check_files  # noqa: PLC0415
 
-    faults = check_files([Path(file) for file in files])
-    for fault in faults:
-        click.echo(str(fault))
-    if faults:
-        click.echo(f"{len(faults)} fault{'s' if len(faults) > 1 else ''}", err=True)
+    issues = check_files([Path(file) for file in files])
+    for issue in issues:
+        click.echo(str(issue))
+    if issues:
+        click.echo(f"{len(issues)} error{'s' if len(issues) > 1 else ''}", err=True)
         sys.exit(1)
-    click.echo(f"{len(files)} spec{'s' if len(files) > 1 else ''} checked: no faults")
+    click.echo(f"{len(files)} spec{'s' if len(files) > 1 else ''} checked: no errors")

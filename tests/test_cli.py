@@ -336,9 +336,9 @@ def test_scenarios_checks_files_as_a_process(tmp_path: Path) -> None:
     bad = tmp_path / "bad.yaml"
     bad.write_text("scenario: a\ntimeline:\n  - fault: eror\n")
     done = run("scenarios", str(good))
-    assert (done.returncode, done.stdout, done.stderr) == (0, "1 scenario checked: no faults\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "1 scenario checked: no errors\n", "")
     done = run("scenarios", str(good), str(bad))
-    assert (done.returncode, done.stderr) == (1, "1 fault\n")
+    assert (done.returncode, done.stderr) == (1, "1 error\n")
     assert done.stdout == f"{bad}:3: timeline/0/fault: there is no fault 'eror'; did you mean 'error'?\n"
     assert CliRunner().invoke(main, ["scenarios", str(tmp_path)]).exit_code == 2
 

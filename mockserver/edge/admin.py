@@ -483,7 +483,7 @@ class Admin:
                 scenario = scenarios.of_data(body["scenario"])
             await self._runtime.start_scenario(scenario)
         except SpecError as error:
-            first, more = error.faults[:_FAULTS_TOLD], len(error.faults) - _FAULTS_TOLD
+            first, more = error.issues[:_FAULTS_TOLD], len(error.issues) - _FAULTS_TOLD
             message = "\n".join([*map(str, first), *([f"and {more} more"] if more > 0 else [])])
             raise _RefusedError(400, "invalid_body", message) from None
         return {"running": self._runtime.scenario_record()}

@@ -48,7 +48,7 @@ class Scenario:
 
     def fault(self, path: tuple[str | int, ...], message: str, fix: str = "") -> SpecIssue:
         """Say what is wrong at a place in its file."""
-        return self.document.fault(path, message, fix)
+        return self.document.issue(path, message, fix)
 
 
 def gallery() -> dict[str, Path]:
@@ -143,9 +143,9 @@ def _check_size(document: Document) -> None:
             continue
         left -= len(value)
         if len(path) >= _MOST_LEVELS:
-            raise SpecError([document.fault(path[:1], f"is nested more than {_MOST_LEVELS} levels deep")])
+            raise SpecError([document.issue(path[:1], f"is nested more than {_MOST_LEVELS} levels deep")])
         if left < 0:
-            raise SpecError([document.fault(path[:1], f"is too large: more than {_MOST_VALUES} values were found")])
+            raise SpecError([document.issue(path[:1], f"is too large: more than {_MOST_VALUES} values were found")])
         waiting += [((*path, key), each) for key, each in inner]
 
 
@@ -176,22 +176,22 @@ def _issues(document: Document, error: jsonschema_rs.ValidationError) -> Iterato
     value = _value_at(document.data, path)
     if kind == "additionalProperties":
         for word in details["unexpected"]:
-            yield document.fault((*path, word), f"unknown word: {shortened(word)}", _FIX)
+            yield document.issue((*path, word), f"unknown word: {shortened(word)}", _FIX)
     elif kind == "propertyNames":
         word = details["error"].instance
-        yield document.fault((*path, word), f"unknown word: {shortened(word)}", _FIX)
+        yield document.issue((*path, word), f"unknown word: {shortened(word)}", _FIX)
     elif kind == "required":
-        yield document.fault(path, f"has no `{details['property']}`", "it must have one")
+        yield document.issue(path, f"has no `{details['property']}`", "it must have one")
     elif kind == "oneOf":
         if isinstance(value, dict):
-            yield document.fault(path, "is no expectation", _EXPECTATION)
+            yield document.issue(path, "is no expectation", _EXPECTATION)
     elif isinstance(value, float) and not math.isfinite(value):
-        yield document.fault(path, f"{value} is no number that can be counted with")
+        yield document.issue(path, f"{value} is no number that can be counted with")
     elif len(error.message) > _LONGEST_MESSAGE:
         half = _LONGEST_MESSAGE // 2
-        yield document.fault(path, f"{error.message[:half]} … {error.message[-half:]}")
+        yield document.issue(path, f"{error.message[:half]} … {error.message[-half:]}")
     else:
-        yield document.fault(path, error.message)
+        yield document.issue(path, error.message)
 
 
 def _value_at(value: Any, path: tuple[str | int, ...]) -> Any:

@@ -27,20 +27,20 @@ def load_providers(
     A spec of the user's own that leads a provider of a built-in name takes its place.
 
     Raises:
-        SpecError: with every fault of every file.
+        SpecError: with every issue of every file.
     """
-    faults: list[SpecIssue] = []
-    own = _read([Path(spec) for spec in specs], faults, whole=True)
+    issues: list[SpecIssue] = []
+    own = _read([Path(spec) for spec in specs], issues, whole=True)
     replaced = {document.data["x-mock"].get("provider") for document in own} - {None}
-    shipped = _read(builtin_specs(), faults) if builtin else []
+    shipped = _read(builtin_specs(), issues) if builtin else []
     kept = [
         document
         for document in shipped
         if not replaced & {document.data["x-mock"].get("provider"), document.data["x-mock"].get("part_of")}
     ]
     documents = [*kept, *own]
-    if faults:
-        raise SpecError(faults)
+    if issues:
+        raise SpecError(issues)
     if not documents:
         raise SpecError([SpecIssue("specs", None, "there is nothing to serve", "name a spec with --spec FILE")])
     names = [document.data["x-mock"].get("provider") for document in documents]
@@ -57,7 +57,7 @@ def load_providers(
     return compile_providers(documents, dialects or {})
 
 
-def _read(paths: Iterable[Path], faults: list[SpecIssue], *, whole: bool = False) -> list[Document]:
+def _read(paths: Iterable[Path], issues: list[SpecIssue], *, whole: bool = False) -> list[Document]:
     """Read specs; those that are not our own are checked as a whole, which takes longer."""
     documents = []
     for path in paths:
@@ -67,13 +67,13 @@ def _read(paths: Iterable[Path], faults: list[SpecIssue], *, whole: bool = False
                 from mockserver.spec.check import document_issues  # noqa: PLC0415 - its validator loads slowly
 
                 found = document_issues(document)
-                faults += found
+                issues += found
                 if found:
                     continue
             else:
                 check_vocabulary(document)
         except SpecError as error:
-            faults += error.faults
+            issues += error.issues
         else:
             documents.append(document)
     return documents

@@ -51,7 +51,7 @@ MISTAKES = [
     ("openapi: 3.1.0", "openapi: 3.0.3", "write `openapi: 3.1.0`", "3.0.3"),
     ("      operationId: getTask\n      summary", "      summary", "operationId", "get:"),
     ("    timeout_s: 10\n", "    timeout_s: soon\n", "soon", "timeout_s: soon"),
-    ("    timeout_s: 10\n", "    timeout_s: 10\n    timeout_s: 11\n", "stands twice", "timeout_s: 11"),
+    ("    timeout_s: 10\n", "    timeout_s: 10\n    timeout_s: 11\n", "occurs twice", "timeout_s: 11"),
     ("  lifecycle:\n", "  lifecycel:\n", "unknown word: lifecycel", "lifecycel"),
     (
         "      processing: {lasts_s: {from: 45, to: 70}",
