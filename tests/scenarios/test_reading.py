@@ -677,7 +677,7 @@ def test_on_the_command_line_it_is_lines(tmp_path_factory: pytest.TempPathFactor
         assert (lines, last) == ([], "1 scenario checked: no errors")
     else:
         assert code == 1
-        assert last == f"{len(lines)} fault{'s' if len(lines) > 1 else ''}"
+        assert last == f"{len(lines)} error{'s' if len(lines) > 1 else ''}"
         assert all(line.startswith(f"{file}:") for line in lines)
 
 
@@ -692,7 +692,7 @@ def test_on_the_command_line_all_files_are_told_of(tmp_path: Path) -> None:
     assert said.splitlines() == [
         f"{bad}:40: timeline/1/fault: there is no fault 'latncy'; did you mean 'latency'?",
         f"{missing}: cannot be read: No such file or directory",
-        "2 faults",
+        "2 errors",
     ]
 
 
