@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from contracts.clause import Clause, Exercised, Verdict, Violation, all_clauses, clause
 from contracts.journal import Journal, JournalError, of_records, read
-from contracts.judging import judged
+from contracts.judge import judge_journal
 
 __all__ = [
     "Clause",
@@ -35,7 +35,7 @@ __all__ = [
     "Violation",
     "all_clauses",
     "clause",
-    "judged",
+    "judge_journal",
     "of_records",
     "read",
 ]

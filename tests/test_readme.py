@@ -41,6 +41,7 @@ def run(command: list[str], cwd: Path, timeout_s: float = 110) -> subprocess.Com
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=timeout_s, check=False)
 
 
+@pytest.mark.slow
 def test_the_demo_command(tmp_path: Path) -> None:
     """The first command, typed into a fresh copy of the checkout, makes its environment and shows five good jobs."""
     ignore = shutil.ignore_patterns(".venv", ".git", "__pycache__", "tests", ".*_cache", ".hypothesis")
@@ -63,12 +64,14 @@ def test_ci_runs_the_test_command() -> None:
     assert "-m pytest" in block("command", "test")
 
 
+@pytest.mark.slow
 def test_the_pytest_example(pytester: pytest.Pytester) -> None:
     """The example test passes as it stands."""
     pytester.makepyfile(block("example", "pytest"))
     pytester.runpytest_subprocess(*QUICK).assert_outcomes(passed=1)
 
 
+@pytest.mark.slow
 def test_the_asyncio_example(tmp_path: Path) -> None:
     """The example program runs, and prints the failed job and its one exchange."""
     (tmp_path / "example.py").write_text(block("example", "asyncio"), encoding="utf-8")
@@ -76,12 +79,14 @@ def test_the_asyncio_example(tmp_path: Path) -> None:
     assert done.stdout == "failed 1\n", done.stderr
 
 
+@pytest.mark.slow
 def test_the_verbs_example(pytester: pytest.Pytester) -> None:
     """The example of failures on command passes as it stands."""
     pytester.makepyfile(block("example", "verbs"))
     pytester.runpytest_subprocess(*QUICK).assert_outcomes(passed=2)
 
 
+@pytest.mark.slow
 def test_the_example_of_failures_in_a_shell(tmp_path: Path) -> None:
     """Three tries, typed as they stand (but for the port): two refusals, then a task, which fails."""
     with serving(tmp_path, "--speed", "600") as port:
@@ -93,6 +98,7 @@ def test_the_example_of_failures_in_a_shell(tmp_path: Path) -> None:
     assert [record["faults"] for record in records] == [["error"], ["error"], ["fail"]]
 
 
+@pytest.mark.slow
 def test_the_scenario_commands(tmp_path: Path) -> None:
     """The gallery is listed, and a day of it is served; Ctrl-C says how it went."""
     listed, served = block("command", "scenario").replace(".venv/bin/", "").splitlines()
@@ -119,12 +125,14 @@ def serving(folder: Path, *flags: str) -> Iterator[int]:
             server.wait(timeout=20)
 
 
+@pytest.mark.slow
 def test_the_contract_example(pytester: pytest.Pytester) -> None:
     """The example of the fixture passes as it stands."""
     pytester.makepyfile(block("example", "contract"))
     pytester.runpytest_subprocess(*QUICK).assert_outcomes(passed=1)
 
 
+@pytest.mark.slow
 def test_the_contracts_commands(tmp_path: Path) -> None:
     """A journal that `serve` writes is judged."""
     serve, check = (
@@ -138,6 +146,7 @@ def test_the_contracts_commands(tmp_path: Path) -> None:
     assert (done.returncode, "auth.key-in-its-header" in done.stdout) == (1, True), done.stderr
 
 
+@pytest.mark.slow
 def test_the_client_example(tmp_path: Path) -> None:
     """The example of a client is judged by the command beside it, which says what the README shows."""
     (tmp_path / "my_client.py").write_text(block("example", "client"), encoding="utf-8")
@@ -155,6 +164,7 @@ def test_the_client_example(tmp_path: Path) -> None:
     assert "VIOLATED (must)  evolink  results.without-key" in again.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("node") is None, reason="there is no node here")
 def test_the_command_for_any_language(tmp_path: Path) -> None:
     """A client of another language is judged by the command of the README; here in one situation."""
@@ -167,6 +177,7 @@ def test_the_command_for_any_language(tmp_path: Path) -> None:
     assert "0 violated" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_provider_command(tmp_path: Path) -> None:
     """The server that the README starts is judged by the command of the README, and is in order."""
     words = shlex.split(block("command", "provider"))
@@ -177,6 +188,7 @@ def test_the_provider_command(tmp_path: Path) -> None:
     assert "0 violated" in done.stdout
 
 
+@pytest.mark.slow
 def test_every_flag_of_the_readme_exists() -> None:
     """Each --flag that the README names is one that the commands take."""
     help_text = run([str(BIN / "mockserver"), "serve", "--help"], ROOT).stdout
@@ -194,6 +206,7 @@ def test_every_link_of_the_readme_leads_somewhere() -> None:
         assert (ROOT / target).exists(), target
 
 
+@pytest.mark.slow
 def test_the_wheel_serves_the_packaged_specs(tmp_path: Path) -> None:
     """Installed from its wheel, away from the checkout, the server knows all its providers."""
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]

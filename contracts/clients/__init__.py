@@ -15,8 +15,8 @@ from contracts.clients.googlegeminiomni import GoogleGeminiOmni
 from contracts.clients.toapis import ToAPIs
 
 if TYPE_CHECKING:
+    from contracts.client.subject import Factory, Setting
     from contracts.clients.polite import PoliteClient
-    from contracts.subject import Factory, Setting
 
 #: The good clients, by provider.
 GOOD: dict[str, type[PoliteClient]] = {

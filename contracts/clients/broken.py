@@ -31,7 +31,7 @@ Mixin = TypeVar("Mixin", bound=type[PoliteClient])
 
 
 @dataclass(frozen=True)
-class Breaker:
+class Mutant:
     """A way to go wrong."""
 
     name: str
@@ -48,12 +48,12 @@ class Breaker:
         return type(f"{self.name}{good.__name__}", (self.mixin, good), {})
 
 
-_breakers: list[Breaker] = []
+_mutants: list[Mutant] = []
 
 
-def breakers() -> tuple[Breaker, ...]:
+def mutants() -> tuple[Mutant, ...]:
     """Return them all."""
-    return tuple(_breakers)
+    return tuple(_mutants)
 
 
 def _anywhere(_: Provider) -> bool:
@@ -74,7 +74,7 @@ def breaks(
     """Say what a client breaks."""
 
     def register(mixin: Mixin) -> Mixin:
-        _breakers.append(Breaker(mixin.__name__, clause, seen, frozenset(also), applies, mixin))
+        _mutants.append(Mutant(mixin.__name__, clause, seen, frozenset(also), applies, mixin))
         return mixin
 
     return register

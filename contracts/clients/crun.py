@@ -8,7 +8,7 @@ from urllib.parse import quote
 from contracts.clients.polite import Answer, PoliteClient, Seen
 
 if TYPE_CHECKING:
-    from contracts.subject import Setting
+    from contracts.client.subject import Setting
 
 
 class Crun(PoliteClient):

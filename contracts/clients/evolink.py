@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from contracts.clients.polite import PoliteClient, Seen
 
 if TYPE_CHECKING:
-    from contracts.subject import Setting
+    from contracts.client.subject import Setting
 
 
 class EvoLink(PoliteClient):

@@ -1,18 +1,23 @@
-"""Connections: aiohttp's own, with a short way for what can be answered at once.
+"""Connections: aiohttp's own, with a fast path for requests that can be answered at once.
 
-Most requests arrive whole, on a connection that waits for one, and their answers are worked out without
-waiting for anything. For those, aiohttp's machinery (a task, two turns of the loop, a writer, for each
-request) costs more than all we do. So a connection asks the server first; only what it cannot answer at
-once goes aiohttp's way. Parsing is aiohttp's either way.
+Most requests arrive whole on an idle connection, and their response takes no waiting. For those, aiohttp's
+machinery (a task, two turns of the loop and a writer for each request) costs more than all of our own work. So
+the fast path asks the server first, and leaves to aiohttp what the server cannot answer at once. aiohttp parses
+either way.
 
-The short way leans on four private names of aiohttp's connection (`_waiter`, `_messages`, `_parser`,
-`_next_keepalive_close_time`); tests/edge/test_connection.py sees that both ways give the same bytes.
+The fast path uses private names of aiohttp, all listed in `_PRIVATE_NAMES`, and only in the versions of aiohttp
+that it was tested with. Where a name is missing, or with another version, aiohttp serves every request: slower,
+with the same bytes (tests/edge/test_connection.py).
 """
 
 from __future__ import annotations
 
+import asyncio
+import functools
+import logging
 from typing import TYPE_CHECKING, Protocol
 
+import aiohttp
 import orjson
 from aiohttp import HttpVersion11, web
 from aiohttp.hdrs import CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING
@@ -24,6 +29,23 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from typing import Any
 
+_LOG = logging.getLogger("mockserver")
+
+#: The series of aiohttp in which the private names mean what the fast path takes them to mean.
+_TESTED_SERIES = ("3.14",)
+#: What the fast path uses of a connection, and of the parser of a connection.
+_PRIVATE_NAMES = (
+    "_close",
+    "_force_close",
+    "_keepalive_timeout",
+    "_loop",
+    "_messages",
+    "_next_keepalive_close_time",
+    "_parser",
+    "_waiter",
+    "writing_paused",
+)
+_PARSER_NAMES = ("message_consumed",)
 
 #: Longer bodies may have made the reader pause; aiohttp lets it go on.
 _BODY_BYTES_AT_ONCE = 16_384
@@ -47,14 +69,55 @@ class HttpServer(web.Server):
     ) -> None:
         super().__init__(handler, **options)
         self.answer_now = answer_now
+        self._options = options
+        problem = fast_path_problem(super().__call__())
+        self._fast = problem is None
+        if problem is not None:
+            _warn_once(problem)
 
     def __call__(self) -> web.RequestHandler:
         """Make the protocol of a new connection."""
-        return Connection(self, loop=self._loop, **self._kwargs)
+        connection = FastConnection if self._fast else Connection
+        return connection(self, loop=asyncio.get_running_loop(), **self._options)
+
+
+def fast_path_problem(connection: web.RequestHandler, version: str = aiohttp.__version__) -> str | None:
+    """Say why the fast path cannot be used on such connections; None where it can."""
+    if ".".join(version.split(".")[:2]) not in _TESTED_SERIES:
+        return f"the fast path is for aiohttp {', '.join(_TESTED_SERIES)}; this is {version}"
+    missing = [name for name in _PRIVATE_NAMES if not hasattr(connection, name)]
+    parser = getattr(connection, "_parser", None)
+    missing += [name for name in _PARSER_NAMES if not hasattr(parser, name)]
+    return f"aiohttp {version} has no {', '.join(missing)}" if missing else None
+
+
+@functools.cache
+def _warn_once(problem: str) -> None:
+    _LOG.warning("requests are served by aiohttp's own, slower path: %s", problem)
 
 
 class Connection(web.RequestHandler):
-    """One connection."""
+    """One connection, served by aiohttp."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,  # noqa: ARG002 - aiohttp's signature
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Report invalid HTTP, in few words, and without the library's name."""
+        if request.transport is None:
+            raise ConnectionResetError("the client has gone")
+        what = " ".join((message or "").partition("\n\n")[0].partition(" when reading")[0].split()).rstrip(":")[:200]
+        body = orjson.dumps({"error": f"the request is not well-formed HTTP: {what}" if what else "bad request"})
+        return wire_response(request, status, (), "application/json", body, "", close=True)
+
+
+class FastConnection(Connection):
+    """A connection that answers at once where that takes no waiting."""
 
     __slots__ = ("_answer_now", "_begun")
 
@@ -69,7 +132,7 @@ class Connection(web.RequestHandler):
         return begun
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came; answer it at once if that can be done."""
+        """Parse what arrived; answer it at once where that is possible."""
         waiter = self._waiter
         if waiter is None or waiter.done() or self._messages:
             super().data_received(data)
@@ -81,7 +144,7 @@ class Connection(web.RequestHandler):
             waiter.set_result(None)
 
     def _answered(self, data: bytes) -> bool:
-        """Answer the one request that came whole, and alone, in this piece of data; False leaves it to aiohttp."""
+        """Answer the one request that this data contains, whole and alone; False leaves it to aiohttp."""
         message, payload = self._messages[0]
         if (
             len(self._messages) > 1
@@ -116,17 +179,3 @@ class Connection(web.RequestHandler):
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
         self.transport.write(answer)
         return True
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,  # noqa: ARG002 - aiohttp's signature
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """Tell what is no HTTP so, in few words, and without the library's name."""
-        if request.transport is None:
-            raise ConnectionResetError("the client has gone")
-        what = " ".join((message or "").partition("\n\n")[0].partition(" when reading")[0].split()).rstrip(":")[:200]
-        body = orjson.dumps({"error": f"the request is not well-formed HTTP: {what}" if what else "bad request"})
-        return wire_response(request, status, (), "application/json", body, "", close=True)

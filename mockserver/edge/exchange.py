@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 import orjson
 
-from mockserver.edge.connection import Connection
+from mockserver.edge.connection import FastConnection
 from mockserver.edge.faulty_response import faulty_response
 from mockserver.edge.http_bytes import DateHeader, WireResponse, answer_headers, wire_bytes, wire_response
 from mockserver.edge.request_body import read_body, read_form
@@ -22,7 +22,7 @@ from mockserver.edge.sessions import SessionError
 from mockserver.engine.messages import FileWanted, Request, Response, StoredFile
 from mockserver.engine.transmission import Transmission
 from mockserver.engine.world import Outcome
-from mockserver.journal import NewExchange
+from mockserver.journal.record import NewExchange
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from aiohttp.http import RawRequestMessage
 
     from mockserver.edge.addressing import Address, Addresses
-    from mockserver.edge.admin import Admin
+    from mockserver.edge.admin.api import Admin
     from mockserver.edge.files import ResultFiles
     from mockserver.edge.runtime import Runtime
     from mockserver.edge.sessions import Sessions
@@ -207,7 +207,7 @@ class RequestHandler:
         """Answer a request by aiohttp's way."""
         try:
             connection = http_request.protocol
-            begun = connection.take_begun() if isinstance(connection, Connection) else None
+            begun = connection.take_begun() if isinstance(connection, FastConnection) else None
             if begun is not None:
                 return await self._finish(http_request, begun)
             return await self._answer(http_request)

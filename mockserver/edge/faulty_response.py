@@ -61,7 +61,7 @@ class FaultyResponse:
                     await _pause(transport, step / pace)
                 transport.write(body[start : start + step])
         if request.protocol.writing_paused and not transport.is_closing():
-            await request.protocol._drain_helper()  # noqa: SLF001 - what aiohttp's own writer waits for
+            await request.writer.drain()
 
     async def write_eof(self) -> None:
         """Do nothing: everything has been written."""

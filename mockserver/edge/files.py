@@ -10,8 +10,9 @@ from typing import IO, TYPE_CHECKING
 from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
-from mockserver.edge.media import MediaCache, MediaCacheClosedError, shape_of
 from mockserver.engine.transmission import Transmission
+from mockserver.media.encode import MediaCacheClosedError
+from mockserver.media.shape import shape_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from aiohttp.abc import AbstractStreamWriter
 
     from mockserver.engine.messages import FileWanted, Response
+    from mockserver.media.cache import MediaCache
 
 
 class ResultFiles:

@@ -37,9 +37,8 @@ class WireResponse:
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the client has gone")
         transport.write(self._content)
-        protocol = request.protocol
-        if protocol.writing_paused:
-            await protocol._drain_helper()  # noqa: SLF001 - what aiohttp's own writer waits for
+        if request.protocol.writing_paused:
+            await request.writer.drain()
 
     async def write_eof(self) -> None:
         """Do nothing: everything has been written."""

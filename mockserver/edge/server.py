@@ -12,22 +12,24 @@ from typing import TYPE_CHECKING
 from mockserver.clock import Wall
 from mockserver.edge.active_scenario import check_scenario
 from mockserver.edge.addressing import Addresses
-from mockserver.edge.admin import Admin
+from mockserver.edge.admin.api import Admin
+from mockserver.edge.admin.auth import Access
+from mockserver.edge.admin.handlers import HANDLERS
 from mockserver.edge.connection import HttpServer
 from mockserver.edge.exchange import RequestHandler
 from mockserver.edge.files import ResultFiles
-from mockserver.edge.live import Live
-from mockserver.edge.media import MediaCache
+from mockserver.edge.live.page import LivePage
 from mockserver.edge.runtime import Runtime
 from mockserver.edge.sessions import Sessions
 from mockserver.edge.watch import watch
-from mockserver.scenarios import find, read
+from mockserver.media.cache import MediaCache
+from mockserver.scenarios.read import find, read
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
 
     from mockserver.provider import Provider
-    from mockserver.scenarios import Scenario
+    from mockserver.scenarios.read import Scenario
     from mockserver.settings import Settings
 
 _KEEPALIVE_S = 75.0
@@ -60,8 +62,14 @@ class Server:
         self.port = addresses.port
         self._addresses = addresses
         self.sessions = Sessions(settings, providers, addresses.base_url, wall)
-        self.live = Live(self.sessions.touch)
-        self._admin = Admin(self)
+        self._live = LivePage()
+        self._admin = Admin(
+            Access(settings),
+            {**HANDLERS, **self._live.handlers},
+            self.sessions,
+            lambda: self.connections,
+            settings.request_timeout_s,
+        )
         self._media_cache = media_cache or MediaCache()
         self._owns_media_cache = media_cache is None
         files = ResultFiles(self._media_cache)
@@ -105,14 +113,18 @@ class Server:
             addresses = Addresses(settings, providers, listener.getsockname()[1])
             urls = {provider.name: addresses.base_url(provider.name) for provider in providers}
             runtime = Runtime(settings, providers, urls, wall)
+        except BaseException:
+            listener.close()
+            raise
+        try:
             scenario = _scenario(settings, runtime)
         except BaseException:
             listener.close()
+            await runtime.close()
             raise
         server = cls(settings, providers, addresses, runtime, wall, media_cache)
         loop = asyncio.get_running_loop()
         server._listening = await loop.create_server(server._http, sock=listener, backlog=1024)
-        runtime.start()
         if scenario is not None:
             await runtime.start_scenario(scenario)
             if settings.watch:
@@ -130,7 +142,7 @@ class Server:
         listening.close()
         for task in self._background:
             task.cancel()
-        self.live.close()
+        self._live.close()
         self._http.pre_shutdown()
         await self._http.shutdown(timeout=0.5)
         await self.sessions.close()
@@ -146,7 +158,7 @@ class Server:
     @property
     def admin_token(self) -> str | None:
         """The token of the control plane; None where it needs none."""
-        return self._admin.token
+        return self._admin.access.token
 
     @property
     def root_url(self) -> str:

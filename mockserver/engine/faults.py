@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from mockserver.chance import fraction
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from mockserver.engine.callbacks import Delivery
     from mockserver.engine.context import RequestContext, View
@@ -44,6 +44,20 @@ _MOMENTS: dict[str, Moment] = {
 
 class InvalidFaultError(ValueError):
     """A fault request names an unknown fault, or gives it an invalid parameter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exercise:
+    """One way to expose a client to a fault: with which parameters, at which operation, how often."""
+
+    #: What reports call it; empty is the fault's name. What follows a colon tells variants apart.
+    name: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    operation: Role | None = None
+    times: int | None = None
+    #: How many jobs at once show the effect best, and whether the client has to be called back.
+    jobs: int = 1
+    callbacks: bool = False
 
 
 class MatchContext:
@@ -135,6 +149,30 @@ class Fault:
     needs_signature: ClassVar[bool] = False
     #: Whether the task's callback is delivered before the submit is answered.
     delivers_first: ClassVar[bool] = False
+    #: The lines below say what it means for a client's duties; `contracts` reads them.
+    #: An answer arrives at an unknown instant.
+    delays_answer: ClassVar[bool] = False
+    #: The job's result cannot be obtained, or need not be.
+    hides_result: ClassVar[bool] = False
+    #: An answer lacks usable links to the files.
+    withholds_links: ClassVar[bool] = False
+    #: An existing task is answered as unknown.
+    hides_task: ClassVar[bool] = False
+    #: The task stays unfinished, and the client has to give it up.
+    never_finishes: ClassVar[bool] = False
+    #: How long a careful client may wait because of it, in its own seconds.
+    client_waits_s: ClassVar[float] = 0.0
+    #: A callback's signature does not match its body.
+    forges_signature: ClassVar[bool] = False
+    #: A callback's body is not valid JSON.
+    corrupts_callback: ClassVar[bool] = False
+    #: A callback of an unknown event is sent.
+    adds_unknown_event: ClassVar[bool] = False
+    #: A callback's changed body is signed again, correctly.
+    signs_again: ClassVar[bool] = False
+    #: How to expose clients to it; empty is once, with its defaults. Or why clients are not exposed to it.
+    exercised_with: ClassVar[tuple[Exercise, ...]] = ()
+    not_for_clients: ClassVar[str] = ""
 
     @classmethod
     def moments(cls) -> frozenset[Moment]:
@@ -144,6 +182,15 @@ class Fault:
     def problem(self, provider: Provider) -> str | None:
         """Return which parameter a provider does not know; None where all are valid."""
         return None
+
+    @classmethod
+    def exercises(cls, provider: Provider) -> Iterable[Exercise]:  # noqa: ARG003 - its subclasses use it
+        """Return how to expose a provider's clients to it."""
+        if cls.exercised_with or cls.not_for_clients:
+            return cls.exercised_with
+        if "request" not in cls.moments():
+            return (Exercise(callbacks=cls.family == "callbacks"),)
+        return (Exercise(operation="query" if cls.roles is None else None, times=1),)
 
     @classmethod
     def never_at(cls, provider: Provider) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from mockserver.engine.faults import Fault
+from mockserver.engine.faults import Exercise, Fault
 
 if TYPE_CHECKING:
     from mockserver.engine.context import RequestContext, View
@@ -20,6 +20,7 @@ class OlderStatus(Fault):
     family: ClassVar[str] = "meaning"
     effect: ClassVar[str] = "Where the provider once had another name for a state, the response has that one."
     symptom: ClassVar[str] = "A client that knows only the new names misreads the state."
+    exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("older status", operation="query", times=2),)
 
     @classmethod
     def never_at(cls, provider: Provider) -> str | None:

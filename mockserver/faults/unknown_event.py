@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import orjson
 
-from mockserver.engine.faults import Fault
+from mockserver.engine.faults import Exercise, Fault
 from mockserver.engine.render import contrary_callback_body
 from mockserver.faults.support.deliveries import with_body
 from mockserver.faults.support.parameters import parameter
@@ -25,6 +25,9 @@ class UnknownEvent(Fault):
     family: ClassVar[str] = "callbacks"
     effect: ClassVar[str] = "Before the callback comes another one, with an unknown event and status."
     symptom: ClassVar[str] = "A handler that knows only the documented events refuses it, or takes it for an end."
+    adds_unknown_event: ClassVar[bool] = True
+    signs_again: ClassVar[bool] = True
+    exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("callback of an unknown event", callbacks=True),)
 
     word: str = parameter("reviewing", "The new name of the event and the status.")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from mockserver.engine.faults import Fault
+from mockserver.engine.faults import Exercise, Fault
 from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ class UnknownStatus(Fault):
     family: ClassVar[str] = "meaning"
     effect: ClassVar[str] = "Before its end, the task is shown in an unknown state."
     symptom: ClassVar[str] = "A client that treats an unknown state as an end, or as an error, gives up too early."
+    exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("unknown status", operation="query", times=2),)
 
     word: str = parameter("reviewing", "The word.")
 

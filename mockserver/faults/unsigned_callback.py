@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from mockserver.engine.faults import Fault
+from mockserver.engine.faults import Exercise, Fault
 from mockserver.faults.support.deliveries import with_signature
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ class UnsignedCallback(Fault):
     effect: ClassVar[str] = "The signature's header is missing."
     symptom: ClassVar[str] = "A handler that takes unsigned callbacks accepts forged ones."
     needs_signature: ClassVar[bool] = True
+    forges_signature: ClassVar[bool] = True
+    exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("callback forged: unsigned", times=1, callbacks=True),)
 
     def alter_deliveries(
         self, injection: Injection, context: RequestContext, deliveries: list[Delivery]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,25 +23,39 @@ def load_providers(
     dialects: Mapping[str, Iterable[str]] | None = None,
     only: str | None = None,
 ) -> list[Provider]:
-    """Read, check and compile specs.
+    """Read, check and compile specs; the built-in ones once for all servers of a process.
 
     A spec of the user's own that leads a provider of a built-in name takes its place.
 
     Raises:
-        SpecError: with every issue of every file.
+        SpecError: with every fault of every file.
     """
-    issues: list[SpecIssue] = []
-    own = _read([Path(spec) for spec in specs], issues, whole=True)
+    own, chosen = [Path(spec) for spec in specs], {name: tuple(each) for name, each in (dialects or {}).items()}
+    if builtin and not own:
+        return list(_builtin_providers(tuple(chosen.items()), only))
+    return _load(own, chosen, only, builtin=builtin)
+
+
+@lru_cache(maxsize=8)
+def _builtin_providers(dialects: tuple[tuple[str, tuple[str, ...]], ...], only: str | None) -> list[Provider]:
+    return _load([], dict(dialects), only, builtin=True)
+
+
+def _load(
+    specs: list[Path], dialects: dict[str, tuple[str, ...]], only: str | None, *, builtin: bool
+) -> list[Provider]:
+    faults: list[SpecIssue] = []
+    own = _read(specs, faults, whole=True)
     replaced = {document.data["x-mock"].get("provider") for document in own} - {None}
-    shipped = _read(builtin_specs(), issues) if builtin else []
+    shipped = _read(builtin_specs(), faults) if builtin else []
     kept = [
         document
         for document in shipped
         if not replaced & {document.data["x-mock"].get("provider"), document.data["x-mock"].get("part_of")}
     ]
     documents = [*kept, *own]
-    if issues:
-        raise SpecError(issues)
+    if faults:
+        raise SpecError(faults)
     if not documents:
         raise SpecError([SpecIssue("specs", None, "there is nothing to serve", "name a spec with --spec FILE")])
     names = [document.data["x-mock"].get("provider") for document in documents]
@@ -53,11 +68,11 @@ def load_providers(
             for document in documents
             if only in (document.data["x-mock"].get("provider"), document.data["x-mock"].get("part_of"))
         ]
-        dialects = {name: chosen for name, chosen in (dialects or {}).items() if name == only}
-    return compile_providers(documents, dialects or {})
+        dialects = {name: chosen for name, chosen in dialects.items() if name == only}
+    return compile_providers(documents, dialects)
 
 
-def _read(paths: Iterable[Path], issues: list[SpecIssue], *, whole: bool = False) -> list[Document]:
+def _read(paths: Iterable[Path], faults: list[SpecIssue], *, whole: bool = False) -> list[Document]:
     """Read specs; those that are not our own are checked as a whole, which takes longer."""
     documents = []
     for path in paths:
@@ -67,13 +82,13 @@ def _read(paths: Iterable[Path], issues: list[SpecIssue], *, whole: bool = False
                 from mockserver.spec.check import document_issues  # noqa: PLC0415 - its validator loads slowly
 
                 found = document_issues(document)
-                issues += found
+                faults += found
                 if found:
                     continue
             else:
                 check_vocabulary(document)
         except SpecError as error:
-            issues += error.issues
+            faults += error.issues
         else:
             documents.append(document)
     return documents

@@ -18,6 +18,8 @@ from mockserver.testing.running import MockServer
 if TYPE_CHECKING:
     from mockserver.testing.running import RunningServer
 
+pytestmark = pytest.mark.slow
+
 SCHEMATHESIS = str(Path(sys.executable).parent / "schemathesis")
 CONTROL_PLANE = Path(__file__).parent.parent.parent / "mockserver/edge/control-plane.yaml"
 EXAMPLES = 12

@@ -29,15 +29,17 @@ from support.edge import LOOPS, PATIENCE_S, Edge, Wire, nothing_logged, request_
 from support.faults import exchanges, ledgers, put, query_bytes, submit_bytes, until
 
 from mockserver.edge import server, sessions
-from mockserver.edge.media import MediaCache, Shape
 from mockserver.edge.request_body import read_body
 from mockserver.edge.sessions import NAME
 from mockserver.faults import all_faults
+from mockserver.media.cache import MediaCache
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
     from pathlib import Path
+
+    from mockserver.media.shape import Shape
 
 #: The provider that is abused; the others are calm.
 ABUSED = "evolink"
@@ -96,7 +98,7 @@ def nothing_failed() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _quiet(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Make files quickly, and hold every test to it that nothing is logged and nothing printed."""
-    monkeypatch.setattr(server, "MediaCache", partial(MediaCache, make=quick_file))
+    monkeypatch.setattr(server, "MediaCache", partial(MediaCache, encode=quick_file))
     with nothing_failed():
         yield
     assert capfd.readouterr() == ("", "")
@@ -294,6 +296,7 @@ def spoilt(request: bytes, changes: list[tuple[float, int, bytes]]) -> bytes:
     return bytes(out)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loop", LOOPS)
 def test_any_bytes(loop: str) -> None:
     """Noise, requests with bytes changed, and several of both one after the other, left in any way."""
@@ -328,6 +331,7 @@ def test_half_a_request(loop: str) -> None:
     drawn(loop, 60, st.tuples(st.integers(0, COUNT - 1), st.floats(0, 1, exclude_max=True), _ENDING), send)
 
 
+@pytest.mark.slow
 def test_half_a_body_that_stalls() -> None:
     """A submit whose body stops coming is given up, whatever faults do to its refusal; no task is made."""
 
@@ -372,6 +376,7 @@ def test_a_refusal_of_half_a_body_says_that_it_closes(fault_request: str) -> Non
     asyncio.run(run())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loop", LOOPS)
 def test_pipelined(loop: str) -> None:
     """Requests in one go, cut into any pieces, are dealt with in order, up to one whose answer breaks off."""
@@ -430,6 +435,7 @@ _LINE = st.one_of(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loop", LOOPS)
 def test_any_wishes(loop: str) -> None:
     """Our own headers, garbled, contradicting and repeated: what they ask for, or a refusal in words."""
@@ -519,6 +525,7 @@ FILES_FOR_AN_HOUR: list[tuple[str, bool]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loop", LOOPS)
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_dropped_in_the_middle(loop: str, ending: str) -> None:
@@ -560,6 +567,7 @@ def test_dropped_in_the_middle(loop: str, ending: str) -> None:
     run_on(loop, main())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loop", LOOPS)
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_gone_when_the_wait_is_over(loop: str, ending: str) -> None:
@@ -621,6 +629,7 @@ def test_dropped_before_the_answer_and_sent_again(loop: str) -> None:
 # -- sessions -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loop", LOOPS)
 def test_session_names_without_end(loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """There are as many sessions as there may be; a name that is none, or one too many, is refused, and makes none."""
@@ -720,6 +729,7 @@ class Storm:
         return served
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loop", LOOPS)
 def test_all_at_once(loop: str) -> None:
     """Forty clients do all of it for a while; those beside them never notice, and nothing is left of it."""

@@ -757,6 +757,7 @@ def test_slow_receivers_hold_up_nobody_else() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [None, 32])
 def test_500_at_one_instant(workers: int | None) -> None:
     """500 callbacks that fall due at one instant are all attempted, and the server answers meanwhile."""
@@ -914,6 +915,22 @@ def test_names_that_lead_inside(name: str, address: str, monkeypatch: pytest.Mon
             assert (attempt["outcome"], attempt["next_attempt_at"]) == ("blocked", None)
             assert "internal address" in attempt["detail"]
             assert asked == ["inside.example"]
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("host", ["10.1.2.3", "167772161", "10.1", "0x0a000001", "012.0.0.1", "[::ffff:10.0.0.1]"])
+def test_addresses_are_judged_at_delivery_too(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An internal address is not called in any spelling, even if it was let through at submit."""
+    monkeypatch.setattr("mockserver.engine.admission.url_problem", lambda *_: None)
+
+    async def run() -> None:
+        async with serving() as edge:
+            await told(edge, "crun", f"http://{host}/hook")
+            await edge.mock.clock.advance(86_400)
+            (attempt,) = attempts(edge)
+            assert attempt["outcome"] == "blocked", attempt
+            assert "internal address" in attempt["detail"]
 
     asyncio.run(run())
 

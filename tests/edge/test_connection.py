@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from mockserver.edge import connection as edge_connection
 from mockserver.testing.running import AsyncRunningServer, MockServer
 
 KEY = b"Authorization: Bearer sk-x\r\n"
@@ -96,3 +97,63 @@ def test_a_piece_more_is_the_next_request() -> None:
     written = asyncio.run(run())
     assert written.count(b"HTTP/1.1 200 OK") >= 1
     assert b"HTTP/1.1 4" not in written
+
+
+@pytest.mark.parametrize("cause", ["a name of the connection", "a name of the parser", "an untested version"])
+def test_another_aiohttp_drops_no_request(
+    cause: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where aiohttp lacks a name or is untested, it serves the same bytes by itself; one warning says why."""
+    setting, value, named = {
+        "a name of the connection": ("_PRIVATE_NAMES", ("_waiter", "_renamed"), "has no _renamed"),
+        "a name of the parser": ("_PARSER_NAMES", ("message_gone",), "has no message_gone"),
+        "an untested version": ("_TESTED_SERIES", ("3.99",), "is for aiohttp 3.99"),
+    }[cause]
+
+    async def served() -> tuple[list[bytes], bytes, bytes]:
+        async with MockServer() as mock:
+            whole = [await answer_to(mock, [request]) for request in REQUESTS.values()]
+            await mock.reset()
+            reader, writer = await asyncio.open_connection("127.0.0.1", mock.server.port)
+            query = REQUESTS["a query"]
+            kept_alive = b""
+            for _ in range(20):
+                writer.write(query)
+                kept_alive += await one_response(reader)
+            writer.write(query * 5)
+            pipelined = b"".join([await one_response(reader) for _ in range(5)])
+            writer.close()
+            await writer.wait_closed()
+            return whole, kept_alive, pipelined
+
+    fast = asyncio.run(served())
+    edge_connection._warn_once.cache_clear()
+    monkeypatch.setattr(edge_connection, setting, value)
+    with caplog.at_level("WARNING", "mockserver"):
+        assert asyncio.run(served()) == fast
+        asyncio.run(served())
+    (warning,) = caplog.messages
+    assert named in warning
+    assert fast[1].count(b"HTTP/1.1 200 OK") == 20
+    assert fast[2].count(b"HTTP/1.1 200 OK") == 5
+
+
+async def one_response(reader: asyncio.StreamReader) -> bytes:
+    """Read one response that has a length."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+    return head + await reader.readexactly(length)
+
+
+def test_the_fast_path_is_on() -> None:
+    """With the aiohttp that is installed, the fast path serves; a version it does not know is served by aiohttp."""
+
+    async def run() -> None:
+        async with MockServer() as mock:
+            http = cast("Any", mock.server)._http
+            connection = http()
+            assert isinstance(connection, edge_connection.FastConnection)
+            assert edge_connection.fast_path_problem(connection) is None
+            assert "3.98.1" in (edge_connection.fast_path_problem(connection, "3.98.1") or "")
+
+    asyncio.run(run())

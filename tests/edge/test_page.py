@@ -15,7 +15,7 @@ import pytest
 from support.chromium import Page, chromium_running, find_chromium, page_at
 from support.edge import PROVIDERS, Edge, receiving, request_bytes, serving
 
-from mockserver.edge.live import TASKS_SHOWN
+from mockserver.edge.live.feed import TASKS_SHOWN
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -28,7 +28,10 @@ MOST_STOPS = 150
 ON_WIDE = (1440, 900)
 ON_PHONE = (360, 740)
 
-pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no Chromium is installed: apt-get install chromium")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(PROGRAM is None, reason="no Chromium is installed: apt-get install chromium"),
+]
 
 
 @pytest.fixture(scope="module")

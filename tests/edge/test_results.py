@@ -15,11 +15,14 @@ import pytest
 from aiohttp import FormData
 from support.edge import PROVIDERS, Edge, Response, example, nothing_logged, request_bytes, serving
 
-from mockserver.edge.media import MediaCache, MediaCacheClosedError, Shape
+from mockserver.media.cache import MediaCache
+from mockserver.media.encode import MediaCacheClosedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from mockserver.media.shape import Shape
 
 DAY_S = 86_400
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40
@@ -65,6 +68,7 @@ MADE: list[tuple[str, str | None, dict[str, Any], tuple[float, int, int]]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "of", "fields", "made"), MADE)
 def test_download(name: str, of: str | None, fields: dict[str, Any], made: tuple[float, int, int]) -> None:
     """What is downloaded is an MP4 of the length and size asked for, with picture and sound."""
@@ -110,6 +114,7 @@ RANGES: list[tuple[str, int, slice]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("asked", "status", "part"), RANGES)
 def test_range(asked: str, status: int, part: slice) -> None:
     """One range is answered 206 with that part and where it lies."""
@@ -209,6 +214,7 @@ def test_same_file_for_the_same_request() -> None:
     assert first.headers == again.headers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PROVIDERS)
 def test_no_key_needed(name: str) -> None:
     """A link needs no key: it is what gives the right to download."""
@@ -222,6 +228,7 @@ def test_no_key_needed(name: str) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PROVIDERS)
 def test_expiry(name: str) -> None:
     """A link lives to the millisecond as long as documented, and then gets the answer of the store behind it."""
@@ -340,6 +347,7 @@ def test_links_differ_by_seed() -> None:
     assert asyncio.run(signature(1)) == asyncio.run(signature(1)) != asyncio.run(signature(2))
 
 
+@pytest.mark.slow
 def test_downloads_do_not_hold_up_others() -> None:
     """While a large file is being made, queries are answered."""
 
@@ -374,7 +382,7 @@ def test_closing_while_a_file_is_made() -> None:
             async with serving() as edge:
                 link = await short_file(edge)
                 edge.mock.server._media_cache.close()
-                edge.mock.server._media_cache = MediaCache(make=slow)
+                edge.mock.server._media_cache = MediaCache(encode=slow)
                 wire = await stack.enter_async_context(edge.raw())
                 await wire.send(request_bytes("GET", link.removeprefix(edge.root)))
                 await asyncio.to_thread(begun.wait)
@@ -670,6 +678,7 @@ def test_uploads_are_bounded() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.slow
 def test_examples_are_files_too() -> None:
     """Each provider's own example leads to a file."""
 

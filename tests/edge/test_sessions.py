@@ -530,6 +530,7 @@ def test_a_token_is_asked_for_in_sessions_too() -> None:
 # -- links ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["header", "path", "real host", "only"])
 @pytest.mark.parametrize("name", PROVIDERS)
 def test_results_stay_in_the_session(name: str, way: str) -> None:

@@ -470,6 +470,7 @@ ANYTHING = st.recursive(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "model", "path"), FIELDS, ids=lambda each: each if isinstance(each, str) else "/".join(each)
 )

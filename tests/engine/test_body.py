@@ -266,6 +266,7 @@ def spelled(draw: st.DrawFn) -> str:
     return value(3)
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(VALUES, st.booleans(), st.sampled_from([(",", ":"), (", ", ": "), (" , ", " : "), ("\n,", "\t:")]))
 def test_what_the_standard_library_writes_is_read(value: Any, ascii_only: bool, separators: tuple[str, str]) -> None:
@@ -277,6 +278,7 @@ def test_what_the_standard_library_writes_is_read(value: Any, ascii_only: bool, 
     agrees(body)
 
 
+@pytest.mark.slow
 @settings(max_examples=500)
 @given(spelled())
 def test_keys_that_stand_twice_are_found_however_they_are_spelled(text: str) -> None:
@@ -284,6 +286,7 @@ def test_keys_that_stand_twice_are_found_however_they_are_spelled(text: str) -> 
     agrees(text.encode())
 
 
+@pytest.mark.slow
 @settings(max_examples=500)
 @given(VALUES | spelled(), st.data())
 def test_a_damaged_text_is_judged_alike(value: Any, data: st.DataObject) -> None:

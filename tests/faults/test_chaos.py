@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from benchmarks.chaos import run
+
+pytestmark = pytest.mark.slow
 
 
 def test_five_seconds_of_chaos() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import orjson
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.edge import CALLBACK_FIELDS, PROVIDERS, Edge, serving
@@ -18,6 +19,8 @@ from mockserver.faults import all_faults
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+pytestmark = pytest.mark.slow
 
 DAYS = 200
 #: Parameters that keep wall time short, where the defaults would not.

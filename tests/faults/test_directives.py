@@ -989,6 +989,7 @@ def live_on(client: Wisher, reply: Response) -> None:
             is_answer(client, client.fetch(link, task.ends_ms))
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(st.sampled_from(ALL), _PROMPTS)
 def test_any_prompt(name: str, text: str) -> None:
@@ -1001,6 +1002,7 @@ def test_any_prompt(name: str, text: str) -> None:
         live_on(client, reply)
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(st.sampled_from(ALL), _HEADERS, st.sampled_from(["X-Mock-Fault", "Prefer"]))
 def test_any_header(name: str, text: str, header: str) -> None:
@@ -1022,6 +1024,7 @@ _NOT_FOR_SOCKETS = frozenset(("held_open", "latency", "slow_body", "slow_file"))
 _BYTES = st.binary(max_size=40).map(lambda raw: raw.translate(None, b"\r\n\x00"))
 
 
+@pytest.mark.slow
 def test_any_header_on_the_wire() -> None:
     """Whatever bytes the two headers hold, the server itself does not fail, and goes on to serve."""
 

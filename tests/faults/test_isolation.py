@@ -91,6 +91,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("provider", "fault", "operation"), CASES)
 def test_nothing_else_is_touched(provider: str, fault: str, operation: str | None) -> None:
     """Other providers, keys, tasks and operations see the day without the fault; the journal names it exactly."""

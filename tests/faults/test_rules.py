@@ -694,6 +694,7 @@ STEPS = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(first=st.lists(st.tuples(st.sampled_from(KINDS), wheres(), whens()), max_size=12), steps=STEPS)
 @settings(max_examples=150)
 def test_the_table_finds_what_a_search_finds(first: list[Any], steps: list[Any]) -> None:
@@ -723,6 +724,7 @@ def test_the_table_finds_what_a_search_finds(first: list[Any], steps: list[Any])
     assert bool(table) == bool(rules)
 
 
+@pytest.mark.slow
 @given(steps=STEPS, asked=st.lists(match_context(), min_size=1, max_size=3))
 @settings(max_examples=80)
 def test_what_the_table_remembers(steps: list[Any], asked: list[MatchContext]) -> None:
@@ -743,6 +745,7 @@ def test_what_the_table_remembers(steps: list[Any], asked: list[MatchContext]) -
             assert remembered is None or remembered == brute_force(rules, "request", known, "query")
 
 
+@pytest.mark.slow
 @given(
     when=whens(), calls=st.lists(st.tuples(st.integers(0, 20), st.sampled_from(("acc-1", "acc-2", None))), max_size=30)
 )

@@ -11,6 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
     from mockserver.engine.messages import Response
     from mockserver.engine.task import Task
     from mockserver.provider import Plan
+
+pytestmark = pytest.mark.slow
 
 WAITS_MS = (1, 1_000, 20_000, 60_000, 120_000, 3_600_000)
 #: Requests a minute and an hour. Who has one limit has both: a log goes back only as far as its plan looks.

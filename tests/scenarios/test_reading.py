@@ -23,10 +23,10 @@ from mockserver.chance import Chance
 from mockserver.cli import main
 from mockserver.clock import MANUAL_START_MS, Clock
 from mockserver.edge import active_scenario as staging
-from mockserver.edge.active_scenario import check_scenario, file_issues, stage
-from mockserver.edge.admin import account_record
+from mockserver.edge.active_scenario import activate, check_scenario, file_issues
+from mockserver.edge.records import account_record
 from mockserver.engine.world import World, WorldRules
-from mockserver.scenarios import find, gallery, of_data, of_document, read
+from mockserver.scenarios.read import find, gallery, of_data, of_document, read
 from mockserver.spec.catalog import load_providers
 from mockserver.spec.document import Document, SpecError, SpecIssue
 from mockserver.spec.vocabulary import specs_directory
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mockserver.provider import Provider
-    from mockserver.scenarios import Scenario
+    from mockserver.scenarios.read import Scenario
 
 KEY = "gomni_" + "ab" * 32
 SCHEMA = orjson.loads((specs_directory() / "scenario.schema.json").read_bytes())
@@ -177,7 +177,7 @@ def event_names(group: str) -> list[str]:
 def test_a_scenario_is_put_in_force_as_it_was_read() -> None:
     """Accounts, limits, faults and the clock are as the scenario says, from the instant at which it starts."""
     scenario, made, clock = scenario_in(WHOLE), world(), Clock(MANUAL_START_MS, 0)
-    staged = stage(made, clock, scenario)
+    staged = activate(made, clock, scenario)
     account = made.providers["googlegeminiomni"].accounts[KEY]
     assert (account.available_ucr, account.secret, account.revoked) == (12_500_000, "a-secret", False)
     assert (account.plan.name, account.plan.requests_per_minute) == ("premium", 10)
@@ -222,7 +222,7 @@ def test_whole_numbers_with_a_point() -> None:
     assert orjson.dumps([scenario.seed, scenario.fault_requests, scenario.expect]) == orjson.dumps(
         [7, scenario_in(WHOLE).fault_requests, scenario_in(WHOLE).expect]
     )
-    staged = stage(world(), Clock(MANUAL_START_MS, 0), scenario)
+    staged = activate(world(), Clock(MANUAL_START_MS, 0), scenario)
     record = {"seq": 1, "kind": "exchange", "at": "2026-06-05T00:00:00.000Z", "provider": "evolink", "faults": []}
     assert staged.record(world(), [{**record, "operation": None, "account": "a", "response": None}], 0)["expect"]
 
@@ -532,7 +532,7 @@ def check_answer(text: str | bytes, name: str = "scenario.yaml") -> None:
         check_words(error.issues, name)
         return
     clock = Clock(MANUAL_START_MS, 0)
-    staged = stage(made, clock, scenario)
+    staged = activate(made, clock, scenario)
     now_ms = clock.now_ms()
     described = [
         staged.record(made, [], now_ms),
@@ -551,6 +551,7 @@ def check_words(faults: list[SpecIssue], name: str) -> None:
         assert "Error" not in str(fault)
 
 
+@pytest.mark.slow
 @settings(max_examples=500)
 @given(broken_texts())
 @example(WHOLE)
@@ -576,6 +577,7 @@ def test_broken_bytes_are_a_scenario_or_words(tmp_path_factory: pytest.TempPathF
     check_answer(noise, str(tmp_path_factory.getbasetemp() / "noise.yaml"))
 
 
+@pytest.mark.slow
 def test_a_huge_file() -> None:
     """Thousands of events are read, and thousands of mistakes are told, each with its line."""
     event = "  - {fault: error, at_s: 3, with: {status: 503}}\n"
@@ -632,6 +634,7 @@ def edge(runner: asyncio.Runner) -> Iterator[Edge]:
     runner.run(context.__aexit__(None, None, None))
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(broken_data())
 def test_over_http_it_is_200_or_400(runner: asyncio.Runner, edge: Edge, data: Any) -> None:

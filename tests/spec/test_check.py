@@ -94,8 +94,17 @@ def test_each_mistake_is_named(tmp_path: Path, old: str, new: str, words: str, l
     if line:
         assert named[0].line is not None
         assert line in file.read_text(encoding="utf-8").splitlines()[named[0].line - 1]
-    with pytest.raises(SpecError):
+
+
+def test_no_server_starts_with_a_mistake(tmp_path: Path) -> None:
+    """What `check` reports is what loading raises, all of it at once."""
+    file = tmp_path / "spec.yaml"
+    text = EVOLINK.replace("scheme: bearer\n    example", "scheme: basic\n    example", 1)
+    file.write_text(text.replace("default_plan: default", "default_plan: gold", 1), encoding="utf-8")
+    with pytest.raises(SpecError) as raised:
         load_providers([file])
+    assert list(map(str, raised.value.issues)) == list(map(str, check_files([file])))
+    assert raised.value.issues
 
 
 def test_test_keys_and_older_words(tmp_path: Path) -> None:

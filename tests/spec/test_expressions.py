@@ -347,6 +347,7 @@ def test_any_json_without_expressions_is_a_constant(template: Any) -> None:
     assert value(template, RequestContext(new_world().providers["kiln"], 0)) == template
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.text(alphabet="abc01~/", max_size=3), JSON))
 def test_any_body_can_be_pointed_into(body: Any) -> None:
     """Every value in an object is what its JSON pointer gives."""

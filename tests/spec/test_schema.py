@@ -102,6 +102,7 @@ def _near(document: Document, field: dict[str, Any]) -> st.SearchStrategy[Any]:
     return st.sampled_from(found) if found else st.nothing()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 @settings(max_examples=50)
 @given(data=st.data())
@@ -113,6 +114,7 @@ def test_both_validators_judge_a_submit_body_alike(name: str, data: st.DataObjec
     assert fast.accepts(body) == reference(document, pointer).is_valid(body)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 @settings(max_examples=50)
 @given(data=st.data())
@@ -181,6 +183,7 @@ VALUES = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(SCHEMAS, st.lists(VALUES, min_size=5, max_size=5))
 def test_both_validators_judge_any_schema_alike(schema: dict[str, Any], values: list[Any]) -> None:
@@ -362,6 +365,7 @@ def test_cruns_inner_defaults_are_filled_in() -> None:
     assert filled["input"] == {"prompt": "x", "resolution": "720p", "duration": 4}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 @settings(max_examples=50)
 @given(data=st.data())

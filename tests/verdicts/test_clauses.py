@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.traffic import TASK, Traffic
 
-from contracts import all_clauses, judged
+from contracts import all_clauses, judge_journal
 
 if TYPE_CHECKING:
     from contracts.clause import Verdict
@@ -419,7 +419,7 @@ def toapis_chain(*waits: float) -> Traffic:
 
 def verdict(traffic: Traffic, clause: str) -> Verdict:
     """Return what a clause says of a day."""
-    return next(each for each in judged(traffic.journal()) if each.clause.id == clause)
+    return next(each for each in judge_journal(traffic.journal()) if each.clause.id == clause)
 
 
 def test_every_clause_is_tested() -> None:
@@ -479,4 +479,4 @@ def test_a_good_day_breaks_nothing() -> None:
     """A client that does everything right is accused of nothing."""
     good = day().wait(3).query().wait(3).callback().query("done", answer=LINK).download(answer_bytes=500)
     good.wait(1).callback().job(size_bytes=500).signatures(2, 2)
-    assert [each.clause.id for each in judged(good.journal()) if each.judgement == "violated"] == []
+    assert [each.clause.id for each in judge_journal(good.journal()) if each.judgement == "violated"] == []

@@ -16,6 +16,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.slow
+
 KILLS = "import sys; from contracts.cli import main; sys.argv[1:] = ['kills', '--workers', '2']; main()"
 
 
@@ -48,7 +50,7 @@ def test_kills_is_interrupted(worked_s: int) -> None:
     try:
         _until(lambda: any(s >= worked_s for pid, s in _alive(run.pid).items() if pid != run.pid))
         os.killpg(run.pid, signal.SIGINT)
-        said, _ = run.communicate(timeout=20)
+        said, _ = run.communicate(timeout=100)
     except BaseException:
         os.killpg(run.pid, signal.SIGKILL)
         raise
@@ -96,7 +98,7 @@ def test_run_is_interrupted(tmp_path: Path, at: str) -> None:
         assert ready.read(5) == b"ready"
         run.send_signal(signal.SIGINT)
         try:
-            _, said = run.communicate(timeout=15)
+            _, said = run.communicate(timeout=100)
         except subprocess.TimeoutExpired:
             run.kill()
             raise
