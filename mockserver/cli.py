@@ -140,7 +140,7 @@ def run(work: Coroutine[Any, Any, int]) -> int:
 def serve(config: str | None, **given: Any) -> None:
     """Serve the providers until Ctrl-C or SIGTERM."""
     gc.disable()  # while loading: nothing becomes garbage
-    from mockserver.edge.providers import providers_of  # noqa: PLC0415 - `--help` need not load a server
+    from mockserver.edge.build import providers_of  # noqa: PLC0415 - `--help` need not load a server
 
     try:
         _check_environment()

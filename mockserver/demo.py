@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 from aiohttp import web
 
-from mockserver.edge.providers import providers_of
-from mockserver.edge.server import Server
+from mockserver.edge.build import start_server
 from mockserver.engine.callbacks import signature_of
 from mockserver.media.duration import mp4_duration_s
 from mockserver.provider import UCR
@@ -25,6 +24,7 @@ from mockserver.provider import UCR
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
 
+    from mockserver.edge.server import Server
     from mockserver.provider import Model, Operation, Provider
     from mockserver.settings import Settings
 
@@ -55,7 +55,7 @@ class DemoError(Exception):
 
 async def run_demo(settings: Settings) -> int:
     """Run the demo; return the exit code."""
-    server = await Server.start(settings, providers_of(settings))
+    server = await start_server(settings)
     jobs = [Job(provider, model) for provider in server.providers for model in _one_per_document(provider)]
     width = max(len(job.model.name) for job in jobs)
     try:

@@ -170,7 +170,7 @@ class Requirement:
     problem: Problem
 
     def broken(self, context: Any) -> bool:
-        """Tell whether the body in scope breaks it; where a number is missing, it holds."""
+        """Tell whether the body in the context breaks it; where a number is missing, it holds."""
         left, right = self.left(context), self.right(context)
         if not isinstance(left, int | float) or not isinstance(right, int | float):
             return False

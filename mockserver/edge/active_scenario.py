@@ -148,7 +148,7 @@ def file_issues(path: Path) -> list[SpecIssue]:
     try:
         check_scenario(world, read(path))
     except SpecError as error:
-        return error.faults
+        return error.issues
     return []
 
 

@@ -108,7 +108,7 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,  # noqa: ARG002 - aiohttp's signature
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Tell what is no HTTP so, in few words, and without the library's name."""
+        """Report invalid HTTP, in few words, and without the library's name."""
         if request.transport is None:
             raise ConnectionResetError("the client has gone")
         what = " ".join((message or "").partition("\n\n")[0].partition(" when reading")[0].split()).rstrip(":")[:200]
@@ -117,7 +117,7 @@ class Connection(web.RequestHandler):
 
 
 class FastConnection(Connection):
-    """A connection that answers at once what can be answered at once."""
+    """A connection that answers at once where that takes no waiting."""
 
     __slots__ = ("_answer_now", "_begun")
 
@@ -132,7 +132,7 @@ class FastConnection(Connection):
         return begun
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came; answer it at once if that can be done."""
+        """Parse what arrived; answer it at once where that is possible."""
         waiter = self._waiter
         if waiter is None or waiter.done() or self._messages:
             super().data_received(data)
@@ -144,7 +144,7 @@ class FastConnection(Connection):
             waiter.set_result(None)
 
     def _answered(self, data: bytes) -> bool:
-        """Answer the one request that came whole, and alone, in this piece of data; False leaves it to aiohttp."""
+        """Answer the one request that this data contains, whole and alone; False leaves it to aiohttp."""
         message, payload = self._messages[0]
         if (
             len(self._messages) > 1

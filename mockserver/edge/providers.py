@@ -1,4 +1,4 @@
-"""Loads the providers that settings describe, and checks the settings against them."""
+"""Starts a server from settings: loads the providers and checks the settings against them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,19 @@ if TYPE_CHECKING:
     from mockserver.provider import Provider
 
 
+async def start_server(settings: Settings) -> Server:
+    """Start the server that settings describe.
+
+    Raises:
+        ConfigError: a setting does not match the providers.
+        SpecError: a spec is invalid.
+        OSError: the address cannot be listened on.
+    """
+    return await Server.start(settings, providers_of(settings))
+
+
 def providers_of(settings: Settings) -> list[Provider]:
-    """Load the providers that settings describe; check the settings against them.
+    """Load the providers that settings describe, and check the settings against them.
 
     Raises:
         ConfigError: a setting does not match the providers.

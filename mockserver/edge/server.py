@@ -67,7 +67,7 @@ class Server:
             Access(settings),
             {**HANDLERS, **self._live.handlers},
             self.sessions,
-            lambda: len(self._http.connections),
+            lambda: self.connections,
             settings.request_timeout_s,
         )
         self._media_cache = media_cache or MediaCache()

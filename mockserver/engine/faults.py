@@ -46,6 +46,20 @@ class InvalidFaultError(ValueError):
     """A fault request names an unknown fault, or gives it an invalid parameter."""
 
 
+@dataclass(frozen=True, slots=True)
+class Exercise:
+    """One way to expose a client to a fault: with which parameters, at which operation, how often."""
+
+    #: What reports call it; empty is the fault's name. What follows a colon tells variants apart.
+    name: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    operation: Role | None = None
+    times: int | None = None
+    #: How many jobs at once show the effect best, and whether the client has to be called back.
+    jobs: int = 1
+    callbacks: bool = False
+
+
 class MatchContext:
     """What is known of a request, a task or a callback, as far as rules match on it."""
 
@@ -149,7 +163,7 @@ class Fault:
     needs_signature: ClassVar[bool] = False
     #: Whether the task's callback is delivered before the submit is answered.
     delivers_first: ClassVar[bool] = False
-    #: What it means for the client's duties; whoever judges clients reads these.
+    #: The lines below say what it means for a client's duties; `contracts` reads them.
     #: An answer arrives at an unknown instant.
     delays_answer: ClassVar[bool] = False
     #: The job's result cannot be obtained, or need not be.

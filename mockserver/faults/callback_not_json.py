@@ -1,4 +1,4 @@
-"""A callback that is no JSON."""
+"""A callback that is not JSON."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CallbackNotJson(Fault):
-    """A callback that is no JSON."""
+    """A callback that is not JSON."""
 
     family: ClassVar[str] = "callbacks"
     effect: ClassVar[str] = "The body is a form, though Content-Type says JSON; the signature fits it."

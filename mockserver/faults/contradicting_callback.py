@@ -1,4 +1,4 @@
-"""A callback that tells of another end than the query."""
+"""A callback that reports another end than the query."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ContradictingCallback(Fault):
-    """A callback that tells of another end than the query."""
+    """A callback that reports another end than the query."""
 
     family: ClassVar[str] = "callbacks"
     effect: ClassVar[str] = "The callback says that the task failed where it succeeded, or the other way round."
@@ -29,7 +29,7 @@ class ContradictingCallback(Fault):
     def alter_deliveries(
         self, injection: Injection, context: RequestContext, deliveries: list[Delivery]
     ) -> list[Delivery] | None:
-        """Tell of the other end."""
+        """Report the other end."""
         task = injection.match_context.task
         body = None if task is None else contrary_callback_body(context.state, task)
         if body is None:

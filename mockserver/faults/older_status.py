@@ -1,4 +1,4 @@
-"""The status words of an older table of the provider's."""
+"""The state names of an older version of the document."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class OlderStatus(Fault):
-    """The status words of an older table of the provider's."""
+    """The state names of an older version of the document."""
 
     family: ClassVar[str] = "meaning"
-    effect: ClassVar[str] = "Where the provider once had another word for a state, the answer has that one."
-    symptom: ClassVar[str] = "A client that knows only the new words takes the task for something else."
+    effect: ClassVar[str] = "Where the provider once had another name for a state, the response has that one."
+    symptom: ClassVar[str] = "A client that knows only the new names misreads the state."
     exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("older status", operation="query", times=2),)
 
     @classmethod

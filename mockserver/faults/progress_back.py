@@ -20,7 +20,7 @@ class ProgressBack(Fault):
 
     family: ClassVar[str] = "meaning"
     effect: ClassVar[str] = "Every second answer about a task on its way shows less progress than the one before."
-    symptom: ClassVar[str] = "A client that trusts progress to grow fails, or shows nonsense."
+    symptom: ClassVar[str] = "A client that trusts progress to grow fails, or shows wrong values."
     exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("progress goes back", operation="query"),)
 
     by_percent: int = parameter(20, "How far it goes back.", "percent", least=1, most=100)

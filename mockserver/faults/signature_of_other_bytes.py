@@ -33,7 +33,7 @@ class SignatureOfOtherBytes(Fault):
     def alter_deliveries(
         self, injection: Injection, context: RequestContext, deliveries: list[Delivery]
     ) -> list[Delivery] | None:
-        """Sign the body as Python's json writes it; one that is no JSON stays as it is."""
+        """Sign the body as Python's json writes it; one that is not JSON stays as it is."""
         try:
             written = {each.body: json.dumps(json.loads(each.body)).encode() for each in deliveries}
         except ValueError:

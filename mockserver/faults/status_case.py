@@ -1,4 +1,4 @@
-"""Status words in another case."""
+"""Status in another case."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StatusCase(Fault):
-    """Status words in another case."""
+    """Status in another case."""
 
     family: ClassVar[str] = "meaning"
     effect: ClassVar[str] = "The status is written in capitals, or with a capital."

@@ -1,4 +1,4 @@
-"""A callback of an event that no document has."""
+"""A callback with an undocumented event."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class UnknownEvent(Fault):
-    """A callback of an event that no document has."""
+    """A callback with an undocumented event."""
 
     family: ClassVar[str] = "callbacks"
-    effect: ClassVar[str] = "Before the callback there is another one, whose words for event and status are new."
-    symptom: ClassVar[str] = "A handler that knows every word there is refuses it, or takes it for an end."
+    effect: ClassVar[str] = "Before the callback comes another one, with an unknown event and status."
+    symptom: ClassVar[str] = "A handler that knows only the documented events refuses it, or takes it for an end."
     adds_unknown_event: ClassVar[bool] = True
     signs_again: ClassVar[bool] = True
     exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("callback of an unknown event", callbacks=True),)
 
-    word: str = parameter("reviewing", "The word that stands for the event and the status.")
+    word: str = parameter("reviewing", "The new name of the event and the status.")
 
     def alter_deliveries(
         self, injection: Injection, context: RequestContext, deliveries: list[Delivery]

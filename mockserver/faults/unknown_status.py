@@ -1,4 +1,4 @@
-"""A status word that no document has."""
+"""An undocumented status."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class UnknownStatus(Fault):
-    """A status word that no document has."""
+    """An undocumented status."""
 
     family: ClassVar[str] = "meaning"
-    effect: ClassVar[str] = "On its way, the task is shown in a state with an unknown name."
-    symptom: ClassVar[str] = "A client that treats unknown words as an end, or as an error, gives up too early."
+    effect: ClassVar[str] = "Before its end, the task is shown in an unknown state."
+    symptom: ClassVar[str] = "A client that treats an unknown state as an end, or as an error, gives up too early."
     exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("unknown status", operation="query", times=2),)
 
     word: str = parameter("reviewing", "The word.")

@@ -20,7 +20,7 @@ class UnsignedCallback(Fault):
 
     family: ClassVar[str] = "callbacks"
     effect: ClassVar[str] = "The signature's header is missing."
-    symptom: ClassVar[str] = "A handler that takes unsigned callbacks can be fooled by anybody."
+    symptom: ClassVar[str] = "A handler that takes unsigned callbacks accepts forged ones."
     needs_signature: ClassVar[bool] = True
     forges_signature: ClassVar[bool] = True
     exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("callback forged: unsigned", times=1, callbacks=True),)

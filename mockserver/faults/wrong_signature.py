@@ -30,5 +30,5 @@ class WrongSignature(Fault):
     def alter_deliveries(
         self, injection: Injection, context: RequestContext, deliveries: list[Delivery]
     ) -> list[Delivery] | None:
-        """Sign with a secret that nobody has."""
+        """Sign with an unknown secret."""
         return with_signature(deliveries, lambda each, _value: signed(each, secret=f"forged {secret_of(each)}"))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from mockserver.journal.record import DeliveryAttempt, Exchange, ReceiverResponse, record_of
+from mockserver.journal.record import DeliveryAttempt, Exchange, NewExchange, ReceiverResponse, record_of
 from mockserver.journal.redaction import Redaction
 from mockserver.settings import DEFAULT_BODY_LIMIT, DEFAULT_ENTRIES
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mockserver.engine.callbacks import Attempt, Delivery
-    from mockserver.journal.record import Headers, NewExchange
+    from mockserver.journal.record import Headers
 
     Entry = Exchange | DeliveryAttempt
 

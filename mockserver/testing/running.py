@@ -18,8 +18,7 @@ from contextlib import AsyncExitStack, ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from mockserver.edge.providers import providers_of
-from mockserver.edge.server import Server
+from mockserver.edge.build import start_server
 from mockserver.settings import Settings, checked
 from mockserver.testing.provider_handle import ProviderHandle
 from mockserver.testing.views import AccountView, AsyncClock, AsyncTask, Clock, JournalView, Task
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from mockserver.edge.runtime import Runtime
+    from mockserver.edge.server import Server
     from mockserver.engine.state import ProviderState
 
 T = TypeVar("T")
@@ -101,7 +101,8 @@ class MockServer:
 
 
 async def _start(settings: Settings) -> AsyncRunningServer:
-    return AsyncRunningServer(await Server.start(settings, providers_of(settings)))
+    server = await start_server(settings)
+    return AsyncRunningServer(server)
 
 
 class _Thread:

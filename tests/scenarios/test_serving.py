@@ -23,7 +23,7 @@ from support.edge import PATIENCE_S, Edge, Received, nothing_logged, receiving, 
 from mockserver import MockServer, cli
 from mockserver.clock import MANUAL_START_MS
 from mockserver.edge import watch
-from mockserver.edge.providers import providers_of
+from mockserver.edge.build import providers_of
 from mockserver.edge.server import Server
 from mockserver.scenarios.read import of_data, read
 from mockserver.settings import ConfigError, Settings

@@ -132,12 +132,11 @@ class _Session:
     async def run(self) -> Run:
         """Start the server, run the jobs, and return the result."""
         provider, situation = self._provider, self._situation
-        server = self._server = await Server.start(
-            # The provider is at the root, as in reality: its paths start after the host.
-            Settings(port=0, clock="real", speed=self._speed, journal_entries=100_000, seed=0, only=provider.name),
-            [provider],
-            media_cache=media_cache_of(MediaCache),
+        # The provider is at the root, as in reality: its paths start after the host.
+        server_settings = Settings(
+            port=0, clock="real", speed=self._speed, journal_entries=100_000, seed=0, only=provider.name
         )
+        server = self._server = await Server.start(server_settings, [provider], media_cache=media_cache_of(MediaCache))
         try:
             await server.runtime.start_scenario(situation.scenario())
             settings = self._settings()
