@@ -24,7 +24,6 @@ from mockserver.spec.document import SpecError
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from mockserver.edge.server import Server
     from mockserver.provider import Provider
 
 
@@ -141,19 +140,20 @@ def run(work: Coroutine[Any, Any, int]) -> int:
 def serve(config: str | None, **given: Any) -> None:
     """Serve the providers until Ctrl-C or SIGTERM."""
     gc.disable()  # while loading: nothing becomes garbage
-    from mockserver.edge.build import build_server  # noqa: PLC0415 - `--help` need not load a server
+    from mockserver.edge.build import providers_of  # noqa: PLC0415 - `--help` need not load a server
 
     try:
         _check_environment()
-        server = build_server(settings_of(config, given))
+        settings = settings_of(config, given)
+        providers = providers_of(settings)
     except (ConfigError, SpecError) as error:
         _fail(str(error))
         return
-    sys.exit(run(_serve(server)))
+    sys.exit(run(_serve(settings, providers)))
 
 
-async def _serve(server: Server) -> int:
-    from mockserver.edge.server import PortInUseError  # noqa: PLC0415
+async def _serve(settings: Settings, providers: list[Provider]) -> int:
+    from mockserver.edge.server import PortInUseError, Server  # noqa: PLC0415
     from mockserver.terminal import banner, scenario_report  # noqa: PLC0415
 
     stop = asyncio.Event()
@@ -161,12 +161,12 @@ async def _serve(server: Server) -> int:
     for number in _ENDING_SIGNALS:
         loop.add_signal_handler(number, stop.set)
     try:
-        await server.start()
+        server = await Server.start(settings, providers)
     except SpecError as error:
         click.echo(f"mockserver: {error}", err=True)
         return 2
     except OSError as error:
-        where = f"{server.settings.host}:{server.settings.port}"
+        where = f"{settings.host}:{settings.port}"
         taken = "; choose another --port, or 0 for any free port"
         fix = taken if isinstance(error, PortInUseError) else "; --host must be an address of this machine"
         click.echo(f"mockserver: cannot listen on {where}: {error.strerror or error}{fix}", err=True)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 from aiohttp import web
 
-from mockserver.edge.build import build_server
+from mockserver.edge.build import start_server
 from mockserver.engine.callbacks import signature_of
 from mockserver.media.duration import mp4_duration_s
 from mockserver.provider import UCR
@@ -55,10 +55,9 @@ class DemoError(Exception):
 
 async def run_demo(settings: Settings) -> int:
     """Run the demo; return the exit code."""
-    server = build_server(settings)
+    server = await start_server(settings)
     jobs = [Job(provider, model) for provider in server.providers for model in _one_per_document(provider)]
     width = max(len(job.model.name) for job in jobs)
-    await server.start()
     try:
         print(f"mockserver is listening on {server.root_url}, at {settings.speed:g}x real time\n")  # noqa: T201
         async with _receiver(jobs) as callback_url, aiohttp.ClientSession() as session:

@@ -31,6 +31,5 @@ __getattr__ = old_names(
         "AsyncMock": "mockserver:AsyncRunningServer",
         **{name: f"mockserver.testing.views:{name}" for name in ("AccountView", "AsyncClock", "AsyncTask")},
         **{name: f"mockserver.testing.views:{name}" for name in ("Clock", "JournalView", "Task")},
-        "build_server": "mockserver.edge.build:build_server",
     },
 )

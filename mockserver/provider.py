@@ -1,7 +1,7 @@
 """A provider as the engine sees it: compiled from specs, frozen, with units in the field names.
 
-Nothing here knows YAML, HTTP libraries or a wall clock. `spec.compile` builds these values; `engine`
-reads them. A `Value` is a compiled expression, template or choice: a function of a `Scope`.
+This file knows no YAML, no HTTP and no clock. `spec.compile` builds these values; `engine` reads them. A `Value`
+is a compiled expression, template or choice: a function of the engine's request context.
 """
 
 from __future__ import annotations
@@ -12,17 +12,29 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from mockserver.chance import IdFormat
-    from mockserver.engine.context import RequestContext
 
-#: A compiled template: gives JSON (or one value) from what is in scope.
-Value = Callable[["RequestContext"], Any]
+#: A compiled template: a function from the request context to JSON, or to one value.
+Value = Callable[[Any], Any]
 
 Role = Literal["submit", "query", "cancel", "list", "estimate", "balance", "upload", "file", "result", "decoy"]
 
 TestKey = Literal["no_credits", "revoked", "rate_limited"]
 
-#: Micro-credits to a credit: money is counted in whole numbers.
+CreditsMode = Literal["ample", "documented"]
+#: Where callbacks may go: the provider's own rule, the same with this machine allowed, or anywhere.
+TargetMode = Literal["documented", "loopback", "any"]
+
+#: Micro-credits in a credit: money is counted in whole numbers.
 UCR = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderRules:
+    """What a user has set for one provider, beside its documents."""
+
+    credits: CreditsMode = "ample"
+    plan: str | None = None
+    failure_rate: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +117,8 @@ class Lifecycle:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """What the store behind a result link answers instead of the file."""
+class FileRefusal:
+    """What the file host behind a result link returns instead of the file."""
 
     status: int
     content_type: str
@@ -127,9 +139,9 @@ class ResultKind:
     lifetime_s: int
     expires_parameter: str | None
     signature_parameter: str | None
-    expired: Refusal
-    missing: Refusal
-    unsigned: Refusal
+    expired: FileRefusal
+    missing: FileRefusal
+    unsigned: FileRefusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +152,8 @@ class Model:
     document: str
     request: Schema
     example: Mapping[str, Any] | None
-    reserve_ucr: Callable[[RequestContext], int]
-    settle_ucr: Callable[[RequestContext], int]
+    reserve_ucr: Callable[[Any], int]
+    settle_ucr: Callable[[Any], int]
     result: Value
     estimated_s: float | None
     states: tuple[State, ...]
@@ -157,8 +169,8 @@ class Requirement:
     right: Value
     problem: Problem
 
-    def broken(self, context: RequestContext) -> bool:
-        """Tell whether the body in scope breaks it; where a number is missing, it holds."""
+    def broken(self, context: Any) -> bool:
+        """Tell whether the body in the context breaks it; where a number is missing, it holds."""
         left, right = self.left(context), self.right(context)
         if not isinstance(left, int | float) or not isinstance(right, int | float):
             return False

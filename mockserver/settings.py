@@ -12,8 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from mockserver.engine.state import CreditsMode
-from mockserver.engine.targets import TargetMode
+from mockserver.provider import CreditsMode, TargetMode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

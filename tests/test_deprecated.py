@@ -13,7 +13,6 @@ OLD = [
     ("mockserver.mock", "Mock", "mockserver.RunningServer"),
     ("mockserver.mock", "AsyncMock", "mockserver.AsyncRunningServer"),
     ("mockserver.mock", "Task", "mockserver.testing.views.Task"),
-    ("mockserver.mock", "build_server", "mockserver.edge.build.build_server"),
     ("mockserver.verbs", "ProviderVerbs", "mockserver.testing.provider_handle.ProviderHandle"),
     ("mockserver.verbs", "InForce", "mockserver.testing.provider_handle.ActiveFault"),
     ("mockserver.config", "Settings", "mockserver.settings.Settings"),

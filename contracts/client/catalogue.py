@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from contracts.client.situations import NO_FAULTS, Condition, Event, Situation
 from mockserver.chance import Chance
-from mockserver.engine.context import Request
+from mockserver.engine.messages import Request
 from mockserver.engine.world import World, WorldRules
 from mockserver.faults import all_faults, build
 from mockserver.provider import UCR

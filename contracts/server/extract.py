@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from mockserver.engine.context import pointed
+from mockserver.spec.pointer import pointed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -17,6 +17,7 @@ from contracts.server.pacing import ClockPacing, Deadline, RealTimePacing, TimeI
 from contracts.server.probe import ServerProbe
 from contracts.server.receiver import Receiver
 from contracts.server.tasks import TaskRunner
+from mockserver.engine.targets import LOOPBACK_HOSTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from contracts.clause import Verdict
     from contracts.rules import Rule
     from contracts.server.spec import Spec
-
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class ClockError(Exception):
@@ -164,7 +163,7 @@ def _receiver(spec: Spec, terms: Terms, client: ApiClient, stack: ExitStack) -> 
     """Listen for callbacks, if the server can reach this machine."""
     callbacks = spec.provider.callbacks
     host = terms.callback_host
-    if host is None and (terms.callback_url or urlsplit(terms.base_url).hostname in _LOOPBACK):
+    if host is None and (terms.callback_url or urlsplit(terms.base_url).hostname in LOOPBACK_HOSTS):
         host = "127.0.0.1"
     if callbacks is None or host is None:
         return None

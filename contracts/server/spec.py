@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from mockserver.engine.context import RequestContext, pointed
+from mockserver.engine.context import RequestContext
 from mockserver.spec.catalog import load_providers
 from mockserver.spec.document import Document, merge_patch, resolve
+from mockserver.spec.pointer import pointed
 from mockserver.spec.vocabulary import builtin_specs
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import random
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from mockserver.engine.context import pointed
+from mockserver.spec.pointer import pointed
 
 if TYPE_CHECKING:
     from contracts.server.spec import Spec

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mockserver.clock import Clock
-    from mockserver.engine.faults import Rule
+    from mockserver.engine.rules import Rule
     from mockserver.scenarios.read import Scenario
     from mockserver.spec.document import SpecIssue
 
@@ -148,7 +148,7 @@ def file_issues(path: Path) -> list[SpecIssue]:
     try:
         check_scenario(world, read(path))
     except SpecError as error:
-        return error.faults
+        return error.issues
     return []
 
 

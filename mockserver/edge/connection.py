@@ -52,10 +52,10 @@ _BODY_BYTES_AT_ONCE = 16_384
 
 
 class AnswersNow(Protocol):
-    """Gives the bytes of an answer, or None where it takes longer."""
+    """Returns the bytes of a response; None, or what it has begun with, where that takes longer."""
 
-    def __call__(self, message: RawRequestMessage, body: bytes) -> bytes | None:
-        """Answer a request whose body has come whole."""
+    def __call__(self, message: RawRequestMessage, body: bytes) -> object:
+        """Answer a request whose body has arrived."""
 
 
 class HttpServer(web.Server):
@@ -108,7 +108,7 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,  # noqa: ARG002 - aiohttp's signature
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Tell what is no HTTP so, in few words, and without the library's name."""
+        """Report invalid HTTP, in few words, and without the library's name."""
         if request.transport is None:
             raise ConnectionResetError("the client has gone")
         what = " ".join((message or "").partition("\n\n")[0].partition(" when reading")[0].split()).rstrip(":")[:200]
@@ -117,16 +117,22 @@ class Connection(web.RequestHandler):
 
 
 class FastConnection(Connection):
-    """A connection that answers at once what can be answered at once."""
+    """A connection that answers at once where that takes no waiting."""
 
-    __slots__ = ("_answer_now",)
+    __slots__ = ("_answer_now", "_begun")
 
     def __init__(self, manager: HttpServer, **options: Any) -> None:
         super().__init__(manager, **options)
         self._answer_now = manager.answer_now
+        self._begun: object = None
+
+    def take_begun(self) -> Any:
+        """Return what `answer_now` has begun for the request that aiohttp handles now; None where it has not."""
+        begun, self._begun = self._begun, None
+        return begun
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came; answer it at once if that can be done."""
+        """Parse what arrived; answer it at once where that is possible."""
         waiter = self._waiter
         if waiter is None or waiter.done() or self._messages:
             super().data_received(data)
@@ -138,7 +144,7 @@ class FastConnection(Connection):
             waiter.set_result(None)
 
     def _answered(self, data: bytes) -> bool:
-        """Answer the one request that came whole, and alone, in this piece of data; False leaves it to aiohttp."""
+        """Answer the one request that this data contains, whole and alone; False leaves it to aiohttp."""
         message, payload = self._messages[0]
         if (
             len(self._messages) > 1
@@ -165,7 +171,8 @@ class FastConnection(Connection):
         ):
             return False
         answer = self._answer_now(message, data[head_bytes:])
-        if answer is None:
+        if not isinstance(answer, bytes):
+            self._begun = answer
             return False
         self._messages.popleft()
         self._parser.message_consumed()

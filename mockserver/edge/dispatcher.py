@@ -21,8 +21,8 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 
 from mockserver.clock import TimeWouldGoBackError
-from mockserver.engine.callbacks import Attempt, Outcome
-from mockserver.engine.targets import TargetMode, address_problem, literal_address
+from mockserver.engine.callbacks import Attempt, AttemptResult
+from mockserver.engine.targets import address_problem, literal_address
 
 if TYPE_CHECKING:
     import ssl
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from mockserver.engine.world import World
     from mockserver.journal.journal import Journal
     from mockserver.journal.record import ReceiverResponse
-    from mockserver.provider import CallbackTarget
+    from mockserver.provider import CallbackTarget, TargetMode
 
 RESPONSE_BYTES_READ = 65_536
 _LOG = logging.getLogger("mockserver")
@@ -52,7 +52,7 @@ class AdvanceUnderWayError(Exception):
 class _Result(NamedTuple):
     """The result of one attempt."""
 
-    outcome: Outcome
+    outcome: AttemptResult
     status: int | None
     detail: str
     response: ReceiverResponse | None = None
@@ -337,7 +337,7 @@ class CallbackDispatcher:
         return _Result("refused", status, f"status {status}", message)
 
     def _session(self, delivery: Delivery) -> aiohttp.ClientSession:
-        name = delivery.provider_state.provider.name
+        name = delivery.provider
         session = self._sessions.get(name)
         if session is None:
             resolver = _CheckingResolver(delivery.rule.target, self._world.rules.targets)

@@ -104,7 +104,7 @@ def delivery_record(delivery: Delivery) -> dict[str, Any]:
     """Describe a callback delivery and its attempts so far."""
     return {
         "id": delivery.id,
-        "provider": delivery.provider_state.provider.name,
+        "provider": delivery.provider,
         "task": delivery.task_id,
         "event": delivery.event,
         "url": delivery.url,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from aiohttp import MultipartReader, StreamReader, hdrs, web
 from aiohttp.base_protocol import BaseProtocol
 
-from mockserver.engine.context import Form
+from mockserver.engine.messages import Form
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,13 +9,15 @@ import re
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from mockserver.engine.faults import InvalidFaultError, Match, Schedule
+from mockserver.engine.faults import InvalidFaultError
+from mockserver.engine.rules import Match, Schedule
 from mockserver.faults import all_faults, build, described, parameters_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mockserver.engine.faults import Fault, Rule
+    from mockserver.engine.faults import Fault
+    from mockserver.engine.rules import Rule
     from mockserver.engine.world import World
     from mockserver.provider import Provider
 

@@ -14,16 +14,17 @@ from mockserver.clock import LAST_MS, MANUAL_START_MS, Clock, Wall, iso_of
 from mockserver.edge.active_scenario import ActiveScenario, activate, check_scenario
 from mockserver.edge.dispatcher import CallbackDispatcher, Report
 from mockserver.edge.rule_codec import read_fault_request
-from mockserver.engine.state import ProviderRules
-from mockserver.engine.world import Command, World, WorldRules
+from mockserver.engine.commands import Command, run_command
+from mockserver.engine.world import World, WorldRules
 from mockserver.faults.directives import RequestDirectives
 from mockserver.journal.journal import Journal
+from mockserver.provider import ProviderRules
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mockserver.engine.callbacks import Delivery
-    from mockserver.engine.faults import Rule
+    from mockserver.engine.rules import Rule
     from mockserver.engine.task import Task
     from mockserver.provider import Provider
     from mockserver.scenarios.read import Scenario
@@ -120,7 +121,7 @@ class Runtime:
 
     async def command(self, task_id: str, command: Command, reason: str | None = None) -> Task:
         """Hold, release, complete, fail or cancel a task; wait for the callbacks this triggers at once."""
-        task = self.world.command(task_id, command, self.clock.now_ms(), reason)
+        task = run_command(self.world, task_id, command, self.clock.now_ms(), reason)
         self.dispatcher.wake()
         await self.dispatcher.drain_due()
         return task

@@ -1,5 +1,26 @@
 """The engine decides; the edge performs.
 
-State, a request and now go in; an outcome comes out. Nothing in this package knows sockets, a wall
-clock, tasks of an event loop or unseeded chance (tests/test_architecture.py holds it to that).
+State, a request and `now` go in; an outcome comes out: the response, and the effects that the edge is to perform. The
+same state, request and instant give the same outcome. Nothing here waits, opens a socket, or reads a clock or unseeded
+randomness. The files, in import order (each imports only those before it; tests/test_architecture.py checks that):
+
+    messages      requests, responses, forms and files, as values
+    routes        finds the operation for a method and a path
+    body          strict JSON parsing
+    limits        rate limits over sliding windows
+    targets       where callbacks may go
+    transmission  the bytes of a response, and how they are sent
+    accounts      accounts and their ledger of reservations
+    task          tasks: status as a function of time
+    callbacks     callbacks as values, and the queue of what is due
+    state         one provider's accounts, tasks, files and links
+    context       what is known of a request, and what templates read of it
+    render        responses, errors and callback bodies
+    admission     the gates
+    faults        the hooks of a fault, and what it is applied to
+    rules         where, when and how often a fault applies
+    injection     finds the faults for a request, and applies them
+    operations    what each operation does with an accepted request
+    world         handles requests; makes and records callback deliveries
+    commands      hold, release, complete, fail, cancel
 """

@@ -2,8 +2,8 @@
 
     route, method, size, key, plan, rate, parse, schema, content policy, credits, concurrency
 
-A gate reads the scope, fills in what it found, and returns None or a refusal: the name of a condition
-that the spec's `errors` answer, with the problem in words. The first refusal is the answer.
+A gate reads the request context, adds what it found, and returns None or a refusal: the name of a condition of the
+spec's `errors`, with a description of the problem. The first refusal is the answer.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from mockserver.engine.body import BodyError, parse_json
+from mockserver.engine.context import RequestContext
 from mockserver.engine.targets import url_problem
 from mockserver.provider import Problem
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mockserver.engine.accounts import Account
-    from mockserver.engine.context import Request, RequestContext
+    from mockserver.engine.messages import Request
+    from mockserver.engine.render import Refused
     from mockserver.provider import KeyRule, Model, Operation, Provider, Role
 
 _HEADERS_REMEMBERED = 10_000
@@ -28,8 +30,9 @@ _NUMBER_LENGTH = 18
 _INTEGER = re.compile(r"-?[0-9]+")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]{1,2})?")
 
-#: A condition of the vocabulary, and what is wrong.
-Refused = tuple[str, Problem]
+Gate = Callable[[RequestContext], "Refused | None"]
+#: For each role, the gates of its operations in their order; None is a request without an operation.
+Gates = dict["Role | None", tuple[tuple[str, Gate], ...]]
 
 
 def route(context: RequestContext) -> Refused | None:
@@ -40,14 +43,14 @@ def route(context: RequestContext) -> Refused | None:
 
 
 def method(context: RequestContext) -> Refused | None:
-    """Does the path know the method?"""
+    """Does the path have the method?"""
     if context.operation is None:
         return "unsupported_method", Problem(f"{_shortened(context.request.method)} is not allowed here")
     return None
 
 
 def size(context: RequestContext) -> Refused | None:
-    """Is the body small enough, and did all of it come?"""
+    """Is the body small enough, and did all of it arrive?"""
     if context.request.oversized:
         return "body_too_large", Problem(f"the body is larger than {_operation(context).max_body_bytes} bytes")
     if context.request.stalled:
@@ -56,8 +59,8 @@ def size(context: RequestContext) -> Refused | None:
 
 
 def key(context: RequestContext) -> Refused | None:
-    """Is there a well-formed key? It opens an account of its own."""
-    if not _operation(context).secured:
+    """Is there a well-formed key? A new one opens an account. Where the account is known, nothing is left to do."""
+    if context.account is not None or not _operation(context).secured:
         return None
     state = context.state
     rule = state.provider.key
@@ -81,7 +84,7 @@ def key(context: RequestContext) -> Refused | None:
 
 
 def presented_key(rule: KeyRule, request: Request) -> str | None:
-    """Return the key that a request carries where the provider wants it."""
+    """Return the API key of a request."""
     text = request.headers.get(rule.header)
     if text is None:
         return None
@@ -100,9 +103,9 @@ def plan(context: RequestContext) -> Refused | None:
 
 
 def rate(context: RequestContext) -> Refused | None:
-    """Is there room in the plan's windows? What passes here is counted, whatever the later gates say.
+    """Does the rate limit allow the request? A request that passes is counted, whatever the later gates decide.
 
-    It stands before submits, or before everything where the provider counts all requests (see `gates_of`).
+    This gate is for submits, or for every request where the provider counts all of them (see `gates_of`).
     """
     account = context.account
     if account is None:
@@ -117,7 +120,7 @@ def rate(context: RequestContext) -> Refused | None:
 
 
 def parse(context: RequestContext) -> Refused | None:
-    """Is the body what its type says it is?"""
+    """Is the body well-formed, and of the right type?"""
     request, operation = context.request, _operation(context)
     if operation.role == "upload":
         if request.form is None:
@@ -129,11 +132,9 @@ def parse(context: RequestContext) -> Refused | None:
     if content_type != "application/json" and not _is_json(content_type):
         return "unsupported_media_type", Problem("send JSON, with Content-Type: application/json")
     if request.broken:
-        return "malformed_body", Problem(
-            "the body could not be read: bad chunks, or not in the coding it says it is in"
-        )
+        return "malformed_body", Problem("the body could not be read: invalid chunking or Content-Encoding")
     try:
-        context.body = parse_json(request.body)
+        context.body = parse_json(request.body, request.loaded)
     except BodyError as error:
         return "malformed_body", Problem(str(error))
     return None
@@ -145,7 +146,7 @@ def _is_json(content_type: str) -> bool:
 
 
 def schema(context: RequestContext) -> Refused | None:
-    """Are the parameters, the model and the body as the spec has them?"""
+    """Do the parameters, the model and the body match the spec?"""
     operation = _operation(context)
     if operation.checked_parameters:
         problem = parameter_problem(operation, context.path_values, context.request)
@@ -170,7 +171,7 @@ def schema(context: RequestContext) -> Refused | None:
 
 
 def parameter_problem(operation: Operation, path_values: Mapping[str, str], request: Request) -> Problem | None:
-    """Say what is wrong with the path and query parameters of a request; None where nothing is."""
+    """Return what is wrong with the path and query parameters of a request; None where nothing is wrong."""
     for parameter in operation.checked_parameters:
         name = parameter.name
         text = path_values.get(name) if parameter.place == "path" else request.query.get(name)
@@ -188,7 +189,7 @@ def parameter_problem(operation: Operation, path_values: Mapping[str, str], requ
 
 
 def _typed(text: str, type_: str) -> Any:
-    """Read a parameter's text as its type; None where it is no such thing."""
+    """Convert a parameter to its type; None where that is impossible."""
     if type_ == "boolean":
         return {"true": True, "false": False}.get(text)
     if type_ not in ("integer", "number"):
@@ -220,17 +221,17 @@ def _body(context: RequestContext, model: Model) -> Refused | None:
 
 
 def content_policy(context: RequestContext) -> Refused | None:
-    """Ask the content policy. Where the provider applies it only later, the task is let in, and fails."""
+    """Does the content policy allow it? Where the provider applies the policy later, the task is accepted and fails."""
     policy = context.state.provider.content_policy
     if policy is None or not policy.at_submit or context.model is None:
         return None
-    if policy_offended(context):
+    if violates_policy(context):
         return "content_refused", Problem("the prompt goes against the content policy")
     return None
 
 
-def policy_offended(context: RequestContext) -> bool:
-    """Tell whether any text of the submit body is one that the policy refuses."""
+def violates_policy(context: RequestContext) -> bool:
+    """Tell whether the content policy refuses any text of the submit body."""
     policy = context.state.provider.content_policy
     if policy is None:
         return False
@@ -242,19 +243,19 @@ def policy_offended(context: RequestContext) -> bool:
 
 
 def credits_(context: RequestContext) -> Refused | None:
-    """Does the account hold what the task reserves?"""
+    """Does the account have the credits that the task reserves?"""
     if context.model is None:
         return None
-    context.quote_ucr = context.model.reserve_ucr(context)
+    context.price_ucr = context.model.reserve_ucr(context)
     account = _account(context)
     account.settle(context.now_ms)
-    if context.quote_ucr > account.available_ucr:
+    if context.price_ucr > account.available_ucr:
         return "insufficient_credits", Problem("the account has too few credits for this task")
     return None
 
 
 def concurrency(context: RequestContext) -> Refused | None:
-    """Is there room for one more running task in the plan?"""
+    """Does the plan allow one more running task?"""
     account = _account(context)
     limit = account.plan.concurrent_tasks
     if limit is not None and account.running_tasks(context.now_ms) >= limit:
@@ -264,14 +265,12 @@ def concurrency(context: RequestContext) -> Refused | None:
     return None
 
 
-Gate = Callable[["RequestContext"], Refused | None]
-
 _EVERY: frozenset[Role] = frozenset(
     ("submit", "query", "cancel", "list", "estimate", "balance", "upload", "file", "result", "decoy")
 )
 _WITH_BODY: frozenset[Role] = frozenset(("submit", "estimate", "decoy", "upload"))
 
-#: Every gate in its order, and the roles of the operations that it stands before.
+#: Every gate in its order, and the roles of the operations that it is for.
 GATES: tuple[tuple[str, Gate, frozenset[Role]], ...] = (
     ("route", route, _EVERY),
     ("method", method, _EVERY),
@@ -287,11 +286,11 @@ GATES: tuple[tuple[str, Gate, frozenset[Role]], ...] = (
 )
 
 
-def gates_of(provider: Provider) -> dict[Role | None, tuple[tuple[str, Gate], ...]]:
-    """Choose, for each role, the gates that can refuse anything at this provider; None is no operation at all."""
+def gates_of(provider: Provider) -> Gates:
+    """Choose, for each role, the gates that can refuse a request to this provider."""
     policy = provider.content_policy
     asks_at_submit = policy is not None and policy.at_submit
-    chosen: dict[Role | None, tuple[tuple[str, Gate], ...]] = {
+    chosen: Gates = {
         role: tuple(
             (name, gate)
             for name, gate, roles in GATES[2:]
@@ -305,10 +304,10 @@ def gates_of(provider: Provider) -> dict[Role | None, tuple[tuple[str, Gate], ..
     return chosen
 
 
-def admit(context: RequestContext) -> tuple[str, Refused] | None:
-    """Lead a request through the gates; return the gate that refused it, and why, or None."""
+def admit(context: RequestContext, gates: Gates) -> tuple[str, Refused] | None:
+    """Run the gates; return the gate that refused the request, and why, or None."""
     operation = context.operation
-    for name, gate in context.state.gates[None if operation is None else operation.role]:
+    for name, gate in gates[None if operation is None else operation.role]:
         refused = gate(context)
         if refused is not None:
             return name, refused

@@ -1,4 +1,4 @@
-"""Reading a JSON body strictly: UTF-8, no NaN, no key twice, no bottomless nesting."""
+"""Strict JSON parsing: UTF-8 only, no NaN, no duplicate keys, limited nesting."""
 
 from __future__ import annotations
 
@@ -10,33 +10,39 @@ import orjson
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-#: Levels of nesting that are read; what judges a body, and what writes it again, goes down 255 at most.
+#: Levels of nesting that are accepted; the schema validator and the serialiser take 255 at most.
 MAX_NESTING = 100
 _CONTAINERS = (dict, list)
 _TOO_DEEP = f"the body is nested more than {MAX_NESTING} levels deep"
 
 
 class BodyError(ValueError):
-    """The body is not a JSON text that everybody would read alike."""
+    """The body is not JSON that every parser reads in the same way."""
 
 
-def parse_json(body: bytes) -> Any:
+def parse_json(body: bytes, loaded: Any = None) -> Any:
     """Parse a body.
 
-    orjson takes the last of two equal keys without a word. Every key that is written has a colon after it,
-    so where there are as many colons as keys were found, none was written twice. Where there are more (a
-    colon in a text), the body is read a second time, unless the keys can still be counted: without
-    backslashes, and without blanks between a key and its colon, each is one `":`.
+    orjson silently keeps the last of two equal keys. Every key is followed by a colon, so where there are as many
+    colons as keys, no key is a duplicate. Where there are more (a colon in a string), the body is parsed a second
+    time, unless the keys can still be counted: without backslashes, and without blanks between a key and its
+    colon, each is one `":`.
+
+    Args:
+        body: the bytes.
+        loaded: what orjson made of the body before, so that it is not parsed again; None is not parsed yet.
 
     Raises:
-        BodyError: it is not strict JSON; the message says what and where.
+        BodyError: it is not strict JSON; the message says what is wrong, and where.
     """
     if not body:
         raise BodyError("the body is empty; JSON was expected")
-    try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise BodyError(f"the body is not valid JSON: {error}") from None
+    value = loaded
+    if value is None:
+        try:
+            value = orjson.loads(body)
+        except orjson.JSONDecodeError as error:
+            raise BodyError(f"the body is not valid JSON: {error}") from None
     keys = _keys(value, MAX_NESTING)
     if body.count(b":") != keys and (
         body.count(b'":') != keys
@@ -54,7 +60,7 @@ def parse_json(body: bytes) -> Any:
 
 
 def _keys(value: Any, levels: int) -> int:
-    """Count the keys of all objects in a value that may be nested so many levels deep."""
+    """Count the keys of all objects in a value, which may have this many levels of nesting."""
     children: Iterable[Any]
     if value.__class__ is dict:
         children, total = value.values(), len(value)

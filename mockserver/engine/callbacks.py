@@ -1,7 +1,7 @@
-"""Callbacks as values, before they are deliveries: what is sent, where, signed how, due when.
+"""Callbacks as values: their bytes, target, signature and due time, and the queue of what is due.
 
-The agenda is the only thing that waits in mock time. The edge takes from it what has fallen due,
-makes the attempt, and reports how it went; the schedule of retries is worked out here.
+The event queue is the only thing that waits in mock time. The edge takes due deliveries from it, makes the
+attempts and reports their results; the schedule of retries is worked out here.
 """
 
 from __future__ import annotations
@@ -15,30 +15,29 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from mockserver.engine.accounts import Account
-    from mockserver.engine.state import ProviderState
-    from mockserver.engine.task import Task
     from mockserver.provider import Callbacks, Signature
 
-Outcome = Literal["acknowledged", "refused", "timeout", "unreachable", "blocked", "lost"]
+AttemptResult = Literal["acknowledged", "refused", "timeout", "unreachable", "blocked", "lost"]
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try at delivering: how it went, with the receiver's status where it answered."""
+    """One attempt to deliver: its result, with the receiver's status where there is one."""
 
     number: int
     at_ms: int
-    outcome: Outcome
+    outcome: AttemptResult
     status: int | None
     detail: str
 
 
 @dataclass(slots=True)
 class Delivery:
-    """A callback on its way: the exact bytes, the attempts so far, and when the next one is due."""
+    """A callback that is being delivered: the exact bytes, the attempts so far, and when the next one is due."""
 
     id: str
-    provider_state: ProviderState
+    #: The provider's name.
+    provider: str
     rule: Callbacks
     task_id: str
     event: str
@@ -49,25 +48,27 @@ class Delivery:
     account: Account
     state: Literal["waiting", "acknowledged", "given_up", "lost"] = "waiting"
     attempts: list[Attempt] = field(default_factory=list)
-    #: What faults have done to it: their names, and the deeds that the edge has to know of.
+    #: The names of the faults that changed it.
     faults: tuple[str, ...] = ()
+    #: It is never sent.
     lost: bool = False
-    #: How many acknowledgements are not heard.
+    #: How many acknowledgements count as failures.
     unheard: int = 0
-    #: It goes out as soon as a query has shown the task's end.
+    #: It is sent as soon as a query has shown the task's end.
     awaits_query: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class TaskEnds:
-    """A task will end, and somebody wants to be told; stale once the task has another revision."""
+    """A task will end, and its callback is to be made then; stale once the task has another revision."""
 
-    state: ProviderState
-    task: Task
+    provider: str
+    task_id: str
+    revision: int
 
 
 class EventQueue:
-    """What falls due, in due order; of one instant, in the order in which it was put in."""
+    """What falls due, in due order; items of one instant in the order in which they were put in."""
 
     __slots__ = ("_heap", "_put")
 
@@ -76,7 +77,7 @@ class EventQueue:
         self._put = 0
 
     def put(self, due_ms: int, item: TaskEnds | Delivery) -> None:
-        """Add something to fall due."""
+        """Add an item."""
         self._put += 1
         heappush(self._heap, (due_ms, self._put, item))
 
@@ -85,12 +86,12 @@ class EventQueue:
         return self._heap[0][0] if self._heap else None
 
     def pop(self) -> tuple[int, TaskEnds | Delivery]:
-        """Take the next item off, with its instant."""
+        """Remove and return the next item, with its instant."""
         due_ms, _, item = heappop(self._heap)
         return due_ms, item
 
     def head(self) -> tuple[int, TaskEnds | Delivery] | None:
-        """Return the next item and its instant, without taking it off."""
+        """Return the next item and its instant, without removing it."""
         return (self._heap[0][0], self._heap[0][2]) if self._heap else None
 
     def __len__(self) -> int:
@@ -98,7 +99,7 @@ class EventQueue:
 
 
 def signature_of(rule: Signature, secret: str, body: bytes) -> str:
-    """Sign a body: HMAC over its exact bytes, as the provider writes it."""
+    """Sign the exact bytes of a body with HMAC, in the provider's notation."""
     digest = hmac.new(
         secret.encode("utf-8", "surrogatepass"),
         body,
@@ -109,7 +110,7 @@ def signature_of(rule: Signature, secret: str, body: bytes) -> str:
 
 
 def after_attempt(delivery: Delivery, attempt: Attempt) -> bool:
-    """Book an attempt; tell whether another one follows, at `delivery.due_ms`."""
+    """Add an attempt to a delivery; return whether another one follows, at `delivery.due_ms`."""
     delivery.attempts.append(attempt)
     retries = delivery.rule.retry_after_ms
     made = attempt.number

@@ -1,360 +1,381 @@
-"""What an expression can see: one object per request (or per callback), and the tables of its words.
+"""The context of one request or callback: what the gates found, and what templates may read of it.
 
-`Scope` is also the visitor's pass through the gates: each gate reads it and fills in what it found.
-The tables below are the whole of the words behind `$task.`, `$account.`, `$error.` and the rest; a
-spec that uses another word does not compile.
+A compiled template is a function of a `RequestContext`. It reads `$task.progress` as `context.task_progress`, and so
+on: spec/expressions.py lists the names, and a test sees that each has its property here. An instant is a property in
+milliseconds; templates choose its notation.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
 
-from mockserver.clock import iso_of
-from mockserver.engine.routes import well_formed
-from mockserver.engine.task import link_ends_s, status_at
+from mockserver.engine.messages import Request, well_formed
+from mockserver.engine.task import TaskStatus, link_ends_s, started_ms, status_at
 from mockserver.provider import UCR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from mockserver.engine.accounts import Account
-    from mockserver.engine.faults import Rule
-    from mockserver.engine.state import ProviderState, StoredFile
-    from mockserver.engine.task import Task, TaskStatus
-    from mockserver.provider import ErrorAnswer, Model, Operation, Problem, Route
+    from mockserver.engine.messages import StoredFile
+    from mockserver.engine.state import ProviderState
+    from mockserver.engine.task import Task
+    from mockserver.provider import ErrorAnswer, Model, Operation, Problem, ResultKind, Route
 
 
-class Form:
-    """The file of a multipart body, as the edge decoded it; `problem` says why there is none."""
+@dataclass(frozen=True, slots=True)
+class View:
+    """How a response shows tasks. The default shows them as they are; faults make views that do not."""
 
-    __slots__ = ("content", "media_type", "name", "problem")
+    status: Callable[[str], str] | None = None
+    progress: Callable[[Task, TaskStatus], int] | None = None
+    hides_results: Callable[[Task], bool] | None = None
 
-    def __init__(self, content: bytes = b"", media_type: str = "", name: str = "", problem: str | None = None) -> None:
-        self.content = content
-        self.media_type = media_type
-        self.name = name
-        self.problem = problem
+    def with_status(self, change: Callable[[str], str]) -> View:
+        """Change the status after the changes so far."""
+        before = self.status
+        return replace(self, status=change if before is None else lambda status: change(before(status)))
+
+    def with_progress(self, change: Callable[[Task, TaskStatus], int]) -> View:
+        """Change the progress after the changes so far."""
+        before = self.progress
+
+        def progress(task: Task, status: TaskStatus) -> int:
+            return change(task, status if before is None else status._replace(progress=before(task, status)))
+
+        return replace(self, progress=progress)
+
+    def with_hidden_results(self, hides: Callable[[Task], bool]) -> View:
+        """Hide the results where a function says so, or one before it."""
+        before = self.hides_results
+        return replace(self, hides_results=hides if before is None else lambda task: before(task) | hides(task))
 
 
-class Request:
-    """A request as the engine sees it: decoded no further than it must be."""
+_PLAIN_VIEW = View()
+#: What a context without a request has, as when a callback is rendered.
+_NO_REQUEST = Request("", "", MappingProxyType({}))
 
-    __slots__ = (
-        "_query",
-        "body",
-        "broken",
-        "form",
-        "headers",
-        "method",
-        "oversized",
-        "path",
-        "query_string",
-        "stalled",
-    )
 
-    def __init__(
-        self,
-        method: str,
-        path: str,
-        headers: Mapping[str, str],
-        body: bytes = b"",
-        query_string: str = "",
-        *,
-        oversized: bool = False,
-        stalled: bool = False,
-        broken: bool = False,
-        form: Form | None = None,
-    ) -> None:
-        self.method = method
-        self.path = path if path.isascii() else well_formed(path)
-        self.query_string = query_string
-        self.headers = headers
-        self.body = body
-        #: The body was larger than the operation takes; it was not read to its end.
-        self.oversized = oversized
-        #: The body stopped coming.
-        self.stalled = stalled
-        #: The body could not be read: bad chunks, or not in the coding that it says.
-        self.broken = broken
-        self.form = form
-        self._query: dict[str, str] | None = None
+def credits_of(amount_ucr: int) -> float | int:
+    """Convert micro-credits to credits; whole ones are an integer."""
+    whole, rest = divmod(amount_ucr, UCR)
+    return amount_ucr / UCR if rest else whole
+
+
+class _TaskProperties:
+    """What `$task.NAME` stands for."""
+
+    state: ProviderState
+    now_ms: int
+    view: View = _PLAIN_VIEW
+    task: Task
+    _status: TaskStatus
+    _status_task: Task | None = None
 
     @property
-    def query(self) -> dict[str, str]:
-        """The query parameters; of several with one name the first."""
-        if self._query is None:
-            self._query = {}
-            if not self.query_string:
-                return self._query
-            for name, value in parse_qsl(well_formed(self.query_string), keep_blank_values=True):
-                self._query.setdefault(name, value)
-        return self._query
+    def status(self) -> TaskStatus:
+        """The task's state and progress now, worked out once."""
+        task = self.task
+        if self._status_task is not task:
+            self._status_task, self._status = task, status_at(task, self.now_ms)
+        return self._status
+
+    @property
+    def task_id(self) -> str:
+        """Its id."""
+        return self.task.id
+
+    @property
+    def task_model(self) -> str:
+        """The name of its model."""
+        return self.task.model.name
+
+    @property
+    def task_status(self) -> str:
+        """Its state."""
+        shown = self.view.status
+        return self.status.status if shown is None else shown(self.status.status)
+
+    @property
+    def task_progress(self) -> int:
+        """Its progress in percent."""
+        shown = self.view.progress
+        return self.status.progress if shown is None else shown(self.task, self.status)
+
+    @property
+    def task_request(self) -> Mapping[str, Any]:
+        """The body that it was submitted with."""
+        return self.task.body
+
+    @property
+    def task_submitted_ms(self) -> int:
+        """When it was submitted."""
+        return self.task.submitted_ms
+
+    @property
+    def task_started_ms(self) -> int | None:
+        """When it left its first state; null before that."""
+        return started_ms(self.task, self.now_ms)
+
+    @property
+    def task_ended_ms(self) -> int | None:
+        """When it ended; null before that."""
+        return self.task.ends_ms if self.status.ended else None
+
+    @property
+    def task_expires_ms(self) -> int | None:
+        """When the links to its files expire, a whole second; null where it has no files."""
+        task = self.task
+        if not self.status.ended or task.result is None or task.end.kind != "success":
+            return None
+        return link_ends_s(task, task.result) * 1000
+
+    @property
+    def task_elapsed_s(self) -> int:
+        """The seconds from its submit to its end, or to now; the difference of the two whole seconds."""
+        at_ms = self.task.ends_ms if self.status.ended else self.now_ms
+        return at_ms // 1000 - self.task.submitted_ms // 1000
+
+    @property
+    def task_estimated_s(self) -> float | None:
+        """How long its model usually takes."""
+        return self.task.model.estimated_s
+
+    @property
+    def task_output_duration_s(self) -> Any:
+        """The duration of its result."""
+        return None if self.task.result is None else self.task.result.duration_s(self)
+
+    @property
+    def task_reserved_credits(self) -> float | int:
+        """The credits that were reserved for it."""
+        return credits_of(self.task.reserved_ucr)
+
+    @property
+    def task_charged_credits(self) -> float | int:
+        """The credits that it has cost: 0 until it has succeeded."""
+        return credits_of(self.task.spends_ucr) if self.status.ended else 0
+
+    @property
+    def task_reason_code(self) -> str | None:
+        """The code of why it ended without a result."""
+        return self.task.reason.code if self.task.reason is not None and self.status.ended else None
+
+    @property
+    def task_reason_message(self) -> str | None:
+        """The message of why it ended without a result."""
+        return self.task.reason.message if self.task.reason is not None and self.status.ended else None
+
+    @property
+    def task_result_urls(self) -> list[str]:
+        """The links to its files; none until it has succeeded."""
+        task = self.task
+        if task.result is None or task.end.kind != "success" or not self.status.ended:
+            return []
+        if self.view.hides_results is not None and self.view.hides_results(task):
+            return []
+        return self.state.links.result_urls(task, task.result, self.result_count(task.result))
+
+    @property
+    def task_result_url(self) -> str | None:
+        """The link to its first file."""
+        urls = self.task_result_urls
+        return urls[0] if urls else None
+
+    @property
+    def task_media(self) -> str | None:
+        """The media type of its files."""
+        return None if self.task.result is None else self.task.result.media
+
+    @property
+    def task_account_id(self) -> str:
+        """The id of its account."""
+        return self.task.account.id
+
+    def result_count(self, kind: ResultKind) -> int:
+        """Return how many files of a kind the task has."""
+        return int(kind.count(self) or 1)
 
 
-class RequestContext:
-    """Everything that is known about the request at hand; what is not known yet is the class's own."""
+class _AccountProperties:
+    """What `$account.NAME` stands for: of the task's account, or else of the request's."""
 
-    request: Request
+    now_ms: int
+    account: Account | None = None
+
+    @property
+    def _settled_account(self) -> Account:
+        task: Task | None = getattr(self, "task", None)
+        account = self.account if task is None else task.account
+        assert account is not None
+        account.settle(self.now_ms)
+        return account
+
+    @property
+    def account_id(self) -> str:
+        """Its id."""
+        return self._settled_account.id
+
+    @property
+    def account_plan(self) -> str:
+        """The name of its plan."""
+        return self._settled_account.plan.name
+
+    @property
+    def account_available_credits(self) -> float | int:
+        """What it can still reserve."""
+        return credits_of(self._settled_account.available_ucr)
+
+    @property
+    def account_used_credits(self) -> float | int:
+        """What it has spent."""
+        return credits_of(self._settled_account.spent_ucr)
+
+    @property
+    def account_reserved_credits(self) -> float | int:
+        """What is reserved for running tasks."""
+        return credits_of(self._settled_account.reserved_ucr)
+
+    @property
+    def account_granted_credits(self) -> float | int:
+        """What it was ever granted."""
+        return credits_of(self._settled_account.granted_ucr)
+
+
+class RequestContext(_TaskProperties, _AccountProperties):
+    """Everything that is known about a request. Each gate adds what it found; the defaults are the class's own."""
+
+    request: Request = _NO_REQUEST
     route: Route | None = None
     operation: Operation | None = None
     path_values: Mapping[str, str] = MappingProxyType({})
     request_id = ""
-    account: Account | None = None
     body: Any = None
+    #: The submit body with the defaults of its schema, where the gates have worked it out; see `input`.
     inputs: Any = None
     model: Model | None = None
-    quote_ucr = 0
-    task: Task | None = None
-    stood_for: Task | None = None
-    stood: TaskStatus | None = None
+    price_ucr = 0
+    task: Task | None = None  # type: ignore[assignment]  # templates that read it are rendered only where it is set
     error: ErrorAnswer | None = None
     problem: Problem | None = None
     file: StoredFile | None = None
-    items: Sequence[Any] = ()
-    #: What faults have set up: see engine/faults.py, `shown`.
-    shown_progress: Callable[[Task, TaskStatus], int] | None = None
-    shown_status: Callable[[str], str] | None = None
-    hides_results: Callable[[Task], bool] | None = None
-    callbacks_first = False
-    #: Rules that the request asked for itself.
-    requested_rules: Sequence[Rule] = ()
-    total = 0
-    next_id: str | None = None
+    list_items: Sequence[Any] = ()
+    list_total = 0
+    list_next: str | None = None
 
     def __init__(self, state: ProviderState, now_ms: int) -> None:
         self.state = state
         self.now_ms = now_ms
 
+    def body_of(self, operation: Operation) -> Any:
+        """Render the body of an operation's response, in the shape of the task's present state."""
+        body = operation.body
+        if operation.body_in and self.task is not None:
+            body = operation.body_in.get(self.status.status, body)
+        assert body is not None
+        return body(self)
 
-#: What a scope without a request sees of one, as when a callback is written.
-RequestContext.request = Request("", "", MappingProxyType({}))
+    def reply(self, operation_id: str) -> Any:
+        """Render what a query would return for the task."""
+        return self.body_of(self.state.provider.operations[operation_id])
 
+    def header(self, name: str) -> str | None:
+        """Return a header of the request."""
+        text = self.request.headers.get(name)
+        return None if text is None else well_formed(text)
 
-def credits_of(amount_ucr: int) -> float | int:
-    """Write micro-credits as credits: whole ones as an integer."""
-    whole, rest = divmod(amount_ucr, UCR)
-    return amount_ucr / UCR if rest else whole
+    @property
+    def input(self) -> Any:
+        """The submit body with the defaults of its schema; worked out again where only the task is known."""
+        if self.inputs is None and self.task is not None:
+            self.inputs = self.task.model.request.with_defaults(self.task.body)
+        return self.inputs
 
+    @property
+    def server_url(self) -> str:
+        """The URL under which the provider's paths begin."""
+        return self.state.server_url
 
-def pointed(value: Any, keys: tuple[str, ...]) -> Any:
-    """Follow a JSON pointer's keys; null where it leads nowhere."""
-    for key in keys:
-        if isinstance(value, dict):
-            value = value.get(key)
-        elif isinstance(value, list) and key.isdecimal() and int(key) < len(value):
-            value = value[int(key)]
-        else:
-            return None
-    return value
+    @property
+    def quote_credits(self) -> float | int:
+        """The price of the submit body."""
+        return credits_of(self.price_ucr)
 
+    @property
+    def error_status(self) -> int:
+        """The HTTP status of the error."""
+        return self._error.status
 
-def inputs_of(context: RequestContext) -> Any:
-    """Return the submit body with the schema's defaults, worked out again where only the task is known."""
-    if context.inputs is None and context.task is not None:
-        context.inputs = context.task.model.request.with_defaults(context.task.body)
-    return context.inputs
+    @property
+    def error_code(self) -> str | int:
+        """The code of the error."""
+        return self._error.code
 
+    @property
+    def error_type(self) -> str | None:
+        """The type of the error."""
+        return self._error.type
 
-def _task(context: RequestContext) -> Task:
-    assert context.task is not None
-    return context.task
+    @property
+    def error_name(self) -> str:
+        """The name of the error in the spec."""
+        return self._error.name
 
+    @property
+    def error_message(self) -> Any:
+        """The message of the error."""
+        return self._error.message(self)
 
-def stands(context: RequestContext) -> TaskStatus:
-    """Return how the task in scope stands at the scope's instant; worked out once."""
-    task = context.task
-    assert task is not None
-    if context.stood_for is not task:
-        context.stood_for, context.stood = task, status_at(task, context.now_ms)
-    assert context.stood is not None
-    return context.stood
+    @property
+    def _error(self) -> ErrorAnswer:
+        assert self.error is not None
+        return self.error
 
+    @property
+    def problem_message(self) -> str:
+        """What is wrong with the request."""
+        return "" if self.problem is None else self.problem.message
 
-def started_ms(context: RequestContext) -> int | None:
-    """Return when the task left its first state, if it has by the scope's instant."""
-    task = _task(context)
-    if not task.entered_ms:
-        return task.submitted_ms
-    at_ms = min(task.entered_ms[0], task.ends_ms)
-    stands_at_ms = context.now_ms if task.held_ms is None else min(context.now_ms, task.held_ms)
-    return at_ms if stands_at_ms >= at_ms else None
+    @property
+    def problem_field(self) -> str | None:
+        """The field that is wrong."""
+        return None if self.problem is None else self.problem.field
 
+    @property
+    def problem_all(self) -> list[dict[str, str | None]]:
+        """Everything that is wrong with the request, field by field."""
+        if self.problem is None:
+            return []
+        return [{"field": each.field, "message": each.message} for each in self.problem.all or (self.problem,)]
 
-def ended_ms(context: RequestContext) -> int | None:
-    """Return when the task ended, if it has by the scope's instant."""
-    return _task(context).ends_ms if stands(context).ended else None
+    @property
+    def file_id(self) -> str:
+        """The id of the upload."""
+        return self._file.id
 
+    @property
+    def file_name(self) -> str:
+        """The name of the upload."""
+        return self._file.name
 
-def expires_ms(context: RequestContext) -> int | None:
-    """Return when the links to the task's files stop working, a whole second; null where there are none."""
-    task, at_ms = _task(context), ended_ms(context)
-    if at_ms is None or task.result is None or task.end.kind != "success":
-        return None
-    return link_ends_s(task, task.result) * 1000
+    @property
+    def file_media_type(self) -> str:
+        """The media type of the upload."""
+        return self._file.media_type
 
+    @property
+    def file_size_bytes(self) -> int:
+        """The size of the upload."""
+        return len(self._file.content)
 
-def elapsed_s(context: RequestContext) -> int:
-    """Return the seconds since the submit, up to the task's end; as far apart as the two instants in whole seconds."""
-    at_ms = ended_ms(context)
-    return (context.now_ms if at_ms is None else at_ms) // 1000 - _task(context).submitted_ms // 1000
+    @property
+    def file_url(self) -> str:
+        """The link to the upload."""
+        return self.state.links.file_url(self._file)
 
-
-def charged_credits(context: RequestContext) -> float | int:
-    """Return what the task has cost: nothing until it has succeeded."""
-    task = _task(context)
-    return 0 if ended_ms(context) is None else credits_of(task.spends_ucr)
-
-
-def result_urls(context: RequestContext) -> list[str]:
-    """Return the links to the task's files; none until it has succeeded."""
-    task = _task(context)
-    if task.result is None or task.end.kind != "success" or ended_ms(context) is None:
-        return []
-    if context.hides_results is not None and context.hides_results(task):
-        return []
-    return context.state.links.result_urls(task, context)
-
-
-def result_url(context: RequestContext) -> str | None:
-    """Return the link to the task's first file."""
-    urls = result_urls(context)
-    return urls[0] if urls else None
-
-
-def output_duration_s(context: RequestContext) -> Any:
-    """Return how long the result is, in seconds."""
-    result = _task(context).result
-    return None if result is None else result.duration_s(context)
-
-
-def reason_code(context: RequestContext) -> str | None:
-    """Return the code of why the task ended without a result."""
-    task = _task(context)
-    return task.reason.code if task.reason is not None and ended_ms(context) is not None else None
-
-
-def reason_message(context: RequestContext) -> str | None:
-    """Return the words of why the task ended without a result."""
-    task = _task(context)
-    return task.reason.message if task.reason is not None and ended_ms(context) is not None else None
-
-
-def account_of(context: RequestContext) -> Account:
-    """Return the account in scope, everything booked that has ended."""
-    account = context.account if context.task is None else context.task.account
-    assert account is not None
-    account.settle(context.now_ms)
-    return account
-
-
-def problems(context: RequestContext) -> list[dict[str, str | None]]:
-    """Return all that is wrong with the request, a field at a time."""
-    problem = context.problem
-    if problem is None:
-        return []
-    return [{"field": each.field, "message": each.message} for each in problem.all or (problem,)]
-
-
-def unix_s_of(instant_ms: int | None) -> int | None:
-    """Write an instant in whole seconds since 1970; null stays null."""
-    return None if instant_ms is None else instant_ms // 1000
-
-
-def iso_text(instant_ms: int | None) -> str | None:
-    """Write an instant in ISO 8601, to the second; null stays null."""
-    return None if instant_ms is None else iso_of(instant_ms, digits=0)
-
-
-def _instants(name: str, source: str) -> dict[str, str]:
-    """Make the three spellings of an instant."""
-    return {
-        f"{name}unix_ms": source,
-        f"{name}unix_s": f"unix_s_of({source})",
-        f"{name}iso": f"iso_text({source})",
-    }
-
-
-#: A fact is Python source over the scope `s`: templates are put together from these and compiled once.
-FACTS: dict[str, dict[str, str]] = {
-    "task": {
-        "id": "s.task.id",
-        "model": "s.task.model.name",
-        "status": "(stands(s).status if s.shown_status is None else s.shown_status(stands(s).status))",
-        "progress": "(stands(s).progress if s.shown_progress is None else s.shown_progress(s.task, stands(s)))",
-        "request": "s.task.body",
-        **_instants("submitted_", "s.task.submitted_ms"),
-        "submitted_unix_s": "s.task.submitted_ms // 1000",
-        **_instants("started_", "started_ms(s)"),
-        **_instants("ended_", "ended_ms(s)"),
-        **_instants("expires_", "expires_ms(s)"),
-        "elapsed_s": "elapsed_s(s)",
-        "estimated_s": "s.task.model.estimated_s",
-        "output_duration_s": "output_duration_s(s)",
-        "reserved_credits": "credits_of(s.task.reserved_ucr)",
-        "charged_credits": "charged_credits(s)",
-        "reason_code": "reason_code(s)",
-        "reason_message": "reason_message(s)",
-        "result_urls": "result_urls(s)",
-        "result_url": "result_url(s)",
-        "media": "None if s.task.result is None else s.task.result.media",
-        "account_id": "s.task.account.id",
-    },
-    "account": {
-        "id": "account_of(s).id",
-        "plan": "account_of(s).plan.name",
-        "available_credits": "credits_of(account_of(s).available_ucr)",
-        "used_credits": "credits_of(account_of(s).spent_ucr)",
-        "reserved_credits": "credits_of(account_of(s).reserved_ucr)",
-        "granted_credits": "credits_of(account_of(s).granted_ucr)",
-    },
-    "quote": {"credits": "credits_of(s.quote_ucr)"},
-    "error": {
-        "status": "s.error.status",
-        "code": "s.error.code",
-        "type": "s.error.type",
-        "name": "s.error.name",
-        "message": "s.error.message(s)",
-    },
-    "problem": {
-        "message": "'' if s.problem is None else s.problem.message",
-        "field": "None if s.problem is None else s.problem.field",
-        "all": "problems(s)",
-    },
-    "file": {
-        "id": "s.file.id",
-        "name": "s.file.name",
-        "media_type": "s.file.media_type",
-        "size_bytes": "len(s.file.content)",
-        "url": "s.state.links.file_url(s.file)",
-    },
-    "list": {"items": "s.items", "total": "s.total", "next": "s.next_id"},
-    "now": _instants("", "s.now_ms"),
-    "server": {"url": "s.state.server_url"},
-}
-
-#: The names that the sources above use, beside `s`.
-NAMES: dict[str, Any] = {
-    each.__name__: each
-    for each in (
-        account_of,
-        charged_credits,
-        credits_of,
-        elapsed_s,
-        ended_ms,
-        expires_ms,
-        inputs_of,
-        iso_text,
-        output_duration_s,
-        pointed,
-        problems,
-        reason_code,
-        reason_message,
-        result_url,
-        result_urls,
-        stands,
-        started_ms,
-        unix_s_of,
-    )
-}
+    @property
+    def _file(self) -> StoredFile:
+        assert self.file is not None
+        return self.file

@@ -1,65 +1,65 @@
-"""Letting faults strike: what is known of a request before the gates, a task, a callback, and what comes of it."""
+"""Injection: finds the faults for a request, a new task or a callback, and applies them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import contextlib
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from mockserver.engine.admission import key, presented_key, size
-from mockserver.engine.faults import Match, MatchContext, Schedule
+from mockserver.engine.admission import key, presented_key
+from mockserver.engine.faults import InvalidFaultError, MatchContext
+from mockserver.engine.rules import Match, Rule, Schedule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from mockserver.engine.callbacks import Delivery
     from mockserver.engine.context import RequestContext
-    from mockserver.engine.faults import FaultTable, Injection, Rule
-    from mockserver.engine.operations import Response
-    from mockserver.engine.state import ProviderState
+    from mockserver.engine.faults import Fault, FaultDirectives, Injection
+    from mockserver.engine.messages import Request, Response
+    from mockserver.engine.rules import RuleTable
     from mockserver.engine.task import Task
 
+#: The start of a test value in a prompt, and the header that requests faults.
+TEST_VALUE = b"mock:"
+FAULT_HEADER = "X-Mock-Fault"
+#: The prefix of the chance names of rules that apply to one request only, and their id.
+REQUESTED = "request"
+#: Prompts with test values that are remembered.
+TEST_VALUES_KEPT = 10_000
 _BODY_ROLES = frozenset(("submit", "estimate", "decoy"))
 
 
-def texts_of(state: ProviderState, context: RequestContext) -> list[str]:
-    """Return the prompts of the submit body in scope."""
-    policy = state.provider.content_policy
-    if policy is None:
-        return []
-    return [text for value in policy.texts if isinstance(text := value(context), str)]
-
-
 def facts_of_request(context: RequestContext) -> MatchContext:
-    """Find out what a request is about, as far as that can be told before the gates have judged it.
+    """Find out what a request is about, before the gates have checked it.
 
-    The account and the task that are found are put in scope, so that an answer in the engine's place knows them.
-    A key that is used for the first time opens its account here as it would at its gate: ids and draws are then
-    the same with faults and without.
+    The account, the task and the body are set in the context, for faults that respond instead of the engine. A new
+    key opens its account here as it would at its gate: ids and draws are then the same with faults and without.
     """
     state, operation, request = context.state, context.operation, context.request
+    name = state.provider.name
     if operation is None:
-        return MatchContext(state, context.now_ms, ())
-    match_context = MatchContext(state, context.now_ms, (operation.id, operation.role), request.path)
+        return MatchContext(name, context.now_ms, ())
+    facts = MatchContext(name, context.now_ms, (operation.id, operation.role), request.path)
     if operation.secured:
-        match_context.key = presented_key(state.provider.key, request)
-        if size(context) is None:
+        facts.key = presented_key(state.provider.key, request)
+        if not request.oversized and not request.stalled:
             key(context)
-        account = None if match_context.key is None else state.accounts.get(match_context.key)
-        if account is not None:
-            match_context.account_id = account.id
+        account = None if facts.key is None else state.accounts.get(facts.key)
+        facts.account_id = None if account is None else account.id
     if operation.role in _BODY_ROLES:
-        context.body = _json_of(request.body)
+        context.body = request.loaded = _json_of(request.body)
         model = None if operation.model is None else operation.model(context)
-        match_context.model = model if isinstance(model, str) else None
-        match_context.texts = texts_of(state, context)
-        return match_context
+        facts.model = model if isinstance(model, str) else None
+        facts.texts = _texts_of(context)
+        return facts
     task_id = context.path_values.get("task_id") if operation.task is None else operation.task(context)
     task = state.tasks.get(task_id) if isinstance(task_id, str) else None
     if task is not None and (not operation.secured or task.account is context.account):
         context.task = task
-        _add_task(match_context, state, context, task)
-    return match_context
+        _add_task(facts, context, task)
+    return facts
 
 
 def _json_of(content: bytes) -> Any:
@@ -69,22 +69,149 @@ def _json_of(content: bytes) -> Any:
         return None
 
 
-def _add_task(match_context: MatchContext, state: ProviderState, context: RequestContext, task: Task) -> None:
-    match_context.task, match_context.task_id, match_context.model = task, task.id, task.model.name
-    match_context.key, match_context.account_id = task.account.key, task.account.id
+def _texts_of(context: RequestContext) -> list[str]:
+    """Return the prompts of the submit body in the context."""
+    policy = context.state.provider.content_policy
+    if policy is None:
+        return []
+    return [text for value in policy.texts if isinstance(text := value(context), str)]
+
+
+def _add_task(facts: MatchContext, context: RequestContext, task: Task) -> None:
+    facts.task, facts.task_id, facts.model = task, task.id, task.model.name
+    facts.key, facts.account_id = task.account.key, task.account.id
     before, context.body = context.body, task.body
-    match_context.texts = texts_of(state, context)
+    facts.texts = _texts_of(context)
     context.body = before
 
 
-def show(injections: Iterable[Injection], context: RequestContext) -> None:
-    """Let faults set up what the answer will say."""
-    for injection in injections:
-        injection.fault.alter_view(injection, context)
+class FoundRules(NamedTuple):
+    """The rules that apply to a request, and its facts; `problem` says why its own fault request is invalid."""
+
+    rules: Sequence[Rule]
+    #: Those of the rules that the request itself has asked for.
+    requested: Sequence[Rule]
+    #: None where no rule applies and the facts were not needed.
+    facts: MatchContext | None
+    problem: str | None = None
 
 
-def instead(injections: Iterable[Injection], context: RequestContext) -> Response | None:
-    """Return the first answer that a fault gives in the engine's place."""
+class RuleFinder:
+    """Finds the rules for requests: in the table, in test values of prompts, and in headers."""
+
+    __slots__ = ("_directives", "_prompts", "_requested", "_table")
+
+    def __init__(self, table: RuleTable, directives: FaultDirectives) -> None:
+        self._table = table
+        self._directives = directives
+        #: The prompts whose test values are in the table, with the ids of their rules.
+        self._prompts: dict[tuple[str, str, str], list[str]] = {}
+        #: How many requests of each account have asked for faults: each has draws of its own.
+        self._requested: dict[str | None, int] = {}
+
+    def may_find(self, request: Request) -> bool:
+        """Tell quickly whether there can be rules for a request."""
+        headers = request.headers
+        return bool(self._table) or _may_hold_test_values(request) or FAULT_HEADER in headers or "Prefer" in headers
+
+    def find(self, context: RequestContext) -> FoundRules:
+        """Return the rules that apply to a request: those of the table, then those that its headers ask for.
+
+        The test values in its prompt are added to the table when they are first seen.
+        """
+        table, now_ms, operation = self._table, context.now_ms, context.operation
+        facts: MatchContext | None = None
+        problem: str | None = None
+        requested: list[Rule] = []
+        try:
+            if operation is not None and operation.role == "submit" and _may_hold_test_values(context.request):
+                facts = facts_of_request(context)
+                self._add_test_values(context, facts)
+            requested = [Rule(REQUESTED, each, Match(), Schedule(), now_ms) for each in self._in_headers(context)]
+        except InvalidFaultError as error:
+            problem = str(error)
+        name = _remember_as(context)
+        rules = None if name is None else table.remembered(name, now_ms)
+        if facts is None and (rules is None or rules or requested or problem):
+            facts = facts_of_request(context)
+        if rules is None and facts is not None:
+            role = None if operation is None else operation.role
+            rules = table.find("request", facts, role, None if facts.task is None else name)
+        if facts is not None and (requested or problem):
+            self._number(requested, facts.account_id)
+        return FoundRules([*(rules or ()), *requested], requested, facts, problem)
+
+    def _in_headers(self, context: RequestContext) -> list[Fault]:
+        """Return the faults that the headers ask for; a client may send them with requests that a fault is not for."""
+        provider, operation = context.state.provider, context.operation
+        role = None if operation is None else operation.role
+        fitting = [
+            fault
+            for fault in self._directives.in_headers(context.request.headers)
+            if (fault.roles is None or role in fault.roles) and (role == "submit" or "request" in fault.moments())
+        ]
+        for fault in fitting:
+            if (problem := fault.problem(provider)) is not None:
+                raise InvalidFaultError(f"{fault.name}: {problem}")
+        return fitting
+
+    def _number(self, requested: Sequence[Rule], account_id: str | None) -> None:
+        """Give the rules that a request has asked for draws of their own."""
+        number = self._requested[account_id] = self._requested.get(account_id, -1) + 1
+        for place, rule in enumerate(requested):
+            rule.chance_name = f"{REQUESTED}/{number}/{place}"
+
+    def _add_test_values(self, context: RequestContext, facts: MatchContext) -> None:
+        """Add the rules of the test values in a prompt: for this key, this provider and this prompt."""
+        provider, account_id, table = context.state.provider, facts.account_id, self._table
+        for text in facts.texts:
+            if account_id is None or self._is_known(prompt := (provider.name, account_id, text)):
+                continue
+            wanted = self._directives.in_prompt(text)
+            for fault, _, _ in wanted:
+                if (problem := fault.problem(provider)) is not None:
+                    raise InvalidFaultError(f"{fault.name}: {problem}")
+            self._prompts[prompt] = [
+                table.add(
+                    fault,
+                    Match(provider.name, operation, account_id, text=text),
+                    Schedule(times=times),
+                    context.now_ms,
+                ).id
+                for fault, operation, times in wanted
+            ]
+            while len(self._prompts) > TEST_VALUES_KEPT:
+                for rule_id in self._prompts.pop(next(iter(self._prompts))):
+                    with contextlib.suppress(KeyError):
+                        table.remove(rule_id)
+
+    def _is_known(self, prompt: tuple[str, str, str]) -> bool:
+        """Tell whether a prompt's rules are in the table; where all were removed, they are added again."""
+        ids = self._prompts.get(prompt)
+        if ids and not any(rule_id in self._table.rules for rule_id in ids):
+            del self._prompts[prompt]
+            return False
+        return ids is not None
+
+
+def _may_hold_test_values(request: Request) -> bool:
+    """Tell quickly whether a body may contain test values: as they are, in capitals, or with JSON escapes."""
+    body = request.body.lower()
+    return TEST_VALUE in body or b"\\u00" in body
+
+
+def _remember_as(context: RequestContext) -> object:
+    """Return the name to remember the rules of a request under: all that rules match on, for requests about a task."""
+    operation, request = context.operation, context.request
+    if operation is None or operation.role in _BODY_ROLES:
+        return None
+    provider = context.state.provider
+    key_text = request.headers.get(provider.key.header)
+    return provider.name, operation.id, request.path, request.query_string, key_text
+
+
+def replaced_response(injections: Iterable[Injection], context: RequestContext) -> Response | None:
+    """Return the first response that a fault gives instead of the engine's."""
     for injection in injections:
         response = injection.fault.replace_response(injection, context)
         if response is not None:
@@ -93,8 +220,14 @@ def instead(injections: Iterable[Injection], context: RequestContext) -> Respons
     return None
 
 
-def change(injections: Iterable[Injection], context: RequestContext, response: Response) -> Response:
-    """Let faults change a reply."""
+def alter_view(injections: Iterable[Injection], context: RequestContext) -> None:
+    """Let faults change how the response shows tasks."""
+    for injection in injections:
+        context.view = injection.fault.alter_view(injection, context, context.view) or context.view
+
+
+def alter_response(injections: Iterable[Injection], context: RequestContext, response: Response) -> Response:
+    """Let faults change a response."""
     for injection in injections:
         changed = injection.fault.alter_response(injection, context, response)
         if changed is not None:
@@ -103,68 +236,58 @@ def change(injections: Iterable[Injection], context: RequestContext, response: R
     return response
 
 
-def inject_into_task(context: RequestContext, task: Task) -> Task:
-    """Let faults change the course of a task that has just been made: of the table, then asked for with it."""
-    state, operation = context.state, context.operation
-    match_context = MatchContext(state, context.now_ms, () if operation is None else (operation.id, operation.role))
-    _add_task(match_context, state, context, task)
-    table = state.faults
-    names: list[str] = []
-    rules = [*table.find("task", match_context, "submit"), *context.requested_rules]
-    for injection in table.injections(rules, match_context):
-        changed = injection.fault.alter_task(injection, context, task)
-        if changed is not None:
-            injection.mark_applied()
-            names.append(injection.fault.name)
-            task = changed
-    if names:
-        state.task_faults[task.id] = tuple(dict.fromkeys(names))
-    for fault_request in context.requested_rules:
-        if task.callback_url is not None and "callback" in fault_request.fault.moments():
-            table.add(fault_request.fault, Match(task=task.id), Schedule(times=1), context.now_ms).passing = True
-    if task.held_ms is not None and task.held_ms >= task.ends_ms:
-        return task._replace(held_ms=None)  # it ends before it comes to where it would be held
-    return task
+class TaskInjector:
+    """Lets faults change the task that a submit makes: those of the table, then those that the submit asks for."""
+
+    __slots__ = ("_requested", "_table", "delivers_first")
+
+    def __init__(self, table: RuleTable, requested: Sequence[Rule]) -> None:
+        self._table = table
+        self._requested = requested
+        #: The task's callback is to be delivered before the submit is answered.
+        self.delivers_first = False
+
+    def inject(self, context: RequestContext, task: Task) -> Task:
+        """Return the task as the faults have changed it."""
+        state, operation, table = context.state, context.operation, self._table
+        names = () if operation is None else (operation.id, operation.role)
+        facts = MatchContext(state.provider.name, context.now_ms, names)
+        _add_task(facts, context, task)
+        applied: dict[str, None] = {}
+        for injection in table.injections([*table.find("task", facts, "submit"), *self._requested], facts):
+            changed = injection.fault.alter_task(injection, context, task)
+            if changed is not None:
+                injection.mark_applied()
+                applied[injection.fault.name] = None
+                self.delivers_first |= injection.fault.delivers_first
+                task = changed
+        if applied:
+            state.task_faults[task.id] = tuple(applied)
+        for rule in self._requested:
+            if task.callback_url is not None and "callback" in rule.fault.moments():
+                table.add(rule.fault, Match(task=task.id), Schedule(times=1), context.now_ms).for_one_task = True
+        if task.held_ms is not None and task.held_ms >= task.ends_ms:
+            return task._replace(held_ms=None)  # it ends before it would be held
+        return task
 
 
-def inject_into_callback(table: FaultTable, context: RequestContext, task: Task, delivery: Delivery) -> list[Delivery]:
-    """Let faults make of a callback what they will."""
-    state = context.state
-    match_context = MatchContext(state, context.now_ms, ("callback",))
-    _add_task(match_context, state, context, task)
+def alter_deliveries(table: RuleTable, context: RequestContext, task: Task, delivery: Delivery) -> list[Delivery]:
+    """Let faults change the deliveries of a callback."""
+    facts = MatchContext(context.state.provider.name, context.now_ms, ("callback",))
+    _add_task(facts, context, task)
     deliveries = [delivery]
-    for injection in table.injections(table.find("callback", match_context, None), match_context):
-        changed = injection.fault.alter_deliveries(injection, deliveries) if deliveries else None
+    rules = table.find("callback", facts, None)
+    for rule in rules:
+        injection = rule.try_inject(facts, table.chance)
+        if injection is None:
+            continue
+        changed = injection.fault.alter_deliveries(injection, context, deliveries) if deliveries else None
         if changed is not None:
             injection.mark_applied()
             for each in changed:
                 if not any(each is before for before in deliveries):
                     each.faults = tuple(dict.fromkeys((*each.faults, injection.fault.name)))
             deliveries = changed
-        if injection.rule.passing:
-            table.remove(injection.rule.id)
+        if rule.for_one_task:
+            table.remove(rule.id)
     return deliveries
-
-
-def rules_for(table: FaultTable, context: RequestContext) -> list[Rule]:
-    """Return the rules that apply to a request.
-
-    For requests about a task, all that rules go by stands in the key and the target, so it is worked out once.
-    """
-    operation, request = context.operation, context.request
-    name = None
-    if operation is not None and operation.role not in _BODY_ROLES:
-        provider = context.state.provider
-        name = (
-            provider.name,
-            operation.id,
-            request.path,
-            request.query_string,
-            request.headers.get(provider.key.header),
-        )
-        known = table.remembered(name, context.now_ms)
-        if known is not None:
-            return known
-    match_context = facts_of_request(context)
-    role = None if operation is None else operation.role
-    return table.find("request", match_context, role, None if match_context.task is None else name)

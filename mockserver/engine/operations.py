@@ -1,21 +1,19 @@
-"""What each role of an operation does once the gates have let a request in.
+"""What each operation does with a request that the gates have accepted, by the operation's role.
 
-Every function takes the world's state by way of the scope and returns a `Reply` or a refusal.
+Every function reads the request context and returns a response or a refusal. What it books to fall due it adds to
+`booked`; the world puts that on its event queue.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from mockserver.chance import fraction
-from mockserver.engine.admission import Refused, policy_offended
-from mockserver.engine.callbacks import EventQueue, TaskEnds
-from mockserver.engine.injection import inject_into_task
-from mockserver.engine.state import StoredFile, body_of
+from mockserver.engine.admission import violates_policy
+from mockserver.engine.callbacks import TaskEnds
+from mockserver.engine.messages import FileWanted, Response, StoredFile
+from mockserver.engine.render import file_refusal_response, operation_response
 from mockserver.engine.task import Task, end_now, ended, link_ends_s, status_at
 from mockserver.provider import Problem
 
@@ -23,60 +21,36 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from mockserver.engine.context import RequestContext
-    from mockserver.engine.faults import Injection
-    from mockserver.provider import End, Operation, Reason, Refusal
+    from mockserver.engine.injection import TaskInjector
+    from mockserver.engine.render import Refused
+    from mockserver.engine.state import ProviderState
+    from mockserver.provider import End, Operation, Reason
 
-JSON = "application/json"
-#: A free id is found in fewer, unless there are hardly any.
+    #: What falls due: the instant, and the task's end that it is about.
+    Booked = list[tuple[int, TaskEnds]]
+
+#: A free id is found in fewer attempts, unless hardly any are left.
 _MOST_TRIES = 1000
 _INDEX = re.compile(r"0|[1-9][0-9]{0,3}")
 _DIGITS_READ = 9
 
 
-@dataclass(frozen=True, slots=True)
-class FileWanted:
-    """A result file that the edge is to serve: what it is like, not what is in it."""
-
-    media: str
-    duration_s: float
-    short_side_px: int
-    ratio: str
-
-
-@dataclass(slots=True)
-class Response:
-    """An answer, and the facts about it that the journal keeps."""
-
-    status: int
-    body: bytes
-    content_type: str = JSON
-    headers: tuple[tuple[str, str], ...] = ()
-    file: FileWanted | StoredFile | None = None
-    gate: str | None = None
-    error: str | None = None
-    operation: str | None = None
-    task_id: str | None = None
-    account_id: str | None = None
-    #: The faults that touched it, and those that are still to touch its bytes.
-    faults: tuple[str, ...] = ()
-    sends: tuple[Injection, ...] = ()
-    #: What falls due now is delivered before this is answered.
-    callbacks_first: bool = False
-
-
-def _rendered(operation: Operation, context: RequestContext) -> Response:
-    return Response(operation.status, orjson.dumps(body_of(operation, context)), headers=operation.headers)
-
-
-def submit(context: RequestContext, operation: Operation, event_queue: EventQueue) -> Response | Refused:
-    """Create a task: draw its course, reserve its credits, book its callback."""
-    state = context.state
+def submit(
+    context: RequestContext, operation: Operation, booked: Booked, injector: TaskInjector | None = None
+) -> Response | Refused:
+    """Create a task: draw its schedule and end, reserve its credits, book its callback."""
     task = _new_task(context)
-    if state.faults or context.requested_rules:
-        task = inject_into_task(context, task)
-    state.tasks[task.id] = task
-    task.account.open(task)
+    if injector is not None:
+        task = injector.inject(context, task)
+    context.state.tasks[task.id] = task
+    task.account.open(task.reservation, task.submitted_ms, held=task.held_ms is not None)
     context.task = task
+    _book(context.state, task, booked)
+    return operation_response(context, operation)
+
+
+def _book(state: ProviderState, task: Task, booked: Booked) -> None:
+    """Book the callback of a task's end, where there is one."""
     callbacks = state.provider.callbacks
     if (
         task.callback_url is not None
@@ -84,8 +58,7 @@ def submit(context: RequestContext, operation: Operation, event_queue: EventQueu
         and task.end.name in callbacks.events
         and task.held_ms is None
     ):
-        event_queue.put(task.ends_ms, TaskEnds(state, task))
-    return _rendered(operation, context)
+        booked.append((task.ends_ms, TaskEnds(state.provider.name, task.id, task.revision)))
 
 
 def _new_task(context: RequestContext) -> Task:
@@ -101,7 +74,7 @@ def _new_task(context: RequestContext) -> Task:
     while task_id in state.tasks:
         tries += 1
         if tries > _MOST_TRIES:
-            raise RuntimeError(f"the ids of {provider.name} have run out: {len(state.tasks)} tasks are there")
+            raise RuntimeError(f"the ids of {provider.name} have run out: it has {len(state.tasks)} tasks")
         task_id = provider.task_id(state.chance.draw(f"{name}/{tries}"), now_ms // 1000)
     entered_ms = []
     at_ms = now_ms
@@ -128,7 +101,7 @@ def _new_task(context: RequestContext) -> Task:
         ends_ms,
         end,
         reason,
-        context.quote_ucr,
+        context.price_ucr,
         model.settle_ucr(context),
         None if result_name is None else provider.results[result_name],
         None if callbacks is None else callbacks.url(context),
@@ -136,11 +109,11 @@ def _new_task(context: RequestContext) -> Task:
 
 
 def _drawn_end(context: RequestContext, drawn: bytes) -> tuple[End, Reason | None]:
-    """Return how the task will end unless somebody interferes."""
+    """Return how the task will end, unless a command or a fault changes that."""
     state = context.state
     lifecycle, policy = state.provider.lifecycle, state.provider.content_policy
     failure = lifecycle.failure
-    if policy is not None and policy.reason is not None and policy_offended(context):
+    if policy is not None and policy.reason is not None and violates_policy(context):
         return failure, failure.reasons[policy.reason]
     if state.rules.failure_rate and fraction(drawn, 7) < state.rules.failure_rate:
         reasons = list(failure.reasons.values())
@@ -148,10 +121,10 @@ def _drawn_end(context: RequestContext, drawn: bytes) -> tuple[End, Reason | Non
     return lifecycle.success, None
 
 
-def query(context: RequestContext, operation: Operation, _event_queue: EventQueue) -> Response | Refused:
-    """Answer how a task of this account stands."""
+def query(context: RequestContext, operation: Operation, _booked: Booked) -> Response | Refused:
+    """Return the state of a task of this account."""
     refused = _find_task(context, operation)
-    return refused or _rendered(operation, context)
+    return refused or operation_response(context, operation)
 
 
 def _find_task(context: RequestContext, operation: Operation) -> Refused | None:
@@ -170,7 +143,7 @@ def _find_task(context: RequestContext, operation: Operation) -> Refused | None:
     return None
 
 
-def cancel(context: RequestContext, operation: Operation, event_queue: EventQueue) -> Response | Refused:
+def cancel(context: RequestContext, operation: Operation, booked: Booked) -> Response | Refused:
     """Cancel a task that has not ended."""
     refused = _find_task(context, operation)
     if refused is not None:
@@ -180,29 +153,20 @@ def cancel(context: RequestContext, operation: Operation, event_queue: EventQueu
     if end is None or ended(task, context.now_ms):
         return "not_cancellable", Problem("the task has ended")
     reason = next(iter(end.reasons.values()), None)
-    context.task = replace_task(context, task, end_now(task, context.now_ms, end, reason), event_queue)
-    return _rendered(operation, context)
+    context.task = replace_task(context.state, task, end_now(task, context.now_ms, end, reason), booked)
+    return operation_response(context, operation)
 
 
-def replace_task(context: RequestContext, old: Task, new: Task, event_queue: EventQueue) -> Task:
-    """Put a changed task in the place of what it was, and book what is now to happen."""
-    if new is old:
-        return old
-    state = context.state
-    state.tasks[new.id] = new
-    new.account.replaced(new)
-    callbacks = state.provider.callbacks
-    if (
-        new.callback_url is not None
-        and new.held_ms is None
-        and callbacks is not None
-        and new.end.name in callbacks.events
-    ):
-        event_queue.put(new.ends_ms, TaskEnds(state, new))
+def replace_task(state: ProviderState, old: Task, new: Task, booked: Booked) -> Task:
+    """Replace a task by what a command or a cancellation has made of it, and book its new end."""
+    if new is not old:
+        state.tasks[new.id] = new
+        new.account.revise(new.reservation, held=new.held_ms is not None)
+        _book(state, new, booked)
     return new
 
 
-def list_(context: RequestContext, operation: Operation, _event_queue: EventQueue) -> Response | Refused:
+def list_(context: RequestContext, operation: Operation, _booked: Booked) -> Response | Refused:
     """List this account's tasks, newest first, a page at a time."""
     assert context.account is not None
     assert operation.item is not None
@@ -220,30 +184,30 @@ def list_(context: RequestContext, operation: Operation, _event_queue: EventQueu
             return "invalid_parameter", Problem("there is no such task to go on after")
         start = ids.index(after) + 1
     page = ids[start : start + limit]
-    context.total = len(ids)
-    context.next_id = page[-1] if page and start + limit < len(ids) else None
+    context.list_total = len(ids)
+    context.list_next = page[-1] if page and start + limit < len(ids) else None
     items: list[Any] = []
     for task_id in page:
         context.task, context.inputs = state.tasks[task_id], None
         items.append(operation.item(context))
-    context.task, context.items = None, items
-    return _rendered(operation, context)
+    context.task, context.list_items = None, items
+    return operation_response(context, operation)
 
 
-def estimate(context: RequestContext, operation: Operation, _event_queue: EventQueue) -> Response | Refused:
-    """Quote the price of a submit body."""
+def estimate(context: RequestContext, operation: Operation, _booked: Booked) -> Response | Refused:
+    """Return the price of a submit body."""
     assert context.model is not None
-    context.quote_ucr = context.model.reserve_ucr(context)
-    return _rendered(operation, context)
+    context.price_ucr = context.model.reserve_ucr(context)
+    return operation_response(context, operation)
 
 
-def balance(context: RequestContext, operation: Operation, _event_queue: EventQueue) -> Response | Refused:
-    """Answer what the account holds."""
-    return _rendered(operation, context)
+def balance(context: RequestContext, operation: Operation, _booked: Booked) -> Response | Refused:
+    """Return the balance of the account."""
+    return operation_response(context, operation)
 
 
-def upload(context: RequestContext, operation: Operation, _event_queue: EventQueue) -> Response | Refused:
-    """Keep a file and answer where it is served back."""
+def upload(context: RequestContext, operation: Operation, _booked: Booked) -> Response | Refused:
+    """Store a file and return its link."""
     assert context.account is not None
     form, state = context.request.form, context.state
     uploads = state.provider.uploads
@@ -257,42 +221,42 @@ def upload(context: RequestContext, operation: Operation, _event_queue: EventQue
     stored = StoredFile(state.provider.file_id(drawn, context.now_ms // 1000), form.name, form.media_type, form.content)
     state.keep(stored, context.account)
     context.file = stored
-    return _rendered(operation, context)
+    return operation_response(context, operation)
 
 
 def _matches(media_type: str, pattern: str) -> bool:
     return media_type == pattern or (pattern.endswith("/*") and media_type.startswith(pattern[:-1]))
 
 
-def file(context: RequestContext, _operation: Operation, _event_queue: EventQueue) -> Response | Refused:
-    """Serve an upload back."""
+def file(context: RequestContext, _operation: Operation, _booked: Booked) -> Response | Refused:
+    """Serve an upload."""
     stored = context.state.files.get(context.path_values.get("file_id", ""))
     if stored is None or context.path_values.get("file_name", stored.name) != stored.name:
         return "unknown_path", Problem("there is no such file")
     return Response(200, b"", stored.media_type, file=stored)
 
 
-def result(context: RequestContext, operation: Operation, _event_queue: EventQueue) -> Response | Refused:
-    """Serve a result file, as the store behind the link would: only to who has the link, while it lasts."""
+def result(context: RequestContext, operation: Operation, _booked: Booked) -> Response | Refused:
+    """Serve a result file as the file host does: to every request with the link, until it expires."""
     values, state = context.path_values, context.state
     task = state.tasks.get(values.get("task_id", ""))
     kinds = [kind for kind in state.provider.results.values() if kind.path == operation.path]
     kind = kinds[0] if task is None or task.result not in kinds else task.result
     index = values.get("index", "0")
     if task is None or task.result is not kind or not _INDEX.fullmatch(index):
-        return refusal_response(context, kind.missing, "result_missing")
+        return file_refusal_response(context, kind.missing, "result_missing")
     context.task, context.body = task, task.body
     if (
         values.get("account_id", task.account.id) != task.account.id
         or task.end.kind != "success"
         or not status_at(task, context.now_ms).ended
-        or int(index) >= int(kind.count(context) or 1)
+        or int(index) >= context.result_count(kind)
     ):
-        return refusal_response(context, kind.missing, "result_missing")
+        return file_refusal_response(context, kind.missing, "result_missing")
     if not state.links.signed(task, kind, int(index), context.request.query):
-        return refusal_response(context, kind.unsigned, "result_unsigned")
+        return file_refusal_response(context, kind.unsigned, "result_unsigned")
     if context.now_ms >= link_ends_s(task, kind) * 1000:
-        return refusal_response(context, kind.expired, "result_expired")
+        return file_refusal_response(context, kind.expired, "result_expired")
     wanted = FileWanted(
         kind.media,
         float(kind.duration_s(context) or 1),
@@ -302,18 +266,8 @@ def result(context: RequestContext, operation: Operation, _event_queue: EventQue
     return Response(200, b"", kind.media, file=wanted, task_id=task.id, account_id=task.account.id)
 
 
-def refusal_response(context: RequestContext, refusal: Refusal, error: str) -> Response:
-    """Answer as the store behind a link does."""
-    body = refusal.body(context)
-    content = body.encode() if isinstance(body, str) else orjson.dumps(body)
-    response = Response(refusal.status, content, refusal.content_type, error=error)
-    if error == "result_expired" and context.task is not None:  # the link was right: whoever has it may know
-        response.task_id, response.account_id = context.task.id, context.task.account.id
-    return response
-
-
-def decoy(context: RequestContext, operation: Operation, _event_queue: EventQueue) -> Response | Refused:
-    """Answer at an endpoint that is the wrong one for this model; it may cost all the same."""
+def decoy(context: RequestContext, operation: Operation, _booked: Booked) -> Response | Refused:
+    """Refuse at the wrong endpoint for this model; some providers charge for that."""
     assert context.account is not None
     if operation.charges_ucr:
         context.account.settle(context.now_ms)
@@ -321,7 +275,7 @@ def decoy(context: RequestContext, operation: Operation, _event_queue: EventQueu
     return "wrong_endpoint", Problem("this model is not served here", operation.model_field)
 
 
-ROLES: Mapping[str, Callable[[RequestContext, Operation, EventQueue], Response | Refused]] = {
+ROLES: Mapping[str, Callable[[RequestContext, Operation, Booked], Response | Refused]] = {
     "submit": submit,
     "query": query,
     "cancel": cancel,

@@ -1,4 +1,4 @@
-"""From a method and a path to an operation: the first two gates have their answer here."""
+"""Routing: finds the operation for a method and a path. The first two gates read what is found here."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
+from mockserver.engine.messages import well_formed
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from mockserver.provider import Operation, Route
 
 _PARAMETER = re.compile(r"\{([^{}]+)\}")
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _NO_VALUES: Mapping[str, str] = {}
 
 
 class RouteMatch(NamedTuple):
-    """Where a request leads; `route` None is no such path, `operation` None no such method on it."""
+    """The route and operation of a request; `route` is None for an unknown path, `operation` for an unknown method."""
 
     route: Route | None
     operation: Operation | None
@@ -28,7 +29,7 @@ NOWHERE = RouteMatch(None, None, _NO_VALUES)
 
 
 class Router:
-    """Paths of one provider: plain ones in a table, `/tasks/{id}` by its start, other templates as patterns."""
+    """The paths of one provider: plain ones in a table, `/tasks/{id}` by its prefix, other templates as patterns."""
 
     __slots__ = ("_plain", "_tailed", "_templated")
 
@@ -48,7 +49,7 @@ class Router:
                 self._plain[route.path] = route
 
     def find(self, method: str, path: str) -> RouteMatch:
-        """Match a raw (percent-encoded) path; HEAD is taken where GET answers with a file."""
+        """Match a raw (percent-encoded) path; HEAD is accepted where GET returns a file."""
         route = self._plain.get(path)
         if route is not None:
             return RouteMatch(route, _operation(route, method), _NO_VALUES)
@@ -76,13 +77,8 @@ def _operation(route: Route, method: str) -> Operation | None:
     return operation
 
 
-def well_formed(text: str) -> str:
-    """Replace the lone surrogates that stand in a path or a header for bytes that are not UTF-8."""
-    return text if text.isascii() else _LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
-
-
 def allowed_methods(route: Route) -> str:
-    """Write the value of Allow."""
+    """Return the value of the Allow header."""
     methods = set(route.operations)
     if any(operation.role in ("result", "file") for operation in route.operations.values()):
         methods.add("HEAD")

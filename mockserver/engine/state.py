@@ -1,18 +1,16 @@
-"""What one provider knows in one world: its accounts, tasks and files."""
+"""The state of one provider in one world: its accounts, tasks and files, and the links to them."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 from collections import deque
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from mockserver.chance import DRAW_BYTES
 from mockserver.engine.accounts import Account
-from mockserver.engine.admission import gates_of
-from mockserver.engine.context import stands
 from mockserver.engine.routes import Router
 from mockserver.engine.task import link_ends_s
 
@@ -20,40 +18,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mockserver.chance import Chance
-    from mockserver.engine.context import RequestContext
-    from mockserver.engine.faults import FaultTable
-    from mockserver.engine.targets import TargetMode
+    from mockserver.engine.messages import StoredFile
     from mockserver.engine.task import Task
-    from mockserver.provider import Operation, Provider, ResultKind
-
-CreditsMode = Literal["ample", "documented"]
+    from mockserver.provider import Provider, ProviderRules, ResultKind, TargetMode
 
 #: Consecutive request ids differ in all their digits: each is the one before plus this, modulo the mask.
 _STRIDE = int.from_bytes(hashlib.blake2b(b"stride", digest_size=DRAW_BYTES).digest(), "big") | 1
 _MASK = (1 << (8 * DRAW_BYTES)) - 1
 
 
-@dataclass(frozen=True, slots=True)
-class StoredFile:
-    """An upload as it is kept."""
-
-    id: str
-    name: str
-    media_type: str
-    content: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class ProviderRules:
-    """What a user has set for one provider, beside its documents."""
-
-    credits: CreditsMode = "ample"
-    plan: str | None = None
-    failure_rate: float = 0.0
-
-
 class ProviderState:
-    """The state of one provider. Keys, not names, tell accounts apart."""
+    """The state of one provider. Its accounts are kept by API key."""
 
     __slots__ = (
         "_anonymous_base",
@@ -62,9 +37,7 @@ class ProviderState:
         "accounts_by_header",
         "anonymous_requests",
         "chance",
-        "faults",
         "files",
-        "gates",
         "links",
         "provider",
         "router",
@@ -82,18 +55,15 @@ class ProviderState:
         rules: ProviderRules,
         targets: TargetMode,
         server_url: str,
-        faults: FaultTable,
     ) -> None:
         self.provider = provider
         self.targets = targets
-        self.faults = faults
-        #: The tasks whose course a fault has changed, and the names of these faults.
+        #: The names of the faults that changed a task, by task id.
         self.task_faults: dict[str, tuple[str, ...]] = {}
         self.server_url = server_url
         self.chance = chance
         self.rules = rules
         self.router = Router(provider.routes)
-        self.gates = gates_of(provider)
         self.links: Links = Links(provider, chance, server_url)
         self.accounts: dict[str, Account] = {}
         self.tasks: dict[str, Task] = {}
@@ -104,7 +74,7 @@ class ProviderState:
         self.accounts_by_header: dict[str, Account] = {}
 
     def account(self, key: str, now_ms: int) -> Account:
-        """Return the account of a well-formed key, opened on first use."""
+        """Return the account of a well-formed key; it is opened on first use."""
         account = self.accounts.get(key)
         if account is None:
             account = self._open_account(key, now_ms)
@@ -135,7 +105,7 @@ class ProviderState:
         return next((account for account in self.accounts.values() if account.id == account_id), None)
 
     def next_request_id(self, account: Account | None, unix_s: int) -> str:
-        """Return the id of this request: drawn by whose it is and how many they have made."""
+        """Return the id of this request; it depends on the account and on how many requests it has made."""
         if account is None:
             self.anonymous_requests += 1
             base, ordinal = self._anonymous_base, self.anonymous_requests
@@ -145,12 +115,8 @@ class ProviderState:
         drawn = (base + ordinal * _STRIDE) & _MASK
         return self.provider.request_id(drawn.to_bytes(DRAW_BYTES, "big"), unix_s)
 
-    def reply_of(self, operation_id: str, context: RequestContext) -> Any:
-        """Return what a query operation would answer for the task in scope."""
-        return body_of(self.provider.operations[operation_id], context)
-
     def keep(self, stored: StoredFile, account: Account) -> None:
-        """Keep an upload; the account's oldest goes when it has too many."""
+        """Keep an upload; where the account has too many, its oldest one is deleted."""
         assert self.provider.uploads is not None
         self.files[stored.id] = stored
         ids = self._file_ids.setdefault(account.id, deque())
@@ -159,17 +125,8 @@ class ProviderState:
             self.files.pop(ids.popleft(), None)
 
 
-def body_of(operation: Operation, context: RequestContext) -> Any:
-    """Render an operation's body for the task in scope, in the shape of its present state."""
-    body = operation.body
-    if operation.body_in and context.task is not None:
-        body = operation.body_in.get(stands(context).status, body)
-    assert body is not None
-    return body(context)
-
-
 class Links:
-    """Links to results and uploads: made here, and judged here when they come back."""
+    """Links to results and uploads: made here, and verified here when a client follows them."""
 
     __slots__ = ("_provider", "_secret", "_server_url")
 
@@ -178,11 +135,8 @@ class Links:
         self._server_url = server_url
         self._secret = chance.draw(f"{provider.name}/links")
 
-    def result_urls(self, task: Task, context: RequestContext) -> list[str]:
-        """Return the links to all files of a task that has succeeded."""
-        kind = task.result
-        assert kind is not None
-        count = int(kind.count(context) or 1)
+    def result_urls(self, task: Task, kind: ResultKind, count: int) -> list[str]:
+        """Return the links to the files of a task that has succeeded."""
         return [self._server_url + self._result_path(task, kind, index) for index in range(count)]
 
     def _result_path(self, task: Task, kind: ResultKind, index: int) -> str:
@@ -197,7 +151,7 @@ class Links:
         return hmac.new(self._secret, f"{path}?{expires_s}".encode(), hashlib.sha256).hexdigest()
 
     def signed(self, task: Task, kind: ResultKind, index: int, query: Mapping[str, str]) -> bool:
-        """Tell whether a link came with the query parameters that were given out with it."""
+        """Tell whether a request has the query parameters that the link was made with."""
         if kind.signature_parameter is None or kind.expires_parameter is None:
             return True
         expected = self._result_path(task, kind, index).partition("?")[2]
@@ -208,7 +162,7 @@ class Links:
         return hmac.compare_digest(expected.encode(), given.encode("utf-8", "replace"))
 
     def file_url(self, stored: StoredFile) -> str:
-        """Return the address of an upload."""
+        """Return the URL of an upload."""
         uploads = self._provider.uploads
         assert uploads is not None
         values = {"file_id": stored.id, "file_name": stored.name}

@@ -1,20 +1,19 @@
-"""Where callbacks may go. Judged twice: the URL at submit, the address its name leads to at delivery.
+"""Where callbacks may go. Checked twice: the URL at submit, and the address that it resolves to at delivery.
 
-Modes: `documented` is the provider's own rule; `loopback` is the same, but lets this machine through,
-over plain http as well, since offline receivers live here; `any` lets everything through.
+Modes: `documented` is the provider's own rule; `loopback` is the same, but also allows this machine, over plain
+http too, because receivers of offline tests run here; `any` allows everything.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import socket
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from mockserver.provider import CallbackTarget
+    from mockserver.provider import CallbackTarget, TargetMode
 
-TargetMode = Literal["documented", "loopback", "any"]
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 #: The usual spellings of this machine; `is_loopback` knows the others.
 LOOPBACK_HOSTS = frozenset(("127.0.0.1", "::1", "localhost"))
@@ -31,7 +30,7 @@ def is_loopback(host: str) -> bool:
 
 
 def url_problem(url: object, target: CallbackTarget, mode: TargetMode) -> str | None:
-    """Say what is wrong with a callback URL, without looking any name up; None where nothing is."""
+    """Return what is wrong with a callback URL, without resolving its host; None where nothing is wrong."""
     if not isinstance(url, str):
         return "is not a string"
     if len(url) > target.max_length:
@@ -59,7 +58,7 @@ def url_problem(url: object, target: CallbackTarget, mode: TargetMode) -> str | 
 
 
 def address_problem(address: Address, target: CallbackTarget, mode: TargetMode) -> str | None:
-    """Say why no connection may go to an address; None where it may."""
+    """Return why an address must not be connected to; None where it may."""
     if mode == "any" or not target.internal_addresses_refused:
         return None
     address = _unmapped(address)
@@ -71,7 +70,7 @@ def address_problem(address: Address, target: CallbackTarget, mode: TargetMode) 
 
 
 def literal_address(host: str) -> Address | None:
-    """Read a host that is an address, in any spelling that a resolver would take; None for a name."""
+    """Parse a host that is an address, in any spelling that a resolver accepts; None for a name."""
     try:
         return _unmapped(ipaddress.ip_address(host))
     except ValueError:
@@ -85,7 +84,7 @@ def literal_address(host: str) -> Address | None:
 
 
 def _unmapped(address: Address) -> Address:
-    """Take an IPv4 address out of its IPv6 wrapping."""
+    """Return the IPv4 address that an IPv6 address contains, or the address itself."""
     if isinstance(address, ipaddress.IPv6Address):
         if address in _NAT64:
             return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)

@@ -1,24 +1,26 @@
 """A task and its lifecycle: status is a function of mock time, never changed by a read.
 
 Two rules:
-  1. `standing(task, now)` depends on the task and the instant alone, and goes only forwards.
-  2. Once a task has ended, it has ended for ever: no command changes it.
+  1. `status_at(task, now)` depends on the task and the instant alone, and only moves forward.
+  2. An end is final: no command changes a task that has ended.
 
-The commands, and what each does to a task that has not ended (each gives a new task):
+The commands, and what each does to a task that has not ended (each returns a new task):
 
-  ========  ===========================================================
-  hold      stands still from now on, until released
-  release   goes on from where it stood; all that was to come, comes later
-  complete  ends now, in the success
-  fail      ends now, in the failure, with a reason
-  cancel    ends now, in the cancellation
-  ========  ===========================================================
+  ========  ==============================================================
+  hold      pauses the task until it is released
+  release   resumes it; every later instant moves by the length of the hold
+  complete  ends it now, with success
+  fail      ends it now, with the failure and a reason
+  cancel    ends it now, as cancelled
+  ========  ==============================================================
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from mockserver.engine.accounts import Reservation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,11 +30,11 @@ if TYPE_CHECKING:
 
 
 class TaskEndedError(Exception):
-    """A command came to a task that has already ended."""
+    """A command was given for a task that has ended."""
 
 
 class NotHeldError(Exception):
-    """A task that was not held was to be released."""
+    """A release was given for a task that is not held."""
 
 
 class Task(NamedTuple):
@@ -46,7 +48,7 @@ class Task(NamedTuple):
     submitted_ms: int
     #: When each state after the first is entered.
     entered_ms: tuple[int, ...]
-    #: When the last state was to be left; `ends_ms` differs once somebody interfered.
+    #: When the last state ends by the schedule; a command or a fault may set another `ends_ms`.
     due_ms: int
     ends_ms: int
     end: End
@@ -56,24 +58,29 @@ class Task(NamedTuple):
     result: ResultKind | None
     callback_url: str | None
     held_ms: int | None = None
-    #: When a held task last went on, and the progress it went on from.
+    #: When a held task was last released, and the progress it had then.
     resumed_ms: int = 0
     resumed_at: int = 0
-    #: Counts the commands, so that what was scheduled before one is known to be stale.
+    #: Counts the commands, so that what was booked before one is known to be stale.
     revision: int = 0
-    #: A fault lets it cost what it would have cost, should it fail.
+    #: A failure is charged like a success; only a fault sets this.
     charged_anyway: bool = False
 
     @property
     def spends_ucr(self) -> int:
-        """What is spent when it ends: never more than was reserved, and nothing where it does not succeed."""
+        """The credits that are spent at the end: at most the reserved ones, and 0 where the task does not succeed."""
         if self.end.kind != "success" and not (self.charged_anyway and self.end.kind == "failure"):
             return 0
         return min(self.settles_ucr, self.reserved_ucr)
 
+    @property
+    def reservation(self) -> Reservation:
+        """What the account books for it."""
+        return Reservation(self.ends_ms, self.ordinal, self.revision, self.id, self.reserved_ucr, self.spends_ucr)
+
 
 class TaskStatus(NamedTuple):
-    """How a task stands at one instant."""
+    """The state and progress of a task at one instant."""
 
     status: str
     progress: int
@@ -81,7 +88,7 @@ class TaskStatus(NamedTuple):
 
 
 def link_ends_s(task: Task, kind: ResultKind) -> int:
-    """Return the second in which links to a task's files stop working: so long after the one in which it ended."""
+    """Return the second in which the links to a task's files expire: the lifetime after the second of its end."""
     return task.ends_ms // 1000 + kind.lifetime_s
 
 
@@ -97,7 +104,7 @@ def status_at(task: Task, now_ms: int) -> TaskStatus:
 
 
 def _reached(task: Task, now_ms: int) -> tuple[str, int]:
-    """Return the state on the way and its progress, as if the task had not ended."""
+    """Return the state before the end and its progress, as if the task had not ended."""
     index = bisect_right(task.entered_ms, now_ms)
     state = task.model.states[index]
     if state.progress_from == state.progress_to:
@@ -118,17 +125,25 @@ def ended(task: Task, now_ms: int) -> bool:
     return (now_ms if task.held_ms is None else min(now_ms, task.held_ms)) >= task.ends_ms
 
 
+def started_ms(task: Task, now_ms: int) -> int | None:
+    """Return when the task left its first state; None where that is later than now."""
+    if not task.entered_ms:
+        return task.submitted_ms
+    at_ms = min(task.entered_ms[0], task.ends_ms)
+    return at_ms if (now_ms if task.held_ms is None else min(now_ms, task.held_ms)) >= at_ms else None
+
+
 def hold(task: Task, now_ms: int) -> Task:
-    """Keep the task as it stands; holding it twice changes nothing."""
-    _must_be_under_way(task, now_ms)
+    """Pause the task; holding it twice changes nothing."""
+    _must_not_have_ended(task, now_ms)
     if task.held_ms is not None and task.held_ms <= now_ms:
         return task
     return task._replace(held_ms=now_ms, revision=task.revision + 1)
 
 
 def release(task: Task, now_ms: int) -> Task:
-    """Let a held task go on; what was still to come moves by as long as it was held."""
-    _must_be_under_way(task, now_ms)
+    """Resume a held task; every later instant moves by the length of the hold."""
+    _must_not_have_ended(task, now_ms)
     held_ms = task.held_ms
     if held_ms is None:
         raise NotHeldError(f"task {task.id} is not held")
@@ -147,12 +162,12 @@ def release(task: Task, now_ms: int) -> Task:
 
 def end_now(task: Task, now_ms: int, end: End, reason: Reason | None) -> Task:
     """End the task at this instant: the commands complete, fail and cancel."""
-    _must_be_under_way(task, now_ms)
+    _must_not_have_ended(task, now_ms)
     if task.held_ms is not None:
         task = release(task, now_ms)
     return task._replace(ends_ms=now_ms, end=end, reason=reason, revision=task.revision + 1)
 
 
-def _must_be_under_way(task: Task, now_ms: int) -> None:
+def _must_not_have_ended(task: Task, now_ms: int) -> None:
     if ended(task, now_ms):
-        raise TaskEndedError(f"task {task.id} has ended ({task.end.name}), and that is for ever")
+        raise TaskEndedError(f"task {task.id} has ended ({task.end.name}) and is final")

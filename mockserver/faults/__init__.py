@@ -1,10 +1,12 @@
-"""Faults: one a file, found by its name.
+"""Faults: one per file, found by name.
 
-A file here defines one frozen dataclass that derives from `mockserver.engine.faults.Fault`; the file's name is
-the fault's. To add one: write the file, with its parameters as fields and the hooks it needs (engine/faults.py
-lists them, and the order they run in), and a test that shows it on the wire (tests/faults/). Nothing else has
-to know of it: the control plane, the header X-Mock-Fault, the test values, scenario files and the live page
-take it from here.
+To add one: write a file here with one frozen dataclass that derives from `mockserver.engine.faults.Fault`, with its
+parameters as fields and the hooks that it needs (engine/faults.py lists them), and a test that shows it on the wire
+(tests/faults/). The file's name is the fault's. The control plane, the header X-Mock-Fault, the test values, scenario
+files and the live page find it here.
+
+`directives` reads fault requests from prompts and headers, `page` writes README.md, `support` holds what several
+faults share.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ _TYPES = {"int": int, "float": float, "str": str, "bool": bool}
 _WORDS = {"int": "integer", "float": "number", "str": "string", "bool": "boolean"}
 _NUMBER = re.compile(r"(-?[0-9]{1,15}(?:\.[0-9]{1,9})?(?:[eE][-+]?[0-9]{1,2})?)([smh]?)")
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
-_PLUMBING = frozenset(("page", "directives"))
+_NOT_FAULTS = frozenset(("page", "directives"))
 
 
 @cache
@@ -36,7 +38,7 @@ def all_faults() -> dict[str, type[Fault]]:
     """Return every fault by its name, family by family."""
     found: list[type[Fault]] = []
     for info in pkgutil.iter_modules(__path__):
-        if info.ispkg or info.name in _PLUMBING:
+        if info.ispkg or info.name in _NOT_FAULTS:
             continue
         module = importlib.import_module(f"{__name__}.{info.name}")
         (kind,) = (
@@ -54,7 +56,7 @@ def build(name: str, given: Mapping[str, Any]) -> Fault:
     """Make a fault from its name and its parameters; numbers may be written as text, with s, m or h for seconds.
 
     Raises:
-        FaultWordsError: there is no such fault, or a parameter means nothing to it.
+        InvalidFaultError: the fault is unknown, or a parameter is invalid.
     """
     faults = all_faults()
     kind = faults.get(name)
@@ -71,7 +73,7 @@ def build(name: str, given: Mapping[str, Any]) -> Fault:
 
 
 def parameter_names(name: str) -> frozenset[str]:
-    """Return what the parameters of a fault are called; none where there is no such fault."""
+    """Return the names of a fault's parameters; none where the fault is unknown."""
     kind = all_faults().get(name)
     return frozenset() if kind is None else frozenset(each.name for each in _parameters(kind))
 
@@ -126,7 +128,7 @@ def _number(fault: str, name: str, text: str) -> float:
 
 
 def described(kind: type[Fault]) -> dict[str, Any]:
-    """Describe a fault and its parameters as the catalogue does."""
+    """Describe a fault and its parameters, as in the catalogue."""
     return {
         "name": kind.name,
         "family": kind.family,
@@ -148,5 +150,5 @@ def described(kind: type[Fault]) -> dict[str, Any]:
 
 
 def parameters_of(fault: Fault) -> dict[str, Any]:
-    """Return the parameters that a fault was made with."""
+    """Return the values of a fault's parameters."""
     return {each.name: getattr(fault, each.name) for each in _parameters(type(fault))}

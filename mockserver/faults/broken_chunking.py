@@ -17,7 +17,7 @@ class BrokenChunking(Fault):
     """Chunked transfer coding that is not well-formed."""
 
     family: ClassVar[str] = "transport"
-    effect: ClassVar[str] = "The body is sent in chunks, and the second chunk's size is no number."
+    effect: ClassVar[str] = "The body is sent in chunks, and the second chunk's size is not a number."
     symptom: ClassVar[str] = "The HTTP library fails while it reads the body."
     exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("invalid chunking", operation="query", times=1),)
 

@@ -1,4 +1,4 @@
-"""A callback that is no JSON."""
+"""A callback that is not JSON."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from mockserver.faults.support.deliveries import with_body
 
 if TYPE_CHECKING:
     from mockserver.engine.callbacks import Delivery
+    from mockserver.engine.context import RequestContext
     from mockserver.engine.faults import Injection
 
 
 @dataclass(frozen=True)
 class CallbackNotJson(Fault):
-    """A callback that is no JSON."""
+    """A callback that is not JSON."""
 
     family: ClassVar[str] = "callbacks"
     effect: ClassVar[str] = "The body is a form, though Content-Type says JSON; the signature fits it."
@@ -24,6 +25,8 @@ class CallbackNotJson(Fault):
     signs_again: ClassVar[bool] = True
     exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("callback not JSON", times=1, callbacks=True),)
 
-    def alter_deliveries(self, injection: Injection, deliveries: list[Delivery]) -> list[Delivery] | None:
+    def alter_deliveries(
+        self, injection: Injection, context: RequestContext, deliveries: list[Delivery]
+    ) -> list[Delivery] | None:
         """Send something else."""
         return with_body(deliveries, lambda _body: b"status=done&ok=1")

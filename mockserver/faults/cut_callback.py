@@ -11,6 +11,7 @@ from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
     from mockserver.engine.callbacks import Delivery
+    from mockserver.engine.context import RequestContext
     from mockserver.engine.faults import Injection
 
 
@@ -27,6 +28,8 @@ class CutCallback(Fault):
 
     keep_fraction: float = parameter(0.5, "How much of the body comes.", "fraction", most=0.999)
 
-    def alter_deliveries(self, injection: Injection, deliveries: list[Delivery]) -> list[Delivery] | None:
+    def alter_deliveries(
+        self, injection: Injection, context: RequestContext, deliveries: list[Delivery]
+    ) -> list[Delivery] | None:
         """Cut the body, and sign it."""
         return with_body(deliveries, lambda body: body[: int(len(body) * self.keep_fraction)])

@@ -1,8 +1,8 @@
-"""Wishes for faults inside requests: test values in prompts, and headers.
+"""Fault requests inside requests: test values in prompts, and headers.
 
-mock:503  mock:429x3  mock:fail=content_policy  mock:slow=90s      words of a prompt
+mock:503  mock:429x3  mock:fail=content_policy  mock:slow=90s      in a prompt
 X-Mock-Fault: latency;seconds=2, extra_fields                      a header, for this request only
-Prefer: code=503                                                   as other mock servers have it
+Prefer: code=503                                                   as in other mock servers
 Prefer: example=NAME
 """
 
@@ -20,16 +20,16 @@ from mockserver.faults import all_faults, build
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: Where a test value begins, and what it is spelled like; quotes, brackets and full stops around it are the prompt's.
+#: The start and form of a test value; quotes, brackets and full stops around it belong to the prompt.
 _WORD = re.compile(r"""(?<![^\s,;"'([{“«])mock:[^\s,;]+""", re.IGNORECASE)
 _AROUND = ".!?:\"')]}”»"
 _SPELLED = re.compile(r"mock:([a-z0-9_]+?)(?:=([^=]+?))?(?:x([1-9][0-9]{0,3}))?")
 _ERROR_STATUS = re.compile(r"[45][0-9]{2}")
-_MOST_WISHES = 20
+_MOST_REQUESTS = 20
 
 
 class Alias(NamedTuple):
-    """A short word for a fault: the fault, the parameter that `=` sets, and the operation that it strikes."""
+    """A short name for a fault: the fault, the parameter that `=` sets, and the operation that it applies to."""
 
     fault: str
     parameter: str | None
@@ -38,7 +38,7 @@ class Alias(NamedTuple):
     summary: str
 
 
-#: Words that are shorter, or mean more, than a fault's name.
+#: Names that are shorter, or more specific, than a fault's name.
 ALIASES: dict[str, Alias] = {
     "fail": Alias("fail", "reason", None, "mock:fail=content_policy", "The task fails, for this reason."),
     "stuck": Alias("stuck", "state", None, "mock:stuck", "The task never leaves a state (the last one on its way)."),
@@ -74,14 +74,14 @@ def _first_parameter(kind: type[Fault]) -> Any:
 
 
 class RequestDirectives(FaultDirectives):
-    """Reads wishes for faults out of requests."""
+    """Reads fault requests from prompts and headers."""
 
     def in_headers(self, headers: Mapping[str, str]) -> list[Fault]:
-        """Read X-Mock-Fault and Prefer; preferences that are not ours are passed over, as RFC 7240 asks."""
+        """Read X-Mock-Fault and Prefer; other preferences are ignored, as RFC 7240 asks."""
         found: list[Fault] = []
         text = _field(headers, "X-Mock-Fault")
         if text is not None:
-            found += [_for_one_request(fault_request) for fault_request in _split(text, ",")[:_MOST_WISHES]]
+            found += [_for_one_request(fault_request) for fault_request in _split(text, ",")[:_MOST_REQUESTS]]
         preferred = _field(headers, "Prefer")
         if preferred is not None:
             for fault_request in _split(preferred, ",;"):
@@ -97,11 +97,11 @@ class RequestDirectives(FaultDirectives):
     def in_prompt(self, text: str) -> list[tuple[Fault, str | None, int | None]]:
         """Read the test values in a prompt."""
         words = (match[0].rstrip(_AROUND) for match in _WORD.finditer(text))
-        return [_for_prompt(word) for word in islice((word for word in words if ":" in word), _MOST_WISHES)]
+        return [_for_prompt(word) for word in islice((word for word in words if ":" in word), _MOST_REQUESTS)]
 
 
 def _for_prompt(text: str) -> tuple[Fault, str | None, int | None]:
-    """Read one test value: the fault, the operation that it strikes, how often."""
+    """Read one test value: the fault, the operation that it applies to, how often."""
     match = _SPELLED.fullmatch(text)
     if match is None:
         raise InvalidFaultError(
@@ -124,7 +124,7 @@ def _for_prompt(text: str) -> tuple[Fault, str | None, int | None]:
 
 
 def _alias(word: str) -> Alias:
-    """Return what a word stands for: a status, a short word, or a fault's own name."""
+    """Return the alias for a status, a short name, or a fault's own name."""
     if _ERROR_STATUS.fullmatch(word):
         return Alias("error", None, "submit", "", "")
     if word in ALIASES:
@@ -156,7 +156,7 @@ def _field(headers: Mapping[str, str], name: str) -> str | None:
 
 
 def _split(text: str, marks: str) -> list[str]:
-    """Split at marks that do not stand in quotes."""
+    """Split at marks outside quotes."""
     parts = [""]
     for piece in re.findall(r'"[^"]*"|.', text, re.DOTALL):
         if piece in marks:

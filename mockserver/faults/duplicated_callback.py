@@ -10,6 +10,7 @@ from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
     from mockserver.engine.callbacks import Delivery
+    from mockserver.engine.context import RequestContext
     from mockserver.engine.faults import Injection
 
 
@@ -27,7 +28,9 @@ class DuplicatedCallback(Fault):
     copies: int = parameter(1, "How many more times it comes.", least=1, most=100)
     gap_s: float = parameter(1.0, "Between two of them.", "seconds of mock time")
 
-    def alter_deliveries(self, injection: Injection, deliveries: list[Delivery]) -> list[Delivery] | None:
+    def alter_deliveries(
+        self, injection: Injection, context: RequestContext, deliveries: list[Delivery]
+    ) -> list[Delivery] | None:
         """Add the copies."""
         return [
             replace(delivery, due_ms=delivery.due_ms + round(self.gap_s * 1000 * number), id="", attempts=[])

@@ -22,6 +22,7 @@ class EarlyCallback(Fault):
         "The task ends at once, and its callback is delivered first, the answer to the submit only then."
     )
     symptom: ClassVar[str] = "The handler is called with a task id that the client does not know yet."
+    delivers_first: ClassVar[bool] = True
     exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("callback early", callbacks=True),)
 
     def alter_task(self, injection: Injection, context: RequestContext, task: Task) -> Task | None:
@@ -29,5 +30,4 @@ class EarlyCallback(Fault):
         if task.callback_url is None:
             return None
         now_ms = task.submitted_ms
-        context.callbacks_first = True
         return task._replace(entered_ms=tuple(now_ms for _ in task.entered_ms), due_ms=now_ms, ends_ms=now_ms)

@@ -10,7 +10,7 @@ from mockserver.engine.faults import Exercise, Fault
 if TYPE_CHECKING:
     from mockserver.engine.context import RequestContext
     from mockserver.engine.faults import Injection
-    from mockserver.engine.operations import Response
+    from mockserver.engine.messages import Response
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from mockserver.engine.context import RequestContext
     from mockserver.engine.faults import Injection
-    from mockserver.engine.operations import Response
+    from mockserver.engine.messages import Response
     from mockserver.provider import Provider
 
 _TOO_MANY = 429

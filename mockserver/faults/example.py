@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import orjson
 
 from mockserver.engine.faults import Fault
-from mockserver.engine.operations import Response
+from mockserver.engine.messages import Response
 from mockserver.faults.support.errors import refused
 from mockserver.faults.support.parameters import parameter
 

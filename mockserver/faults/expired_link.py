@@ -11,7 +11,7 @@ from mockserver.faults.support.store import expired
 if TYPE_CHECKING:
     from mockserver.engine.context import RequestContext
     from mockserver.engine.faults import Injection
-    from mockserver.engine.operations import Response
+    from mockserver.engine.messages import Response
     from mockserver.provider import Role
 
 

@@ -12,7 +12,7 @@ from mockserver.faults.support.store import expired
 if TYPE_CHECKING:
     from mockserver.engine.context import RequestContext
     from mockserver.engine.faults import Injection
-    from mockserver.engine.operations import Response
+    from mockserver.engine.messages import Response
     from mockserver.engine.transmission import Transmission
     from mockserver.provider import Role
 
@@ -31,13 +31,13 @@ class ExpiresMidway(Fault):
 
     def replace_response(self, injection: Injection, context: RequestContext) -> Response | None:
         """Refuse every download but the link's first."""
-        return expired(injection, context) if injection.match_context.path in injection.rule.memory else None
+        return expired(injection, context) if injection.match_context.path in injection.record.memory else None
 
     def alter_transmission(self, injection: Injection, transmission: Transmission) -> bool | None:
         """Cut the first one off."""
         if not transmission.is_file or not transmission.sent_body():
             return None
-        injection.rule.memory[injection.match_context.path] = True
+        injection.record.memory[injection.match_context.path] = True
         transmission.cut(body_bytes=int(len(transmission.body) * self.keep_fraction))
         transmission.end("close")
         return True

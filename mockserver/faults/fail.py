@@ -24,7 +24,7 @@ class Fail(Fault):
 
     family: ClassVar[str] = "meaning"
     effect: ClassVar[str] = "The task ends in the failure."
-    symptom: ClassVar[str] = "The query tells of the failure and its reason; no credits are spent."
+    symptom: ClassVar[str] = "The query reports the failure and its reason; no credits are spent."
 
     reason: str = parameter("", "The provider's reason; empty is the first one that it lists.")
     stage: float = parameter(

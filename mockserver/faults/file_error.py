@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Exercise, Fault
-from mockserver.engine.operations import Response
+from mockserver.engine.messages import Response
 from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:

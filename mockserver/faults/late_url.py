@@ -9,7 +9,7 @@ from mockserver.engine.faults import Exercise, Fault
 from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
-    from mockserver.engine.context import RequestContext
+    from mockserver.engine.context import RequestContext, View
     from mockserver.engine.faults import Injection
     from mockserver.engine.task import Task
     from mockserver.provider import Role
@@ -34,15 +34,13 @@ class LateUrl(Fault):
 
     for_s: float = parameter(10.0, "How long the links are missing after the end.", "seconds of mock time")
 
-    def alter_view(self, injection: Injection, context: RequestContext) -> None:
+    def alter_view(self, injection: Injection, context: RequestContext, view: View) -> View | None:
         """Hide the links for a while."""
-        before = context.hides_results
 
-        def hide(task: Task) -> bool:
-            hidden = before is not None and before(task)
+        def hides(task: Task) -> bool:
             if context.now_ms >= task.ends_ms + self.for_s * 1000:
-                return hidden
+                return False
             injection.mark_applied()
             return True
 
-        context.hides_results = hide
+        return view.with_hidden_results(hides)

@@ -9,6 +9,7 @@ from mockserver.engine.faults import Exercise, Fault
 
 if TYPE_CHECKING:
     from mockserver.engine.callbacks import Delivery
+    from mockserver.engine.context import RequestContext
     from mockserver.engine.faults import Injection
 
 
@@ -22,6 +23,8 @@ class LostCallback(Fault):
     client_waits_s: ClassVar[float] = 180.0
     exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("callback lost", callbacks=True),)
 
-    def alter_deliveries(self, injection: Injection, deliveries: list[Delivery]) -> list[Delivery] | None:
+    def alter_deliveries(
+        self, injection: Injection, context: RequestContext, deliveries: list[Delivery]
+    ) -> list[Delivery] | None:
         """Lose it."""
         return [replace(each, lost=True) for each in deliveries]

@@ -12,7 +12,7 @@ from mockserver.faults.support.parameters import parameter
 if TYPE_CHECKING:
     from mockserver.engine.context import RequestContext
     from mockserver.engine.faults import Injection
-    from mockserver.engine.operations import Response
+    from mockserver.engine.messages import Response
     from mockserver.provider import Role
 
 

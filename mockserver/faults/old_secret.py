@@ -11,6 +11,7 @@ from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
     from mockserver.engine.callbacks import Delivery
+    from mockserver.engine.context import RequestContext
     from mockserver.engine.faults import Injection
 
 
@@ -27,7 +28,9 @@ class OldSecret(Fault):
 
     secret: str = parameter("", "The old secret; empty is the account's last one, or one that was never in force.")
 
-    def alter_deliveries(self, injection: Injection, deliveries: list[Delivery]) -> list[Delivery] | None:
+    def alter_deliveries(
+        self, injection: Injection, context: RequestContext, deliveries: list[Delivery]
+    ) -> list[Delivery] | None:
         """Sign with it."""
         first = deliveries[0]
         secret = self.secret or first.account.previous_secret or f"not {secret_of(first)}"

@@ -1,4 +1,4 @@
-"""The status words of an older table of the provider's."""
+"""The state names of an older version of the document."""
 
 from __future__ import annotations
 
@@ -6,21 +6,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Exercise, Fault
-from mockserver.faults.support.words import after
 
 if TYPE_CHECKING:
-    from mockserver.engine.context import RequestContext
+    from mockserver.engine.context import RequestContext, View
     from mockserver.engine.faults import Injection
     from mockserver.provider import Provider
 
 
 @dataclass(frozen=True)
 class OlderStatus(Fault):
-    """The status words of an older table of the provider's."""
+    """The state names of an older version of the document."""
 
     family: ClassVar[str] = "meaning"
-    effect: ClassVar[str] = "Where the provider once had another word for a state, the answer has that one."
-    symptom: ClassVar[str] = "A client that knows only the new words takes the task for something else."
+    effect: ClassVar[str] = "Where the provider once had another name for a state, the response has that one."
+    symptom: ClassVar[str] = "A client that knows only the new names misreads the state."
     exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("older status", operation="query", times=2),)
 
     @classmethod
@@ -28,7 +27,7 @@ class OlderStatus(Fault):
         """Say so where there never were other words."""
         return None if provider.lifecycle.older_words else f"{provider.title} has no older words for its states"
 
-    def alter_view(self, injection: Injection, context: RequestContext) -> None:
+    def alter_view(self, injection: Injection, context: RequestContext, view: View) -> View | None:
         """Say the older word."""
         older = context.state.provider.lifecycle.older_words
 
@@ -37,4 +36,4 @@ class OlderStatus(Fault):
                 injection.mark_applied()
             return older.get(status, status)
 
-        context.shown_status = after(context.shown_status, word)
+        return view.with_status(word)

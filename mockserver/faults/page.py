@@ -1,6 +1,6 @@
-"""The page of the faults: a how-to, and tables made from the code.
+"""Writes mockserver/faults/README.md: how to add a fault, and tables made from the code.
 
-`python -m mockserver.faults.page` writes mockserver/faults/README.md anew; a test sees that it is up to date.
+Run `python -m mockserver.faults.page`; a test checks that the page is up to date.
 """
 
 from __future__ import annotations
@@ -16,44 +16,44 @@ _HEAD = """# Faults
 
 Made by `python -m mockserver.faults.page`; do not edit.
 
-A fault is one file in this folder, found by its name. It says what it breaks and how a client would notice, its
-parameters with their units, and what it does. A *rule* puts a fault in force: where (provider, operation, key, task,
-model, prompt, phase), when (after so many, every nth, with a probability from the seed, between two instants of mock
-time, for so long after its first hit), and how often. Rules strike in the order in which they were added, then those
-that a request itself asks for; of several answers in the engine's place the first one counts, everything else adds up.
-The journal names each fault in every exchange and delivery that it touched.
+A fault is one file in this folder, found by its name. It says what it breaks and how a client notices, and lists its
+parameters with their units. A *rule* says where a fault applies (provider, operation, key, task, model, prompt, phase),
+when (after so many matches, every nth, with a probability from the seed, between two instants of mock time, for some
+time after its first hit), and how often. Rules apply in the order in which they were added, then those that a request
+itself asks for; of several responses that replace the engine's the first one counts, everything else adds up. The
+journal names the faults that changed an exchange or a delivery.
 
-## How to ask for one
+## How to request one
 
-| how | as |
+| where | example |
 |---|---|
 | in a prompt, with no other set-up | `a red kite mock:429x3` |
 | for one request | `X-Mock-Fault: latency;seconds=2, extra_fields` |
-| as other mock servers have it | `Prefer: code=503`, `Prefer: example=NAME` |
+| as in other mock servers | `Prefer: code=503`, `Prefer: example=NAME` |
 | for a running server | `POST /__admin/faults {"fault": "error", "with": {"status": 503}, "when": {"every": 2}}` |
-| for a day | a scenario file: `mockserver serve --scenario black_friday` |
+| in a script of faults | a scenario file: `mockserver serve --scenario black_friday` |
 | in a test | `mock_server.evolink.inject("latency", seconds=2, operation="query", times=1)` |
 
 ## How to add one
 
 1. Write `mockserver/faults/NAME.py`: a frozen dataclass that derives from `mockserver.engine.faults.Fault`, with
-   `family`, `breaks` and `notice`, and each parameter as a field made by `tools.parameters.parameter(default, summary,
-   unit)`. If it strikes only some operations, say which in `roles`; where it can never strike, `never_at` says
-   why, and whoever names such a provider is refused.
+   `family`, `effect` and `symptom`. Each parameter is a field made by `support.parameters.parameter(default, summary,
+   unit)`. If it applies only to some operations, list their roles in `roles`; if it cannot apply to a provider,
+   `never_at` says why, and requests for it are refused there.
 2. Define the hooks that it needs; `mockserver/engine/faults.py` lists them in the order in which they run. A hook that
    changes nothing returns None, and does not count as a hit.
 
-   | hook | is given | returns |
+   | hook | gets | returns |
    |---|---|---|
-   | `instead` | the scope of a request, before any gate | a reply in the engine's place |
-   | `shown` | the scope of a request | nothing: it sets up what the answer will say |
-   | `answered` | the engine's reply | another reply |
-   | `sent` | the bytes on their way out | True if it changed how they go |
-   | `made` | a task that has just been made | another course for it |
-   | `called` | the deliveries of a callback | other deliveries |
+   | `replace_response` | the context of a request, before any gate | a response instead of the engine's |
+   | `alter_view` | how the response shows tasks | another view |
+   | `alter_response` | the engine's response | another response |
+   | `alter_transmission` | the bytes that are about to be sent | True if it changed how they are sent |
+   | `alter_task` | a new task | another task |
+   | `alter_deliveries` | the deliveries of a callback | other deliveries |
 
-3. Take what is drawn from `strike.chance(slot)`, never from anywhere else: the same seed gives the same day.
-4. Write its test in `tests/faults/`: one that shows it on the wire, one that shows that nothing else was touched.
+3. Draw only from `injection.chance(slot)`: the same seed then gives the same run.
+4. Write its test in `tests/faults/`: one that shows it on the wire, one that shows that nothing else was changed.
 5. Run `python -m mockserver.faults.page`.
 
 Everything else (the control plane, the headers, the test values, scenario files, the live page, this page) finds it.
@@ -63,10 +63,10 @@ Everything else (the control plane, the headers, the test values, scenario files
 
 def written() -> str:
     """Write the page."""
-    lines = ["## Test values", "", "Words of a prompt, at every provider. `xN` at the end says how often.", ""]
+    lines = ["## Test values", "", "They work in the prompt, at every provider. `xN` at the end says how often.", ""]
     lines += ["| value | what it does |", "|---|---|"]
     lines += [f"| `{value}` | {summary} |" for value, summary in test_values()]
-    lines += ["", "Keys that bring a situation with them are listed by `mockserver providers`.", ""]
+    lines += ["", "`mockserver providers` lists the test keys.", ""]
     faults = [described(kind) for kind in all_faults().values()]
     for family in FAMILIES:
         lines += [

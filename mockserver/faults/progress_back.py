@@ -9,7 +9,7 @@ from mockserver.engine.faults import Exercise, Fault
 from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
-    from mockserver.engine.context import RequestContext
+    from mockserver.engine.context import RequestContext, View
     from mockserver.engine.faults import Injection
     from mockserver.engine.task import Task, TaskStatus
 
@@ -20,20 +20,19 @@ class ProgressBack(Fault):
 
     family: ClassVar[str] = "meaning"
     effect: ClassVar[str] = "Every second answer about a task on its way shows less progress than the one before."
-    symptom: ClassVar[str] = "A client that trusts progress to grow fails, or shows nonsense."
+    symptom: ClassVar[str] = "A client that trusts progress to grow fails, or shows wrong values."
     exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("progress goes back", operation="query"),)
 
     by_percent: int = parameter(20, "How far it goes back.", "percent", least=1, most=100)
 
-    def alter_view(self, injection: Injection, context: RequestContext) -> None:
+    def alter_view(self, injection: Injection, context: RequestContext, view: View) -> View | None:
         """Show less than the last time, every second time that a task on its way shows progress."""
-        before = context.shown_progress
-        last: dict[str, int] = injection.rule.memory
+        last: dict[str, int] = injection.record.memory
         said: dict[str, int] = {}
 
-        def less(task: Task, stood: TaskStatus) -> int:
-            progress = stood.progress if before is None else before(task, stood)
-            if stood.ended or task.id in said:
+        def less(task: Task, status: TaskStatus) -> int:
+            progress = status.progress
+            if status.ended or task.id in said:
                 return said.get(task.id, progress)
             if shown := last.pop(task.id, 0):
                 injection.mark_applied()
@@ -43,4 +42,4 @@ class ProgressBack(Fault):
             said[task.id] = progress
             return progress
 
-        context.shown_progress = less
+        return view.with_progress(less)

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Exercise, Fault
-from mockserver.engine.operations import Response
+from mockserver.engine.messages import Response
 from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
     from mockserver.engine.callbacks import Delivery
+    from mockserver.engine.context import RequestContext
     from mockserver.engine.faults import Injection
 
 
@@ -25,6 +26,8 @@ class ReorderedCallback(Fault):
 
     by_s: float = parameter(30.0, "How long a callback is kept back.", "seconds of mock time")
 
-    def alter_deliveries(self, injection: Injection, deliveries: list[Delivery]) -> list[Delivery] | None:
+    def alter_deliveries(
+        self, injection: Injection, context: RequestContext, deliveries: list[Delivery]
+    ) -> list[Delivery] | None:
         """Keep the first, the third and so on back."""
-        return later(deliveries, self.by_s) if injection.rule.matches % 2 else None
+        return later(deliveries, self.by_s) if injection.record.matches % 2 else None

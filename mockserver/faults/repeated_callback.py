@@ -10,6 +10,7 @@ from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
     from mockserver.engine.callbacks import Delivery
+    from mockserver.engine.context import RequestContext
     from mockserver.engine.faults import Injection
 
 
@@ -26,6 +27,8 @@ class RepeatedCallback(Fault):
 
     unheard: int = parameter(1, "How many acknowledgements are not heard.", least=1, most=100)
 
-    def alter_deliveries(self, injection: Injection, deliveries: list[Delivery]) -> list[Delivery] | None:
+    def alter_deliveries(
+        self, injection: Injection, context: RequestContext, deliveries: list[Delivery]
+    ) -> list[Delivery] | None:
         """Let acknowledgements be overheard."""
         return [replace(each, unheard=self.unheard) for each in deliveries]

@@ -11,6 +11,7 @@ from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
     from mockserver.engine.callbacks import Delivery
+    from mockserver.engine.context import RequestContext
     from mockserver.engine.faults import Injection
 
 
@@ -32,6 +33,8 @@ class SignatureLength(Fault):
 
     characters: int = parameter(10, "How long it is.", "characters", most=1000)
 
-    def alter_deliveries(self, injection: Injection, deliveries: list[Delivery]) -> list[Delivery] | None:
+    def alter_deliveries(
+        self, injection: Injection, context: RequestContext, deliveries: list[Delivery]
+    ) -> list[Delivery] | None:
         """Cut the signature, or fill it up."""
         return with_signature(deliveries, lambda _each, value: value[: self.characters].ljust(self.characters, "0"))

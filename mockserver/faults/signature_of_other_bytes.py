@@ -11,6 +11,7 @@ from mockserver.faults.support.deliveries import signed, with_signature
 
 if TYPE_CHECKING:
     from mockserver.engine.callbacks import Delivery
+    from mockserver.engine.context import RequestContext
     from mockserver.engine.faults import Injection
 
 
@@ -29,8 +30,10 @@ class SignatureOfOtherBytes(Fault):
         Exercise("callback forged: signature of other bytes", times=1, callbacks=True),
     )
 
-    def alter_deliveries(self, injection: Injection, deliveries: list[Delivery]) -> list[Delivery] | None:
-        """Sign the body as Python's json writes it; one that is no JSON stays as it is."""
+    def alter_deliveries(
+        self, injection: Injection, context: RequestContext, deliveries: list[Delivery]
+    ) -> list[Delivery] | None:
+        """Sign the body as Python's json writes it; one that is not JSON stays as it is."""
         try:
             written = {each.body: json.dumps(json.loads(each.body)).encode() for each in deliveries}
         except ValueError:

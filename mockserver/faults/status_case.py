@@ -1,4 +1,4 @@
-"""Status words in another case."""
+"""Status in another case."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Exercise, Fault
 from mockserver.faults.support.parameters import parameter
-from mockserver.faults.support.words import after
 
 if TYPE_CHECKING:
-    from mockserver.engine.context import RequestContext
+    from mockserver.engine.context import RequestContext, View
     from mockserver.engine.faults import Injection
 
 
 @dataclass(frozen=True)
 class StatusCase(Fault):
-    """Status words in another case."""
+    """Status in another case."""
 
     family: ClassVar[str] = "meaning"
     effect: ClassVar[str] = "The status is written in capitals, or with a capital."
@@ -25,7 +24,7 @@ class StatusCase(Fault):
 
     case: str = parameter("upper", "How the words are written.", choices=("upper", "capital"))
 
-    def alter_view(self, injection: Injection, context: RequestContext) -> None:
+    def alter_view(self, injection: Injection, context: RequestContext, view: View) -> View | None:
         """Write the words otherwise."""
 
         def word(status: str) -> str:
@@ -34,4 +33,4 @@ class StatusCase(Fault):
                 injection.mark_applied()
             return written
 
-        context.shown_status = after(context.shown_status, word)
+        return view.with_status(word)

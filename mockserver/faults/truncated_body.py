@@ -18,7 +18,7 @@ class TruncatedBody(Fault):
     """A body that ends before its Content-Length."""
 
     family: ClassVar[str] = "transport"
-    effect: ClassVar[str] = "The connection is closed in the middle of the body; Content-Length told of more."
+    effect: ClassVar[str] = "The connection is closed in the middle of the body; Content-Length announced more."
     symptom: ClassVar[str] = (
         "A client that checks lengths sees a partial answer; one that does not reads broken JSON, or keeps half a file."
     )

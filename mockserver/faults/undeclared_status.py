@@ -1,4 +1,4 @@
-"""A status that the document does not list."""
+"""An undocumented status code."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Exercise, Fault
-from mockserver.engine.operations import Response
+from mockserver.engine.messages import Response
 from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class UndeclaredStatus(Fault):
-    """A status that the document does not list."""
+    """An undocumented status code."""
 
     family: ClassVar[str] = "answers"
     effect: ClassVar[str] = "The request is refused with a status that no documentation mentions."

@@ -1,4 +1,4 @@
-"""A callback of an event that no document has."""
+"""A callback with an undocumented event."""
 
 from __future__ import annotations
 
@@ -8,32 +8,36 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import orjson
 
 from mockserver.engine.faults import Exercise, Fault
-from mockserver.engine.world import contrary_body
+from mockserver.engine.render import contrary_callback_body
 from mockserver.faults.support.deliveries import with_body
 from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
     from mockserver.engine.callbacks import Delivery
+    from mockserver.engine.context import RequestContext
     from mockserver.engine.faults import Injection
 
 
 @dataclass(frozen=True)
 class UnknownEvent(Fault):
-    """A callback of an event that no document has."""
+    """A callback with an undocumented event."""
 
     family: ClassVar[str] = "callbacks"
-    effect: ClassVar[str] = "Before the callback there is another one, whose words for event and status are new."
-    symptom: ClassVar[str] = "A handler that knows every word there is refuses it, or takes it for an end."
+    effect: ClassVar[str] = "Before the callback comes another one, with an unknown event and status."
+    symptom: ClassVar[str] = "A handler that knows only the documented events refuses it, or takes it for an end."
     adds_unknown_event: ClassVar[bool] = True
     signs_again: ClassVar[bool] = True
     exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("callback of an unknown event", callbacks=True),)
 
-    word: str = parameter("reviewing", "The word that stands for the event and the status.")
+    word: str = parameter("reviewing", "The new name of the event and the status.")
 
-    def alter_deliveries(self, injection: Injection, deliveries: list[Delivery]) -> list[Delivery] | None:
+    def alter_deliveries(
+        self, injection: Injection, context: RequestContext, deliveries: list[Delivery]
+    ) -> list[Delivery] | None:
         """Add it; what tells one end from the other is where the new word goes."""
         first = deliveries[0]
-        contrary = contrary_body(first)
+        task = injection.match_context.task
+        contrary = None if task is None else contrary_callback_body(context.state, task)
         body = orjson.loads(first.body)
         new = _reworded(body, None if contrary is None else orjson.loads(contrary), first.event, self.word)
         if new == body:

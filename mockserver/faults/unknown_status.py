@@ -1,4 +1,4 @@
-"""A status word that no document has."""
+"""An undocumented status."""
 
 from __future__ import annotations
 
@@ -7,25 +7,24 @@ from typing import TYPE_CHECKING, ClassVar
 
 from mockserver.engine.faults import Exercise, Fault
 from mockserver.faults.support.parameters import parameter
-from mockserver.faults.support.words import after
 
 if TYPE_CHECKING:
-    from mockserver.engine.context import RequestContext
+    from mockserver.engine.context import RequestContext, View
     from mockserver.engine.faults import Injection
 
 
 @dataclass(frozen=True)
 class UnknownStatus(Fault):
-    """A status word that no document has."""
+    """An undocumented status."""
 
     family: ClassVar[str] = "meaning"
-    effect: ClassVar[str] = "On its way, the task is shown in a state with an unknown name."
-    symptom: ClassVar[str] = "A client that treats unknown words as an end, or as an error, gives up too early."
+    effect: ClassVar[str] = "Before its end, the task is shown in an unknown state."
+    symptom: ClassVar[str] = "A client that treats an unknown state as an end, or as an error, gives up too early."
     exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("unknown status", operation="query", times=2),)
 
     word: str = parameter("reviewing", "The word.")
 
-    def alter_view(self, injection: Injection, context: RequestContext) -> None:
+    def alter_view(self, injection: Injection, context: RequestContext, view: View) -> View | None:
         """Say the word for every state before the end."""
         on_the_way = {state.name for state in context.state.provider.lifecycle.states}
 
@@ -35,4 +34,4 @@ class UnknownStatus(Fault):
             injection.mark_applied()
             return self.word
 
-        context.shown_status = after(context.shown_status, word)
+        return view.with_status(word)

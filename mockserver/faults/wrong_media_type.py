@@ -1,4 +1,4 @@
-"""A file that is no video."""
+"""A file that is not a video."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class WrongMediaType(Fault):
-    """A file that is no video."""
+    """A file that is not a video."""
 
     family: ClassVar[str] = "results"
     effect: ClassVar[str] = "The download is an HTML page with status 200."

@@ -10,6 +10,7 @@ from mockserver.faults.support.deliveries import secret_of, signed, with_signatu
 
 if TYPE_CHECKING:
     from mockserver.engine.callbacks import Delivery
+    from mockserver.engine.context import RequestContext
     from mockserver.engine.faults import Injection
 
 
@@ -26,6 +27,8 @@ class WrongSignature(Fault):
         Exercise("callback forged: wrong signature", times=1, callbacks=True),
     )
 
-    def alter_deliveries(self, injection: Injection, deliveries: list[Delivery]) -> list[Delivery] | None:
-        """Sign with a secret that nobody has."""
+    def alter_deliveries(
+        self, injection: Injection, context: RequestContext, deliveries: list[Delivery]
+    ) -> list[Delivery] | None:
+        """Sign with an unknown secret."""
         return with_signature(deliveries, lambda each, _value: signed(each, secret=f"forged {secret_of(each)}"))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from mockserver.journal.record import DeliveryAttempt, Exchange, ReceiverResponse, record_of
+from mockserver.journal.record import DeliveryAttempt, Exchange, NewExchange, ReceiverResponse, record_of
 from mockserver.journal.redaction import Redaction
 from mockserver.settings import DEFAULT_BODY_LIMIT, DEFAULT_ENTRIES
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mockserver.engine.callbacks import Attempt, Delivery
-    from mockserver.engine.operations import Response
     from mockserver.journal.record import Headers
 
     Entry = Exchange | DeliveryAttempt
@@ -96,21 +95,10 @@ class Journal:
         """How many entries were dropped for newer ones since the journal was last cleared."""
         return self._seq - self.forgotten_seq - len(self._ring)
 
-    def exchange(
-        self,
-        at_ms: int,
-        provider: str | None,
-        response: Response,
-        method: str,
-        target: str,
-        request_headers: Headers,
-        request_body: bytes,
-        status: int,
-        response_headers: Headers,
-        response_body: bytes | None,
-        response_bytes: int,
-    ) -> None:
+    def exchange(self, new: NewExchange) -> None:
         """Add an exchange."""
+        at_ms, provider, response, method, target, request_headers, request_body = new[:7]
+        status, response_headers, response_body, response_bytes = new[7:]
         self._seq += 1
         limit = self.body_limit
         request_bytes = len(request_body)

@@ -13,11 +13,27 @@ from mockserver.clock import iso_of
 
 if TYPE_CHECKING:
     from mockserver.engine.callbacks import Attempt, Delivery
-    from mockserver.engine.operations import Response
+    from mockserver.engine.messages import Response
     from mockserver.journal.redaction import Redaction
 
 #: Headers as received or sent: anything with items(), or pairs.
 Headers = Any
+
+
+class NewExchange(NamedTuple):
+    """A request and its response, as the edge reports them; a body of None is not kept, status 0 is no response."""
+
+    at_ms: int
+    provider: str | None
+    response: Response
+    method: str
+    target: str
+    request_headers: Headers
+    request_body: bytes
+    status: int
+    response_headers: Headers
+    response_body: bytes | None
+    response_bytes: int
 
 
 class Exchange(NamedTuple):
@@ -105,7 +121,7 @@ def _delivery_record(entry: DeliveryAttempt, redact: Redaction) -> dict[str, Any
         "kind": "delivery",
         "at": iso_of(entry.at_ms),
         "wall": iso_of(int(entry.wall_s * 1000)),
-        "provider": delivery.provider_state.provider.name,
+        "provider": delivery.provider,
         "task": delivery.task_id,
         "delivery": delivery.id,
         "event": delivery.event,

@@ -48,7 +48,7 @@ class Scenario:
 
     def fault(self, path: tuple[str | int, ...], message: str, fix: str = "") -> SpecIssue:
         """Report an issue at a place in the file."""
-        return self.document.fault(path, message, fix)
+        return self.document.issue(path, message, fix)
 
 
 def gallery() -> dict[str, Path]:
@@ -141,9 +141,9 @@ def _check_size(document: Document) -> None:
             continue
         left -= len(value)
         if len(path) >= _MOST_LEVELS:
-            raise SpecError([document.fault(path[:1], f"is nested more than {_MOST_LEVELS} levels deep")])
+            raise SpecError([document.issue(path[:1], f"is nested more than {_MOST_LEVELS} levels deep")])
         if left < 0:
-            raise SpecError([document.fault(path[:1], f"is too large: more than {_MOST_VALUES} values")])
+            raise SpecError([document.issue(path[:1], f"is too large: more than {_MOST_VALUES} values")])
         waiting += [((*path, key), each) for key, each in inner]
 
 
@@ -174,22 +174,22 @@ def _issues(document: Document, error: jsonschema_rs.ValidationError) -> Iterato
     value = _value_at(document.data, path)
     if kind == "additionalProperties":
         for word in details["unexpected"]:
-            yield document.fault((*path, word), f"unknown key: {shortened(word)}", _FIX)
+            yield document.issue((*path, word), f"unknown key: {shortened(word)}", _FIX)
     elif kind == "propertyNames":
         word = details["error"].instance
-        yield document.fault((*path, word), f"unknown key: {shortened(word)}", _FIX)
+        yield document.issue((*path, word), f"unknown key: {shortened(word)}", _FIX)
     elif kind == "required":
-        yield document.fault(path, f"missing required key `{details['property']}`")
+        yield document.issue(path, f"missing required key `{details['property']}`")
     elif kind == "oneOf":
         if isinstance(value, dict):
-            yield document.fault(path, "not an expectation", _EXPECTATION)
+            yield document.issue(path, "not an expectation", _EXPECTATION)
     elif isinstance(value, float) and not math.isfinite(value):
-        yield document.fault(path, f"{value} is not a finite number")
+        yield document.issue(path, f"{value} is not a finite number")
     elif len(error.message) > _LONGEST_MESSAGE:
         half = _LONGEST_MESSAGE // 2
-        yield document.fault(path, f"{error.message[:half]} … {error.message[-half:]}")
+        yield document.issue(path, f"{error.message[:half]} … {error.message[-half:]}")
     else:
-        yield document.fault(path, error.message)
+        yield document.issue(path, error.message)
 
 
 def _value_at(value: Any, path: tuple[str | int, ...]) -> Any:

@@ -88,7 +88,7 @@ def _read(paths: Iterable[Path], faults: list[SpecIssue], *, whole: bool = False
             else:
                 check_vocabulary(document)
         except SpecError as error:
-            faults += error.faults
+            faults += error.issues
         else:
             documents.append(document)
     return documents

@@ -14,42 +14,42 @@ if TYPE_CHECKING:
 
 
 def check_files(paths: Iterable[Path]) -> list[SpecIssue]:
-    """Return the faults of these files: YAML, references, OpenAPI 3.1, x-mock, and what they say together.
+    """Return the issues of these files: YAML, references, OpenAPI 3.1, x-mock, and what they say together.
 
     A file that is `part_of` a provider may lean on a built-in spec that leads it.
     """
-    faults: list[SpecIssue] = []
+    issues: list[SpecIssue] = []
     documents: list[Document] = []
     for path in paths:
         try:
             document = Document.read(path)
         except SpecError as error:
-            faults += error.faults
+            issues += error.issues
             continue
         found = document_issues(document)
         if not found:
             documents.append(document)
-        faults += found
-    if faults:
-        return faults
+        issues += found
+    if issues:
+        return issues
     try:
         providers = compile_providers([*documents, *_leads_wanted(documents)], {})
         for provider in providers:
             for dialect in provider.dialects:
                 compile_providers([*documents, *_leads_wanted(documents)], {provider.name: [dialect.name]})
     except SpecError as error:
-        faults += error.faults
-    return faults
+        issues += error.issues
+    return issues
 
 
 def document_issues(document: Document) -> list[SpecIssue]:
-    """Return the faults of one document, taken by itself."""
-    faults = _references(document) or _openapi(document)
+    """Return the issues of one document, taken by itself."""
+    issues = _references(document) or _openapi(document)
     try:
         check_vocabulary(document)
     except SpecError as error:
-        faults += error.faults
-    return faults
+        issues += error.issues
+    return issues
 
 
 def _leads_wanted(documents: list[Document]) -> list[Document]:
@@ -63,7 +63,7 @@ def _leads_wanted(documents: list[Document]) -> list[Document]:
 
 
 def _references(document: Document) -> list[SpecIssue]:
-    faults: list[SpecIssue] = []
+    issues: list[SpecIssue] = []
 
     def walk(value: Any, path: tuple[str | int, ...]) -> None:
         if isinstance(value, dict):
@@ -82,10 +82,10 @@ def _references(document: Document) -> list[SpecIssue]:
             document.resolve(reference)
         except KeyError:
             fix = "references lead into the same document, as #/components/…"
-            faults.append(document.fault((*path, "$ref"), f"{reference!r} leads nowhere", fix))
+            issues.append(document.issue((*path, "$ref"), f"{reference!r} leads nowhere", fix))
 
     walk(document.data, ())
-    return faults
+    return issues
 
 
 def _openapi(document: Document) -> list[SpecIssue]:
@@ -94,20 +94,20 @@ def _openapi(document: Document) -> list[SpecIssue]:
 
     version = document.data.get("openapi")
     if not isinstance(version, str) or not version.startswith("3.1"):
-        return [document.fault(("openapi",), f"is {version!r}", "write `openapi: 3.1.0`")]
-    faults = []
+        return [document.issue(("openapi",), f"is {version!r}", "write `openapi: 3.1.0`")]
+    issues = []
     try:
         for error in OpenAPIV31SpecValidator(document.data).iter_errors():
             path = _whole_path(document.data, tuple(getattr(error, "absolute_path", ())), error)
             message = str(getattr(error, "message", error))
-            faults.append(document.fault(path, f"is not valid OpenAPI 3.1: {message[:300]}"))
+            issues.append(document.issue(path, f"is not valid OpenAPI 3.1: {message[:300]}"))
     except Exception as error:  # noqa: BLE001 - the validator fails in its own ways on what is far from a spec
-        faults.append(document.fault((), f"is not valid OpenAPI 3.1: {type(error).__name__}: {str(error)[:300]}"))
-    return list(dict.fromkeys(faults))
+        issues.append(document.issue((), f"is not valid OpenAPI 3.1: {type(error).__name__}: {str(error)[:300]}"))
+    return list(dict.fromkeys(issues))
 
 
 def _whole_path(data: Any, path: tuple[str | int, ...], error: Any) -> tuple[str | int, ...]:
-    """Complete a path that the validator gives from a schema on: by the first place where it leads to the fault."""
+    """Complete a path that the validator gives from a schema on: by the first place where it leads to the issue."""
     instance = getattr(error, "instance", None)
     if not path or _at(data, path) is instance:
         return path

@@ -1,26 +1,30 @@
-"""A spec file: its data, its `$ref`s, and the line on which each thing stands.
+"""A spec file: its data, its `$ref`s, and the line of every value.
 
-Reading is fast (PyYAML's C loader); the lines are worked out only when there is something to report.
+Reading is fast (PyYAML's C loader); lines are worked out only when there is an issue to report.
 """
 
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from mockserver.spec.pointer import MISSING, keys_of, pointed
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
 Path_ = tuple[str | int, ...]
-#: How deep a text may be nested before PyYAML's C reader is in danger of exhausting its stack, and what is always read.
+#: The nesting that may exhaust the stack of PyYAML's C reader, and the nesting that is always read.
 _SAFE_NESTING = 5000
 _SURE_NESTING = 100
 _LONGEST_WORD = 80
+_TOO_DEEP = "it is nested too deep"
 _LONGEST_MESSAGE = 1000
 
 
@@ -39,11 +43,17 @@ class SpecIssue:
 
 
 class SpecError(ValueError):
-    """A spec cannot be served; `faults` says why."""
+    """A spec cannot be served; `issues` says why."""
 
-    def __init__(self, faults: list[SpecIssue]) -> None:
-        super().__init__("\n".join(str(fault) for fault in faults))
-        self.faults = faults
+    def __init__(self, issues: list[SpecIssue]) -> None:
+        super().__init__("\n".join(str(issue) for issue in issues))
+        self.issues = issues
+
+    @property
+    def faults(self) -> list[SpecIssue]:
+        """The old name of `issues`."""
+        warnings.warn("SpecError.faults is now SpecError.issues", DeprecationWarning, stacklevel=2)
+        return self.issues
 
 
 @dataclass
@@ -59,7 +69,7 @@ class Document:
         """Read a YAML or JSON file.
 
         Raises:
-            SpecError: it cannot be read, or is no YAML mapping.
+            SpecError: it cannot be read, or is not a YAML mapping.
         """
         try:
             text = path.read_text(encoding="utf-8")
@@ -74,20 +84,23 @@ class Document:
         """Parse the text of a spec.
 
         Raises:
-            SpecError: it is no YAML mapping, or has a key twice.
+            SpecError: it is not a YAML mapping, or has a duplicate key.
         """
         try:
             data = _loaded(text)
         except yaml.MarkedYAMLError as error:
             line = None if error.problem_mark is None else error.problem_mark.line + 1
-            what = shortened(str(error.problem), _LONGEST_MESSAGE)
+            # PyYAML from 6.0.4 on limits nesting itself.
+            what = (
+                _TOO_DEEP if "nesting depth" in str(error.problem) else shortened(str(error.problem), _LONGEST_MESSAGE)
+            )
             raise SpecError([SpecIssue(name, line, f"is not valid YAML: {what}")]) from None
         except yaml.reader.ReaderError as error:
             line = text.encode()[: error.position].count(b"\n") + 1
-            what = f"the character {error.character:#06x} may not stand in it"
+            what = f"the character {error.character:#06x} is not allowed"
             raise SpecError([SpecIssue(name, line, f"is not valid YAML: {what}")]) from None
         if not isinstance(data, dict):
-            raise SpecError([SpecIssue(name, 1, "is no mapping, and one was expected")])
+            raise SpecError([SpecIssue(name, 1, "expected a mapping")])
         return cls(name, text, data)
 
     @cached_property
@@ -95,7 +108,7 @@ class Document:
         return yaml.compose(self.text, Loader=yaml.CSafeLoader)
 
     def line(self, path: Path_) -> int | None:
-        """Return the line of what stands at a path of keys, or of the nearest thing around it."""
+        """Return the line of the value at a path of keys, or of the nearest value around it."""
         node = self._root
         line = None if node is None else node.start_mark.line + 1
         for key in path:
@@ -111,7 +124,7 @@ class Document:
                 return line
         return line
 
-    def fault(self, path: Path_, message: str, fix: str = "") -> SpecIssue:
+    def issue(self, path: Path_, message: str, fix: str = "") -> SpecIssue:
         """Report something wrong at a path."""
         where = "/".join(shortened(str(key)) for key in path)
         what = shortened(f"{where}: {message}" if where else message, _LONGEST_MESSAGE)
@@ -136,17 +149,9 @@ def resolve(data: Any, pointer: str) -> Any:
     Raises:
         KeyError: it leads nowhere, or to another document.
     """
-    if not pointer.startswith("#/"):
+    found = pointed(data, keys_of(pointer[1:]), MISSING) if pointer.startswith("#/") else MISSING
+    if found is MISSING:
         raise KeyError(pointer)
-    found = data
-    for raw in pointer[2:].split("/"):
-        key = raw.replace("~1", "/").replace("~0", "~")
-        if isinstance(found, dict) and key in found:
-            found = found[key]
-        elif isinstance(found, list) and key.isdecimal() and int(key) < len(found):
-            found = found[int(key)]
-        else:
-            raise KeyError(pointer)
     return found
 
 
@@ -164,18 +169,18 @@ def merge_patch(target: Any, patch: Any) -> Any:
 
 
 def shortened(text: str, most: int = _LONGEST_WORD) -> str:
-    """Return a text of a user's own as far as it fits into a line, and without what would not be seen there."""
+    """Return a user's text cut to fit into a line, with unprintable characters escaped."""
     seen = text[:most] + ("…" if len(text) > most else "")
     return "".join(each if each.isprintable() else f"\\u{ord(each):04x}" for each in seen)
 
 
 def _loaded(text: str) -> Any:
-    """Load a text, unless it is nested so deep that this would exhaust the stack.
+    """Load a text, unless its nesting would exhaust the stack.
 
-    Each level takes a bracket, or a column of its line; most texts have too few of them for that to be possible.
+    Each level takes a bracket, or a column of its line; most texts have too few of them for that.
 
     Raises:
-        YAMLError: it is no YAML, or nested too deep.
+        YAMLError: it is not YAML, or is nested too deep.
     """
     longest = max(map(len, text.splitlines()), default=0)
     if 2 * (text.count("[") + text.count("{") + longest) > _SAFE_NESTING:
@@ -193,13 +198,13 @@ def _check_nesting(text: str, most: int) -> None:
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > most:
-                raise _wrong(event, "it is nested too deep")
+                raise _wrong(event, _TOO_DEEP)
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
 
 
 def _wrong(at: Any, what: str) -> yaml.MarkedYAMLError:
-    """Say what is wrong where a node or an event stands."""
+    """Return an error at the position of a node or an event."""
     return yaml.constructor.ConstructorError(None, None, what, at.start_mark)
 
 
@@ -209,14 +214,14 @@ class _Loader(yaml.CSafeLoader):
 
 def _mapping(loader: _Loader, node: yaml.Node) -> dict[str, Any]:
     if not isinstance(node, yaml.MappingNode):
-        raise _wrong(node, "this is no mapping")
+        raise _wrong(node, "this is not a mapping")
     out: dict[str, Any] = {}
     for key_node, value_node in node.value:
         if not isinstance(key_node, yaml.ScalarNode):
-            raise _wrong(key_node, "a key is a text")
+            raise _wrong(key_node, "a key must be a string")
         key = key_node.value
         if key in out:
-            raise _wrong(key_node, f"the key {shortened(key)!r} stands twice in one mapping")
+            raise _wrong(key_node, f"the key {shortened(key)!r} occurs twice in one mapping")
         out[key] = loader.construct_object(value_node, deep=True)
     return out
 
@@ -226,7 +231,7 @@ def _scalar(construct: Callable[[_Loader, Any], Any], kind: str) -> Callable[[_L
         try:
             return construct(loader, node)
         except (ValueError, LookupError):
-            raise _wrong(node, f"{shortened(str(node.value))!r} is no {kind}") from None
+            raise _wrong(node, f"{shortened(str(node.value))!r} is not a {kind}") from None
 
     return constructed
 
@@ -239,7 +244,7 @@ _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
 _Loader.add_constructor("tag:yaml.org,2002:timestamp", _text)
 _Loader.add_constructor("tag:yaml.org,2002:int", _scalar(_Loader.construct_yaml_int, "whole number"))
 _Loader.add_constructor("tag:yaml.org,2002:float", _scalar(_Loader.construct_yaml_float, "number"))
-_Loader.add_constructor("tag:yaml.org,2002:bool", _scalar(_Loader.construct_yaml_bool, "truth value"))
+_Loader.add_constructor("tag:yaml.org,2002:bool", _scalar(_Loader.construct_yaml_bool, "boolean"))
 for _tag in ("binary", "set", "omap", "pairs"):
     del _Loader.yaml_constructors[f"tag:yaml.org,2002:{_tag}"]
 

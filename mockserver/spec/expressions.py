@@ -1,13 +1,13 @@
-"""Runtime expressions and templates, compiled once into plain functions of a `Scope`.
+"""Runtime expressions and templates, compiled once into plain functions of a request context.
 
-    $request.body#/model      the request, as OpenAPI has it (body, query, path, header, method)
-    $input#/duration          the submit body with the schema's defaults filled in
-    $task.status              a fact; engine/scope.py has the tables
-    $reply.getTask#/data      what the query would answer for the task in scope
-    "id {$task.id}"           inside a longer string, put in as text
+    $request.body#/model      the request, as in OpenAPI (body, query, path, header, method)
+    $input#/duration          the submit body with the defaults of its schema
+    $task.status              a name of the vocabulary below
+    $reply.getTask#/data      what the query would return for the task
+    "id {$task.id}"           inside a longer string, inserted as text
 
-A template is JSON with expressions in it; `{by, values, otherwise}` is a choice, and a key that ends
-in `?` is left out when its value is null.
+A template is JSON that contains expressions; `{by, values, otherwise}` is a choice, and a key that ends in `?` is
+left out when its value is null. A compiled template reads `$task.id` as the attribute `task_id` of the context.
 """
 
 from __future__ import annotations
@@ -15,19 +15,46 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from mockserver.engine.context import FACTS, NAMES
-from mockserver.engine.routes import well_formed
+from mockserver.clock import iso_of
+from mockserver.spec.pointer import keys_of, pointed
 
 if TYPE_CHECKING:
-    from mockserver.engine.context import Request
     from mockserver.provider import Value
 
 _INSIDE = re.compile(r"\{(\$[^{}]+)\}")
+#: The names behind each root.
+NAMES: dict[str, tuple[str, ...]] = {
+    "task": (
+        *("id", "model", "status", "progress", "request", "elapsed_s", "estimated_s", "output_duration_s"),
+        *("reserved_credits", "charged_credits", "reason_code", "reason_message", "result_urls", "result_url"),
+        *("media", "account_id"),
+    ),
+    "account": ("id", "plan", "available_credits", "used_credits", "reserved_credits", "granted_credits"),
+    "quote": ("credits",),
+    "error": ("status", "code", "type", "name", "message"),
+    "problem": ("message", "field", "all"),
+    "file": ("id", "name", "media_type", "size_bytes", "url"),
+    "list": ("items", "total", "next"),
+    "now": (),
+    "server": ("url",),
+}
+#: The instants behind a root, each of which has three notations: unix_ms, unix_s and iso.
+INSTANTS: dict[str, tuple[str, ...]] = {"task": ("submitted_", "started_", "ended_", "expires_"), "now": ("",)}
+_NOTATIONS = {"unix_ms": "({})", "unix_s": "unix_s_of({})", "iso": "iso_text({})"}
 _CHOICE = ({"by", "values"}, {"by", "values", "otherwise"})
 
 
+def names_of(root: str) -> dict[str, str]:
+    """Return every name behind a root, with the Python source that reads it from the context `s`."""
+    names = {name: f"s.{root}_{name}" for name in NAMES[root]}
+    for instant in INSTANTS.get(root, ()):
+        attribute = f"s.{root}_{instant}ms"
+        names |= {f"{instant}{notation}": form.format(attribute) for notation, form in _NOTATIONS.items()}
+    return names
+
+
 class ExpressionError(ValueError):
-    """An expression that means nothing; `path` are the keys that lead to it in its template."""
+    """An expression that has no meaning; `path` are the keys that lead to it in its template."""
 
     def __init__(self, message: str, path: tuple[str | int, ...] = ()) -> None:
         super().__init__(message)
@@ -35,7 +62,7 @@ class ExpressionError(ValueError):
 
 
 def constant(value: Any) -> Value:
-    """Make the template that always gives this value."""
+    """Return a template that always has this value."""
     return lambda _context: value
 
 
@@ -51,18 +78,19 @@ def compile_value(template: Any) -> Value:
 
 
 class _Writer:
-    """Writes the Python source of one template; what is no source is bound to a name."""
+    """Writes the Python source of one template; every value in it is bound to a name."""
 
     def __init__(self) -> None:
         self._names: dict[str, Any] = {
-            **NAMES,
+            "pointed": pointed,
+            "unix_s_of": _unix_s_of,
+            "iso_text": _iso_text,
             "spelled": _spelled,
             "without_nulls": _without_nulls,
-            "header_of": _header,
         }
 
     def function(self, source: str) -> Value:
-        """Compile what has been written. All of its words are ours; the spec's own text is bound, never written."""
+        """Compile the source. Its text is all ours; values from the spec are bound to names, never written into it."""
         made: Value = eval(compile(f"lambda s: {source}", "<template>", "eval"), self._names)  # noqa: S307
         return made
 
@@ -73,7 +101,7 @@ class _Writer:
         return name
 
     def template(self, template: Any) -> str | None:
-        """Write a template; None where it holds no expression."""
+        """Write a template; None where it has no expression."""
         if isinstance(template, str):
             return self._text(template)
         if isinstance(template, dict):
@@ -85,7 +113,7 @@ class _Writer:
         return None
 
     def _at(self, template: Any, *path: str | int) -> str | None:
-        """Write a part of a template, which stands at this path of keys."""
+        """Write the part of a template at this path of keys."""
         try:
             return self.template(template)
         except ExpressionError as error:
@@ -141,33 +169,31 @@ class _Writer:
             return source
         if not pointer.startswith("/"):
             raise ExpressionError(f"{text}: what follows # is a JSON pointer and starts with /")
-        keys = tuple(key.replace("~1", "/").replace("~0", "~") for key in pointer[1:].split("/"))
+        keys = keys_of(pointer)
         if source == "s.body" and len(keys) == 1:
             return f"s.body.get({self.bound(keys[0])}) if isinstance(s.body, dict) else None"
-        if source == "inputs_of(s)" and len(keys) == 1:
+        if source == "s.input" and len(keys) == 1:
             key = self.bound(keys[0])
             return f"s.inputs.get({key}) if isinstance(s.inputs, dict) else pointed({source}, ({key},))"
         return f"pointed({source}, {self.bound(keys)})"
 
     def _root(self, text: str, words: list[str]) -> str:
-        root = words[0]
+        root, name = words[0], ".".join(words[1:])
         if root == "request" and len(words) > 1:
             return self._request(text, words[1], ".".join(words[2:]))
         if words == ["input"]:
-            return "inputs_of(s)"
+            return "s.input"
         if words == ["request_id"]:
             return "s.request_id"
         if root == "reply" and len(words) == 2:
-            return f"s.state.reply_of({self.bound(words[1])}, s)"
-        match_context = FACTS.get(root)
-        if match_context is None:
-            roots = ", ".join(f"${each}" for each in ["request", "input", "reply", "request_id", *FACTS])
+            return f"s.reply({self.bound(name)})"
+        if root not in NAMES:
+            roots = ", ".join(f"${each}" for each in ["request", "input", "reply", "request_id", *NAMES])
             raise ExpressionError(f"{text}: ${root} is not known; there are {roots}")
-        fact = match_context.get(".".join(words[1:]))
-        if fact is None:
-            known = ", ".join(sorted(match_context))
-            raise ExpressionError(f"{text}: ${root} has no {'.'.join(words[1:])!r}; it has {known}")
-        return fact
+        names = names_of(root)
+        if name not in names:
+            raise ExpressionError(f"{text}: ${root} has no {name!r}; it has {', '.join(sorted(names))}")
+        return names[name]
 
     def _request(self, text: str, place: str, name: str) -> str:
         if place == "body" and not name:
@@ -181,15 +207,18 @@ class _Writer:
         if place == "path":
             return f"s.path_values.get({self.bound(name)})"
         if place == "header" and name:
-            return f"header_of(s.request, {self.bound(name)})"
-        raise ExpressionError(
-            f"{text}: of the request there are body, method, path, query.NAME, path.NAME and header.NAME"
-        )
+            return f"s.header({self.bound(name)})"
+        raise ExpressionError(f"{text}: $request has body, method, path, query.NAME, path.NAME and header.NAME")
 
 
-def _header(request: Request, name: str) -> str | None:
-    text = request.headers.get(name)
-    return None if text is None else well_formed(text)
+def _unix_s_of(instant_ms: int | None) -> int | None:
+    """Convert an instant to whole seconds since 1970; null stays null."""
+    return None if instant_ms is None else instant_ms // 1000
+
+
+def _iso_text(instant_ms: int | None) -> str | None:
+    """Convert an instant to ISO 8601, to the second; null stays null."""
+    return None if instant_ms is None else iso_of(instant_ms, digits=0)
 
 
 def _without_nulls(made: dict[str, Any], optional: tuple[str, ...]) -> dict[str, Any]:
@@ -201,7 +230,7 @@ def _without_nulls(made: dict[str, Any], optional: tuple[str, ...]) -> dict[str,
 
 
 def _spelled(value: Any) -> str:
-    """Write a value as it stands as a key of `values`, and inside longer text: 10 as '10', null as 'null'."""
+    """Return a value as text, for the keys of `values` and inside longer strings: 10 is '10', null is 'null'."""
     if isinstance(value, str):
         return value
     if value is None:

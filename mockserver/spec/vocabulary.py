@@ -48,14 +48,14 @@ def check_vocabulary(document: Document) -> None:
     """See that a document speaks x-mock and nothing else.
 
     Raises:
-        SpecError: with every fault, and the line it stands on.
+        SpecError: with every issue, and the line it stands on.
     """
-    faults: list[SpecIssue] = []
+    issues: list[SpecIssue] = []
     mock = document.data.get("x-mock")
     if not isinstance(mock, dict) or not ({"provider", "part_of"} & set(mock)):
         raise SpecError(
             [
-                document.fault(
+                document.issue(
                     ("x-mock",),
                     "says neither `provider` nor `part_of`",
                     "a spec that is to be served needs x-mock at its root; specs/x-mock.schema.json has the words",
@@ -63,20 +63,20 @@ def check_vocabulary(document: Document) -> None:
             ]
         )
     if not isinstance(document.data.get("paths"), dict) or not document.data["paths"]:
-        raise SpecError([document.fault(("paths",), "has no operations", "an OpenAPI document lists its paths")])
+        raise SpecError([document.issue(("paths",), "has no operations", "an OpenAPI document lists its paths")])
     if not isinstance(document.data.get("info"), dict) or "title" not in document.data["info"]:
-        raise SpecError([document.fault(("info",), "has no title", "add info.title")])
-    faults += _issues(document, "part" if "part_of" in mock else "provider", mock, ("x-mock",))
+        raise SpecError([document.issue(("info",), "has no title", "add info.title")])
+    issues += _issues(document, "part" if "part_of" in mock else "provider", mock, ("x-mock",))
     for path, item in document.data["paths"].items():
         if not isinstance(item, dict):
-            faults.append(document.fault(("paths", path), "is no path item", "a mapping of methods was expected"))
+            issues.append(document.issue(("paths", path), "is no path item", "a mapping of methods was expected"))
             continue
         for method, operation in item.items():
             if isinstance(operation, dict) and "x-mock" in operation:
                 place = ("paths", path, method, "x-mock")
-                faults += _issues(document, "operation", operation["x-mock"], place)
-    if faults:
-        raise SpecError(faults)
+                issues += _issues(document, "operation", operation["x-mock"], place)
+    if issues:
+        raise SpecError(issues)
 
 
 def _issues(document: Document, definition: str, value: Any, place: tuple[str | int, ...]) -> list[SpecIssue]:
@@ -88,13 +88,13 @@ def _issue(document: Document, error: jsonschema_rs.ValidationError, place: tupl
     path = (*place, *error.instance_path)
     if error.kind.name == "additionalProperties":
         unknown = details["unexpected"]
-        return document.fault(
+        return document.issue(
             (*path, unknown[0]),
             f"unknown word{'s' if len(unknown) > 1 else ''}: {', '.join(unknown)}",
             "specs/x-mock.schema.json lists the words that may stand here",
         )
     if error.kind.name == "required":
-        return document.fault(
+        return document.issue(
             path, f"has no `{details['property']}`", "the vocabulary, specs/x-mock.schema.json, asks for it"
         )
     if error.kind.name == "oneOf" and "context" in details:
@@ -102,7 +102,7 @@ def _issue(document: Document, error: jsonschema_rs.ValidationError, place: tupl
         nearest = min(branches, key=lambda branch: (_wrong_role(branch), len(branch)), default=None)
         if nearest:
             return _issue(document, nearest[0], place)
-    return document.fault(path, error.message)
+    return document.issue(path, error.message)
 
 
 def _wrong_role(branch: list[jsonschema_rs.ValidationError]) -> bool:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from mockserver.edge.runtime import Runtime
-    from mockserver.engine.faults import Rule
+    from mockserver.engine.rules import Rule
 
     #: Runs a function where the server's state may be changed; returns its result.
     Perform = Callable[[Callable[[], Any]], Any]

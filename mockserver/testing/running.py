@@ -18,7 +18,7 @@ from contextlib import AsyncExitStack, ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from mockserver.edge.build import build_server
+from mockserver.edge.build import start_server
 from mockserver.settings import Settings, checked
 from mockserver.testing.provider_handle import ProviderHandle
 from mockserver.testing.views import AccountView, AsyncClock, AsyncTask, Clock, JournalView, Task
@@ -101,8 +101,7 @@ class MockServer:
 
 
 async def _start(settings: Settings) -> AsyncRunningServer:
-    server = build_server(settings)
-    await server.start()
+    server = await start_server(settings)
     return AsyncRunningServer(server)
 
 

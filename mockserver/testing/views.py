@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from mockserver.edge.dispatcher import Report
     from mockserver.edge.runtime import Runtime
     from mockserver.engine.accounts import Account
+    from mockserver.engine.commands import Command
     from mockserver.engine.state import ProviderState
-    from mockserver.engine.world import Command
     from mockserver.testing.provider_handle import Perform
 
 

@@ -16,7 +16,7 @@ import orjson
 from benchmarks.servers import BODY, HEADERS, KEY, say
 
 from mockserver.chance import Chance
-from mockserver.engine.context import Request
+from mockserver.engine.messages import Request
 from mockserver.engine.world import World, WorldRules
 from mockserver.spec.catalog import load_providers
 
@@ -46,7 +46,7 @@ def main(_arguments: list[str]) -> int:
     def make(count: int) -> list[str]:
         ids = []
         for _ in range(count):
-            reply = world.handle(state, submit, Request("POST", submit_path, HEADERS, body), NOW_MS)
+            reply = world.handle(state, submit, Request("POST", submit_path, HEADERS, body), NOW_MS).response
             assert reply.task_id is not None
             ids.append(reply.task_id)
         return ids

@@ -19,7 +19,7 @@ from mockserver.spec.vocabulary import builtin_specs, vocabulary
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mockserver.engine.operations import Response
+    from mockserver.engine.messages import Response
 
 DAY_MS = 86_400_000
 DOCUMENTS = {path.stem: Document.read(path).data for path in builtin_specs()}

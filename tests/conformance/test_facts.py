@@ -17,7 +17,7 @@ from support.engine import RECEIVER, RUDE, START_MS, Client, due_deliveries, hea
 from mockserver.engine.targets import url_problem
 
 if TYPE_CHECKING:
-    from mockserver.engine.operations import Response
+    from mockserver.engine.messages import Response
 
 GUIDE = "Gemini Omni API Model Guide"
 FLASH = "Gemini Omni Flash"

@@ -424,7 +424,7 @@ def test_timeout() -> None:
                 enough.set()
                 assert [got.at_ms for got in receiver.got] == [ends_ms + 1000 * s for s in SCHEDULES["evolink"]]
                 assert outcomes(edge) == [("timeout", None)] * 4
-                assert attempts(edge)[0]["detail"] == "no answer within 0.05 s"
+                assert attempts(edge)[0]["detail"] == "no response within 0.05 s"
 
     asyncio.run(run())
 

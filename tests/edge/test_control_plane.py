@@ -313,7 +313,7 @@ def test_ends() -> None:
             assert (await good(edge, "cancel", task_id=ids[3]))["status"] == "cancelled"
             for task_id in ids:
                 for operation, body in (("complete", None), ("fail", {}), ("cancel", None)):
-                    assert "for ever" in await bad(edge, 409, "conflict", operation, body, task_id=task_id)
+                    assert "is final" in await bad(edge, 409, "conflict", operation, body, task_id=task_id)
             await bad(edge, 404, "not_found", "complete", task_id=NO_TASK)
             await bad(edge, 404, "not_found", "fail", {}, task_id=NO_TASK)
             await bad(edge, 404, "not_found", "cancel", task_id=NO_TASK)

@@ -73,8 +73,8 @@ def test_a_running_scenario_tells_how_it_goes() -> None:
             await edge.submit("evolink")
             stopped = (await good(edge, "stopScenario"))["stopped"]
             assert [(each["kept"], each["seen"], each["records"]) for each in stopped["expect"]] == [
-                (False, "9.999 s, where 10 s were to be the least", [2, 3]),
-                (False, "3, where 2 were to be the most", [3]),
+                (False, "9.999 s, expected at least 10 s", [2, 3]),
+                (False, "3, expected at most 2", [3]),
             ]
             assert [each["seq"] for each in (await good(edge, "requests"))["records"]] == [1, 2, 3]
             assert (await good(edge, "tasks"))["total"] == 2
@@ -94,9 +94,9 @@ def test_what_the_journal_has_no_more_is_not_judged() -> None:
                 await edge.try_submit("evolink")
             record = edge.mock.runtime.scenario_record()
             assert record is not None
-            assert "  judged without the first 2 records, " in scenario_report(record)
-            assert "judged without" not in scenario_report({**record, "forgotten": 0})
-            assert "judged without" not in scenario_report({**record, "expect": []})
+            assert "  the journal dropped the first 2 records, " in scenario_report(record)
+            assert "the journal dropped" not in scenario_report({**record, "forgotten": 0})
+            assert "the journal dropped" not in scenario_report({**record, "expect": []})
 
     asyncio.run(run())
 

@@ -850,7 +850,7 @@ def test_too_many(monkeypatch: pytest.MonkeyPatch, by: str) -> None:
                 assert reply.status == 503
                 assert reply.headers["Content-Type"] == "application/json"
                 assert reply.json["error"]["code"] == "too_many_sessions"
-                assert "there are 3 sessions; drop one" in reply.json["error"]["message"]
+                assert "too many sessions (at most 3); drop one" in reply.json["error"]["message"]
             assert list(await sessions(edge)) == ["s0", "s1", "s2"]
             assert (await inside(edge, "s2", by).try_submit("evolink")).status == 200
             assert (await edge.try_submit("evolink")).status == 200

@@ -18,9 +18,9 @@ from support.engine import (
 )
 
 from mockserver.engine.accounts import Account, Entry
-from mockserver.engine.state import ProviderRules
+from mockserver.engine.commands import run_command
 from mockserver.engine.task import NotHeldError, TaskEndedError
-from mockserver.provider import UCR, Plan
+from mockserver.provider import UCR, Plan, ProviderRules
 
 HOUR_MS = 3_600_000
 
@@ -58,7 +58,7 @@ def test_a_failed_task_costs_nothing(name: str) -> None:
     """At a failure everything that was reserved is given back, and nothing is spent."""
     client = Client(new_world(), name)
     task = client.task(client.submit(START_MS).task_id)
-    client.world.command(task.id, "fail", START_MS + 1_000)
+    run_command(client.world, task.id, "fail", START_MS + 1_000)
     assert balances(client, START_MS + 1_000) == (client.account.granted_ucr, 0, 0)
     assert client.account.ledger[-1] == Entry(START_MS + 1_000, "refund", task.reserved_ucr, task.id)
     assert balances(client, START_MS + HOUR_MS) == (client.account.granted_ucr, 0, 0)
@@ -69,7 +69,7 @@ def test_a_cancelled_task_costs_nothing(name: str) -> None:
     """At a cancellation everything that was reserved is given back."""
     client = Client(new_world(), name)
     task = client.task(client.submit(START_MS).task_id)
-    client.world.command(task.id, "cancel", START_MS + 1_000)
+    run_command(client.world, task.id, "cancel", START_MS + 1_000)
     assert balances(client, START_MS + HOUR_MS) == (client.account.granted_ucr, 0, 0)
 
 
@@ -89,7 +89,7 @@ def test_an_early_completion_settles_at_its_instant() -> None:
     """A task that is completed by command is charged then, and once."""
     client = Client(new_world(), "kiln")
     task = client.task(client.submit(START_MS).task_id)
-    client.world.command(task.id, "complete", START_MS + 5)
+    run_command(client.world, task.id, "complete", START_MS + 5)
     assert balances(client, START_MS + 5) == (493 * UCR, 0, 7 * UCR)
     assert balances(client, task.ends_ms) == (493 * UCR, 0, 7 * UCR)
 
@@ -98,9 +98,9 @@ def test_a_held_task_stays_reserved() -> None:
     """While a task is held its credits stay reserved, past the instant at which it was to end."""
     client = Client(new_world(), "kiln")
     task = client.task(client.submit(START_MS).task_id)
-    client.world.command(task.id, "hold", START_MS + 1)
+    run_command(client.world, task.id, "hold", START_MS + 1)
     assert balances(client, task.ends_ms + HOUR_MS) == (490 * UCR, 10 * UCR, 0)
-    client.world.command(task.id, "release", task.ends_ms + HOUR_MS)
+    run_command(client.world, task.id, "release", task.ends_ms + HOUR_MS)
     ends_ms = client.task(task.id).ends_ms
     assert balances(client, ends_ms - 1) == (490 * UCR, 10 * UCR, 0)
     assert balances(client, ends_ms) == (493 * UCR, 0, 7 * UCR)
@@ -158,7 +158,7 @@ def test_credits_that_come_back_can_be_spent_at_once() -> None:
     client = Client(new_world(), "kiln")
     client.account.grant(10 * UCR - client.account.available_ucr, START_MS)
     task = client.task(client.submit(START_MS).task_id)
-    client.world.command(task.id, "fail", START_MS + 50_000)
+    run_command(client.world, task.id, "fail", START_MS + 50_000)
     assert client.submit(START_MS + 50_000).status == 201
 
 
@@ -193,7 +193,7 @@ def test_googlegeminiomni_has_the_documents_price() -> None:
     reply = client.submit(START_MS)
     assert loads(reply)["creditCost"] == 150
     assert reply.task_id is not None
-    client.world.command(reply.task_id, "fail", START_MS)
+    run_command(client.world, reply.task_id, "fail", START_MS)
     assert loads(client.query(reply.task_id, START_MS))["creditCost"] == 0
 
 
@@ -272,7 +272,7 @@ def test_the_books_balance_whatever_happens(steps: list[tuple[int, str, int]]) -
             client.ask("decoy", now_ms, client.body())
         elif step != "look" and ids:
             with suppress(TaskEndedError, NotHeldError):
-                client.world.command(ids[pick % len(ids)], step, now_ms)  # type: ignore[arg-type]
+                run_command(client.world, ids[pick % len(ids)], step, now_ms)  # type: ignore[arg-type]
         _, reserved, spent = balances(client, now_ms)
         tasks = [client.task(task_id) for task_id in ids]
         running = [task for task in tasks if task.held_ms is not None or task.ends_ms > now_ms]

@@ -30,8 +30,8 @@ from support.engine import (
 from mockserver.engine.admission import GATES
 
 if TYPE_CHECKING:
-    from mockserver.engine.operations import Response
-    from mockserver.engine.targets import TargetMode
+    from mockserver.engine.messages import Response
+    from mockserver.provider import TargetMode
 
 ORDER = (
     "route",
@@ -537,7 +537,7 @@ def test_an_integer_parameter_is_an_integer() -> None:
     from dataclasses import replace as changed
 
     from mockserver.engine.admission import parameter_problem
-    from mockserver.engine.context import Request
+    from mockserver.engine.messages import Request
 
     operation = Client(new_world(), "crun").operation("result")
     call = Request("GET", operation.path, {})

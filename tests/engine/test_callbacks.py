@@ -26,7 +26,8 @@ from support.engine import (
     providers,
 )
 
-from mockserver.engine.callbacks import Attempt, Delivery, EventQueue, Outcome, signature_of
+from mockserver.engine.callbacks import Attempt, AttemptResult, Delivery, EventQueue, signature_of
+from mockserver.engine.commands import run_command
 from mockserver.engine.task import TaskEndedError
 from mockserver.provider import Signature
 
@@ -40,7 +41,7 @@ SCHEDULES = {
 }
 
 
-def refused(number: int, at_ms: int, outcome: Outcome = "refused") -> Attempt:
+def refused(number: int, at_ms: int, outcome: AttemptResult = "refused") -> Attempt:
     """Make an attempt that failed."""
     return Attempt(number, at_ms, outcome, 500 if outcome == "refused" else None, "")
 
@@ -49,7 +50,7 @@ def ended_delivery(client: Client, command: str | None = None) -> Delivery:
     """Submit a task with a receiver, let it end, and return its one callback."""
     task_id = str(client.submit(START_MS, callback=RECEIVER).task_id)
     if command is not None:
-        client.world.command(task_id, command, START_MS + 500)  # type: ignore[arg-type]
+        run_command(client.world, task_id, command, START_MS + 500)  # type: ignore[arg-type]
     ((_, delivery),) = due_deliveries(client.world, START_MS + YEAR_MS)
     return delivery
 
@@ -137,7 +138,7 @@ def test_each_documented_end_sends_its_event(name: str) -> None:
         if command == "cancel" and client.provider.lifecycle.cancellation is None:
             continue
         task_id = str(client.submit(START_MS, callback=RECEIVER).task_id)
-        client.world.command(task_id, command, START_MS + 500)
+        run_command(client.world, task_id, command, START_MS + 500)
         told[command] = [delivery.event for _, delivery in due_deliveries(client.world, START_MS + YEAR_MS)]
     lifecycle = providers()[name].lifecycle
     expected = {"complete": [lifecycle.success.name], "fail": [lifecycle.failure.name]}
@@ -151,7 +152,7 @@ def test_a_command_sends_its_callback_at_once(name: str) -> None:
     """A task that is ended by command is told of at that instant, and not again when it was to end."""
     client = Client(new_world(), name)
     task_id = str(client.submit(START_MS, callback=RECEIVER).task_id)
-    client.world.command(task_id, "complete", START_MS + 500)
+    run_command(client.world, task_id, "complete", START_MS + 500)
     assert client.world.next_due_ms() == START_MS + 500
     ((due_ms, _),) = due_deliveries(client.world, START_MS + 500)
     assert due_ms == START_MS + 500
@@ -163,10 +164,10 @@ def test_a_held_task_sends_nothing_until_it_is_released(name: str) -> None:
     """What was booked before a hold is stale; after the release the callback comes once, at the new end."""
     client = Client(new_world(), name)
     task = client.task(client.submit(START_MS, callback=RECEIVER).task_id)
-    client.world.command(task.id, "hold", START_MS + 1_000)
-    client.world.command(task.id, "hold", START_MS + 2_000)
+    run_command(client.world, task.id, "hold", START_MS + 1_000)
+    run_command(client.world, task.id, "hold", START_MS + 2_000)
     assert due_deliveries(client.world, task.ends_ms + 5_000) == []
-    client.world.command(task.id, "release", task.ends_ms + 5_000)
+    run_command(client.world, task.id, "release", task.ends_ms + 5_000)
     ends_ms = client.task(task.id).ends_ms
     assert ends_ms == task.ends_ms + (task.ends_ms + 5_000 - START_MS - 1_000)
     assert due_deliveries(client.world, ends_ms - 1) == []
@@ -179,11 +180,11 @@ def test_hold_and_end_send_one_callback(ending: str) -> None:
     client = Client(new_world(), "evolink")
     task_id = str(client.submit(START_MS, callback=RECEIVER).task_id)
     for after_s, command in enumerate(("hold", "release", "hold", ending)):
-        client.world.command(task_id, command, START_MS + after_s * 1000)  # type: ignore[arg-type]
+        run_command(client.world, task_id, command, START_MS + after_s * 1000)  # type: ignore[arg-type]
     ((due_ms, delivery),) = due_deliveries(client.world, START_MS + YEAR_MS)
     assert (due_ms, delivery.event) == (START_MS + 3_000, client.task(task_id).end.name)
     with pytest.raises(TaskEndedError):
-        client.world.command(task_id, "fail", START_MS + 3_000)
+        run_command(client.world, task_id, "fail", START_MS + 3_000)
 
 
 @pytest.mark.parametrize("name", WITH_CALLBACKS)
@@ -338,7 +339,7 @@ def test_a_signature_is_what_hmac_says(secret: str, body: bytes, algorithm: Any,
 @pytest.mark.parametrize("name", WITH_CALLBACKS)
 @pytest.mark.parametrize("outcome", ["refused", "timeout", "unreachable"])
 @pytest.mark.parametrize("slow_ms", [0, 10_000])
-def test_each_failure_is_followed_by_its_retry(name: str, outcome: Outcome, slow_ms: int) -> None:
+def test_each_failure_is_followed_by_its_retry(name: str, outcome: AttemptResult, slow_ms: int) -> None:
     """The attempts after failures come when the schedule says, counted from the failure; after the last, none."""
     waits_s, _ = SCHEDULES[name]
     client = Client(new_world(), name)
@@ -445,7 +446,7 @@ def test_finished_deliveries_are_kept_up_to_a_number(monkeypatch: pytest.MonkeyP
 
 
 @given(st.lists(st.sampled_from(OUTCOMES), min_size=1, max_size=6), st.sampled_from(WITH_CALLBACKS))
-def test_attempts_never_exceed_the_schedule(outcomes: list[Outcome], name: str) -> None:
+def test_attempts_never_exceed_the_schedule(outcomes: list[AttemptResult], name: str) -> None:
     """Under any outcomes there are at most one attempt and its retries, and a delivery that is over stays over."""
     client = Client(new_world(), name)
     client.submit(START_MS, callback=RECEIVER)

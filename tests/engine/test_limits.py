@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.engine import START_MS, Client, headers_of, new_world, providers
 
+from mockserver.engine.commands import run_command
 from mockserver.engine.limits import HOUR_MS, MINUTE_MS, RateLog
-from mockserver.engine.state import ProviderRules
-from mockserver.provider import Plan
+from mockserver.provider import Plan, ProviderRules
 
 GOOGLE = providers()["googlegeminiomni"]
 PRO, PREMIUM, STARTER = (GOOGLE.plans[name] for name in ("pro", "premium", "starter"))
@@ -174,10 +174,12 @@ def test_a_held_task_keeps_its_place() -> None:
     ids = [client.submit(START_MS).task_id for _ in range(5)]
     for task_id in ids:
         assert task_id is not None
-        client.world.command(task_id, "hold", START_MS)
+        run_command(client.world, task_id, "hold", START_MS)
     refused = client.submit(START_MS + 10**9)
     assert (refused.gate, headers_of(refused)["Retry-After"]) == ("concurrency", "1")
-    client.world.command(str(ids[0]), "cancel" if client.provider.lifecycle.cancellation else "fail", START_MS + 10**9)
+    run_command(
+        client.world, str(ids[0]), "cancel" if client.provider.lifecycle.cancellation else "fail", START_MS + 10**9
+    )
     assert client.submit(START_MS + 10**9).status == 200
 
 

@@ -9,12 +9,10 @@ import orjson
 import pytest
 from support.engine import ALL, RUDE, SHIPPED, START_MS, Client, headers_of, loads, new_world, providers
 
-from mockserver.engine.context import Form
-from mockserver.engine.operations import FileWanted
-from mockserver.engine.state import ProviderRules, StoredFile
+from mockserver.engine.commands import NoSuchEndError, UnknownReasonError, run_command
+from mockserver.engine.messages import FileWanted, Form, StoredFile
 from mockserver.engine.task import status_at
-from mockserver.engine.world import NoSuchEndError, UnknownReasonError
-from mockserver.provider import UCR
+from mockserver.provider import UCR, ProviderRules
 
 WEEK_MS = 7 * 86_400_000
 DAY_MS = 86_400_000
@@ -98,7 +96,7 @@ def test_the_answer_of_an_ended_task_is_for_ever(name: str) -> None:
         task_id = client.submit(START_MS).task_id
         assert task_id is not None
         if reason is not None:
-            client.world.command(task_id, "fail", START_MS + 1, reason)
+            run_command(client.world, task_id, "fail", START_MS + 1, reason)
         ends_ms = client.task(task_id).ends_ms
         bodies = {client.query(task_id, ends_ms + later_ms).body for later_ms in (0, 1, WEEK_MS, 365 * DAY_MS)}
         assert len(bodies) == 1
@@ -282,7 +280,7 @@ def test_a_held_task_can_be_cancelled() -> None:
     """A cancel ends a held task as it stood."""
     client = Client(new_world(), "kiln")
     task_id = str(client.submit(START_MS).task_id)
-    client.world.command(task_id, "hold", START_MS + 5_000)
+    run_command(client.world, task_id, "hold", START_MS + 5_000)
     found = loads(client.cancel(task_id, START_MS + DAY_MS))
     assert (found["stage"], found["percent"], found["ended"]) == ("withdrawn", 0, START_MS + DAY_MS)
 
@@ -292,11 +290,11 @@ def test_a_held_task_keeps_what_it_told() -> None:
     client = Client(new_world(), "kiln")
     task_id = str(client.submit(START_MS).task_id)
     told = [loads(client.query(task_id, START_MS + at_ms))["started"] for at_ms in (9_999, 10_000)]
-    client.world.command(task_id, "hold", START_MS + 20_000)
+    run_command(client.world, task_id, "hold", START_MS + 20_000)
     told += [loads(client.query(task_id, START_MS + at_ms))["started"] for at_ms in (20_000, 500_000)]
     assert told == [None, START_MS + 10_000, START_MS + 10_000, START_MS + 10_000]
     early = str(client.submit(START_MS).task_id)
-    client.world.command(early, "hold", START_MS + 9_999)
+    run_command(client.world, early, "hold", START_MS + 9_999)
     assert loads(client.query(early, START_MS + 500_000))["started"] is None
 
 
@@ -581,7 +579,7 @@ def test_a_task_that_failed_has_no_file(name: str) -> None:
     twin = Client(new_world(), name)
     twin_id, ends_ms, (link,) = finished(twin)
     assert twin_id == task_id
-    client.world.command(task_id, "fail", START_MS)
+    run_command(client.world, task_id, "fail", START_MS)
     assert client.fetch(link, ends_ms).error == "result_missing"
 
 
@@ -651,7 +649,7 @@ def test_a_task_can_fail_for_every_reason_of_its_provider(name: str) -> None:
     reasons = client.provider.lifecycle.failure.reasons
     for code in (None, *reasons):
         task_id = str(client.submit(START_MS).task_id)
-        task = client.world.command(task_id, "fail", START_MS, code)
+        task = run_command(client.world, task_id, "fail", START_MS, code)
         chosen = reasons[code] if code is not None else next(iter(reasons.values()))
         assert task.reason == chosen
         shown = client.query(task_id, START_MS).body.decode()
@@ -665,7 +663,7 @@ def test_an_unknown_reason_is_refused_and_changes_nothing(name: str) -> None:
     task_id = str(client.submit(START_MS).task_id)
     before = client.query(task_id, START_MS).body
     with pytest.raises(UnknownReasonError, match=next(iter(client.provider.lifecycle.failure.reasons))):
-        client.world.command(task_id, "fail", START_MS, "moon phase")
+        run_command(client.world, task_id, "fail", START_MS, "moon phase")
     assert client.query(task_id, START_MS).body == before
 
 
@@ -674,7 +672,7 @@ def test_what_cannot_be_cancelled_is_not(name: str) -> None:
     """A provider without a cancelled state refuses the command by its name."""
     client = Client(new_world(), name)
     with pytest.raises(NoSuchEndError, match="has no cancelled state"):
-        client.world.command(str(client.submit(START_MS).task_id), "cancel", START_MS)
+        run_command(client.world, str(client.submit(START_MS).task_id), "cancel", START_MS)
 
 
 def test_a_command_finds_a_task_at_any_provider() -> None:
@@ -683,6 +681,6 @@ def test_a_command_finds_a_task_at_any_provider() -> None:
     for name in ALL:
         task_id = str(Client(world, name).submit(START_MS).task_id)
         assert world.find_task(task_id)[0].provider.name == name
-        assert world.command(task_id, "complete", START_MS).end.kind == "success"
+        assert run_command(world, task_id, "complete", START_MS).end.kind == "success"
     with pytest.raises(KeyError):
-        world.command("nothing", "hold", START_MS)
+        run_command(world, "nothing", "hold", START_MS)

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.engine import ALL, providers
 
-from mockserver.engine.routes import NOWHERE, Router, allowed_methods, well_formed
+from mockserver.engine.messages import well_formed
+from mockserver.engine.routes import NOWHERE, Router, allowed_methods
 from mockserver.provider import Operation, Role, Route
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.engine.targets import TargetMode, address_problem, is_loopback, literal_address, url_problem
-from mockserver.provider import CallbackTarget
+from mockserver.engine.targets import address_problem, is_loopback, literal_address, url_problem
+from mockserver.provider import CallbackTarget, TargetMode
 
 ANY = CallbackTarget()
 HTTPS = CallbackTarget(schemes=("https",))

@@ -202,7 +202,7 @@ def test_no_command_changes_a_task_that_has_ended(
     task: Task, command: Callable[[Task, int], Task], late_ms: int
 ) -> None:
     """From the millisecond of its end on, a task is refused every command, and told how it ended."""
-    with pytest.raises(TaskEndedError, match=r"has ended \(glazed\), and that is for ever"):
+    with pytest.raises(TaskEndedError, match=r"has ended \(glazed\) and is final"):
         command(task, task.ends_ms + late_ms)
 
 

@@ -26,11 +26,10 @@ from support.engine import (
     providers,
 )
 
-import mockserver.engine.world
+import mockserver.engine.injection
 from mockserver.chance import Chance
 from mockserver.engine.callbacks import signature_of
-from mockserver.engine.context import Form, Request
-from mockserver.engine.faults import Match, Schedule
+from mockserver.engine.rules import Match, Schedule
 from mockserver.engine.task import status_at
 from mockserver.engine.world import World, WorldRules
 from mockserver.faults import all_faults, build, directives
@@ -38,13 +37,11 @@ from mockserver.spec.document import Document
 from mockserver.spec.vocabulary import builtin_specs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from multidict import CIMultiDict
 
     from mockserver.engine.callbacks import Delivery
-    from mockserver.engine.faults import Rule
-    from mockserver.engine.operations import Response
+    from mockserver.engine.messages import Response
+    from mockserver.engine.rules import Rule
     from mockserver.engine.task import Task
     from mockserver.provider import Operation
 
@@ -69,25 +66,6 @@ class Wisher(Client):
         headers = super().headers()
         headers.update(self.fault_requests)
         return headers
-
-    def send(
-        self,
-        method: str,
-        path: str,
-        now_ms: int,
-        *,
-        body: bytes = b"",
-        query: str = "",
-        headers: Mapping[str, str] | None = None,
-        oversized: bool = False,
-        stalled: bool = False,
-        form: Form | None = None,
-    ) -> Response:
-        """Send any request at all, as the server hands it to the world."""
-        call = Request(method, path, self.headers() if headers is None else headers, body, query, form=form)
-        match = self.state.router.find(method, path)
-        rules = self.world.rules_for(self.state, match, call, now_ms) if self.world.may_fault(call) else ()
-        return self.world.handle(self.state, match, call, now_ms, rules)
 
     def ask_for(self, text: str, now_ms: int = START_MS, callback: str | None = None) -> Response:
         """Submit the example with these words in its prompt."""
@@ -552,7 +530,7 @@ def test_without_a_key(name: str) -> None:
         reply = client.send(operation.method, operation.path, START_MS, body=body, headers=headers)
         assert reply.gate == "key"
     assert client.rules() == []
-    assert client.world._noted == {}
+    assert client.world._finder._prompts == {}
 
 
 def test_keys_are_not_shown() -> None:
@@ -593,12 +571,12 @@ def test_taken_away_and_asked_for_again() -> None:
 @pytest.mark.parametrize("name", ALL)
 def test_many_prompts(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """However many different prompts ask for faults, only so many are remembered, and the oldest are forgotten."""
-    monkeypatch.setattr(mockserver.engine.world, "TEST_VALUES_KEPT", 5)
+    monkeypatch.setattr(mockserver.engine.injection, "TEST_VALUES_KEPT", 5)
     client = Wisher(name)
     faults = client.world.faults
     for number in range(60):
         client.ask_for(f"{number} mock:429x2 mock:poll=503 mock:extra_fields")
-        assert len(client.world._noted) <= 5
+        assert len(client.world._finder._prompts) <= 5
         assert len(faults.rules) <= 15
     assert len(faults._order) <= 15
     assert sum(len(rules) for rules in faults._buckets.values()) <= 15
@@ -836,7 +814,8 @@ def test_two_faults_of_one_request_draw_apart() -> None:
     """Each fault of a header has a chance of its own."""
     client = Wisher("evolink")
     client.fault_requests = {"X-Mock-Fault": ", ".join(["latency;seconds=0;spread_s=9"] * 2)}
-    injections = client.submit(START_MS).sends
+    client.submit(START_MS)
+    injections = client.outcome.injections
     assert len({injection.chance() for injection in injections}) == len(injections) == 2
 
 
@@ -883,7 +862,7 @@ def test_what_cannot_strike_passes_by(fault: str) -> None:
     plain.made("of silk")
     client.fault_requests = {"X-Mock-Fault": fault}
     reply = client.query(task.id, START_MS)
-    assert (reply.body, reply.faults, reply.sends) == (plain.query(task.id, START_MS).body, (), ())
+    assert (reply.body, reply.faults, client.outcome.injections) == (plain.query(task.id, START_MS).body, (), ())
 
 
 WRONG_HEADERS = [
@@ -988,7 +967,7 @@ def is_answer(client: Wisher, reply: Response) -> None:
     """Hold a reply to it that it is a normal answer, a refusal in shape, or what a fault was asked to make of one."""
     if reply.gate == "fault" and not reply.faults:
         client.refused(reply)
-    elif not reply.faults and not reply.sends:
+    elif not reply.faults and not client.outcome.injections:
         assert reply.status < 500
         assert reply.file is not None or reply.content_type != "application/json" or loads(reply) is not None
     for name, value in reply.headers:

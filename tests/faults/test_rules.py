@@ -31,7 +31,9 @@ from support.faults import (
 )
 
 from mockserver.chance import Chance, fraction
-from mockserver.engine.faults import Fault, FaultTable, Match, MatchContext, Rule, Schedule
+from mockserver.engine.commands import run_command
+from mockserver.engine.faults import Fault, MatchContext
+from mockserver.engine.rules import Match, Rule, RuleTable, Schedule
 from mockserver.engine.task import status_at
 from mockserver.faults import all_faults, build
 
@@ -601,7 +603,7 @@ def tasks() -> tuple[Any, Any]:
     """Return a space of the kiln's, and two tasks in it: one of them fails half way."""
     kiln = Client(new_world(), "kiln")
     ids = [kiln.submit(START_MS).task_id for _ in range(2)]
-    kiln.world.command(ids[1] or "", "fail", START_MS + 60_000)
+    run_command(kiln.world, ids[1] or "", "fail", START_MS + 60_000)
     return kiln.state, [kiln.task(each) for each in ids]
 
 
@@ -697,7 +699,7 @@ STEPS = st.lists(
 @settings(max_examples=150)
 def test_the_table_finds_what_a_search_finds(first: list[Any], steps: list[Any]) -> None:
     """Whatever is added, taken away and struck in between: find() is a search through all rules, in their order."""
-    table = FaultTable(Chance(1))
+    table = RuleTable(Chance(1))
     rules: list[Rule] = []
     for kind, where, when in first:
         rules.append(table.add(build(kind, {}), where, when, START_MS))
@@ -727,7 +729,7 @@ def test_the_table_finds_what_a_search_finds(first: list[Any], steps: list[Any])
 @settings(max_examples=80)
 def test_what_the_table_remembers(steps: list[Any], asked: list[MatchContext]) -> None:
     """What was found under a name is, found again at any later instant, what a search would find then."""
-    table = FaultTable(Chance(1))
+    table = RuleTable(Chance(1))
     rules: list[Rule] = []
     for name, *words in steps:
         if name == "add":
@@ -752,7 +754,7 @@ def test_a_rule_strikes_by_its_counts_and_times(when: Schedule, calls: list[tupl
     """A rule strikes exactly where its counts, its times and its draws say, worked out here by hand."""
     state, _ = tasks()
     chance = Chance(3)
-    table = FaultTable(chance)
+    table = RuleTable(chance)
     made = table.add(build("error", {}), Match(), when, START_MS)
     now_s = matches = hits = 0
     first_hit_s: int | None = None
@@ -784,7 +786,7 @@ def test_a_rule_strikes_by_its_counts_and_times(when: Schedule, calls: list[tupl
 def test_a_prompt_with_two_texts() -> None:
     """A rule whose pattern is in two texts of one request strikes it once."""
     state, _ = tasks()
-    table = FaultTable(Chance(1))
+    table = RuleTable(Chance(1))
     made = table.add(build("error", {}), Match(prompt=re.compile("kite")), Schedule(), START_MS)
     known = MatchContext(state, START_MS, ("submit", "submit"))
     known.texts = ["A red kite", "A blue kite", "A red kite"]
@@ -793,7 +795,7 @@ def test_a_prompt_with_two_texts() -> None:
 
 def test_an_empty_table_keeps_nothing() -> None:
     """When all rules have gone, nothing of them is left in the table."""
-    table = FaultTable(Chance(1))
+    table = RuleTable(Chance(1))
     for where in (Match(), Match(prompt=re.compile("x")), Match(text="y"), Match(task="z", key="k")):
         for kind in KINDS:
             table.add(build(kind, {}), where, Schedule(), START_MS)

@@ -17,9 +17,10 @@ from support.edge import OTHER_KEYS, PROVIDERS, Edge, example, receiving, reques
 
 import mockserver.spec.vocabulary
 from mockserver.clock import MANUAL_START_MS, iso_of
-from mockserver.engine.operations import Response
+from mockserver.engine.messages import Response
 from mockserver.journal.har import har
 from mockserver.journal.journal import Journal
+from mockserver.journal.record import NewExchange
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,18 +36,9 @@ def written(
     journal: Journal, *, sent: bytes = b"", answered: bytes = b"", headers: Any = (), target: str = "/"
 ) -> None:
     """Write an exchange down, of which only some parts matter."""
+    response, size = Response(200, answered), len(answered)
     journal.exchange(
-        MANUAL_START_MS,
-        "evolink",
-        Response(200, answered),
-        "POST",
-        target,
-        headers,
-        sent,
-        200,
-        (),
-        answered,
-        len(answered),
+        NewExchange(MANUAL_START_MS, "evolink", response, "POST", target, headers, sent, 200, (), answered, size)
     )
 
 
@@ -243,7 +235,7 @@ def test_what_is_not_wanted() -> None:
 
     async def run() -> None:
         async with serving() as edge:
-            with pytest.raises(TypeError, match="not searched by provdier; but by kind, provider"):
+            with pytest.raises(TypeError, match="unknown filter provdier; use kind, provider"):
                 edge.mock.journal.find(provdier="evolink")
 
     asyncio.run(run())

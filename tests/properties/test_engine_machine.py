@@ -40,14 +40,14 @@ from support.engine import (
 )
 
 from mockserver.engine.callbacks import Attempt
+from mockserver.engine.commands import NoSuchEndError, run_command
 from mockserver.engine.context import RequestContext
 from mockserver.engine.limits import HOUR_MS, MINUTE_MS
 from mockserver.engine.task import NotHeldError, TaskEndedError, TaskStatus, ended, status_at
-from mockserver.engine.world import NoSuchEndError
 from mockserver.provider import UCR
 
 if TYPE_CHECKING:
-    from mockserver.engine.operations import Response
+    from mockserver.engine.messages import Response
     from mockserver.engine.task import Task
     from mockserver.provider import Plan
 
@@ -114,7 +114,7 @@ class Driver:
 
     def _command(self, client: Client, now_ms: int, task_id: str, command: Any) -> Any:
         try:
-            return self.world.command(task_id, command, now_ms)[6:12]
+            return run_command(self.world, task_id, command, now_ms)[6:12]
         except (TaskEndedError, NotHeldError, NoSuchEndError) as refused:
             return str(refused)
 
@@ -502,10 +502,7 @@ class EngineMachine(RuleBasedStateMachine):
             if task.id in self.last_words:
                 context = RequestContext(client.state, self.now_ms)
                 context.task, context.body = task, task.body
-                assert (
-                    orjson.dumps(client.state.reply_of(client.operation("query").id, context))
-                    == self.last_words[task.id]
-                )
+                assert orjson.dumps(context.reply(client.operation("query").id)) == self.last_words[task.id]
 
     def teardown(self) -> None:
         """The same steps give the same bytes, and each account's steps do so alone."""

@@ -23,7 +23,8 @@ from support.edge import PATIENCE_S, Edge, Received, nothing_logged, receiving, 
 from mockserver import MockServer, cli
 from mockserver.clock import MANUAL_START_MS
 from mockserver.edge import watch
-from mockserver.edge.build import build_server
+from mockserver.edge.build import providers_of
+from mockserver.edge.server import Server
 from mockserver.scenarios.read import of_data, read
 from mockserver.settings import ConfigError, Settings
 from mockserver.spec.document import SpecError
@@ -32,7 +33,6 @@ from mockserver.terminal import banner
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from mockserver.edge.server import Server
     from mockserver.scenarios.read import Scenario
 
 MOCKSERVER = str(Path(sys.executable).parent / "mockserver")
@@ -385,13 +385,13 @@ def test_a_watched_file(tmp_path: Path, what: str) -> None:
             file.write_text(LATE)
             with told() as lines:
                 assert watch.reload(file, runtime)
-            assert lines == ["the scenario 'late' was read again and is in force"]
+            assert lines == ["scenario 'late' reloaded"]
             task_id, staged = await edge.submit("evolink"), runtime.active_scenario
             BREAKS[what](file)
             with told() as lines:
                 assert not watch.reload(file, runtime)
             (line,) = lines
-            assert re.match(rf"{re.escape(str(file))}(:\d+)?: .+\nthe scenario that was in force stays", line), line
+            assert re.match(rf"{re.escape(str(file))}(:\d+)?: .+\nthe previous scenario stays", line), line
             assert (runtime.active_scenario, in_force(edge), tasks(edge)) == (staged, ["overdue"], [task_id])
             if file.is_dir():
                 file.rmdir()
@@ -434,34 +434,34 @@ def test_the_watch_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
             with told() as lines, pytest.raises(asyncio.CancelledError):
                 await watch.watch(file, edge.mock.runtime)
             assert seen == ["refusing", "refusing", *["late"] * 5, "later"]
-            assert [line.partition(" ")[0] for line in lines] == ["the", f"{file}:2:", f"{file}:", "the"]
+            assert [line.partition(" ")[0] for line in lines] == ["scenario", f"{file}:2:", f"{file}:", "scenario"]
 
     asyncio.run(run())
 
 
 def test_watching_nothing() -> None:
     """To watch without a scenario is a mistake, and said so."""
-    with pytest.raises(ConfigError, match="there is no scenario's file to watch"), MockServer(watch=True):
+    with pytest.raises(ConfigError, match="requires a scenario file"), MockServer(watch=True):
         pass
 
 
 # -- the command ----------------------------------------------------------------------------------
 
 
-def ended(server: Server, use: Callable[[Server], Any]) -> int:
+def ended(settings: Settings, use: Callable[[Server], Any], monkeypatch: pytest.MonkeyPatch) -> int:
     """Serve as the command does, use the server, then end it by a signal; return the exit code."""
 
     async def run() -> int:
-        up, start = asyncio.Event(), server.start
+        up, start = asyncio.get_running_loop().create_future(), Server.start
 
-        async def started() -> None:
-            await start()
-            up.set()
+        async def started(*arguments: Any) -> Server:
+            server = await start(*arguments)
+            up.set_result(server)
+            return server
 
-        server.start = started  # type: ignore[method-assign]
-        serving_ = asyncio.create_task(cli._serve(server))
-        await up.wait()
-        await use(server)
+        monkeypatch.setattr(Server, "start", started)
+        serving_ = asyncio.create_task(cli._serve(settings, providers_of(settings)))
+        await use(await up)
         os.kill(os.getpid(), signal.SIGTERM)
         return await serving_
 
@@ -472,14 +472,20 @@ def ended(server: Server, use: Callable[[Server], Any]) -> int:
     ("expect", "use", "code", "report"),
     [
         ("", "submit", 0, "scenario refusing, 0 s of mock time\n  error: 1 hit\n"),
-        (NO_SUBMIT, "nothing", 0, "  error: 0 hits\n  kept: nothing is submitted\n"),
-        (NO_SUBMIT, "submit", 1, "  error: 1 hit\n  broken: nothing is submitted (1, where 0 were to be the most)\n"),
+        (NO_SUBMIT, "nothing", 0, "  error: 0 hits\n  met: nothing is submitted\n"),
+        (NO_SUBMIT, "submit", 1, "  error: 1 hit\n  not met: nothing is submitted (1, expected at most 0)\n"),
         (NO_SUBMIT, "stop", 0, ""),
         (NO_SUBMIT, "reset", 0, ""),
     ],
 )
 def test_the_exit_code_is_the_verdict(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], expect: str, use: str, code: int, report: str
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    expect: str,
+    use: str,
+    code: int,
+    report: str,
 ) -> None:
     """A server in a scenario ends with a report; its exit code says whether all that was expected was kept."""
     file = tmp_path / "day.yaml"
@@ -504,9 +510,9 @@ def test_the_exit_code_is_the_verdict(
 
     with nothing_logged():
         settings = Settings(port=0, clock="manual", scenario=str(file))
-        assert ended(build_server(settings), used) == code
+        assert ended(settings, used, monkeypatch) == code
     banner, _, rest = capsys.readouterr().out.partition("stop with Ctrl-C\n")
-    assert f"the scenario {file} is in force" in banner
+    assert f"scenario {file} is active" in banner
     assert rest.endswith(report)
     assert bool(rest) == bool(report)
 
@@ -552,12 +558,12 @@ def test_serve_in_a_scenario_of_the_gallery() -> None:
     assert out == (
         "scenario everything fails, 0 s of mock time\n"
         "  fail: 0 hits\n"
-        "  kept: a second lies between two submits of an account\n"
+        "  met: submits of an account are at least a second apart\n"
     )
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("clock", "speed", "words"), [("real", 0, "only when told"), ("manual", 90, "runs 90 times")])
+@pytest.mark.parametrize(("clock", "speed", "words"), [("real", 0, "only on command"), ("manual", 90, "runs at 90x")])
 def test_the_banner_tells_of_the_scenarios_seed_and_pace(tmp_path: Path, clock: str, speed: int, words: str) -> None:
     """What a scenario sets is what the banner and the control plane say, whatever the flags were."""
     file = tmp_path / "day.yaml"
@@ -601,7 +607,7 @@ def test_serve_watches_a_file(tmp_path: Path) -> None:
         running.send_signal(signal.SIGTERM)
         out, _ = running.communicate(timeout=10)
     assert running.returncode == 1
-    assert "  broken: one is submitted (0, where 1 were to be the least)\n" in out
+    assert "  not met: one is submitted (0, expected at least 1)\n" in out
 
 
 def refused(*arguments: str) -> list[str]:
@@ -618,16 +624,16 @@ def test_serve_refuses_a_bad_file(tmp_path: Path) -> None:
     file = tmp_path / "day.yaml"
     file.write_text(REFUSING.replace("error", "eror").replace("scenario:", "scenaro:"))
     assert [line.partition(" (")[0] for line in refused("--scenario", str(file))] == [
-        f"mockserver: {file}:1: has no `scenario`",
-        f"{file}:1: scenaro: unknown word: scenaro",
+        f"mockserver: {file}:1: missing required key `scenario`",
+        f"{file}:1: scenaro: unknown key: scenaro",
     ]
 
 
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("no_such_day", "no_such_day: is no file, and no scenario of the gallery (there are black_friday, "),
-        ("", "scenario is ''; it is a text that is not empty"),
+        ("no_such_day", "no_such_day: not a file or a built-in scenario (built-in: black_friday, "),
+        ("", "scenario must be a non-empty string"),
         ("FOLDER", "cannot be read: Is a directory"),
         ("x" * 300, "cannot be read: File name too long"),
     ],

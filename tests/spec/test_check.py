@@ -51,7 +51,7 @@ MISTAKES = [
     ("openapi: 3.1.0", "openapi: 3.0.3", "write `openapi: 3.1.0`", "3.0.3"),
     ("      operationId: getTask\n      summary", "      summary", "operationId", "get:"),
     ("    timeout_s: 10\n", "    timeout_s: soon\n", "soon", "timeout_s: soon"),
-    ("    timeout_s: 10\n", "    timeout_s: 10\n    timeout_s: 11\n", "stands twice", "timeout_s: 11"),
+    ("    timeout_s: 10\n", "    timeout_s: 10\n    timeout_s: 11\n", "occurs twice", "timeout_s: 11"),
     ("  lifecycle:\n", "  lifecycel:\n", "unknown word: lifecycel", "lifecycel"),
     (
         "      processing: {lasts_s: {from: 45, to: 70}",
@@ -103,8 +103,8 @@ def test_no_server_starts_with_a_mistake(tmp_path: Path) -> None:
     file.write_text(text.replace("default_plan: default", "default_plan: gold", 1), encoding="utf-8")
     with pytest.raises(SpecError) as raised:
         load_providers([file])
-    assert list(map(str, raised.value.faults)) == list(map(str, check_files([file])))
-    assert raised.value.faults
+    assert list(map(str, raised.value.issues)) == list(map(str, check_files([file])))
+    assert raised.value.issues
 
 
 def test_test_keys_and_older_words(tmp_path: Path) -> None:

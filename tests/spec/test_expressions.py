@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -10,15 +11,16 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 from support.engine import START_MS, Client, new_world
 
-from mockserver.engine.context import FACTS, Request, RequestContext, credits_of
+from mockserver.engine.context import RequestContext, credits_of
+from mockserver.engine.messages import Request
 from mockserver.provider import Problem
-from mockserver.spec.expressions import ExpressionError, compile_value
+from mockserver.spec.expressions import NAMES, ExpressionError, compile_value, names_of
 
 SERVER = "http://mock.test/kiln"
 
 
-def scope_at(now_ms: int = START_MS + 60_000) -> RequestContext:
-    """Return a scope in which everything that an expression can see is there."""
+def context_at(now_ms: int = START_MS + 60_000) -> RequestContext:
+    """Return a context in which every name has a value."""
     client = Client(new_world(), "kiln")
     body = {**client.body(), "flag": True, "none": None, "list": [10, {"x/y": "z", "a~b": 6.0}], "": "empty"}
     task = client.task(client.submit(START_MS, body).task_id)
@@ -28,13 +30,13 @@ def scope_at(now_ms: int = START_MS + 60_000) -> RequestContext:
     context.path_values = {"ticket": "piece-1", "a.b": "c"}
     context.body, context.task, context.account = body, task, client.account
     context.request_id = "trace-1"
-    context.quote_ucr = 1_500_000
+    context.price_ucr = 1_500_000
     return context
 
 
 def value(template: Any, context: RequestContext | None = None) -> Any:
     """Compile a template and evaluate it."""
-    return compile_value(template)(scope_at() if context is None else context)
+    return compile_value(template)(context_at() if context is None else context)
 
 
 @pytest.mark.parametrize(
@@ -124,13 +126,13 @@ def test_an_expression_gives_what_it_names(expression: str, expected: Any) -> No
 )
 def test_an_ended_task_tells_more(expression: str, expected: Any) -> None:
     """What comes with the end is told from the end on, and does not change with the time of asking."""
-    assert value(expression, scope_at(START_MS + 120_000)) == expected
-    assert value(expression, scope_at(START_MS + 10**9)) == expected
+    assert value(expression, context_at(START_MS + 120_000)) == expected
+    assert value(expression, context_at(START_MS + 10**9)) == expected
 
 
 def test_every_request_expression_is_null_where_there_is_no_request() -> None:
     """In a callback there is no request any more: its parts are null, its method and path empty."""
-    context = scope_at()
+    context = context_at()
     del context.request
     context.path_values = {}
     found = [
@@ -150,7 +152,7 @@ def test_a_body_that_is_no_object_has_no_fields() -> None:
     """A pointer into a list, a string or null gives null."""
     nobodies: list[Any] = [None, [], "text", 7]
     for body in nobodies:
-        context = scope_at()
+        context = context_at()
         context.task, context.inputs, context.body = None, None, body
         assert value("$request.body#/wish", context) is None
         assert value("$input#/wish", context) is None
@@ -160,7 +162,7 @@ def test_a_body_that_is_no_object_has_no_fields() -> None:
 
 def test_problems_are_told_one_by_one() -> None:
     """`$problem.all` lists every problem; where there is only one, that one."""
-    context = scope_at()
+    context = context_at()
     context.problem = Problem("first", "a")
     assert value("$problem.all", context) == [{"field": "a", "message": "first"}]
     context.problem = Problem("first", "a", (Problem("first", "a"), Problem("second")))
@@ -206,7 +208,7 @@ def test_a_template_is_filled_at_every_depth() -> None:
 
 def test_a_filled_template_does_not_change_the_next() -> None:
     """Each evaluation gives an object of its own."""
-    compiled, context = compile_value({"a": "$task.status", "b?": "$request.body#/none"}), scope_at()
+    compiled, context = compile_value({"a": "$task.status", "b?": "$request.body#/none"}), context_at()
     first = compiled(context)
     first["a"], first["c"] = "spoilt", 1
     assert compiled(context) == {"a": "firing"}
@@ -281,10 +283,10 @@ def test_only_these_keys_make_a_choice() -> None:
         ("$task.colour", "has no 'colour'; it has account_id", ()),
         ("$task.status.deep", "has no 'status.deep'", ()),
         ("$request", "is not known", ()),
-        ("$request.cookie.x", "of the request there are body, method", ()),
-        ("$request.body.x", "of the request there are", ()),
-        ("$request.query", "of the request there are", ()),
-        ("$request.header", "of the request there are", ()),
+        ("$request.cookie.x", "request has body, method", ()),
+        ("$request.body.x", "request has", ()),
+        ("$request.query", "request has", ()),
+        ("$request.header", "request has", ()),
         ("$request.body#wish", "a JSON pointer and starts with /", ()),
         ("$input.x", "is not known", ()),
         ("$reply", "is not known", ()),
@@ -306,11 +308,19 @@ def test_what_means_nothing_is_refused_where_it_stands(template: Any, words: str
     assert caught.value.path == path
 
 
-@pytest.mark.parametrize("root", FACTS)
+@pytest.mark.parametrize("root", NAMES)
 def test_every_word_of_the_tables_compiles(root: str) -> None:
     """Each fact is reached by its own name."""
-    for name in FACTS[root]:
+    for name in names_of(root):
         assert callable(compile_value(f"${root}.{name}"))
+
+
+@pytest.mark.parametrize("root", NAMES)
+def test_every_name_is_a_typed_attribute_of_the_context(root: str) -> None:
+    """The names behind a root and the attributes of the request context that begin with it are the same."""
+    read = {attribute for source in names_of(root).values() for attribute in re.findall(r"\bs\.(\w+)", source)}
+    known = {name for kind in RequestContext.__mro__ for name in (*vars(kind), *vars(kind).get("__annotations__", ()))}
+    assert read == {name for name in known if name.startswith(f"{root}_")}
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.engine import providers
 
-from mockserver.engine.context import pointed
 from mockserver.provider import Problem
 from mockserver.spec.document import Document
+from mockserver.spec.pointer import pointed
 from mockserver.spec.schema import compile_schema
 from mockserver.spec.vocabulary import builtin_specs
 

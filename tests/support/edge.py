@@ -171,8 +171,7 @@ async def serving(**settings: Any) -> AsyncIterator[Edge]:
     """
     made = MockServer(**settings)._settings
     dialects = tuple((name, each.dialects) for name, each in made.providers.items())
-    server = Server(made, _compiled(made.spec, made.builtin, dialects, made.only))
-    await server.start()
+    server = await Server.start(made, _compiled(made.spec, made.builtin, dialects, made.only))
     try:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE_S)) as http:
             yield Edge(AsyncRunningServer(server), http)

@@ -17,7 +17,8 @@ from multidict import CIMultiDict
 
 from mockserver.chance import Chance
 from mockserver.clock import MANUAL_START_MS
-from mockserver.engine.context import Form, Request, RequestContext
+from mockserver.engine.context import RequestContext
+from mockserver.engine.messages import Form, Request
 from mockserver.engine.world import World, WorldRules
 from mockserver.spec.catalog import load_providers
 from mockserver.spec.document import Document
@@ -27,12 +28,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from mockserver.engine.accounts import Account
-    from mockserver.engine.callbacks import Delivery, Outcome
-    from mockserver.engine.operations import Response
-    from mockserver.engine.state import ProviderRules, ProviderState
-    from mockserver.engine.targets import TargetMode
+    from mockserver.engine.callbacks import AttemptResult, Delivery
+    from mockserver.engine.messages import Response
+    from mockserver.engine.state import ProviderState
     from mockserver.engine.task import Task
-    from mockserver.provider import Operation, Plan, Provider, Role
+    from mockserver.engine.world import Outcome
+    from mockserver.provider import Operation, Plan, Provider, ProviderRules, Role, TargetMode
 
 START_MS = MANUAL_START_MS
 KILN = Path(__file__).with_name("kiln.yaml")
@@ -110,6 +111,8 @@ class Client:
         self.state: ProviderState = world.providers[name]
         self.provider: Provider = self.state.provider
         self.key = self.provider.key.example if key is None else key
+        #: Of the last request.
+        self.outcome: Outcome
 
     # -- what the spec says ---------------------------------------------------------------------
 
@@ -167,7 +170,8 @@ class Client:
             stalled=stalled,
             form=form,
         )
-        return self.world.handle(self.state, self.state.router.find(method, path), call, now_ms)
+        self.outcome = self.world.handle(self.state, self.state.router.find(method, path), call, now_ms)
+        return self.outcome.response
 
     def submit(
         self,
@@ -243,7 +247,8 @@ class Client:
         context = RequestContext(self.state, now_ms)
         context.task = task = self.task(task_id)
         context.body = task.body
-        return self.state.links.result_urls(task, context)
+        assert task.result is not None
+        return self.state.links.result_urls(task, task.result, context.result_count(task.result))
 
 
 def loads(reply: Response) -> Any:
@@ -264,4 +269,4 @@ def due_deliveries(world: World, now_ms: int) -> list[tuple[int, Delivery]]:
     return out
 
 
-OUTCOMES: tuple[Outcome, ...] = ("acknowledged", "refused", "timeout", "unreachable", "blocked")
+OUTCOMES: tuple[AttemptResult, ...] = ("acknowledged", "refused", "timeout", "unreachable", "blocked")

@@ -15,7 +15,7 @@ import pytest
 from support.edge import CALLBACK_FIELDS, OTHER_KEYS, PATIENCE_S, Receiver, example, nothing_logged, receiving
 from support.faults import until
 
-import mockserver.edge.build
+import mockserver.edge.providers
 from mockserver import MockServer
 from mockserver.edge import server
 from mockserver.edge.sessions import SessionError
@@ -61,7 +61,7 @@ def quick_file(shape: Shape, path: Path, stop: threading.Event) -> None:
 @pytest.fixture(autouse=True)
 def _quickly(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Start servers quickly, and hold them to it that nothing is logged."""
-    monkeypatch.setattr(mockserver.edge.build, "load_providers", lambda *_, **__: providers())
+    monkeypatch.setattr(mockserver.edge.providers, "load_providers", lambda *_, **__: providers())
     monkeypatch.setattr(server, "MediaCache", partial(MediaCache, encode=quick_file))
     with nothing_logged():
         yield
@@ -404,7 +404,7 @@ def test_sessions_that_cannot_be(mode: str, name: str) -> None:
     """A name that no session can have is told of in words, and no session is made."""
 
     async def story(client: Client) -> None:
-        with pytest.raises(SessionError, match="a session's name is 1 to 100 letters, digits, dots"):
+        with pytest.raises(SessionError, match="a session name must be 1 to 100 letters, digits, dots"):
             client.mock.session(name)
         assert list(client.mock.server.sessions) == []
 
@@ -911,41 +911,41 @@ WRONG: list[tuple[Callable[[ProviderHandle], object], str]] = [
     (lambda say: say.inject("latency", seconds="soon"), "latency: seconds is a number, and 'soon' is none"),
     (lambda say: say.inject("latency", seconds=None), "latency: seconds is of type number"),
     (lambda say: say.inject("reset", at="dawn"), "reset: at is one of before_headers"),
-    (lambda say: say.inject("error", operation="buy"), "where.operation: there is no 'buy'; there are callback"),
-    (lambda say: say.inject("error", model="m"), "where.model: there is no 'm'; there are gemini-omni"),
-    (lambda say: say.inject("error", phase="limbo"), "where.phase: there is no 'limbo'; there are accepted, done"),
+    (lambda say: say.inject("error", operation="buy"), "where.operation: must be one of callback"),
+    (lambda say: say.inject("error", model="m"), "where.model: must be one of gemini-omni"),
+    (lambda say: say.inject("error", phase="limbo"), "where.phase: must be one of accepted, done"),
     (lambda say: say.inject("error", prompt="("), "where.prompt is not a regular expression"),
-    (lambda say: say.inject("error", key=7), "where.key is a text"),
-    (lambda say: say.inject("error", times=0), "when.times is a whole number from 1"),
-    (lambda say: say.inject("error", probability=2), "when.probability is a number from 0 to 1"),
-    (lambda say: say.inject("error", from_s=9, until_s=8), "when.until_s comes after from_s"),
+    (lambda say: say.inject("error", key=7), "where.key must be a non-empty string"),
+    (lambda say: say.inject("error", times=0), "when.times must be an integer from 1"),
+    (lambda say: say.inject("error", probability=2), "when.probability must be a number from 0 to 1"),
+    (lambda say: say.inject("error", from_s=9, until_s=8), "when.until_s must be greater than from_s"),
     (lambda say: say.inject("stuck", state="limbo"), "has no state 'limbo'; it has accepted, generating"),
-    (lambda say: say.stick_next("limbo"), "there is no state 'limbo' on the way; there are accepted, generating"),
-    (lambda say: say.stick_next("done"), "there is no state 'done' on the way"),
-    (lambda say: say.stick_next(times=0), "when.times is a whole number from 1"),
-    (lambda say: say.fail_next(times=0), "when.times is a whole number from 1"),
+    (lambda say: say.stick_next("limbo"), "state must be one of accepted, generating"),
+    (lambda say: say.stick_next("done"), "state must be one of"),
+    (lambda say: say.stick_next(times=0), "when.times must be an integer from 1"),
+    (lambda say: say.fail_next(times=0), "when.times must be an integer from 1"),
     (lambda say: say.fail_next(None), "fail: reason is of type string"),  # type: ignore[arg-type]
     (lambda say: say.refuse_next(200), "error: status is a number from 400 to 599"),
-    (lambda say: say.refuse_next(503, operation="buy"), "where.operation: there is no 'buy'"),
+    (lambda say: say.refuse_next(503, operation="buy"), "where.operation: must be one of"),
     (lambda say: say.refuse_next(503, retry_after_s=-1), "error: retry_after_s is a number from 0"),
     (lambda say: say.refuse("503 "), "error: status is a number, and '503 ' is none"),  # type: ignore[arg-type]
-    (lambda say: say.refuse(503, for_s=-1), "when.for_s is a number from 0"),
-    (lambda say: say.lose_answer(times=-1), "when.times is a whole number from 1"),
-    (lambda say: say.expire_links(times=0), "when.times is a whole number from 1"),
-    (lambda say: say.lose_callbacks(times=1.5), "when.times is a whole number"),  # type: ignore[arg-type]
-    (lambda say: say.duplicate_callbacks(times=0), "when.times is a whole number"),
-    (lambda say: say.forge_callbacks(times=True), "when.times is a whole number"),
-    (lambda say: say.limit(per_minute=0), "per_minute is a whole number, 1 or more"),
-    (lambda say: say.limit(per_minute=1, per_hour=1.5), "per_hour is a whole number"),  # type: ignore[arg-type]
-    (lambda say: say.limit(at_once=True), "at_once is a whole number"),
-    (lambda say: say.limit(per_minute=1, key="no key"), "the key is not well-formed at googlegeminiomni.com"),
-    (lambda say: say.set_credits(1, key="no key"), "the key is not well-formed at googlegeminiomni.com"),
-    (lambda say: say.revoke_key("no key"), "the key is not well-formed at googlegeminiomni.com"),
+    (lambda say: say.refuse(503, for_s=-1), "when.for_s must be a number from 0"),
+    (lambda say: say.lose_answer(times=-1), "when.times must be an integer from 1"),
+    (lambda say: say.expire_links(times=0), "when.times must be an integer from 1"),
+    (lambda say: say.lose_callbacks(times=1.5), "when.times must be an integer"),  # type: ignore[arg-type]
+    (lambda say: say.duplicate_callbacks(times=0), "when.times must be an integer"),
+    (lambda say: say.forge_callbacks(times=True), "when.times must be an integer"),
+    (lambda say: say.limit(per_minute=0), "per_minute must be an integer from 1"),
+    (lambda say: say.limit(per_minute=1, per_hour=1.5), "per_hour must be an integer from 1"),  # type: ignore[arg-type]
+    (lambda say: say.limit(at_once=True), "at_once must be an integer from 1"),
+    (lambda say: say.limit(per_minute=1, key="no key"), "key: not a well-formed key for googlegeminiomni.com"),
+    (lambda say: say.set_credits(1, key="no key"), "key: not a well-formed key for googlegeminiomni.com"),
+    (lambda say: say.revoke_key("no key"), "key: not a well-formed key for googlegeminiomni.com"),
     *((lambda say, value=value: say.delay_next(value), "overdue: by_s is ") for value in NO_NUMBER),
     *((lambda say, value=value: say.slow_down(value), "latency: seconds is ") for value in NO_NUMBER),
     *((lambda say, value=value: say.delay_callbacks(value), "late_callback: by_s is ") for value in NO_NUMBER),
     *(
-        (lambda say, value=value: say.set_credits(value), "credits are a number from 0 to 1000000000")
+        (lambda say, value=value: say.set_credits(value), "credits must be a number from 0 to 1000000000")
         for value in (*NO_NUMBER, 1_000_000_001)
     ),
 ]
@@ -973,9 +973,9 @@ def test_providers_that_are_not_there(mode: str, world: str | None) -> None:
     """A provider that is not served is told of by both of its names, with those that are."""
 
     async def story(client: Client) -> None:
-        with pytest.raises(KeyError, match="'nobody' is not served; there are crun, evolink"):
+        with pytest.raises(KeyError, match="'nobody' is not served; served: crun, evolink"):
             client.mock.provider("nobody")
-        with pytest.raises(AttributeError, match="there is no 'nobody' here; the providers are crun, evolink"):
+        with pytest.raises(AttributeError, match="no attribute or provider 'nobody'; providers: crun, evolink"):
             client.mock.nobody  # noqa: B018 - looking is what fails
         assert client.mock.provider(GOOGLE).name == client.mock.googlegeminiomni.name == GOOGLE
 

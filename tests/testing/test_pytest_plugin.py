@@ -107,7 +107,7 @@ def test_nameless(mock_server): ...
     )
     result = inner.runpytest_subprocess()
     result.assert_outcomes(errors=2)
-    result.stdout.fnmatch_lines(["*ConfigError: unknown key 'sped'*", "*takes settings by their names*"])
+    result.stdout.fnmatch_lines(["*ConfigError: unknown key 'sped'*", "*takes keyword arguments only*"])
 
 
 def test_listed(inner: pytest.Pytester) -> None:

@@ -86,13 +86,12 @@ class Session:
 
     async def run(self) -> Run:
         """Start the server, run the client's jobs, and return the result."""
-        server = self._server = Server(
+        server = self._server = await Server.start(
             Settings(port=0, public_url=f"http://{_HERE}:{_PORT}", clock="real", journal_entries=100_000, seed=0),
             [self._provider],
             wall=Wall(self._loop.time, lambda: START_S + self._loop.now_s),
             media_cache=media_cache_of(_ImmediateMediaCache),
         )
-        await server.start()
         self._loop.known_as[_PORT] = server.port
         try:
             await server.runtime.start_scenario(self._scenario)

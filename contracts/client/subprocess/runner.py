@@ -128,17 +128,15 @@ class _Session:
         self._speed = speed
         self._time_limit_s = time_limit_s
         self._most_requests = most_requests
-        self._server = Server(
-            # The provider is at the root, as in reality: its paths start after the host.
-            Settings(port=0, clock="real", speed=speed, journal_entries=100_000, seed=0, only=provider.name),
-            [provider],
-            media_cache=media_cache_of(MediaCache),
-        )
 
     async def run(self) -> Run:
         """Start the server, run the jobs, and return the result."""
-        server, provider, situation = self._server, self._provider, self._situation
-        await server.start()
+        provider, situation = self._provider, self._situation
+        # The provider is at the root, as in reality: its paths start after the host.
+        server_settings = Settings(
+            port=0, clock="real", speed=self._speed, journal_entries=100_000, seed=0, only=provider.name
+        )
+        server = self._server = await Server.start(server_settings, [provider], media_cache=media_cache_of(MediaCache))
         try:
             await server.runtime.start_scenario(situation.scenario())
             settings = self._settings()

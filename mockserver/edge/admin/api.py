@@ -19,7 +19,7 @@ from mockserver.edge.http_bytes import wire_response
 from mockserver.edge.request_body import read_body
 from mockserver.engine.admission import parameter_problem
 from mockserver.engine.body import BodyError, parse_json
-from mockserver.engine.context import Request
+from mockserver.engine.messages import Request
 from mockserver.engine.routes import Router, allowed_methods
 from mockserver.provider import Operation, Parameter, Route
 from mockserver.spec.document import Document

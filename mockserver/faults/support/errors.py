@@ -6,12 +6,12 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from mockserver.engine.world import error_response
+from mockserver.engine.render import error_response, refusal_response
 from mockserver.provider import Problem
 
 if TYPE_CHECKING:
     from mockserver.engine.context import RequestContext
-    from mockserver.engine.operations import Response
+    from mockserver.engine.messages import Response
     from mockserver.provider import ErrorAnswer, Provider
 
 
@@ -61,7 +61,4 @@ def provoked(context: RequestContext, error: ErrorAnswer, message: str = "this e
 
 def refused(context: RequestContext, message: str) -> Response:
     """Answer that what was asked for makes no sense."""
-    context.problem = Problem(message)
-    response = error_response(context, context.state.provider.refusals["invalid_parameter"])
-    response.gate = "fault"
-    return response
+    return refusal_response(context, "fault", ("invalid_parameter", Problem(message)))

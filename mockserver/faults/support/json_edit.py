@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from mockserver.spec.pointer import MISSING, keys_of, pointed
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from mockserver.engine.operations import Response
+    from mockserver.engine.messages import Response
 
 #: Where a value stands: the containers' keys that lead to it.
 Place = tuple[str | int, ...]
@@ -59,14 +61,7 @@ def put_at(value: Any, place: Place, new: Any) -> Any:
 def place_of(value: Any, pointer: str) -> Place | None:
     """Return the place that a JSON pointer leads to, if there is one."""
     place: list[str | int] = []
-    for text in pointer.removeprefix("/").split("/"):
-        key = text.replace("~1", "/").replace("~0", "~")
-        if isinstance(value, dict) and key in value:
-            place.append(key)
-            value = value[key]
-        elif isinstance(value, list) and key.isdecimal() and int(key) < len(value):
-            place.append(int(key))
-            value = value[int(key)]
-        else:
-            return None
-    return tuple(place)
+    for key in keys_of(pointer):
+        place.append(int(key) if isinstance(value, list) and key.isdecimal() else key)
+        value = pointed(value, (key,), MISSING)
+    return None if value is MISSING else tuple(place)

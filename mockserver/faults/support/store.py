@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mockserver.engine.operations import refusal_response
+from mockserver.engine.render import file_refusal_response
 
 if TYPE_CHECKING:
     from mockserver.engine.context import RequestContext
     from mockserver.engine.faults import Injection
-    from mockserver.engine.operations import Response
+    from mockserver.engine.messages import Response
 
 
 def expired(injection: Injection, context: RequestContext) -> Response | None:
@@ -18,4 +18,4 @@ def expired(injection: Injection, context: RequestContext) -> Response | None:
     if task is None or task.result is None:
         return None
     context.task, context.body = task, task.body
-    return refusal_response(context, task.result.expired, "result_expired")
+    return file_refusal_response(context, task.result.expired, "result_expired")

@@ -35,19 +35,19 @@ def compile_providers(documents: Iterable[Document], dialects: Mapping[str, Iter
         dialects: names of the dialects to switch on, by provider.
 
     Raises:
-        SpecError: with every fault that was found.
+        SpecError: with every issue that was found.
     """
     leads: dict[str, Document] = {}
     parts: list[Document] = []
-    faults: list[SpecIssue] = []
+    issues: list[SpecIssue] = []
     for document in documents:
         mock = document.data["x-mock"]
         name = mock.get("provider")
         if name is None:
             parts.append(document)
         elif name in leads:
-            faults.append(
-                document.fault(
+            issues.append(
+                document.issue(
                     ("x-mock", "provider"),
                     f"{name!r} is already led by {leads[name].name}",
                     "give it another name, or make it `part_of` that provider",
@@ -55,8 +55,8 @@ def compile_providers(documents: Iterable[Document], dialects: Mapping[str, Iter
             )
         else:
             leads[name] = document
-    faults += [
-        part.fault(
+    issues += [
+        part.issue(
             ("x-mock", "part_of"),
             f"no spec leads the provider {part.data['x-mock']['part_of']!r}",
             "serve the spec that has it as `provider` too",
@@ -64,29 +64,29 @@ def compile_providers(documents: Iterable[Document], dialects: Mapping[str, Iter
         for part in parts
         if part.data["x-mock"]["part_of"] not in leads
     ]
-    faults += [
+    issues += [
         SpecIssue("dialects", None, f"there is no provider {name!r}", f"there are {', '.join(leads) or 'none'}")
         for name in dialects
         if name not in leads
     ]
-    if faults:
-        raise SpecError(faults)
+    if issues:
+        raise SpecError(issues)
     providers = []
     for name, lead in leads.items():
         group = [lead, *(part for part in parts if part.data["x-mock"]["part_of"] == name)]
         context = Context(group, tuple(dialects.get(name, ())))
         provider = _compiled(context)
-        faults.extend(context.faults)
+        issues.extend(context.issues)
         if provider is not None:
             providers.append(provider)
-    if faults:
-        raise SpecError(faults)
+    if issues:
+        raise SpecError(issues)
     return providers
 
 
 def _compiled(context: Context) -> Provider | None:
     mock = context.mock
-    if context.faults:
+    if context.issues:
         return None
     lifecycle = compile_lifecycle(context)
     results = {name: compile_result(context, name, entry) for name, entry in mock.get("results", {}).items()}
@@ -100,7 +100,7 @@ def _compiled(context: Context) -> Provider | None:
     accounts = mock["accounts"]
     plans = {name: _plan(name, entry) for name, entry in accounts["plans"].items()}
     if accounts["default_plan"] not in plans:
-        context.fault(
+        context.report(
             context.lead,
             ("x-mock", "accounts", "default_plan"),
             f"there is no plan {accounts['default_plan']!r}",
@@ -145,7 +145,7 @@ def _compiled(context: Context) -> Provider | None:
         dialects=context.dialects,
         client=_advice(mock.get("client", {})),
     )
-    return None if context.faults else provider
+    return None if context.issues else provider
 
 
 def _advice(entry: dict[str, Any]) -> ClientAdvice:
@@ -183,7 +183,7 @@ def _key(context: Context) -> KeyRule:
     schemes = context.lead.data.get("components", {}).get("securitySchemes", {})
     scheme = schemes.get(rule["scheme"])
     if scheme is None:
-        context.fault(
+        context.report(
             context.lead,
             path,
             f"components.securitySchemes has no {rule['scheme']!r}",
@@ -192,10 +192,10 @@ def _key(context: Context) -> KeyRule:
         scheme = {}
     bearer = scheme.get("type") == "http" and str(scheme.get("scheme")).lower() == "bearer"
     if scheme and not bearer and not (scheme.get("type") == "apiKey" and scheme.get("in") == "header"):
-        context.fault(context.lead, path, "is neither http bearer nor apiKey in a header", "use one of these two")
+        context.report(context.lead, path, "is neither http bearer nor apiKey in a header", "use one of these two")
     pattern = context.pattern(rule.get("key_pattern", _VISIBLE_ASCII), "x-mock", "authentication", "key_pattern")
     if not pattern.fullmatch(rule["example"]):
-        context.fault(
+        context.report(
             context.lead, ("x-mock", "authentication", "example"), "does not have the form that key_pattern asks for"
         )
     return KeyRule(
@@ -212,13 +212,13 @@ def _test_keys(
 ) -> dict[str, TestKey]:
     for kind, key in entry.items():
         if not pattern.fullmatch(key):
-            context.fault(
+            context.report(
                 context.lead,
                 ("x-mock", "authentication", "test_keys", kind),
                 "does not have the form that key_pattern asks for",
             )
         if key == example or list(entry.values()).count(key) > 1:
-            context.fault(
+            context.report(
                 context.lead,
                 ("x-mock", "authentication", "test_keys", kind),
                 f"{key!r} is used for something else, too",

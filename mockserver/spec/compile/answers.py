@@ -8,8 +8,8 @@ from mockserver.provider import (
     Callbacks,
     CallbackTarget,
     ErrorAnswer,
+    FileRefusal,
     Lifecycle,
-    Refusal,
     ResultKind,
     Signature,
     Uploads,
@@ -51,7 +51,7 @@ def compile_refusals(context: Context, errors: Mapping[str, ErrorAnswer]) -> dic
     for name, entry in context.mock["errors"].items():
         for index, condition in enumerate(entry.get("when", ())):
             if condition in refusals:
-                context.fault(
+                context.report(
                     context.lead,
                     ("x-mock", "errors", name, "when", index),
                     f"{condition} is already answered by {refusals[condition].name}",
@@ -60,7 +60,7 @@ def compile_refusals(context: Context, errors: Mapping[str, ErrorAnswer]) -> dic
             refusals[condition] = errors[name]
     missing = [condition for condition in conditions() if condition not in refusals]
     if missing:
-        context.fault(
+        context.report(
             context.lead,
             ("x-mock", "errors"),
             f"nothing answers {', '.join(missing)}",
@@ -96,8 +96,8 @@ def compile_result(context: Context, name: str, entry: dict[str, Any]) -> Result
     )
 
 
-def _refusal(context: Context, entry: dict[str, Any], *path: str | int) -> Refusal:
-    return Refusal(entry["status"], entry["content_type"], context.value(entry["body"], *path, "body"))
+def _refusal(context: Context, entry: dict[str, Any], *path: str | int) -> FileRefusal:
+    return FileRefusal(entry["status"], entry["content_type"], context.value(entry["body"], *path, "body"))
 
 
 def compile_uploads(context: Context) -> Uploads | None:
@@ -122,7 +122,7 @@ def compile_callbacks(context: Context, lifecycle: Lifecycle) -> Callbacks | Non
     path = ("x-mock", "callbacks")
     for state in entry["events"]:
         if state not in lifecycle.ends:
-            context.fault(
+            context.report(
                 context.lead,
                 (*path, "events", state),
                 "is no terminal state",

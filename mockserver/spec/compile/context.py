@@ -1,4 +1,4 @@
-"""What every step of compiling shares: the documents of one provider, and the faults found so far."""
+"""What every step of compiling shares: the documents of one provider, and the issues found so far."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Context:
     """The documents of one provider in the dialects that are switched on; the first leads it."""
 
     def __init__(self, documents: list[Document], dialects: tuple[str, ...]) -> None:
-        self.faults: list[SpecIssue] = []
+        self.issues: list[SpecIssue] = []
         self.dialects = self._dialects(documents, dialects)
         self.documents = [self._in_dialects(document, dialects) for document in documents]
         self.lead = self.documents[0]
@@ -38,8 +38,8 @@ class Context:
                 known.setdefault(name, Dialect(name, entry["summary"], entry["source"], name in switched_on))
         for name in switched_on:
             if name not in known:
-                self.faults.append(
-                    documents[0].fault(
+                self.issues.append(
+                    documents[0].issue(
                         ("x-mock", "dialects"),
                         f"there is no dialect {name!r}",
                         f"there are: {', '.join(known) or 'none'}",
@@ -57,21 +57,21 @@ class Context:
             try:
                 check_vocabulary(document)
             except SpecError as error:
-                self.faults += [
-                    replace(fault, message=f"in the dialect {name}, {fault.message}") for fault in error.faults
+                self.issues += [
+                    replace(issue, message=f"in the dialect {name}, {issue.message}") for issue in error.issues
                 ]
         return document
 
-    def fault(self, document: Document, path: tuple[str | int, ...], message: str, fix: str = "") -> None:
+    def report(self, document: Document, path: tuple[str | int, ...], message: str, fix: str = "") -> None:
         """Note something wrong, at a path of a document."""
-        self.faults.append(document.fault(path, message, fix))
+        self.issues.append(document.issue(path, message, fix))
 
     def value(self, template: Any, *path: str | int, document: Document | None = None) -> Value:
         """Compile a template of the leading document, or of the one that is named."""
         try:
             return compile_value(template)
         except ExpressionError as error:
-            self.fault(document or self.lead, (*path, *error.path), str(error))
+            self.report(document or self.lead, (*path, *error.path), str(error))
             return constant(None)
 
     def id_format(self, text: str, *path: str | int) -> IdFormat:
@@ -79,11 +79,11 @@ class Context:
         try:
             made = id_format(text)
         except ValueError as error:
-            self.fault(self.lead, path, str(error))
+            self.report(self.lead, path, str(error))
             return lambda _drawn, _unix_s: ""
         if possible_ids(text) < _FEWEST_IDS:
             fix = "write something like {base36:8}, {hex:12} or {uuid} into it"
-            self.fault(self.lead, path, f"{text!r} has too little chance in it: ids would soon be the same", fix)
+            self.report(self.lead, path, f"{text!r} has too little chance in it: ids would soon be the same", fix)
         return made
 
     def pattern(self, text: str, *path: str | int, flags: int = 0) -> re.Pattern[str]:
@@ -91,5 +91,5 @@ class Context:
         try:
             return re.compile(text, flags)
         except re.error as error:
-            self.fault(self.lead, path, f"is not a regular expression: {error}")
+            self.report(self.lead, path, f"is not a regular expression: {error}")
             return re.compile("")

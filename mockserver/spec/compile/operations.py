@@ -27,7 +27,7 @@ def compile_routes(context: Context) -> tuple[Route, ...]:
         for path, item in part.data["paths"].items():
             for method in METHODS:
                 if method in item and method not in lead_paths.get(path, {}):
-                    context.fault(
+                    context.report(
                         part,
                         ("paths", path, method),
                         f"{context.lead.name}, which leads the provider, has no such operation",
@@ -49,10 +49,10 @@ def _operation(context: Context, path: str, method: str, item: dict[str, Any]) -
     place = ("paths", path, method)
     mock = entry.get("x-mock")
     if mock is None:
-        context.fault(context.lead, place, "has no x-mock", "say with `x-mock: {role: …}` which part it plays")
+        context.report(context.lead, place, "has no x-mock", "say with `x-mock: {role: …}` which part it plays")
         return None
     if "operationId" not in entry:
-        context.fault(context.lead, place, "has no operationId", "give it one: journals and templates name it")
+        context.report(context.lead, place, "has no operationId", "give it one: journals and templates name it")
         return None
     role = mock["role"]
     reply = mock.get("reply", {})
@@ -60,13 +60,13 @@ def _operation(context: Context, path: str, method: str, item: dict[str, Any]) -
     max_body_bytes = mock.get("max_body_bytes", DEFAULT_MAX_BODY_BYTES)
     if role == "upload":
         if "uploads" not in context.mock:
-            context.fault(context.lead, place, "takes uploads, but x-mock has no `uploads`", "add it at the root")
+            context.report(context.lead, place, "takes uploads, but x-mock has no `uploads`", "add it at the root")
         max_body_bytes = context.mock.get("uploads", {}).get("max_bytes", 0) + _MULTIPART_OVERHEAD_BYTES
     where = (*place, "x-mock")
     for state in reply.get("in", {}):
         lifecycle = context.mock["lifecycle"]
         if state not in lifecycle["states"] and state not in lifecycle["ends"]:
-            context.fault(context.lead, (*where, "reply", "in", state), "the lifecycle has no such state")
+            context.report(context.lead, (*where, "reply", "in", state), "the lifecycle has no such state")
     parameters = _parameters(context, item, entry)
     in_path = str(mock.get("task", "")).removeprefix("$request.path.")
     return Operation(
@@ -139,7 +139,7 @@ def check_routes(context: Context, operations: Mapping[str, Operation], results:
     served = {each.path for each in operations.values() if each.role in ("result", "file")}
     for name, kind in results.items():
         if kind.path not in served:
-            context.fault(
+            context.report(
                 context.lead,
                 ("x-mock", "results", name, "path"),
                 f"no operation of role `result` has the path {kind.path}",
@@ -147,14 +147,14 @@ def check_routes(context: Context, operations: Mapping[str, Operation], results:
             )
     uploads = context.mock.get("uploads")
     if uploads is not None and uploads["path"] not in served:
-        context.fault(
+        context.report(
             context.lead,
             ("x-mock", "uploads", "path"),
             f"no operation of role `file` has the path {uploads['path']}",
             "add that path with a get",
         )
     if not any(each.role == "submit" for each in operations.values()):
-        context.fault(context.lead, ("paths",), "no operation has the role `submit`", "mark the one that makes tasks")
+        context.report(context.lead, ("paths",), "no operation has the role `submit`", "mark the one that makes tasks")
 
 
 def check_replies(context: Context, template: Any, operations: Mapping[str, Operation], *path: str | int) -> None:
@@ -167,7 +167,7 @@ def check_replies(context: Context, template: Any, operations: Mapping[str, Oper
         name = template.removeprefix("$reply.").partition("#")[0]
         if name not in operations or operations[name].role != "query":
             known = [each.id for each in operations.values() if each.role == "query"]
-            context.fault(
+            context.report(
                 context.lead,
                 ("x-mock", *path),
                 f"{name!r} is no operation of role `query`",

@@ -25,7 +25,6 @@ from mockserver.spec.schema import compile_schema
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from mockserver.engine.context import RequestContext
     from mockserver.spec.compile.context import Context
     from mockserver.spec.document import Document
 
@@ -41,13 +40,13 @@ def compile_lifecycle(context: Context) -> Lifecycle:
     )
     for state in states:
         if state.shortest_ms > state.longest_ms:
-            context.fault(
+            context.report(
                 context.lead, ("x-mock", "lifecycle", "states", state.name, "lasts_s"), "`from` is more than `to`"
             )
     reached = 0
     for state in states:
         if not reached <= state.progress_from <= state.progress_to:
-            context.fault(
+            context.report(
                 context.lead,
                 ("x-mock", "lifecycle", "states", state.name, "progress"),
                 "goes back, and progress never does",
@@ -70,13 +69,13 @@ def compile_lifecycle(context: Context) -> Lifecycle:
     by_kind: dict[str, End] = {}
     for name, compiled in ends.items():
         if compiled.kind in by_kind:
-            context.fault(context.lead, (*path, name), f"is a second {compiled.kind}", "keep one end of each kind")
+            context.report(context.lead, (*path, name), f"is a second {compiled.kind}", "keep one end of each kind")
         if name in entry["states"]:
-            context.fault(context.lead, (*path, name), "is also a state on the way", "rename one of them")
+            context.report(context.lead, (*path, name), "is also a state on the way", "rename one of them")
         by_kind.setdefault(compiled.kind, compiled)
     for kind in ("success", "failure"):
         if kind not in by_kind:
-            context.fault(context.lead, path, f"has no {kind}", f"add an end with kind: {kind}")
+            context.report(context.lead, path, f"has no {kind}", f"add an end with kind: {kind}")
     blank = End("", "failure", None, {})
     return Lifecycle(
         states,
@@ -100,7 +99,7 @@ def compile_models(context: Context, lifecycle: Lifecycle, results: Mapping[str,
         for name, entry in document.data["x-mock"]["models"].items():
             path = ("x-mock", "models", name)
             if name in models:
-                context.fault(document, path, "stands in another document of this provider too", "keep one")
+                context.report(document, path, "stands in another document of this provider too", "keep one")
             models[name] = _model(context, document, name, entry, lifecycle, results)
     return models
 
@@ -118,24 +117,24 @@ def _model(
     try:
         schema = document.resolve(entry["request"])
     except KeyError:
-        context.fault(document, (*path, "request"), f"{entry['request']} leads nowhere in this document")
+        context.report(document, (*path, "request"), f"{entry['request']} leads nowhere in this document")
     callback_url = context.mock.get("callbacks", {}).get("url", "")
     lifted = tuple(callback_url.partition("#/")[2].split("/")) if "#/" in callback_url else None
     try:
         request = compile_schema(document, schema, lifted)
     except (ValueError, KeyError) as error:
-        context.fault(document, (*path, "request"), f"is not a schema that compiles: {error}")
+        context.report(document, (*path, "request"), f"is not a schema that compiles: {error}")
         request = compile_schema(document, {})
     example = entry.get("example")
     if example is not None and not request.accepts(example):
         problem = request.problems(example)[0]
-        context.fault(document, (*path, "example"), f"does not fit the request schema: {problem.message}")
+        context.report(document, (*path, "example"), f"does not fit the request schema: {problem.message}")
     for state in entry.get("lasts_s", {}):
         if state not in context.mock["lifecycle"]["states"]:
-            context.fault(document, (*path, "lasts_s", state), "the lifecycle has no such state")
+            context.report(document, (*path, "lasts_s", state), "the lifecycle has no such state")
     for result in _constants(entry.get("result")):
         if result is not None and result not in results:
-            context.fault(
+            context.report(
                 document, (*path, "result"), f"there is no result {result!r}", f"there are {', '.join(results)}"
             )
     price = entry["price"]
@@ -181,11 +180,11 @@ def _constants(template: Any) -> list[str | None]:
 
 def _amount(
     context: Context, document: Document, entry: dict[str, Any], path: tuple[str | int, ...]
-) -> Callable[[RequestContext], int]:
+) -> Callable[[Any], int]:
     words = {"base_credits": 0, "each": 1, "credits_per_unit": 0, "factors": [], **entry}
     words.pop("decimals", None)
     for name in ("base_credits", "each", "credits_per_unit", "factors"):
-        context.value(words[name], *path, name, document=document)  # says where each fault is
+        context.value(words[name], *path, name, document=document)  # says where each issue is
     try:
         parts = compile_value([words["base_credits"], words["each"], words["credits_per_unit"], *words["factors"]])
     except ExpressionError:
@@ -193,8 +192,8 @@ def _amount(
     quantum = Decimal(1).scaleb(-entry.get("decimals", 2))
     known: dict[tuple[Any, ...], int] = {}
 
-    def amount_ucr(scope: RequestContext) -> int:
-        values = tuple(parts(scope))
+    def amount_ucr(request_context: Any) -> int:
+        values = tuple(parts(request_context))
         try:
             found = known.get(values)
         except TypeError:  # a value that is no number, and nothing that can be looked up either
@@ -226,7 +225,7 @@ def compile_content_policy(context: Context, lifecycle: Lifecycle) -> ContentPol
     path = ("x-mock", "content_policy")
     reason = entry.get("reason")
     if entry["at"] == "generation" and reason not in lifecycle.failure.reasons:
-        context.fault(
+        context.report(
             context.lead,
             (*path, "reason"),
             f"{reason!r} is none of the failure's reasons",

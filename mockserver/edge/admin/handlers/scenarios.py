@@ -33,7 +33,7 @@ async def start_scenario(request: AdminRequest) -> Any:
     try:
         await request.runtime.start_scenario(_wanted(request.body["scenario"]))
     except SpecError as error:
-        first, more = error.faults[:_ISSUES_SHOWN], len(error.faults) - _ISSUES_SHOWN
+        first, more = error.issues[:_ISSUES_SHOWN], len(error.issues) - _ISSUES_SHOWN
         message = "\n".join([*map(str, first), *([f"and {more} more"] if more > 0 else [])])
         raise RefusedError(400, "invalid_body", message) from None
     return {"running": request.runtime.scenario_record()}

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, get_args
 from mockserver.edge.admin.api import not_found
 from mockserver.edge.admin.auth import RefusedError
 from mockserver.edge.records import newest_tasks, task_record
+from mockserver.engine.commands import Command, NoSuchEndError, UnknownReasonError
 from mockserver.engine.task import NotHeldError, TaskEndedError, status_at
-from mockserver.engine.world import Command, NoSuchEndError, UnknownReasonError
 
 if TYPE_CHECKING:
     from mockserver.edge.admin.api import AdminRequest

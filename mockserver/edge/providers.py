@@ -1,4 +1,4 @@
-"""Creates a server from settings: loads the providers and checks the settings against them."""
+"""Starts a server from settings: loads the providers and checks the settings against them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mockserver.edge.runtime import receivers_tls
-from mockserver.edge.server import Server
 from mockserver.settings import ConfigError, ProviderSettings, Settings
 from mockserver.spec.catalog import load_providers
 
@@ -16,8 +15,19 @@ if TYPE_CHECKING:
     from mockserver.provider import Provider
 
 
-def build_server(settings: Settings) -> Server:
-    """Create the server that settings describe; it does not listen yet.
+async def start_server(settings: Settings) -> Server:
+    """Start the server that settings describe.
+
+    Raises:
+        ConfigError: a setting does not match the providers.
+        SpecError: a spec is invalid.
+        OSError: the address cannot be listened on.
+    """
+    return await Server.start(settings, providers_of(settings))
+
+
+def providers_of(settings: Settings) -> list[Provider]:
+    """Load the providers that settings describe, and check the settings against them.
 
     Raises:
         ConfigError: a setting does not match the providers.
@@ -31,7 +41,7 @@ def build_server(settings: Settings) -> Server:
             continue
         _check_provider(name, each, known)
     _check_files(settings)
-    return Server(settings, providers)
+    return providers
 
 
 def _check_provider(name: str, settings: ProviderSettings, known: Mapping[str, Provider]) -> None:

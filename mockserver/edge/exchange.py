@@ -1,0 +1,316 @@
+"""One exchange: a request to a provider goes through the engine, into the journal, and becomes bytes.
+
+Most requests are answered at once, from the connection's callback: `RequestHandler.answer_now`. A request that has
+to wait (for its body, for a file, for a callback, or because a fault sends its response slowly) takes aiohttp's way:
+`RequestHandler.handle`. Both make an `Exchange`; the second goes on with what the first has begun.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
+
+import orjson
+
+from mockserver.edge.connection import FastConnection
+from mockserver.edge.faulty_response import faulty_response
+from mockserver.edge.http_bytes import DateHeader, WireResponse, answer_headers, wire_bytes, wire_response
+from mockserver.edge.request_body import read_body, read_form
+from mockserver.edge.sessions import SessionError
+from mockserver.engine.messages import FileWanted, Request, Response, StoredFile
+from mockserver.engine.transmission import Transmission
+from mockserver.engine.world import Outcome
+from mockserver.journal.record import NewExchange
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aiohttp import web
+    from aiohttp.http import RawRequestMessage
+
+    from mockserver.edge.addressing import Address, Addresses
+    from mockserver.edge.admin.api import Admin
+    from mockserver.edge.files import ResultFiles
+    from mockserver.edge.runtime import Runtime
+    from mockserver.edge.sessions import Sessions
+    from mockserver.engine.routes import RouteMatch
+    from mockserver.engine.state import ProviderState
+
+_FILE_ROLES = frozenset(("result", "file", "upload"))
+_LOG = logging.getLogger("mockserver")
+
+
+class Exchange:
+    """A request and its outcome, on its way to bytes. Without a provider it was for nothing that is served."""
+
+    __slots__ = ("_date", "now_ms", "outcome", "provider", "request", "runtime", "target", "transmission")
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        provider: str | None,
+        request: Request,
+        target: str,
+        date: DateHeader,
+        now_ms: int,
+        outcome: Outcome,
+    ) -> None:
+        self.runtime = runtime
+        self.provider = provider
+        self.request = request
+        self.target = target
+        self._date = date
+        self.now_ms = now_ms
+        self.outcome = outcome
+        #: How faults send the response; None until that is worked out.
+        self.transmission: Transmission | None = None
+
+    @classmethod
+    def of_provider(
+        cls, runtime: Runtime, state: ProviderState, match: RouteMatch, request: Request, target: str, date: DateHeader
+    ) -> Exchange:
+        """Let the engine handle a request."""
+        now_ms = runtime.clock.now_ms()
+        outcome = runtime.world.handle(state, match, request, now_ms)
+        if outcome.books_callbacks:
+            runtime.dispatcher.wake()
+        return cls(runtime, state.provider.name, request, target, date, now_ms, outcome)
+
+    @property
+    def delivers_first(self) -> bool:
+        """Whether a callback is to be delivered before the response is sent."""
+        return self.outcome.delivers_first and self.outcome.response.task_id is not None
+
+    def journal(
+        self, status: int, headers: object, content: bytes | None, size: int, response: Response | None = None
+    ) -> None:
+        """Write down what is sent."""
+        request = self.request
+        self.runtime.journal.exchange(
+            NewExchange(
+                self.now_ms,
+                self.provider,
+                response or self.outcome.response,
+                request.method,
+                self.target,
+                request.headers,
+                request.body,
+                status,
+                headers,
+                content,
+                size,
+            )
+        )
+
+    def journal_file(self, sent: web.StreamResponse) -> None:
+        """Write down what aiohttp sends of a file."""
+        self.journal(sent.status, sent.headers.copy(), None, sent.content_length or 0)
+
+    def plain_bytes(self, *, keep_alive: bool = True) -> bytes:
+        """Return the bytes of a response that no fault changes on its way, and write it down."""
+        response = self.outcome.response
+        content, size = _content_of(response), len(_content_of(response))
+        kept = response if size <= self.runtime.journal.body_limit else replace(response, body=b"", file=None)
+        self.journal(response.status, response.headers, content, size, kept)
+        return wire_bytes(
+            response.status,
+            response.headers,
+            response.content_type,
+            content,
+            self._date.line(self.now_ms),
+            keep_alive=keep_alive,
+            with_body=self.request.method != "HEAD",
+        )
+
+    def apply_faults(self, file: Transmission | None = None) -> Transmission:
+        """Let faults change how the response, or this file, is sent; write down what is sent."""
+        response = self.outcome.response
+        out = file
+        if out is None:
+            content = _content_of(response)
+            date = self._date.pair(self.now_ms)
+            headers = answer_headers(response.status, response.headers, response.content_type, content, date)
+            out = Transmission(response.status, headers, content)
+        out.with_body = self.request.method != "HEAD"
+        for injection in self.outcome.injections:
+            if injection.may_apply and injection.fault.alter_transmission(injection, out):
+                injection.mark_applied()
+                if injection.fault.name not in response.faults:
+                    response.faults = (*response.faults, injection.fault.name)
+        sent = out.sent_body()
+        self.journal(out.status if out.head_bytes is None else 0, out.headers, sent, len(sent))
+        self.transmission = out
+        return out
+
+
+def _content_of(response: Response) -> bytes:
+    return response.file.content if isinstance(response.file, StoredFile) else response.body
+
+
+class RequestHandler:
+    """Answers the requests to one server.
+
+    Args:
+        main: the runtime of requests that name no session.
+        timeout_s: how long a body may take to arrive, in wall time.
+    """
+
+    def __init__(
+        self,
+        addresses: Addresses,
+        main: Runtime,
+        sessions: Sessions,
+        admin: Admin,
+        files: ResultFiles,
+        timeout_s: float,
+    ) -> None:
+        self._addresses = addresses
+        self._main = main
+        self._sessions = sessions
+        self._admin = admin
+        self._files = files
+        self._timeout_s = timeout_s
+        self._date = DateHeader()
+
+    def answer_now(self, message: RawRequestMessage, body: bytes) -> bytes | Exchange | None:
+        """Answer a request whose body has arrived; return an exchange that has to wait, or None for aiohttp's way."""
+        method, target, headers = message.method, message.path, message.headers
+        try:
+            runtime, state, path, query = self._addresses.find(target, headers, self._main, self._sessions)
+        except (SessionError, OSError):  # aiohttp's way reports what is wrong
+            return None
+        if state is None:
+            return None
+        match = state.router.find(method, path)
+        operation = match.operation
+        if operation is not None and operation.role in _FILE_ROLES:
+            return None
+        if operation is None or method == "GET":
+            body = b""
+        request = Request(method, path, headers, body, query)
+        if operation is not None and len(body) > operation.max_body_bytes:
+            request.body, request.oversized = b"", True
+        try:
+            exchange = Exchange.of_provider(runtime, state, match, request, target, self._date)
+            if exchange.delivers_first:
+                return exchange
+            if exchange.outcome.injections:
+                exchange.apply_faults()
+                return exchange
+            return exchange.plain_bytes()
+        except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback reaches a client
+            return wire_bytes(500, (), "application/json", _failure(method, target, error), "")
+
+    async def handle(self, http_request: web.BaseRequest) -> web.StreamResponse:
+        """Answer a request by aiohttp's way."""
+        try:
+            connection = http_request.protocol
+            begun = connection.take_begun() if isinstance(connection, FastConnection) else None
+            if begun is not None:
+                return await self._finish(http_request, begun)
+            return await self._answer(http_request)
+        except (asyncio.CancelledError, ConnectionError):
+            raise
+        except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback reaches a client
+            content = _failure(http_request.method, http_request.raw_path, error)
+            return wire_response(http_request, 500, (), "application/json", content, "")
+
+    async def _answer(self, http_request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            address = self._addresses.find(http_request.raw_path, http_request.headers, self._main, self._sessions)
+        except SessionError as error:
+            return self._no_session(http_request, error)
+        if address.state is not None:
+            return await self._provide(http_request, address, address.state)
+        if (admin_path := address.admin_path) is not None:
+            return await self._admin.handle(http_request, address.runtime, admin_path, address.query)
+        if address.path == "/":
+            return self._index(http_request, address.runtime)
+        return await self._nowhere(http_request, address)
+
+    async def _provide(
+        self, http_request: web.BaseRequest, address: Address, state: ProviderState
+    ) -> web.StreamResponse:
+        """Read the request, let the engine handle it, and send the response."""
+        runtime, method, headers = address.runtime, http_request.method, http_request.headers
+        match = state.router.find(method, address.path)
+        operation, uploads = match.operation, state.provider.uploads
+        request, close = Request(method, address.path, headers, b"", address.query), False
+        if operation is not None and operation.max_body_bytes and method != "GET":
+            body = await read_body(http_request, operation.max_body_bytes, self._timeout_s)
+            request.body, request.oversized, request.stalled = body.content, body.oversized, body.stalled
+            request.broken, close = body.broken or body.unreadable, body.cut_short
+        if operation is not None and operation.role == "upload" and uploads is not None:
+            request.form = await read_form(request.body, headers, uploads.field, uploads.max_bytes)
+        state = runtime.world.providers[state.provider.name]  # not before: a reset may have come while the body did
+        exchange = Exchange.of_provider(runtime, state, match, request, http_request.raw_path, self._date)
+        return await self._finish(http_request, exchange, close=close)
+
+    async def _finish(
+        self, http_request: web.BaseRequest, exchange: Exchange, *, close: bool = False
+    ) -> web.StreamResponse:
+        """Make the response to an exchange, after what it has to wait for."""
+        outcome = exchange.outcome
+        response = outcome.response
+        keep_alive = http_request.keep_alive and http_request.version.minor == 1 and not close
+        if exchange.transmission is None:
+            if exchange.delivers_first:
+                await exchange.runtime.dispatcher.deliver_now(str(response.task_id))
+            wanted = response.file if isinstance(response.file, FileWanted) else None
+            if outcome.injections:
+                file = None
+                if wanted is not None:
+                    file = await self._files.transmission(http_request, response, wanted, exchange.now_ms)
+                exchange.apply_faults(file)
+            elif wanted is not None:
+                return await self._files.response(response, wanted, exchange.now_ms, exchange.journal_file)
+            else:
+                content = exchange.plain_bytes(keep_alive=keep_alive)
+                return cast("web.StreamResponse", WireResponse(response.status, content, keep_alive=keep_alive))
+        assert exchange.transmission is not None
+        return faulty_response(exchange.transmission, keep_alive=keep_alive)
+
+    def _index(self, http_request: web.BaseRequest, runtime: Runtime) -> web.StreamResponse:
+        root = self._addresses.session_root_url(self._sessions.name_of(runtime))
+        index = {
+            "mockserver": "an offline stand-in; these providers are served",
+            "providers": runtime.base_urls,
+            "control_plane": f"{root}/__admin/health",
+        }
+        return self._plain(http_request, runtime, 200, index)
+
+    async def _nowhere(self, http_request: web.BaseRequest, address: Address) -> web.StreamResponse:
+        """Answer a request for nothing that is served, and write it down: the client's base URL may be wrong."""
+        runtime = address.runtime
+        said = {"error": "no provider is served under this path", "providers": runtime.base_urls}
+        body = await read_body(http_request, runtime.journal.body_limit, self._timeout_s)
+        request = Request(http_request.method, address.path, http_request.headers, body.content, address.query)
+        outcome = Outcome(Response(404, orjson.dumps(said), gate="route"))
+        now_ms, target = runtime.clock.now_ms(), http_request.raw_path
+        exchange = Exchange(runtime, None, request, target, self._date, now_ms, outcome)
+        return await self._finish(http_request, exchange, close=body.cut_short)
+
+    def _no_session(self, http_request: web.BaseRequest, error: SessionError) -> web.StreamResponse:
+        """Report why a session cannot be had, in the control plane's shape."""
+        body = {"error": {"code": error.code, "message": str(error)}}
+        headers = ("Cache-Control", "no-store")
+        return self._plain(http_request, self._main, error.status, body, headers)
+
+    def _plain(
+        self,
+        http_request: web.BaseRequest,
+        runtime: Runtime,
+        status: int,
+        body: Mapping[str, object],
+        *headers: tuple[str, str],
+    ) -> web.StreamResponse:
+        date = self._date.line(runtime.clock.now_ms())
+        return wire_response(http_request, status, headers, "application/json", orjson.dumps(body), date)
+
+
+def _failure(method: str, target: str, error: Exception) -> bytes:
+    _LOG.error("cannot answer %s %s: %r", method, target[:200], error)
+    _LOG.debug("while answering", exc_info=error)
+    return orjson.dumps({"error": "the mock server itself failed; please report this"})

@@ -1,0 +1,84 @@
+"""Rendering: responses, errors and callback bodies from the provider's templates."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import orjson
+
+from mockserver.engine.context import RequestContext
+from mockserver.engine.messages import Response
+from mockserver.engine.routes import allowed_methods
+from mockserver.provider import Problem
+
+if TYPE_CHECKING:
+    from mockserver.engine.state import ProviderState
+    from mockserver.engine.task import Task
+    from mockserver.provider import ErrorAnswer, FileRefusal, Operation
+
+#: Why a request is refused: a condition that the spec's `errors` answer, and what is wrong.
+Refused = tuple[str, Problem]
+
+
+def operation_response(context: RequestContext, operation: Operation) -> Response:
+    """Render an operation's response."""
+    return Response(operation.status, orjson.dumps(context.body_of(operation)), headers=operation.headers)
+
+
+def refusal_response(context: RequestContext, gate: str, refused: Refused) -> Response:
+    """Render the provider's error for a refusal."""
+    condition, context.problem = refused
+    response = error_response(context, context.state.provider.refusals[condition])
+    response.gate = gate
+    if condition == "unsupported_method" and context.route is not None:
+        response.headers = (*response.headers, ("Allow", allowed_methods(context.route)))
+    return response
+
+
+def error_response(context: RequestContext, error: ErrorAnswer) -> Response:
+    """Render one of the provider's errors, for the problem in the context."""
+    context.error = error
+    headers = error.headers
+    problem = context.problem
+    if error.retry_after:
+        wait_ms = None if problem is None else problem.retry_after_ms
+        seconds = -(-wait_ms // 1000) if wait_ms is not None else error.retry_after_s or 1
+        headers = (*headers, ("Retry-After", str(max(1, seconds))))
+    elif error.retry_after_s is not None:
+        headers = (*headers, ("Retry-After", str(error.retry_after_s)))
+    return Response(error.status, orjson.dumps(error.body(context)), headers=headers, error=error.name)
+
+
+def file_refusal_response(context: RequestContext, refusal: FileRefusal, error: str) -> Response:
+    """Render what the file host returns instead of a file."""
+    body = refusal.body(context)
+    content = body.encode() if isinstance(body, str) else orjson.dumps(body)
+    response = Response(refusal.status, content, refusal.content_type, error=error)
+    if error == "result_expired" and context.task is not None:  # the link was valid: its holder may know the task
+        response.task_id, response.account_id = context.task.id, context.task.account.id
+    return response
+
+
+def task_context(state: ProviderState, task: Task) -> RequestContext:
+    """Make the context in which a task's callback is rendered: at its end."""
+    context = RequestContext(state, task.ends_ms)
+    context.task, context.body = task, task.body
+    return context
+
+
+def callback_body(context: RequestContext) -> bytes:
+    """Render the callback that reports the task's end."""
+    callbacks, task = context.state.provider.callbacks, context.task
+    assert callbacks is not None
+    assert task is not None
+    return orjson.dumps(callbacks.events[task.end.name](context))
+
+
+def contrary_callback_body(state: ProviderState, task: Task) -> bytes | None:
+    """Render the callback of the opposite end; None where the provider has no callback for that."""
+    lifecycle, callbacks = state.provider.lifecycle, state.provider.callbacks
+    end = lifecycle.failure if task.end.kind == "success" else lifecycle.success
+    if callbacks is None or end.name not in callbacks.events:
+        return None
+    reason = next(iter(end.reasons.values()), None)
+    return callback_body(task_context(state, task._replace(end=end, reason=reason)))
