@@ -94,7 +94,7 @@ class _UnsentFile(_File):
 
     async def _start(self, http_request: web.BaseRequest) -> AbstractStreamWriter:
         self._req = http_request
-        writer = self._payload_writer = http_request.writer
+        writer = self._payload_writer = http_request._payload_writer  # noqa: SLF001 - as aiohttp's own responses do
         await self._prepare_headers()
         return writer
 

@@ -151,6 +151,11 @@ class Server:
             await asyncio.to_thread(self._media_cache.close)
 
     @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return len(self._http.connections)
+
+    @property
     def admin_token(self) -> str | None:
         """The token of the control plane; None where it needs none."""
         return self._admin.access.token

@@ -135,20 +135,6 @@ class Injection:
             self.record.add_hit(self.match_context.now_ms)
 
 
-@dataclass(frozen=True, slots=True)
-class Exercise:
-    """One way to expose a client to a fault: with which parameters, at which operation, how often."""
-
-    #: What reports call it; empty is the fault's name. What follows a colon tells variants apart.
-    name: str = ""
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    operation: Role | None = None
-    times: int | None = None
-    #: How many jobs at once show the effect best, and whether the client has to be called back.
-    jobs: int = 1
-    callbacks: bool = False
-
-
 class Fault:
     """What goes wrong. A subclass is a frozen dataclass; its fields are its parameters."""
 

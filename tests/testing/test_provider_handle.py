@@ -15,7 +15,7 @@ import pytest
 from support.edge import CALLBACK_FIELDS, OTHER_KEYS, PATIENCE_S, Receiver, example, nothing_logged, receiving
 from support.faults import until
 
-import mockserver.edge.providers
+import mockserver.edge.build
 from mockserver import MockServer
 from mockserver.edge import server
 from mockserver.edge.sessions import SessionError
@@ -61,7 +61,7 @@ def quick_file(shape: Shape, path: Path, stop: threading.Event) -> None:
 @pytest.fixture(autouse=True)
 def _quickly(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Start servers quickly, and hold them to it that nothing is logged."""
-    monkeypatch.setattr(mockserver.edge.providers, "load_providers", lambda *_, **__: providers())
+    monkeypatch.setattr(mockserver.edge.build, "load_providers", lambda *_, **__: providers())
     monkeypatch.setattr(server, "MediaCache", partial(MediaCache, encode=quick_file))
     with nothing_logged():
         yield

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mockserver.edge.runtime import receivers_tls
+from mockserver.edge.server import Server
 from mockserver.settings import ConfigError, ProviderSettings, Settings
 from mockserver.spec.catalog import load_providers
 
