@@ -130,11 +130,11 @@ class World:
             outcome = self._handle_with_faults(context, booked)
         else:
             outcome = Outcome(self._respond(context, booked), bool(booked))
-        self._add_facts(context, outcome.response)
+        _add_facts(context, outcome.response)
         for due_ms, item in booked:
             self.event_queue.put(due_ms, item)
         task_id = outcome.response.task_id
-        if self._held_back and task_id in self._held_back and self._shows_end(context, outcome.response):
+        if self._held_back and task_id in self._held_back and _shows_end(context, outcome.response):
             self._release_callbacks(task_id, now_ms)
             return outcome._replace(books_callbacks=True)
         return outcome
@@ -176,32 +176,6 @@ class World:
             each for each in injections if type(each.fault).alter_transmission is not Fault.alter_transmission
         )
         return Outcome(response, bool(booked), injector.delivers_first, sending)
-
-    @staticmethod
-    def _add_facts(context: RequestContext, response: Response) -> None:
-        """Add the request id to a response, and the facts that the journal keeps."""
-        state, operation, task = context.state, context.operation, context.task
-        response.headers = (*response.headers, (state.provider.request_id_header, context.request_id))
-        if operation is not None:
-            response.operation = operation.id
-        if context.account is not None:
-            response.account_id = context.account.id
-        if task is not None and (task.account is context.account or (operation is not None and not operation.secured)):
-            response.task_id = task.id
-        if state.task_faults and response.task_id is not None:
-            response.faults = (*state.task_faults.get(response.task_id, ()), *response.faults)
-
-    @staticmethod
-    def _shows_end(context: RequestContext, response: Response) -> bool:
-        """Tell whether a response has shown the client that a task has ended."""
-        operation, task_id = context.operation, response.task_id
-        return (
-            response.gate is None
-            and task_id is not None
-            and operation is not None
-            and operation.role == "query"
-            and ended(context.state.tasks[task_id], context.now_ms)
-        )
 
     def _release_callbacks(self, task_id: str, now_ms: int) -> None:
         """Send the callbacks that waited for a query to show the task's end, a moment later."""
@@ -333,3 +307,29 @@ class World:
         self.under_way[new.id] = new
         self.event_queue.put(now_ms, new)
         return new
+
+
+def _add_facts(context: RequestContext, response: Response) -> None:
+    """Add the request id to a response, and the facts that the journal keeps."""
+    state, operation, task = context.state, context.operation, context.task
+    response.headers = (*response.headers, (state.provider.request_id_header, context.request_id))
+    if operation is not None:
+        response.operation = operation.id
+    if context.account is not None:
+        response.account_id = context.account.id
+    if task is not None and (task.account is context.account or (operation is not None and not operation.secured)):
+        response.task_id = task.id
+    if state.task_faults and response.task_id is not None:
+        response.faults = (*state.task_faults.get(response.task_id, ()), *response.faults)
+
+
+def _shows_end(context: RequestContext, response: Response) -> bool:
+    """Tell whether a response has shown the client that a task has ended."""
+    operation, task_id = context.operation, response.task_id
+    return (
+        response.gate is None
+        and task_id is not None
+        and operation is not None
+        and operation.role == "query"
+        and ended(context.state.tasks[task_id], context.now_ms)
+    )
