@@ -1,30 +1,34 @@
-"""Contracts: a verdict on a client of an asynchronous generative API, with evidence.
+"""Contracts: judge a client of an asynchronous generative API by its provider's documents, with evidence.
 
-    journal      what went over the wire, read from NDJSON or HAR; what a runner knows beside
-    clause       one rule each, judged over a journal: kept, violated, or not exercised
-    clauses/     the clauses, by what they are about; `reading` is what they read out of a journal
-    judging      all clauses that concern a provider, over a journal
-    rules        the documents' rules that clauses stand for, and what no journal can show
+Each line imports only what stands before it:
 
-    subject      the client under test
-    situations   what it is made to meet
-    runner       a Python client in one situation, in virtual time (virtual/)
-    commands/    a client in any language, in real time
-    searching    many situations, and the smallest one that shows a violation
-    trying       all of this for `contracts run`
+    journal          recorded traffic, from NDJSON or HAR; what a runner knows besides
+    analysis         what clauses read from a journal: retries, statuses, effects of faults
+    clause           one rule each, judged over a journal: kept, violated, or not tested
+    rules            the documented rules that clauses cover; waivers.yaml: those that no journal can show
+    judge            all applicable clauses over a journal
+    clauses/         the clauses, by subject
 
-    clients/     good clients to be copied, and broken ones; `kills` tries the clauses on them
-    serving/     the other direction: laws that servers are held against
-    report/      verdicts for people and for machines
+    client/          run a client in many situations: in process in virtual time, or as a command
+    server/          the other direction: judge a server
+    clients/         good clients to copy, and broken ones
+    mutation         test the clauses on the broken clients
 
-`contracts` needs `mockserver` for its specs and its journals; `mockserver` knows nothing of `contracts`.
+    report/          verdicts as text, HTML, JSON, JUnit XML
+    pytest_plugin    the fixture `contract`
+    cli/             `contracts run|check|provider|list|coverage|kills`
+
+`contracts` needs `mockserver` for its specs and journals; `mockserver` does not import `contracts`.
 """
 
 from __future__ import annotations
 
+import warnings
+from typing import Any
+
 from contracts.clause import Clause, Exercised, Verdict, Violation, all_clauses, clause
 from contracts.journal import Journal, JournalError, of_records, read
-from contracts.judging import judged
+from contracts.judge import judge_journal
 
 __all__ = [
     "Clause",
@@ -35,7 +39,14 @@ __all__ = [
     "Violation",
     "all_clauses",
     "clause",
-    "judged",
+    "judge_journal",
     "of_records",
     "read",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "judged":
+        warnings.warn("contracts.judged is now contracts.judge_journal", DeprecationWarning, stacklevel=2)
+        return judge_journal
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,13 +1,13 @@
-"""Clauses: one rule each, a function over a journal, found by its id.
+"""Clauses: one rule each, a function over a journal, registered by its id.
 
-    @clause("poll.stops-at-end", "A task that has ended is not asked after again.", covers=["*.poll.until-ended"])
+    @clause("poll.stops-at-end", "Stop polling a task when it has ended.", covers=["*.poll.until-ended"])
     def stops_at_end(journal):
-        for story in journal.stories:
+        for trace in journal.traces:
             ...
-            yield Exercised()                       it could have been broken here, and was not
+            yield Exercised()                       the rule applied here, and was kept
             yield Violation(records, seen, asks, fix)
 
-A clause that yields nothing was not exercised, which is never counted as kept.
+A clause that yields nothing was not tested by the journal; that never counts as kept.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from __future__ import annotations
 import fnmatch
 import importlib
 import pkgutil
+import warnings
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -24,6 +26,18 @@ if TYPE_CHECKING:
 
     from contracts.journal import Journal, Record
     from mockserver.provider import Provider
+
+#: Clauses that had another id in the last release. Old ids are accepted for one more, with a warning.
+RENAMED = {
+    "callbacks.lost-made-up": "callbacks.lost-recovered-by-poll",
+    "callbacks.one-effect": "callbacks.idempotent",
+    "callbacks.survived": "callbacks.unreadable-handled",
+    "limits.failed-not-blindly-again": "limits.failed-not-resubmitted",
+    "outcome.comes-home": "outcome.returns-file",
+    "poll.errors-are-no-end": "poll.errors-are-retried",
+    "poll.unknown-words": "poll.unknown-status",
+    "submit.says-json": "submit.content-type",
+}
 
 Severity = Literal["must", "should", "advice"]
 Judgement = Literal["kept", "violated", "not exercised"]
@@ -36,7 +50,7 @@ class Exercised:
 
 @dataclass(frozen=True)
 class Violation:
-    """The rule was broken: the records that show it, what was seen, what the document asks, and what to do."""
+    """The rule was broken: the records that show it, what was seen, what the document asks, and the fix."""
 
     records: tuple[Record, ...]
     seen: str
@@ -50,11 +64,10 @@ Judge = "Callable[[Journal], Iterator[Finding]]"
 
 @dataclass(frozen=True)
 class Clause:
-    """One rule: how it is judged, how much it matters, and which rules of the documents it stands for.
+    """One rule: how to judge it, how severe it is, and which documented rules it covers.
 
-    `covers` are patterns of rule ids; a clause with none of its patterns among a provider's rules does not apply
-    there, unless it is `general`: what every asynchronous API asks without saying it. `applies` looks at what
-    the provider has at all.
+    `covers` are patterns of rule ids. A clause applies to a provider if it covers one of its rules, or if it is
+    `general` (best practice for every asynchronous API), and if `applies` accepts the provider's features.
     """
 
     id: str
@@ -66,34 +79,34 @@ class Clause:
     judge: Callable[[Journal], Iterator[Finding]]
 
     def concerns(self, provider: Provider, covered: Sequence[str]) -> bool:
-        """Tell whether it applies to a provider, given which of its rules are covered."""
+        """Tell whether the clause applies to a provider, given which of its rules are covered."""
         return bool(covered or self.general) and self.applies(provider)
 
     def covered(self, rules: Iterable[str]) -> list[str]:
-        """Return those of the rules that it stands for."""
+        """Return the rules that the clause covers."""
         return [rule for rule in rules if any(fnmatch.fnmatchcase(rule, pattern) for pattern in self.covers)]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a clause says of a journal, or of many: of the situations that a runner made a client meet.
+    """The result of a clause over one journal, or over the journals of many situations.
 
-    Of many, `violations` are those of the smallest situation that shows any; `situation` says which that is,
-    and `replay` is the command that shows it again.
+    Over many, `violations` are those of the smallest situation that shows any; `situation` names it, and
+    `replay` is the command that reproduces it.
     """
 
     clause: Clause
     provider: str
     judgement: Judgement
     violations: tuple[Violation, ...] = ()
-    #: The rules of the provider's documents that it stands for, as `id (document, section)`.
+    #: The documented rules that the clause covers, as `id (document, section)`.
     sources: tuple[str, ...] = field(default=())
     situation: str = ""
     replay: str = ""
-    #: In how many situations (or journals) the clause was exercised, and in how many it was violated.
+    #: In how many situations (or journals) the clause was tested, and in how many it was violated.
     exercised_in: int = 0
     violated_in: int = 0
-    #: How many times as fast as the client's the clock of its violations' records went.
+    #: How many times as fast as the client's clock that of the violations' records ran.
     speed: float = 1.0
 
     def __repr__(self) -> str:
@@ -112,17 +125,17 @@ def clause(
     general: bool = False,
     applies: Callable[[Provider], bool] = lambda _: True,
 ) -> Callable[[Callable[[Journal], Iterator[Finding]]], Callable[[Journal], Iterator[Finding]]]:
-    """Make a clause of a function.
+    """Register a function as a clause.
 
     Raises:
-        ValueError: another clause has this id, or it would apply nowhere.
+        ValueError: the id is taken, or the clause would apply nowhere.
     """
 
     def register(judge: Callable[[Journal], Iterator[Finding]]) -> Callable[[Journal], Iterator[Finding]]:
         if id_ in _clauses:
-            raise ValueError(f"there are two clauses {id_!r}")
+            raise ValueError(f"duplicate clause id {id_!r}")
         if not covers and not general:
-            raise ValueError(f"the clause {id_!r} covers no rule, and is not general: it would apply nowhere")
+            raise ValueError(f"clause {id_!r} covers no rule and is not general: it would apply nowhere")
         _clauses[id_] = Clause(id_, rule, severity, tuple(covers), general, applies, judge)
         return judge
 
@@ -132,8 +145,20 @@ def clause(
 @cache
 def all_clauses() -> tuple[Clause, ...]:
     """Return every clause: those of the files in contracts/clauses."""
-    from contracts import clauses  # noqa: PLC0415 - its files import this one
-
-    for info in pkgutil.iter_modules(clauses.__path__):
-        importlib.import_module(f"{clauses.__name__}.{info.name}")
+    for info in pkgutil.iter_modules([str(Path(__file__).with_name("clauses"))]):
+        importlib.import_module(f"contracts.clauses.{info.name}")
     return tuple(_clauses.values())
+
+
+def current_id(name: str) -> str:
+    """Return a clause's id, also for the id that it had in the last release.
+
+    Raises:
+        ValueError: unknown clause.
+    """
+    if name in RENAMED:
+        warnings.warn(f"clause {name} is now called {RENAMED[name]}", DeprecationWarning, stacklevel=3)
+        return RENAMED[name]
+    if name not in {each.id for each in all_clauses()}:
+        raise ValueError(f"unknown clause {name!r}; `contracts list` shows all")
+    return name

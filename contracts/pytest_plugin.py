@@ -1,9 +1,9 @@
-"""pytest fixture `contract`: at the end of a test, the client's traffic is judged by the documents' rules.
+"""The pytest fixture `contract`: at the end of a test, it judges the client's traffic by the documented rules.
 
     def test_a_job(mock_server, contract):
         MyClient(mock_server.url("evolink"), mock_server.key("evolink")).generate("a red kite")
 
-The test fails where a `must` was violated; ``contract.allow("results.without-key")`` lets a clause be.
+The test fails if a `must` was violated; ``contract.allow("results.without-key")`` ignores a clause.
 """
 
 from __future__ import annotations
@@ -18,45 +18,43 @@ if TYPE_CHECKING:
     from contracts.clause import Verdict
     from mockserver.testing.running import RunningServer
 
+# Everything else is imported in functions: pytest loads this module in every run, also where no test uses it.
+
 
 class Contract:
-    """The judge of one test."""
+    """Judges the traffic of one test."""
 
-    def __init__(self, mock: RunningServer) -> None:
-        self._mock = mock
+    def __init__(self, server: RunningServer) -> None:
+        self._server = server
         self._allowed: set[str] = set()
 
     def allow(self, *clauses: str) -> None:
-        """Let these clauses be, whatever becomes of them.
+        """Ignore violations of these clauses.
 
         Raises:
-            ValueError: there is no clause of this id.
+            ValueError: unknown clause.
         """
-        from contracts.clause import all_clauses  # noqa: PLC0415 - only tests that use it pay for it
+        from contracts.clause import current_id  # noqa: PLC0415
 
-        known = {each.id for each in all_clauses()}
-        for name in clauses:
-            if name not in known:
-                raise ValueError(f"there is no clause {name!r}; `contracts list` lists them")
-        self._allowed.update(clauses)
+        self._allowed.update([current_id(name) for name in clauses])
 
     def verdicts(self) -> list[Verdict]:
-        """Judge what went over the wire so far."""
+        """Judge the traffic so far."""
         from contracts.journal import of_records  # noqa: PLC0415
-        from contracts.judging import judged  # noqa: PLC0415
+        from contracts.judge import judge_journal  # noqa: PLC0415
 
-        journals = of_records(self._mock.journal, self._mock.server.providers)
-        return [verdict for journal in journals for verdict in judged(journal)]
+        journals = of_records(self._server.journal, self._server.server.providers)
+        return [verdict for journal in journals for verdict in judge_journal(journal)]
 
     def violated(self) -> list[Verdict]:
-        """Return what was violated and not allowed; a `must` fails the test."""
+        """Return the violations that are not allowed; a `must` among them fails the test at its end."""
         return [
             each for each in self.verdicts() if each.judgement == "violated" and each.clause.id not in self._allowed
         ]
 
 
 def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
-    """Say of verdicts in an assertion what a report says of them."""
+    """Explain verdicts in a failed assertion as a report does."""
     if op != "==" or not (isinstance(left, list) and isinstance(right, list)):
         return None
     shown = [each for each in (*left, *right) if type(each).__module__ == "contracts.clause"]
@@ -69,7 +67,7 @@ def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str]
 
 @pytest.fixture
 def contract(mock_server: RunningServer) -> Iterator[Contract]:
-    """A judge of this test's client: the test fails if it broke a rule that it must keep."""
+    """Judge this test's client: the test fails if a rule that it must keep is broken."""
     judge = Contract(mock_server)
     yield judge
     broken = [each for each in judge.violated() if each.clause.severity == "must"]

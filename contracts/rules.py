@@ -1,4 +1,4 @@
-"""The rules that the specs list, and which of them no journal can show."""
+"""The rules that the specs list, the clauses that cover them, and the waivers: rules that no journal can show."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from mockserver.spec.vocabulary import builtin_specs
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_REASONS = Path(__file__).with_name("unseen.yaml")
+_WAIVERS = Path(__file__).with_name("waivers.yaml")
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule of a document, as its spec lists it."""
+    """A documented rule, as a spec lists it."""
 
     id: str
     provider: str
@@ -33,12 +33,12 @@ class Rule:
 
     @property
     def source(self) -> str:
-        """Where it comes from."""
+        """The document and section."""
         return f"{self.document} \N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK} {self.section}"
 
 
 def rules_of(paths: Iterable[Path]) -> list[Rule]:
-    """Read the rules that specs list.
+    """Read the rules in specs.
 
     Raises:
         SpecError: a spec cannot be read.
@@ -58,20 +58,20 @@ def rules_of(paths: Iterable[Path]) -> list[Rule]:
 
 @cache
 def documented_rules() -> tuple[Rule, ...]:
-    """Return the rules of the documents that come with the package."""
+    """Return the rules in the specs of the package."""
     return tuple(rules_of(builtin_specs()))
 
 
 @cache
-def reasons() -> dict[str, str]:
-    """Return, by patterns of rule ids, why no journal can show whether a client keeps to them."""
-    found: dict[str, str] = yaml.safe_load(_REASONS.read_text(encoding="utf-8"))
+def waivers() -> dict[str, str]:
+    """Return, by pattern of rule ids, why no journal can show whether a client keeps them."""
+    found: dict[str, str] = yaml.safe_load(_WAIVERS.read_text(encoding="utf-8"))
     return found
 
 
 @dataclass(frozen=True, slots=True)
 class Covered:
-    """A rule, and the clauses that stand for it; or the reason why there are none."""
+    """A rule, and the clauses that cover it; or the reason why there are none."""
 
     rule: Rule
     clauses: tuple[str, ...]
@@ -79,21 +79,21 @@ class Covered:
 
 
 def coverage(rules: Iterable[Rule]) -> list[Covered]:
-    """Say of every rule what becomes of it; one with neither clause nor reason is a hole."""
+    """Return how each rule is covered; a rule with neither clause nor reason is a gap."""
     out = []
     for rule in rules:
         names = tuple(each.id for each in all_clauses() if rule.asks == "client" and each.covered([rule.id]))
         reason = None
         if rule.asks == "provider":
-            reason = "it asks something of the provider; the mock server does it, and its tests see to it"
+            reason = "a rule for the provider; the mock server implements it, and its tests check it"
         elif not names:
-            reason = next((why for pattern, why in reasons().items() if fnmatch.fnmatchcase(rule.id, pattern)), None)
+            reason = next((why for pattern, why in waivers().items() if fnmatch.fnmatchcase(rule.id, pattern)), None)
         out.append(Covered(rule, names, reason))
     return out
 
 
 def idle_patterns(rules: Iterable[Rule]) -> list[str]:
-    """Return the patterns of clauses and reasons that no rule has: they were misspelt, or the rule has gone."""
+    """Return the patterns of clauses and waivers that match no rule: misspelt, or left from a removed rule."""
     ids = [rule.id for rule in rules if rule.asks == "client"]
-    patterns = [*reasons(), *(pattern for each in all_clauses() for pattern in each.covers)]
+    patterns = [*waivers(), *(pattern for each in all_clauses() for pattern in each.covers)]
     return [pattern for pattern in dict.fromkeys(patterns) if not fnmatch.filter(ids, pattern)]

@@ -1,18 +1,20 @@
-"""An offline stand-in for asynchronous generative-video APIs.
+"""An offline mock server for asynchronous generative-video APIs.
 
-The map of the house, in the direction in which things flow:
+Data flows one way, and each line imports only from the lines above it:
 
-    specs/*.yaml ─► spec ─► provider ─► engine ─► edge ─► journal
-                    YAML to  frozen     pure:     sockets, what went
-                    values   values     decides   performs over the wire
-
-    spec/       reading, checking and compiling specs
-    provider    what a provider is, once compiled
-    engine/     lifecycles, gates, limits, credits, callbacks: state, request and now in, outcome out
-    clock, chance, journal    one clock, one seed, one truth
-    edge/       the server, callback deliveries, files, the control plane
-    mock        the server in your own process; pytest_plugin has it as fixtures
-    cli, demo, config         the command line
+    clock, chance    one clock, one seeded source of randomness
+    provider         a provider, compiled from its specs: frozen values
+    settings         what a user can set
+    spec             reads, checks and compiles specs: YAML to provider
+    engine           decides: state, request and now in, outcome out; no I/O
+    faults           one fault a file
+    scenarios        scripted sequences of faults
+    media            result files: video and audio
+    journal          what went over the wire
+    edge             performs: the HTTP server, callbacks, the control plane, the live page
+    testing          the server in your own process; pytest fixtures
+    terminal, demo   what the command line prints; the demo
+    cli              the command line
 """
 
 from __future__ import annotations
@@ -20,15 +22,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["MockServer", "__version__"]
+__all__ = ["AsyncRunningServer", "MockServer", "RunningServer", "__version__"]
 
 if TYPE_CHECKING:
-    from mockserver.testing.running import MockServer
+    from mockserver.testing.running import AsyncRunningServer, MockServer, RunningServer
 
 
 def __getattr__(name: str) -> Any:
-    if name == "MockServer":
-        from mockserver.testing.running import MockServer  # noqa: PLC0415 - imported when wanted: the CLI starts faster
+    if name in __all__:
+        from mockserver.testing import running  # noqa: PLC0415 - loaded on demand: the CLI starts faster
 
-        return MockServer
+        return getattr(running, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

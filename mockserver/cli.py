@@ -1,6 +1,6 @@
 """The command line: serve, demo, providers, faults, scenarios, check.
 
-Exit codes: 0 fine, 1 faults or failures, 2 wrong usage or configuration.
+Exit codes: 0 success, 1 errors or failures found, 2 wrong usage or configuration.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="mockserver")
 def main() -> None:
-    """Stand in for asynchronous generative-video APIs, offline."""
+    """Mock asynchronous generative-video APIs, offline."""
 
 
 def _fail(message: str, code: int = 2) -> None:
@@ -45,47 +45,47 @@ _KNOWN_VARIABLES: set[str] = set()
 
 
 def _option(name: str, **how: Any) -> Callable[[Any], Any]:
-    """Declare an option that may also come from the environment, and that knows whether it was given."""
+    """Declare an option that may also come from the environment; it is None when absent."""
     variable = _VARIABLES + name.removeprefix("--").split("/")[0].upper().replace("-", "_")
     _KNOWN_VARIABLES.add(variable)
     return click.option(name, envvar=variable, show_envvar=True, default=None, **how)
 
 
 def _check_environment() -> None:
-    """Refuse a variable of ours that means nothing.
+    """Reject unknown environment variables.
 
     Raises:
-        ConfigError: there is such a variable.
+        ConfigError: a MOCKSERVER_ variable is unknown.
     """
     for name in os.environ:
         if name.startswith(_VARIABLES) and name not in _KNOWN_VARIABLES:
             known = ", ".join(sorted(_KNOWN_VARIABLES))
-            raise ConfigError(f"the environment variable {name} means nothing; there are {known}")
+            raise ConfigError(f"unknown environment variable {name}; known: {known}")
 
 
 _SERVE_OPTIONS = [
     _option("--config", type=click.Path(dir_okay=False), help="TOML file with any of these settings."),
     _option("--host", help="Address to listen on (default 127.0.0.1)."),
-    _option("--port", type=int, help=f"Port to listen on; 0 takes any free one (default {DEFAULT_PORT})."),
-    _option("--only", metavar="NAME", help="Serve one provider, at the root."),
-    _option("--spec", multiple=True, metavar="FILE", help="Serve a spec of your own, too."),
-    _option("--builtin/--no-builtin", help="Serve the built-in specs (default) or not."),
-    _option("--seed", type=int, help="Seed of everything that is drawn (default 0)."),
-    _option("--clock", help="real or manual: a manual clock moves only when told to (default real)."),
+    _option("--port", type=int, help=f"Port to listen on; 0 for any free port (default {DEFAULT_PORT})."),
+    _option("--only", metavar="NAME", help="Serve only this provider, at the root path."),
+    _option("--spec", multiple=True, metavar="FILE", help="Serve this spec as well."),
+    _option("--builtin/--no-builtin", help="Serve the built-in specs (default: yes)."),
+    _option("--seed", type=int, help="Random seed (default 0)."),
+    _option("--clock", help="real or manual; a manual clock moves only on command (default real)."),
     _option("--speed", type=float, help="Mock seconds per real second (default 1)."),
-    _option("--credits", help="ample or documented: what a new account holds (default ample)."),
-    _option("--callback-targets", help="documented, loopback or any: where callbacks may go (default loopback)."),
+    _option("--credits", help="Credits of a new account: ample or documented (default ample)."),
+    _option("--callback-targets", help="Allowed callback URLs: documented, loopback or any (default loopback)."),
     _option(
-        "--callback-workers", type=int, help="Callbacks under way at once to one receiver (default 32; 1 if manual)."
+        "--callback-workers", type=int, help="Concurrent callbacks to one receiver (default 32; 1 with a manual clock)."
     ),
-    _option("--callback-ca", type=click.Path(dir_okay=False), help="CA file that https receivers are checked against."),
-    _option("--dialect", multiple=True, metavar="PROVIDER=NAME", help="Switch a dialect on; see `providers`."),
+    _option("--callback-ca", type=click.Path(dir_okay=False), help="CA file to verify https receivers."),
+    _option("--dialect", multiple=True, metavar="PROVIDER=NAME", help="Enable a dialect; see `providers`."),
     _option("--plan", multiple=True, metavar="PROVIDER=NAME", help="Plan of new accounts; see `providers`."),
     _option("--journal", type=click.Path(dir_okay=False), metavar="FILE", help="Append the journal to an NDJSON file."),
-    _option("--public-url", metavar="URL", help="Address that clients use, for links in answers."),
-    _option("--scenario", metavar="NAME|FILE", help="Start in a scenario; see `scenarios`."),
-    _option("--watch", is_flag=True, help="Read the scenario's file again when it changes."),
-    _option("--admin-token", help="Token of the control plane; made up where one is needed."),
+    _option("--public-url", metavar="URL", help="URL that clients use, for links in responses."),
+    _option("--scenario", metavar="NAME|FILE", help="Scenario to start with; see `scenarios`."),
+    _option("--watch", is_flag=True, help="Reload the scenario file when it changes."),
+    _option("--admin-token", help="Token of the control plane (default: random, if one is required)."),
 ]
 
 
@@ -96,10 +96,10 @@ def _serve_options(function: Any) -> Any:
 
 
 def settings_of(config: str | None, given: dict[str, Any]) -> Settings:
-    """Put settings together: the file's under the environment's and the flags'.
+    """Merge the settings of the file, the environment and the flags.
 
     Raises:
-        ConfigError: a setting means nothing.
+        ConfigError: a setting is unknown or invalid.
     """
     values = {} if config is None else read_config(Path(config))
     dialects, plans = given.pop("dialect", ()), given.pop("plan", ())
@@ -112,8 +112,7 @@ def settings_of(config: str | None, given: dict[str, Any]) -> Settings:
     settings = Settings(**values)
     for text in dialects:
         name, dialect = _pair("--dialect", text)
-        known = settings.providers[name].dialects if name in settings.providers else ()
-        settings = settings.with_provider(name, dialects=(*known, dialect))
+        settings = settings.with_provider(name, dialects=(*settings.provider(name).dialects, dialect))
     for text in plans:
         name, plan = _pair("--plan", text)
         settings = settings.with_provider(name, plan=plan)
@@ -123,14 +122,14 @@ def settings_of(config: str | None, given: dict[str, Any]) -> Settings:
 def _pair(flag: str, text: str) -> tuple[str, str]:
     name, sign, value = text.partition("=")
     if not sign or not name or not value:
-        raise ConfigError(f"{flag} {text!r}: write PROVIDER=NAME, as crun=always_200")
+        raise ConfigError(f"{flag} {text!r}: must be PROVIDER=NAME, such as crun=always_200")
     return name, value
 
 
 def run(work: Coroutine[Any, Any, int]) -> int:
-    """Run a coroutine on uvloop where there is one."""
+    """Run a coroutine, on uvloop if it is installed."""
     try:
-        import uvloop  # noqa: PLC0415 - not everywhere
+        import uvloop  # noqa: PLC0415 - optional
     except ImportError:
         return asyncio.run(work)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -141,8 +140,8 @@ def run(work: Coroutine[Any, Any, int]) -> int:
 @_serve_options
 def serve(config: str | None, **given: Any) -> None:
     """Serve the providers until Ctrl-C or SIGTERM."""
-    gc.disable()  # until everything is loaded: nothing of it is garbage
-    from mockserver.testing.running import build_server  # noqa: PLC0415 - `--help` need not load a server
+    gc.disable()  # while loading: nothing becomes garbage
+    from mockserver.edge.build import build_server  # noqa: PLC0415 - `--help` need not load a server
 
     try:
         _check_environment()
@@ -168,12 +167,12 @@ async def _serve(server: Server) -> int:
         return 2
     except OSError as error:
         where = f"{server.settings.host}:{server.settings.port}"
-        taken = "; choose another with --port, or --port 0 for any free one"
-        fix = taken if isinstance(error, PortInUseError) else "; --host is an address of this machine"
+        taken = "; choose another --port, or 0 for any free port"
+        fix = taken if isinstance(error, PortInUseError) else "; --host must be an address of this machine"
         click.echo(f"mockserver: cannot listen on {where}: {error.strerror or error}{fix}", err=True)
         return 2
     click.echo(banner(server))
-    # What is loaded by now stays: tasks are the only thing that grows, and they hold no cycles to look for.
+    # Freeze loaded objects out of garbage collection. Only tasks grow from here, and they form no cycles.
     gc.freeze()
     gc.set_threshold(50_000, 50, 100)
     gc.enable()
@@ -189,16 +188,16 @@ async def _serve(server: Server) -> int:
 
 
 @main.command()
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything that is drawn.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Random seed.")
 def demo(seed: int) -> None:
-    """Drive one job for each document from submit to downloaded file, callbacks included."""
+    """Run one job for each document, from submit to downloaded file, with callbacks."""
     from mockserver.demo import run_demo  # noqa: PLC0415 - only when asked for
 
     sys.exit(run(_until_a_signal(run_demo(replace(Settings(), port=0, seed=seed, speed=60)))))
 
 
 async def _until_a_signal(work: Coroutine[Any, Any, int]) -> int:
-    """Do some work; a signal ends it early, and in order."""
+    """Run a coroutine; a signal cancels it."""
     task = asyncio.ensure_future(work)
     for number in _ENDING_SIGNALS:
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
@@ -209,10 +208,10 @@ async def _until_a_signal(work: Coroutine[Any, Any, int]) -> int:
 
 
 @main.command()
-@click.option("--spec", multiple=True, metavar="FILE", help="List a spec of your own, too.")
+@click.option("--spec", multiple=True, metavar="FILE", help="List this spec as well.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def providers(spec: tuple[str, ...], as_json: bool) -> None:
-    """List what is served, and what each switch does."""
+    """List the providers: models, operations, plans, dialects, test keys and test values."""
     from mockserver.faults.directives import test_values  # noqa: PLC0415
     from mockserver.spec.catalog import load_providers  # noqa: PLC0415
 
@@ -246,7 +245,7 @@ def _described(provider: Provider) -> dict[str, Any]:
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def faults(as_json: bool) -> None:
-    """List every fault: what it breaks, how a client notices, its parameters."""
+    """List every fault: its effect, how a client notices it, its parameters."""
     from mockserver.faults import all_faults, described  # noqa: PLC0415
 
     found = [described(kind) for kind in all_faults().values()]
@@ -261,8 +260,8 @@ def faults(as_json: bool) -> None:
 @main.command()
 @click.argument("files", nargs=-1, type=click.Path(dir_okay=False))
 def scenarios(files: tuple[str, ...]) -> None:
-    """List the gallery of scenarios; or check FILES of your own: file, line, what is wrong, and what to do."""
-    from mockserver.scenarios import gallery, read  # noqa: PLC0415
+    """List the built-in scenarios, or check FILES; each error has file, line and fix."""
+    from mockserver.scenarios.read import gallery, read  # noqa: PLC0415
 
     if not files:
         for name, path in gallery().items():
@@ -271,25 +270,25 @@ def scenarios(files: tuple[str, ...]) -> None:
         return
     from mockserver.edge.active_scenario import file_issues  # noqa: PLC0415
 
-    wrong = [fault for file in files for fault in file_issues(Path(file))]
-    for fault in wrong:
-        click.echo(str(fault))
-    if wrong:
-        click.echo(f"{len(wrong)} fault{'s' if len(wrong) > 1 else ''}", err=True)
+    issues = [issue for file in files for issue in file_issues(Path(file))]
+    for issue in issues:
+        click.echo(str(issue))
+    if issues:
+        click.echo(f"{len(issues)} error{'s' if len(issues) > 1 else ''}", err=True)
         sys.exit(1)
-    click.echo(f"{len(files)} scenario{'s' if len(files) > 1 else ''} checked: no faults")
+    click.echo(f"{len(files)} scenario{'s' if len(files) > 1 else ''} checked: no errors")
 
 
 @main.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(dir_okay=False))
 def check(files: tuple[str, ...]) -> None:
-    """Check specs of your own: file, line, what is wrong, and what to do."""
+    """Check spec FILES; each error has file, line and fix."""
     from mockserver.spec.check import check_files  # noqa: PLC0415
 
-    faults = check_files([Path(file) for file in files])
-    for fault in faults:
-        click.echo(str(fault))
-    if faults:
-        click.echo(f"{len(faults)} fault{'s' if len(faults) > 1 else ''}", err=True)
+    issues = check_files([Path(file) for file in files])
+    for issue in issues:
+        click.echo(str(issue))
+    if issues:
+        click.echo(f"{len(issues)} error{'s' if len(issues) > 1 else ''}", err=True)
         sys.exit(1)
-    click.echo(f"{len(files)} spec{'s' if len(files) > 1 else ''} checked: no faults")
+    click.echo(f"{len(files)} spec{'s' if len(files) > 1 else ''} checked: no errors")

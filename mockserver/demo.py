@@ -1,31 +1,30 @@
-"""`mockserver demo`: one job for each document, from submit to downloaded file, callbacks included.
+"""`mockserver demo`: one job for each document, from submit to downloaded file, with callbacks.
 
-It is a client like any other: what it knows of a provider it reads from the compiled spec and from the
-answers, so a provider of your own can be demonstrated without a line of Python. The receiver refuses every
-callback once, so that a retry is seen.
+The demo is a generic client: it reads the compiled spec and the responses, and knows no provider. The receiver
+refuses the first attempt of every callback, to show a retry.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hmac
-import struct
 import sys
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from aiohttp import web
 
+from mockserver.edge.build import build_server
 from mockserver.engine.callbacks import signature_of
+from mockserver.media.duration import mp4_duration_s
 from mockserver.provider import UCR
-from mockserver.testing.running import build_server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator, Mapping
 
     from mockserver.edge.server import Server
-    from mockserver.engine.state import ProviderState
     from mockserver.provider import Model, Operation, Provider
     from mockserver.settings import Settings
 
@@ -36,7 +35,7 @@ _RECEIVER_PATH = "/callbacks"
 
 @dataclass(slots=True)
 class Job:
-    """One job of the demo, and what became of it."""
+    """One job of the demo, and its progress."""
 
     provider: Provider
     model: Model
@@ -46,30 +45,26 @@ class Job:
     file_s: float = 0.0
     attempts: list[int] = field(default_factory=list)
     signature: str = "-"
-    told: asyncio.Event = field(default_factory=asyncio.Event)
+    notified: asyncio.Event = field(default_factory=asyncio.Event)
     problem: str | None = None
 
 
 class DemoError(Exception):
-    """Something did not go as it should."""
+    """A job failed."""
 
 
 async def run_demo(settings: Settings) -> int:
     """Run the demo; return the exit code."""
     server = build_server(settings)
+    jobs = [Job(provider, model) for provider in server.providers for model in _one_per_document(provider)]
+    width = max(len(job.model.name) for job in jobs)
     await server.start()
-    receiver = Receiver(server)
     try:
-        await receiver.start()
-        jobs = [Job(provider, model) for provider in server.providers for model in _one_per_document(provider)]
-        receiver.jobs = jobs
-        width = max(len(job.model.name) for job in jobs)
-        print(f"mockserver is listening on {server.root_url}, {settings.speed:g} times as fast as the real thing\n")  # noqa: T201
-        async with aiohttp.ClientSession() as session:
-            await asyncio.gather(*(_drive(job, server, session, receiver, width) for job in jobs))
+        print(f"mockserver is listening on {server.root_url}, at {settings.speed:g}x real time\n")  # noqa: T201
+        async with _receiver(jobs) as callback_url, aiohttp.ClientSession() as session:
+            await asyncio.gather(*(_drive(job, server, session, callback_url, width) for job in jobs))
         _print_table(jobs, server)
     finally:
-        await receiver.close()
         await server.close()
     return 1 if any(job.problem for job in jobs) else 0
 
@@ -83,18 +78,18 @@ def _one_per_document(provider: Provider) -> Iterator[Model]:
             yield model
 
 
-async def _drive(job: Job, server: Server, session: aiohttp.ClientSession, receiver: Receiver, width: int) -> None:
+async def _drive(job: Job, server: Server, session: aiohttp.ClientSession, callback_url: str, width: int) -> None:
     try:
-        await asyncio.wait_for(_from_submit_to_file(job, server, session, receiver), 50)
+        await asyncio.wait_for(_from_submit_to_file(job, server, session, callback_url), 50)
         done = f"{job.file_bytes:,} bytes" if job.file_bytes else "no file"
         line = f"{' > '.join(name for name, _ in job.seen)}, {done}"
     except (DemoError, aiohttp.ClientError, TimeoutError) as error:
         job.problem = str(error) or type(error).__name__
-        line = f"went wrong: {job.problem}"
+        line = f"failed: {job.problem}"
     print(f"  {job.provider.title:<21} {job.model.name:<{width}}  {line}", flush=True)  # noqa: T201
 
 
-async def _from_submit_to_file(job: Job, server: Server, session: aiohttp.ClientSession, receiver: Receiver) -> None:
+async def _from_submit_to_file(job: Job, server: Server, session: aiohttp.ClientSession, callback_url: str) -> None:
     provider = job.provider
     state, clock = server.runtime.world.providers[provider.name], server.runtime.clock
     base_url = server.base_url(provider.name)
@@ -102,13 +97,13 @@ async def _from_submit_to_file(job: Job, server: Server, session: aiohttp.Client
     assert job.model.example is not None
     body = dict(job.model.example)
     if provider.callbacks is not None:
-        _put(body, provider.callbacks.url_keys, receiver.url)
+        _put(body, provider.callbacks.url_keys, callback_url)
     submit = _operation(provider, "submit")
     started_ms = clock.now_ms()
     answer = await _json(session, "POST", base_url + submit.path, headers, body)
     job.task_id = next((text for text in _strings(answer) if text in state.tasks), "")
     if not job.task_id:
-        raise DemoError("the submit's answer names no task")
+        raise DemoError("the response to the submit contains no task id")
     url = base_url + _query_path(_operation(provider, "query"), job.task_id)
     link = None
     ends = provider.lifecycle.ends
@@ -126,10 +121,10 @@ async def _from_submit_to_file(job: Job, server: Server, session: aiohttp.Client
     async with session.get(link) as response:
         content = await response.read()
         if response.status != 200 or len(content) != response.content_length:
-            raise DemoError(f"the download answered {response.status} with {len(content)} bytes")
-    job.file_bytes, job.file_s = len(content), mp4_duration_s(content)
+            raise DemoError(f"the download returned {response.status} with {len(content)} bytes")
+    job.file_bytes, job.file_s = len(content), mp4_duration_s(content) or 0.0
     if provider.callbacks is not None:
-        await job.told.wait()
+        await job.notified.wait()
 
 
 def _operation(provider: Provider, role: str) -> Operation:
@@ -156,7 +151,7 @@ async def _json(
     async with session.request(method, url, headers=headers, json=body) as response:
         answer = await response.json()
         if not response.ok:
-            raise DemoError(f"{method} {url} answered {response.status}: {answer}")
+            raise DemoError(f"{method} {url} returned {response.status}: {answer}")
         return answer
 
 
@@ -169,7 +164,7 @@ def _strings(value: Any) -> Iterator[str]:
 
 
 def _find(value: Any, key: str) -> Any:
-    """Return what stands under a key, however deep."""
+    """Return the first value under a key, at any depth."""
     if isinstance(value, dict):
         if key in value:
             return value[key]
@@ -177,74 +172,52 @@ def _find(value: Any, key: str) -> Any:
     return None
 
 
-def mp4_duration_s(content: bytes) -> float:
-    """Read the length of an MP4 file from its movie header; 0 where it has none."""
-    at = content.find(b"mvhd")
-    if at < 0:
-        return 0.0
-    long = content[at + 4] == 1
-    timescale, duration = struct.unpack_from(">IQ" if long else ">II", content, at + (24 if long else 16))
-    return float(duration / timescale)
+@asynccontextmanager
+async def _receiver(jobs: list[Job]) -> AsyncIterator[str]:
+    """Receive callbacks, and yield the URL for them: refuse the first attempt of each, then verify the signature."""
+
+    async def receive(request: web.Request) -> web.Response:
+        body = await request.read()
+        job = next((job for job in jobs if job.task_id and job.task_id.encode() in body), None)
+        status = 404 if job is None else _callback_status(job, body, request.headers)
+        return web.Response(status=status)
+
+    app = web.Application()
+    app.router.add_post(_RECEIVER_PATH, receive)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}{_RECEIVER_PATH}"
+    finally:
+        await runner.cleanup()
 
 
-class Receiver:
-    """Where the demo's callbacks come in: refuses each once, then checks its signature and takes it."""
-
-    def __init__(self, server: Server) -> None:
-        self._server = server
-        self._runner: web.AppRunner | None = None
-        self.jobs: list[Job] = []
-        self.url = ""
-
-    async def start(self) -> None:
-        """Listen on a free port."""
-        app = web.Application()
-        app.router.add_post(_RECEIVER_PATH, self._receive)
-        self._runner = web.AppRunner(app, access_log=None)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}{_RECEIVER_PATH}"
-
-    async def close(self) -> None:
-        """Stop listening."""
-        if self._runner is not None:
-            await self._runner.cleanup()
-
-    async def _receive(self, request: web.Request) -> web.Response:
-        raw = await request.read()
-        text = raw.decode()
-        job = next((job for job in self.jobs if job.task_id and job.task_id in text), None)
-        if job is None:
-            return web.Response(status=404)
-        if not job.attempts:
-            job.attempts.append(503)
-            return web.Response(status=503)
-        if not self._signed(job, self._server.runtime.world.providers[job.provider.name], raw, request):
-            job.problem = "a callback's signature is wrong"
-            return web.Response(status=401)
-        job.attempts.append(200)
-        job.told.set()
-        return web.Response()
-
-    @staticmethod
-    def _signed(job: Job, state: ProviderState, raw: bytes, request: web.Request) -> bool:
-        rule = state.provider.callbacks
-        assert rule is not None
-        if rule.signature is None:
-            return True
-        expected = signature_of(rule.signature, rule.signature.default_secret, raw)
-        job.signature = (
-            "valid" if hmac.compare_digest(request.headers.get(rule.signature.header, ""), expected) else "wrong"
-        )
-        return job.signature == "valid"
+def _callback_status(job: Job, body: bytes, headers: Mapping[str, str]) -> int:
+    """Return the status that answers a callback, and record the attempt."""
+    if not job.attempts:
+        job.attempts.append(503)
+        return 503
+    rule = job.provider.callbacks
+    assert rule is not None
+    if rule.signature is not None:
+        expected = signature_of(rule.signature, rule.signature.default_secret, body)
+        valid = hmac.compare_digest(headers.get(rule.signature.header, ""), expected)
+        job.signature = "valid" if valid else "wrong"
+        if not valid:
+            job.problem = "wrong callback signature"
+            return 401
+    job.attempts.append(200)
+    job.notified.set()
+    return 200
 
 
 def _print_table(jobs: list[Job], server: Server) -> None:
-    from rich.console import Console  # noqa: PLC0415 - rich takes a while to load
+    from rich.console import Console  # noqa: PLC0415 - slow to load
     from rich.table import Table  # noqa: PLC0415
 
     table = Table(title="\nOne job for each document, in mock time", title_justify="left")
-    for heading in ("provider", "model", "states seen (s after submit)", "credits", "file", "callback"):
+    for heading in ("provider", "model", "states (s after submit)", "credits", "file", "callback"):
         table.add_column(heading, overflow="fold")
     for job in jobs:
         _, task = server.runtime.world.find_task(job.task_id)
@@ -254,14 +227,14 @@ def _print_table(jobs: list[Job], server: Server) -> None:
             "\n".join(f"{name} {at_s:.0f}" for name, at_s in job.seen),
             f"{min(task.settles_ucr, task.reserved_ucr) / UCR:g}",
             f"{job.file_s:.1f} s\n{job.file_bytes:,} bytes",
-            _told(job),
+            _callback_summary(job),
         )
     Console(width=None if sys.stdout.isatty() else 120).print(table)
 
 
-def _told(job: Job) -> str:
+def _callback_summary(job: Job) -> str:
     if job.provider.callbacks is None:
-        return "none at this provider"
+        return "not supported by this provider"
     attempts = ", ".join(str(status) for status in job.attempts)
     signature = "" if job.signature == "-" else f"\nsignature {job.signature}"
     return f"{len(job.attempts)} attempts ({attempts}){signature}"

@@ -1,6 +1,6 @@
-"""What a user can set, where it may come from, and what is wrong with it when it is.
+"""The settings of a server, and their validation.
 
-Defaults, under the file (`--config mockserver.toml`), under the environment (`MOCKSERVER_*`), under flags.
+Precedence, lowest first: defaults, file (`--config mockserver.toml`), environment (`MOCKSERVER_*`), flags.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from mockserver.engine.state import CreditsMode, ProviderRules
+from mockserver.engine.state import CreditsMode
 from mockserver.engine.targets import TargetMode
-from mockserver.journal import DEFAULT_BODY_LIMIT, DEFAULT_ENTRIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,18 +21,19 @@ if TYPE_CHECKING:
 
 ClockKind = Literal["real", "manual"]
 DEFAULT_PORT = 4010
-#: How settings that came as flags are named in complaints.
+DEFAULT_ENTRIES = 10_000
+DEFAULT_BODY_LIMIT = 16_384
+#: The prefix of settings in messages about flags.
 FLAGS = "--"
-_LOOPBACK_HOSTS = ("127.0.0.1", "::1", "localhost")
 
 
 class ConfigError(ValueError):
-    """A setting means nothing; the message says which, where it came from, and what would do."""
+    """A setting is unknown or invalid; the message names it, its origin and the valid values."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderSettings:
-    """What is set for one provider."""
+    """The settings of one provider."""
 
     dialects: tuple[str, ...] = ()
     plan: str | None = None
@@ -43,7 +43,7 @@ class ProviderSettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that can be set. Names are those of the flags and of the file's keys."""
+    """All settings. The names are those of the flags and of the keys in the file."""
 
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
@@ -67,19 +67,13 @@ class Settings:
     watch: bool = False
     providers: Mapping[str, ProviderSettings] = field(default_factory=dict)
 
-    @property
-    def on_loopback(self) -> bool:
-        """Whether only this machine can reach the server."""
-        return self.host in _LOOPBACK_HOSTS or self.host.startswith("127.")
-
-    def space_rules(self, name: str) -> ProviderRules:
-        """Return what the engine is to know of a provider's settings."""
-        found = self.providers.get(name, ProviderSettings())
-        return ProviderRules(found.credits or self.credits, found.plan, found.failure_rate)
+    def provider(self, name: str) -> ProviderSettings:
+        """Return the settings of a provider, or the defaults."""
+        return self.providers.get(name, ProviderSettings())
 
     def with_provider(self, name: str, **changes: Any) -> Settings:
-        """Return settings in which one provider's are changed."""
-        changed = replace(self.providers.get(name, ProviderSettings()), **changes)
+        """Return a copy with changed settings of one provider."""
+        changed = replace(self.provider(name), **changes)
         return replace(self, providers={**self.providers, name: changed})
 
 
@@ -103,45 +97,45 @@ _FLAGS = ("builtin", "watch")
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """Read a configuration file into checked values, by the names of `Settings`.
+    """Read a configuration file; return valid values by the names of `Settings`.
 
     Raises:
-        ConfigError: it cannot be read, or a key or value means nothing.
+        ConfigError: the file is unreadable, or a key or value is invalid.
     """
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+        raise ConfigError(f"{path}: not readable: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: is not valid TOML: {error}") from None
+        raise ConfigError(f"{path}: not valid TOML: {error}") from None
     values = checked(raw, [each.name for each in fields(Settings)], f"{path}: ")
     if "spec" in values:
         values["spec"] = tuple(str(path.parent / name) for name in values["spec"])
     for name in ("journal", "callback_ca"):
         if name in values:
             values[name] = str(path.parent / values[name])
-    if "scenario" in values and (path.parent / values["scenario"]).is_file():  # else it is one of the gallery
+    if "scenario" in values and (path.parent / values["scenario"]).is_file():  # otherwise the name of a built-in one
         values["scenario"] = str(path.parent / values["scenario"])
     return values
 
 
 def checked(raw: Mapping[str, Any], known: Iterable[str], where: str = "") -> dict[str, Any]:
-    """Check values by their names.
+    """Validate values by their names.
 
     Raises:
-        ConfigError: a name is unknown, or a value is not of its kind.
+        ConfigError: a name is unknown, or a value is invalid.
     """
     known = list(known)
     out: dict[str, Any] = {}
     for written, value in raw.items():
         name = written.replace("-", "_")
         if name not in known:
-            raise ConfigError(f"{where}unknown key {written!r}; the keys are {', '.join(sorted(known))}")
+            raise ConfigError(f"{where}unknown key {written!r}; known: {', '.join(sorted(known))}")
         if name in out:
-            raise ConfigError(f"{where}{name} is there twice: as {name} and as {name.replace('_', '-')}")
+            raise ConfigError(f"{where}{name} is set twice, as {name} and as {name.replace('_', '-')}")
         if name == "providers":
             if not isinstance(value, Mapping) or not all(isinstance(each, Mapping) for each in value.values()):
-                raise ConfigError(f"{where}providers holds a table for each provider, as [providers.NAME]")
+                raise ConfigError(f"{where}providers must hold a table for each provider: [providers.NAME]")
             names = [each.name for each in fields(ProviderSettings)]
             out[name] = {
                 provider: ProviderSettings(**checked(each, names, f"{where}providers.{provider}: "))
@@ -155,8 +149,7 @@ def checked(raw: Mapping[str, Any], known: Iterable[str], where: str = "") -> di
                 raise ConfigError(f"{where}{shown} {error}") from None
     if out.get("clock") == "manual" and out.get("speed", 1) not in (0, 1):
         raise ConfigError(
-            f"{where}speed {out['speed']:g} means nothing to a manual clock, which moves only when it is told to; "
-            f"leave one of the two out, or say clock real"
+            f"{where}speed {out['speed']:g} has no effect on a manual clock; omit one of the two, or set clock to real"
         )
     return out
 
@@ -164,23 +157,23 @@ def checked(raw: Mapping[str, Any], known: Iterable[str], where: str = "") -> di
 def _checked(name: str, value: Any) -> Any:
     if name in _CHOICES:
         if value not in _CHOICES[name]:
-            raise ConfigError(f"is {value!r}; it is one of {', '.join(_CHOICES[name])}")
+            raise ConfigError(f"must be one of {', '.join(_CHOICES[name])}; got {value!r}")
     elif name in _NUMBERS:
         kind, least, most = _NUMBERS[name]
         number = isinstance(value, int) if kind is int else isinstance(value, int | float)
         if not number or isinstance(value, bool) or not least <= value <= (math.inf if most is None else most):
             upto = "" if most is None else f" to {most:,.0f}"
-            word = "a whole number" if kind is int else "a number"
-            raise ConfigError(f"is {value!r}; it is {word} from {least:g}{upto}")
+            noun = "an integer" if kind is int else "a number"
+            raise ConfigError(f"must be {noun} from {least:g}{upto}; got {value!r}")
     elif name in _LISTS:
         if not isinstance(value, list) or not all(isinstance(each, str) and "\0" not in each for each in value):
-            raise ConfigError(f"is {value!r}; it is a list of strings")
+            raise ConfigError(f"must be a list of strings; got {value!r}")
         return tuple(value)
     elif name in _FLAGS:
         if not isinstance(value, bool):
-            raise ConfigError(f"is {value!r}; it is true or false")
+            raise ConfigError(f"must be true or false; got {value!r}")
     elif name == "public_url" and not re.match(r"https?://[^/\s][^\s]*$", str(value)):
-        raise ConfigError(f"is {value!r}; it is an address that starts with http:// or https://")
+        raise ConfigError(f"must be a URL that starts with http:// or https://; got {value!r}")
     elif not isinstance(value, str) or not value or "\0" in value:
-        raise ConfigError(f"is {value!r}; it is a text that is not empty, and has no null character in it")
+        raise ConfigError(f"must be a non-empty string without null characters; got {value!r}")
     return value

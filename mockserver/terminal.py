@@ -1,4 +1,4 @@
-"""What `serve` says when it is up, and what `providers` lists."""
+"""What the command line prints: the banner of `serve`, the tables of `providers` and `faults`, scenario reports."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def banner(server: Server) -> str:
-    """Write the banner: addresses, keys that work, a line to paste, the seed, what is not as documented."""
+    """Return the banner: addresses, valid keys, an example request, the seed, differences from the documents."""
     runtime = server.runtime
     lines = [f"mockserver is listening on {server.root_url}  (seed {runtime.world.chance.seed})", ""]
     width = max(len(provider.title) for provider in server.providers)
@@ -27,11 +27,10 @@ def banner(server: Server) -> str:
         lines.append(f"  {'':<{width}}  key: {provider.key.example}")
     first = server.providers[0]
     lines += ["", "try:", f"  {curl_line(first, server.base_url(first.name))}", ""]
-    differing = differences(server.settings, runtime.clock.speed)
-    lines.append("not as documented: " + "; ".join(differing))
+    lines.append("differs from the documents: " + "; ".join(differences(server.settings, runtime.clock.speed)))
     lines.append(f"control plane: {server.root_url}/__admin/openapi.json")
-    words = "" if server.admin_token is None else f"?{urlencode({'token': server.admin_token})}"
-    lines.append(f"live page: {server.root_url}/__admin/ui{words}")
+    query = "" if server.admin_token is None else f"?{urlencode({'token': server.admin_token})}"
+    lines.append(f"live page: {server.root_url}/__admin/ui{query}")
     if server.admin_token is not None:
         lines.append(f"admin token: {server.admin_token}")
     lines.append("stop with Ctrl-C")
@@ -39,7 +38,7 @@ def banner(server: Server) -> str:
 
 
 def curl_line(provider: Provider, base_url: str) -> str:
-    """Write a request that submits a task, to be pasted into a shell."""
+    """Return a shell command that submits a task."""
     submit = next(each for each in provider.operations.values() if each.role == "submit")
     model = next(iter(provider.models.values()))
     key = f"Bearer {provider.key.example}" if provider.key.bearer else provider.key.example
@@ -59,36 +58,36 @@ def curl_line(provider: Provider, base_url: str) -> str:
 
 
 def differences(settings: Settings, speed: float) -> list[str]:
-    """Say what makes the server differ from the documents: switches, and the pace, which a scenario may have set."""
-    out = ["any well-formed key works, with an account of its own"]
+    """List the differences from the documents: settings, and the speed, which a scenario may have set."""
+    out = ["every well-formed key is valid and has its own account"]
     if settings.credits == "ample":
         out.append("accounts hold ample credits (--credits documented)")
     if settings.callback_targets == "loopback":
-        out.append("callbacks may go to this machine, over http too (--callback-targets documented)")
+        out.append("callbacks to this machine are allowed, over http as well (--callback-targets documented)")
     elif settings.callback_targets == "any":
-        out.append("callbacks may go anywhere")
+        out.append("callbacks to any address are allowed")
     if speed == 0:
-        out.append("the clock moves only when told to")
+        out.append("the clock moves only on command")
     elif speed != 1:
-        out.append(f"time runs {speed:g} times as fast")
+        out.append(f"the clock runs at {speed:g}x real time")
     if settings.scenario is not None:
-        out.append(f"the scenario {settings.scenario} is in force")
+        out.append(f"scenario {settings.scenario} is active")
     for name, each in settings.providers.items():
         if settings.only not in (None, name):
             continue
-        out += [f"{name} speaks the dialect {dialect}" for dialect in each.dialects]
+        out += [f"{name} uses the dialect {dialect}" for dialect in each.dialects]
         if each.plan is not None:
-            out.append(f"{name}'s new accounts are on the plan {each.plan}")
+            out.append(f"new accounts of {name} have the plan {each.plan}")
         if each.credits is not None:
-            out.append(f"{name}'s accounts hold {each.credits} credits")
+            out.append(f"accounts of {name} hold {each.credits} credits")
         if each.failure_rate:
-            out.append(f"{each.failure_rate:.0%} of {name}'s tasks fail")
+            out.append(f"{each.failure_rate:.0%} of the tasks of {name} fail")
     return out
 
 
 def provider_tables(providers: Iterable[Provider], test_values: Iterable[tuple[str, str]]) -> None:
-    """Print what is served: operations, plans, dialects and test keys of each provider, and the test values of all."""
-    from rich.console import Console  # noqa: PLC0415 - rich takes a while to load
+    """Print each provider's operations, plans, dialects and test keys, and the test values of all providers."""
+    from rich.console import Console  # noqa: PLC0415 - slow to load
     from rich.table import Table  # noqa: PLC0415
 
     console = Console(soft_wrap=False, markup=False, emoji=False)
@@ -113,7 +112,9 @@ def provider_tables(providers: Iterable[Provider], test_values: Iterable[tuple[s
         table.add_row("dialects", "\n".join(dialects) or "none")
         table.add_row("test keys", "\n".join(f"{key}  ({_KEYS[kind]})" for key, kind in provider.key.test_keys.items()))
         console.print(table)
-    values = Table(title="Test values: words of a prompt, at every provider", title_justify="left", show_header=False)
+    values = Table(
+        title="Test values: write them into a prompt, at every provider", title_justify="left", show_header=False
+    )
     values.add_column(style="bold", no_wrap=True)
     values.add_column(overflow="fold")
     for value, summary in test_values:
@@ -123,13 +124,13 @@ def provider_tables(providers: Iterable[Provider], test_values: Iterable[tuple[s
 
 _KEYS = {
     "no_credits": "an account without credits",
-    "revoked": "a key that has been revoked",
-    "rate_limited": "one submit a minute",
+    "revoked": "a revoked key",
+    "rate_limited": "one submit per minute",
 }
 
 
 def fault_tables(faults: Iterable[Mapping[str, Any]]) -> None:
-    """Print every fault, family by family."""
+    """Print every fault, grouped by family."""
     from rich.console import Console  # noqa: PLC0415
     from rich.markup import escape  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
@@ -151,18 +152,18 @@ def fault_tables(faults: Iterable[Mapping[str, Any]]) -> None:
 
 
 def scenario_report(record: Mapping[str, Any]) -> str:
-    """Say how a scenario went: the faults with their hits, and what was expected."""
+    """Report the result of a scenario: the hits of each fault, and each expectation."""
     lines = [f"scenario {record['scenario']}, {record['elapsed_s']:.0f} s of mock time"]
     lines += [
         f"  {each['fault']}: {each['hits']} {'hit' if each['hits'] == 1 else 'hits'}" for each in record["faults"]
     ]
     for each in record["expect"]:
-        verdict = "kept" if each["kept"] else "broken"
+        verdict = "met" if each["kept"] else "not met"
         lines.append(f"  {verdict}: {each['that']}" + ("" if each["kept"] else f" ({each['seen']})"))
     if record["forgotten"] and record["expect"]:
         lines.append(
-            f"  judged without the first {record['forgotten']} records, which the journal no longer has; "
-            "`journal_entries` in --config keeps more"
+            f"  the journal dropped the first {record['forgotten']} records, so they were not checked; "
+            "set a higher `journal_entries` in --config"
         )
     return "\n".join(lines)
 
@@ -170,11 +171,11 @@ def scenario_report(record: Mapping[str, Any]) -> str:
 def _plan(plan: Plan, provider: Provider) -> str:
     counted = "requests" if provider.counts_all_requests else "submits"
     limits = [
-        f"{number} {words}"
-        for number, words in (
-            (plan.requests_per_minute, f"{counted} a minute"),
-            (plan.requests_per_hour, "an hour"),
-            (plan.concurrent_tasks, "tasks at once"),
+        f"{number} {unit}"
+        for number, unit in (
+            (plan.requests_per_minute, f"{counted} per minute"),
+            (plan.requests_per_hour, "per hour"),
+            (plan.concurrent_tasks, "concurrent tasks"),
         )
         if number is not None
     ]

@@ -1,117 +1,158 @@
-"""The import direction, and the rules that hold only because something checks them."""
+"""The import order of both packages, their maps, and the rules that hold only because a test checks them."""
 
 from __future__ import annotations
 
 import ast
+import re
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGE = ROOT / "mockserver"
+PACKAGES = ("mockserver", "contracts")
 
-#: What each part may import of the others, beside itself. Names are the first part below `mockserver`.
-ALLOWED = {
-    "chance": set(),
-    "clock": set(),
-    "provider": set(),
-    "engine": {"chance", "clock", "provider"},
-    "faults": {"engine", "provider"},
-    "scenarios": {"clock", "spec"},
-    "spec": {"chance", "engine", "provider"},
-    "journal": {"clock"},
-    "config": {"engine", "journal"},
-    "edge": {"chance", "clock", "config", "engine", "faults", "journal", "provider", "scenarios", "spec", ""},
-    "media": {"edge"},
-    "verbs": {"engine", "faults", "provider"},
-    "mock": {"clock", "config", "edge", "engine", "provider", "spec", "verbs"},
-    "banner": {"config", "edge", "provider"},
-    "demo": {"config", "edge", "engine", "mock", "provider"},
-    "pytest_plugin": {"mock"},
-    "cli": {"banner", "config", "demo", "edge", "faults", "mock", "provider", "scenarios", "spec", ""},
-    "__main__": {"cli"},
-    "": {"mock"},
+#: Each name may import only what stands before it, type-only imports included.
+ORDER = {
+    "mockserver": (
+        *("clock", "chance", "provider", "settings", "spec", "engine", "faults", "scenarios", "media", "journal"),
+        *("edge", "testing", "terminal", "demo", "cli", "__main__"),
+    ),
+    "mockserver.engine": (
+        *("messages", "routes", "body", "limits", "targets", "transmission", "accounts", "task", "callbacks", "state"),
+        *("context", "render", "admission", "faults", "rules", "injection", "operations", "world", "commands"),
+    ),
+    "contracts": (
+        *("journal", "analysis", "clause", "rules", "judge", "clauses", "client", "server", "clients", "mutation"),
+        *("report", "pytest_plugin", "cli"),
+    ),
 }
-#: Imports for type annotations alone do not bind modules together when the program runs.
+#: Modules that keep an old name alive for one release.
+DEPRECATED = {"mockserver": {"mock", "verbs", "config", "pytest_plugin"}, "contracts": {"subject"}}
 OUTSIDE_WORLD = {
-    *("aiohttp", "asyncio", "time", "random", "secrets", "uvloop", "threading", "logging", "yaml", "jsonschema_rs"),
+    *("aiohttp", "asyncio", "datetime", "time", "random", "secrets", "uvloop", "threading", "logging", "yaml"),
+    "jsonschema_rs",
 }
+LONGEST_CLASS = 250
 
 
-def modules() -> list[Path]:
-    """Return every module of the package."""
-    return sorted(PACKAGE.rglob("*.py"))
+def modules(package: str) -> list[Path]:
+    """Return every module below a package."""
+    return sorted((ROOT / package.replace(".", "/")).rglob("*.py"))
 
 
-def part_of(path: Path) -> str:
-    """Return which part of the house a module belongs to."""
-    parts = path.relative_to(PACKAGE).with_suffix("").parts
-    return "" if parts == ("__init__",) else parts[0]
+def name_of(path: Path) -> str:
+    """Return a module's dotted name."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imported(path: Path, *, types_too: bool = False) -> set[str]:
-    """Return the dotted names that a module imports when it runs."""
-    names: set[str] = set()
-
-    def visit(node: ast.AST) -> None:
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test) and not types_too:
-            return
+@cache
+def imports_of(path: Path) -> frozenset[str]:
+    """Return the modules that a module imports: at its top, for types alone, and inside functions."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
+            found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            names.add(node.module or "")
-        for child in ast.iter_child_nodes(node):
-            visit(child)
-
-    visit(ast.parse(path.read_text(encoding="utf-8")))
-    return names
-
-
-@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_imports_go_one_way(path: Path) -> None:
-    """A module imports only the parts of the house that come before it."""
-    here = part_of(path)
-    assert here in ALLOWED, f"{here} is a new part of the house: say in ALLOWED what it may import"
-    for name in imported(path):
-        if name == "mockserver" or name.startswith("mockserver."):
-            there = name.removeprefix("mockserver").removeprefix(".").partition(".")[0]
-            assert there == here or there in ALLOWED[here], f"{here} must not import {there or 'mockserver itself'}"
+            module = node.module or ""
+            for alias in node.names:
+                below = ROOT / module.replace(".", "/") / alias.name
+                is_module = below.with_suffix(".py").exists() or (below / "__init__.py").exists()
+                found.add(f"{module}.{alias.name}" if is_module else module)
+    return frozenset(found)
 
 
-@pytest.mark.parametrize("path", sorted((PACKAGE / "engine").glob("*.py")), ids=lambda path: path.name)
-def test_the_engine_knows_no_outside_world(path: Path) -> None:
-    """The engine imports no sockets, event loops, wall clocks, unseeded chance or parsers of specs."""
-    roots = {name.partition(".")[0] for name in imported(path, types_too=True)}
-    assert not roots & OUTSIDE_WORLD
-    assert "datetime" not in roots
+def members(package: str) -> set[str]:
+    """Return the names of the modules and packages directly below a package."""
+    folder = ROOT / package.replace(".", "/")
+    found = {path.stem for path in folder.glob("*.py")} | {path.parent.name for path in folder.glob("*/__init__.py")}
+    return found - {"__init__"} - DEPRECATED.get(package, set())
 
 
-def test_nothing_imports_the_contracts() -> None:
-    """The mock server never imports the suite that judges its clients."""
-    for path in modules():
-        assert not any(name.partition(".")[0] == "contracts" for name in imported(path, types_too=True)), path
+@pytest.mark.parametrize("package", ORDER)
+def test_the_order_names_every_member(package: str) -> None:
+    """A new module has a place in the order."""
+    assert members(package) - set(ORDER[package]) == set()
+
+
+@pytest.mark.parametrize("package", ORDER)
+def test_each_member_imports_only_what_stands_before_it(package: str) -> None:
+    """Within a package, imports go one way: towards the start of the order."""
+    order = ORDER[package]
+    wrong = []
+    for path in modules(package):
+        inside = name_of(path).removeprefix(package).strip(".")
+        here = inside.partition(".")[0]
+        if not here or here in DEPRECATED.get(package, ()):
+            continue
+        for name in imports_of(path):
+            if not name.startswith(f"{package}."):
+                continue
+            there = name.removeprefix(f"{package}.").partition(".")[0]
+            if there in order and order.index(there) > order.index(here):
+                wrong.append(f"{name_of(path)} imports {name}")
+    assert wrong == []
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_module_imports_in_a_circle(package: str) -> None:
+    """The graph of all imports, type-only ones included, has no cycle."""
+    known = {name_of(path): path for path in modules(package)}
+    graph = {name: {each for each in imports_of(path) if each in known} - {name} for name, path in known.items()}
+    graph[package] = set()  # its __init__ re-exports what stands below it
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+@pytest.mark.parametrize("package", ORDER)
+def test_the_map_names_every_member(package: str) -> None:
+    """The docstring of a package names every module and package directly below it."""
+    source = (ROOT / package.replace(".", "/") / "__init__.py").read_text(encoding="utf-8")
+    text = ast.get_docstring(ast.parse(source)) or ""
+    named = set(re.findall(r"\w+", text))
+    assert members(package) - named - {"__main__"} == set()
+
+
+@pytest.mark.parametrize("path", modules("mockserver/engine"), ids=lambda path: path.name)
+def test_the_engine_is_sans_io(path: Path) -> None:
+    """The engine imports no sockets, event loops, wall clocks, unseeded randomness or parsers of specs."""
+    assert not {name.partition(".")[0] for name in imports_of(path)} & OUTSIDE_WORLD
+
+
+def test_mockserver_does_not_import_contracts() -> None:
+    """The mock server runs without the suite that judges its clients."""
+    for path in modules("mockserver"):
+        assert not any(name.partition(".")[0] == "contracts" for name in imports_of(path)), path
 
 
 def test_no_provider_is_named_in_code() -> None:
-    """What is particular to a provider stands in its spec: no string of the code is a provider's name."""
+    """What is particular to a provider stands in its spec: no comparison in the code names a provider."""
     names = {"toapis", "crun", "evolink", "googlegeminiomni"}
-    for path in modules():
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        for node in ast.walk(tree):
+    for path in (path for package in PACKAGES for path in modules(package)):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Compare):
-                words = {each.value for each in ast.walk(node) if isinstance(each, ast.Constant)}
-                assert not words & names, f"{path}:{node.lineno} compares with a provider's name"
+                constants = {each.value for each in ast.walk(node) if isinstance(each, ast.Constant)}
+                assert not constants & names, f"{path}:{node.lineno} compares with a provider's name"
+
+
+def test_no_class_is_too_long_to_read() -> None:
+    """Every class fits in one reading; the clients that are meant to be copied may be longer."""
+    long = [
+        f"{name_of(path)}.{node.name}"
+        for path in (path for package in PACKAGES for path in modules(package))
+        if not name_of(path).startswith("contracts.clients")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef) and (node.end_lineno or 0) - node.lineno + 1 > LONGEST_CLASS
+    ]
+    assert long == []
 
 
 def test_the_top_level_holds_what_it_should() -> None:
-    """At the top of the checkout there is nothing but what the project's shape allows."""
-    allowed = {"mockserver", "specs", "contracts", "tests", "pyproject.toml", "constraints.txt"}
-    allowed |= {"README.md", "LICENSE", "CHANGELOG.md"}
+    """At the top of the checkout stands only what the project's shape allows."""
+    allowed = {"pyproject.toml", "mockserver", "specs", "contracts", "tests", "README.md", "LICENSE", "CHANGELOG.md"}
     found = {path.name for path in ROOT.iterdir() if not path.name.startswith(".")}
-    assert found - {"build", "dist"} <= allowed
-
-
-def test_the_mock_server_knows_nothing_of_contracts() -> None:
-    """Contracts may lean on mockserver, never the other way round."""
-    for path in modules():
-        assert not any(name.split(".")[0] == "contracts" for name in imported(path, types_too=True)), path
+    assert found - {"build", "dist"} <= allowed | {"constraints.txt"}

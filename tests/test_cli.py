@@ -22,7 +22,7 @@ from mockserver import terminal as banner
 from mockserver.cli import main
 from mockserver.edge.rule_codec import catalogue
 from mockserver.faults import FAMILIES, all_faults, described, directives
-from mockserver.scenarios import gallery, read
+from mockserver.scenarios.read import gallery, read
 from mockserver.spec.catalog import load_providers
 
 if TYPE_CHECKING:

@@ -1,60 +1,54 @@
-"""Callbacks: acknowledged in time, refused when forged, and made up for when they are lost."""
+"""Callbacks: acknowledge valid ones in time, refuse forged ones, and poll when one is lost."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from contracts.clause import Exercised, Finding, Violation, clause
-from contracts.reading import (
-    FORGED,
-    NEW,
+from contracts.analysis import (
     OK,
-    RESIGNED,
-    SPOILED,
     accepted,
+    end_callbacks,
     end_shown,
+    faults_in,
     first_end,
+    is_invalid_callback,
+    is_of_job,
     is_whole,
+    patience_is_over,
     reasons_in,
-    stories_of,
-    time_is_over,
-    told_end,
+    sends_callbacks,
+    signs_callbacks,
+    traces_of,
 )
+from contracts.clause import Exercised, Finding, Violation, clause
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from contracts.journal import Delivery, Exchange, Job, Journal, Story
-    from mockserver.provider import Provider
-
-
-def called_back(provider: Provider) -> bool:
-    """Tell whether a provider sends callbacks."""
-    return provider.callbacks is not None
-
-
-def signed(provider: Provider) -> bool:
-    """Tell whether its callbacks are signed."""
-    return provider.callbacks is not None and provider.callbacks.signature is not None
+    from contracts.journal import Delivery, Exchange, Job, Journal, TaskTrace
 
 
 def _sent(journal: Journal) -> Iterator[Delivery]:
     return (each for each in journal.deliveries if each.outcome not in ("lost", "blocked"))
 
 
+def _plain(faults: set[str]) -> str:
+    return ", ".join(sorted(faults)).replace("_", " ")
+
+
 @clause(
     "callbacks.acknowledged",
-    "A callback that is in order is acknowledged with the status that the document names.",
+    "Acknowledge a valid callback with the documented status.",
     covers=["*.callback.ack-200", "*.callback.ack-2xx", "*.callback.post-json", "*.callback.by-event"],
 )
 def acknowledged(journal: Journal) -> Iterator[Finding]:
-    """Look at the receiver's answers to callbacks that nothing is wrong with."""
+    """Check the receiver's answers to valid callbacks."""
     rule = journal.provider.callbacks
     if rule is None:
         return
     wanted = "any 2xx" if len(rule.acknowledged) > 1 else str(next(iter(rule.acknowledged)))
     for delivery in _sent(journal):
-        if (FORGED | SPOILED | {NEW}).intersection(delivery.faults):
+        if is_invalid_callback(delivery):
             continue
         if delivery.outcome == "acknowledged":
             yield Exercised()
@@ -63,19 +57,19 @@ def acknowledged(journal: Journal) -> Iterator[Finding]:
                 (delivery,),
                 f"the receiver answered {delivery.status}",
                 wanted,
-                f"answer {wanted} as soon as the callback has been stored",
+                f"answer {wanted} as soon as the callback is stored",
             )
 
 
 @clause(
     "callbacks.in-time",
-    "A callback is answered before the provider gives up waiting; the work is done afterwards.",
+    "Answer a callback before the provider's timeout; do the work afterwards.",
     covers=["*.callback.timeout", "*.callback.ack-quickly", "*.callback.work-in-queue"],
     general=True,
-    applies=called_back,
+    applies=sends_callbacks,
 )
 def in_time(journal: Journal) -> Iterator[Finding]:
-    """Look for attempts that timed out."""
+    """Find attempts that timed out."""
     rule = journal.provider.callbacks
     for delivery in _sent(journal):
         if delivery.outcome == "timeout":
@@ -84,7 +78,7 @@ def in_time(journal: Journal) -> Iterator[Finding]:
                 (delivery,),
                 "the receiver did not answer in time",
                 f"an answer{limit}",
-                "answer first, work later: put the work in a queue",
+                "answer first, and put the work in a queue",
             )
         elif delivery.status is not None:
             yield Exercised()
@@ -92,154 +86,151 @@ def in_time(journal: Journal) -> Iterator[Finding]:
 
 @clause(
     "callbacks.forged-refused",
-    "A callback whose signature does not fit is refused with 401.",
+    "Refuse a callback with an invalid signature with 401.",
     covers=["*.callback.wrong-signature-401", "*.callback.verify-*"],
-    applies=signed,
+    applies=signs_callbacks,
 )
 def forged_refused(journal: Journal) -> Iterator[Finding]:
-    """Look at the receiver's answers to callbacks with a signature that is missing or wrong."""
+    """Check the receiver's answers to callbacks whose signature is missing or wrong."""
     rule = journal.provider.callbacks
     if rule is None or rule.signature is None:
         return
     for delivery in _sent(journal):
-        forged = FORGED.intersection(delivery.faults)
-        if not forged or delivery.status is None or RESIGNED.intersection(delivery.faults):
+        forged = faults_in(delivery, "forges_signature")
+        if not forged or delivery.status is None or faults_in(delivery, "signs_again"):
             continue
         if delivery.status == 401:
             yield Exercised()
         else:
             yield Violation(
                 (delivery,),
-                f"a callback with {', '.join(sorted(forged)).replace('_', ' ')} was answered {delivery.status}",
+                f"a callback with {_plain(forged)} was answered {delivery.status}",
                 "401",
-                f"compute the HMAC over the raw bytes, compare it with {rule.signature.header} in constant time, "
-                "and answer 401 if it does not fit",
+                f"compute the HMAC over the raw body, compare it with {rule.signature.header} in constant time, "
+                "and answer 401 if they differ",
             )
 
 
 @clause(
-    "callbacks.survived",
-    "A callback that cannot be read does not bring the receiver down.",
+    "callbacks.unreadable-handled",
+    "Handle a callback that cannot be read without failing.",
     general=True,
-    applies=called_back,
+    applies=sends_callbacks,
 )
-def survived(journal: Journal) -> Iterator[Finding]:
-    """Look for receivers that answer with an error of their own, or hang up."""
+def unreadable_handled(journal: Journal) -> Iterator[Finding]:
+    """Find receivers that answer 5xx or close the connection."""
     for delivery in _sent(journal):
-        touched = FORGED.intersection(delivery.faults) | SPOILED.intersection(delivery.faults)
-        if not touched:
+        invalid = faults_in(delivery, "forges_signature", "corrupts_callback")
+        if not invalid:
             continue
         if delivery.outcome == "unreachable" or (delivery.status or 0) >= 500:
-            seen = "hung up" if delivery.status is None else f"answered {delivery.status}"
+            seen = "closed the connection" if delivery.status is None else f"answered {delivery.status}"
             yield Violation(
                 (delivery,),
-                f"the receiver {seen} when it got a {', '.join(sorted(touched)).replace('_', ' ')}",
+                f"the receiver {seen} when it received a {_plain(invalid)}",
                 "a refusal (4xx)",
-                "catch what cannot be read, and answer 400 or 401",
+                "catch errors in reading a callback, and answer 400 or 401",
             )
         else:
             yield Exercised()
 
 
 @clause(
-    "callbacks.lost-made-up",
-    "A callback that never came is made up for by a query.",
+    "callbacks.lost-recovered-by-poll",
+    "Poll when an expected callback does not arrive.",
     covers=["*.callback.preferred"],
     general=True,
-    applies=called_back,
+    applies=sends_callbacks,
 )
-def lost_made_up(journal: Journal) -> Iterator[Finding]:
-    """Look for a query of each task whose callback was lost, unless the end was known, or time over, before."""
-    for story in journal.stories:
-        lost = [each for each in story.deliveries if each.outcome == "lost"]
-        known = any(accepted(each) for each in story.submits)
-        if not lost or not known or any(each.outcome == "acknowledged" for each in story.deliveries):
+def lost_recovered_by_poll(journal: Journal) -> Iterator[Finding]:
+    """Find tasks that were never polled after their callback was lost, unless they were finished or given up before."""
+    for trace in journal.traces:
+        lost = [each for each in trace.deliveries if each.outcome == "lost"]
+        known = any(accepted(each) for each in trace.submits)
+        if not lost or not known or any(each.outcome == "acknowledged" for each in trace.deliveries):
             continue
-        before = [query for query in story.queries if query.seq < lost[0].seq]
+        before = [query for query in trace.queries if query.seq < lost[0].seq]
         if any(end_shown(journal, query) is not None for query in before):
             continue
-        if before and (_given_up(journal, story, lost[0]) or before[-1].status not in OK):
-            continue  # whether that was too soon is for other clauses to say
-        if before and time_is_over(journal, story.submits[0], before, before[-1].at_ms):
+        if before and (_given_up(journal, trace, lost[0]) or before[-1].status not in OK):
+            continue  # other clauses judge whether that was too soon
+        if before and patience_is_over(journal, trace.submits[0], before, before[-1].at_ms):
             continue
-        if any(query.seq > lost[0].seq for query in story.queries):
+        if any(query.seq > lost[0].seq for query in trace.queries):
             yield Exercised()
         else:
             yield Violation(
                 (lost[0],),
-                "the callback was lost, and nobody asked after the task",
+                "the callback was lost, and the task was not polled",
                 "a query of the task",
-                "ask after a task whose callback is overdue",
+                "poll a task whose callback is overdue",
             )
 
 
-def _given_up(journal: Journal, story: Story, lost: Delivery) -> bool:
+def _given_up(journal: Journal, trace: TaskTrace, lost: Delivery) -> bool:
     """Tell whether a task's job had failed before its callback was lost."""
-    return any(
-        job.ended == "raised" and job.ended_ms <= lost.at_ms and story in stories_of(journal, job)
-        for job in journal.jobs
-    )
+    return any(job.ended == "raised" and job.ended_ms <= lost.at_ms and is_of_job(trace, job) for job in journal.jobs)
 
 
 @clause(
     "callbacks.unknown-events",
-    "A callback of an event that is not known is acknowledged, and changes nothing.",
+    "Acknowledge a callback of an unknown event, and ignore it.",
     covers=["*.callback.ack-200", "*.callback.ack-2xx"],
     general=True,
-    applies=called_back,
+    applies=sends_callbacks,
 )
 def unknown_events(journal: Journal) -> Iterator[Finding]:
-    """Look for callbacks of new events that are refused, or taken for an end."""
-    for story in journal.stories:
-        for delivery in story.deliveries:
-            faults = set(delivery.faults)
-            if NEW not in faults or delivery.status is None or faults & (FORGED | SPOILED):
+    """Find callbacks of unknown events that are refused, or treated as an end."""
+    for trace in journal.traces:
+        for delivery in trace.deliveries:
+            if not faults_in(delivery, "adds_unknown_event") or delivery.status is None:
                 continue
-            given_up = [job for job in journal.jobs if _ended_by(journal, job, story, delivery)]
+            if faults_in(delivery, "forges_signature", "corrupts_callback"):
+                continue
+            given_up = [job for job in journal.jobs if _ended_by(journal, job, trace, delivery)]
             if delivery.outcome != "acknowledged":
-                seen = f"the receiver answered {delivery.status} to an event that it does not know"
+                seen = f"the receiver answered {delivery.status} to an unknown event"
             elif given_up:
-                seen = f"job {given_up[0].number} ended with an event that it does not know ({given_up[0].said[:120]})"
+                seen = f"job {given_up[0].number} ended at an unknown event ({given_up[0].said[:120]})"
             else:
                 yield Exercised()
                 continue
             yield Violation(
                 (delivery,),
                 seen,
-                "an acknowledgement, and nothing else",
-                "acknowledge every callback that is in order, and act on the events that you know",
+                "an acknowledgement, and no other effect",
+                "acknowledge every valid callback, and act only on known events",
             )
 
 
-def _ended_by(journal: Journal, job: Job, story: Story, delivery: Delivery) -> bool:
-    """Tell whether a job failed at the instant of a callback, and nothing else told it to."""
-    about = any(job.prompt in (submit.body or "") for submit in story.submits)
-    answered = any(each.seq > delivery.seq for each in (*story.submits, *story.queries))
-    knew = answered or first_end(journal, story) is not None or told_end(journal, story)
-    return about and not knew and job.ended == "raised" and abs(job.ended_ms - delivery.at_ms) <= 1000
+def _ended_by(journal: Journal, job: Job, trace: TaskTrace, delivery: Delivery) -> bool:
+    """Tell whether a job failed when a callback arrived, and had no other reason to."""
+    answered = any(each.seq > delivery.seq for each in (*trace.submits, *trace.queries))
+    knew = answered or first_end(journal, trace) is not None or end_callbacks(journal, trace)
+    return is_of_job(trace, job) and not knew and job.ended == "raised" and abs(job.ended_ms - delivery.at_ms) <= 1000
 
 
 @clause(
-    "callbacks.one-effect",
-    "A callback that comes twice, or in another order, has the effect of one.",
+    "callbacks.idempotent",
+    "Handle a repeated or reordered callback only once.",
     general=True,
-    applies=called_back,
+    applies=sends_callbacks,
 )
-def one_effect(journal: Journal) -> Iterator[Finding]:
-    """Look for what is done again after a file has been had: another download of it, another task for its job."""
+def idempotent(journal: Journal) -> Iterator[Finding]:
+    """Find work that a repeated callback triggers after the download: another download, or another task."""
     submits = journal.of_role("submit")
-    for story in journal.stories:
-        reached = [each for each in story.deliveries if each.status is not None]
-        had = next((each for each in story.downloads if is_whole(each)), None)
+    for trace in journal.traces:
+        reached = [each for each in trace.deliveries if each.status is not None]
+        had = next((each for each in trace.downloads if is_whole(each)), None)
         repeated = [each for each in reached[1:] if had is not None and each.seq > had.seq]
         if had is None or not repeated:
             continue
         first = repeated[0]
-        body = story.submits[0].body if story.submits else None
+        body = trace.submits[0].body if trace.submits else None
         again = next(
             (
                 each
-                for each in (*story.downloads, *submits)
+                for each in (*trace.downloads, *submits)
                 if each.seq > first.seq and (each.role == "result" or (body is not None and each.body == body))
             ),
             None,
@@ -247,38 +238,38 @@ def one_effect(journal: Journal) -> Iterator[Finding]:
         if again is None:
             yield Exercised()
         else:
-            what = "the file was fetched again" if again.role == "result" else "the job was submitted again"
+            what = "the file was downloaded again" if again.role == "result" else "the job was submitted again"
             yield Violation(
                 (had, first, again),
-                f"after a callback that had come before, {what}",
-                "one effect, however often a callback comes",
-                "remember which tasks are done, and answer their callbacks without doing anything",
+                f"after a repeated callback, {what}",
+                "one effect, however often a callback arrives",
+                "remember finished tasks, and answer their callbacks without further work",
             )
 
 
 @clause(
     "callbacks.early-kept",
-    "A callback that comes before the submit's answer is not lost.",
+    "Keep a callback that arrives before the submit is answered.",
     general=True,
-    applies=called_back,
+    applies=sends_callbacks,
 )
 def early_kept(journal: Journal) -> Iterator[Finding]:
-    """Look for tasks that nobody followed up after a callback that came first."""
-    for story in journal.stories:
-        made = next((each for each in story.submits if accepted(each)), None)
-        early = _early(story, made)
+    """Find tasks that were not followed up after a callback that arrived before the submit's answer."""
+    for trace in journal.traces:
+        made = next((each for each in trace.submits if accepted(each)), None)
+        early = _early(trace, made)
         if made is None or early is None:
             continue
-        if story.queries or story.downloads or _reported(journal, story, early):
+        if trace.queries or trace.downloads or _reported(journal, trace, early):
             yield Exercised()
         elif _failed(journal, early) and not journal.jobs:
-            continue  # there was nothing to do but to tell somebody, which does not go over the wire
+            continue  # all that was left to do is to report the failure, which the traffic does not show
         else:
             yield Violation(
                 (early, made),
-                "the callback came before the submit's answer, and nothing was made of it",
-                "the result, as if it had come after",
-                "keep callbacks of tasks that are not known yet, or ask after the task in the end",
+                "the callback arrived before the submit's answer, and was not used",
+                "the same result as if it had arrived later",
+                "store callbacks of tasks that are not known yet, or poll the task in the end",
             )
 
 
@@ -287,43 +278,42 @@ def _failed(journal: Journal, delivery: Delivery) -> bool:
     return end is not None and end.kind == "failure"
 
 
-def _reported(journal: Journal, story: Story, told: Delivery) -> bool:
-    """Tell whether a job failed with the reason that a callback gave."""
-    words = reasons_in(journal.provider, told.body)
-    return _failed(journal, told) and any(
+def _reported(journal: Journal, trace: TaskTrace, delivery: Delivery) -> bool:
+    """Tell whether a job failed with the reason in a callback."""
+    words = reasons_in(journal.provider, delivery.body)
+    return _failed(journal, delivery) and any(
         job.ended == "raised" and (not words or any(word.lower() in job.said.lower() for word in words))
         for job in journal.jobs
-        if story in stories_of(journal, job)
+        if trace in traces_of(journal, job)
     )
 
 
-def _early(story: Story, made: Exchange | None) -> Delivery | None:
-    reached = (each for each in story.deliveries if each.status is not None)
+def _early(trace: TaskTrace, made: Exchange | None) -> Delivery | None:
+    reached = (each for each in trace.deliveries if each.status is not None)
     return next((each for each in reached if made is not None and each.seq < made.seq), None)
 
 
 @clause(
     "callbacks.constant-time",
-    "Signatures are compared in constant time.",
+    "Compare signatures in constant time.",
     covers=["*.callback.verify-constant-time"],
     general=True,
-    applies=signed,
+    applies=signs_callbacks,
     severity="should",
 )
 def constant_time(journal: Journal) -> Iterator[Finding]:
-    """Ask the runner whether `hmac.compare_digest` was called where a signature came."""
-    witness = journal.witness
-    if witness is None or not witness.signed:
+    """Check the runner's count of calls to `hmac.compare_digest`."""
+    facts = journal.runner_facts
+    if facts is None or not facts.signed:
         return
-    if witness.compared_in_constant_time:
+    if facts.compared_in_constant_time:
         yield Exercised()
         return
     rule = journal.provider.callbacks
     header = "" if rule is None or rule.signature is None else rule.signature.header
-    shown = tuple(each for each in journal.deliveries if each.status is not None)[:1]
     yield Violation(
-        shown,
-        f"{witness.signed} signed callbacks were handled, and hmac.compare_digest was never called",
+        tuple(each for each in journal.deliveries if each.status is not None)[:1],
+        f"{facts.signed} signed callbacks were handled without a call of hmac.compare_digest",
         f"a check of {header} in constant time",
         "compare with hmac.compare_digest, not with ==",
     )

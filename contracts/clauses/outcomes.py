@@ -1,192 +1,184 @@
-"""Outcomes: what a client tells its user of a job, against what went over the wire. Only a runner knows both."""
+"""Outcomes: what a client reports about a job, compared with the traffic. Only a runner knows both."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from contracts.clause import Exercised, Finding, Violation, clause
-from contracts.reading import (
+from contracts.analysis import (
     OK,
     accepted,
-    end_shown,
+    end_callbacks,
+    faults_in,
     is_whole,
+    patience_is_over,
     reasons_in,
-    said,
+    seconds_text,
+    shows,
     sizes,
-    status_word,
-    stories_of,
+    status_of,
     submits_of,
-    time_is_over,
-    told_end,
+    traces_of,
 )
+from contracts.clause import Exercised, Finding, Violation, clause
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from contracts.journal import Exchange, Job, Journal, Record, Story
+    from contracts.journal import Job, Journal, Record, TaskTrace
 
-#: Faults after which nobody can bring a job home, or nobody need.
-HOPELESS = frozenset(("null_field", "other_type", "wrong_host", "late_url", "contradicting_callback", "ok_with_error"))
+#: How much of an error's text a verdict quotes.
+_QUOTED = 120
 
 
 def _last(journal: Journal, job: Job) -> tuple[Record, ...]:
-    """Return the last that went over the wire for a job."""
+    """Return the last two exchanges of a job."""
     records: list[Record] = [*submits_of(journal, job)]
-    for story in stories_of(journal, job):
-        records += [*story.queries, *story.downloads]
+    for trace in traces_of(journal, job):
+        records += [*trace.queries, *trace.downloads]
     return tuple(sorted(records, key=lambda each: each.seq)[-2:])
 
 
 @clause(
     "outcome.ends",
-    "A job ends, whatever the API does: with a file, or with an error.",
+    "End every job with a file or an error.",
     general=True,
 )
 def ends(journal: Journal) -> Iterator[Finding]:
-    """Look for jobs that never ended."""
+    """Find jobs that did not end."""
     for job in journal.jobs:
         if job.ended != "never":
             yield Exercised()
         else:
-            how = f": {job.said}" if job.said else f" after {said(journal.seconds(job.started_ms, job.ended_ms))}"
+            lasted_s = journal.seconds(job.started_ms, job.ended_ms)
+            why = f": {job.said}" if job.said else f" after {seconds_text(lasted_s)}"
             yield Violation(
                 _last(journal, job),
-                f"job {job.number} had not ended{how}",
+                f"job {job.number} did not end{why}",
                 "a file or an error",
-                "bound every wait: for an answer, for a callback, for the task as a whole",
+                "limit every wait: for an answer, for a callback, for the task as a whole",
             )
 
 
 @clause(
     "outcome.begins",
-    "A job is submitted: nothing but the API keeps a client from it.",
+    "Submit the job.",
     general=True,
 )
 def begins(journal: Journal) -> Iterator[Finding]:
-    """Look for jobs that failed before anything was asked of the API."""
+    """Find jobs that failed before any request to the API."""
     for job in journal.jobs:
         if submits_of(journal, job):
             yield Exercised()
         elif job.ended == "raised" and not journal.exchanges:
             yield Violation(
                 (),
-                f"job {job.number} failed with {job.said[:120]!r}, and nothing had been asked of the API",
+                f"job {job.number} failed with {job.said[:_QUOTED]!r} before any request to the API",
                 "a submit",
-                "send requests to the base URL that the client is given; run it once by hand to see where it stops",
+                "send requests to the base URL that the client is given; run the client once by hand to see its error",
             )
 
 
 @clause(
     "outcome.success-is-real",
-    "A job is reported as done only if its task has succeeded and its file has come whole.",
+    "Report success only if the task succeeded and its file was downloaded completely.",
     general=True,
 )
 def success_is_real(journal: Journal) -> Iterator[Finding]:
-    """Look for jobs that were reported as done without a whole file of theirs."""
+    """Find jobs that were reported as done without a whole file."""
     for job in journal.jobs:
         if job.ended != "returned":
             continue
-        stories = stories_of(journal, job)
-        lengths = sizes(each for story in stories for each in story.downloads)
-        if not any(_succeeded(journal, story) for story in stories):
-            seen = f"job {job.number} was reported as done, though no task of it had succeeded"
+        traces = traces_of(journal, job)
+        lengths = sizes(each for trace in traces for each in trace.downloads)
+        if not any(_succeeded(journal, trace) for trace in traces):
+            seen = f"job {job.number} was reported as done, but none of its tasks had succeeded"
         elif job.size_bytes is not None and job.size_bytes not in lengths:
-            seen = f"job {job.number} was reported as done with {job.size_bytes} bytes, which is no whole file"
+            seen = f"job {job.number} was reported as done with {job.size_bytes} bytes, which is not a whole file"
         else:
             yield Exercised()
             continue
         yield Violation(
             _last(journal, job),
             seen,
-            "an error, where there is no file",
-            "report a job as done when its status says so and its file is there, and raise everything else",
+            "an error if there is no file",
+            "report a job as done when its status is a success and its file is complete; raise an error otherwise",
         )
 
 
-def _succeeded(journal: Journal, story: Story) -> bool:
-    """Tell whether a task's success was shown, by an answer or a callback."""
-    shown = any((end := end_shown(journal, query)) is not None and end.kind == "success" for query in story.queries)
-    told = any(delivery.event == journal.provider.lifecycle.success.name for delivery in story.deliveries)
-    return shown or told or any(is_whole(each) for each in story.downloads)
+def _succeeded(journal: Journal, trace: TaskTrace) -> bool:
+    """Tell whether a task's success was shown by an answer or a callback."""
+    shown = any(shows(journal, query, "success") for query in trace.queries)
+    told = any(delivery.event == journal.provider.lifecycle.success.name for delivery in trace.deliveries)
+    return shown or told or any(is_whole(each) for each in trace.downloads)
 
 
 @clause(
     "outcome.failure-has-its-reason",
-    "When a task fails, the job fails with the provider's reason.",
+    "Report a failed task as an error with the provider's reason.",
     covers=["*.poll.failed-is-an-error", "*.callback.by-event"],
     general=True,
 )
 def failure_has_its_reason(journal: Journal) -> Iterator[Finding]:
-    """Look into the errors of jobs whose tasks were shown as failed."""
+    """Check the errors of jobs whose tasks were shown as failed."""
     for job in journal.jobs:
-        stories = stories_of(journal, job)
-        failed = [query for story in stories for query in story.queries if _shows_failure(journal, query)]
-        if not failed or any(_succeeded(journal, story) for story in stories):
+        traces = traces_of(journal, job)
+        failed = [query for trace in traces for query in trace.queries if shows(journal, query, "failure")]
+        if not failed or any(_succeeded(journal, trace) for trace in traces):
             continue
         words = reasons_in(journal.provider, failed[0].answer_body)
         if job.ended == "returned":
-            seen = f"job {job.number} was reported as done, though its task had failed"
+            seen = f"job {job.number} was reported as done, but its task had failed"
         elif job.ended == "raised" and words and not any(word.lower() in job.said.lower() for word in words):
-            seen = f"the error of job {job.number} was {job.said[:120]!r}, without the reason {' / '.join(words)}"
+            seen = f"the error of job {job.number} was {job.said[:_QUOTED]!r}, without the reason {' / '.join(words)}"
         else:
             yield Exercised()
             continue
         yield Violation(
-            (failed[0],), seen, "an error with the provider's reason", "raise what the answer says of the failure"
+            (failed[0],), seen, "an error with the provider's reason", "raise the code and message of the failure"
         )
 
 
-def _shows_failure(journal: Journal, query: Exchange) -> bool:
-    end = end_shown(journal, query)
-    return end is not None and end.kind == "failure"
-
-
 @clause(
-    "outcome.comes-home",
-    "A job whose task has succeeded, and whose file can be had, ends with the file.",
+    "outcome.returns-file",
+    "Return the file of a task that succeeded.",
     general=True,
 )
-def comes_home(journal: Journal) -> Iterator[Finding]:
-    """Look for jobs that failed although nothing stood in their way."""
+def returns_file(journal: Journal) -> Iterator[Finding]:
+    """Find jobs that failed although their file was available."""
     for job in journal.jobs:
-        stories = stories_of(journal, job)
-        if len(stories) != 1 or len(submits_of(journal, job)) != 1:
+        traces = traces_of(journal, job)
+        if len(traces) != 1 or len(submits_of(journal, job)) != 1:
             continue
-        (story,) = stories
-        shown = next((each for each in story.queries if _shows_success(journal, each)), None)
-        records: list[Record] = [*story.submits, *story.queries, *story.deliveries]
-        faults = {fault for each in records for fault in each.faults}
-        if shown is None or faults & HOPELESS or any(each.faults for each in story.downloads):
+        (trace,) = traces
+        shown = next((each for each in trace.queries if shows(journal, each, "success")), None)
+        records: list[Record] = [*trace.submits, *trace.queries, *trace.deliveries]
+        hidden = any(faults_in(each, "hides_result") for each in records)
+        if shown is None or hidden or any(each.faults for each in trace.downloads):
             continue
         if job.ended == "returned":
             yield Exercised()
         elif job.ended == "raised":
             yield Violation(
-                (shown, *story.downloads[-1:]),
-                f"job {job.number} failed with {job.said[:120]!r}",
-                "the file, which was there",
-                "follow a task to its end, and fetch its file",
+                (shown, *trace.downloads[-1:]),
+                f"job {job.number} failed with {job.said[:_QUOTED]!r}",
+                "the file, which was available",
+                "follow a task to its end, and download its file",
             )
-
-
-def _shows_success(journal: Journal, query: Exchange) -> bool:
-    end = end_shown(journal, query)
-    return end is not None and end.kind == "success"
 
 
 @clause(
     "outcome.error-has-request-id",
-    "When the API's own failure is given up on, the error says the request's id, for the provider's support.",
+    "Put the request id into the error when the provider fails for good.",
     covers=["*.error.500-keep-request-id", "*.retry.reports-body", "*.error.500-escalate"],
     severity="should",
 )
 def error_has_request_id(journal: Journal) -> Iterator[Finding]:
-    """Look into the errors of jobs whose submit ended with 500."""
+    """Check the errors of jobs whose submit ended with 500."""
     header = journal.provider.request_id_header
-    broke = any(each.status == 402 for each in journal.of_role("submit"))
+    no_credits = any(each.status == 402 for each in journal.of_role("submit"))
     for job in journal.jobs:
         submits = submits_of(journal, job)
-        if job.ended != "raised" or broke or not submits or submits[-1].status != 500:
+        if job.ended != "raised" or no_credits or not submits or submits[-1].status != 500:
             continue
         names = {each.answer_header(header) for each in submits} - {None}
         if not names:
@@ -196,7 +188,7 @@ def error_has_request_id(journal: Journal) -> Iterator[Finding]:
         else:
             yield Violation(
                 (submits[-1],),
-                f"the error of job {job.number} was {job.said[:120]!r}",
+                f"the error of job {job.number} was {job.said[:_QUOTED]!r}",
                 f"an error with the {header} of the answer",
                 f"put {header} into the error (and the log)",
             )
@@ -204,47 +196,47 @@ def error_has_request_id(journal: Journal) -> Iterator[Finding]:
 
 @clause(
     "outcome.follows-to-the-end",
-    "A job is not given up while its task is on its way, before the time that a task may take is over.",
+    "Do not give up a task that is still in progress before its time limit.",
     general=True,
 )
 def follows_to_the_end(journal: Journal) -> Iterator[Finding]:
-    """Look for jobs that ended while the last answer showed a task on its way, and no callback had told its end."""
+    """Find jobs that ended while the last answer showed a task in progress, and no callback had told its end."""
     lifecycle, rule = journal.provider.lifecycle, journal.provider.callbacks
-    on_the_way = {state.name for state in lifecycle.states} | set(lifecycle.older_words.values())
+    in_progress = {state.name for state in lifecycle.states} | set(lifecycle.older_words.values())
     answering_s = 0.0 if rule is None else rule.timeout_s
     for job in journal.jobs:
-        submits, stories = submits_of(journal, job), stories_of(journal, job)
-        if len(stories) != 1 or len(submits) != 1 or job.ended == "never":
+        submits, traces = submits_of(journal, job), traces_of(journal, job)
+        if len(traces) != 1 or len(submits) != 1 or job.ended == "never":
             continue
-        queries = stories[0].queries
+        queries = traces[0].queries
         if not queries:
-            if _dropped(journal, job, stories[0]):
-                yield Violation(
-                    (submits[0],),
-                    f"job {job.number} ended ({job.said[:120] or job.ended}) and nobody had asked after its task",
-                    "waiting that goes on until the task has ended, or its time is over",
-                    "read from the submit's answer what is needed, the task's id, and ask after it",
-                )
+            if _dropped(journal, job, traces[0]):
+                yield _left(job, (submits[0],), "before its task was polled")
             continue
-        word = (status_word(queries[-1]) or "").lower()
-        over = time_is_over(journal, submits[0], queries, job.ended_ms)
-        told = any(journal.seconds(job.ended_ms, each.at_ms) <= answering_s for each in told_end(journal, stories[0]))
-        if word not in on_the_way or queries[-1].status not in OK or over or told:
+        word = (status_of(queries[-1]) or "").lower()
+        callbacks = end_callbacks(journal, traces[0])
+        told = any(journal.seconds(job.ended_ms, each.at_ms) <= answering_s for each in callbacks)
+        over = patience_is_over(journal, submits[0], queries, job.ended_ms)
+        if word not in in_progress or queries[-1].status not in OK or over or told:
             if job.ended == "returned":
                 yield Exercised()
             continue
-        yield Violation(
-            (submits[0], queries[-1]),
-            f"job {job.number} ended ({job.said[:120] or job.ended}) when its task was still {word}",
-            "waiting that goes on until the task has ended, or its time is over",
-            "read from an answer what is needed, let the rest be, and ask again",
-        )
+        yield _left(job, (submits[0], queries[-1]), f"when its task was still {word}")
 
 
-def _dropped(journal: Journal, job: Job, story: Story) -> bool:
-    """Tell whether a job failed although its submit was answered well, and before anybody could tell it anything."""
-    (submit,) = story.submits
-    well = accepted(submit) and not submit.faults and job.ended == "raised" and not story.deliveries
-    known = {each.task for each in journal.stories if each.submits}
-    mistaken = any(query.task not in known for query in journal.of_role("query"))  # another clause says so
-    return well and not mistaken and not time_is_over(journal, submit, (), job.ended_ms)
+def _left(job: Job, records: tuple[Record, ...], when: str) -> Violation:
+    return Violation(
+        records,
+        f"job {job.number} ended ({job.said[:_QUOTED] or job.ended}) {when}",
+        "polling until the task ends or its time limit is reached",
+        "read only the fields that are needed (such as the task id), ignore the rest, and poll again",
+    )
+
+
+def _dropped(journal: Journal, job: Job, trace: TaskTrace) -> bool:
+    """Tell whether a job failed although its submit succeeded, and before it could learn anything of its task."""
+    (submit,) = trace.submits
+    well = accepted(submit) and not submit.faults and job.ended == "raised" and not trace.deliveries
+    known = {each.task for each in journal.traces if each.submits}
+    mistaken = any(query.task not in known for query in journal.of_role("query"))  # another clause reports it
+    return well and not mistaken and not patience_is_over(journal, submit, (), job.ended_ms)

@@ -1,12 +1,12 @@
-"""Results: fetched in time, whole, from the link as it was given, and without the key."""
+"""Results: download the file in time and completely, from the link as given, without the API key."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
 
+from contracts.analysis import KEY_MARK, OK, faults_in, first_end, is_short, seconds_text
 from contracts.clause import Exercised, Finding, Violation, clause
-from contracts.reading import KEY_MARK, OK, first_end, said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @clause(
     "results.fetched",
-    "The file of a task that has succeeded is fetched.",
+    "Download the file of a task that succeeded.",
     covers=[
         "*.poll.done-gives-output",
         "*.result.fetch-url",
@@ -27,44 +27,45 @@ if TYPE_CHECKING:
     severity="should",
 )
 def fetched(journal: Journal) -> Iterator[Finding]:
-    """Look for a download after each success."""
-    for story in journal.stories:
-        found = first_end(journal, story)
+    """Find successes without a download."""
+    for trace in journal.traces:
+        found = first_end(journal, trace)
         if found is None or found[1].kind != "success":
             continue
-        linked = any("late_url" not in query.faults for query in story.queries if query.seq >= found[0].seq)
-        if story.downloads:
+        later = (query for query in trace.queries if query.seq >= found[0].seq)
+        linked = any(not faults_in(query, "withholds_links") for query in later)
+        if trace.downloads:
             yield Exercised()
         elif not linked:
-            continue  # the client gave the task up before it was given a link
+            continue  # the client received no link
         else:
             yield Violation(
                 (found[0],),
-                "no download of a task that has succeeded",
+                "no download of a task that succeeded",
                 "a download",
-                "fetch the file as soon as its link is there",
+                "download the file as soon as its link is available",
             )
 
 
 @clause(
     "results.in-time",
-    "A file is fetched before its link expires.",
+    "Download the file before its link expires.",
     covers=["*.result.expiry-*", "*.result.download-in-time"],
     general=True,
 )
 def in_time(journal: Journal) -> Iterator[Finding]:
-    """Look for downloads that the store refuses because the link's time is over."""
-    for story in journal.stories:
-        found = first_end(journal, story)
-        for download in story.downloads:
+    """Find downloads that are refused because the link has expired."""
+    for trace in journal.traces:
+        found = first_end(journal, trace)
+        for download in trace.downloads:
             if download.error == "result_expired" and not download.faults:
                 after_s = None if found is None else (download.at_ms - found[0].at_ms) / 1000
-                since = "" if after_s is None else f", {said(after_s)} after the end was seen"
+                since = "" if after_s is None else f", {seconds_text(after_s)} after the end was shown"
                 yield Violation(
                     (*(found[:1] if found else ()), download),
                     f"a download after the link had expired{since}",
                     "a download before that",
-                    "fetch the file when the task ends, and keep a copy",
+                    "download the file when the task ends, and keep a copy",
                 )
             elif download.status in OK:
                 yield Exercised()
@@ -72,22 +73,22 @@ def in_time(journal: Journal) -> Iterator[Finding]:
 
 @clause(
     "results.without-key",
-    "The key is not sent to the store of the files.",
+    "Do not send the API key to the file host.",
     covers=["*.result.no-key-needed"],
     general=True,
 )
 def without_key(journal: Journal) -> Iterator[Finding]:
-    """Look for the key's header on downloads."""
+    """Find downloads with the key's header."""
     header = journal.provider.key.header
     for download in journal.of_role("result"):
         sent = download.header(header)
-        marked = any(KEY_MARK in value for _, value in download.headers)
-        if sent is not None or marked:
+        redacted = any(KEY_MARK in value for _, value in download.headers)
+        if sent is not None or redacted:
             yield Violation(
                 (download,),
                 f"a download with {header}",
                 "a plain GET of the link",
-                f"do not send {header} with downloads: the store is somebody else's",
+                f"do not send {header} with downloads: the file host is a third party",
             )
         else:
             yield Exercised()
@@ -95,29 +96,27 @@ def without_key(journal: Journal) -> Iterator[Finding]:
 
 @clause(
     "results.link-as-given",
-    "A file is fetched from the link as it was given.",
+    "Use the file's link unchanged.",
     covers=["*.result.media-type"],
     general=True,
     severity="should",
 )
 def link_as_given(journal: Journal) -> Iterator[Finding]:
-    """Look for each download's target in an answer or a callback before it."""
-    for story in journal.stories:
-        given = "".join(
-            (each.answer_body if not hasattr(each, "delivery") else each.body) or ""
-            for each in (*story.queries, *story.submits)
-        ) + "".join(each.body or "" for each in story.deliveries)
+    """Find failed downloads whose target is in no answer and no callback."""
+    for trace in journal.traces:
+        answers = [each.answer_body or "" for each in (*trace.queries, *trace.submits)]
+        given = "".join((*answers, *(each.body or "" for each in trace.deliveries)))
         if not given:
             continue
-        for download in story.downloads:
+        for download in trace.downloads:
             if re.search(re.escape(_target(download)) + r"(?![\w.~%/?&=+-])", given):
                 yield Exercised()
             elif download.status is None or download.status not in OK:
                 yield Violation(
                     (download,),
-                    f"a download from {_target(download)}, which nobody gave",
-                    "the link as it was given",
-                    "use the link as it is, query included",
+                    f"a download from {_target(download)}, which is in no answer",
+                    "the link as given",
+                    "use the link unchanged, query included",
                 )
 
 
@@ -127,24 +126,22 @@ def _target(download: Exchange) -> str:
 
 @clause(
     "results.whole",
-    "A download that broke off is made again; half a file is not kept.",
+    "Repeat an incomplete download; do not keep a partial file.",
     general=True,
 )
 def whole(journal: Journal) -> Iterator[Finding]:
-    """Look for downloads that were cut, and whether another one follows."""
-    for story in journal.stories:
-        for number, download in enumerate(story.downloads):
-            length = download.answer_header("Content-Length")
-            if download.status not in OK or length is None or not length.isdecimal() or download.method == "HEAD":
+    """Find incomplete downloads that are not followed by another one."""
+    for trace in journal.traces:
+        for number, download in enumerate(trace.downloads):
+            if download.status not in OK or download.method == "HEAD" or not is_short(download):
                 continue
-            if download.answer_bytes >= int(length):
-                continue
-            if number + 1 < len(story.downloads):
+            if number + 1 < len(trace.downloads):
                 yield Exercised()
             else:
+                length = download.answer_header("Content-Length")
                 yield Violation(
                     (download,),
-                    f"{download.answer_bytes} of {length} bytes came, and nothing was fetched again",
-                    "a whole file",
-                    "compare what came with Content-Length, and fetch again",
+                    f"{download.answer_bytes} of {length} bytes were received, and the download was not repeated",
+                    "a complete file",
+                    "compare the received size with Content-Length, and download again",
                 )

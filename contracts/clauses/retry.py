@@ -1,4 +1,4 @@
-"""Trying again: how long after, how often, and when no more."""
+"""Retries: how long to wait, how often to retry, and when to stop."""
 
 from __future__ import annotations
 
@@ -6,33 +6,31 @@ from email.utils import parsedate_to_datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from contracts.analysis import GRACE_S, retry_chains, seconds_text
 from contracts.clause import Exercised, Finding, Violation, clause
-from contracts.reading import again, said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from contracts.journal import Exchange, Journal
 
-#: Waits are compared with this much grace, for clocks that are read twice.
-GRACE_S = 0.05
-#: Trying again sooner than this is hammering, whatever the document says.
+#: A retry sooner than this is too early, whatever the document says.
 AT_ONCE_S = 0.5
 PASSING_STATUSES = frozenset((429, 455, 500, 502, 503, 504, 505))
 FEWEST_WAITS = 3
-#: Waits that differ by less are one wait, read on a clock that runs.
+#: Waits that differ by less count as equal.
 LEAST_JITTER_S = 0.02
 
 
 def _retries(journal: Journal) -> Iterator[tuple[list[Exchange], int]]:
-    """Give every request that was tried again: its chain, and its place there."""
-    for chain in again(journal, journal.of_role("submit", "query", "estimate", "balance", "upload")):
+    """Yield every request that was retried: its chain, and its position there."""
+    for chain in retry_chains(journal, journal.of_role("submit", "query", "estimate", "balance", "upload")):
         for number in range(len(chain) - 1):
             yield chain, number
 
 
 def _tries_before(chain: list[Exchange], number: int, statuses: frozenset[int]) -> int:
-    """Count how often in a row a chain was answered with these statuses, up to a place."""
+    """Count the consecutive answers with these statuses, up to a position."""
     count = 0
     while number - count >= 0 and chain[number - count].status in statuses:
         count += 1
@@ -41,11 +39,11 @@ def _tries_before(chain: list[Exchange], number: int, statuses: frozenset[int]) 
 
 @clause(
     "retry.waits-grow",
-    "After 429 and 5xx a request is tried again after the waits that the document names, each longer than the last.",
+    "After 429 and 5xx, retry after the documented waits, each longer than the last.",
     covers=["*.error.429-back*", "*.retry.waits-*", "*.error.500-backoff", "*.error.503-delay", "*.retry.429-and-5xx"],
 )
 def waits_grow(journal: Journal) -> Iterator[Finding]:
-    """Compare each wait with the figure of the document."""
+    """Compare each wait with the documented figure."""
     for advice in journal.provider.client.retry:
         if not advice.waits_s:
             continue
@@ -58,9 +56,9 @@ def waits_grow(journal: Journal) -> Iterator[Finding]:
             if waited_s + GRACE_S < least_s:
                 yield Violation(
                     (chain[number], chain[number + 1]),
-                    f"tried again {said(waited_s)} after try {tries} got {chain[number].status}",
-                    f"at least {said(least_s)}",
-                    "double the wait each time: " + ", ".join(said(each) for each in advice.waits_s),
+                    f"retried {seconds_text(waited_s)} after attempt {tries} got {chain[number].status}",
+                    f"at least {seconds_text(least_s)}",
+                    "increase the wait each time: " + ", ".join(seconds_text(each) for each in advice.waits_s),
                 )
             else:
                 yield Exercised()
@@ -68,12 +66,12 @@ def waits_grow(journal: Journal) -> Iterator[Finding]:
 
 @clause(
     "retry.not-at-once",
-    "What failed for a passing reason is not tried again at once.",
+    "Do not retry immediately after a temporary failure.",
     general=True,
     severity="should",
 )
 def not_at_once(journal: Journal) -> Iterator[Finding]:
-    """Look for tries that follow at once."""
+    """Find retries that follow immediately."""
     for chain, number in _retries(journal):
         if chain[number].status not in PASSING_STATUSES:
             continue
@@ -81,9 +79,9 @@ def not_at_once(journal: Journal) -> Iterator[Finding]:
         if waited_s < AT_ONCE_S:
             yield Violation(
                 (chain[number], chain[number + 1]),
-                f"tried again {said(waited_s)} after {chain[number].status}",
-                "a delay before the next try",
-                "wait a second at least, and longer each time",
+                f"retried {seconds_text(waited_s)} after {chain[number].status}",
+                "a delay before the retry",
+                "wait at least a second, and longer each time",
             )
         else:
             yield Exercised()
@@ -91,7 +89,7 @@ def not_at_once(journal: Journal) -> Iterator[Finding]:
 
 @clause(
     "retry.jitter",
-    "The waits after 429 differ from one time to the next, so that clients do not come back together.",
+    "Add jitter to the waits after 429.",
     covers=["*.429-jitter"],
     severity="should",
 )
@@ -110,7 +108,7 @@ def jitter(journal: Journal) -> Iterator[Finding]:
     if max(waits_s) - min(waits_s) < LEAST_JITTER_S:
         yield Violation(
             tuple(record for pair in firsts[:FEWEST_WAITS] for record in pair),
-            f"{len(firsts)} requests each waited {said(min(waits_s))} after their first 429",
+            f"{len(firsts)} requests each waited {seconds_text(min(waits_s))} after their first 429",
             "waits with jitter",
             "add a random part to each wait",
         )
@@ -120,11 +118,11 @@ def jitter(journal: Journal) -> Iterator[Finding]:
 
 @clause(
     "retry.retry-after",
-    "Where an answer says Retry-After, nothing is tried again before.",
+    "Do not retry earlier than Retry-After says.",
     general=True,
 )
 def retry_after(journal: Journal) -> Iterator[Finding]:
-    """Compare each wait with what the answer said."""
+    """Compare each wait with the answer's Retry-After."""
     for chain, number in _retries(journal):
         asked_s = _asked_s(journal, chain[number])
         if asked_s is None:
@@ -133,9 +131,9 @@ def retry_after(journal: Journal) -> Iterator[Finding]:
         if waited_s + GRACE_S < asked_s:
             yield Violation(
                 (chain[number], chain[number + 1]),
-                f"tried again {said(waited_s)} after an answer that said to wait {said(asked_s)}",
-                f"at least {said(asked_s)}, as Retry-After said",
-                "read Retry-After (seconds or a date) before the wait is chosen",
+                f"retried {seconds_text(waited_s)} after an answer with Retry-After: {seconds_text(asked_s)}",
+                f"at least {seconds_text(asked_s)}, as Retry-After says",
+                "read Retry-After (seconds or a date) before choosing the wait",
             )
         else:
             yield Exercised()
@@ -148,7 +146,7 @@ def _asked_s(journal: Journal, exchange: Exchange) -> float | None:
     if text.isdecimal():
         return float(text)
     if journal.speed != 1:
-        return None  # the client's clock and the server's went apart
+        return None  # the client's clock and the server's differ
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - exchange.at_ms / 1000)
     except ValueError:
@@ -157,22 +155,22 @@ def _asked_s(journal: Journal, exchange: Exchange) -> float | None:
 
 @clause(
     "retry.at-most",
-    "A request is tried again no more often than the document says; then the error is reported.",
+    "Retry no more often than documented, then report the error.",
     covers=["*.retry.at-most-*", "*.retry.gives-up", "*.error.500-retry", "*.error.500-escalate"],
 )
 def at_most(journal: Journal) -> Iterator[Finding]:
-    """Count the tries of each request."""
+    """Count the attempts of each request."""
     for advice in journal.provider.client.retry:
         if advice.at_most is None:
             continue
-        for chain in again(journal, journal.of_role("submit")):
+        for chain in retry_chains(journal, journal.of_role("submit")):
             failed = [each for each in chain if each.status in advice.statuses]
             if len(failed) > advice.at_most + 1:
                 yield Violation(
                     tuple(failed),
-                    f"{len(failed)} tries, all answered {failed[0].status}",
-                    f"at most {advice.at_most} further tries",
-                    f"give up after {advice.at_most} further tries, and report the error with its request id",
+                    f"{len(failed)} attempts, all answered {failed[0].status}",
+                    f"at most {advice.at_most} retries",
+                    f"give up after {advice.at_most} retries, and report the error with its request id",
                 )
             elif failed:
                 yield Exercised()
@@ -180,26 +178,26 @@ def at_most(journal: Journal) -> Iterator[Finding]:
 
 @clause(
     "retry.eases-off",
-    "When 429 goes on, the pressure goes down: no wait is shorter than half of the one before.",
+    "While 429 continues, do not shorten the wait by more than half.",
     covers=["*.error.429-ease-off"],
     severity="should",
 )
 def eases_off(journal: Journal) -> Iterator[Finding]:
-    """Compare each wait in a row of 429 with the one before."""
-    for chain in again(journal, journal.of_role("submit", "query")):
+    """Compare each wait between consecutive 429 with the previous one."""
+    for chain in retry_chains(journal, journal.of_role("submit", "query")):
         row = [each for each in chain if each.status == 429]
         waits = [
             journal.seconds(before.at_ms, after.at_ms)
             for before, after in pairwise(row)
-            if _asked_s(journal, before) is None  # else it was the provider's wish
+            if _asked_s(journal, before) is None  # otherwise the provider chose the wait
         ]
         for first_s, second_s in pairwise(waits):
             if second_s + GRACE_S < first_s / 2:
                 yield Violation(
                     (*row,),
-                    f"a wait of {said(second_s)} after one of {said(first_s)}, although 429 went on",
+                    f"a wait of {seconds_text(second_s)} after one of {seconds_text(first_s)}, while 429 continued",
                     "longer waits, fewer requests",
-                    "let the waits grow as long as 429 goes on",
+                    "increase the waits while 429 continues",
                 )
             else:
                 yield Exercised()

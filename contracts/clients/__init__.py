@@ -1,8 +1,8 @@
-"""Clients: a good one for each provider, to be copied, and broken ones that the clauses are tried on.
+"""Clients: a good one for each provider, to copy, and broken ones to test the clauses on.
 
 polite      what every good client does: retries, polling, callbacks, downloads
-evolink, crun, googlegeminiomni, toapis     one provider each: its words and figures
-broken      ways to go wrong, each laid over any of them
+evolink, crun, googlegeminiomni, toapis     one provider each: its paths, fields and figures
+broken      mutants, each applied to any of them
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from contracts.clients.googlegeminiomni import GoogleGeminiOmni
 from contracts.clients.toapis import ToAPIs
 
 if TYPE_CHECKING:
+    from contracts.client.subject import Factory, Setting
     from contracts.clients.polite import PoliteClient
-    from contracts.subject import Factory, Setting
 
 #: The good clients, by provider.
 GOOD: dict[str, type[PoliteClient]] = {
@@ -28,7 +28,7 @@ GOOD: dict[str, type[PoliteClient]] = {
 
 
 def subject(client: type[PoliteClient]) -> Factory:
-    """Make a polite client a subject of `contracts`: the adapter is this function."""
+    """Adapt a polite client to `contracts`."""
 
     def made(setting: Setting) -> PoliteClient:
         return client(setting.base_url, setting.api_key, setting.callback_url, setting.callback_secret)

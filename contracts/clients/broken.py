@@ -1,7 +1,7 @@
-"""Broken clients: each differs from a good one in one respect, and breaks one clause by it.
+"""Broken clients (mutants): each differs from a good one in one respect, and violates one clause.
 
-`@breaks` says which, what the verdict has to say, and what else cannot be kept then. Each is laid over the
-good client of any provider to which the clause applies.
+`@breaks` names the clause, what the verdict must say, and which other clauses are violated as a consequence. Each
+is applied to the good client of every provider to which the clause applies.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import aiohttp
 
+from contracts.analysis import sends_callbacks, signs_callbacks
 from contracts.clients.polite import ApiError, Asking, GaveUp, PoliteClient, Seen, TaskFailed
 
 if TYPE_CHECKING:
@@ -31,50 +32,42 @@ Mixin = TypeVar("Mixin", bound=type[PoliteClient])
 
 
 @dataclass(frozen=True)
-class Breaker:
-    """A way to go wrong."""
+class Mutant:
+    """One fault of a client."""
 
     name: str
     clause: str
     #: What the verdict says, as a regular expression.
     seen: str
-    #: Other clauses that cannot be kept then.
+    #: Other clauses that are violated as a consequence.
     also: frozenset[str]
     applies: Callable[[Provider], bool]
     mixin: type[PoliteClient]
 
     def over(self, good: type[PoliteClient]) -> type[PoliteClient]:
-        """Lay it over a good client."""
+        """Apply it to a good client."""
         return type(f"{self.name}{good.__name__}", (self.mixin, good), {})
 
 
-_breakers: list[Breaker] = []
+_mutants: list[Mutant] = []
 
 
-def breakers() -> tuple[Breaker, ...]:
-    """Return them all."""
-    return tuple(_breakers)
+def mutants() -> tuple[Mutant, ...]:
+    """Return all mutants."""
+    return tuple(_mutants)
 
 
 def _anywhere(_: Provider) -> bool:
     return True
 
 
-def _calls_back(provider: Provider) -> bool:
-    return provider.callbacks is not None
-
-
-def _signs(provider: Provider) -> bool:
-    return provider.callbacks is not None and provider.callbacks.signature is not None
-
-
 def breaks(
     clause: str, seen: str, *also: str, applies: Callable[[Provider], bool] = _anywhere
 ) -> Callable[[Mixin], Mixin]:
-    """Say what a client breaks."""
+    """Register a mutant with the clause that it violates."""
 
     def register(mixin: Mixin) -> Mixin:
-        _breakers.append(Breaker(mixin.__name__, clause, seen, frozenset(also), applies, mixin))
+        _mutants.append(Mutant(mixin.__name__, clause, seen, frozenset(also), applies, mixin))
         return mixin
 
     return register
@@ -93,9 +86,9 @@ class AsksForTooMuch(PoliteClient):
         return path, body
 
 
-@breaks("submit.says-json", "Content-Type is text/plain")
+@breaks("submit.content-type", "Content-Type is text/plain")
 class SaysText(PoliteClient):
-    """Sends JSON, and calls it text."""
+    """Sends JSON as text/plain."""
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
@@ -109,18 +102,18 @@ class SaysText(PoliteClient):
         object.__setattr__(self._http, "_request", as_text)
 
 
-@breaks("auth.key-in-its-header", "no .* header|without the word Bearer")
+@breaks("auth.key-in-its-header", "no .* header|without Bearer")
 class BareKey(PoliteClient):
-    """Sends the key in another form than the document's."""
+    """Sends the key in an undocumented form."""
 
     def auth_headers(self) -> dict[str, str]:
         bearer = "Authorization" in super().auth_headers()
         return {"Authorization": self.api_key} if bearer else {"Authorization": f"Bearer {self.api_key}"}
 
 
-@breaks("auth.key-nowhere-else", "stands in the address")
+@breaks("auth.key-nowhere-else", "the key is in the URL")
 class KeyInAddress(PoliteClient):
-    """Puts the key into the address as well."""
+    """Puts the key into the URL, too."""
 
     def query_path(self, task_id: str) -> str:
         path = super().query_path(task_id)
@@ -133,7 +126,7 @@ class KeyInAddress(PoliteClient):
     applies=lambda provider: any(each.role == "decoy" for each in provider.operations.values()),
 )
 class Chats(PoliteClient):
-    """Sends the prompt to the endpoint for chats."""
+    """Sends the prompt to the chat endpoint."""
 
     def submit_request(self, prompt: str) -> tuple[str, dict[str, Any]]:
         _, body = super().submit_request(prompt)
@@ -145,7 +138,7 @@ class Chats(PoliteClient):
 
 @breaks("submit.not-again-after-refusal", "the same submit again after 4")
 class TakesNoForBusy(PoliteClient):
-    """Tries again after every refusal."""
+    """Retries after every refusal."""
 
     async def submit_once(self, prompt: str) -> Answer:
         self.busy_statuses = self.busy_statuses | {400, 401, 403, 422}  # type: ignore[misc]
@@ -156,19 +149,19 @@ class TakesNoForBusy(PoliteClient):
     "submit.one-task-a-job",
     "was submitted again",
     # Of the first task nothing is ever heard, and both take up room.
-    *("callbacks.lost-made-up", "callbacks.early-kept", "limits.kept"),
+    *("callbacks.lost-recovered-by-poll", "callbacks.early-kept", "limits.kept"),
 )
 class SubmitsTwice(PoliteClient):
-    """Makes two tasks of a job, to have the better of them."""
+    """Creates two tasks for one job."""
 
     async def submit(self, prompt: str) -> str:
         await super().submit(prompt)
         return await super().submit(prompt)
 
 
-@breaks("submit.not-again-after-lost-answer", "after an answer that was lost")
+@breaks("submit.not-again-after-lost-answer", "after a lost answer")
 class SubmitsBlindly(PoliteClient):
-    """Sends a submit again when no answer came."""
+    """Repeats a submit that was not answered."""
 
     async def patiently(self, attempt: Any, *, repeatable: bool = True) -> Any:  # noqa: ARG002
         return await super().patiently(attempt, repeatable=True)
@@ -181,16 +174,16 @@ def _advised(provider: Provider) -> bool:
     return any(advice.waits_s for advice in provider.client.retry)
 
 
-@breaks("retry.waits-grow", "tried again 1", applies=_advised)
+@breaks("retry.waits-grow", "retried 1", applies=_advised)
 class WaitsASecond(PoliteClient):
-    """Waits about a second, always."""
+    """Always waits about a second."""
 
     def wait_s(self, state: tenacity.RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome is not None else None
         return max(random.uniform(1, 1.4), error.retry_after_s if isinstance(error, ApiError) else 0)
 
 
-@breaks("retry.not-at-once", r"tried again 0", "retry.waits-grow")
+@breaks("retry.not-at-once", r"retried 0", "retry.waits-grow")
 class TriesAtOnce(PoliteClient):
     """Hardly waits."""
 
@@ -213,7 +206,7 @@ class WaitsLikeAllOthers(PoliteClient):
         return max(2.0 ** (state.attempt_number - 1), error.retry_after_s if isinstance(error, ApiError) else 0)
 
 
-@breaks("retry.retry-after", "an answer that said to wait")
+@breaks("retry.retry-after", "an answer with Retry-After")
 class HearsNoRetryAfter(PoliteClient):
     """Does not read Retry-After."""
 
@@ -223,22 +216,22 @@ class HearsNoRetryAfter(PoliteClient):
 
 @breaks(
     "retry.at-most",
-    "tries, all answered",
+    "attempts, all answered",
     applies=lambda provider: any(advice.at_most is not None for advice in provider.client.retry),
 )
 class NeverStopsTrying(PoliteClient):
-    """Tries a dozen times."""
+    """Makes twelve attempts."""
 
     tries = 12
 
 
 @breaks(
     "retry.eases-off",
-    "although 429 went on",
+    "while 429 continued",
     applies=lambda provider: any(429 in advice.statuses for advice in provider.client.retry),
 )
 class PressesHarder(PoliteClient):
-    """Waits less and less."""
+    """Shortens its waits."""
 
     def wait_s(self, state: tenacity.RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome is not None else None
@@ -255,7 +248,7 @@ class PressesHarder(PoliteClient):
     applies=lambda provider: provider.client.poll.first_after_s is not None,
 )
 class AsksAtOnce(PoliteClient):
-    """Asks as soon as the task is there."""
+    """Polls as soon as the task exists."""
 
     first_wait_s = 0.1
 
@@ -267,14 +260,14 @@ class AsksAtOnce(PoliteClient):
     applies=lambda provider: provider.client.poll.interval_s is not None,
 )
 class AsksTooOften(PoliteClient):
-    """Asks more often than it should."""
+    """Polls too often."""
 
     poll_interval_s = 2.5
 
 
 @breaks("poll.stops-at-end", "more quer(y|ies) after the task was shown")
 class AsksOn(PoliteClient):
-    """Asks once more, to be sure."""
+    """Polls once more after the end."""
 
     async def finished(self, task_id: str) -> Seen:
         seen = await super().finished(task_id)
@@ -293,15 +286,15 @@ class AsksOn(PoliteClient):
     ),
 )
 class WaitsForEver(PoliteClient):
-    """Has no end to waiting."""
+    """Waits without limit."""
 
     give_up_after_s = 1e9
     most_polls = 1_000_000_000
 
 
-@breaks("poll.unknown-words", "showed the unknown word")
+@breaks("poll.unknown-status", "showed the unknown status")
 class KnowsAllWords(PoliteClient):
-    """Takes a word that it does not know for a failure."""
+    """Treats an unknown status as a failure."""
 
     def seen(self, body: Any) -> Seen:
         if "reviewing" in json.dumps(body).lower():
@@ -309,9 +302,9 @@ class KnowsAllWords(PoliteClient):
         return super().seen(body)
 
 
-@breaks("poll.errors-are-no-end", "polling stopped at its first error")
+@breaks("poll.errors-are-retried", "polling stopped at its first error")
 class StopsAtAnError(PoliteClient):
-    """Gives a task up at the first error in answer to a query."""
+    """Gives a task up at the first failed poll."""
 
     async def look(self, task_id: str, asking: Asking) -> Seen | None:
         try:
@@ -324,12 +317,12 @@ class StopsAtAnError(PoliteClient):
 
 @breaks(
     "poll.by-answered-id",
-    "no submit was answered with",
-    "callbacks.lost-made-up",
+    "not named in any submit's answer",
+    "callbacks.lost-recovered-by-poll",
     "callbacks.early-kept",
 )
 class AsksForAnother(PoliteClient):
-    """Changes the id before it asks."""
+    """Changes the task id before polling."""
 
     def query_path(self, task_id: str) -> str:
         return super().query_path(task_id[:-1] + ("0" if task_id[-1] != "0" else "1"))
@@ -340,15 +333,15 @@ class AsksForAnother(PoliteClient):
 
 @breaks("results.fetched", "no download")
 class FetchesNothing(PoliteClient):
-    """Is content with the link."""
+    """Returns the link without a download."""
 
     async def download(self, url: str) -> Any:
         return url
 
 
-@breaks("results.in-time", "after the link had expired", "outcome.comes-home")
+@breaks("results.in-time", "after the link had expired", "outcome.returns-file")
 class FetchesLate(PoliteClient):
-    """Fetches the file eight days later."""
+    """Downloads the file eight days later."""
 
     async def download(self, url: str) -> bytes:
         await asyncio.sleep(8 * 86_400)
@@ -357,24 +350,24 @@ class FetchesLate(PoliteClient):
 
 @breaks("results.without-key", "a download with")
 class FetchesWithKey(PoliteClient):
-    """Sends the key to whoever keeps the files."""
+    """Sends the key to the file host."""
 
     async def fetch(self, url: str) -> bytes:
         self._http.headers.update(self.auth_headers())
         return await super().fetch(url)
 
 
-@breaks("results.link-as-given", "which nobody gave", "outcome.comes-home", "results.fetched")
+@breaks("results.link-as-given", "which is in no answer", "outcome.returns-file", "results.fetched")
 class TidiesLinks(PoliteClient):
-    """Cuts off of a link what seems not to be needed."""
+    """Removes parts of the link."""
 
     async def fetch(self, url: str) -> bytes:
         return await super().fetch(url.partition("?")[0].replace("/0.", "/00."))
 
 
-@breaks("results.whole", "bytes came, and nothing was fetched again", "outcome.success-is-real")
+@breaks("results.whole", "bytes were received, and the download was not repeated", "outcome.success-is-real")
 class KeepsHalves(PoliteClient):
-    """Takes what came for the file."""
+    """Keeps a partial file."""
 
     async def fetch(self, url: str) -> bytes:
         content = bytearray()
@@ -397,14 +390,14 @@ class KeepsHalves(PoliteClient):
     applies=lambda provider: provider.plans[provider.default_plan].concurrent_tasks is not None,
 )
 class CrowdsIn(PoliteClient):
-    """Has all its tasks made at once."""
+    """Submits all its jobs at once."""
 
     most_at_once = 1000
 
 
 @breaks("limits.no-credits-stops", "another submit after 402")
 class SpendsOn(PoliteClient):
-    """Submits on when there are no credits."""
+    """Continues to submit without credits."""
 
     most_at_once = 1
 
@@ -414,9 +407,9 @@ class SpendsOn(PoliteClient):
         return await super().submit_once(prompt)
 
 
-@breaks("limits.failed-not-blindly-again", "a fourth time")
+@breaks("limits.failed-not-resubmitted", "a fourth time")
 class NeverTakesNo(PoliteClient):
-    """Submits a job again when its task has failed, ten times."""
+    """Submits a failed job again, ten times."""
 
     async def generate(self, prompt: str) -> bytes:
         for _ in range(9):
@@ -431,7 +424,7 @@ class NeverTakesNo(PoliteClient):
 
 
 class _NeverAsks(PoliteClient):
-    """Trusts in callbacks, where it gets any."""
+    """Relies on callbacks, if it receives any."""
 
     async def _told(self, task_id: str) -> None:
         event = self._waiting[task_id] = asyncio.Event()
@@ -450,7 +443,7 @@ class _NeverAsks(PoliteClient):
         return await super().finished(task_id)
 
 
-@breaks("callbacks.acknowledged", "the receiver answered 410", "callbacks.unknown-events", applies=_calls_back)
+@breaks("callbacks.acknowledged", "the receiver answered 410", "callbacks.unknown-events", applies=sends_callbacks)
 class AcknowledgesNothing(PoliteClient):
     """Answers 410 to every callback."""
 
@@ -459,9 +452,9 @@ class AcknowledgesNothing(PoliteClient):
         return 410 if status == 200 else status
 
 
-@breaks("callbacks.in-time", "did not answer in time", applies=_calls_back)
+@breaks("callbacks.in-time", "did not answer in time", applies=sends_callbacks)
 class WorksInTheHandler(PoliteClient):
-    """Does its work before it answers."""
+    """Works before it answers."""
 
     async def handle_callback(self, headers: Mapping[str, str], body: bytes) -> int:
         status = await super().handle_callback(headers, body)
@@ -469,41 +462,41 @@ class WorksInTheHandler(PoliteClient):
         return status
 
 
-@breaks("callbacks.forged-refused", "was answered 200", applies=_signs)
+@breaks("callbacks.forged-refused", "was answered 200", applies=signs_callbacks)
 class TrustsEverybody(PoliteClient):
-    """Checks the signature, and goes on whatever comes out."""
+    """Ignores the result of the signature check."""
 
     def signed_well(self, headers: Mapping[str, str], body: bytes) -> bool:
         super().signed_well(headers, body)
         return True
 
 
-@breaks("callbacks.survived", "answered 500", applies=_calls_back)
+@breaks("callbacks.unreadable-handled", "answered 500", applies=sends_callbacks)
 class TrustsJSON(PoliteClient):
-    """Does not expect a body that cannot be read."""
+    """Fails on a body that is not JSON."""
 
     async def handle_callback(self, headers: Mapping[str, str], body: bytes) -> int:
         json.loads(body)
         return await super().handle_callback(headers, body)
 
 
-@breaks("callbacks.unknown-events", "to an event that it does not know", applies=_calls_back)
+@breaks("callbacks.unknown-events", "to an unknown event", applies=sends_callbacks)
 class KnowsAllEvents(PoliteClient):
-    """Refuses events that it does not know."""
+    """Refuses unknown events."""
 
     async def handle_callback(self, headers: Mapping[str, str], body: bytes) -> int:
         status = await super().handle_callback(headers, body)
         return 422 if status == 200 and b"reviewing" in body else status
 
 
-@breaks("callbacks.lost-made-up", "nobody asked after the task", applies=_calls_back)
+@breaks("callbacks.lost-recovered-by-poll", "the task was not polled", applies=sends_callbacks)
 class OnlyListens(_NeverAsks):
-    """Never asks after a task whose callback does not come."""
+    """Never polls a task whose callback does not arrive."""
 
 
-@breaks("callbacks.one-effect", "the file was fetched again", applies=_calls_back)
+@breaks("callbacks.idempotent", "the file was downloaded again", applies=sends_callbacks)
 class ActsOnEveryCallback(PoliteClient):
-    """Fetches the file again whenever a callback comes."""
+    """Downloads the file again at every callback."""
 
     async def handle_callback(self, headers: Mapping[str, str], body: bytes) -> int:
         status = await super().handle_callback(headers, body)
@@ -522,12 +515,12 @@ class ActsOnEveryCallback(PoliteClient):
 
 @breaks(
     "callbacks.early-kept",
-    "nothing was made of it",
-    "callbacks.lost-made-up",
-    applies=_calls_back,
+    "was not used",
+    "callbacks.lost-recovered-by-poll",
+    applies=sends_callbacks,
 )
 class ForgetsEarlyCallbacks(_NeverAsks):
-    """Drops callbacks of tasks that it does not know yet."""
+    """Drops callbacks of tasks that are not known yet."""
 
     async def handle_callback(self, headers: Mapping[str, str], body: bytes) -> int:
         status = await super().handle_callback(headers, body)
@@ -535,7 +528,7 @@ class ForgetsEarlyCallbacks(_NeverAsks):
         return status
 
 
-@breaks("callbacks.constant-time", "compare_digest was never called", applies=_signs)
+@breaks("callbacks.constant-time", "without a call of hmac.compare_digest", applies=signs_callbacks)
 class ComparesPlainly(PoliteClient):
     """Compares signatures with ==."""
 
@@ -549,17 +542,17 @@ class ComparesPlainly(PoliteClient):
 # -- outcomes ---------------------------------------------------------------------------------------
 
 
-@breaks("outcome.ends", "had not ended", "poll.gives-up")
+@breaks("outcome.ends", "did not end", "poll.gives-up")
 class AsksForEver(PoliteClient):
-    """Asks until something comes of it, and nothing may."""
+    """Polls without limit."""
 
     give_up_after_s = 1e9
     most_polls = 1_000_000_000
 
 
-@breaks("outcome.begins", "nothing had been asked of the API")
+@breaks("outcome.begins", "before any request to the API")
 class NeverSubmits(PoliteClient):
-    """Stumbles before it has asked for anything."""
+    """Fails before its first request."""
 
     def submit_request(self, prompt: str) -> tuple[str, dict[str, Any]]:
         raise KeyError(f"no model is configured for {prompt!r}")
@@ -578,7 +571,7 @@ class CallsErrorsDone(PoliteClient):
 
 @breaks("outcome.failure-has-its-reason", "without the reason")
 class HidesReasons(PoliteClient):
-    """Says that something went wrong, and not what."""
+    """Reports a failure without its reason."""
 
     async def generate(self, prompt: str) -> bytes:
         try:
@@ -587,9 +580,9 @@ class HidesReasons(PoliteClient):
             raise TaskFailed("something went wrong") from None
 
 
-@breaks("outcome.comes-home", "job 1 failed with", "results.fetched")
+@breaks("outcome.returns-file", "job 1 failed with", "results.fetched")
 class AsksTooMuchOfAnEnd(PoliteClient):
-    """Refuses an answer at the end that has a field which it does not know."""
+    """Refuses a final answer with an unknown field."""
 
     def seen(self, body: Any) -> Seen:
         seen = super().seen(body)
@@ -600,7 +593,7 @@ class AsksTooMuchOfAnEnd(PoliteClient):
 
 @breaks("outcome.follows-to-the-end", "when its task was still")
 class AsksTooMuchOfAnswers(PoliteClient):
-    """Refuses an answer that has a field which it does not know."""
+    """Refuses an answer with an unknown field."""
 
     def seen(self, body: Any) -> Seen:
         seen = super().seen(body)
@@ -611,7 +604,7 @@ class AsksTooMuchOfAnswers(PoliteClient):
 
 @breaks("outcome.error-has-request-id", "the error of job")
 class HidesRequestIds(PoliteClient):
-    """Says that the API failed, and not in which request."""
+    """Reports an API failure without the request id."""
 
     async def submit(self, prompt: str) -> str:
         try:

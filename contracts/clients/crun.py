@@ -1,4 +1,4 @@
-"""crun.ai: Gemini Omni. The HTTP status does not tell everything: `code` in the body does."""
+"""crun.ai: Gemini Omni. The HTTP status is always 200; read `code`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from urllib.parse import quote
 from contracts.clients.polite import Answer, PoliteClient, Seen
 
 if TYPE_CHECKING:
-    from contracts.subject import Setting
+    from contracts.client.subject import Setting
 
 
 class Crun(PoliteClient):
-    """A client of crun's."""
+    """A client of crun.ai."""
 
     first_wait_s = 5.0
     poll_interval_s = 10.0
@@ -36,7 +36,7 @@ class Crun(PoliteClient):
         return f"/api/v1/client/job/TaskInfo?task_id={quote(task_id)}"
 
     def problem(self, answer: Answer) -> tuple[int, str] | None:
-        """Read `code`: it is 200 where all is well, whatever the HTTP status says."""
+        """Read `code`: it is 200 on success, whatever the HTTP status is."""
         if not isinstance(answer.body, dict):
             return super().problem(answer)
         code = answer.body.get("code", answer.status)
@@ -56,7 +56,7 @@ class Crun(PoliteClient):
         return Seen(ended, links[0], str(result.get("message") or "") if ended == "failed" else "")
 
     def called_back_about(self, event: Any) -> str | None:
-        """Find the id of a task whose end is told."""
+        """Find the id of a task whose end is reported."""
         task_id: str | None = event.get("task_id")
         return task_id
 

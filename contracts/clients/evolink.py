@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from contracts.clients.polite import PoliteClient, Seen
 
 if TYPE_CHECKING:
-    from contracts.subject import Setting
+    from contracts.client.subject import Setting
 
 
 class EvoLink(PoliteClient):
-    """A client of EvoLink's."""
+    """A client of EvoLink."""
 
     first_wait_s = 5.0
     poll_interval_s = 5.0
@@ -40,7 +40,7 @@ class EvoLink(PoliteClient):
         return Seen(ends.get(status), links[0], f"{error.get('code')}: {error.get('message')}" if error else "")
 
     def called_back_about(self, event: Any) -> str | None:
-        """Find the id of a task whose end is told."""
+        """Find the id of a task whose end is reported."""
         task_id: str | None = event.get("id")
         return task_id
 

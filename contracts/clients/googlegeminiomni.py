@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from contracts.clients.polite import PoliteClient, Seen
 
 if TYPE_CHECKING:
-    from contracts.subject import Setting
+    from contracts.client.subject import Setting
 
 
 class GoogleGeminiOmni(PoliteClient):
-    """A client of googlegeminiomni.com's."""
+    """A client of googlegeminiomni.com."""
 
     first_wait_s = 3.0
     poll_interval_s = 3.0
@@ -47,7 +47,7 @@ class GoogleGeminiOmni(PoliteClient):
         return Seen(ended, body.get("outputUrl"), str(body.get("error") or ""))
 
     def called_back_about(self, event: Any) -> str | None:
-        """Find the id of a job whose end is told; other events do not matter here."""
+        """Find the id of a job whose end is reported; other events are ignored."""
         return event.get("jobId") if event.get("event") in ("job.completed", "job.failed") else None
 
 

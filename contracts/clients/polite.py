@@ -1,4 +1,4 @@
-"""A client of an asynchronous video API that keeps to the rules. Copy it with your provider's file beside it.
+"""A client of an asynchronous video API that keeps the rules. Copy it together with your provider's file.
 
     async with EvoLink(base_url, api_key) as client:
         video = await client.generate("A red kite over the sea")
@@ -33,7 +33,7 @@ _growing = tenacity.wait_exponential(multiplier=1, max=60) + tenacity.wait_rando
 
 
 class ApiError(Exception):
-    """The API refused; `status` is the HTTP status (or the one inside), `request_id` is for its support."""
+    """The API refused; `status` is the HTTP status (or the code in the body), `request_id` is for its support."""
 
     def __init__(self, status: int, message: str, request_id: str | None = None, retry_after_s: float = 0) -> None:
         super().__init__(f"{status}: {message}" + (f" (request {request_id})" if request_id else ""))
@@ -43,15 +43,15 @@ class ApiError(Exception):
 
 
 class Busy(ApiError):  # noqa: N818 - it is not always the end
-    """The API cannot do it now; it may later."""
+    """A temporary refusal: a retry may succeed."""
 
 
 class Unreadable(Exception):  # noqa: N818
-    """An answer came that cannot be read."""
+    """The answer cannot be read."""
 
 
 class AnswerLost(Exception):  # noqa: N818
-    """A submit went out and no answer came: there may be a task, and it may be paid for. Look before you repeat it."""
+    """A submit was not answered: the task may exist and be charged. Check before repeating it."""
 
 
 class TaskFailed(Exception):  # noqa: N818
@@ -59,16 +59,16 @@ class TaskFailed(Exception):  # noqa: N818
 
 
 class GaveUp(Exception):  # noqa: N818
-    """The task has not ended in the time that a task may take."""
+    """The task did not end within its time limit."""
 
 
 class BadFile(Exception):  # noqa: N818
-    """The file could not be fetched whole."""
+    """The file could not be downloaded completely."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the API answered."""
+    """An answer of the API."""
 
     status: int
     body: Any
@@ -76,7 +76,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Seen:
-    """A task as an answer or a callback shows it; `ended` is None while it is on its way."""
+    """A task as shown by an answer or a callback; `ended` is None while it is in progress."""
 
     ended: str | None = None
     url: str | None = None
@@ -85,14 +85,14 @@ class Seen:
 
 @dataclass
 class Asking:
-    """How often a task may still be asked after, and until when."""
+    """How often a task may still be polled, and until when."""
 
     left: int
     until_s: float
 
 
 class PoliteClient:
-    """What is the same at every provider. A provider's own class says the rest.
+    """What all providers have in common; each provider's class adds the rest.
 
     Args:
         base_url: where the provider's paths begin.
@@ -130,7 +130,7 @@ class PoliteClient:
         self.callback_secret = callback_secret
         self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=self.request_timeout_s))
         self._slots = asyncio.Semaphore(self.most_at_once)
-        #: Tasks that somebody waits for, and what callbacks told of tasks that nobody knew of yet.
+        #: Tasks that are awaited, and tasks with callbacks that arrived before their id was known.
         self._waiting: dict[str, asyncio.Event] = {}
         self._early: OrderedDict[str, None] = OrderedDict()
         self._broke = False
@@ -158,15 +158,15 @@ class PoliteClient:
         raise NotImplementedError
 
     def task_id(self, body: Any) -> str:
-        """Find the task's id in the answer to a submit."""
+        """Find the task id in the answer to a submit."""
         raise NotImplementedError
 
     def seen(self, body: Any) -> Seen:
-        """Read what an answer shows of a task. A word that is not known is no end."""
+        """Read a task from an answer. An unknown status is not an end."""
         raise NotImplementedError
 
     def called_back_about(self, event: Any) -> str | None:
-        """Find the task's id in a callback; None where the event is none that matters here."""
+        """Find the task id in a callback; None if its event does not matter."""
         raise NotImplementedError
 
     def auth_headers(self) -> dict[str, str]:
@@ -174,7 +174,7 @@ class PoliteClient:
         return {"Authorization": f"Bearer {self.api_key}"}
 
     def problem(self, answer: Answer) -> tuple[int, str] | None:
-        """Return status and message of a refusal; None where there is none. Some stand inside a 200."""
+        """Return the status and message of a refusal; None if it is not one. Some are inside a 200."""
         if answer.status < 400:
             return None
         error = answer.body.get("error") if isinstance(answer.body, dict) else None
@@ -188,7 +188,7 @@ class PoliteClient:
 
         Raises:
             ApiError: the API refused.
-            AnswerLost: nobody knows whether there is a task.
+            AnswerLost: it is unknown whether the task exists.
             TaskFailed: the task failed.
             GaveUp: it took too long.
             BadFile: the file could not be fetched whole.
@@ -201,25 +201,25 @@ class PoliteClient:
             return await self.download(seen.url)
 
     async def submit(self, prompt: str) -> str:
-        """Submit a job; return the task's id."""
+        """Submit a job; return the task id."""
         try:
             answer = await self.patiently(lambda: self.submit_once(prompt), repeatable=False)
         except ApiError as error:
             self._broke = self._broke or error.status == 402
             raise
         except (Unreadable, aiohttp.ClientError, TimeoutError) as error:
-            raise AnswerLost("no answer to the submit came; there may be a task, and it may be paid for") from error
+            raise AnswerLost("the submit was not answered; the task may exist and be charged") from error
         return self.task_id(answer.body)
 
     async def submit_once(self, prompt: str) -> Answer:
-        """Send a submit, unless it is known that there are no credits for it."""
+        """Send a submit, unless the account is known to have no credits."""
         if self._broke:
-            raise ApiError(402, "the account has no credits; nothing is submitted any more")
+            raise ApiError(402, "the account has no credits; no more jobs are submitted")
         path, body = self.submit_request(prompt)
         return await self.request("POST", path, body)
 
     async def finished(self, task_id: str) -> Seen:
-        """Wait until a task has ended: by a callback, or by asking."""
+        """Wait until a task has ended, by callback or by polling."""
         asking = Asking(self.most_polls, asyncio.get_running_loop().time() + self.give_up_after_s)
         called_back = self._waiting[task_id] = asyncio.Event()
         if task_id in self._early:
@@ -236,7 +236,7 @@ class PoliteClient:
             del self._waiting[task_id]
 
     async def look(self, task_id: str, asking: Asking) -> Seen | None:
-        """Ask after a task; None where it cannot be found (yet)."""
+        """Poll a task; None if it is not found (yet)."""
         try:
             answer = await self.patiently(lambda: self.ask(task_id, asking))
         except ApiError as error:
@@ -246,33 +246,33 @@ class PoliteClient:
         return self.seen(answer.body)
 
     async def ask(self, task_id: str, asking: Asking) -> Answer:
-        """Ask once, if it may still be asked."""
+        """Query once, within the limits."""
         if not asking.left or asyncio.get_running_loop().time() > asking.until_s:
-            raise GaveUp(f"{task_id} has not ended in the time that a task may take")
+            raise GaveUp(f"{task_id} did not end within its time limit")
         asking.left -= 1
         return await self.request("GET", self.query_path(task_id))
 
     async def _pause(self, called_back: asyncio.Event, seconds: float) -> None:
-        """Wait, no longer than until a callback comes."""
+        """Wait, at most until a callback arrives."""
         try:
             await asyncio.wait_for(called_back.wait(), seconds)
         except TimeoutError:
             return
 
     async def download(self, url: str) -> bytes:
-        """Fetch the file: as the link says, without the key, and whole."""
+        """Download the complete file from the link as given, without the key."""
         return await self.patiently(lambda: self.fetch(url))
 
     async def fetch(self, url: str) -> bytes:
-        """Fetch a file once."""
+        """Download a file once."""
         async with self._http.get(url) as answer:
             if answer.status in self.busy_statuses:
-                raise Busy(answer.status, "the file cannot be had now")
+                raise Busy(answer.status, "the file is temporarily unavailable")
             if answer.status != 200:
                 raise BadFile(f"the link answered {answer.status}")
             content = await answer.read()
         if answer.content_length not in (None, len(content)):
-            raise BadFile(f"{len(content)} of {answer.content_length} bytes came")
+            raise BadFile(f"received {len(content)} of {answer.content_length} bytes")
         return content
 
     # -- requests ---------------------------------------------------------------------------------
@@ -300,13 +300,13 @@ class PoliteClient:
             kind = Busy if status in self.busy_statuses else ApiError
             raise kind(status, message, response.headers.get("X-Request-Id"), retry_after_s(response.headers))
         if not isinstance(value, dict):
-            raise Unreadable("the answer is no JSON object")
+            raise Unreadable("the answer is not a JSON object")
         return answer
 
     async def patiently(self, attempt: Callable[[], Awaitable[T]], *, repeatable: bool = True) -> T:
-        """Try something again while it fails for passing reasons; raise the last one.
+        """Retry while an attempt fails temporarily; raise the last error.
 
-        What is not repeatable is tried again only after an answer that says that nothing was done.
+        If it is not repeatable, it is retried only after an answer that says that nothing was done.
         """
         passing = (Busy, Unreadable, aiohttp.ClientError, TimeoutError) if repeatable else (Busy,)
         async for each in tenacity.AsyncRetrying(
@@ -320,14 +320,14 @@ class PoliteClient:
         raise AssertionError("tenacity ends with a result or an error")
 
     def wait_s(self, state: tenacity.RetryCallState) -> float:
-        """Return how long to wait before the next try: 1, 2, 4 s and a random part, or as long as the API asks."""
+        """Return how long to wait before the next attempt: 1, 2, 4 s with jitter, or as long as Retry-After says."""
         error = state.outcome.exception() if state.outcome is not None else None
         return max(_growing(state), error.retry_after_s if isinstance(error, ApiError) else 0)
 
     # -- callbacks --------------------------------------------------------------------------------
 
     async def handle_callback(self, headers: Mapping[str, str], body: bytes) -> int:
-        """Take a callback; return the status to answer with. Header names are in lower case.
+        """Handle a callback; return the status to answer. Header names are in lower case.
 
         It only wakes whoever waits for the task. The task is then asked after, so that a callback that is
         repeated, comes in another order or tells something else than the API does no harm.
@@ -350,7 +350,7 @@ class PoliteClient:
         return 200
 
     def signed_well(self, headers: Mapping[str, str], body: bytes) -> bool:
-        """Check the signature over the bytes as they came, in constant time."""
+        """Check the signature over the raw body, in constant time."""
         if self.signature_header is None or self.callback_secret is None:
             return True
         wanted = hmac.new(self.callback_secret.encode(), body, hashlib.sha256).hexdigest()
@@ -359,7 +359,7 @@ class PoliteClient:
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float:
-    """Read Retry-After, in seconds or as a date; 0 where there is none."""
+    """Read Retry-After, in seconds or as a date; 0 if it is missing."""
     text = headers.get("Retry-After", "").strip()
     if text.isdecimal():
         return float(text)

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from contracts.clients.polite import PoliteClient, Seen
 
 if TYPE_CHECKING:
-    from contracts.subject import Setting
+    from contracts.client.subject import Setting
 
 
 class ToAPIs(PoliteClient):
-    """A client of ToAPIs'."""
+    """A client of ToAPIs."""
 
     first_wait_s = 5.0
     poll_interval_s = 10.0
@@ -44,7 +44,7 @@ class ToAPIs(PoliteClient):
         return Seen({"completed": "success", "failed": "failed"}.get(status), files[0].get("url"), reason)
 
     def called_back_about(self, event: Any) -> str | None:  # noqa: ARG002 - there are no callbacks
-        """Find nothing."""
+        """Return None."""
         return None
 
 

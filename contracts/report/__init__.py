@@ -1,10 +1,16 @@
-"""Verdicts for people and for machines.
+"""Verdicts as text, HTML, JSON and JUnit XML.
 
-terminal    text: what matters first
-page        html: one file, with drawings
+plain       texts of clients and servers, made safe to print
+markup      HTML from tags, with every text escaped
+wording     what all reports share: order, names, times
 evidence    as_json: the shape of specs/verdicts.schema.json
+terminal    text: what matters first
 suite       junit: JUnit XML
-coverage    what a client was made to meet, and what it was not
+coverage    what a client was exposed to, and what it was not
+grid        coverage as HTML tables
+timeline    a violation as a drawing
+cards       a card for each violated clause
+page        html: one file
 """
 
 from contracts.report.coverage import Coverage, covered
@@ -12,5 +18,6 @@ from contracts.report.evidence import as_json
 from contracts.report.page import html
 from contracts.report.suite import junit
 from contracts.report.terminal import text
+from contracts.report.wording import GENERAL
 
-__all__ = ["Coverage", "as_json", "covered", "html", "junit", "text"]
+__all__ = ["GENERAL", "Coverage", "as_json", "covered", "html", "junit", "text"]

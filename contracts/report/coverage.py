@@ -1,4 +1,4 @@
-"""What a client was made to meet: which answers, states and callbacks, how often, and which never."""
+"""What a client was exposed to: which answers, states and callbacks, how often, and which never."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from contracts.reading import OK, status_word
+from contracts.analysis import OK, status_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -14,30 +14,30 @@ if TYPE_CHECKING:
     from contracts.journal import Delivery, Exchange, Journal
     from mockserver.provider import Operation, Provider
 
-#: An operation's id, and the status of its answer; None is no answer at all.
+#: An operation id, and the status of its answer; None is no answer.
 Answer = tuple[str, int | None]
-#: A callback's event, the fault that touched it ("" is none), and the outcome.
+#: A callback's event, the fault applied to it ("" is none), and the outcome.
 Callback = tuple[str, str, str]
 
 
 @dataclass
 class Coverage:
-    """What was met at one provider. A journal that was counted can be let go."""
+    """Counts for one provider. A counted journal is not kept."""
 
     provider: Provider
     journals: int = 0
     tasks: int = 0
     answers: Counter[Answer] = field(default_factory=Counter)
-    #: Words for a task's state in answers to queries, as they were written.
+    #: Task statuses in answers to queries, as written.
     states: Counter[str] = field(default_factory=Counter)
     callbacks: Counter[Callback] = field(default_factory=Counter)
     attempts: int = 0
     requests: int = 0
-    #: Requests and attempts that each fault touched.
+    #: How many requests and attempts each fault was applied to.
     faults: Counter[str] = field(default_factory=Counter)
 
     def add(self, journal: Journal) -> None:
-        """Count what is in a journal of this provider."""
+        """Count the records of a journal of this provider."""
         self.journals += 1
         self.tasks += len({record.task for record in journal.records if record.task is not None})
         for exchange in journal.exchanges:
@@ -52,7 +52,7 @@ class Coverage:
             return
         self.answers[exchange.operation, exchange.status] += 1
         if exchange.role == "query" and exchange.status in OK:
-            word = status_word(exchange)
+            word = status_of(exchange)
             if word is not None:
                 self.states[word] += 1
 
@@ -64,7 +64,7 @@ class Coverage:
 
     @property
     def declared_answers(self) -> set[Answer]:
-        """The answers that the spec declares, operation by operation."""
+        """The answers that the spec declares, by operation."""
         return {
             (operation.id, status)
             for operation in self.provider.operations.values()
@@ -73,43 +73,43 @@ class Coverage:
 
     @property
     def declared_states(self) -> list[str]:
-        """The words that the documents have for a task's states."""
+        """The documented task statuses."""
         lifecycle = self.provider.lifecycle
         words = (*(state.name for state in lifecycle.states), *lifecycle.ends, *lifecycle.older_words.values())
         return list(dict.fromkeys(words))
 
     @property
     def declared_events(self) -> list[str]:
-        """The events that callbacks tell of."""
+        """The documented callback events."""
         return [] if self.provider.callbacks is None else list(self.provider.callbacks.events)
 
     @property
-    def answers_never_met(self) -> set[Answer]:
-        """Declared answers that never came."""
+    def missing_answers(self) -> set[Answer]:
+        """Declared answers that did not occur."""
         return self.declared_answers - set(self.answers)
 
     @property
-    def states_never_met(self) -> list[str]:
-        """States that no answer showed."""
+    def missing_states(self) -> list[str]:
+        """Statuses that no answer showed."""
         shown = {word.lower() for word in self.states}
         return [word for word in self.declared_states if word.lower() not in shown]
 
     @property
-    def events_never_met(self) -> list[str]:
-        """Events that no callback told of."""
+    def missing_events(self) -> list[str]:
+        """Events without a callback."""
         told = {event for event, _, _ in self.callbacks}
         return [event for event in self.declared_events if event not in told]
 
 
 def _declared(provider: Provider, operation: Operation) -> set[int]:
-    """Return the statuses that an operation may answer with; those of a link are in the rules of its store."""
+    """Return the statuses that an operation may answer with; for links, those of the file host's rules."""
     stores = [kind for kind in provider.results.values() if kind.path == operation.path]
     refused = {rule.status for kind in stores for rule in (kind.expired, kind.missing, kind.unsigned)}
     return {operation.status, *(status for _, status, _ in operation.examples), *refused}
 
 
 def covered(journals: Iterable[Journal]) -> list[Coverage]:
-    """Count what is in journals, a provider at a time."""
+    """Count the records of journals, by provider."""
     found: dict[str, Coverage] = {}
     for journal in journals:
         found.setdefault(journal.provider.name, Coverage(journal.provider)).add(journal)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from contracts.journal import Exchange
-from contracts.report.order import counted, in_order, in_time
+from contracts.judge import ranked
+from contracts.report.wording import counted, in_time
 from mockserver.clock import iso_of
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 def as_json(verdicts: Iterable[Verdict]) -> dict[str, Any]:
     """Write verdicts as JSON."""
-    ordered = in_order(verdicts)
+    ordered = ranked(verdicts)
     return {
         "counts": {judgement.replace(" ", "_"): number for judgement, number in counted(ordered).items()},
         "verdicts": [_verdict(each) for each in ordered],

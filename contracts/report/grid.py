@@ -1,4 +1,4 @@
-"""Coverage as tables: operation by answer, states, callbacks by outcome, faults."""
+"""Coverage as HTML tables: operations by answer, states, callbacks by outcome, faults."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _NOT_DECLARED = tag("td", tag("span", "not declared", class_="unseen"), class_="
 
 
 def coverage_section(coverage: Coverage) -> Markup:
-    """Write what was met at one provider."""
+    """Write the coverage of one provider."""
     title = coverage.provider.title
     return tag(
         "section",
-        tag("h2", f"What the client met: {title}"),
+        tag("h2", f"Coverage: {title}"),
         tag("p", _summary(coverage), class_="lead"),
         tag("div", _answers(coverage), class_="scroll", tabindex="0", role="region", aria_label="Answers"),
         _callbacks(coverage),
@@ -34,18 +34,18 @@ def coverage_section(coverage: Coverage) -> Markup:
 
 
 def _summary(coverage: Coverage) -> str:
-    met = coverage.declared_answers - coverage.answers_never_met
-    parts = [f"{len(met)} of {len(coverage.declared_answers)} answers that the spec declares"]
+    met = coverage.declared_answers - coverage.missing_answers
+    parts = [f"{len(met)} of {len(coverage.declared_answers)} declared answers"]
     states = coverage.declared_states
-    parts.append(f"{len(states) - len(coverage.states_never_met)} of {len(states)} states")
+    parts.append(f"{len(states) - len(coverage.missing_states)} of {len(states)} states")
     events = coverage.declared_events
     if events:
-        parts.append(f"{len(events) - len(coverage.events_never_met)} of {len(events)} callback events")
-    return f"Met: {', '.join(parts)}. What was never met, no verdict here speaks of."
+        parts.append(f"{len(events) - len(coverage.missing_events)} of {len(events)} callback events")
+    return f"Occurred: {', '.join(parts)}. The verdicts say nothing about the rest."
 
 
 def _answers(coverage: Coverage) -> Markup:
-    """Write operations by the statuses of their answers."""
+    """Write operations by the status of their answers."""
     declared = coverage.declared_answers
     statuses = {status for _, status in (*declared, *coverage.answers)}
     columns: list[int | None] = [*sorted(each for each in statuses if each is not None)]
@@ -82,22 +82,22 @@ def _number(count: int) -> Markup:
 
 
 def _states(coverage: Coverage) -> Markup:
-    """Write the words that answers had for a task's state."""
+    """Write the task statuses in answers."""
     lifecycle = coverage.provider.lifecycle
-    kinds: dict[str, str] = dict.fromkeys(lifecycle.older_words.values(), "older word")
-    kinds.update({state.name: "on the way" for state in lifecycle.states})
+    kinds: dict[str, str] = dict.fromkeys(lifecycle.older_words.values(), "older name")
+    kinds.update({state.name: "in progress" for state in lifecycle.states})
     kinds.update({name: f"end: {end.kind}" for name, end in lifecycle.ends.items()})
     others = [word for word in coverage.states if word not in kinds]
     rows = [(word, kind, coverage.states[word]) for word, kind in kinds.items()]
     rows += [
-        (word, "written otherwise" if word.lower() in kinds else "in no document", coverage.states[word])
+        (word, "other spelling" if word.lower() in kinds else "not documented", coverage.states[word])
         for word in others
     ]
     body = [
         tag("tr", tag("th", line(word, 60), scope="row"), tag("td", kind, class_="words"), _number(count))
         for word, kind, count in rows
     ]
-    return _small("States in answers to queries", ("State", "What it is", "Answers"), 2, body)
+    return _small("States in answers to queries", ("State", "Kind", "Answers"), 2, body)
 
 
 def _callbacks(coverage: Coverage) -> Markup | None:
@@ -108,7 +108,7 @@ def _callbacks(coverage: Coverage) -> Markup | None:
     outcomes = [each for each in _OUTCOMES if each in met or each == "acknowledged"]
     outcomes += sorted(met - set(outcomes))
     lines = sorted({(event, fault) for event, fault, _ in coverage.callbacks})
-    lines += [(event, "") for event in coverage.events_never_met]
+    lines += [(event, "") for event in coverage.missing_events]
     body = []
     for event, fault in lines:
         counts = [coverage.callbacks[event, fault, outcome] for outcome in outcomes]
@@ -126,14 +126,14 @@ def _callbacks(coverage: Coverage) -> Markup | None:
 
 
 def _faults(coverage: Coverage) -> Markup | None:
-    """Write the faults that the client was put through."""
+    """Write the faults that the client was exposed to."""
     if not coverage.faults:
         return None
     items = [
         tag("li", tag("span", line(fault, 60).replace("_", " ")), tag("b", f"{count:,}"))
         for fault, count in _most(coverage.faults)
     ]
-    head = tag("h3", "Faults, by requests and callbacks touched")
+    head = tag("h3", "Faults, by affected requests and callbacks")
     return tag("div", head, tag("ul", *items), class_="faults")
 
 
@@ -142,7 +142,7 @@ def _most(counts: Mapping[str, int]) -> list[tuple[str, int]]:
 
 
 def _small(caption: str, heads: Sequence[str], words: int, body: Sequence[Markup]) -> Markup:
-    """Make a table, of which the first columns hold words."""
+    """Make a table whose first columns hold words."""
     cells = [
         tag("th", each, scope="col", class_="words" if number < words else None) for number, each in enumerate(heads)
     ]

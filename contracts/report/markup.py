@@ -1,4 +1,4 @@
-"""HTML that is put together from tags, so that every text in it is escaped."""
+"""HTML built from tags, so that every text in it is escaped."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contracts.report.plain import plain
 
 
 class Markup(str):
-    """Text that is HTML already."""
+    """Text that is already HTML."""
 
     __slots__ = ()
 
@@ -19,12 +19,12 @@ _VOID = frozenset(("br", "meta"))
 
 
 def escaped(text: str) -> Markup:
-    """Make HTML of a text."""
+    """Escape a text as HTML."""
     return text if isinstance(text, Markup) else Markup(html.escape(plain(text)))
 
 
 def tag(name: str, /, *children: str | None, **attributes: str | float | bool | None) -> Markup:
-    """Make an element: `tag("td", "<b>", class_="mono")`. What is None or False is left out."""
+    """Make an element: `tag("td", "<b>", class_="mono")`. None and False are left out."""
     words = "".join(
         f" {key.rstrip('_').replace('_', '-')}" + ("" if value is True else f'="{escaped(_written(value))}"')
         for key, value in attributes.items()
@@ -36,7 +36,7 @@ def tag(name: str, /, *children: str | None, **attributes: str | float | bool | 
 
 
 def joined(*children: str | None) -> Markup:
-    """Put parts one after the other."""
+    """Concatenate parts."""
     return Markup("".join(escaped(child) for child in children if child is not None))
 
 

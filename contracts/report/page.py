@@ -1,6 +1,6 @@
-"""Verdicts as one HTML file: a person's way to see what a client did wrong, and what it was made to meet.
+"""Verdicts as one HTML file: what a client did wrong, and what it was exposed to.
 
-The page has no script and asks for nothing; whatever a client or a server wrote is escaped text in it.
+The page has no script and loads nothing; every text of a client or a server is escaped.
 """
 
 from __future__ import annotations
@@ -10,22 +10,20 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from contracts.journal import Delivery, Exchange
+from contracts.judge import ranked
+from contracts.report.cards import Card, severity, sources
 from contracts.report.coverage import covered
 from contracts.report.grid import coverage_section
-from contracts.report.markup import Markup, joined, tag
-from contracts.report.order import GENERAL, JUDGEMENTS, SEVERITIES, SHOWN, counted, fixes, how_often, in_order
+from contracts.report.markup import Markup, tag
 from contracts.report.plain import line
-from contracts.report.timeline import NARROW, answered, drawing, scene
-from mockserver.clock import iso_of
+from contracts.report.wording import JUDGEMENTS, NAMES, SEVERITIES, counted, number_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from contracts.clause import Judgement, Verdict, Violation
-    from contracts.journal import Journal, Record
+    from contracts.clause import Judgement, Verdict
+    from contracts.journal import Journal
     from contracts.report.coverage import Coverage
-    from contracts.report.timeline import Drawing, Scene
 
 _STYLE = Path(__file__).with_name("page.css")
 _SIGNS: dict[Judgement, str] = {
@@ -33,7 +31,6 @@ _SIGNS: dict[Judgement, str] = {
     "not exercised": "\N{WHITE CIRCLE}",
     "kept": "\N{CHECK MARK}",
 }
-_LONGEST_BODY = 2000
 
 
 def html(
@@ -45,14 +42,14 @@ def html(
 ) -> str:
     """Write verdicts as an HTML file.
 
-    `journals` are the traffic that was judged: what is around a violation is drawn from them, and what was met
-    is counted in them, unless `met` has the counts already; then those with violations are enough.
+    `journals` are the judged traffic: the records around a violation are drawn from them, and the coverage is
+    counted in them, unless `met` holds the counts; then journals with violations are enough.
     """
-    ordered = in_order(verdicts)
+    ordered = ranked(verdicts)
     coverages = covered(journals) if met is None else list(met)
     alone = len({each.provider for each in ordered}) == 1
     broken = [each for each in ordered if each.judgement == "violated"]
-    cards = [_Card(verdict, f"v{number}", journals, alone=alone) for number, verdict in enumerate(broken, 1)]
+    cards = [Card(verdict, f"v{number}", journals, alone=alone) for number, verdict in enumerate(broken, 1)]
     style = _STYLE.read_text(encoding="utf-8") + "".join(
         f"\n{each.style}" for card in cards for each in card.drawings if each.style
     )
@@ -67,7 +64,7 @@ def html(
             _table(ordered, cards, alone=alone),
             *(coverage_section(each) for each in coverages),
         ),
-        tag("footer", tag("p", "Written by ", tag("code", "contracts"), ". Times are those of the recording clock.")),
+        tag("footer", tag("p", "Written by ", tag("code", "contracts"), ". Times are in the clock of the recording.")),
     )
     return f'<!doctype html>\n<html lang="en">\n{_meta(title, style)}\n{body}\n</html>\n'
 
@@ -87,11 +84,6 @@ def _meta(title: str, style: str) -> Markup:
     )
 
 
-def number_of(count: int, noun: str) -> str:
-    """Write a number of things."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 # -- the head ---------------------------------------------------------------------------------------
 
 
@@ -101,9 +93,9 @@ def _head(verdicts: Sequence[Verdict], coverages: Sequence[Coverage], title: str
     word = (
         f"{broken} of {number_of(len(verdicts), 'clause')} violated"
         if broken
-        else "Nothing violated"
+        else "No violations"
         if counts["kept"]
-        else "Nothing could be told"
+        else "Nothing was tested"
     )
     state: Judgement = "violated" if broken else "kept" if counts["kept"] else "not exercised"
     return tag(
@@ -127,14 +119,14 @@ def _tile(judgement: Judgement, count: int, verdicts: Iterable[Verdict]) -> Mark
     parts = [f"{among.count(each)} {each}" for each in SEVERITIES if each in among]
     return tag(
         "div",
-        tag("dt", tag("span", _SIGNS[judgement], class_="sign", aria_hidden="true"), judgement),
+        tag("dt", tag("span", _SIGNS[judgement], class_="sign", aria_hidden="true"), NAMES[judgement]),
         tag("dd", str(count), tag("small", " \N{MIDDLE DOT} ".join(parts) or "none")),
         class_=f"tile {_class(judgement)}",
     )
 
 
 def _proportions(counts: dict[Judgement, int]) -> Markup:
-    """Draw the judgements' shares as a bar."""
+    """Draw the share of each judgement as a bar."""
     whole = sum(counts.values()) or 1
     parts, left = [], 0.0
     for judgement in JUDGEMENTS:
@@ -161,153 +153,19 @@ def _class(judgement: Judgement) -> str:
     return judgement.replace(" ", "-")
 
 
-def _severity(verdict: Verdict) -> Markup:
-    return tag("span", verdict.clause.severity, class_=f"severity {verdict.clause.severity}")
-
-
-def _jumps(cards: Sequence[_Card]) -> Markup | None:
+def _jumps(cards: Sequence[Card]) -> Markup | None:
     if len(cards) < 2:
         return None
     items = [
-        tag("li", tag("a", card.verdict.clause.id, href=f"#{card.name}"), " ", _severity(card.verdict))
-        for card in cards
+        tag("li", tag("a", card.verdict.clause.id, href=f"#{card.name}"), " ", severity(card.verdict)) for card in cards
     ]
     return tag("nav", tag("ul", *items), class_="jumps", aria_label="Violated clauses")
-
-
-# -- a card for each violated clause ----------------------------------------------------------------
-
-
-class _Card:
-    """One clause that was violated: what was seen, what is asked, how to see it again."""
-
-    def __init__(self, verdict: Verdict, name: str, journals: Sequence[Journal], *, alone: bool) -> None:
-        self.verdict = verdict
-        self.name = name
-        self._alone = alone
-        self._shown = verdict.violations[:SHOWN]
-        self._wide = [scene(each, journals) for each in self._shown]
-        narrow = [scene(each, journals, NARROW) for each in self._shown]
-        #: For each violation two: one for wide pages, one for narrow ones.
-        self._drawn = [
-            (drawing(large, f"{name}w{number}", "wide"), drawing(small, f"{name}n{number}", "narrow"))
-            for number, (large, small) in enumerate(zip(self._wide, narrow, strict=True), 1)
-        ]
-
-    @property
-    def drawings(self) -> list[Drawing]:
-        """Every drawing of it."""
-        return [each for pair in self._drawn for each in pair]
-
-    def markup(self) -> Markup:
-        """Write it."""
-        verdict = self.verdict
-        often = how_often(verdict) or number_of(len(verdict.violations), "time")
-        return tag(
-            "article",
-            tag(
-                "header",
-                tag(
-                    "p",
-                    _severity(verdict),
-                    tag("code", verdict.clause.id),
-                    None if self._alone else tag("span", verdict.provider, class_="chip"),
-                    class_="labels",
-                ),
-                tag("h3", verdict.clause.rule),
-                tag("p", f"Violated {often}", class_="often"),
-            ),
-            *(_violation(*each) for each in zip(self._shown, self._wide, self._drawn, strict=True)),
-            self._more(),
-            self._fix(),
-            self._replay(),
-            tag("div", tag("h4", "Source"), _sources(verdict, 2), class_="sources"),
-            class_="card",
-            id=self.name,
-        )
-
-    def _more(self) -> Markup | None:
-        more = len(self.verdict.violations) - len(self._shown)
-        return tag("p", f"and {more} more like this", class_="more") if more > 0 else None
-
-    def _fix(self) -> Markup:
-        ways = [tag("p", line(each)) for each in fixes(self._shown)]
-        return tag("div", tag("h4", "Fix"), *ways, class_="fix")
-
-    def _replay(self) -> Markup | None:
-        verdict = self.verdict
-        if not verdict.situation and not verdict.replay:
-            return None
-        return tag(
-            "div",
-            tag("h4", "See it happen again"),
-            tag("p", "Met in: ", line(verdict.situation)) if verdict.situation else None,
-            tag("pre", tag("code", line(verdict.replay, 4000)), tabindex="0") if verdict.replay else None,
-            class_="replay",
-        )
-
-
-def _violation(violation: Violation, found: Scene, drawn: Iterable[Drawing]) -> Markup:
-    return tag(
-        "section",
-        tag(
-            "dl",
-            tag("div", tag("dt", "Seen"), tag("dd", line(violation.seen)), class_="seen"),
-            tag("div", tag("dt", "The document asks"), tag("dd", line(violation.asks)), class_="asked"),
-            class_="against",
-        ),
-        *(each.markup for each in drawn),
-        _evidence(found) if found.offending else None,
-        class_="violation",
-    )
-
-
-def _evidence(found: Scene) -> Markup:
-    """Write the offending records out, with what was in them."""
-    rows, before = [], None
-    for record in found.offending:
-        word, kind = answered(record)
-        rows.append(
-            tag(
-                "li",
-                tag("span", iso_of(record.at_ms)[11:-1], class_="at"),
-                tag("span", "" if before is None else f"+{found.seconds(before, record)}", class_="since"),
-                tag("span", word, class_=f"answer {kind}"),
-                tag("span", _what(record), class_="what"),
-                *(tag("span", fault, class_="fault", title="a fault that touched it") for fault in record.faults),
-                _bodies(record),
-            )
-        )
-        before = record
-    return tag("ol", *rows, class_="evidence")
-
-
-def _what(record: Record) -> Markup:
-    if isinstance(record, Delivery):
-        words = f" {line(record.event)}, attempt {record.attempt} of {line(record.delivery)}: {line(record.outcome)}"
-        return joined(tag("b", "callback"), words)
-    target = record.path + (f"?{record.query}" if record.query else "")
-    return joined(tag("b", line(record.method, 20)), " ", line(target))
-
-
-def _bodies(record: Record) -> Markup | None:
-    asked = isinstance(record, Exchange)
-    pairs = (
-        ("Sent" if asked else "Delivered", record.body),
-        ("Answered", record.answer_body if isinstance(record, Exchange) else None),
-    )
-    parts = [joined(tag("h5", name), tag("pre", _cut(body), tabindex="0")) for name, body in pairs if body]
-    return tag("details", tag("summary", "bodies"), *parts) if parts else None
-
-
-def _cut(body: str) -> str:
-    return body if len(body) <= _LONGEST_BODY else body[:_LONGEST_BODY] + "\N{HORIZONTAL ELLIPSIS}"
 
 
 # -- the table --------------------------------------------------------------------------------------
 
 
-def _table(verdicts: Sequence[Verdict], cards: Sequence[_Card], *, alone: bool) -> Markup:
+def _table(verdicts: Sequence[Verdict], cards: Sequence[Card], *, alone: bool) -> Markup:
     anchors = {id(card.verdict): card.name for card in cards}
     heads = ["Verdict", "Severity", "Rule", *([] if alone else ["Provider"]), "Source", "Violated in"]
     rows = [_row(each, anchors.get(id(each)), alone=alone) for each in verdicts]
@@ -316,7 +174,7 @@ def _table(verdicts: Sequence[Verdict], cards: Sequence[_Card], *, alone: bool) 
         tag("h2", "Verdicts"),
         tag(
             "table",
-            tag("caption", "Every clause that applies, the violated ones first", class_="unseen"),
+            tag("caption", "Every applicable clause, violations first", class_="unseen"),
             tag("thead", tag("tr", *(tag("th", each, scope="col") for each in heads))),
             tag("tbody", *rows),
             class_="verdicts",
@@ -332,10 +190,10 @@ def _row(verdict: Verdict, anchor: str | None, *, alone: bool) -> Markup:
         tag(
             "td",
             tag("span", _SIGNS[verdict.judgement], class_="sign", aria_hidden="true"),
-            verdict.judgement,
+            NAMES[verdict.judgement],
             class_="judgement",
         ),
-        tag("td", _severity(verdict)),
+        tag("td", severity(verdict)),
         tag(
             "th",
             tag("a", name, href=f"#{anchor}") if anchor else name,
@@ -343,20 +201,10 @@ def _row(verdict: Verdict, anchor: str | None, *, alone: bool) -> Markup:
             scope="row",
         ),
         None if alone else tag("td", verdict.provider),
-        tag("td", _sources(verdict, 1), class_="sources"),
+        tag("td", sources(verdict, 1), class_="sources"),
         tag("td", _violated_in(verdict), class_="shown"),
         class_=_class(verdict.judgement),
     )
-
-
-def _sources(verdict: Verdict, shown: int) -> Markup:
-    """Write where the rule comes from: so many sources at once, and the others when they are asked for."""
-    if not verdict.sources:
-        return joined(GENERAL)
-    first = [tag("li", line(each)) for each in verdict.sources[:shown]]
-    rest = [tag("li", line(each)) for each in verdict.sources[shown:]]
-    more = tag("details", tag("summary", f"{len(rest)} more"), tag("ul", *rest)) if rest else None
-    return joined(tag("ul", *first), more)
 
 
 def _violated_in(verdict: Verdict) -> str:

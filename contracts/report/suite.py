@@ -1,13 +1,14 @@
-"""Verdicts as JUnit XML, which every CI can show."""
+"""Verdicts as JUnit XML."""
 
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING
 
-from contracts.report.order import counted, in_order
+from contracts.judge import ranked
 from contracts.report.plain import line, plain
 from contracts.report.terminal import violated
+from contracts.report.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 
 
 def junit(verdicts: Iterable[Verdict]) -> str:
-    """Write verdicts as JUnit XML: one test case a clause; violated is failed, not exercised is skipped."""
-    ordered = in_order(verdicts)
+    """Write verdicts as JUnit XML: one test case per clause; violated is failed, not tested is skipped."""
+    ordered = ranked(verdicts)
     counts = counted(ordered)
     suite = ET.Element(
         "testsuite",
@@ -34,6 +35,6 @@ def junit(verdicts: Iterable[Verdict]) -> str:
             failure = ET.SubElement(case, "failure", message=message, type=each.clause.severity)
             failure.text = plain("\n".join(violated(each)))
         elif each.judgement == "not exercised":
-            ET.SubElement(case, "skipped", message="not exercised")
+            ET.SubElement(case, "skipped", message="not tested by this run")
     ET.indent(suite)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(suite, encoding="unicode") + "\n"

@@ -1,12 +1,13 @@
-"""Verdicts as text."""
+"""Verdicts as text for a terminal."""
 
 from __future__ import annotations
 
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from contracts.report.order import GENERAL, SHOWN, counted, fixes, gap, how_often, in_order, in_time
+from contracts.judge import ranked
 from contracts.report.plain import line
+from contracts.report.wording import GENERAL, NAMES, SHOWN, counted, fixes, gap, how_often, in_time
 from mockserver.clock import iso_of
 
 if TYPE_CHECKING:
@@ -16,39 +17,39 @@ if TYPE_CHECKING:
 
 
 def text(verdicts: Iterable[Verdict]) -> str:
-    """Write verdicts for a terminal: what was violated, with evidence; what was not exercised; a count of the rest."""
-    ordered = in_order(verdicts)
+    """Write verdicts: the violations with evidence, the clauses that were not tested, and the counts."""
+    ordered = ranked(verdicts)
     lines: list[str] = []
     for verdict in ordered:
         if verdict.judgement == "violated":
             lines += [*violated(verdict), ""]
     idle = [each for each in ordered if each.judgement == "not exercised"]
     if idle:
-        lines.append("not exercised (this traffic cannot tell; `contracts list` says what each asks):")
+        lines.append("not tested by this run (`contracts list` explains each clause):")
         for provider in dict.fromkeys(each.provider for each in idle):
             names = ", ".join(each.clause.id for each in idle if each.provider == provider)
             lines += wrap(
                 f"{provider}: {names}", 110, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False
             )
         lines.append("")
-    lines.append(", ".join(f"{number} {judgement}" for judgement, number in counted(ordered).items()))
+    lines.append(", ".join(f"{number} {NAMES[judgement]}" for judgement, number in counted(ordered).items()))
     return "\n".join(lines)
 
 
 def violated(verdict: Verdict) -> list[str]:
-    """Write what became of a clause that was violated."""
+    """Write a violated clause, with its evidence."""
     lines = [
         f"VIOLATED ({verdict.clause.severity})  {verdict.provider}  {verdict.clause.id}",
         f"  {verdict.clause.rule}",
     ]
     lines += [f"  source: {line(source)}" for source in verdict.sources] or [f"  source: {GENERAL}"]
-    met = [f"met in: {line(verdict.situation)}" if verdict.situation else "", how_often(verdict)]
-    if any(met):
-        lines.append("  " + "; ".join(each for each in met if each))
+    where = [f"situation: {line(verdict.situation)}" if verdict.situation else "", how_often(verdict)]
+    if any(where):
+        lines.append("  " + "; ".join(each for each in where if each))
     for violation in verdict.violations[:SHOWN]:
-        lines += [f"  seen: {line(violation.seen)}", f"  asked: {line(violation.asks)}", *_time_line(violation)]
+        lines += [f"  seen: {line(violation.seen)}", f"  expected: {line(violation.asks)}", *_time_line(violation)]
         if verdict.speed != 1 and violation.records:
-            lines.append(f"    (by the server's clock, which went {verdict.speed:g} times as fast as the client's)")
+            lines.append(f"    (in server time, {verdict.speed:g} times as fast as the client's)")
     more = len(verdict.violations) - SHOWN
     if more > 0:
         lines.append(f"  and {more} more like this")
@@ -59,7 +60,7 @@ def violated(verdict: Verdict) -> list[str]:
 
 
 def _time_line(violation: Violation) -> list[str]:
-    """Write the offending records with the gaps between them."""
+    """Write the records of a violation, with the gaps between them."""
     lines, before = [], None
     for record in in_time(violation.records):
         since = "" if before is None else f"  (+{gap(before, record)})"

@@ -1,7 +1,7 @@
-"""The time line of a violation as a drawing: requests above, callbacks below, the gaps between them in seconds.
+"""The timeline of a violation as a drawing: requests above, callbacks below, and the gaps between them in seconds.
 
-Places are percentages, so that the drawing is as wide as its page and its letters stay as large as they are. Gaps
-are drawn the shorter the longer they are; the figures are exact.
+Positions are percentages, so that the drawing fills the page and its text keeps its size. Gaps are drawn on a
+logarithmic scale; the figures are exact.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from contracts.analysis import OK, seconds_text
 from contracts.journal import Exchange
-from contracts.reading import OK, said
 from contracts.report.markup import NOTHING, Markup, joined, tag
-from contracts.report.order import in_time
 from contracts.report.plain import line
+from contracts.report.wording import in_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,25 +23,25 @@ if TYPE_CHECKING:
     from contracts.clause import Violation
     from contracts.journal import Journal, Record
 
-#: Marks in a drawing, on a wide page and on a narrow one; the rest is left out, and its number is said.
+#: The number of marks on a wide page and on a narrow one; the rest is left out, and counted.
 WIDE, NARROW = 8, 2
 _MOST_MARKS = 16
 _LEAST_STEP = 56
 _GROWTH = 11
 _MARGIN = 44
-#: Widths of a letter in the marks, and of one in the figures.
+#: The width of a letter in the marks, and in the figures.
 _LETTER, _FIGURE = 7.2, 7.0
 _BOX_HEIGHT = 24
-#: Farther than any page is wide.
+#: More than the width of any page.
 _BEYOND = 5000
-#: Where things are, from the top.
+#: Vertical positions, from the top.
 _ROLE_Y, _CLIENT_Y, _SPAN_Y, _CALLBACK_Y, _EVENT_Y = 14, 38, 68, 100, 128
-_OUTCOMES = {"timeout": "late", "unreachable": "no one", "lost": "lost", "blocked": "blocked"}
+_OUTCOMES = {"timeout": "late", "unreachable": "no receiver", "lost": "lost", "blocked": "blocked"}
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """The records of a violation, with some of those around them."""
+    """The records of a violation, with some records around them."""
 
     offending: tuple[Record, ...]
     shown: tuple[Record, ...]
@@ -51,11 +51,11 @@ class Scene:
 
     def seconds(self, earlier: Record, later: Record) -> str:
         """Write the client's seconds between two records."""
-        return said((later.at_ms - earlier.at_ms) / 1000 / self.speed)
+        return seconds_text((later.at_ms - earlier.at_ms) / 1000 / self.speed)
 
 
 def scene(violation: Violation, journals: Iterable[Journal], most: int = WIDE) -> Scene:
-    """Find what happened around a violation, `most` records; where its journal is not here, it stands alone."""
+    """Find up to `most` records around a violation; without its journal, only its own records."""
     offending = tuple(in_time(violation.records))
     journal = next((each for each in journals if _has(each, offending)), None)
     around = offending if journal is None else _around(journal, offending)
@@ -74,7 +74,7 @@ def _has(journal: Journal, records: Sequence[Record]) -> bool:
 
 
 def _around(journal: Journal, offending: Sequence[Record]) -> tuple[Record, ...]:
-    """Return what is about the same tasks, and what made none meanwhile; where there is no task, what is alike."""
+    """Return records of the same tasks, and failed submits in between; without a task, requests of the same role."""
     tasks = {record.task for record in offending} - {None}
     roles = set() if tasks else {record.role for record in offending if isinstance(record, Exchange)}
     first, last = offending[0].at_ms, offending[-1].at_ms
@@ -90,7 +90,7 @@ def _around(journal: Journal, offending: Sequence[Record]) -> tuple[Record, ...]
 
 
 def _nearest(around: Sequence[Record], offending: Sequence[Record], most: int) -> list[int]:
-    """Return the places of those that are shown: the offending ones, the first, then the nearest to them."""
+    """Return the positions of the records to show: the offending ones, the first, then the nearest."""
     own = [number for number, record in enumerate(around) if record in offending]
     if len(own) > _MOST_MARKS:
         return [*own[: _MOST_MARKS // 2], *own[-_MOST_MARKS // 2 :]]
@@ -104,14 +104,14 @@ def _nearest(around: Sequence[Record], offending: Sequence[Record], most: int) -
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """A drawing, and the style that it needs."""
+    """A drawing, and the style it needs."""
 
     markup: Markup
     style: str = ""
 
 
 def drawing(scene: Scene, name: str, kind: str = "") -> Drawing:
-    """Draw a scene; `name` is its id in the page, `kind` its class there: wide or narrow."""
+    """Draw a scene; `name` is its id in the page, `kind` its class: wide or narrow."""
     if not scene.shown:
         return Drawing(NOTHING)
     if kind == "narrow":
@@ -147,7 +147,7 @@ def _of(scene: Scene) -> list[Record]:
 
 
 def _places(scene: Scene) -> tuple[list[float], float]:
-    """Return where each record is, in percent of the width, and the least width."""
+    """Return the position of each record in percent of the width, and the least width."""
     at = [float(_MARGIN + (_LEAST_STEP if scene.skipped[0] else 0))]
     for number, (before, after) in enumerate(pairwise(scene.shown), 1):
         seconds = max(0.0, (after.at_ms - before.at_ms) / 1000)
@@ -166,7 +166,7 @@ def _wire(y: float) -> Markup:
 
 
 def _elided(places: Sequence[float], number: int, count: int) -> Markup:
-    """Say how many records were left out."""
+    """Write how many records were left out."""
     label = f"\N{MIDLINE HORIZONTAL ELLIPSIS} {count} more"
     if number == len(places):
         return tag("text", label, x="99%", y=_ROLE_Y, class_="elided last")
@@ -175,7 +175,7 @@ def _elided(places: Sequence[float], number: int, count: int) -> Markup:
 
 
 def _span(scene: Scene, x: dict[Record, float], before: Record, after: Record) -> Markup:
-    """Measure between two of the offending ones."""
+    """Draw the time between two offending records."""
     left, right = x[before], x[after]
     ends = [
         tag("line", x1=_percent(each), x2=_percent(each), y1=_SPAN_Y - 5, y2=_SPAN_Y + 5, class_="measure")
@@ -196,7 +196,7 @@ def _span(scene: Scene, x: dict[Record, float], before: Record, after: Record) -
 
 
 def _quiet_gap(scene: Scene, x: dict[Record, float], before: Record, after: Record) -> Markup:
-    """Write the gap between two neighbours, unless it is measured already."""
+    """Write the gap between two neighbours, unless it is already drawn."""
     own = _of(scene)
     inside = own and own[0].at_ms <= before.at_ms and after.at_ms <= own[-1].at_ms
     if inside:
@@ -211,7 +211,7 @@ def _quiet_gap(scene: Scene, x: dict[Record, float], before: Record, after: Reco
 
 
 def _mark(record: Record, x: float, *, offends: bool) -> Markup:
-    """Draw a record: its answer in a box, what it was above or below."""
+    """Draw a record: its answer in a box, its role above or below."""
     asked = isinstance(record, Exchange)
     word, kind = answered(record)
     what = (record.role or "unknown") if isinstance(record, Exchange) else line(record.event, 14)
@@ -229,7 +229,7 @@ def _mark(record: Record, x: float, *, offends: bool) -> Markup:
     centre = _CLIENT_Y if asked else _CALLBACK_Y
     return tag(
         "svg",
-        tag("title", f"{line(str(record))}{'; struck by ' + ', '.join(record.faults) if record.faults else ''}"),
+        tag("title", f"{line(str(record))}{'; faults: ' + ', '.join(record.faults) if record.faults else ''}"),
         ring if offends else None,
         box,
         tag("text", word, y=4, class_=f"status {kind}"),
@@ -242,7 +242,7 @@ def _mark(record: Record, x: float, *, offends: bool) -> Markup:
 
 
 def answered(record: Record) -> tuple[str, str]:
-    """Return a word for a record's answer, and of which kind it is."""
+    """Return the text for a record's answer, and its kind."""
     if record.status is None:
         word = "none" if isinstance(record, Exchange) else _OUTCOMES.get(record.outcome, line(record.outcome, 9))
         return word, "absent"
@@ -254,7 +254,7 @@ def answered(record: Record) -> tuple[str, str]:
 
 
 def _told(scene: Scene) -> str:
-    """Say the drawing in words."""
+    """Describe the drawing in words."""
     words, before = [], None
     for record in scene.shown:
         what = record.role or "request" if isinstance(record, Exchange) else f"callback {line(record.event, 40)}"
@@ -262,4 +262,4 @@ def _told(scene: Scene) -> str:
         mark = " (breaks the rule)" if record in scene.offending else ""
         words.append(f"{after}{what} answered {answered(record)[0]}{mark}")
         before = record
-    return "Time line: " + "; ".join(words)
+    return "Timeline: " + "; ".join(words)

@@ -1,7 +1,7 @@
-"""Delivers callbacks: takes from the agenda what has fallen due, makes the attempt, reports how it went.
+"""Delivers callbacks: takes due deliveries from the event queue, makes the attempts, reports the results.
 
-One receiver never holds up another: each origin has a lane of its own, with a bounded number of attempts
-under way. A receiver's slowness is wall time; it is never scaled.
+A slow receiver does not delay others: each origin has its own queue and a limit of concurrent attempts. Waiting
+for a receiver takes wall time, which is never scaled. `CallbackDispatcher` is the main type.
 """
 
 from __future__ import annotations
@@ -31,34 +31,35 @@ if TYPE_CHECKING:
     from mockserver.clock import Clock
     from mockserver.engine.callbacks import Delivery
     from mockserver.engine.world import World
-    from mockserver.journal import Answer, Journal
+    from mockserver.journal.journal import Journal
+    from mockserver.journal.record import ReceiverResponse
     from mockserver.provider import CallbackTarget
 
 RESPONSE_BYTES_READ = 65_536
 _LOG = logging.getLogger("mockserver")
-_POPPED_AT_ONCE = 64
+_YIELD_EVERY = 64
 _LONGEST_WAIT_S = 30.0
 
 
 class BlockedAddressError(OSError):
-    """A receiver's name leads only to addresses that no callback may go to."""
+    """The host name of a receiver resolves only to addresses that callbacks may not reach."""
 
 
 class AdvanceUnderWayError(Exception):
-    """The clock is already being moved, or must not be until this instant's callbacks have been attempted."""
+    """The clock is being advanced, or callbacks of this instant are still being attempted."""
 
 
-class _Answer(NamedTuple):
-    """How an attempt went on the wire."""
+class _Result(NamedTuple):
+    """The result of one attempt."""
 
     outcome: Outcome
     status: int | None
     detail: str
-    response: Answer | None = None
+    response: ReceiverResponse | None = None
 
 
-class _JudgingResolver(AbstractResolver):
-    """Resolves a name once and lets through only addresses that may be called; the connection goes to these."""
+class _CheckingResolver(AbstractResolver):
+    """Resolves a host name once and keeps the allowed addresses; the connection goes to one of them."""
 
     def __init__(self, target: CallbackTarget, mode: TargetMode) -> None:
         self._target = target
@@ -85,7 +86,7 @@ class _JudgingResolver(AbstractResolver):
 
 
 class Report(NamedTuple):
-    """What an advance of the clock did."""
+    """The callback attempts that an advance of the clock made."""
 
     attempts: int
     acknowledged: int
@@ -93,7 +94,7 @@ class Report(NamedTuple):
 
 
 class _OriginQueue:
-    """The deliveries that wait for one origin, and how many attempts are under way there."""
+    """The deliveries that wait for one origin, and the number of its running workers."""
 
     __slots__ = ("running", "waiting")
 
@@ -103,11 +104,11 @@ class _OriginQueue:
 
 
 class CallbackDispatcher:
-    """Drives the agenda of one world by one clock.
+    """Delivers the callbacks of one world; it starts at once, so it needs a running event loop.
 
     Args:
-        per_origin: attempts under way at once to one receiver. 1 makes the order of everything that
-            receivers do repeatable; it is the default of the manual clock.
+        per_origin: concurrent attempts to one receiver. 1, the default of the manual clock, makes the order of
+            all requests to receivers reproducible.
     """
 
     def __init__(
@@ -128,9 +129,9 @@ class CallbackDispatcher:
         self._tls = tls
         self._user_agent = user_agent
         self._wall_s = wall_s
-        self._lanes: dict[str, _OriginQueue] = {}
-        #: How many deliveries of a task wait in a lane or are being attempted, and who waits for them.
-        self._in_lanes: dict[str, int] = {}
+        self._queues: dict[str, _OriginQueue] = {}
+        #: For each task: how many deliveries are queued or being attempted, and the event set when all are done.
+        self._queued: dict[str, int] = {}
         self._awaited: dict[str, asyncio.Event] = {}
         self._sessions: dict[str, aiohttp.ClientSession] = {}
         self._workers: set[asyncio.Task[None]] = set()
@@ -138,23 +139,19 @@ class CallbackDispatcher:
         self._idle = asyncio.Event()
         self._idle.set()
         self._advancing = False
-        self._settling = 0
+        self._draining = 0
         self._closed = False
-        self._pump: asyncio.Task[None] | None = None
         self._attempts = self._acknowledged = 0
-
-    def start(self) -> None:
-        """Begin to deliver what falls due."""
         self._pump = asyncio.create_task(self._run(), name="callbacks")
 
     async def close(self) -> None:
-        """Stop; attempts under way are cut off, and whoever waits for them waits no longer."""
+        """Stop, and cancel running attempts."""
         self._closed = True
-        running = [task for task in (self._pump, *self._workers) if task is not None]
+        running = [self._pump, *self._workers]
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-        self._lanes.clear()
+        self._queues.clear()
         self._idle.set()
         for awaited in self._awaited.values():
             awaited.set()
@@ -162,34 +159,34 @@ class CallbackDispatcher:
             await session.close()
 
     def wake(self) -> None:
-        """Look at the agenda again: something was put on it."""
+        """Check the event queue again: something was added."""
         self._wake.set()
 
     async def drain_due(self) -> None:
-        """Wait until everything that is due at this instant has been attempted.
+        """Wait until everything due at this instant has been attempted.
 
-        Not where somebody waits for that already, as when a receiver gives commands from inside its handler,
-        nor on a running clock, where what is due goes out by itself.
+        Return at once if another call is already waiting, such as when a receiver sends a command from its
+        handler, and on a running clock, which delivers by itself.
         """
-        if self._advancing or self._settling or self._clock.speed:
+        if self._advancing or self._draining or self._clock.speed:
             return
-        self._settling += 1
+        self._draining += 1
         try:
             await self._deliver_due()
             await self._idle.wait()
         finally:
-            self._settling -= 1
+            self._draining -= 1
 
     async def deliver_now(self, task_id: str) -> None:
-        """Wait until what is due of one task has been attempted, on any clock.
+        """Wait until the due callbacks of one task have been attempted, on any clock.
 
-        Not where somebody waits for all that is due, as when a receiver submits from inside its handler; nor for
-        other tasks' callbacks, of which this request may be a part.
+        Return at once if another call waits for everything due, such as when a receiver submits from its handler.
+        Callbacks of other tasks are not awaited: this request may come from one of their receivers.
         """
-        if self._advancing or self._settling:
+        if self._advancing or self._draining:
             return
         await self._deliver_due()
-        if self._closed or task_id not in self._in_lanes:
+        if self._closed or task_id not in self._queued:
             return
         attempted = self._awaited[task_id] = asyncio.Event()
         try:
@@ -200,14 +197,14 @@ class CallbackDispatcher:
             del self._awaited[task_id]
 
     async def advance_to(self, instant_ms: int) -> Report:
-        """Move the clock on, doing on the way all that falls due, in due order, retries included.
+        """Advance the clock, and deliver what falls due on the way in due order, retries included.
 
         Raises:
             TimeWouldGoBackError: the instant has passed.
-            AdvanceUnderWayError: the clock is already being moved, or somebody waits for this instant's
-                callbacks; a receiver may query, but not advance.
+            AdvanceUnderWayError: another call advances the clock or waits for due callbacks. A receiver may
+                query from its handler, but not advance.
         """
-        if self._advancing or self._settling:
+        if self._advancing or self._draining:
             raise AdvanceUnderWayError
         clock, world = self._clock, self._world
         if instant_ms < (now_ms := clock.now_ms()):
@@ -239,84 +236,84 @@ class CallbackDispatcher:
                 await asyncio.wait_for(self._wake.wait(), wait_s)
 
     async def _deliver_due(self) -> None:
-        """Hand everything that is due to its lane; let others in between."""
+        """Move everything due to the queue of its origin; yield to other tasks now and then."""
         popped = 0
         while not self._closed:
             try:
                 due = self._world.pop_due(self._clock.now_ms())
-            except Exception as error:  # noqa: BLE001 - a callback that cannot be written must not stop the others
-                _LOG.error("cannot make a callback: %r", error)
+            except Exception as error:  # noqa: BLE001 - an error in one callback must not stop the others
+                _LOG.error("cannot create a callback: %r", error)
                 continue
             if due is None:
                 break
-            self._hand_over(due[1])
+            self._enqueue(due[1])
             popped += 1
-            if popped % _POPPED_AT_ONCE == 0:
+            if popped % _YIELD_EVERY == 0:
                 await asyncio.sleep(0)
 
-    def _hand_over(self, delivery: Delivery) -> None:
+    def _enqueue(self, delivery: Delivery) -> None:
         parts = urlsplit(delivery.url)
         origin = "" if self._per_origin == 1 else f"{parts.scheme}://{parts.netloc}"
-        lane = self._lanes.get(origin)
-        if lane is None:
-            lane = self._lanes[origin] = _OriginQueue()
-        lane.waiting.append(delivery)
-        self._in_lanes[delivery.task_id] = self._in_lanes.get(delivery.task_id, 0) + 1
+        queue = self._queues.get(origin)
+        if queue is None:
+            queue = self._queues[origin] = _OriginQueue()
+        queue.waiting.append(delivery)
+        self._queued[delivery.task_id] = self._queued.get(delivery.task_id, 0) + 1
         self._idle.clear()
-        if lane.running < self._per_origin:
-            lane.running += 1
-            worker = asyncio.create_task(self._work(origin, lane))
+        if queue.running < self._per_origin:
+            queue.running += 1
+            worker = asyncio.create_task(self._work(origin, queue))
             self._workers.add(worker)
             worker.add_done_callback(self._workers.discard)
 
-    async def _work(self, origin: str, lane: _OriginQueue) -> None:
+    async def _work(self, origin: str, queue: _OriginQueue) -> None:
         try:
-            while lane.waiting:
-                delivery = lane.waiting.popleft()
+            while queue.waiting:
+                delivery = queue.waiting.popleft()
                 try:
                     await self._attempt(delivery)
-                except Exception as error:  # noqa: BLE001 - whatever goes wrong with one, the others go on
+                except Exception as error:  # noqa: BLE001 - an error in one delivery must not stop the others
                     _LOG.error("cannot deliver %s: %r", delivery.id, error)
-                self._out_of_lane(delivery.task_id)
+                self._attempted_one(delivery.task_id)
         finally:
-            lane.running -= 1
-            if not lane.running and not lane.waiting:
-                self._lanes.pop(origin, None)
-            if not self._lanes:
+            queue.running -= 1
+            if not queue.running and not queue.waiting:
+                self._queues.pop(origin, None)
+            if not self._queues:
                 self._idle.set()
                 self._wake.set()
 
-    def _out_of_lane(self, task_id: str) -> None:
-        """Take note that a delivery of a task has been attempted; when it was the last, nobody waits any longer."""
-        left = self._in_lanes.pop(task_id) - 1
+    def _attempted_one(self, task_id: str) -> None:
+        """Count an attempted delivery of a task; after the last, wake those that wait for the task."""
+        left = self._queued.pop(task_id) - 1
         if left:
-            self._in_lanes[task_id] = left
+            self._queued[task_id] = left
         elif (awaited := self._awaited.get(task_id)) is not None:
             awaited.set()
 
     async def _attempt(self, delivery: Delivery) -> None:
-        answer = await self._post(delivery)
+        result = await self._post(delivery)
         self._attempts += 1
-        self._acknowledged += answer.outcome == "acknowledged"
+        self._acknowledged += result.outcome == "acknowledged"
         attempt = Attempt(
-            len(delivery.attempts) + 1, self._clock.now_ms(), answer.outcome, answer.status, answer.detail
+            len(delivery.attempts) + 1, self._clock.now_ms(), result.outcome, result.status, result.detail
         )
         self._world.attempted(delivery, attempt)
-        self._journal.delivery(delivery, attempt, answer.response)
+        self._journal.delivery(delivery, attempt, result.response)
         if delivery.state == "waiting":
             self._wake.set()
 
-    async def _post(self, delivery: Delivery) -> _Answer:
+    async def _post(self, delivery: Delivery) -> _Result:
         rule = delivery.rule
         if delivery.lost:
-            return _Answer("lost", None, "lost on the way, as a fault had it")
+            return _Result("lost", None, "lost by an injected fault")
         try:
             host = urlsplit(delivery.url).hostname or ""
             # No resolver is asked for an address; in any spelling, since versions of aiohttp connect to 2130706433 too.
             address = literal_address(host.rstrip("."))
             problem = None if address is None else address_problem(address, rule.target, self._world.rules.targets)
             if problem is not None:
-                return _Answer("blocked", None, f"{host} {problem}")
+                return _Result("blocked", None, f"{host} {problem}")
             session = self._session(delivery)
             async with session.post(
                 delivery.url,
@@ -326,24 +323,24 @@ class CallbackDispatcher:
                 timeout=aiohttp.ClientTimeout(total=rule.timeout_s),
             ) as response:
                 body = await response.content.read(RESPONSE_BYTES_READ)
-                message = self._journal.answer(response.headers, body)
+                message = self._journal.receiver_response(response.headers, body)
                 status = response.status
         except TimeoutError:
-            return _Answer("timeout", None, f"no answer within {rule.timeout_s:g} s")
+            return _Result("timeout", None, f"no response within {rule.timeout_s:g} s")
         except (aiohttp.ClientError, OSError, ValueError) as error:
             cause = error.__cause__ or getattr(error, "os_error", None) or error
             if isinstance(cause, BlockedAddressError) or isinstance(error, BlockedAddressError):
-                return _Answer("blocked", None, str(cause))
-            return _Answer("unreachable", None, f"{type(error).__name__}: {error}"[:300])
+                return _Result("blocked", None, str(cause))
+            return _Result("unreachable", None, f"{type(error).__name__}: {error}"[:300])
         if status in rule.acknowledged:
-            return _Answer("acknowledged", status, "", message)
-        return _Answer("refused", status, f"status {status}", message)
+            return _Result("acknowledged", status, "", message)
+        return _Result("refused", status, f"status {status}", message)
 
     def _session(self, delivery: Delivery) -> aiohttp.ClientSession:
         name = delivery.provider_state.provider.name
         session = self._sessions.get(name)
         if session is None:
-            resolver = _JudgingResolver(delivery.rule.target, self._world.rules.targets)
+            resolver = _CheckingResolver(delivery.rule.target, self._world.rules.targets)
             connector: Any = aiohttp.TCPConnector(resolver=resolver, use_dns_cache=False, limit=0, ssl=self._tls)
             session = self._sessions[name] = aiohttp.ClientSession(
                 connector=connector,

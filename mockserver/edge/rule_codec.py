@@ -1,4 +1,7 @@
-"""Faults as the control plane and scenario files write them: read, checked against what is served, shown."""
+"""Reads fault requests of the control plane and scenario files, and describes rules as JSON.
+
+Names in a request are checked against the served providers.
+"""
 
 from __future__ import annotations
 
@@ -16,19 +19,19 @@ if TYPE_CHECKING:
     from mockserver.engine.world import World
     from mockserver.provider import Provider
 
-#: More roles than these are not told one by one.
-_FEW = 4
+#: More roles than this are not listed in a message.
+_MOST_LISTED = 4
 _WHERE = tuple(each.name for each in fields(Match))
 _WHEN = tuple(each.name for each in fields(Schedule))
-#: The greatest number that a condition may name: every JSON reader knows it exactly.
+#: The greatest number in a condition: every JSON reader represents it exactly.
 _MOST = 2**53 - 1
 
 
 def read_fault_request(world: World, fault_request: Mapping[str, Any]) -> tuple[Fault, Match, Schedule]:
-    """Read a wish for a fault: `fault`, `with`, `where`, `when`.
+    """Read a fault request: `fault`, `with`, `where`, `when`.
 
     Raises:
-        FaultWordsError: a word in it means nothing; the message begins with the word.
+        InvalidFaultError: a value is invalid; the message begins with its name.
     """
     fault = build(str(fault_request["fault"]), fault_request.get("with") or {})
     where = read_where(world, fault_request.get("where") or {})
@@ -36,19 +39,19 @@ def read_fault_request(world: World, fault_request: Mapping[str, Any]) -> tuple[
     problems = [fault.problem(each) for each in providers]
     if problems and all(problems):
         raise InvalidFaultError(f"{fault.name}: {problems[0]}")
-    if where.provider is not None:  # elsewhere a wish may be for whoever is served
+    if where.provider is not None:  # without one, the request may be for any served provider
         for provider in providers:
             if (why := fault.never_at(provider)) is not None:
-                raise InvalidFaultError(f"where.provider: {fault.name} never strikes there: {why}")
+                raise InvalidFaultError(f"where.provider: {fault.name} never applies there: {why}")
     _check_reach(fault, where, providers)
     return fault, where, read_when(fault_request.get("when") or {})
 
 
 def _check_reach(fault: Fault, where: Match, providers: Sequence[Provider]) -> None:
-    """Refuse what could never strike.
+    """Reject a fault that can never apply to the requested operation.
 
     Raises:
-        FaultWordsError: nothing that the fault has to do with is where it applies.
+        InvalidFaultError: the fault does not apply to the operation.
     """
     moments = fault.moments()
     if where.operation is None:
@@ -61,65 +64,65 @@ def _check_reach(fault: Fault, where: Match, providers: Sequence[Provider]) -> N
     if "request" in moments:
         within |= fault.roles or {each.role for each in operations}
     if not meant & within:
-        reach = f"only {' or '.join(sorted(within))}" if len(within) < _FEW else "requests"
-        raise InvalidFaultError(f"where.operation: {fault.name} strikes {reach}, never {where.operation}")
+        reach = f"only {' or '.join(sorted(within))}" if len(within) < _MOST_LISTED else "requests"
+        raise InvalidFaultError(f"where.operation: {fault.name} applies to {reach}, not to {where.operation}")
 
 
 def read_where(world: World, given: Mapping[str, Any]) -> Match:
-    """Read where a fault applies; providers, operations, models and states must be ones that there are."""
+    """Read `where`; providers, operations, models and states must exist."""
     _check_names("where", given, _WHERE)
     for name, value in given.items():
         if not isinstance(value, str) or not value:
-            raise InvalidFaultError(f"where.{name} is a text")
+            raise InvalidFaultError(f"where.{name} must be a non-empty string")
     only = given.get("provider")
     if only is not None and only not in world.providers:
-        raise InvalidFaultError(f"where.provider: {only[:80]!r} is not served; there are {', '.join(world.providers)}")
+        raise InvalidFaultError(f"where.provider: must be one of {', '.join(world.providers)}; got {only[:80]!r}")
     providers = [state.provider for state in world.providers.values() if only in (None, state.provider.name)]
     known = {
-        "operation": {word for each in providers for op in each.operations.values() for word in (op.id, op.role)}
+        "operation": {name for each in providers for op in each.operations.values() for name in (op.id, op.role)}
         | {"callback"},
         "model": {model for each in providers for model in each.models},
         "phase": {
             state for each in providers for state in (*(s.name for s in each.lifecycle.states), *each.lifecycle.ends)
         },
     }
-    for word, values in known.items():
-        if word in given and given[word] not in values:
-            there = ", ".join(sorted(values))
-            raise InvalidFaultError(f"where.{word}: there is no {given[word][:80]!r}; there are {there}")
-    words = dict(given)
-    if "prompt" in words:
+    for name, values in known.items():
+        if name in given and given[name] not in values:
+            allowed = ", ".join(sorted(values))
+            raise InvalidFaultError(f"where.{name}: must be one of {allowed}; got {given[name][:80]!r}")
+    conditions = dict(given)
+    if "prompt" in conditions:
         try:
-            words["prompt"] = re.compile(words["prompt"])
+            conditions["prompt"] = re.compile(conditions["prompt"])
         except (re.error, OverflowError, FutureWarning) as error:  # the last where warnings are errors
             raise InvalidFaultError(f"where.prompt is not a regular expression: {error}") from None
         except RecursionError:
-            raise InvalidFaultError("where.prompt is not a regular expression: it is nested too deep") from None
-    return Match(**words)
+            raise InvalidFaultError("where.prompt is not a regular expression: nested too deep") from None
+    return Match(**conditions)
 
 
 def read_when(given: Mapping[str, Any]) -> Schedule:
-    """Read when a fault strikes."""
+    """Read `when`."""
     _check_names("when", given, _WHEN)
     for name, value in given.items():
         whole = name in ("after", "every", "times")
         right = isinstance(value, int) if whole else isinstance(value, int | float)
         least = 1 if name in ("every", "times") else 0
         if not right or isinstance(value, bool) or not least <= value <= _MOST:
-            word = "a whole number" if whole else "a number"
-            raise InvalidFaultError(f"when.{name} is {word} from {least} to {_MOST}")
+            kind = "an integer" if whole else "a number"
+            raise InvalidFaultError(f"when.{name} must be {kind} from {least} to {_MOST}")
     if given.get("probability", 0) > 1:
-        raise InvalidFaultError("when.probability is a number from 0 to 1")
+        raise InvalidFaultError("when.probability must be a number from 0 to 1")
     when = Schedule(**given)
     if when.until_s is not None and when.until_s <= when.from_s:
-        raise InvalidFaultError("when.until_s comes after from_s")
+        raise InvalidFaultError("when.until_s must be greater than from_s")
     return when
 
 
 def _check_names(group: str, given: Mapping[str, Any], known: tuple[str, ...]) -> None:
     for name in given:
         if name not in known:
-            raise InvalidFaultError(f"{group} has no {name[:80]!r}; it has {', '.join(known)}")
+            raise InvalidFaultError(f"{group}: unknown key {name[:80]!r}; known: {', '.join(known)}")
 
 
 def catalogue() -> list[dict[str, Any]]:
@@ -128,7 +131,7 @@ def catalogue() -> list[dict[str, Any]]:
 
 
 def rule_record(rule: Rule) -> dict[str, Any]:
-    """Describe a rule that is in force."""
+    """Describe a rule in force."""
     where = {name: value for name in _WHERE if (value := getattr(rule.where, name)) is not None}
     if "prompt" in where:
         where["prompt"] = where["prompt"].pattern

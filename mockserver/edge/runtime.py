@@ -1,7 +1,6 @@
-"""One run of the mock: a world, the clock it lives by, its journal, and the courier that drives it.
+"""The state of one session: engine, clock, journal and callback dispatcher.
 
-Everything a control surface may do (Python, the control plane over HTTP, the live page) is a method here,
-so that there is one of each.
+Every command of the control plane and of the Python API is one method of `Runtime`.
 """
 
 from __future__ import annotations
@@ -12,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from mockserver.chance import Chance
 from mockserver.clock import LAST_MS, MANUAL_START_MS, Clock, Wall, iso_of
-from mockserver.edge.active_scenario import ActiveScenario, check_scenario, stage
+from mockserver.edge.active_scenario import ActiveScenario, activate, check_scenario
 from mockserver.edge.dispatcher import CallbackDispatcher, Report
 from mockserver.edge.rule_codec import read_fault_request
+from mockserver.engine.state import ProviderRules
 from mockserver.engine.world import Command, World, WorldRules
 from mockserver.faults.directives import RequestDirectives
-from mockserver.journal import Journal
+from mockserver.journal.journal import Journal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from mockserver.engine.faults import Rule
     from mockserver.engine.task import Task
     from mockserver.provider import Provider
-    from mockserver.scenarios import Scenario
+    from mockserver.scenarios.read import Scenario
     from mockserver.settings import Settings
 
 WORKERS_BY_CLOCK = {"manual": 1, "real": 32}
 
 
 class Runtime:
-    """The state of a server between two resets."""
+    """The state of one session; it delivers callbacks from the start, so it needs a running event loop."""
 
     def __init__(
         self, settings: Settings, providers: Sequence[Provider], base_urls: Mapping[str, str], wall: Wall
@@ -52,7 +52,7 @@ class Runtime:
             secret_headers=[provider.key.header for provider in self.providers],
         )
         self.closed = False
-        self.staged: ActiveScenario | None = None
+        self.active_scenario: ActiveScenario | None = None
         self._begin(settings.seed)
 
     def _begin(self, seed: int) -> None:
@@ -62,7 +62,7 @@ class Runtime:
         self.clock = Clock(start_ms, 0 if manual else settings.speed, self.wall.monotonic_s)
         rules = WorldRules(
             settings.callback_targets,
-            {provider.name: settings.space_rules(provider.name) for provider in self.providers},
+            {provider.name: _provider_rules(settings, provider.name) for provider in self.providers},
         )
         self.world = World(self.providers, Chance(seed), rules, self.base_urls, RequestDirectives())
         self.dispatcher = CallbackDispatcher(
@@ -74,32 +74,27 @@ class Runtime:
             wall_s=self.wall.monotonic_s,
         )
 
-    def start(self) -> None:
-        """Begin to deliver callbacks."""
-        self.dispatcher.start()
-
     async def close(self) -> None:
-        """Stop delivering, and write the journal out."""
+        """Stop delivering callbacks, and close the journal."""
         self.closed = True
         await self.dispatcher.close()
         self.journal.close()
 
     async def reset(self, seed: int | None = None) -> None:
-        """Start over: the same seed (or another), no tasks, accounts, faults or scenario, an empty journal."""
+        """Reset: same or new seed; no tasks, accounts, faults or scenario; an empty journal."""
         if not self.closed:
             await self._start_over(seed).close()
 
     def _start_over(self, seed: int | None) -> CallbackDispatcher:
-        """Put a new world in the place of the old one, at once; return the old one's courier, to be closed."""
+        """Replace the state at once; return the old dispatcher, which the caller closes."""
         old = self.dispatcher
         self.journal.clear()
-        self.staged = None
+        self.active_scenario = None
         self._begin(self.settings.seed if seed is None else seed)
-        self.start()
         return old
 
     def secrets(self) -> dict[str, str]:
-        """Return every secret that is known, and what the journal shows in its place."""
+        """Return every known secret, and the name that replaces it in the journal."""
         out: dict[str, str] = {}
         for state in self.world.providers.values():
             rule = state.provider.callbacks
@@ -114,77 +109,84 @@ class Runtime:
         return out
 
     async def advance_to(self, instant_ms: int) -> Report:
-        """Move the clock on and do all that falls due; see `Courier.advance_to`.
+        """Advance the clock and deliver what falls due; see `CallbackDispatcher.advance_to`.
 
         Raises:
-            ValueError: mock time does not go that far.
+            ValueError: the instant is beyond the range of mock time.
         """
         if instant_ms >= LAST_MS:
-            raise ValueError(f"the clock goes no further than {iso_of(LAST_MS)}")
+            raise ValueError(f"the clock cannot go beyond {iso_of(LAST_MS)}")
         return await self.dispatcher.advance_to(instant_ms)
 
     async def command(self, task_id: str, command: Command, reason: str | None = None) -> Task:
-        """Hold, release, complete, fail or cancel a task, and wait for the callbacks this sends at once."""
+        """Hold, release, complete, fail or cancel a task; wait for the callbacks this triggers at once."""
         task = self.world.command(task_id, command, self.clock.now_ms(), reason)
         self.dispatcher.wake()
         await self.dispatcher.drain_due()
         return task
 
     def add_fault(self, fault_request: Mapping[str, Any]) -> Rule:
-        """Put a fault in force, from words as the control plane takes them.
+        """Add a fault, from a request as the control plane accepts it.
 
         Raises:
-            FaultWordsError: a word means nothing.
+            InvalidFaultError: a value is invalid.
         """
         return self.world.faults.add(*read_fault_request(self.world, fault_request), self.clock.now_ms())
 
     async def start_scenario(self, scenario: Scenario) -> ActiveScenario:
-        """Start over, with a scenario's seed, clock, accounts and faults.
+        """Reset, and apply the seed, clock, accounts and faults of a scenario.
 
         Raises:
-            SpecError: it names what is not served; nothing has been changed then.
+            SpecError: a name in it does not exist; nothing has changed.
         """
         check_scenario(self.world, scenario)
         old = None if self.closed else self._start_over(scenario.seed)
-        staged = self.staged = stage(self.world, self.clock, scenario)
+        active = self.active_scenario = activate(self.world, self.clock, scenario)
         if old is not None:
             await old.close()
-        return staged
+        return active
 
     def change_scenario(self, scenario: Scenario) -> ActiveScenario:
-        """Put a scenario's faults in the place of the running one's, in the world as it is.
+        """Replace the active scenario, without a reset.
 
         Raises:
-            SpecError: it names what is not served; the running one stays in force then.
+            SpecError: a name in it does not exist; the active scenario has not changed.
         """
         check_scenario(self.world, scenario)
         old = self.stop_scenario()
-        self.staged = stage(self.world, self.clock, scenario, since_ms=None if old is None else old.started_ms)
+        self.active_scenario = activate(
+            self.world, self.clock, scenario, since_ms=None if old is None else old.started_ms
+        )
         self.dispatcher.wake()
-        return self.staged
+        return self.active_scenario
 
     def stop_scenario(self) -> ActiveScenario | None:
-        """Take the running scenario's faults away; what has come of them stays."""
-        staged, self.staged = self.staged, None
-        if staged is not None:
-            staged.remove(self.world)
-        return staged
+        """Remove the faults of the active scenario; their effects so far remain."""
+        active, self.active_scenario = self.active_scenario, None
+        if active is not None:
+            active.remove(self.world)
+        return active
 
     def scenario_record(self) -> dict[str, Any] | None:
-        """Describe how the running scenario goes; None where none is running."""
-        if self.staged is None:
+        """Describe the progress of the active scenario; None if there is none."""
+        if self.active_scenario is None:
             return None
-        record = self.staged.record(self.world, self.journal.records(), self.clock.now_ms())
+        record = self.active_scenario.record(self.world, self.journal.records(), self.clock.now_ms())
         return {**record, "forgotten": self.journal.crowded_out}
 
     async def redeliver(self, delivery_id: str) -> Delivery:
-        """Send a finished delivery again, and wait for its first attempt."""
+        """Send a finished delivery again; wait for its first attempt."""
         delivery = self.world.redeliver(delivery_id, self.clock.now_ms())
         self.dispatcher.wake()
         await self.dispatcher.drain_due()
         return delivery
 
 
+def _provider_rules(settings: Settings, name: str) -> ProviderRules:
+    found = settings.provider(name)
+    return ProviderRules(found.credits or settings.credits, found.plan, found.failure_rate)
+
+
 def receivers_tls(ca_file: str | None) -> ssl.SSLContext | bool:
-    """Return what https receivers are checked by: a CA file, or what the system trusts."""
+    """Return the trust store for https receivers: a CA file, or the one of the system."""
     return True if ca_file is None else ssl.create_default_context(cafile=ca_file)

@@ -23,12 +23,13 @@ from multidict import CIMultiDict
 
 from mockserver.clock import Wall
 from mockserver.edge.active_scenario import check_scenario
-from mockserver.edge.admin import Admin
+from mockserver.edge.admin.api import Admin
+from mockserver.edge.admin.auth import Access
+from mockserver.edge.admin.handlers import HANDLERS
 from mockserver.edge.connection import HttpServer
 from mockserver.edge.faulty_response import faulty_response
 from mockserver.edge.http_bytes import DateHeader, answer_headers, wire_bytes, wire_response
-from mockserver.edge.live import Live
-from mockserver.edge.media import MediaCache, MediaCacheClosedError, shape_of
+from mockserver.edge.live.page import LivePage
 from mockserver.edge.request_body import Body, read_body, read_form
 from mockserver.edge.runtime import Runtime
 from mockserver.edge.sessions import SESSION_HEADER, SessionError, Sessions
@@ -37,7 +38,10 @@ from mockserver.engine.context import Request
 from mockserver.engine.operations import FileWanted, Response
 from mockserver.engine.state import StoredFile
 from mockserver.engine.transmission import Transmission
-from mockserver.scenarios import find, read
+from mockserver.media.cache import MediaCache
+from mockserver.media.encode import MediaCacheClosedError
+from mockserver.media.shape import shape_of
+from mockserver.scenarios.read import find, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -47,7 +51,7 @@ if TYPE_CHECKING:
 
     from mockserver.engine.state import ProviderState
     from mockserver.provider import Provider
-    from mockserver.scenarios import Scenario
+    from mockserver.scenarios.read import Scenario
     from mockserver.settings import Settings
 
 _ADMIN = "/__admin"
@@ -112,11 +116,19 @@ class Server:
             scenario = self._scenario()
         except BaseException:
             listener.close()
+            if hasattr(self, "runtime"):
+                await self.runtime.close()
             raise
         self.sessions = Sessions(self.settings, self.providers, self._session_url, self._wall)
         self._names_by_host = self._hosts()
-        self._admin = Admin(self)
-        self.live = Live(self.sessions.touch)
+        self._live = LivePage()
+        self._admin = Admin(
+            Access(self.settings),
+            {**HANDLERS, **self._live.handlers},
+            self.sessions,
+            lambda: len(self._http.connections),
+            self.settings.request_timeout_s,
+        )
         self._http = HttpServer(
             self._handle,
             self._answer_now,
@@ -128,7 +140,6 @@ class Server:
         )
         self._listening = await asyncio.get_running_loop().create_server(self._http, sock=listener, backlog=1024)
         self._media_cache = self._shared_media_cache or MediaCache()
-        self.runtime.start()
         if scenario is not None:
             await self.runtime.start_scenario(scenario)
             if self.settings.watch:
@@ -148,7 +159,7 @@ class Server:
             self._watcher.cancel()
         if self._flusher is not None:
             self._flusher.cancel()
-        self.live.close()
+        self._live.close()
         self._http.pre_shutdown()
         await self._http.shutdown(timeout=0.5)
         await self.sessions.close()
@@ -165,7 +176,7 @@ class Server:
     @property
     def admin_token(self) -> str | None:
         """Token of the control plane; None where none is asked for."""
-        return self._admin.token
+        return self._admin.access.token
 
     @property
     def root_url(self) -> str:

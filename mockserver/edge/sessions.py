@@ -1,8 +1,8 @@
-"""Sessions: worlds of their own in one server, so that tests that run side by side do not meet.
+"""Sessions: isolated state within one server, so that parallel tests do not affect each other.
 
-A session is named by the header X-Mock-Session, or by the path: /~NAME/evolink/v1/… leads into the session NAME.
-The links that a session gives out carry its name, so that a client which follows them stays in it. It is
-made when it is first named, and ends when it is dropped, or when nobody has used it for a while (wall time).
+The header X-Mock-Session names a session, or the path does: /~NAME/evolink/v1/… is the session NAME. Links in
+its answers contain the name, so a client that follows them stays in the session. A session is created when it is
+first named; it ends when it is dropped, or after `IDLE_S` of wall time without use.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ IDLE_S = 900.0
 
 
 class SessionError(ValueError):
-    """A session cannot be had; the message says why."""
+    """A session cannot be created; the message says why."""
 
     status = 400
     code = "invalid_session"
 
 
 class TooManySessionsError(SessionError):
-    """There is no room for another."""
+    """The server has its maximum number of sessions."""
 
     status = 503
     code = "too_many_sessions"
 
 
 class Sessions:
-    """The named worlds of one server, beside its main one."""
+    """The named sessions of one server."""
 
     def __init__(
         self,
@@ -58,64 +58,63 @@ class Sessions:
         self._wall_s = wall.monotonic_s
         self._runtimes: dict[str, Runtime] = {}
         self._used_s: dict[str, float] = {}
-        #: Set while there are sessions.
+        #: Set while there is a session.
         self.nonempty = asyncio.Event()
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._runtimes))
 
     def idle_s(self, name: str) -> float:
-        """Return how long ago a session was last used."""
+        """Return how many seconds of wall time ago a session was last used."""
         return self._wall_s() - self._used_s[name]
 
     def get(self, name: str) -> Runtime:
-        """Return a session's world, made now if this is the first time that it is named.
+        """Return the runtime of a session; create the session if it does not exist.
 
         Raises:
-            SessionError: the name is none, or there are too many sessions.
+            SessionError: the name is invalid, or there are too many sessions.
         """
         runtime = self._runtimes.get(name)
         if runtime is None:
-            runtime = self._made(name)
+            runtime = self._create(name)
         self._used_s[name] = self._wall_s()
         return runtime
 
     def known(self, name: str) -> Runtime | None:
-        """Return a session's world, if there is one."""
+        """Return the runtime of a session; None if it does not exist."""
         return self._runtimes.get(name)
 
     def name_of(self, runtime: Runtime) -> str | None:
-        """Return the session whose world this is; None where it is no session's."""
+        """Return the name of a runtime's session; None for the default session."""
         return next((name for name, each in self._runtimes.items() if each is runtime), None)
 
     def touch(self, runtime: Runtime) -> None:
-        """Take note that somebody is looking at a world: while it is looked at, a session is in use."""
+        """Mark the session of a runtime as used now: a session that is watched does not expire."""
         for name, each in self._runtimes.items():
             if each is runtime:
                 self._used_s[name] = self._wall_s()
 
-    def _made(self, name: str) -> Runtime:
+    def _create(self, name: str) -> Runtime:
         if not NAME.fullmatch(name):
             raise SessionError(
-                "a session's name is 1 to 100 letters, digits, dots, dashes and underscores, "
-                "and begins with a letter or a digit"
+                "a session name must be 1 to 100 letters, digits, dots, hyphens and underscores, "
+                "and start with a letter or a digit"
             )
         if len(self._runtimes) >= MOST_SESSIONS:
             raise TooManySessionsError(
-                f"there are {MOST_SESSIONS} sessions; drop one with DELETE /__admin/sessions/NAME, or let them idle"
+                f"too many sessions (at most {MOST_SESSIONS}); drop one with DELETE /__admin/sessions/NAME"
             )
         urls = {provider.name: self._base_url(provider.name, name) for provider in self._providers}
         runtime = Runtime(self._settings, self._providers, urls, self._wall)
-        runtime.start()
         self._runtimes[name] = runtime
         self.nonempty.set()
         return runtime
 
     async def drop(self, name: str) -> None:
-        """End a session.
+        """Drop a session.
 
         Raises:
-            KeyError: there is none of this name.
+            KeyError: no session has this name.
         """
         runtime = self._runtimes.pop(name)
         del self._used_s[name]
@@ -124,12 +123,12 @@ class Sessions:
         await runtime.close()
 
     async def drop_idle(self) -> None:
-        """End the sessions that nobody has used for a while."""
+        """Drop the sessions that were not used for `IDLE_S`."""
         for name in list(self._runtimes):
-            if name in self._runtimes and self.idle_s(name) > IDLE_S:  # while others ended, it may have been used
+            if name in self._runtimes and self.idle_s(name) > IDLE_S:  # it may have been used meanwhile
                 await self.drop(name)
 
     async def close(self) -> None:
-        """End all."""
+        """Drop all sessions."""
         while self._runtimes:
             await self.drop(next(iter(self._runtimes)))

@@ -1,4 +1,4 @@
-"""Watching a scenario's file: what changes there is put in force; what is wrong there is told, and changes nothing."""
+"""Watches a scenario file: a valid change is put in force, an invalid one is logged and ignored."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from mockserver.scenarios import read
+from mockserver.scenarios.read import read
 from mockserver.spec.document import SpecError
 
 if TYPE_CHECKING:
@@ -14,35 +14,35 @@ if TYPE_CHECKING:
 
     from mockserver.edge.runtime import Runtime
 
-_LOOKS_EVERY_S = 0.3
+_PERIOD_S = 0.3
 _LOG = logging.getLogger("mockserver")
 
 
 async def watch(path: Path, runtime: Runtime) -> None:
-    """Look at a file again and again, until cancelled."""
+    """Watch a file until cancelled."""
     seen = stamp(path)
     while True:
-        await asyncio.sleep(_LOOKS_EVERY_S)
+        await asyncio.sleep(_PERIOD_S)
         now = stamp(path)
         if now != seen:
             seen = now
-            look(path, runtime)
+            reload(path, runtime)
 
 
-def look(path: Path, runtime: Runtime) -> bool:
-    """Put what stands in the file in force; False, with the reason in the log, where that cannot be done."""
+def reload(path: Path, runtime: Runtime) -> bool:
+    """Put the scenario of a file in force; return False and log the reason if it is invalid."""
     try:
         scenario = read(path)
         runtime.change_scenario(scenario)
     except SpecError as error:
-        _LOG.error("%s\nthe scenario that was in force stays in force", error)
+        _LOG.error("%s\nthe previous scenario stays in force", error)
         return False
-    _LOG.warning("the scenario %r was read again and is in force", scenario.name)
+    _LOG.warning("scenario %r reloaded", scenario.name)
     return True
 
 
 def stamp(path: Path) -> tuple[int, int] | None:
-    """Return what tells that a file has changed; None where there is no file."""
+    """Return the modification time and size of a file; None if it does not exist."""
     try:
         found = path.stat()
     except OSError:

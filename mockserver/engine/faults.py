@@ -47,6 +47,20 @@ _MOMENTS: dict[str, Moment] = {
 _TEXTS_REMEMBERED = 4096
 
 
+@dataclass(frozen=True, slots=True)
+class Exercise:
+    """One way to expose a client to a fault: with which parameters, at which operation, how often."""
+
+    #: What reports call it; empty is the fault's name. What follows a colon tells variants apart.
+    name: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    operation: Role | None = None
+    times: int | None = None
+    #: How many jobs at once show the effect best, and whether the client has to be called back.
+    jobs: int = 1
+    callbacks: bool = False
+
+
 class Fault:
     """What goes wrong. A subclass is a frozen dataclass: its fields are its parameters."""
 
@@ -59,6 +73,30 @@ class Fault:
     roles: ClassVar[frozenset[Role] | None] = None
     #: Whether it is about signatures, which some providers do not put on their callbacks.
     needs_signature: ClassVar[bool] = False
+    #: What it means for the client's duties; whoever judges clients reads these.
+    #: An answer arrives at an unknown instant.
+    delays_answer: ClassVar[bool] = False
+    #: The job's result cannot be obtained, or need not be.
+    hides_result: ClassVar[bool] = False
+    #: An answer lacks usable links to the files.
+    withholds_links: ClassVar[bool] = False
+    #: An existing task is answered as unknown.
+    hides_task: ClassVar[bool] = False
+    #: The task stays unfinished, and the client has to give it up.
+    never_finishes: ClassVar[bool] = False
+    #: How long a careful client may wait because of it, in its own seconds.
+    client_waits_s: ClassVar[float] = 0.0
+    #: A callback's signature does not match its body.
+    forges_signature: ClassVar[bool] = False
+    #: A callback's body is not valid JSON.
+    corrupts_callback: ClassVar[bool] = False
+    #: A callback of an unknown event is sent.
+    adds_unknown_event: ClassVar[bool] = False
+    #: A callback's changed body is signed again, correctly.
+    signs_again: ClassVar[bool] = False
+    #: How to expose clients to it; empty is once, with its defaults. Or why clients are not exposed to it.
+    exercised_with: ClassVar[tuple[Exercise, ...]] = ()
+    not_for_clients: ClassVar[str] = ""
 
     @classmethod
     def moments(cls) -> frozenset[Moment]:
@@ -68,6 +106,15 @@ class Fault:
     def problem(self, provider: Provider) -> str | None:
         """Say what in the parameters means nothing to a provider; None where nothing is wrong."""
         return None
+
+    @classmethod
+    def exercises(cls, provider: Provider) -> Iterable[Exercise]:  # noqa: ARG003 - its subclasses use it
+        """Return how to expose a provider's clients to it."""
+        if cls.exercised_with or cls.not_for_clients:
+            return cls.exercised_with
+        if "request" not in cls.moments():
+            return (Exercise(callbacks=cls.family == "callbacks"),)
+        return (Exercise(operation="query" if cls.roles is None else None, times=1),)
 
     @classmethod
     def never_at(cls, provider: Provider) -> str | None:

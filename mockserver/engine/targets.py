@@ -16,7 +16,18 @@ if TYPE_CHECKING:
 
 TargetMode = Literal["documented", "loopback", "any"]
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+#: The usual spellings of this machine; `is_loopback` knows the others.
+LOOPBACK_HOSTS = frozenset(("127.0.0.1", "::1", "localhost"))
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host, given as a name or an address, is this machine."""
+    host = host.lower().rstrip(".")
+    if host in LOOPBACK_HOSTS or host.endswith(".localhost"):
+        return True
+    address = literal_address(host)
+    return address is not None and address.is_loopback
 
 
 def url_problem(url: object, target: CallbackTarget, mode: TargetMode) -> str | None:
@@ -34,16 +45,16 @@ def url_problem(url: object, target: CallbackTarget, mode: TargetMode) -> str | 
         return "is not a URL"
     if parts.scheme not in ("http", "https") or not host:
         return "is not an absolute http(s) URL"
-    address = literal_address(host)
     if mode == "any":
         return None
-    loopback = host == "localhost" or host.endswith(".localhost") or (address is not None and address.is_loopback)
+    loopback = is_loopback(host)
     if loopback and mode == "loopback":
         return None
     if parts.scheme not in target.schemes:
         return f"must be {' or '.join(target.schemes)}"
     if loopback and target.internal_addresses_refused:
         return "leads to an internal address"
+    address = literal_address(host)
     return None if address is None else address_problem(address, target, mode)
 
 

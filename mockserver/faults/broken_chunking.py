@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from mockserver.engine.faults import Fault
+from mockserver.engine.faults import Exercise, Fault
 
 if TYPE_CHECKING:
     from mockserver.engine.faults import Injection
@@ -19,6 +19,7 @@ class BrokenChunking(Fault):
     family: ClassVar[str] = "transport"
     effect: ClassVar[str] = "The body is sent in chunks, and the second chunk's size is no number."
     symptom: ClassVar[str] = "The HTTP library fails while it reads the body."
+    exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("invalid chunking", operation="query", times=1),)
 
     def alter_transmission(self, injection: Injection, transmission: Transmission) -> bool | None:
         """Write one good chunk, then a bad one."""

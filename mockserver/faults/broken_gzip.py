@@ -6,7 +6,7 @@ import gzip
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from mockserver.engine.faults import Fault
+from mockserver.engine.faults import Exercise, Fault
 
 if TYPE_CHECKING:
     from mockserver.engine.faults import Injection
@@ -20,6 +20,7 @@ class BrokenGzip(Fault):
     family: ClassVar[str] = "transport"
     effect: ClassVar[str] = "The body is compressed, and damaged in the middle; the lengths are right."
     symptom: ClassVar[str] = "The HTTP library fails while it decompresses the body."
+    exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("invalid gzip", operation="query", times=1),)
 
     def alter_transmission(self, injection: Injection, transmission: Transmission) -> bool | None:
         """Compress the body, and damage it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from mockserver.engine.faults import Fault
+from mockserver.engine.faults import Exercise, Fault
 from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ class CallbackAfterPoll(Fault):
     family: ClassVar[str] = "callbacks"
     effect: ClassVar[str] = "The callback is kept back until a query has shown the end, or until it is late."
     symptom: ClassVar[str] = "The handler is called for a task that the client has dealt with."
+    exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("callback after the poll", callbacks=True),)
 
     latest_s: float = parameter(600.0, "How long it is kept back if nobody asks.", "seconds of mock time")
 

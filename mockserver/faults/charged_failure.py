@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from mockserver.engine.faults import Fault
+from mockserver.engine.faults import Exercise, Fault
 from mockserver.faults.support.parameters import parameter
 from mockserver.faults.support.reasons import reason_of
 
@@ -22,6 +22,7 @@ class ChargedFailure(Fault):
     family: ClassVar[str] = "meaning"
     effect: ClassVar[str] = "The task fails, and its credits are spent, against what the provider promises."
     symptom: ClassVar[str] = "The balance is lower than the sum of the tasks that succeeded."
+    exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("task fails and is charged"),)
 
     reason: str = parameter("", "The provider's reason; empty is the first one that it lists.")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from mockserver.engine.faults import Fault
+from mockserver.engine.faults import Exercise, Fault
 from mockserver.engine.world import contrary_body
 from mockserver.faults.support.deliveries import with_body
 
@@ -21,6 +21,9 @@ class ContradictingCallback(Fault):
     family: ClassVar[str] = "callbacks"
     effect: ClassVar[str] = "The callback says that the task failed where it succeeded, or the other way round."
     symptom: ClassVar[str] = "A client that believes the callback without asking has the wrong outcome."
+    hides_result: ClassVar[bool] = True
+    signs_again: ClassVar[bool] = True
+    exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("callback contradicts the query", callbacks=True),)
 
     def alter_deliveries(self, injection: Injection, deliveries: list[Delivery]) -> list[Delivery] | None:
         """Tell of the other end."""

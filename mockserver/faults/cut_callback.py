@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from mockserver.engine.faults import Fault
+from mockserver.engine.faults import Exercise, Fault
 from mockserver.faults.support.deliveries import with_body
 from mockserver.faults.support.parameters import parameter
 
@@ -21,6 +21,9 @@ class CutCallback(Fault):
     family: ClassVar[str] = "callbacks"
     effect: ClassVar[str] = "The body ends in the middle; the signature fits what is sent."
     symptom: ClassVar[str] = "Reading it as JSON fails; a handler that crashes is called again and again."
+    corrupts_callback: ClassVar[bool] = True
+    signs_again: ClassVar[bool] = True
+    exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("callback truncated", times=1, callbacks=True),)
 
     keep_fraction: float = parameter(0.5, "How much of the body comes.", "fraction", most=0.999)
 

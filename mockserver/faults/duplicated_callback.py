@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from mockserver.engine.faults import Fault
+from mockserver.engine.faults import Exercise, Fault
 from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
@@ -20,6 +20,9 @@ class DuplicatedCallback(Fault):
     family: ClassVar[str] = "callbacks"
     effect: ClassVar[str] = "The same callback is delivered again, as a delivery of its own."
     symptom: ClassVar[str] = "Work that the handler does for each callback is done twice."
+    exercised_with: ClassVar[tuple[Exercise, ...]] = tuple(
+        Exercise(f"callback duplicated: x{copies}", {"copies": copies}, callbacks=True) for copies in (1, 3)
+    )
 
     copies: int = parameter(1, "How many more times it comes.", least=1, most=100)
     gap_s: float = parameter(1.0, "Between two of them.", "seconds of mock time")

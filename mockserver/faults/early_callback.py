@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from mockserver.engine.faults import Fault
+from mockserver.engine.faults import Exercise, Fault
 
 if TYPE_CHECKING:
     from mockserver.engine.context import RequestContext
@@ -22,6 +22,7 @@ class EarlyCallback(Fault):
         "The task ends at once, and its callback is delivered first, the answer to the submit only then."
     )
     symptom: ClassVar[str] = "The handler is called with a task id that the client does not know yet."
+    exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("callback early", callbacks=True),)
 
     def alter_task(self, injection: Injection, context: RequestContext, task: Task) -> Task | None:
         """Let the task end now, and the answer wait for the callback."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from mockserver.engine.faults import Fault
+from mockserver.engine.faults import Exercise, Fault
 
 if TYPE_CHECKING:
     from mockserver.engine.context import RequestContext
@@ -21,6 +21,10 @@ class EmptyBody(Fault):
     effect: ClassVar[str] = "What was asked has been done; the body of the answer is missing."
     symptom: ClassVar[str] = (
         "Reading the answer as JSON fails; a submit's task id is not known, though the task exists."
+    )
+    exercised_with: ClassVar[tuple[Exercise, ...]] = (
+        Exercise("submit answered with an empty body", operation="submit", times=1),
+        Exercise("query answered with an empty body", operation="query", times=1),
     )
 
     def alter_response(self, injection: Injection, context: RequestContext, response: Response) -> Response | None:

@@ -6,15 +6,22 @@ from dataclasses import dataclass, replace
 from email.utils import formatdate
 from typing import TYPE_CHECKING, ClassVar
 
-from mockserver.engine.faults import Fault
+from mockserver.engine.faults import Exercise, Fault
 from mockserver.faults.support.errors import error_asked_for, unknown_error
 from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mockserver.engine.context import RequestContext
     from mockserver.engine.faults import Injection
     from mockserver.engine.operations import Response
     from mockserver.provider import Provider
+
+_TOO_MANY = 429
+#: Statuses that the same request meets again, and statuses that may pass.
+_FINAL = frozenset((400, 401, 402, 403, 422))
+_PASSING = frozenset((_TOO_MANY, 455, 500, 502, 503, 504, 505))
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,29 @@ class Error(Fault):
         choices=("as_documented", "none", "seconds", "date"),
     )
     retry_after_s: int = parameter(5, "What Retry-After says.", "seconds")
+
+    @classmethod
+    def exercises(cls, provider: Provider) -> Iterator[Exercise]:
+        """Yield each of the provider's statuses: those that are final, and those that may pass."""
+        # A dialect may answer every error with 200, and name the status only in the body.
+        known = {each for error in provider.errors.values() for each in (error.status, error.code)}
+        for status in sorted(_FINAL & known):
+            yield Exercise(f"submit refused: {status}", {"status": status}, "submit")
+            yield Exercise(f"submits refused in bulk: {status}", {"status": status}, "submit", jobs=3)
+        for status in sorted(_PASSING & known):
+            for times in (1, 2, 3):
+                yield Exercise(f"submit fails temporarily: {status} x{times}", {"status": status}, "submit", times)
+                yield Exercise(f"query fails temporarily: {status} x{times}", {"status": status}, "query", times)
+            yield Exercise(f"submit always fails: {status}", {"status": status}, "submit")
+            yield Exercise(f"query always fails: {status}", {"status": status}, "query")
+        if _TOO_MANY in known:
+            for kind in ("seconds", "date"):
+                yield Exercise(
+                    f"Retry-After in {kind}",
+                    {"status": _TOO_MANY, "retry_after": kind, "retry_after_s": 7},
+                    times=2,
+                )
+            yield Exercise("429 in bulk", {"status": _TOO_MANY, "retry_after": "none"}, "submit", times=9, jobs=6)
 
     def problem(self, provider: Provider) -> str | None:
         """Say so where the provider has no such error."""

@@ -25,6 +25,7 @@ class Example(Fault):
     family: ClassVar[str] = "answers"
     effect: ClassVar[str] = "The answer is the spec's own example; nothing happens."
     symptom: ClassVar[str] = "Ids and links in the answer lead nowhere."
+    not_for_clients: ClassVar[str] = "a client asks for an example itself, with the header Prefer"
 
     example: str = parameter("", "Name of the example in the spec; empty is the first one of a success.")
 

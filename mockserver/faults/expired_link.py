@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from mockserver.engine.faults import Fault
+from mockserver.engine.faults import Exercise, Fault
 from mockserver.faults.support.store import expired
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ class ExpiredLink(Fault):
     effect: ClassVar[str] = "The store answers as it does when a link's time is over."
     symptom: ClassVar[str] = "The download is refused although the link is new."
     roles: ClassVar[frozenset[Role] | None] = frozenset(("result",))
+    exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("link expired"),)
 
     def replace_response(self, injection: Injection, context: RequestContext) -> Response | None:
         """Refuse as for an expired link."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from mockserver.engine.faults import Fault
+from mockserver.engine.faults import Exercise, Fault
 from mockserver.faults.support.parameters import parameter
 from mockserver.faults.support.store import expired
 
@@ -25,6 +25,7 @@ class ExpiresMidway(Fault):
     effect: ClassVar[str] = "A link's first download is cut off in the middle; from then on the link has expired."
     symptom: ClassVar[str] = "The file is not whole, and a second try is refused."
     roles: ClassVar[frozenset[Role] | None] = frozenset(("result",))
+    exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("link expires during the download", times=1),)
 
     keep_fraction: float = parameter(0.5, "How much of the file comes.", "fraction", most=0.999)
 

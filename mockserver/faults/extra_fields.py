@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from mockserver.engine.faults import Fault
+from mockserver.engine.faults import Exercise, Fault
 from mockserver.faults.support.json_edit import edited
 from mockserver.faults.support.parameters import parameter
 
@@ -22,6 +22,7 @@ class ExtraFields(Fault):
     family: ClassVar[str] = "meaning"
     effect: ClassVar[str] = "Every object in the answer has one more field."
     symptom: ClassVar[str] = "A client that refuses unknown fields fails."
+    exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("additional fields"),)
 
     field: str = parameter("x_internal", "Name of the field.")
 

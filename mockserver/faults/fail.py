@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from mockserver.engine.faults import Fault
+from mockserver.engine.faults import Exercise, Fault
 from mockserver.faults.support.parameters import parameter
 from mockserver.faults.support.reasons import reason_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mockserver.engine.context import RequestContext
     from mockserver.engine.faults import Injection
     from mockserver.engine.task import Task
+    from mockserver.provider import Provider
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,17 @@ class Fail(Fault):
         least=-1,
         most=1,
     )
+
+    @classmethod
+    def exercises(cls, provider: Provider) -> Iterator[Exercise]:
+        """Yield each of the provider's reasons, failures in bulk, and a failure told by callback."""
+        ends = provider.lifecycle.ends.values()
+        reasons = [reason for end in ends if end.kind == "failure" for reason in end.reasons]
+        for reason in reasons:
+            yield Exercise(f"task fails: {reason}", {"reason": reason})
+        yield Exercise("tasks fail in bulk", {"reason": reasons[0]} if reasons else {}, jobs=3)
+        if provider.callbacks is not None:
+            yield Exercise("task fails, told by callback", callbacks=True)
 
     def alter_task(self, injection: Injection, context: RequestContext, task: Task) -> Task | None:
         """Let the task end in the failure."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from mockserver.engine.faults import Fault
+from mockserver.engine.faults import Exercise, Fault
 from mockserver.engine.operations import Response
 from mockserver.faults.support.parameters import parameter
 
@@ -23,6 +23,11 @@ class FileError(Fault):
     effect: ClassVar[str] = "The store answers with an error in place of the file."
     symptom: ClassVar[str] = "The download fails although the task has succeeded; later it may work."
     roles: ClassVar[frozenset[Role] | None] = frozenset(("result",))
+    exercised_with: ClassVar[tuple[Exercise, ...]] = tuple(
+        Exercise(f"file refused: {status}{' once' if times else ''}", {"status": status}, times=times)
+        for status in (403, 404, 500)
+        for times in (1, None)
+    )
 
     status: int = parameter(403, "Status of the answer.", least=400, most=599)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from mockserver.engine.faults import Fault
+from mockserver.engine.faults import Exercise, Fault
 from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ class HeldOpen(Fault):
         "The request is taken, what it asks is done, and no answer comes; in the end the connection is closed."
     )
     symptom: ClassVar[str] = "The call hangs until the client's own timeout."
+    delays_answer: ClassVar[bool] = True
+    client_waits_s: ClassVar[float] = 60.0
+    exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("poll held open", {"seconds": 400.0}, "query", 1),)
 
     seconds: float = parameter(60.0, "How long nothing comes.", "seconds of wall time", most=3600)
 

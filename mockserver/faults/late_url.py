@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from mockserver.engine.faults import Fault
+from mockserver.engine.faults import Exercise, Fault
 from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ class LateUrl(Fault):
             "list",
         )
     )
+    hides_result: ClassVar[bool] = True
+    withholds_links: ClassVar[bool] = True
+    exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("link comes later", {"for_s": 25.0}),)
 
     for_s: float = parameter(10.0, "How long the links are missing after the end.", "seconds of mock time")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from mockserver.engine.faults import Fault
+from mockserver.engine.faults import Exercise, Fault
 from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
@@ -23,6 +23,11 @@ class Latency(Fault):
     family: ClassVar[str] = "transport"
     effect: ClassVar[str] = "Every answer comes later."
     symptom: ClassVar[str] = "Calls take longer; a client's own timeout may end them."
+    delays_answer: ClassVar[bool] = True
+    exercised_with: ClassVar[tuple[Exercise, ...]] = (
+        Exercise("submit slow", {"seconds": 8.0}, "submit"),
+        Exercise("query slow", {"seconds": 8.0}, "query"),
+    )
 
     seconds: float = parameter(1.0, "What every answer waits.", "seconds of wall time", most=3600)
     spread_s: float = parameter(0.0, "What is drawn from 0 to this, and added.", "seconds of wall time", most=3600)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, ClassVar
 
-from mockserver.engine.faults import Fault
+from mockserver.engine.faults import Exercise, Fault
 from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ class LostAnswer(Fault):
     effect: ClassVar[str] = "The task exists and its credits are reserved, but the client is never told its id."
     symptom: ClassVar[str] = "The call fails with a connection error; a client that submits again pays twice."
     roles: ClassVar[frozenset[Role] | None] = frozenset(("submit",))
+    exercised_with: ClassVar[tuple[Exercise, ...]] = (
+        Exercise("answer to the submit lost", operation="submit", times=1),
+    )
 
     ending: str = parameter("reset", "How the connection ends.", choices=("reset", "close"))
 

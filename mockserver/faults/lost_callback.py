@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from mockserver.engine.faults import Fault
+from mockserver.engine.faults import Exercise, Fault
 
 if TYPE_CHECKING:
     from mockserver.engine.callbacks import Delivery
@@ -19,6 +19,8 @@ class LostCallback(Fault):
     family: ClassVar[str] = "callbacks"
     effect: ClassVar[str] = "The provider thinks that it has sent the callback; it was lost on the way."
     symptom: ClassVar[str] = "A client that does not poll never learns of the end."
+    client_waits_s: ClassVar[float] = 180.0
+    exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("callback lost", callbacks=True),)
 
     def alter_deliveries(self, injection: Injection, deliveries: list[Delivery]) -> list[Delivery] | None:
         """Lose it."""

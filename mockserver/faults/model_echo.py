@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from mockserver.engine.faults import Fault
+from mockserver.engine.faults import Exercise, Fault
 from mockserver.faults.support.json_edit import edited, leaves, put_at
 from mockserver.faults.support.parameters import parameter
 
@@ -29,6 +29,7 @@ class ModelEcho(Fault):
             "query",
         )
     )
+    exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("another model name in answers"),)
 
     name_as: str = parameter("gemini-omni-internal", "The name that is echoed.")
 

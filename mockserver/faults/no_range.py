@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from mockserver.engine.faults import Fault
+from mockserver.engine.faults import Exercise, Fault
 
 if TYPE_CHECKING:
     from mockserver.engine.faults import Injection
@@ -21,6 +21,7 @@ class NoRange(Fault):
     effect: ClassVar[str] = "Range is ignored: the whole file comes, with status 200."
     symptom: ClassVar[str] = "A client that goes on with a broken download appends the whole file to its first half."
     roles: ClassVar[frozenset[Role] | None] = frozenset(("result",))
+    exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("Range ignored"),)
 
     def alter_transmission(self, injection: Injection, transmission: Transmission) -> bool | None:
         """Send everything, and say that ranges are not served."""

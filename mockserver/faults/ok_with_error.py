@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from mockserver.engine.faults import Fault
+from mockserver.engine.faults import Exercise, Fault
 from mockserver.faults.support.errors import error_asked_for, unknown_error
 from mockserver.faults.support.parameters import parameter
 
@@ -23,6 +23,11 @@ class OkWithError(Fault):
     family: ClassVar[str] = "answers"
     effect: ClassVar[str] = "The request is refused, but the HTTP status says that it was not."
     symptom: ClassVar[str] = "A client that looks at the status alone takes the error for a success."
+    hides_result: ClassVar[bool] = True
+    exercised_with: ClassVar[tuple[Exercise, ...]] = (
+        Exercise("error inside 200: query", {"status": 500}, "query", 1),
+        Exercise("error inside 200: submit", {"status": 500}, "submit"),
+    )
 
     status: int = parameter(500, "Status of the error that is inside.", least=400, most=599)
     error: str = parameter("", "Name of the error in the spec, where the status is not enough.")

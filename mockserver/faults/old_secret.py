@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from mockserver.engine.faults import Fault
+from mockserver.engine.faults import Exercise, Fault
 from mockserver.faults.support.deliveries import secret_of, signed, with_signature
 from mockserver.faults.support.parameters import parameter
 
@@ -22,6 +22,8 @@ class OldSecret(Fault):
     effect: ClassVar[str] = "The signature is right for a secret that is no longer in force."
     symptom: ClassVar[str] = "A handler must refuse it, unless it is in the middle of changing secrets."
     needs_signature: ClassVar[bool] = True
+    forges_signature: ClassVar[bool] = True
+    exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("callback forged: old secret", times=1, callbacks=True),)
 
     secret: str = parameter("", "The old secret; empty is the account's last one, or one that was never in force.")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from mockserver.engine.faults import Fault
+from mockserver.engine.faults import Exercise, Fault
 from mockserver.faults.support.words import after
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ class OlderStatus(Fault):
     family: ClassVar[str] = "meaning"
     effect: ClassVar[str] = "Where the provider once had another word for a state, the answer has that one."
     symptom: ClassVar[str] = "A client that knows only the new words takes the task for something else."
+    exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("older status", operation="query", times=2),)
 
     @classmethod
     def never_at(cls, provider: Provider) -> str | None:

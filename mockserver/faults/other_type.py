@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import orjson
 
-from mockserver.engine.faults import Fault
+from mockserver.engine.faults import Exercise, Fault
 from mockserver.faults.support.json_edit import edited, leaves, place_of, put_at, value_at
 from mockserver.faults.support.parameters import parameter
 
@@ -27,6 +27,8 @@ class OtherType(Fault):
         "lists and objects are wrapped in an object."
     )
     symptom: ClassVar[str] = "A client that trusts the schema fails where it uses the field."
+    hides_result: ClassVar[bool] = True
+    exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("field of another type", operation="query", times=1),)
 
     field: str = parameter("", "JSON pointer to the field, as /data/status; empty is one that is drawn.")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from mockserver.engine.faults import Fault
+from mockserver.engine.faults import Exercise, Fault
 from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ class Overdue(Fault):
     family: ClassVar[str] = "meaning"
     effect: ClassVar[str] = "The last state before the end lasts longer."
     symptom: ClassVar[str] = "The task ends after the time that a client would wait."
+    exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("task overdue", {"by_s": 240.0}),)
 
     by_s: float = parameter(600.0, "How much longer it takes.", "seconds of mock time")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from mockserver.engine.faults import Fault
+from mockserver.engine.faults import Exercise, Fault
 from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ class ProgressBack(Fault):
     family: ClassVar[str] = "meaning"
     effect: ClassVar[str] = "Every second answer about a task on its way shows less progress than the one before."
     symptom: ClassVar[str] = "A client that trusts progress to grow fails, or shows nonsense."
+    exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("progress goes back", operation="query"),)
 
     by_percent: int = parameter(20, "How far it goes back.", "percent", least=1, most=100)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, ClassVar
 
-from mockserver.engine.faults import Fault
+from mockserver.engine.faults import Exercise, Fault
 from mockserver.engine.operations import Response
 from mockserver.faults.support.parameters import parameter
 
@@ -22,6 +22,10 @@ class ProxyPage(Fault):
     family: ClassVar[str] = "answers"
     effect: ClassVar[str] = "The request never reaches the provider; an HTML page comes back."
     symptom: ClassVar[str] = "Reading the answer as JSON fails."
+    exercised_with: ClassVar[tuple[Exercise, ...]] = (
+        Exercise("submit answered by a proxy", operation="submit", times=1),
+        Exercise("query answered by a proxy", operation="query", times=1),
+    )
 
     status: int = parameter(502, "Status of the page.", least=400, most=599)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from mockserver.engine.faults import Fault
+from mockserver.engine.faults import Exercise, Fault
 from mockserver.faults.support.deliveries import later
 from mockserver.faults.support.parameters import parameter
 
@@ -21,6 +21,7 @@ class ReorderedCallback(Fault):
     family: ClassVar[str] = "callbacks"
     effect: ClassVar[str] = "Every second callback is kept back, so that later ones overtake it."
     symptom: ClassVar[str] = "A client that relies on the order mixes its tasks up."
+    exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("callbacks in another order", jobs=3, callbacks=True),)
 
     by_s: float = parameter(30.0, "How long a callback is kept back.", "seconds of mock time")
 

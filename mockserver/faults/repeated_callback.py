@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from mockserver.engine.faults import Fault
+from mockserver.engine.faults import Exercise, Fault
 from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
@@ -20,6 +20,9 @@ class RepeatedCallback(Fault):
     family: ClassVar[str] = "callbacks"
     effect: ClassVar[str] = "The acknowledgement is not heard: the next attempts are made all the same."
     symptom: ClassVar[str] = "Work that the handler does for each call is done again."
+    exercised_with: ClassVar[tuple[Exercise, ...]] = (
+        Exercise("callback sent again although acknowledged", callbacks=True),
+    )
 
     unheard: int = parameter(1, "How many acknowledgements are not heard.", least=1, most=100)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from mockserver.engine.faults import Fault
+from mockserver.engine.faults import Exercise, Fault
 from mockserver.faults.support.errors import provoked
 from mockserver.faults.support.parameters import parameter
 
@@ -29,6 +29,8 @@ class ReplicationLag(Fault):
             "cancel",
         )
     )
+    hides_task: ClassVar[bool] = True
+    exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("task not found yet", {"for_s": 4.0}),)
 
     for_s: float = parameter(3.0, "How long the task is not found.", "seconds of mock time")
 

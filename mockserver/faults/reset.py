@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from mockserver.engine.faults import Fault
+from mockserver.engine.faults import Exercise, Fault
 from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ class Reset(Fault):
     family: ClassVar[str] = "transport"
     effect: ClassVar[str] = "The answer is cut off by a TCP reset; what was asked has been done."
     symptom: ClassVar[str] = "The call fails with a connection error, not with a status."
+    exercised_with: ClassVar[tuple[Exercise, ...]] = tuple(
+        Exercise(f"connection reset: {at}", {"at": at}, "query", 2) for at in ("before_headers", "within_body")
+    )
 
     at: str = parameter(
         "before_headers",

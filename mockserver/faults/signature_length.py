@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from mockserver.engine.faults import Fault
+from mockserver.engine.faults import Exercise, Fault
 from mockserver.faults.support.deliveries import with_signature
 from mockserver.faults.support.parameters import parameter
 
@@ -24,6 +24,11 @@ class SignatureLength(Fault):
         "A handler that compares in constant time without looking at the length first may fail with an exception."
     )
     needs_signature: ClassVar[bool] = True
+    forges_signature: ClassVar[bool] = True
+    exercised_with: ClassVar[tuple[Exercise, ...]] = (
+        Exercise("callback forged: short signature", times=1, callbacks=True),
+        Exercise("callback forged: long signature", {"characters": 80}, times=1, callbacks=True),
+    )
 
     characters: int = parameter(10, "How long it is.", "characters", most=1000)
 

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from mockserver.engine.faults import Fault
+from mockserver.engine.faults import Exercise, Fault
 from mockserver.faults.support.deliveries import signed, with_signature
 
 if TYPE_CHECKING:
@@ -24,6 +24,10 @@ class SignatureOfOtherBytes(Fault):
         "A handler that signs what it has parsed and written again may take it; one that signs the raw bytes does not."
     )
     needs_signature: ClassVar[bool] = True
+    forges_signature: ClassVar[bool] = True
+    exercised_with: ClassVar[tuple[Exercise, ...]] = (
+        Exercise("callback forged: signature of other bytes", times=1, callbacks=True),
+    )
 
     def alter_deliveries(self, injection: Injection, deliveries: list[Delivery]) -> list[Delivery] | None:
         """Sign the body as Python's json writes it; one that is no JSON stays as it is."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from mockserver.engine.faults import Fault
+from mockserver.engine.faults import Exercise, Fault
 from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ class SlowBody(Fault):
     family: ClassVar[str] = "transport"
     effect: ClassVar[str] = "The head of the answer comes at once, the body slowly."
     symptom: ClassVar[str] = "A timeout for the whole call ends it; one for each read does not."
+    delays_answer: ClassVar[bool] = True
+    exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("answer arrives slowly", operation="query", times=1),)
 
     bytes_per_s: float = parameter(50.0, "Pace of the body.", "bytes a second of wall time", least=1, most=1e9)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from mockserver.engine.faults import Fault
+from mockserver.engine.faults import Exercise, Fault
 from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ class SlowFile(Fault):
     effect: ClassVar[str] = "The file comes at a low pace."
     symptom: ClassVar[str] = "The link may expire, or a timeout for the whole call end it, before the file is there."
     roles: ClassVar[frozenset[Role] | None] = frozenset(("result",))
+    exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("file slow", {"bytes_per_s": 40_000.0}),)
 
     bytes_per_s: float = parameter(20_000.0, "Pace of the file.", "bytes a second of wall time", least=1, most=1e9)
 

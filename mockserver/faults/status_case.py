@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from mockserver.engine.faults import Fault
+from mockserver.engine.faults import Exercise, Fault
 from mockserver.faults.support.parameters import parameter
 from mockserver.faults.support.words import after
 
@@ -21,6 +21,7 @@ class StatusCase(Fault):
     family: ClassVar[str] = "meaning"
     effect: ClassVar[str] = "The status is written in capitals, or with a capital."
     symptom: ClassVar[str] = "A client that compares letter by letter never sees the end."
+    exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("status in upper case", {"case": "upper"}, "query"),)
 
     case: str = parameter("upper", "How the words are written.", choices=("upper", "capital"))
 

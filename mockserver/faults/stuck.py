@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from mockserver.engine.faults import Fault
+from mockserver.engine.faults import Exercise, Fault
 from mockserver.faults.support.course import starts_ms, state_index, unknown_state
 from mockserver.faults.support.parameters import parameter
 
@@ -23,6 +23,8 @@ class Stuck(Fault):
     family: ClassVar[str] = "meaning"
     effect: ClassVar[str] = "The task enters the state, and never leaves it."
     symptom: ClassVar[str] = "Polling goes on until the client gives up."
+    never_finishes: ClassVar[bool] = True
+    exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("task never finishes"),)
 
     state: str = parameter("", "The state; empty is the last one before the end.")
 

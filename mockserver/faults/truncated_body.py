@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from mockserver.engine.faults import Fault
+from mockserver.engine.faults import Exercise, Fault
 from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ class TruncatedBody(Fault):
     symptom: ClassVar[str] = (
         "A client that checks lengths sees a partial answer; one that does not reads broken JSON, or keeps half a file."
     )
+    exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("answer truncated", operation="query", times=1),)
 
     keep_fraction: float = parameter(0.5, "How much of the body comes.", "fraction", most=0.999)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from mockserver.engine.faults import Fault
+from mockserver.engine.faults import Exercise, Fault
 from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
@@ -22,6 +22,10 @@ class TruncatedFile(Fault):
     effect: ClassVar[str] = "The file ends early, and Content-Length agrees; Range is ignored."
     symptom: ClassVar[str] = "The download looks whole; the file does not play."
     roles: ClassVar[frozenset[Role] | None] = frozenset(("result",))
+    exercised_with: ClassVar[tuple[Exercise, ...]] = (
+        Exercise("file truncated: once", times=1),
+        Exercise("file truncated: always"),
+    )
 
     keep_fraction: float = parameter(0.5, "How much of the file there is.", "fraction", most=0.999)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from mockserver.engine.faults import Fault
+from mockserver.engine.faults import Exercise, Fault
 from mockserver.engine.operations import Response
 from mockserver.faults.support.parameters import parameter
 
@@ -21,6 +21,10 @@ class UndeclaredStatus(Fault):
     family: ClassVar[str] = "answers"
     effect: ClassVar[str] = "The request is refused with a status that no documentation mentions."
     symptom: ClassVar[str] = "A client that knows a closed list of statuses falls through it."
+    exercised_with: ClassVar[tuple[Exercise, ...]] = (
+        Exercise("undeclared status: query", operation="query", times=1),
+        Exercise("undeclared status: submit", operation="submit", times=1),
+    )
 
     status: int = parameter(520, "The status.", least=400, most=999)
 

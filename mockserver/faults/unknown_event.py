@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import orjson
 
-from mockserver.engine.faults import Fault
+from mockserver.engine.faults import Exercise, Fault
 from mockserver.engine.world import contrary_body
 from mockserver.faults.support.deliveries import with_body
 from mockserver.faults.support.parameters import parameter
@@ -24,6 +24,9 @@ class UnknownEvent(Fault):
     family: ClassVar[str] = "callbacks"
     effect: ClassVar[str] = "Before the callback there is another one, whose words for event and status are new."
     symptom: ClassVar[str] = "A handler that knows every word there is refuses it, or takes it for an end."
+    adds_unknown_event: ClassVar[bool] = True
+    signs_again: ClassVar[bool] = True
+    exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("callback of an unknown event", callbacks=True),)
 
     word: str = parameter("reviewing", "The word that stands for the event and the status.")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from mockserver.engine.faults import Fault
+from mockserver.engine.faults import Exercise, Fault
 from mockserver.faults.support.parameters import parameter
 from mockserver.faults.support.words import after
 
@@ -21,6 +21,7 @@ class UnknownStatus(Fault):
     family: ClassVar[str] = "meaning"
     effect: ClassVar[str] = "On its way, the task is shown in a state with an unknown name."
     symptom: ClassVar[str] = "A client that treats unknown words as an end, or as an error, gives up too early."
+    exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("unknown status", operation="query", times=2),)
 
     word: str = parameter("reviewing", "The word.")
 

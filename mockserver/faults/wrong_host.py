@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import orjson
 
-from mockserver.engine.faults import Fault
+from mockserver.engine.faults import Exercise, Fault
 from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ class WrongHost(Fault):
             "list",
         )
     )
+    hides_result: ClassVar[bool] = True
+    withholds_links: ClassVar[bool] = True
+    exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("link to an unknown host"),)
 
     host: str = parameter("cdn.invalid", "The host that is named.")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from mockserver.engine.faults import Fault
+from mockserver.engine.faults import Exercise, Fault
 from mockserver.faults.support.parameters import parameter
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ class WrongLength(Fault):
         "A client that checks lengths sees a partial download; the bytes themselves are the whole file."
     )
     roles: ClassVar[frozenset[Role] | None] = frozenset(("result",))
+    exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("file shorter than its Content-Length", times=1),)
 
     more_bytes: int = parameter(1000, "How many bytes more are told of.", "bytes", least=1, most=1_000_000_000)
 

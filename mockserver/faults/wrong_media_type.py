@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from mockserver.engine.faults import Fault
+from mockserver.engine.faults import Exercise, Fault
 
 if TYPE_CHECKING:
     from mockserver.engine.faults import Injection
@@ -21,6 +21,7 @@ class WrongMediaType(Fault):
     effect: ClassVar[str] = "The download is an HTML page with status 200."
     symptom: ClassVar[str] = "A client that looks at the status alone keeps a page under the name of a video."
     roles: ClassVar[frozenset[Role] | None] = frozenset(("result",))
+    exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("web page instead of the file", times=1),)
 
     def alter_transmission(self, injection: Injection, transmission: Transmission) -> bool | None:
         """Send a page in the file's place."""

@@ -1,6 +1,6 @@
-"""Write the ready-made clips of this folder anew: `python -m mockserver.media.make`.
+"""Writes the ready-made clips again: `python -m mockserver.media.make`.
 
-Needs PyAV. Run it after the picture or the tone of `mockserver.edge.media` changed.
+Needs PyAV. Run it after the video or the tone of `mockserver.media.encode` has changed.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ import sys
 import threading
 from pathlib import Path
 
-from mockserver.edge.media import READY_MADE, encode
+from mockserver.media.encode import READY_MADE, encode
 
 
 def write_clips(directory: Path) -> list[Path]:
-    """Write every shipped clip into the directory and return where they are."""
+    """Write every ready-made clip to the directory; return their paths."""
     written = []
     for name, shape in READY_MADE:
         encode(shape, directory / name, threading.Event())
@@ -22,9 +22,9 @@ def write_clips(directory: Path) -> list[Path]:
 
 
 def main() -> None:
-    """Write the clips next to this script and tell their sizes."""
+    """Write the clips to `clips/` and print their sizes."""
     try:
-        clips = write_clips(Path(__file__).parent)
+        clips = write_clips(Path(__file__).with_name("clips"))
     except ImportError as error:
         sys.exit(f"PyAV is needed to make the clips: {error}")
     for clip in clips:

@@ -1,4 +1,4 @@
-"""What is expected of a client, judged from the journal's records."""
+"""Checks what a scenario expects of a client against the journal."""
 
 from __future__ import annotations
 
@@ -14,24 +14,25 @@ if TYPE_CHECKING:
 Record = dict[str, Any]
 
 
-def judge(
+def check_expectations(
     expectations: Iterable[Mapping[str, Any]], records: Sequence[Record], roles: Mapping[str, str]
 ) -> list[dict[str, Any]]:
-    """Judge each expectation.
+    """Check each expectation.
 
     Args:
         expectations: as in a scenario file.
-        records: of the journal; they are looked at in the order of their instants.
+        records: records of the journal, in any order.
         roles: the role of each operation, by its id.
 
     Returns:
-        For each, `that`, `kept`, `seen` in words, and `records`: the numbers of those that broke it.
+        For each expectation: `that`, `kept`, `seen` (what was observed) and `records` (the numbers of the
+        records that violate it).
     """
     in_order = sorted(records, key=itemgetter("at"))
-    return [_judged(each, in_order, roles) for each in expectations]
+    return [_check(each, in_order, roles) for each in expectations]
 
 
-def _judged(expectation: Mapping[str, Any], records: Sequence[Record], roles: Mapping[str, str]) -> dict[str, Any]:
+def _check(expectation: Mapping[str, Any], records: Sequence[Record], roles: Mapping[str, str]) -> dict[str, Any]:
     gap = "gap" in expectation
     wanted = expectation["gap" if gap else "count"]
     groups: dict[Any, list[Record]] = {}
@@ -64,9 +65,9 @@ def _judged(expectation: Mapping[str, Any], records: Sequence[Record], roles: Ma
 def _counts(expectation: Mapping[str, Any], found: list[Record]) -> list[tuple[str, list[Record]]]:
     number = len(found)
     if number > expectation.get("at_most", number):
-        return [(f"{number}, where {expectation['at_most']} were to be the most", found[expectation["at_most"] :])]
+        return [(f"{number}, expected at most {expectation['at_most']}", found[expectation["at_most"] :])]
     if number < expectation.get("at_least", number):
-        return [(f"{number}, where {expectation['at_least']} were to be the least", found)]
+        return [(f"{number}, expected at least {expectation['at_least']}", found)]
     return []
 
 
@@ -75,9 +76,9 @@ def _gaps(expectation: Mapping[str, Any], found: list[Record]) -> list[tuple[str
     for before, after in pairwise(found):
         gap_s = (instant_of(after["at"]) - instant_of(before["at"])) / 1000
         if gap_s < expectation.get("at_least_s", gap_s):
-            out.append((f"{gap_s:g} s, where {expectation['at_least_s']:g} s were to be the least", [before, after]))
+            out.append((f"{gap_s:g} s, expected at least {expectation['at_least_s']:g} s", [before, after]))
         elif gap_s > expectation.get("at_most_s", gap_s):
-            out.append((f"{gap_s:g} s, where {expectation['at_most_s']:g} s were to be the most", [before, after]))
+            out.append((f"{gap_s:g} s, expected at most {expectation['at_most_s']:g} s", [before, after]))
     return out[:5]
 
 

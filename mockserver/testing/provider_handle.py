@@ -1,27 +1,25 @@
-"""What a test says to a provider, as it would be said in words: `mock.evolink.fail_next("generation_timeout")`.
+"""Injects faults at one provider: `mock.evolink.fail_next("generation_timeout")`.
 
-Every verb that puts something in force returns a handle that tells how often it struck, and takes it away
-again: by `remove()`, or at the end of a `with`.
+Each method that injects a fault returns an `ActiveFault`, which counts its hits and is removed by `remove()` or at
+the end of a `with` block.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
+from mockserver.edge.account_changes import account_issues, change_account
 from mockserver.engine.faults import InvalidFaultError
 from mockserver.faults import parameter_names
-from mockserver.provider import UCR
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
     from mockserver.edge.runtime import Runtime
-    from mockserver.engine.accounts import Account
     from mockserver.engine.faults import Rule
 
-    #: Runs something where the server's state may be touched, and returns what it returned.
+    #: Runs a function where the server's state may be changed; returns its result.
     Perform = Callable[[Callable[[], Any]], Any]
 
 MOST_CREDITS = 1_000_000_000
@@ -44,11 +42,11 @@ class ActiveFault:
 
     @property
     def hits(self) -> int:
-        """How often it has struck."""
+        """How often it has been applied."""
         return self._rule.hits
 
     def remove(self) -> None:
-        """Take it away; more than once does no harm."""
+        """Remove the fault; calling this again does nothing."""
 
         def remove() -> None:
             table = self._runtime.world.faults
@@ -58,44 +56,46 @@ class ActiveFault:
         self._perform(remove)
 
     def __enter__(self) -> Self:
-        """Leave it in force until the end of the block."""
+        """Keep the fault until the end of the block."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Take it away."""
+        """Remove the fault."""
         self.remove()
 
 
 class ProviderHandle:
-    """One provider of a running mock."""
+    """One provider of a running server."""
 
     def __init__(self, runtime: Runtime, name: str, perform: Perform) -> None:
         self._runtime = runtime
         self._perform = perform
         self.name = name
 
-    def inject(self, fault: str, **words: Any) -> ActiveFault:
-        """Put any fault in force here: its parameters, and where and when it strikes, by their names.
+    def inject(self, fault: str, **parameters: Any) -> ActiveFault:
+        """Inject any fault at this provider.
 
-        `operation`, `key`, `task`, `model`, `prompt`, `text` and `phase` say where; `after`, `every`,
-        `probability`, `from_s`, `until_s`, `for_s` and `times` say when; the rest are the fault's own, and so is
-        one of these where the fault has a parameter of that name.
+        `operation`, `key`, `task`, `model`, `prompt`, `text` and `phase` say where it applies; `after`, `every`,
+        `probability`, `from_s`, `until_s`, `for_s` and `times` say when. All others are parameters of the fault;
+        a parameter of the fault takes precedence over one of these names.
 
         Raises:
-            FaultWordsError: there is no such fault, or a word means nothing to it.
+            InvalidFaultError: the fault or a parameter is unknown or invalid.
         """
         own = parameter_names(str(fault))
-        given = {word: value for word, value in words.items() if value is not None or word not in (*_WHERE, *_WHEN)}
+        given = {
+            name: value for name, value in parameters.items() if value is not None or name not in (*_WHERE, *_WHEN)
+        }
         fault_request = {
             "fault": fault,
             "where": {
                 "provider": self.name,
-                **{word: value for word, value in given.items() if word in _WHERE and word not in own},
+                **{name: value for name, value in given.items() if name in _WHERE and name not in own},
             },
-            "when": {word: value for word, value in given.items() if word in _WHEN and word not in own},
-            "with": {word: value for word, value in given.items() if word in own or word not in (*_WHERE, *_WHEN)},
+            "when": {name: value for name, value in given.items() if name in _WHEN and name not in own},
+            "with": {name: value for name, value in given.items() if name in own or name not in (*_WHERE, *_WHEN)},
         }
         rule = self._perform(lambda: self._runtime.add_fault(fault_request))
         return ActiveFault(self._runtime, rule, self._perform)
@@ -103,22 +103,22 @@ class ProviderHandle:
     # -- tasks ----------------------------------------------------------------------------------
 
     def fail_next(self, reason: str = "", times: int = 1) -> ActiveFault:
-        """Let the next task (or so many) fail, for one of the provider's reasons."""
+        """Fail the next `times` tasks, for one of the provider's reasons (default: its first)."""
         return self.inject("fail", reason=reason, times=times)
 
     def stick_next(self, state: str = "", times: int = 1) -> ActiveFault:
-        """Let the next task stay in a state for ever: the last one on its way, where none is named.
+        """Keep the next `times` tasks in a state for ever (default: the last state before the end).
 
         Raises:
-            FaultWordsError: no task of this provider's comes through such a state.
+            InvalidFaultError: the provider has no such state.
         """
         known = [each.name for each in self._runtime.world.providers[self.name].provider.lifecycle.states]
         if state and state not in known:
-            raise InvalidFaultError(f"there is no state {state!r} on the way; there are {', '.join(known)}")
+            raise InvalidFaultError(f"state must be one of {', '.join(known)}; got {state!r}")
         return self.inject("stuck", state=state, times=times)
 
     def delay_next(self, seconds: float, times: int = 1) -> ActiveFault:
-        """Let the next task take so much longer."""
+        """Make the next `times` tasks take `seconds` longer."""
         return self.inject("overdue", by_s=seconds, times=times)
 
     # -- requests -------------------------------------------------------------------------------
@@ -126,46 +126,46 @@ class ProviderHandle:
     def refuse_next(
         self, status: int, times: int = 1, operation: str | None = None, retry_after_s: int | None = None
     ) -> ActiveFault:
-        """Let the next request (or so many) be refused with one of the provider's errors."""
-        words: dict[str, Any] = (
+        """Refuse the next `times` requests with one of the provider's errors."""
+        retry: dict[str, Any] = (
             {} if retry_after_s is None else {"retry_after": "seconds", "retry_after_s": retry_after_s}
         )
-        return self.inject("error", status=status, times=times, operation=operation, **words)
+        return self.inject("error", status=status, times=times, operation=operation, **retry)
 
     def refuse(self, status: int, operation: str | None = None, for_s: float | None = None) -> ActiveFault:
-        """Let all requests be refused, until this is taken away (or for so long)."""
+        """Refuse all requests until the fault is removed, or for `for_s` seconds."""
         return self.inject("error", status=status, operation=operation, for_s=for_s)
 
     def lose_answer(self, times: int = 1) -> ActiveFault:
-        """Let the answer to the next submit be lost after the task was made."""
+        """Lose the answer to the next `times` submits, after the task was created."""
         return self.inject("lost_answer", times=times)
 
     def slow_down(self, seconds: float) -> ActiveFault:
-        """Let every answer wait, in wall time."""
+        """Delay every answer by `seconds` of wall time."""
         return self.inject("latency", seconds=seconds)
 
     # -- callbacks ------------------------------------------------------------------------------
 
     def lose_callbacks(self, times: int | None = None) -> ActiveFault:
-        """Let the next callbacks (or all) never come."""
+        """Lose the next `times` callbacks (default: all)."""
         return self.inject("lost_callback", times=times)
 
     def delay_callbacks(self, seconds: float, times: int | None = None) -> ActiveFault:
-        """Let callbacks come so much later."""
+        """Deliver callbacks `seconds` later."""
         return self.inject("late_callback", by_s=seconds, times=times)
 
     def duplicate_callbacks(self, times: int | None = None) -> ActiveFault:
-        """Let callbacks come twice."""
+        """Deliver callbacks twice."""
         return self.inject("duplicated_callback", times=times)
 
     def forge_callbacks(self, times: int | None = None) -> ActiveFault:
-        """Let callbacks have a signature that is wrong."""
+        """Sign callbacks wrongly."""
         return self.inject("wrong_signature", times=times)
 
     # -- results and accounts -------------------------------------------------------------------
 
     def expire_links(self, times: int | None = None) -> ActiveFault:
-        """Let links to results have expired when they are followed."""
+        """Make links to results expired."""
         return self.inject("expired_link", times=times)
 
     def limit(
@@ -175,46 +175,41 @@ class ProviderHandle:
         at_once: int | None = None,
         key: str | None = None,
     ) -> None:
-        """Give an account (that of the key that works, where none is named) these limits, and no others.
+        """Set the limits of an account (default: of the provider's example key); None removes a limit.
 
         Raises:
-            FaultWordsError: a limit is no whole number from 1.
+            InvalidFaultError: a limit is not an integer from 1.
         """
         for name, value in (("per_minute", per_minute), ("per_hour", per_hour), ("at_once", at_once)):
             if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-                raise InvalidFaultError(f"{name} is a whole number, 1 or more; without it there is no such limit")
+                raise InvalidFaultError(f"{name} must be an integer from 1, or None for no limit")
 
-        def change(account: Account) -> None:
-            account.plan = replace(
-                account.plan, requests_per_minute=per_minute, requests_per_hour=per_hour, concurrent_tasks=at_once
-            )
-
-        self._change(key, change)
+        self._change(key, requests_per_minute=per_minute, requests_per_hour=per_hour, concurrent_tasks=at_once)
 
     def set_credits(self, credits_left: float, key: str | None = None) -> None:
-        """Let an account hold so many credits that can be spent.
+        """Set the available credits of an account.
 
         Raises:
-            FaultWordsError: that is no number of credits.
+            InvalidFaultError: not a number of credits.
         """
-        known = isinstance(credits_left, int | float) and not isinstance(credits_left, bool)
-        if not known or not 0 <= credits_left <= MOST_CREDITS:
-            raise InvalidFaultError(f"credits are a number from 0 to {MOST_CREDITS}")
+        number = isinstance(credits_left, int | float) and not isinstance(credits_left, bool)
+        if not number or not 0 <= credits_left <= MOST_CREDITS:
+            raise InvalidFaultError(f"credits must be a number from 0 to {MOST_CREDITS}")
 
-        def change(account: Account) -> None:
-            now_ms = self._runtime.clock.now_ms()
-            account.settle(now_ms)
-            account.grant(round(credits_left * UCR) - account.available_ucr, now_ms)
-
-        self._change(key, change)
+        self._change(key, available_credits=credits_left)
 
     def revoke_key(self, key: str | None = None) -> None:
-        """Let a key be refused from now on."""
-        self._change(key, lambda account: setattr(account, "revoked", True))
+        """Revoke a key."""
+        self._change(key, revoked=True)
 
-    def _change(self, key: str | None, change: Callable[[Account], None]) -> None:
+    def _change(self, key: str | None, **changes: Any) -> None:
         state = self._runtime.world.providers[self.name]
         used = key or state.provider.key.example
-        if not state.provider.key.well_formed(used):
-            raise InvalidFaultError(f"the key is not well-formed at {state.provider.title}")
-        self._perform(lambda: change(state.account(used, self._runtime.clock.now_ms())))
+        for field, problem in account_issues(state.provider, {"key": used}):
+            raise InvalidFaultError(f"{field}: {problem}")
+
+        def change() -> None:
+            now_ms = self._runtime.clock.now_ms()
+            change_account(state, state.account(used, now_ms), changes, now_ms)
+
+        self._perform(change)

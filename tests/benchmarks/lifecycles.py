@@ -20,10 +20,10 @@ import aiohttp
 import orjson
 from benchmarks.servers import say
 
-from contracts.outputs import settle_memory
-from contracts.runner import play
-from contracts.situations import Situation
-from contracts.subject import Setting
+from contracts.client.campaign import freeze_loaded_objects
+from contracts.client.in_process.runner import run_situation
+from contracts.client.situations import Situation
+from contracts.client.subject import Setting
 from mockserver import MockServer
 from mockserver.spec.catalog import load_providers
 
@@ -87,12 +87,12 @@ def main(_arguments: list[str]) -> int:
     """Measure, print, judge."""
     os.sched_setaffinity(0, {1})
     (provider,) = (each for each in load_providers() if each.name == "evolink")
-    play(Lean, provider, Situation("evolink"))
-    settle_memory()  # as `contracts run` does
+    run_situation(Lean, provider, Situation("evolink"))
+    freeze_loaded_objects()  # as `contracts run` does
     rates, journal = [], None
     for seed in range(ROUNDS):
         start_s = time.perf_counter()
-        journal = play(Lean, provider, Situation("evolink", jobs=JOBS, seed=seed)).journal
+        journal = run_situation(Lean, provider, Situation("evolink", jobs=JOBS, seed=seed)).journal
         rates.append(JOBS / (time.perf_counter() - start_s))
         assert _finished(journal) == JOBS
     assert journal is not None

@@ -29,15 +29,17 @@ from support.edge import LOOPS, PATIENCE_S, Edge, Wire, nothing_logged, request_
 from support.faults import exchanges, ledgers, put, query_bytes, submit_bytes, until
 
 from mockserver.edge import server, sessions
-from mockserver.edge.media import MediaCache, Shape
 from mockserver.edge.request_body import read_body
 from mockserver.edge.sessions import NAME
 from mockserver.faults import all_faults
+from mockserver.media.cache import MediaCache
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
     from pathlib import Path
+
+    from mockserver.media.shape import Shape
 
 #: The provider that is abused; the others are calm.
 ABUSED = "evolink"
@@ -96,7 +98,7 @@ def nothing_failed() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _quiet(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Make files quickly, and hold every test to it that nothing is logged and nothing printed."""
-    monkeypatch.setattr(server, "MediaCache", partial(MediaCache, make=quick_file))
+    monkeypatch.setattr(server, "MediaCache", partial(MediaCache, encode=quick_file))
     with nothing_failed():
         yield
     assert capfd.readouterr() == ("", "")

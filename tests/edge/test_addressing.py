@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from support.edge import PROVIDERS, request_bytes, serving
 
 from contracts.journal import of_records
-from mockserver.journal import har
+from mockserver.journal.har import har
 from mockserver.spec.vocabulary import specs_directory
 
 SCHEMA = Draft202012Validator(json.loads((specs_directory() / "journal.schema.json").read_text(encoding="utf-8")))

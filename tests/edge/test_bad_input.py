@@ -32,8 +32,8 @@ from support.edge import (
 )
 
 import mockserver.edge.server
-from mockserver.edge.media import MediaCache, Shape
 from mockserver.edge.request_body import read_body
+from mockserver.media.cache import MediaCache
 from mockserver.spec.document import Document
 from mockserver.spec.vocabulary import builtin_specs
 
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    from mockserver.media.shape import Shape
 
 MIB = 1 << 20
 GOOD = orjson.dumps({"model": "gemini-omni-flash-text-to-video", "prompt": "A kite"})
@@ -265,7 +267,7 @@ def test_any_value_in_any_field(name: str, model: str, field: tuple[str, ...]) -
     async def run() -> None:
         async with serving() as edge:
             edge.mock.server._media_cache.close()
-            edge.mock.server._media_cache = MediaCache(make=quick_file)
+            edge.mock.server._media_cache = MediaCache(encode=quick_file)
             schema = edge.provider(name).models[model].request
             for value in ANY_VALUE:
                 await edge.mock.clock.advance(3600)

@@ -12,9 +12,9 @@ import pytest
 from support.control_plane import ask, bad, good
 from support.edge import OTHER_KEYS, PROVIDERS, request_bytes, serving
 
-from mockserver import scenarios
 from mockserver.clock import MANUAL_START_MS, iso_of
 from mockserver.faults import FAMILIES, all_faults
+from mockserver.scenarios.read import gallery
 
 ERROR = {"fault": "error", "with": {"status": 503}}
 
@@ -335,7 +335,7 @@ def test_scenarios() -> None:
     async def run() -> None:
         async with serving() as edge:
             found = await good(edge, "scenarios")
-            assert [each["name"] for each in found["gallery"]] == list(scenarios.gallery())
+            assert [each["name"] for each in found["gallery"]] == list(gallery())
             assert found["running"] is None
 
     asyncio.run(run())
@@ -348,7 +348,7 @@ def test_start_scenario() -> None:
         async with serving() as edge:
             await edge.submit("evolink")
             await edge.advance(60)
-            for name in scenarios.gallery():
+            for name in gallery():
                 running = (await good(edge, "startScenario", {"scenario": name}))["running"]
                 assert running["started_at"] == iso_of(MANUAL_START_MS)
                 assert (await good(edge, "scenarios"))["running"]["scenario"] == running["scenario"]

@@ -12,7 +12,7 @@ import pytest
 from support.control_plane import bad, check_documented, good
 from support.edge import Edge, serving
 
-from mockserver.scenarios import gallery, read
+from mockserver.scenarios.read import gallery, read
 from mockserver.terminal import scenario_report
 
 SCENARIO: dict[str, Any] = {

@@ -16,8 +16,8 @@ import pytest
 from support.edge import PATIENCE_S, PROVIDERS, Edge, nothing_logged, receiving, request_bytes, serving
 
 from mockserver.clock import MANUAL_START_MS
-from mockserver.edge import live
-from mockserver.edge.admin import control_plane
+from mockserver.edge.admin.api import control_plane
+from mockserver.edge.live import feed, page
 from mockserver.engine.task import end_now, hold, release, status_at
 from mockserver.spec.vocabulary import builtin_specs
 
@@ -137,14 +137,14 @@ def test_page_and_its_files(path: str) -> None:
             kinds = {url.rpartition(".")[2]: kind for url, kind in seen.items() if url != edge.root + path}
             assert kinds == {"js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8"}
             assert seen[edge.root + path] == "text/html; charset=utf-8"
-            assert {url.rpartition("/")[2] for url in seen} - {"", "ui"} == set(live.page_files()) - {"index.html"}
+            assert {url.rpartition("/")[2] for url in seen} - {"", "ui"} == set(page.page_files()) - {"index.html"}
 
     asyncio.run(run())
 
 
 def test_page_keeps_its_own_rules() -> None:
     """No script or style stands in the markup, none makes markup from text, and nothing comes from elsewhere."""
-    for name, (_, content, _) in live.page_files().items():
+    for name, (_, content, _) in page.page_files().items():
         text = content.decode()
         outside = set(re.findall(r"(?:https?:)?//[\w.]+\.\w+", text)) - {"http://www.w3.org"}
         assert not outside, name
@@ -309,7 +309,7 @@ def test_many_requests_in_few_events() -> None:
             for _ in range(600):
                 await edge.call("GET", "/evolink/v1/credits", headers=edge.key_headers("evolink"))
             await watcher.until_seq(600)
-            assert len(watcher.names) <= 3 + (loop.time() - began_s) / live.PERIOD_S
+            assert len(watcher.names) <= 3 + (loop.time() - began_s) / page.PERIOD_S
             assert watcher.records[-1]["seq"] == 600
             assert len(watcher.records) + watcher.skipped == 600
             assert watcher.skipped > 0
@@ -322,7 +322,7 @@ def test_the_newest_tasks() -> None:
 
     async def run() -> None:
         async with serving() as edge:
-            for _ in range(live.TASKS_SHOWN):
+            for _ in range(feed.TASKS_SHOWN):
                 await edge.submit("evolink")
             oldest = next(iter(edge.state("evolink").tasks))
             async with watching(edge) as watcher:
@@ -331,7 +331,7 @@ def test_the_newest_tasks() -> None:
                 await edge.submit("crun")
                 _, update = await watcher.next()
                 assert update["gone"] == {"tasks": [oldest]}
-                assert len(watcher.known["tasks"]) == live.TASKS_SHOWN
+                assert len(watcher.known["tasks"]) == feed.TASKS_SHOWN
 
     asyncio.run(run())
 
@@ -341,13 +341,13 @@ def test_the_newest_accounts() -> None:
 
     async def run() -> None:
         async with serving() as edge:
-            for number in range(live.ACCOUNTS_SHOWN + 20):
+            for number in range(feed.ACCOUNTS_SHOWN + 20):
                 body = {"provider": "evolink", "key": f"sk-evolink-{number:06}"}
                 assert (await edge.admin("PUT", "/accounts", body)).status == 200
                 newest = edge.state("evolink").accounts[body["key"]].id
             await edge.submit("crun")
             told = (await snapshot(edge)).known["accounts"]
-            assert len(told) == live.ACCOUNTS_SHOWN
+            assert len(told) == feed.ACCOUNTS_SHOWN
             assert newest in told
             assert [each["provider"] for each in told.values()].count("crun") == 1
 
@@ -396,7 +396,7 @@ def test_quiet() -> None:
 
     async def run() -> None:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(live, "PING_AFTER_S", 0.3)
+            patch.setattr(page, "PING_AFTER_S", 0.3)
             async with serving() as edge, watching(edge) as watcher:
                 await watcher.next()
                 assert await watcher.piece() == b": ping\n\n"
@@ -475,10 +475,10 @@ def test_the_servers_end_for_a_reader_that_is_stuck() -> None:
                 body = {"model": "gemini-omni-flash-text-to-video", "prompt": "x" * 15_000, "duration": "no"}
                 path, headers = edge.path_of("evolink", "submit"), edge.key_headers("evolink")
                 for _ in range(20_000):
-                    if edge.mock.server.live._writing:
+                    if edge.mock.server._live._writing:
                         break
                     await edge.call("POST", path, headers=headers, json=body)
-                assert edge.mock.server.live._writing
+                assert edge.mock.server._live._writing
                 loop = asyncio.get_running_loop()
                 began_s = loop.time()
                 await edge.mock.server.close()
@@ -543,7 +543,9 @@ async def _task(edge: Edge) -> Task:
 
 def kinds(task: Task, now_ms: int) -> list[tuple[str, str, int]]:
     """Return a course as tuples, in milliseconds since the submit."""
-    return [(each["state"], each["kind"], each["from_ms"] - task.submitted_ms) for each in live.course(task, now_ms)]
+    return [
+        (each["state"], each["kind"], each["from_ms"] - task.submitted_ms) for each in feed.state_history(task, now_ms)
+    ]
 
 
 def test_course() -> None:
@@ -561,7 +563,7 @@ def test_course() -> None:
                 task.ends_ms,
                 task.ends_ms + 9,
             ):
-                course = live.course(task, now_ms)
+                course = feed.state_history(task, now_ms)
                 assert course[-1]["state"] == status_at(task, now_ms).status
                 assert all(each["from_ms"] <= now_ms for each in course)
             assert kinds(task, task.ends_ms) == [

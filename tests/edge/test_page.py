@@ -15,7 +15,7 @@ import pytest
 from support.chromium import Page, chromium_running, find_chromium, page_at
 from support.edge import PROVIDERS, Edge, receiving, request_bytes, serving
 
-from mockserver.edge.live import TASKS_SHOWN
+from mockserver.edge.live.feed import TASKS_SHOWN
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

@@ -15,11 +15,14 @@ import pytest
 from aiohttp import FormData
 from support.edge import PROVIDERS, Edge, Response, example, nothing_logged, request_bytes, serving
 
-from mockserver.edge.media import MediaCache, MediaCacheClosedError, Shape
+from mockserver.media.cache import MediaCache
+from mockserver.media.encode import MediaCacheClosedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from mockserver.media.shape import Shape
 
 DAY_S = 86_400
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40
@@ -379,7 +382,7 @@ def test_closing_while_a_file_is_made() -> None:
             async with serving() as edge:
                 link = await short_file(edge)
                 edge.mock.server._media_cache.close()
-                edge.mock.server._media_cache = MediaCache(make=slow)
+                edge.mock.server._media_cache = MediaCache(encode=slow)
                 wire = await stack.enter_async_context(edge.raw())
                 await wire.send(request_bytes("GET", link.removeprefix(edge.root)))
                 await asyncio.to_thread(begun.wait)

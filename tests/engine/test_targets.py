@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.engine.targets import TargetMode, address_problem, literal_address, url_problem
+from mockserver.engine.targets import TargetMode, address_problem, is_loopback, literal_address, url_problem
 from mockserver.provider import CallbackTarget
 
 ANY = CallbackTarget()
@@ -108,6 +108,7 @@ def verdicts(url: str, target: CallbackTarget = ANY) -> list[bool]:
 @pytest.mark.parametrize("around", ["https://{}/hook", "https://{}:8443/", "https://user:pw@{}/?a=b#c"])
 def test_every_spelling_of_this_machine_is_known(host: str, around: str) -> None:
     """Documented rules refuse this machine however it is written; the other two modes let it through."""
+    assert is_loopback(host.strip("[]"))
     assert verdicts(around.format(host)) == [False, True, True]
 
 

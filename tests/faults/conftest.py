@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mockserver.edge import server
-from mockserver.edge.media import MediaCache
+from mockserver.media.cache import MediaCache
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from support.edge import OTHER_KEYS, receiving, serving
 
 from mockserver.clock import MANUAL_START_MS, instant_of, iso_of
-from mockserver.scenarios import of_data
-from mockserver.scenarios.expectations import judge
+from mockserver.scenarios.expectations import check_expectations
+from mockserver.scenarios.read import of_data
 
 ROLES = {"createVideo": "submit", "getTask": "query", "downloadResult": "result"}
 
@@ -50,7 +50,7 @@ def verdict(records: list[dict[str, Any]], **words: Any) -> tuple[bool, str, lis
     """Judge one expectation, after a look whether the schema takes it."""
     expectation = {"that": "so it is", **words}
     of_data({"scenario": "a", "timeline": [], "expect": [expectation]})
-    (judged,) = judge([expectation], records, ROLES)
+    (judged,) = check_expectations([expectation], records, ROLES)
     assert judged["that"] == "so it is"
     return judged["kept"], judged["seen"], judged["records"]
 
@@ -215,9 +215,9 @@ def test_after_what_never_came() -> None:
 def test_each_expectation_by_itself() -> None:
     """Several expectations are judged in their order, each for itself."""
     expect: list[dict[str, Any]] = [{"that": str(most), "count": {}, "at_most": most} for most in (2, 0, 1)]
-    judged = judge(expect, [record(1), record(2)], ROLES)
+    judged = check_expectations(expect, [record(1), record(2)], ROLES)
     assert [(each["that"], each["kept"]) for each in judged] == [("2", True), ("0", False), ("1", False)]
-    assert judge([], [record(1)], ROLES) == []
+    assert check_expectations([], [record(1)], ROLES) == []
 
 
 # -- an oracle ------------------------------------------------------------------------------------
@@ -317,7 +317,7 @@ def kept(expectation: dict[str, Any], records: list[dict[str, Any]]) -> bool:
 @given(EXPECTATIONS, RECORDS)
 def test_a_plain_judge_agrees(expectation: dict[str, Any], records: list[dict[str, Any]]) -> None:
     """A judge that looks at everything, slowly, comes to the same verdict; who breaks something is named truly."""
-    (judged,) = judge([expectation], records, ROLES)
+    (judged,) = check_expectations([expectation], records, ROLES)
     assert judged["kept"] == kept(expectation, records)
     assert (judged["seen"] == "as expected") == judged["kept"]
     wanted = expectation["gap" if "gap" in expectation else "count"]
@@ -361,7 +361,7 @@ def test_a_real_journal() -> None:
                 ({"count": {"operation": "query"}, "per": "task", "after": {"kind": "delivery"}, "at_least": 1}, True),
             ]:
                 roles = {each.id: each.role for each in edge.provider("evolink").operations.values()}
-                (judged,) = judge([{"that": "x", **words}], records, roles)
+                (judged,) = check_expectations([{"that": "x", **words}], records, roles)
                 assert judged["kept"] == good, (words, judged)
 
     asyncio.run(run())

@@ -20,7 +20,7 @@ from support.edge import PROVIDERS, Edge, Received, receiving, serving
 
 from mockserver.clock import MANUAL_START_MS
 from mockserver.edge import faulty_response as sending
-from mockserver.scenarios import gallery, read
+from mockserver.scenarios.read import gallery, read
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

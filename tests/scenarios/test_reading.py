@@ -23,10 +23,10 @@ from mockserver.chance import Chance
 from mockserver.cli import main
 from mockserver.clock import MANUAL_START_MS, Clock
 from mockserver.edge import active_scenario as staging
-from mockserver.edge.active_scenario import check_scenario, file_issues, stage
-from mockserver.edge.admin import account_record
+from mockserver.edge.active_scenario import activate, check_scenario, file_issues
+from mockserver.edge.records import account_record
 from mockserver.engine.world import World, WorldRules
-from mockserver.scenarios import find, gallery, of_data, of_document, read
+from mockserver.scenarios.read import find, gallery, of_data, of_document, read
 from mockserver.spec.catalog import load_providers
 from mockserver.spec.document import Document, SpecError, SpecIssue
 from mockserver.spec.vocabulary import specs_directory
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mockserver.provider import Provider
-    from mockserver.scenarios import Scenario
+    from mockserver.scenarios.read import Scenario
 
 KEY = "gomni_" + "ab" * 32
 SCHEMA = orjson.loads((specs_directory() / "scenario.schema.json").read_bytes())
@@ -177,7 +177,7 @@ def event_names(group: str) -> list[str]:
 def test_a_scenario_is_put_in_force_as_it_was_read() -> None:
     """Accounts, limits, faults and the clock are as the scenario says, from the instant at which it starts."""
     scenario, made, clock = scenario_in(WHOLE), world(), Clock(MANUAL_START_MS, 0)
-    staged = stage(made, clock, scenario)
+    staged = activate(made, clock, scenario)
     account = made.providers["googlegeminiomni"].accounts[KEY]
     assert (account.available_ucr, account.secret, account.revoked) == (12_500_000, "a-secret", False)
     assert (account.plan.name, account.plan.requests_per_minute) == ("premium", 10)
@@ -222,7 +222,7 @@ def test_whole_numbers_with_a_point() -> None:
     assert orjson.dumps([scenario.seed, scenario.fault_requests, scenario.expect]) == orjson.dumps(
         [7, scenario_in(WHOLE).fault_requests, scenario_in(WHOLE).expect]
     )
-    staged = stage(world(), Clock(MANUAL_START_MS, 0), scenario)
+    staged = activate(world(), Clock(MANUAL_START_MS, 0), scenario)
     record = {"seq": 1, "kind": "exchange", "at": "2026-06-05T00:00:00.000Z", "provider": "evolink", "faults": []}
     assert staged.record(world(), [{**record, "operation": None, "account": "a", "response": None}], 0)["expect"]
 
@@ -532,7 +532,7 @@ def check_answer(text: str | bytes, name: str = "scenario.yaml") -> None:
         check_words(error.faults, name)
         return
     clock = Clock(MANUAL_START_MS, 0)
-    staged = stage(made, clock, scenario)
+    staged = activate(made, clock, scenario)
     now_ms = clock.now_ms()
     described = [
         staged.record(made, [], now_ms),

@@ -23,17 +23,17 @@ from support.edge import PATIENCE_S, Edge, Received, nothing_logged, receiving, 
 from mockserver import MockServer, cli
 from mockserver.clock import MANUAL_START_MS
 from mockserver.edge import watch
-from mockserver.scenarios import of_data, read
+from mockserver.edge.build import build_server
+from mockserver.scenarios.read import of_data, read
 from mockserver.settings import ConfigError, Settings
 from mockserver.spec.document import SpecError
 from mockserver.terminal import banner
-from mockserver.testing.running import build_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mockserver.edge.server import Server
-    from mockserver.scenarios import Scenario
+    from mockserver.scenarios.read import Scenario
 
 MOCKSERVER = str(Path(sys.executable).parent / "mockserver")
 REFUSING = "scenario: refusing\ntimeline:\n  - fault: error\n    with: {status: 503}\n    where: {operation: submit}\n"
@@ -125,7 +125,7 @@ def test_what_cannot_start_changes_nothing() -> None:
                 await runtime.start_scenario(scenario("nothing"))
             with pytest.raises(SpecError, match="there is no fault 'nothing'"):
                 runtime.change_scenario(scenario("nothing"))
-            assert runtime.staged is staged
+            assert runtime.active_scenario is staged
             assert in_force(edge) == ["overdue"]
             assert tasks(edge) == [task_id]
 
@@ -149,7 +149,7 @@ def test_words_that_do_not_go_together_change_nothing() -> None:
                     await change(of_data(wrong))  # type: ignore[misc]  # the second raises before there is anything to await
             reply = await edge.admin("POST", "/scenarios", {"scenario": wrong})
             assert (reply.status, reply.json["error"]["code"]) == (400, "invalid_body")
-            assert runtime.staged is staged
+            assert runtime.active_scenario is staged
             assert in_force(edge) == ["latency"]
 
     with nothing_logged():
@@ -191,8 +191,8 @@ def test_two_starts_at_once() -> None:
                 runtime.start_scenario(scenario("fail")), runtime.reset(), runtime.start_scenario(scenario("stuck"))
             )
             assert in_force(edge) == ["stuck"]
-            assert runtime.staged is not None
-            assert [rule.fault.name for rule in runtime.staged.rules] == ["stuck"]
+            assert runtime.active_scenario is not None
+            assert [rule.fault.name for rule in runtime.active_scenario.rules] == ["stuck"]
 
     asyncio.run(run())
 
@@ -384,20 +384,20 @@ def test_a_watched_file(tmp_path: Path, what: str) -> None:
             assert (await edge.try_submit("evolink")).status == 503
             file.write_text(LATE)
             with told() as lines:
-                assert watch.look(file, runtime)
+                assert watch.reload(file, runtime)
             assert lines == ["the scenario 'late' was read again and is in force"]
-            task_id, staged = await edge.submit("evolink"), runtime.staged
+            task_id, staged = await edge.submit("evolink"), runtime.active_scenario
             BREAKS[what](file)
             with told() as lines:
-                assert not watch.look(file, runtime)
+                assert not watch.reload(file, runtime)
             (line,) = lines
             assert re.match(rf"{re.escape(str(file))}(:\d+)?: .+\nthe scenario that was in force stays", line), line
-            assert (runtime.staged, in_force(edge), tasks(edge)) == (staged, ["overdue"], [task_id])
+            assert (runtime.active_scenario, in_force(edge), tasks(edge)) == (staged, ["overdue"], [task_id])
             if file.is_dir():
                 file.rmdir()
             file.write_text(REFUSING)
             with told():
-                assert watch.look(file, runtime)
+                assert watch.reload(file, runtime)
             assert in_force(edge) == ["error"]
             assert tasks(edge) == [task_id]
 
@@ -422,8 +422,8 @@ def test_the_watch_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         seen: list[str] = []
 
         async def sleep(_: float) -> None:
-            assert edge.mock.runtime.staged is not None
-            seen.append(edge.mock.runtime.staged.scenario.name)
+            assert edge.mock.runtime.active_scenario is not None
+            seen.append(edge.mock.runtime.active_scenario.scenario.name)
             if not deeds:
                 raise asyncio.CancelledError
             deeds.pop(0)()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema
 
-from mockserver.edge.admin import control_plane
+from mockserver.edge.admin.api import control_plane
 
 if TYPE_CHECKING:
     from support.edge import Edge, Response

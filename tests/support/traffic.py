@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Self
 
-from contracts.journal import Job, Journal, Witness, of_records
+from contracts.journal import Job, Journal, RunnerFacts, of_records
 from mockserver.clock import MANUAL_START_MS, iso_of
 from mockserver.spec.catalog import load_providers
 
@@ -35,7 +35,7 @@ class Traffic:
         self.provider = providers()[name]
         self.records: list[dict[str, Any]] = []
         self.jobs: list[Job] = []
-        self.witness: Witness | None = None
+        self.runner_facts: RunnerFacts | None = None
         self.speed = 1.0
         self.at_s = 0.0
 
@@ -138,7 +138,7 @@ class Traffic:
 
     def signatures(self, signed: int, compared: int) -> Self:
         """Say how many signed callbacks a runner saw, and how many were compared in constant time."""
-        self.witness = Witness(signed, compared)
+        self.runner_facts = RunnerFacts(signed, compared)
         return self
 
     def at_speed(self, speed: float) -> Self:
@@ -149,4 +149,4 @@ class Traffic:
     def journal(self) -> Journal:
         """Return what was written, as a journal."""
         (found,) = of_records(self.records, [self.provider]) or [Journal(self.provider, ())]
-        return replace(found, jobs=tuple(self.jobs), witness=self.witness, speed=self.speed)
+        return replace(found, jobs=tuple(self.jobs), runner_facts=self.runner_facts, speed=self.speed)

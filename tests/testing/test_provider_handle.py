@@ -15,12 +15,12 @@ import pytest
 from support.edge import CALLBACK_FIELDS, OTHER_KEYS, PATIENCE_S, Receiver, example, nothing_logged, receiving
 from support.faults import until
 
-import mockserver.testing.running
+import mockserver.edge.build
 from mockserver import MockServer
 from mockserver.edge import server
-from mockserver.edge.media import MediaCache, Shape
 from mockserver.edge.sessions import SessionError
 from mockserver.engine.faults import InvalidFaultError
+from mockserver.media.cache import MediaCache
 from mockserver.spec.catalog import load_providers
 from mockserver.testing.provider_handle import ActiveFault, ProviderHandle
 from mockserver.testing.running import RunningServer
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
     from pathlib import Path
 
+    from mockserver.media.shape import Shape
     from mockserver.provider import Operation, Provider
     from mockserver.testing.running import AsyncRunningServer
 
@@ -60,8 +61,8 @@ def quick_file(shape: Shape, path: Path, stop: threading.Event) -> None:
 @pytest.fixture(autouse=True)
 def _quickly(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Start servers quickly, and hold them to it that nothing is logged."""
-    monkeypatch.setattr(mockserver.testing.running, "load_providers", lambda *_, **__: providers())
-    monkeypatch.setattr(server, "MediaCache", partial(MediaCache, make=quick_file))
+    monkeypatch.setattr(mockserver.edge.build, "load_providers", lambda *_, **__: providers())
+    monkeypatch.setattr(server, "MediaCache", partial(MediaCache, encode=quick_file))
     with nothing_logged():
         yield
 

@@ -13,26 +13,27 @@ import aiohttp
 import pytest
 from support.traffic import TASK, Traffic, providers
 
-from contracts import JournalError, judged, read
-from contracts.runner import play, play_scenario
-from contracts.situations import Situation, meetings
-from mockserver.scenarios import of_data
+from contracts import JournalError, judge_journal, read
+from contracts.client.catalogue import conditions
+from contracts.client.in_process.runner import run_scenario, run_situation
+from contracts.client.situations import Situation
+from mockserver.scenarios.read import of_data
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from contracts.clause import Verdict
+    from contracts.client.run import Run
+    from contracts.client.subject import Setting
     from contracts.journal import Journal
-    from contracts.runner import Run
-    from contracts.subject import Setting
 
 GOOGLE, EVOLINK = "googlegeminiomni", "evolink"
 
 
 def by_clause(journal: Journal) -> dict[str, Verdict]:
     """Judge a journal."""
-    return {each.clause.id: each for each in judged(journal)}
+    return {each.clause.id: each for each in judge_journal(journal)}
 
 
 def violated(journal: Journal) -> dict[str, str]:
@@ -86,9 +87,11 @@ class Believer:
 def met(*names: str) -> Run:
     """Let it meet these things."""
     provider = providers()[GOOGLE]
-    chosen = tuple(each for each in meetings(provider, callbacks=True) if each.name in names)
+    chosen = tuple(each for each in conditions(provider, callbacks=True) if each.name in names)
     assert len(chosen) == len(names)
-    return play(Believer, provider, Situation(GOOGLE, tuple(each for each in chosen if each.events), callbacks=True))
+    return run_situation(
+        Believer, provider, Situation(GOOGLE, tuple(each for each in chosen if each.events), callbacks=True)
+    )
 
 
 @pytest.mark.parametrize(
@@ -97,9 +100,9 @@ def met(*names: str) -> Run:
         (),
         ("callback lost", "task overdue"),
         ("callback lost", "callback after the poll"),
-        ("callback lost", "query never answered: 429"),
-        ("callback early", "task charged and failed"),
-        ("called back: task fails",),
+        ("callback lost", "query always fails: 429"),
+        ("callback early", "task fails and is charged"),
+        ("task fails, told by callback",),
     ],
 )
 def test_who_believes_callbacks_is_accused_of_nothing(names: tuple[str, ...]) -> None:
@@ -145,7 +148,7 @@ def test_a_file_fetched_in_parts_is_whole() -> None:
     """Range is not half a file."""
     fault = {"fault": "expires_midway", "where": {"provider": EVOLINK}, "when": {"times": 1}}
     scenario = of_data({"scenario": "cut once", "seed": 0, "timeline": [fault]})
-    run = play_scenario(Resumes, providers()[EVOLINK], scenario, jobs=1, callbacks=False, seed=0)
+    run = run_scenario(Resumes, providers()[EVOLINK], scenario, jobs=1, callbacks=False, seed=0)
     assert violated(run.journal) == {}
     assert run.journal.jobs[0].size_bytes == 80_600
 
@@ -172,12 +175,12 @@ def test_an_early_callback_of_a_failure_is_reported_and_no_more() -> None:
     assert by_clause(early("done").journal())[clause].judgement == "violated"
 
 
-@pytest.mark.parametrize("clause", ["poll.errors-are-no-end", "poll.unknown-words", "outcome.follows-to-the-end"])
+@pytest.mark.parametrize("clause", ["poll.errors-are-retried", "poll.unknown-status", "outcome.follows-to-the-end"])
 def test_a_callback_that_told_the_end_ends_polling(clause: str) -> None:
     """The last query may show an error, an unknown word or a task on its way: a callback said the rest."""
     shown: dict[str, Any] = {
-        "poll.errors-are-no-end": {"status": 500, "answer": {"error": "no"}},
-        "poll.unknown-words": {"answer": {"jobId": TASK[GOOGLE], "status": "reviewing"}},
+        "poll.errors-are-retried": {"status": 500, "answer": {"error": "no"}},
+        "poll.unknown-status": {"answer": {"jobId": TASK[GOOGLE], "status": "reviewing"}},
         "outcome.follows-to-the-end": {},
     }
     silent = Traffic().submit().wait(3).query(**shown[clause])
@@ -196,14 +199,14 @@ def test_an_error_when_time_is_over_is_an_end() -> None:
     for _ in range(59):
         traffic.wait(3).query()
     journal = traffic.wait(3).query(status=500, answer={"error": "no"}).job("raised", "timed out").journal()
-    assert "poll.errors-are-no-end" not in violated(journal)
+    assert "poll.errors-are-retried" not in violated(journal)
 
 
 def test_an_end_in_capitals_with_its_reason_is_an_end() -> None:
     """The reason that stands beside it is the task's, and no error of the answer's."""
     failed = {"jobId": TASK[GOOGLE], "status": "FAILED", "error": {"code": "model_error", "message": "model_error"}}
     journal = Traffic().submit().wait(60).query(answer=failed).job("raised", "model_error").journal()
-    assert "poll.errors-are-no-end" not in violated(journal)
+    assert "poll.errors-are-retried" not in violated(journal)
     assert by_clause(journal)["outcome.failure-has-its-reason"].judgement == "kept"
 
 
@@ -305,5 +308,5 @@ def test_a_key_in_the_address_is_seen_in_a_har(tmp_path: Path) -> None:
 def test_an_address_that_is_none_is_told(tmp_path: Path) -> None:
     """One line, not a traceback."""
     path = har(tmp_path / "day.har", link="http://[::1")
-    with pytest.raises(JournalError, match="is no HAR file that can be read"):
+    with pytest.raises(JournalError, match="invalid HAR file"):
         read(path, providers().values())

@@ -15,17 +15,17 @@ import pytest
 from support.engine import KILN
 from support.spoiled import Said, Spoiled
 
-from contracts.serving.judging import Terms, judge
-from contracts.serving.laws import all_laws
-from contracts.serving.pace import Deadline, RealPace, TimeIsUpError
-from contracts.serving.spec import Spec, load
+from contracts.server.clauses import all_server_clauses
+from contracts.server.judge import Terms, judge
+from contracts.server.pacing import Deadline, RealTimePacing, TimeIsUpError
+from contracts.server.spec import Spec, load
 from mockserver.testing.running import MockServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from contracts.clause import Verdict
-    from contracts.serving.judging import Judgement
+    from contracts.server.judge import Judgement
     from mockserver.testing.running import RunningServer
 
 pytestmark = pytest.mark.slow
@@ -44,9 +44,9 @@ def by_judgement(found: Judgement, judgement: str) -> set[str]:
     return {each.clause.id for each in found.verdicts if each.judgement == judgement}
 
 
-def verdict(found: Judgement, law: str) -> Verdict:
+def verdict(found: Judgement, server_clause: str) -> Verdict:
     """Return the verdict of one law."""
-    return next(each for each in found.verdicts if each.clause.id == law)
+    return next(each for each in found.verdicts if each.clause.id == server_clause)
 
 
 # -- ours -------------------------------------------------------------------------------------------
@@ -296,7 +296,7 @@ BROKEN: dict[str, Callable[[Said], Said]] = {
     "shapes.status": when(is_query, status=202),
     "tasks.can-be-asked-after": when(is_query, status=404),
     "tasks.end-comes": on(is_query, status="processing", progress=50),
-    "tasks.end-is-for-ever": end_changes(),
+    "tasks.end-is-final": end_changes(),
     "tasks.failure-has-reason": on(failed, error={}),
     "tasks.failure-is-free": on(failed, creditCost=7),
     "tasks.id-form": swapped(b"task-unified-", b"job-"),
@@ -324,7 +324,7 @@ APART = {
 
 def test_every_law_has_its_breaker() -> None:
     """No law stands untested."""
-    assert {each.id for each in all_laws()} == set(BROKEN) | APART
+    assert {each.id for each in all_server_clauses()} == set(BROKEN) | APART
 
 
 @contextmanager
@@ -341,7 +341,7 @@ def spoiled(
         yield mock
 
 
-def judged(
+def judge_journal(
     name: str,
     spoil: Callable[[Said], Said] = lambda said: said,
     *,
@@ -357,15 +357,15 @@ def judged(
 
 def test_the_middleman_spoils_nothing_by_itself() -> None:
     """A server behind it is clean, so what the tests below find is what was spoiled."""
-    assert by_judgement(judged("evolink"), "violated") == set()
-    assert by_judgement(judged("googlegeminiomni"), "violated") == set()
+    assert by_judgement(judge_journal("evolink"), "violated") == set()
+    assert by_judgement(judge_journal("googlegeminiomni"), "violated") == set()
 
 
 @pytest.mark.parametrize("law", sorted(BROKEN))
-def test_a_broken_server_is_caught(law: str) -> None:
+def test_a_broken_server_is_caught(server_clause: str) -> None:
     """Each kind of breakage violates the law that is meant, with the exchange that shows it."""
-    found = judged(ELSEWHERE.get(law, "evolink"), BROKEN[law])
-    caught = verdict(found, law)
+    found = judge_journal(ELSEWHERE.get(server_clause, "evolink"), BROKEN[server_clause])
+    caught = verdict(found, server_clause)
     assert caught.judgement == "violated", by_judgement(found, "violated")
     for shown in caught.violations:
         assert shown.records
@@ -376,13 +376,13 @@ def test_a_broken_server_is_caught(law: str) -> None:
 
 def test_a_server_without_accounts_is_caught() -> None:
     """Where every key is one, or none is needed, the laws about keys say so."""
-    found = judged("evolink", ask=knows_no_keys)
+    found = judge_journal("evolink", ask=knows_no_keys)
     assert {"keys.asked-for", "keys.checked", "keys.tasks-apart"} <= by_judgement(found, "violated")
 
 
 def test_a_deaf_server_is_caught() -> None:
     """A server that calls back although it was acknowledged breaks that law, and no other."""
-    assert by_judgement(judged("evolink", deaf=True), "violated") == {"callbacks.come-once"}
+    assert by_judgement(judge_journal("evolink", deaf=True), "violated") == {"callbacks.come-once"}
 
 
 def test_a_careless_server_is_caught_and_not_fed() -> None:
@@ -394,10 +394,10 @@ def test_a_careless_server_is_caught_and_not_fed() -> None:
             sent.append(said.body)
         return said
 
-    found = judged("evolink", takes_anything(), ask=ask, spend_credits=0, max_examples=3)
+    found = judge_journal("evolink", takes_anything(), ask=ask, spend_credits=0, max_examples=3)
     assert verdict(found, "bodies.malformed-refused").judgement == "violated"
     assert sent == [b'{"model": ']
-    found = judged("evolink", takes_anything(), max_examples=3)
+    found = judge_journal("evolink", takes_anything(), max_examples=3)
     assert verdict(found, "shapes.bad-data-refused").judgement == "violated"
 
 
@@ -460,12 +460,12 @@ def test_real_time_is_waited_for_and_ends() -> None:
     now = itertools.count(0, 10)
     slept: list[float] = []
     said: list[str] = []
-    pace = RealPace(Deadline(35, lambda: next(now)), said.append, sleep=slept.append, wall_s=lambda: 1.5)
-    assert (pace.now_ms(), pace.movable) == (1500, False)
-    pace.wait(7, "a task is under way")
-    pace.wait(7, "a task is under way")
+    pacing = RealTimePacing(Deadline(35, lambda: next(now)), said.append, sleep=slept.append, wall_s=lambda: 1.5)
+    assert (pacing.now_ms(), pacing.movable) == (1500, False)
+    pacing.wait(7, "a task is under way")
+    pacing.wait(7, "a task is under way")
     with pytest.raises(TimeIsUpError):
-        pace.wait(7, "a task is under way")
+        pacing.wait(7, "a task is under way")
     assert slept == [7, 7]
     assert said[0] == "waiting 7 s: a task is under way"
 

@@ -74,12 +74,12 @@ def test_wrong_use() -> None:
     with MockServer() as mock:
         crun, gemini = mock.url("crun"), mock.url("googlegeminiomni")
         wrong = [
-            (("--base-url", closed, "--key", "sk-any"), "cannot be reached"),
+            (("--base-url", closed, "--key", "sk-any"), "cannot reach"),
             (("--base-url", gemini, "--key", "not-a-key"), "does not take this key: 401"),
             (("--base-url", "http://127.0.0.1:9/elsewhere", "--key", "any"), "say with --provider"),
-            (("--base-url", crun, "--key", "any", "--provider", "nobody"), "there is no provider 'nobody'"),
+            (("--base-url", crun, "--key", "any", "--provider", "nobody"), "unknown provider 'nobody'"),
             (("--base-url", crun, "--key", "any", "--spec", "/no/such.yaml"), "cannot be read"),
-            (("--base-url", crun, "--key", "any", "--clock-url", f"{crun}/clock"), "is no clock"),
+            (("--base-url", crun, "--key", "any", "--clock-url", f"{crun}/clock"), "is not the clock of a mock server"),
             (("--base-url", "127.0.0.1:4010", "--key", "any"), "begins with http"),
             (("--base-url", crun, "--key", "any", "--dialect", "dutch"), "dutch"),
         ]

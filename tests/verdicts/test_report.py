@@ -24,14 +24,14 @@ from support.chromium import chromium_running, find_chromium, page_at
 from support.traffic import Traffic, providers
 
 from contracts.clause import Clause, Verdict, Violation
+from contracts.client.catalogue import sweep
+from contracts.client.in_process.runner import run_situation
 from contracts.clients import subject
 from contracts.clients.googlegeminiomni import GoogleGeminiOmni
-from contracts.judging import judged
+from contracts.judge import judge_journal
 from contracts.report import as_json, covered, html, junit, text
 from contracts.report.plain import line, plain
 from contracts.report.timeline import NARROW, WIDE, scene
-from contracts.runner import play
-from contracts.situations import tour
 from mockserver.spec.vocabulary import specs_directory
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def hostile() -> tuple[list[Verdict], Journal]:
         replay=f"contracts run {MARKUP}",
         sources=(MARKUP,),
     )
-    return [*judged(journal), made, replace(made, judgement="kept", violations=())], journal
+    return [*judge_journal(journal), made, replace(made, judgement="kept", violations=())], journal
 
 
 class Hurried(GoogleGeminiOmni):
@@ -105,22 +105,28 @@ class Hurried(GoogleGeminiOmni):
 
 
 #: Some of what there is to meet.
-MET = {"calm", "submit put off: 429 x1", "Retry-After in seconds", "task fails: provider_timeout", "429 in bulk"}
+MET = {
+    "no faults",
+    "submit fails temporarily: 429 x1",
+    "Retry-After in seconds",
+    "task fails: provider_timeout",
+    "429 in bulk",
+}
 
 
 @cache
 def judged_run() -> tuple[list[Verdict], list[Journal]]:
     """Let a hurried client meet something; return what a runner would make of it, and of a forged callback."""
     provider = providers()[PROVIDER]
-    chosen = [each for each in tour(provider, callbacks=False) if str(each).partition(";")[0] in MET]
+    chosen = [each for each in sweep(provider, callbacks=False) if str(each).partition(";")[0] in MET]
     assert len(chosen) > 3
     forged = Traffic(PROVIDER).submit().wait(70).callback(faults=["unsigned_callback"]).wait(3).query("done").journal()
-    runs = [(str(each), play(subject(Hurried), provider, each).journal) for each in chosen]
-    runs.append(("callback forged: unsigned_callback; 1 job, callbacks, seed 0", forged))
+    runs = [(str(each), run_situation(subject(Hurried), provider, each).journal) for each in chosen]
+    runs.append(("callback forged: unsigned; 1 job, callbacks, seed 0", forged))
     journals = [journal for _, journal in runs]
     found: dict[str, list[Verdict]] = defaultdict(list)
     for name, journal in runs:
-        for each in judged(journal):
+        for each in judge_journal(journal):
             found[each.clause.id].append(replace(each, situation=name))
     verdicts = []
     for those in found.values():
@@ -146,10 +152,10 @@ def judged_run() -> tuple[list[Verdict], list[Journal]]:
 def test_text_says_what_matters_first() -> None:
     """Violated `must` before `should`, then what was not exercised, then the counts; each with its evidence."""
     journal = hasty()
-    should = [each for each in judged(journal) if each.clause.id == "poll.first-wait"]
+    should = [each for each in judge_journal(journal) if each.clause.id == "poll.first-wait"]
     idle = replace(verdict(id_="made.idle"), judgement="not exercised", violations=())
     fields: dict[str, Any] = {
-        "situation": "calm; 1 job",
+        "situation": "no faults; 1 job",
         "exercised_in": 9,
         "violated_in": 2,
         "replay": "contracts run x",
@@ -157,17 +163,17 @@ def test_text_says_what_matters_first() -> None:
     said = text([idle, *should, verdict(*journal.records[:2], id_="made.first", **fields)])
     wanted = (
         "VIOLATED (must)  googlegeminiomni  made.first",
-        "  source: what every asynchronous API asks",
-        "  met in: calm; 1 job; in 2 of 9 situations that exercised it",
+        "  source: general best practice",
+        "  situation: no faults; 1 job; in 2 of 9 situations that tested it",
         "  seen: too soon",
-        "  asked: 3 s or more",
+        "  expected: 3 s or more",
         "(+0.2 s)",
         "  fix: wait",
         "  replay: contracts run x",
         "VIOLATED (should)",
-        "not exercised",
+        "not tested by this run",
         "  googlegeminiomni: made.idle",
-        "2 violated, 1 not exercised, 0 kept",
+        "2 violated, 1 not tested, 0 kept",
     )
     places = [said.index(each) for each in wanted]
     assert places == sorted(places)
@@ -178,7 +184,6 @@ def test_text_without_situations() -> None:
     journal = hasty()
     one = verdict(*journal.records[:2])
     said = text([replace(one, violations=one.violations * 5)])
-    assert "met in" not in said
     assert "situation" not in said
     assert "replay" not in said
     assert said.count("seen: ") == 3
@@ -208,7 +213,7 @@ def test_plain(given: str, wanted: str) -> None:
 
 def test_junit() -> None:
     """One test case a clause: violated fails, not exercised is skipped, and the counts say so."""
-    verdicts = judged(hasty())
+    verdicts = judge_journal(hasty())
     suite = ET.fromstring(junit(verdicts))
     for name, judgement, child in (("failures", "violated", "failure"), ("skipped", "not exercised", "skipped")):
         wanted = {each.clause.id for each in verdicts if each.judgement == judgement}
@@ -248,7 +253,7 @@ def test_the_schema_is_one() -> None:
 @pytest.mark.slow
 def test_json_follows_its_schema() -> None:
     """Real verdicts, and hostile ones, are as the schema says, and can be written and read."""
-    for verdicts in (judged_run()[0], judged(hasty()), hostile()[0], []):
+    for verdicts in (judged_run()[0], judge_journal(hasty()), hostile()[0], []):
         value = json.loads(json.dumps(as_json(verdicts)))
         VALIDATOR.validate(value)
         assert sum(value["counts"].values()) == len(value["verdicts"]) == len(verdicts)
@@ -301,15 +306,15 @@ def test_coverage_counts() -> None:
         ("getJob", None): 2,
     }
     assert found.states == {"accepted": 2, "GENERATING": 2, "reviewing": 2}
-    assert found.states_never_met == ["done", "failed"]
+    assert found.missing_states == ["done", "failed"]
     assert found.callbacks == {
         ("done", "lost_callback", "lost"): 2,
         ("done", "", "acknowledged"): 2,
         ("done", "", "refused"): 2,
     }
-    assert found.events_never_met == ["failed"]
+    assert found.missing_events == ["failed"]
     assert found.faults == {"error": 2, "unknown_status": 2, "latency": 2, "lost_callback": 2}
-    never = found.answers_never_met
+    never = found.missing_answers
     assert {("submitJob", 402), ("getJob", 404), ("downloadVideo", 403)} <= never
     assert not {("submitJob", 200), ("getJob", 503), ("getJob", None)} & never
 
@@ -374,9 +379,9 @@ def test_every_verdict_stands_in_the_page() -> None:
     """Each clause has a row, the violated ones first; each violated one a card, a drawing and its evidence."""
     verdicts, journals = judged_run()
     read = _Reader(html(verdicts, journals, title="A client"))
-    rows = [each for each in read.rows if each[0][1:] in ("violated", "not exercised", "kept")]
+    rows = [each for each in read.rows if each[0][1:] in ("violated", "not tested", "kept")]
     assert len(rows) == len(verdicts)
-    order = ["violated", "not exercised", "kept"]
+    order = ["violated", "not tested", "kept"]
     assert [order.index(each[0][1:]) for each in rows] == sorted(order.index(each[0][1:]) for each in rows)
     cards = [words["id"] for name, words in read.tags if name == "article"]
     broken = [each for each in verdicts if each.judgement == "violated"]
@@ -399,15 +404,15 @@ def test_coverage_in_the_page() -> None:
     """The tables have the counts, and say of what was declared and not met that it never was."""
     journal = hasty()
     for read in (
-        _Reader(html(judged(journal), [journal, journal], title="x")),
-        _Reader(html(judged(journal), [], title="x", met=covered([journal, journal]))),
+        _Reader(html(judge_journal(journal), [journal, journal], title="x")),
+        _Reader(html(judge_journal(journal), [], title="x", met=covered([journal, journal]))),
     ):
         by_head = {row[0]: row[1:] for row in read.rows}
         heads = next(row for row in read.rows if row[0] == "Operation" and "200" in row)[1:]
         query = dict(zip(heads, by_head["getJobGET /api/v1/jobs/{jobId}"], strict=True))
         assert (query["200"], query["404"], query["402"]) == ("42", "never", "not declared")
-        assert by_head["generating"] == ["on the way", "40"]
-        assert by_head["accepted"] == ["on the way", "never"]
+        assert by_head["generating"] == ["in progress", "40"]
+        assert by_head["accepted"] == ["in progress", "never"]
         assert ["done", "\N{EN DASH}", "2", "2"] in read.rows
         assert by_head["failed"][-1] == "never"
         assert "2 situations, 2 tasks, 46 requests, 4 callbacks" in read.text
@@ -415,10 +420,10 @@ def test_coverage_in_the_page() -> None:
 
 def test_a_page_without_violations() -> None:
     """One that has nothing to complain of says so, and one that could not tell does not say that all is well."""
-    verdicts = judged(hasty())
+    verdicts = judge_journal(hasty())
     kept = [each for each in verdicts if each.judgement == "kept"]
     idle = [each for each in verdicts if each.judgement == "not exercised"]
-    for given, wanted in ((kept, "Nothing violated"), (idle, "Nothing could be told"), ([], "Nothing could be told")):
+    for given, wanted in ((kept, "No violations"), (idle, "Nothing was tested"), ([], "Nothing was tested")):
         read = _Reader(html(given, [], title="x"))
         assert wanted in read.text
         assert "article" not in {name for name, _ in read.tags}

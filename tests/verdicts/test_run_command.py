@@ -19,14 +19,15 @@ import pytest
 from click.testing import CliRunner
 from support.traffic import Traffic
 
-from contracts import all_clauses, cli, kills, runner
-from contracts.cli import main
+from contracts import all_clauses, mutation
+from contracts.cli import catalog, main
+from contracts.client.in_process import alarm
+from contracts.client.search import MOST_HANGS, Search
 from contracts.clients import GOOD
-from contracts.clients.broken import Breaker, FetchesNothing, FetchesWithKey, TriesAtOnce, breakers
+from contracts.clients.broken import FetchesNothing, FetchesWithKey, Mutant, TriesAtOnce, mutants
 from contracts.clients.polite import PoliteClient
 from contracts.rules import Rule, documented_rules
-from contracts.searching import MOST_HANGS, Search
-from contracts.serving.laws import all_laws
+from contracts.server.clauses import all_server_clauses
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +47,7 @@ class Bad(FetchesWithKey, TakesNoForBusy, EvoLink):
 
 Client = subject(Bad)
 """
-CALM = "scenario: calm\ntimeline: []\n"
+NO_FAULTS = "scenario: calm\ntimeline: []\n"
 #: Everything that can be met, and nothing drawn.
 QUICK = ("--max-examples", "0")
 
@@ -106,7 +107,7 @@ def test_a_bad_client_is_shown_and_its_violations_can_be_seen_again(bad: Path) -
     jsonschema.validate(verdicts, SCHEMA)
     violated = {each["clause"]: each for each in verdicts["verdicts"] if each["judgement"] == "violated"}
     assert set(violated) == {"results.without-key", "submit.not-again-after-refusal"}
-    assert violated["results.without-key"]["situation"] == "calm; 1 job, polling, seed 0"
+    assert violated["results.without-key"]["situation"] == "no faults; 1 job, polling, seed 0"
     assert violated["submit.not-again-after-refusal"]["situation"].startswith("submit refused: 4")
     written = sorted(path.name for path in Path("contract-violations").iterdir())
     assert written == sorted(f"evolink-{clause}.yaml" for clause in violated)
@@ -117,11 +118,11 @@ def test_a_bad_client_is_shown_and_its_violations_can_be_seen_again(bad: Path) -
         assert 0 < verdict["violated_in"] <= verdict["exercised_in"]
         words = shlex.split(verdict["replay"])
         assert words[0] == "contracts"
-        again, said_again, _ = run(*words[1:])
-        assert again == 1
+        retry_chains, said_again, _ = run(*words[1:])
+        assert retry_chains == 1
         assert clause in said_again.partition("not exercised")[0]
         assert verdict["violations"][0]["seen"] in said_again
-        assert said_again.splitlines()[-1].startswith("1 situation met")
+        assert said_again.splitlines()[-1].startswith("1 situation tested")
 
 
 def test_the_command_of_a_replay_works_as_it_stands(bad: Path) -> None:
@@ -178,20 +179,20 @@ def test_a_client_that_goes_elsewhere_is_told_so(tmp_path: Path, monkeypatch: py
         "    def generate(self, prompt): return urllib.request.urlopen('http://api.example.invalid/v1').read()\n",
         encoding="utf-8",
     )
-    Path("calm.yaml").write_text(CALM, encoding="utf-8")
+    Path("calm.yaml").write_text(NO_FAULTS, encoding="utf-8")
     code, said, _ = run("run", "--provider", EVOLINK, "--client", "lost.py:Client", "--scenario", "calm.yaml")
     assert code == 1
     assert "outcome.begins" in said.partition("not exercised")[0]
-    assert "note: no request of this client's came to evolink" in said
+    assert "note: no request of this client reached evolink" in said
     assert "note: its first error: URLError" in said
-    assert "note: the client tried to reach api.example.invalid:80, where nobody is" in said
+    assert "note: the client tried to reach api.example.invalid:80, where nothing listens" in said
 
 
 def test_a_client_that_hangs_does_not_hang_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is given up after a few situations, and that is said."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(runner, "_LONGEST_RUN_S", 0.1)
-    monkeypatch.setattr(runner, "_SAID_AGAIN_S", 0.05)
+    monkeypatch.setattr(alarm, "LONGEST_RUN_S", 0.1)
+    monkeypatch.setattr(alarm, "REPEAT_S", 0.05)
     Path("hangs.py").write_text(
         "class Client:\n"
         "    def __init__(self, setting): pass\n"
@@ -202,18 +203,18 @@ def test_a_client_that_hangs_does_not_hang_the_command(tmp_path: Path, monkeypat
     code, said, _ = run("run", "--provider", EVOLINK, "--client", "hangs.py:Client")
     assert code == 1
     assert "outcome.ends" in said
-    assert f"note: the client had to be given up in {MOST_HANGS} situations; no more were tried" in said
+    assert f"note: the client hung in {MOST_HANGS} situations, and was stopped; no more were tried" in said
 
 
 @pytest.mark.skipif(sys.platform == "win32" or shutil.which("sh") is None, reason="there is no shell here")
 def test_a_command_is_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By one situation here; a command that does nothing and says that all is well is accused of that."""
     monkeypatch.chdir(tmp_path)
-    Path("calm.yaml").write_text(CALM, encoding="utf-8")
+    Path("calm.yaml").write_text(NO_FAULTS, encoding="utf-8")
     code, said, _ = run("run", "--provider", EVOLINK, "--command", "sh -c 'exit 0'", "--scenario", "calm.yaml")
     assert code == 1
     assert "outcome.success-is-real" in said
-    assert "note: no request of this client's came to evolink" in said
+    assert "note: no request of this client reached evolink" in said
     code, said, _ = run("run", "--provider", EVOLINK, "--command", "sh -c 'exit 3'", "--scenario", "calm.yaml")
     assert (code, "its first error: exit code 3" in said) == (1, True)
     assert "outcome.begins" in said.partition("not exercised")[0]
@@ -227,26 +228,29 @@ def test_a_command_is_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     [
         ((), "name the client: --client module:Name for Python, --command '...' for any language"),
         (("--client", "a:B", "--command", "true"), "name the client"),
-        (("--provider", "nobody", "--client", GOOD_CLIENT), "there is no provider 'nobody'; there are crun, evolink"),
-        (("--client", "nothing"), "'nothing' is no client; write module:Name, or path/to/file.py:Name"),
-        (("--client", "no.such.module:Client"), "no.such.module cannot be imported: ModuleNotFoundError"),
+        (("--provider", "nobody", "--client", GOOD_CLIENT), "unknown provider 'nobody'; known: crun, evolink"),
+        (("--client", "nothing"), "'nothing' is not a client; write module:Name, or path/to/file.py:Name"),
+        (("--client", "no.such.module:Client"), "cannot import no.such.module: ModuleNotFoundError"),
         (("--client", "none.py:Client"), "none.py: there is no such file"),
-        (("--client", "exits.py:Client"), "exits.py cannot be imported: SystemExit: 7"),
-        (("--client", "broken.py:Client"), "broken.py cannot be imported: SyntaxError"),
-        (("--client", "contracts.clients:nobody"), "nobody is not there in contracts.clients"),
+        (("--client", "exits.py:Client"), "cannot import exits.py: SystemExit: 7"),
+        (("--client", "broken.py:Client"), "cannot import broken.py: SyntaxError"),
+        (("--client", "contracts.clients:nobody"), "nobody not found in contracts.clients"),
         (("--client", "contracts.clients:GOOD"), "GOOD is not callable in contracts.clients"),
         (("--client", "empty.py:Client"), "Client has no method `generate`"),
-        (("--client", "empty.py:raises"), "the client cannot be made: ValueError: no key"),
+        (("--client", "empty.py:raises"), "cannot create the client: ValueError: no key"),
         (("--command", ""), "the command is empty"),
         (("--command", "node 'x"), "cannot be read"),
-        (("--command", "no-such-program-here"), "there is no program no-such-program-here"),
+        (("--command", "no-such-program-here"), "program not found: no-such-program-here"),
         (("--client", GOOD_CLIENT, "--scenario", "no-such-scenario"), "no-such-scenario"),
         (("--client", GOOD_CLIENT, "--scenario", "bad.yaml"), "bad.yaml"),
         (("--client", GOOD_CLIENT, "--scenario", "other.yaml"), "crun"),
         (("--client", GOOD_CLIENT, "--spec", "no-such-spec.yaml"), "no-such-spec.yaml"),
-        (("--client", GOOD_CLIENT, "--json", "no/such/v.json"), "v.json: cannot be written: No such file or directory"),
-        (("--client", GOOD_CLIENT, "--html", "calm.yaml/v.html"), "v.html: cannot be written: Not a directory"),
-        (("--client", GOOD_CLIENT, "--violations", "calm.yaml/v/w"), "w: cannot be written: Not a directory"),
+        (
+            ("--client", GOOD_CLIENT, "--json", "no/such/v.json"),
+            "cannot write no/such/v.json: No such file",
+        ),
+        (("--client", GOOD_CLIENT, "--html", "calm.yaml/v.html"), "cannot write calm.yaml/v.html: Not a directory"),
+        (("--client", GOOD_CLIENT, "--violations", "calm.yaml/v/w"), "cannot write calm.yaml/v/w: Not a directory"),
     ],
 )
 def test_wrong_use_is_told_in_a_line(
@@ -264,7 +268,7 @@ def test_wrong_use_is_told_in_a_line(
     Path("other.yaml").write_text(
         "scenario: other\ntimeline:\n  - {fault: stuck, where: {provider: crun}}\n", encoding="utf-8"
     )
-    Path("calm.yaml").write_text(CALM, encoding="utf-8")
+    Path("calm.yaml").write_text(NO_FAULTS, encoding="utf-8")
     provider = () if "--provider" in words else ("--provider", TOAPIS)
     code, _, complaints = run("run", *provider, *words)
     assert code == 2
@@ -281,7 +285,7 @@ def test_verdicts_outlive_replays_that_cannot_be_written(bad: Path) -> None:
     assert (code, complaints) == (1, "")
     assert "VIOLATED" in said
     assert "replay:" not in said
-    assert "note: contract-violations: cannot be written: File exists; so there are no replays" in said
+    assert "note: no replays: cannot write contract-violations: File exists" in said
 
 
 @pytest.mark.parametrize(
@@ -331,14 +335,14 @@ def test_laws_and_what_concerns_one_provider_are_listed() -> None:
     """`--laws` lists the other direction; `--provider` leaves out what others ask."""
     heads = re.compile(r"^(\S+)  \((?:must|should|advice)\)$", re.MULTILINE)
     laws = heads.findall(run("list", "--laws")[1])
-    assert laws == [each.id for each in all_laws()]
+    assert laws == [each.id for each in all_server_clauses()]
     every, some = (run("list", *more)[1] for more in ((), ("--provider", EVOLINK)))
     assert set(heads.findall(some)) < set(heads.findall(every))
     assert "crun." in every
     assert "crun." not in some
     assert run("list", "--provider", "nobody")[::2] == (
         2,
-        "contracts: there is no provider 'nobody'; there are crun, evolink, googlegeminiomni, toapis\n",
+        "contracts: unknown provider 'nobody'; known: crun, evolink, googlegeminiomni, toapis\n",
     )
 
 
@@ -347,7 +351,7 @@ def test_what_there_was_no_time_for_is_said() -> None:
     words = ("--provider", TOAPIS, "--client", GOOD_CLIENT, "--time-limit", "1", "--max-examples", "100000")
     code, said, _ = run("run", *words)
     assert code == 0
-    assert re.search(r"^left out: .*(all|some of) 100000 drawn ones, for which there was no time$", said, re.MULTILINE)
+    assert re.search(r"^left out: .*(all|some of) 100000 random situations: time limit reached$", said, re.MULTILINE)
 
 
 def test_a_client_meets_a_dialect() -> None:
@@ -365,7 +369,7 @@ def test_the_list_has_every_clause() -> None:
     for clause in all_clauses():
         part = said.partition(f"{clause.id}  ({clause.severity})\n")[2].partition("\n\n")[0]
         assert part.startswith(f"  {clause.rule}\n  ")
-        assert ("everywhere" in part) is clause.general
+        assert ("general best practice" in part) is clause.general
 
 
 def test_coverage_finds_a_hole(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -373,20 +377,20 @@ def test_coverage_finds_a_hole(monkeypatch: pytest.MonkeyPatch) -> None:
     planted = Rule("evolink.dance.at-dawn", EVOLINK, "A document", "7", "client", "Dance at dawn.")
     code, said, _ = run("coverage", "--all")
     assert (code, len(said.splitlines())) == (0, len(documented_rules()) + 1)
-    monkeypatch.setattr(cli, "documented_rules", lambda: (*documented_rules(), planted))
+    monkeypatch.setattr(catalog, "documented_rules", lambda: (*documented_rules(), planted))
     code, said, _ = run("coverage")
     assert code == 1
-    assert said.splitlines()[0] == "evolink.dance.at-dawn: NOTHING"
+    assert said.splitlines()[0] == "evolink.dance.at-dawn: NOT COVERED"
     assert said.splitlines()[-1].endswith(", 1 with neither")
 
 
 def test_coverage_finds_a_clause_about_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A pattern that no rule has is named."""
     fewer = tuple(each for each in documented_rules() if "429-jitter" not in each.id)
-    monkeypatch.setattr(cli, "documented_rules", lambda: fewer)
+    monkeypatch.setattr(catalog, "documented_rules", lambda: fewer)
     code, said, _ = run("coverage")
     assert code == 1
-    assert "no rule is called *.429-jitter, though a clause or a reason says so" in said
+    assert "*.429-jitter matches no rule, but a clause or a waiver names it" in said
 
 
 # -- kills ------------------------------------------------------------------------------------------
@@ -400,14 +404,14 @@ def one_worker(workers: int, mp_context: object) -> ThreadPoolExecutor:
 
 
 @pytest.fixture
-def tried(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str]]:
+def run_campaign(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str]]:
     """Try a few clients, with breakers of one's own among them."""
-    monkeypatch.setattr(kills, "ProcessPoolExecutor", one_worker)
+    monkeypatch.setattr(mutation, "ProcessPoolExecutor", one_worker)
 
-    def run_them(*plan: tuple[str, str | None], breaker: Breaker | None = None) -> tuple[int, str]:
-        monkeypatch.setattr(kills, "planned", lambda: list(plan))
-        if breaker is not None:
-            monkeypatch.setattr(kills, "breakers", lambda: (*breakers(), breaker))
+    def run_them(*plan: tuple[str, str | None], mutant: Mutant | None = None) -> tuple[int, str]:
+        monkeypatch.setattr(mutation, "planned", lambda: list(plan))
+        if mutant is not None:
+            monkeypatch.setattr(mutation, "mutants", lambda: (*mutants(), mutant))
         code, said, _ = run("kills", "--workers", "2", "--max-examples", "0")
         return code, said
 
@@ -418,14 +422,14 @@ class Harmless(PoliteClient):
     pass
 
 
-def planted(clause: str, mixin: type[PoliteClient], seen: str = "", *also: str) -> Breaker:
+def planted(clause: str, mixin: type[PoliteClient], seen: str = "", *also: str) -> Mutant:
     """Make a breaker."""
-    return Breaker("Planted", clause, seen, frozenset(also), lambda _: True, mixin)
+    return Mutant("Planted", clause, seen, frozenset(also), lambda _: True, mixin)
 
 
-def test_kills_of_a_few(tried: Callable[..., tuple[int, str]]) -> None:
+def test_kills_of_a_few(run_campaign: Callable[..., tuple[int, str]]) -> None:
     """Exit code 0, with a line for each client, and how many clauses were tried."""
-    code, said = tried((TOAPIS, None), (TOAPIS, "FetchesWithKey"))
+    code, said = run_campaign((TOAPIS, None), (TOAPIS, "FetchesWithKey"))
     assert code == 0, said
     first, second, last = said.splitlines()
     assert first == "the good client of toapis: accused of nothing"
@@ -437,8 +441,8 @@ def test_kills_of_a_few(tried: Callable[..., tuple[int, str]]) -> None:
 def test_kills_in_processes(tmp_path: Path) -> None:
     """What they find comes back; a breaker is found there by its name."""
     script = (
-        "from contracts import kills\n"
-        "kills.planned = lambda: [('toapis', 'FetchesNothing'), ('crun', 'SaysText')]\n"
+        "from contracts import mutation\n"
+        "mutation.planned = lambda: [('toapis', 'FetchesNothing'), ('crun', 'SaysText')]\n"
         "if __name__ == '__main__':\n"
         "    from contracts.cli import main\n"
         "    main(['kills', '--workers', '2', '--max-examples', '0'])\n"
@@ -448,48 +452,48 @@ def test_kills_in_processes(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
     assert "toapis  FetchesNothing: caught by results.fetched" in done.stdout
-    assert "crun  SaysText: caught by submit.says-json" in done.stdout
+    assert "crun  SaysText: caught by submit.content-type" in done.stdout
 
 
-def test_kills_fails_on_a_hole(tried: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kills_fails_on_a_hole(run_campaign: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch) -> None:
     """A clause that no breaker breaks is named."""
-    without = tuple(each for each in breakers() if each.clause != "results.whole")
-    monkeypatch.setattr(kills, "breakers", lambda: without)
-    code, said = tried()
+    without = tuple(each for each in mutants() if each.clause != "results.whole")
+    monkeypatch.setattr(mutation, "mutants", lambda: without)
+    code, said = run_campaign()
     assert code == 1
     assert said.splitlines()[0] == "no broken client breaks results.whole"
 
 
-def test_kills_fails_on_a_breaker_that_is_not_caught(tried: Callable[..., tuple[int, str]]) -> None:
+def test_kills_fails_on_a_breaker_that_is_not_caught(run_campaign: Callable[..., tuple[int, str]]) -> None:
     """One that breaks nothing."""
-    code, said = tried((TOAPIS, "Planted"), breaker=planted("results.whole", Harmless))
+    code, said = run_campaign((TOAPIS, "Planted"), mutant=planted("results.whole", Harmless))
     assert code == 1
     assert said.splitlines()[:2] == ["toapis  Planted: WRONG", "    was not caught"]
 
 
-def test_kills_fails_on_another_reason(tried: Callable[..., tuple[int, str]]) -> None:
+def test_kills_fails_on_another_reason(run_campaign: Callable[..., tuple[int, str]]) -> None:
     """One that is caught by what it is not."""
-    breaker = planted("results.fetched", FetchesNothing, "too late")
-    code, said = tried((TOAPIS, "Planted"), breaker=breaker)
+    mutant = planted("results.fetched", FetchesNothing, "too late")
+    code, said = run_campaign((TOAPIS, "Planted"), mutant=mutant)
     assert code == 1
     assert said.splitlines()[1] == "    was caught for another reason: no download of a task that has succeeded"
 
 
-def test_kills_fails_on_another_accusation(tried: Callable[..., tuple[int, str]]) -> None:
+def test_kills_fails_on_another_accusation(run_campaign: Callable[..., tuple[int, str]]) -> None:
     """One that is accused of more than it is said to break."""
-    breaker = planted("retry.not-at-once", TriesAtOnce, "tried again 0")
-    code, said = tried((TOAPIS, "Planted"), breaker=breaker)
+    mutant = planted("retry.not-at-once", TriesAtOnce, "tried again 0")
+    code, said = run_campaign((TOAPIS, "Planted"), mutant=mutant)
     assert code == 1
     assert said.splitlines()[1].startswith("    was accused of retry.waits-grow as well: tried again 0")
-    assert tried((TOAPIS, "Planted"), breaker=replace(breaker, also=frozenset(("retry.waits-grow",))))[0] == 0
+    assert run_campaign((TOAPIS, "Planted"), mutant=replace(mutant, also=frozenset(("retry.waits-grow",))))[0] == 0
 
 
 def test_kills_fails_on_a_false_accusation(
-    tried: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+    run_campaign: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The good client is accused of nothing, and meets everything."""
     monkeypatch.setitem(GOOD, TOAPIS, type("NotSoGood", (FetchesWithKey, GOOD[TOAPIS]), {}))
-    code, said = tried((TOAPIS, None))
+    code, said = run_campaign((TOAPIS, None))
     assert code == 1
     first, second = said.splitlines()[:2]
     assert first == "the good client of toapis: WRONG"
@@ -497,24 +501,24 @@ def test_kills_fails_on_a_false_accusation(
 
 
 def test_kills_fails_on_what_is_never_exercised(
-    tried: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+    run_campaign: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A clause that no situation exercises proves nothing by its silence."""
 
     def short(*given: Any, **named: Any) -> Search:
         return Search(*given, **{**named, "time_budget_s": 0.0})
 
-    monkeypatch.setattr(kills, "Search", short)
-    code, said = tried((TOAPIS, None))
+    monkeypatch.setattr(mutation, "Search", short)
+    code, said = run_campaign((TOAPIS, None))
     assert code == 1
     assert "    never exercised: poll.stops-at-end" in said.splitlines()
 
 
 def test_what_is_planned_is_every_breaker_where_its_clause_applies() -> None:
     """And each provider's good client; every clause has its breaker somewhere."""
-    plan = kills.planned()
+    plan = mutation.planned()
     assert len(set(plan)) == len(plan)
-    assert {name for name, breaker in plan if breaker is None} == set(GOOD)
-    assert {breaker for _, breaker in plan} - {None} == {each.name for each in breakers()}
+    assert {name for name, mutant in plan if mutant is None} == set(GOOD)
+    assert {mutant for _, mutant in plan} - {None} == {each.name for each in mutants()}
     assert (TOAPIS, "OnlyListens") not in plan
-    assert list(kills.holes()) == []
+    assert list(mutation.gaps()) == []

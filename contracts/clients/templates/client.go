@@ -81,7 +81,7 @@ type trouble struct {
 
 func (t *trouble) Error() string { return t.message }
 
-// retryAfter reads Retry-After: seconds, or a date, which is measured by the clock of whoever wrote it.
+// retryAfter reads Retry-After: seconds, or a date, compared with the server's own Date.
 func retryAfter(header http.Header) time.Duration {
 	text := header.Get("Retry-After")
 	if seconds, err := strconv.Atoi(text); err == nil {
@@ -200,7 +200,7 @@ func finished(taskID string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		status := strings.ToLower(task.Status) // every word that is not known is no end
+		status := strings.ToLower(task.Status) // an unknown status is not an end
 		if failures[status] {
 			if task.Error == nil {
 				return "", errors.New("the task " + status)

@@ -63,7 +63,7 @@ class Trouble extends Error {
   }
 }
 
-/** Read Retry-After: seconds, or a date, which is measured by the clock of whoever wrote it. */
+/** Read Retry-After: seconds, or a date, compared with the server's own Date. */
 function retryAfterS(headers) {
   const text = headers.get('retry-after')?.trim() ?? '';
   if (/^\d+$/.test(text)) return Number(text);
@@ -123,7 +123,7 @@ async function request(method, path, body) {
     });
   }
   if (answer === null || typeof answer !== 'object') {
-    throw new Trouble(`${method} ${path}: the answer is no JSON object`, { passes: true });
+    throw new Trouble(`${method} ${path}: the answer is not a JSON object`, { passes: true });
   }
   if (statusIn(answer) === undefined && problemIn(answer)) {
     throw new Trouble(`an error inside ${response.status}: ${problemIn(answer)}`, { passes: true });
@@ -168,7 +168,7 @@ async function finished(taskId, calledBack) {
       if (trouble.status === 404) return {}; // it is not to be found yet
       throw trouble;
     });
-    const status = String(statusIn(answer)).toLowerCase(); // every word that is not known is no end
+    const status = String(statusIn(answer)).toLowerCase(); // an unknown status is not an end
     if (FAILURE.includes(status)) throw new Error(`the task ${status}: ${reasonIn(answer) ?? 'no reason given'}`);
     if (SUCCESS.includes(status) && linkIn(answer)) return linkIn(answer);
     await calledBack(taskId, POLL_INTERVAL_S);

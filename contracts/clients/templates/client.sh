@@ -1,13 +1,13 @@
 #!/bin/sh
-# A client of an asynchronous video API that keeps to the rules, with curl and a POSIX shell (and jq, where it
-# is there). Copy it, and put your provider's words into the block below (they are EvoLink's).
+# A client of an asynchronous video API that keeps the rules, with curl and a POSIX shell (and jq, if it is
+# installed). Copy it, and put your provider's names into the block below (they are those of EvoLink).
 #
 #   API_KEY=... sh client.sh "A red kite over the sea"
 #   contracts run --provider evolink --command 'sh client.sh'
 #
-# It submits once, asks until the task has ended, and downloads. What a passing trouble stops is tried again,
-# after waits that grow; what is refused for good ends it with the provider's reason on standard error and
-# exit code 1. The last line it prints is the file's name. It does not listen for callbacks: a shell cannot.
+# It submits once, polls until the task has ended, and downloads the file. Temporary failures are retried after
+# growing waits; a final refusal ends it with the provider's reason on standard error and exit code 1. The last
+# line of its output is the file name. It does not receive callbacks: a shell cannot listen.
 set -u
 
 # --- your provider ----------------------------------------------------------------------------------
@@ -55,11 +55,11 @@ field() {
 # Read a header of the answer.
 header() { sed -n 's/^'"$1"': *\([^[:cntrl:]]*\).*/\1/Ip' "$aside/headers" | tail -n 1; }
 
-# Wait before try number $1 + 1: 1, 2, 4 s and a random part, or as long as the API asks.
+# Wait before attempt $1 + 1: 1, 2, 4 s with jitter, or as long as Retry-After says.
 pause() {
   asked=$(header Retry-After)
   case $asked in
-  *[!0-9]*) # a date, which is measured by the clock of whoever wrote it
+  *[!0-9]*) # a date, compared with the server's own Date
     asked=$(($(date -d "$asked" +%s 2>/dev/null || echo 0) - $(date -d "$(header Date)" +%s 2>/dev/null || date +%s))) ;;
   esac
   random=$(od -An -N2 -tu2 /dev/urandom)
@@ -67,12 +67,12 @@ pause() {
     'BEGIN { wait = 2 ^ (try - 1); if (asked > wait) wait = asked; print wait + random / 131072 }')"
 }
 
-# Make one request to the API; set $code to the answer's status, 000 where none came whole.
+# Send one request to the API; set $code to the status, 000 without a complete answer.
 request() { # METHOD PATH
   : >"$aside/headers"
   : >"$aside/answer"
   set -- "$1" "$BASE_URL$2"
-  # The key goes in by a file, so that it does not show among the arguments of processes.
+  # The key is passed by a file, so that it is not visible in the process list.
   printf 'header = "%s %s"\n' "$AUTH_HEADER" "$API_KEY" >"$aside/key"
   if [ "$1" = POST ]; then
     set -- "$2" --data-binary "@$aside/body" -H 'Content-Type: application/json'
@@ -89,14 +89,14 @@ reason() {
   printf '%s: %s' "$code" "${why:-$(cat "$aside/trouble")}${id:+ (request $id)}"
 }
 
-# Submit the job once: it is repeated only where an answer says that nothing was done.
+# Submit the job once: repeat it only after an answer that says that nothing was done.
 submit_body "$(printf '%s' "$PROMPT" | tr '\n\t' '  ' | sed 's/[\\"]/\\&/g')" >"$aside/body"
 try=1
 while :; do
   request POST "$SUBMIT_PATH"
   case $code in
   2??) break ;;
-  000) die "$(reason); there may be a task, and it may be paid for: look before you repeat it" ;;
+  000) die "$(reason); the task may exist and be charged: check before repeating it" ;;
   408 | 429 | 500 | 502 | 503 | 504) [ "$try" -lt "$TRIES" ] || die "$(reason)" ;;
   *) die "$(reason)" ;;
   esac
@@ -106,7 +106,7 @@ done
 task=$(field "$TASK_ID")
 [ -n "$task" ] || die "the answer to the submit names no task: $(reason)"
 
-# Ask until the task has ended. A word that is not known is no end, and an error is none either.
+# Poll until the task has ended. An unknown status is not an end, and neither is an error.
 started=$(date +%s)
 sleep "$FIRST_WAIT_S"
 polls=0 try=1 link=
@@ -117,7 +117,7 @@ while [ -z "$link" ]; do
   request GET "$QUERY_PATH$task"
   status=$(field "$STATUS" | tr '[:upper:]' '[:lower:]')
   case $code in
-  404) status= ;; # it is not to be found yet
+  404) status= ;; # not found yet
   2??) ;;
   000 | 408 | 429 | 5??) status=again ;;
   *) die "$(reason)" ;;
@@ -136,7 +136,7 @@ while [ -z "$link" ]; do
   [ -n "$link" ] || sleep "$POLL_INTERVAL_S"
 done
 
-# Fetch the file: as the link says, without the key, and whole (curl compares it with its length).
+# Download the complete file from the link as given, without the key (curl checks its length).
 try=1
 until curl -sS --fail --max-time 300 -D "$aside/headers" -o "$OUTPUT" -w '%{http_code}' "$link" \
   >"$aside/code" 2>"$aside/trouble"; do

@@ -1,0 +1,279 @@
+"""What clauses read from a journal: retries of one request, what an answer says about a task, what faults did."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
+
+from mockserver.faults import all_faults
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from contracts.journal import Delivery, Exchange, Job, Journal, Record, TaskTrace
+    from mockserver.provider import End, Model, Provider
+
+HTTP_OK = 200
+HTTP_PARTIAL = 206
+OK = range(200, 300)
+#: How the journal marks a redacted key.
+KEY_MARK = "[key of "
+#: The same request after so long is not a retry.
+UNRELATED_AFTER_S = 900.0
+#: Waits are compared with this tolerance, because the two clocks are not read at the same instant.
+GRACE_S = 0.05
+#: How long a client has to wait for a task if the document does not say.
+PATIENCE_S = 240.0
+
+Duty = Literal[
+    "delays_answer",
+    "hides_result",
+    "withholds_links",
+    "hides_task",
+    "forges_signature",
+    "corrupts_callback",
+    "adds_unknown_event",
+    "signs_again",
+]
+
+
+# -- faults -----------------------------------------------------------------------------------------
+
+
+@cache
+def _faults_that(duty: Duty) -> frozenset[str]:
+    return frozenset(name for name, kind in all_faults().items() if getattr(kind, duty))
+
+
+def faults_in(record: Record, *duties: Duty) -> set[str]:
+    """Return the faults in a record that have one of these effects on a client's duties."""
+    return {fault for fault in record.faults if any(fault in _faults_that(duty) for duty in duties)}
+
+
+# -- retries ----------------------------------------------------------------------------------------
+
+
+def unrelated(journal: Journal, before: Exchange, after: Exchange) -> bool:
+    """Tell whether two requests are too far apart to belong together; only if the journal does not know the jobs."""
+    return not journal.jobs and journal.seconds(before.at_ms, after.at_ms) > UNRELATED_AFTER_S
+
+
+def retry_chains(journal: Journal, exchanges: Iterable[Exchange]) -> Iterator[list[Exchange]]:
+    """Yield the chains of identical requests: same target, body and account, until one is answered with success."""
+    chains: dict[Any, list[Exchange]] = {}
+    for each in exchanges:
+        name = (each.account, each.method, each.path, each.query, each.body)
+        chain = chains.setdefault(name, [])
+        if chain and unrelated(journal, chain[-1], each):
+            yield chain
+            chain = chains[name] = []
+        chain.append(each)
+        if is_ok(each) and error_inside(journal.provider, each) is None:
+            yield chains.pop(name)
+    yield from chains.values()
+
+
+def is_ok(exchange: Exchange) -> bool:
+    """Tell whether an answer has a 2xx status."""
+    return exchange.status is not None and exchange.status in OK
+
+
+def error_inside(provider: Provider, exchange: Exchange) -> Any:
+    """Return the code of an error inside an answer with a 2xx status; None if there is none."""
+    answer = exchange.answer
+    if not is_ok(exchange) or not isinstance(answer, dict):
+        return None
+    word = _status_in(answer)
+    if word is not None and is_known_status(provider, word):
+        return None  # the answer shows a task, and an error in it is the task's
+    if answer.get("error"):
+        return answer["error"]
+    code = answer.get("code")
+    codes = {error.code for error in provider.errors.values()}
+    return code if code in codes else None
+
+
+# -- what answers say of tasks ----------------------------------------------------------------------
+
+
+def status_of(exchange: Exchange) -> str | None:
+    """Return the task status in an answer; None if it has none."""
+    return _status_in(exchange.answer)
+
+
+def _status_in(value: Any) -> str | None:
+    if isinstance(value, dict):
+        for key in ("status", "state", "taskStatus", "task_status"):
+            if isinstance(value.get(key), str):
+                return str(value[key])
+        for each in value.values():
+            found = _status_in(each)
+            if found is not None:
+                return found
+    return None
+
+
+def is_known_status(provider: Provider, word: str) -> bool:
+    """Tell whether the provider has a status, in any case; older names count."""
+    lifecycle = provider.lifecycle
+    words = (*(state.name for state in lifecycle.states), *lifecycle.ends, *lifecycle.older_words.values())
+    return word.lower() in (each.lower() for each in words)
+
+
+def end_shown(journal: Journal, exchange: Exchange) -> End | None:
+    """Return the final status that an answer shows, in any case; None if it shows none."""
+    if not is_ok(exchange) or error_inside(journal.provider, exchange) is not None:
+        return None
+    word = status_of(exchange)
+    if word is None:
+        return None
+    ends = journal.provider.lifecycle.ends.items()
+    return next((end for name, end in ends if name.lower() == word.lower()), None)
+
+
+def shows(journal: Journal, exchange: Exchange, kind: str) -> bool:
+    """Tell whether an answer shows an end of this kind: success, failure or cancelled."""
+    end = end_shown(journal, exchange)
+    return end is not None and end.kind == kind
+
+
+def first_end(journal: Journal, trace: TaskTrace) -> tuple[Exchange, End] | None:
+    """Return the first query that showed the task's end, and the end."""
+    for query in trace.queries:
+        end = end_shown(journal, query)
+        if end is not None:
+            return query, end
+    return None
+
+
+def end_callbacks(journal: Journal, trace: TaskTrace) -> list[Delivery]:
+    """Return the callbacks that told the client the task's end: valid ones that reached its receiver."""
+    ends = journal.provider.lifecycle.ends
+    reached = (each for each in trace.deliveries if each.status is not None or each.outcome == "timeout")
+    return [each for each in reached if each.event in ends and not is_invalid_callback(each)]
+
+
+def is_invalid_callback(delivery: Delivery) -> bool:
+    """Tell whether a callback says nothing about its task: it is forged, unreadable, or of an unknown event."""
+    return bool(faults_in(delivery, "forges_signature", "corrupts_callback", "adds_unknown_event"))
+
+
+def ended_by_callback(journal: Journal, query: Exchange) -> bool:
+    """Tell whether a callback reported the end of a query's task after it, so that no more queries were needed."""
+    trace = next(each for each in journal.traces if each.task == query.task)
+    return any(each.at_ms >= query.at_ms for each in end_callbacks(journal, trace))
+
+
+def patience_is_over(journal: Journal, submit: Exchange, queries: Sequence[Exchange], at_ms: int) -> bool:
+    """Tell whether a task was waited for as long, or polled as often, as the document (or our default) asks."""
+    advice = journal.provider.client.poll
+    if advice.at_most is not None and len(queries) >= advice.at_most:
+        return True
+    interval_s = advice.interval_s or 0.0
+    limits_s = [advice.give_up_after_s] if advice.give_up_after_s else []
+    if advice.at_most is not None and interval_s:
+        limits_s.append(advice.at_most * interval_s)
+    return journal.seconds(submit.at_ms, at_ms) + interval_s >= min(limits_s or [PATIENCE_S])
+
+
+def reasons_in(provider: Provider, text: str | None) -> list[str]:
+    """Return the code and message of the failure reason in an answer or a callback."""
+    return [
+        word
+        for end in provider.lifecycle.ends.values()
+        for reason in end.reasons.values()
+        for word in (reason.code, reason.message)
+        if text and json.dumps(word)[1:-1] in text
+    ]
+
+
+# -- submits and jobs -------------------------------------------------------------------------------
+
+
+def model_of(journal: Journal, submit: Exchange) -> Model | None:
+    """Return the model that a submit names; None if the provider does not have it."""
+    body = submit.json
+    name = body.get("model") if isinstance(body, dict) else None
+    return journal.provider.models.get(name) if isinstance(name, str) else None
+
+
+def accepted(exchange: Exchange) -> bool:
+    """Tell whether a submit's answer names the task that was created."""
+    if not is_ok(exchange) or exchange.task is None:
+        return False
+    return isinstance(exchange.answer, dict) and exchange.task in (exchange.answer_body or "")
+
+
+def is_of_job(trace: TaskTrace, job: Job) -> bool:
+    """Tell whether a task was submitted for a job: the submit contains the job's prompt."""
+    return any(job.prompt in (submit.body or "") for submit in trace.submits)
+
+
+def traces_of(journal: Journal, job: Job) -> list[TaskTrace]:
+    """Return the tasks that were submitted for a job."""
+    return [each for each in journal.traces if is_of_job(each, job)]
+
+
+def submits_of(journal: Journal, job: Job) -> list[Exchange]:
+    """Return the submits that were sent for a job."""
+    return [each for each in journal.of_role("submit") if job.prompt in (each.body or "")]
+
+
+def by_account(exchanges: Iterable[Exchange]) -> dict[str | None, list[Exchange]]:
+    """Group requests by account."""
+    out: dict[str | None, list[Exchange]] = defaultdict(list)
+    for each in exchanges:
+        out[each.account].append(each)
+    return out
+
+
+def secured(journal: Journal, exchange: Exchange) -> bool:
+    """Tell whether a request's operation requires a key."""
+    operation = journal.provider.operations.get(exchange.operation or "")
+    return operation is not None and operation.secured
+
+
+# -- downloads --------------------------------------------------------------------------------------
+
+
+def is_short(download: Exchange) -> bool:
+    """Tell whether fewer bytes were received than Content-Length announced."""
+    length = download.answer_header("Content-Length")
+    return length is not None and length.isdecimal() and download.answer_bytes < int(length)
+
+
+def is_whole(download: Exchange) -> bool:
+    """Tell whether a file was received completely."""
+    return download.method == "GET" and download.status == HTTP_OK and not is_short(download)
+
+
+def sizes(downloads: Iterable[Exchange]) -> set[int]:
+    """Return the sizes that a whole file may have: of complete downloads, and of those fetched in parts."""
+    out = set()
+    for each in downloads:
+        if is_whole(each):
+            out.add(each.answer_bytes)
+        _, _, total = (each.answer_header("Content-Range") or "").partition("/")
+        if each.status == HTTP_PARTIAL and total.isdecimal():
+            out.add(int(total))
+    return out
+
+
+def seconds_text(value_s: float) -> str:
+    """Write a number of seconds."""
+    return f"{value_s:.3f}".rstrip("0").rstrip(".") + " s"
+
+
+# -- providers --------------------------------------------------------------------------------------
+
+
+def sends_callbacks(provider: Provider) -> bool:
+    """Tell whether a provider sends callbacks."""
+    return provider.callbacks is not None
+
+
+def signs_callbacks(provider: Provider) -> bool:
+    """Tell whether a provider signs its callbacks."""
+    return provider.callbacks is not None and provider.callbacks.signature is not None

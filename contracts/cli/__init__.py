@@ -1,0 +1,34 @@
+"""The command line: `contracts run|check|provider|list|coverage|kills`.
+
+outputs     options and files for verdicts, errors, progress
+check       `check`: recorded traffic
+run         `run`: a client in many situations
+provider    `provider`: a server
+catalog     `list` and `coverage`: the clauses and the rules that they cover
+kills       `kills`: the clauses on broken clients
+"""
+
+from __future__ import annotations
+
+import click
+
+from contracts.cli.catalog import coverage, list_
+from contracts.cli.check import check
+from contracts.cli.kills import kills
+from contracts.cli.provider import provider
+from contracts.cli.run import run
+
+__all__ = ["main"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="mockserver-genvideo", prog_name="contracts")
+def main() -> None:
+    """Judge clients of asynchronous generative APIs by the providers' documents.
+
+    Exit codes: 0 no violations, 1 violations, 2 wrong usage or configuration.
+    """
+
+
+for _command in (check, list_, coverage, kills, run, provider):
+    main.add_command(_command)

@@ -1,0 +1,60 @@
+"""`contracts check`: judge recorded traffic."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import click
+
+from contracts.cli.outputs import FILE, fail, known_provider, output_options, report_verdicts, violated
+from contracts.journal import JournalError, read
+from contracts.judge import judge_journal, ranked
+from contracts.rules import documented_rules, rules_of
+from mockserver.spec.catalog import load_providers
+from mockserver.spec.document import SpecError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=FILE)
+@click.option("--provider", help="Judge only the traffic with this provider.")
+@click.option("--spec", multiple=True, type=FILE, help="A spec of your own.")
+@click.option(
+    "--speed",
+    type=click.FloatRange(min=0, min_open=True),
+    help="The value of `mockserver serve --speed`: the client's waits are that much shorter than in the journal. "
+    "By default, it is read from the journal.",
+)
+@output_options
+def check(
+    files: tuple[Path, ...],
+    provider: str | None,
+    spec: tuple[Path, ...],
+    speed: float | None,
+    json_file: Path | None,
+    junit_file: Path | None,
+    html_file: Path | None,
+) -> None:
+    """Judge recorded traffic: journals (NDJSON) of `mockserver serve --journal`, or HAR files."""
+    try:
+        providers = load_providers(spec)
+        rules = [*documented_rules(), *rules_of(spec)]
+        if provider is not None:
+            known_provider(provider, providers)
+        journals = [each for file in files for each in read(file, providers, provider)]
+        journals = [each if speed is None else replace(each, speed=speed) for each in journals]
+    except (JournalError, SpecError) as error:
+        fail(str(error))
+    if not journals:
+        fail("no traffic with a known provider; add your own with --spec")
+    verdicts = ranked(verdict for journal in journals for verdict in judge_journal(journal, rules=rules))
+    title = ", ".join(file.name for file in files)
+    report_verdicts(verdicts, journals, title, json_file, junit_file, html_file)
+    for fast in sorted({each.speed for each in journals if each.speed != 1}):
+        click.echo(f"note: the server's clock ran {fast:g} times as fast; waits are given in client seconds")
+    if violated(verdicts):
+        sys.exit(1)

@@ -1,0 +1,131 @@
+"""What all commands share: options and files for verdicts, errors, progress."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import click
+from click.core import ParameterSource
+
+from contracts import report
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from contracts.clause import Verdict
+    from contracts.journal import Journal
+    from mockserver.provider import Provider
+
+F = TypeVar("F", bound="Callable[..., Any]")
+FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+def fail(message: str) -> NoReturn:
+    """Exit with code 2, and one line that says what is wrong."""
+    click.echo(f"contracts: {message}", err=True)
+    sys.exit(2)
+
+
+def known_provider(name: str, providers: Iterable[Provider]) -> Provider:
+    """Return the provider with a name, or exit with code 2."""
+    known = {each.name: each for each in providers}
+    if name not in known:
+        fail(f"unknown provider {name!r}; known: {', '.join(known)}")
+    return known[name]
+
+
+def check_writable(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    """Refuse a path that cannot be written, before the work starts; the default path is not checked."""
+    if path is None or context.get_parameter_source(parameter.name or "") is ParameterSource.DEFAULT:
+        return path
+    makes_folders = isinstance(parameter.type, click.Path) and not parameter.type.file_okay
+    above = path if path.exists() else path.parent
+    while makes_folders and not above.exists():
+        above = above.parent
+    problem = None
+    if not above.exists():
+        problem = os.strerror(errno.ENOENT)
+    elif above != path and not above.is_dir():
+        problem = os.strerror(errno.ENOTDIR)
+    elif not os.access(above, os.W_OK):
+        problem = os.strerror(errno.EACCES)
+    if problem is not None:
+        fail(f"cannot write {path}: {problem}")
+    return path
+
+
+def _file_option(flag: str, name: str, what: str) -> Callable[[F], F]:
+    return click.option(flag, name, type=FILE, callback=check_writable, help=what)
+
+
+_HTML = _file_option("--html", "html_file", "Write an HTML page.")
+_JUNIT = _file_option("--junit", "junit_file", "Write JUnit XML.")
+_JSON = _file_option("--json", "json_file", "Write JSON (specs/verdicts.schema.json).")
+
+
+def output_options(command: F) -> F:
+    """Add the options that name files for verdicts to a command."""
+    return _JSON(_JUNIT(_HTML(command)))
+
+
+def data_options(command: F) -> F:
+    """Add the options for machine-readable files to a command."""
+    return _JSON(_JUNIT(command))
+
+
+def report_verdicts(
+    verdicts: Sequence[Verdict],
+    journals: Sequence[Journal],
+    title: str,
+    json_file: Path | None,
+    junit_file: Path | None,
+    html_file: Path | None,
+) -> None:
+    """Write verdicts to the terminal and to the requested files."""
+    click.echo(report.text(verdicts))
+    write_files(verdicts, journals, title, json_file, junit_file, html_file)
+
+
+def write_files(
+    verdicts: Sequence[Verdict],
+    journals: Sequence[Journal],
+    title: str,
+    json_file: Path | None,
+    junit_file: Path | None,
+    html_file: Path | None = None,
+) -> None:
+    """Write verdicts to the requested files."""
+    try:
+        if json_file is not None:
+            json_file.write_text(json.dumps(report.as_json(verdicts), indent=2) + "\n", encoding="utf-8")
+        if junit_file is not None:
+            junit_file.write_text(report.junit(verdicts), encoding="utf-8")
+        if html_file is not None:
+            html_file.write_text(report.html(verdicts, journals, title=title), encoding="utf-8")
+    except OSError as error:
+        fail(f"cannot write {error.filename}: {error.strerror}")
+
+
+def violated(verdicts: Sequence[Verdict]) -> bool:
+    """Tell whether a clause was violated."""
+    return any(each.judgement == "violated" for each in verdicts)
+
+
+@contextmanager
+def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a progress bar on a terminal; yields the function that sets it to `(done, most)`."""
+    if not sys.stderr.isatty():
+        yield lambda _done, _most: None
+        return
+    from rich.console import Console  # noqa: PLC0415 - rich takes a while to load
+    from rich.progress import Progress  # noqa: PLC0415
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, most: progress.update(task, completed=done, total=most)

@@ -1,0 +1,1 @@
+"""Judge a client: run it in many situations, in process or as a command."""

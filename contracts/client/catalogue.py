@@ -1,0 +1,82 @@
+"""The catalogue: every condition that a provider's clients can be exposed to.
+
+It is derived from the fault registry and the provider's spec: a fault says itself how clients are exposed to it
+(`Fault.exercises`), so that a new fault is one file. This module adds what needs no fault: plans and credits.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from contracts.client.situations import NO_FAULTS, Condition, Event, Situation
+from mockserver.chance import Chance
+from mockserver.engine.context import Request
+from mockserver.engine.world import World, WorldRules
+from mockserver.faults import all_faults, build
+from mockserver.provider import UCR
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mockserver.engine.faults import Fault
+    from mockserver.provider import Provider
+
+
+def conditions(provider: Provider, *, callbacks: bool) -> tuple[Condition, ...]:
+    """List the conditions at a provider, variant by variant; those with callbacks only if `callbacks`."""
+    found = [NO_FAULTS, *_of_accounts(provider)]
+    if callbacks and provider.callbacks is not None:
+        found.append(Condition("callbacks without faults", callbacks=True))
+    for name, kind in all_faults().items():
+        if kind.never_at(provider) is None:
+            found += _of_fault(name, kind, provider)
+    return tuple(each for each in found if callbacks or not each.callbacks)
+
+
+def _of_fault(name: str, kind: type[Fault], provider: Provider) -> Iterator[Condition]:
+    """Yield the conditions of a fault, except those whose parameters do not fit the provider."""
+    for exercise in kind.exercises(provider):
+        if build(name, exercise.parameters).problem(provider) is None:
+            title = exercise.name or name.replace("_", " ")
+            yield Condition(title, (Event.of(name, exercise),), jobs=exercise.jobs, callbacks=exercise.callbacks)
+
+
+def _of_accounts(provider: Provider) -> Iterator[Condition]:
+    """Yield conditions in which the plan or the credits are not enough."""
+    plan = provider.plans[provider.default_plan]
+    yield Condition("jobs in bulk", jobs=5 if plan.concurrent_tasks is None else plan.concurrent_tasks + 3)
+    cost_credits = _example_credits(provider)
+    if cost_credits:
+        yield Condition("credits run out", account=(("available_credits", round(cost_credits * 1.5)),), jobs=4)
+        yield Condition("no credits", account=(("available_credits", 0),), jobs=2)
+
+
+def _example_credits(provider: Provider) -> float:
+    """Return the price of the first model's example, as far as it is known in advance."""
+    world = World([provider], Chance(0), WorldRules(), {provider.name: "http://localhost"})
+    state, model = world.providers[provider.name], next(iter(provider.models.values()))
+    operation = next(each for each in provider.operations.values() if each.role == "submit")
+    key = provider.key
+    headers = {key.header: f"Bearer {key.example}" if key.bearer else key.example, "Content-Type": "application/json"}
+    request = Request(operation.method, operation.path, headers, json.dumps(model.example or {}).encode())
+    world.handle(state, state.router.find(request.method, request.path), request, 0)
+    return state.account(key.example, 0).reserved_ucr / UCR
+
+
+def sweep(provider: Provider, *, callbacks: bool, jobs: bool = True, seed: int = 0) -> list[Situation]:
+    """Return one situation for each condition, with nothing else in it.
+
+    `jobs` says whether several jobs may run at once.
+    """
+    return [
+        Situation(
+            provider.name,
+            (condition,) if condition.events or condition.account else (),
+            condition.jobs if jobs else 1,
+            condition.callbacks,
+            seed,
+        )
+        for condition in conditions(provider, callbacks=callbacks)
+        if jobs or condition.jobs == 1
+    ]

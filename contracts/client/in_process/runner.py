@@ -1,0 +1,107 @@
+"""Run a Python client in one situation, in virtual time, and return the traffic."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from contracts.client.in_process.alarm import HangsError, alarm
+from contracts.client.in_process.session import START_S, Session, exit_error
+from contracts.client.virtual_time.loop import StalledError, VirtualLoop
+from contracts.client.virtual_time.patches import virtual_time
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from contracts.client.run import Run
+    from contracts.client.situations import Situation
+    from contracts.client.subject import Factory
+    from mockserver.provider import Provider
+    from mockserver.scenarios.read import Scenario
+
+#: How long cancelled tasks have to end, in virtual time, and how often they are cancelled.
+_PATIENCE_S = 1.0
+_ROUNDS = 3
+
+
+def run_situation(factory: Factory, provider: Provider, situation: Situation) -> Run:
+    """Run a client in a situation.
+
+    Raises:
+        SubjectError: the client cannot be created.
+    """
+    run = run_scenario(
+        factory,
+        provider,
+        situation.scenario(),
+        jobs=situation.jobs,
+        callbacks=situation.callbacks,
+        seed=situation.seed,
+    )
+    return replace(run, situation=situation)
+
+
+def run_scenario(
+    factory: Factory, provider: Provider, scenario: Scenario, *, jobs: int, callbacks: bool, seed: int
+) -> Run:
+    """Run a client with so many concurrent jobs in a scenario.
+
+    Raises:
+        SubjectError: the client cannot be created.
+    """
+    loop = VirtualLoop()
+    random_state = random.getstate()
+    random.seed(seed)
+    try:
+        with virtual_time(loop, START_S), alarm(loop), _quiet():
+            asyncio.set_event_loop(loop)
+            loop.set_exception_handler(lambda _loop, _context: None)
+            session = Session(loop, factory, provider, scenario, jobs, callbacks=callbacks)
+            try:
+                return loop.run_until_complete(session.run())
+            except StalledError as error:
+                return session.so_far(str(error))
+            except HangsError as error:
+                return session.so_far(str(error), hangs=True)
+            except SystemExit as error:
+                return session.so_far(exit_error(error))
+            finally:
+                _clean_up(loop)
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+        random.setstate(random_state)
+
+
+#: How a loop may end during cleanup; it raises RuntimeError if it was already asked to stop.
+_ENDINGS = (StalledError, KeyboardInterrupt, SystemExit, RuntimeError)
+
+
+def _clean_up(loop: VirtualLoop) -> None:
+    """Cancel remaining threads and tasks, as `asyncio.run` does, with a time limit."""
+    loop.threads.cancel()
+    for _ in range(_ROUNDS):
+        left = asyncio.all_tasks(loop)
+        if not left:
+            break
+        for task in left:
+            task.cancel()
+        with contextlib.suppress(*_ENDINGS):
+            loop.run_until_complete(asyncio.wait(left, timeout=_PATIENCE_S))
+    with contextlib.suppress(*_ENDINGS):
+        loop.run_until_complete(asyncio.wait_for(loop.shutdown_asyncgens(), _PATIENCE_S))
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep a client's log messages off the terminal."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)

@@ -1,0 +1,274 @@
+"""One run: a server, a client that does its jobs, and a receiver for its callbacks, in one virtual loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import socket
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from aiohttp import web
+
+from contracts.client.in_process.digest_spy import CompareDigestSpy
+from contracts.client.run import MOST_REQUESTS_PER_JOB, Run, media_cache_of, prompt_of
+from contracts.client.subject import Setting, SubjectError
+from contracts.client.virtual_time.patches import in_virtual_time
+from contracts.client.virtual_time.threads import VirtualThread
+from contracts.journal import Job, Journal, of_records
+from mockserver.clock import MANUAL_START_MS, Wall
+from mockserver.edge.server import Server
+from mockserver.media.cache import MediaCache
+from mockserver.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from contracts.client.subject import Factory
+    from contracts.client.virtual_time.loop import VirtualLoop
+    from mockserver.media.shape import Shape
+    from mockserver.provider import Provider
+    from mockserver.scenarios.read import Scenario
+
+T = TypeVar("T")
+
+#: A job that has not ended by then never will: all links have expired. Virtual time.
+LONGEST_JOB_S = 30 * 86_400.0
+#: How long callbacks are awaited after the last job. Virtual time.
+_AFTERWARDS_S = 3 * 3600.0
+#: What `time.time()` returns at the start.
+START_S = MANUAL_START_MS / 1000
+_HERE = "127.0.0.1"
+#: The ports of the server and the callback receiver in virtual time.
+_PORT, _HOOK_PORT = 4010, 4011
+
+
+class _ImmediateMediaCache(MediaCache):
+    """Result files that are ready at once: no virtual time passes while one is made."""
+
+    async def file(self, shape: Shape) -> Path:
+        return self.file_now(shape)
+
+
+def exit_error(error: SystemExit) -> str:
+    """Describe a client's call of `sys.exit`."""
+    return f"the client tried to exit the program: {error!r}"
+
+
+class Session:
+    """A server, a client, and a receiver for its callbacks."""
+
+    def __init__(
+        self,
+        loop: VirtualLoop,
+        factory: Factory,
+        provider: Provider,
+        scenario: Scenario,
+        jobs: int,
+        *,
+        callbacks: bool,
+    ) -> None:
+        self._loop = loop
+        self._factory = factory
+        self._provider = provider
+        self._scenario = scenario
+        self._jobs = jobs
+        self._callbacks = callbacks
+        self._client: Any = None
+        self._server: Server | None = None
+        self._hook: asyncio.Server | None = None
+        self._ended: list[Job] = []
+        self._enough = loop.create_future()
+        self._digest_spy = CompareDigestSpy()
+
+    async def run(self) -> Run:
+        """Start the server, run the client's jobs, and return the result."""
+        server = self._server = Server(
+            Settings(port=0, public_url=f"http://{_HERE}:{_PORT}", clock="real", journal_entries=100_000, seed=0),
+            [self._provider],
+            wall=Wall(self._loop.time, lambda: START_S + self._loop.now_s),
+            media_cache=media_cache_of(_ImmediateMediaCache),
+        )
+        await server.start()
+        self._loop.known_as[_PORT] = server.port
+        try:
+            await server.runtime.start_scenario(self._scenario)
+            hook = await self._receiver() if self._callbacks else None
+            setting = Setting.of(self._provider, server.base_url(self._provider.name), hook)
+            if hook is not None:
+                self._digest_spy.start()
+            try:
+                await self._run_client(server, setting)
+            finally:
+                self._digest_spy.stop()
+        finally:
+            if self._hook is not None:
+                self._hook.close()
+            await server.close()
+        return self.so_far()
+
+    def so_far(self, why: str = "", *, hangs: bool = False) -> Run:
+        """Return the result so far; jobs that have not ended count as never ended, for the reason given."""
+        records = () if self._server is None else self._server.runtime.journal.records()
+        (journal,) = of_records(records, [self._provider]) or [Journal(self._provider, ())]
+        ended = {job.number: job for job in self._ended}
+        jobs = [
+            ended.get(number) or Job(number, prompt_of(number), "never", None, why, MANUAL_START_MS, self._now_ms())
+            for number in range(1, self._jobs + 1)
+        ]
+        journal = replace(journal, jobs=tuple(jobs), runner_facts=self._digest_spy.facts())
+        takes_callbacks = callable(getattr(self._client, "handle_callback", None))
+        return Run(None, journal, tuple(dict.fromkeys(self._loop.unknown_addresses)), takes_callbacks, hangs)
+
+    async def _run_client(self, server: Server, setting: Setting) -> None:
+        try:
+            made = self._factory(setting)
+            self._client = await made if inspect.isawaitable(made) else made
+        except (Exception, SystemExit) as error:
+            raise SubjectError(f"cannot create the client: {type(error).__name__}: {error}") from error
+        if not callable(getattr(self._client, "generate", None)):
+            raise SubjectError(f"{type(self._client).__name__} has no method `generate`")
+        self._loop.watch = lambda: self._watch(server)
+        try:
+            await asyncio.gather(*(self._job(number) for number in range(1, self._jobs + 1)))
+            await self._await_callbacks(server)
+        finally:
+            self._loop.watch = None
+            await self._close()
+
+    def _watch(self, server: Server) -> None:
+        """Stop the jobs of a client that sends requests without end."""
+        if server.runtime.journal.last_seq >= MOST_REQUESTS_PER_JOB * self._jobs and not self._enough.done():
+            self._enough.set_result(None)
+
+    async def _job(self, number: int) -> None:
+        prompt = prompt_of(number)
+        started_ms = self._now_ms()
+        work = asyncio.create_task(self._generate(prompt), name=f"job {number}")
+        await asyncio.wait({work, self._enough}, timeout=LONGEST_JOB_S, return_when=asyncio.FIRST_COMPLETED)
+        done = work.done()
+        if not done:
+            work.cancel()
+            await asyncio.sleep(0)
+        value, error = None, None
+        why = ""
+        if not done or work.cancelled():
+            ended = "never"
+            why = f"stopped after {MOST_REQUESTS_PER_JOB} requests per job" if self._enough.done() else ""
+        elif (error := work.exception()) is not None:
+            ended = "raised"
+        else:
+            ended, value = "returned", work.result()
+        size = len(value) if isinstance(value, bytes | bytearray | memoryview) else None
+        self._ended.append(Job(number, prompt, ended, size, _chain_text(error) or why, started_ms, self._now_ms()))
+
+    async def _generate(self, prompt: str) -> Any:
+        try:
+            return await self._call(self._client.generate, prompt)
+        except SystemExit as error:
+            raise RuntimeError(exit_error(error)) from None
+
+    def _now_ms(self) -> int:
+        return MANUAL_START_MS + int(self._loop.now_s * 1000)
+
+    async def _await_callbacks(self, server: Server) -> None:
+        """Wait for the callbacks that are still due."""
+        until_s = self._loop.now_s + _AFTERWARDS_S
+        while server.runtime.world.event_queue and self._loop.now_s < until_s:  # noqa: ASYNC110 - seconds are free
+            await asyncio.sleep(60)
+        await server.runtime.dispatcher.drain_due()
+
+    async def _close(self) -> None:
+        """Close the client, if it can be closed."""
+        close = getattr(self._client, "aclose", None) or getattr(self._client, "close", None)
+        if close is not None:
+            closing = asyncio.create_task(self._call_quietly(close))
+            await asyncio.wait({closing}, timeout=60)
+
+    async def _call_quietly(self, close: Callable[[], Any]) -> None:
+        with contextlib.suppress(Exception, SystemExit):
+            await self._call(close)
+
+    async def _call(self, function: Callable[..., Any], *given: Any) -> Any:
+        """Call a function of the client: in the loop if it is async, otherwise in its own thread."""
+        if inspect.iscoroutinefunction(function):
+            return await function(*given)
+        if not _blocks(function):
+            made = function(*given)
+            return await made if inspect.isawaitable(made) else made
+        return await _in_thread(self._loop, function, *given)
+
+    # -- callbacks --------------------------------------------------------------------------------
+
+    async def _receiver(self) -> str:
+        listener = socket.create_server((_HERE, 0))
+        site = web.Server(self._handle_callback, access_log=None)
+        self._hook = await self._loop.create_server(site, sock=listener)
+        self._loop.known_as[_HOOK_PORT] = listener.getsockname()[1]
+        return f"http://{_HERE}:{_HOOK_PORT}/callback"
+
+    async def _handle_callback(self, request: web.BaseRequest) -> web.StreamResponse:
+        body = await request.read()
+        handle = getattr(self._client, "handle_callback", None)
+        if handle is None:
+            return web.Response(status=404)
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        with self._digest_spy.watch(headers):
+            try:
+                status = await self._call(handle, headers, body)
+            except SystemExit as error:
+                raise RuntimeError(exit_error(error)) from None
+        return web.Response(status=status if isinstance(status, int) else 200)
+
+
+def _blocks(function: Any) -> bool:
+    """Tell whether a call may block: the function is a plain one, not one that returns a coroutine."""
+    return inspect.isfunction(function) or inspect.ismethod(function) or inspect.isbuiltin(function)
+
+
+async def _in_thread(loop: VirtualLoop, function: Callable[..., T], *given: Any) -> T:
+    """Run a blocking function in a thread that takes part in virtual time."""
+    out: asyncio.Future[T] = loop.create_future()
+    thread = VirtualThread(loop, loop.threads)
+
+    def work() -> None:
+        value: Any = None
+        error: BaseException | None = None
+        thread.begin()
+        try:
+            with in_virtual_time(loop, thread):
+                value = function(*given)
+        except BaseException as caught:  # noqa: BLE001 - it is passed on
+            error = caught
+        thread.call_in_loop(end, value, error)
+        thread.over()
+
+    def end(value: Any, error: BaseException | None) -> None:
+        thread.end()
+        if out.done():
+            return
+        if isinstance(error, SystemExit):
+            error = RuntimeError(exit_error(error))
+        if error is not None:
+            out.set_exception(error if isinstance(error, Exception) else RuntimeError(repr(error)))
+        else:
+            out.set_result(value)
+
+    threading.Thread(target=work, name="client", daemon=True).start()
+    try:
+        return await out
+    except asyncio.CancelledError:
+        thread.cancel()
+        raise
+
+
+def _chain_text(error: BaseException | None) -> str:
+    """Write an error and its causes."""
+    parts: list[str] = []
+    while error is not None and len(parts) < 5:
+        parts.append(f"{type(error).__name__}: {error}")
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "; ".join(parts)

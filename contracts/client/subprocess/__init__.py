@@ -1,0 +1,22 @@
+"""Run a client in any language: a command that makes one video, started once for each job of a situation.
+
+    command = Command.of("node client.mjs {prompt}")
+    run = run_command(command, provider, situation, speed=60, time_limit_s=120)
+
+The command receives its job by environment variables (`CONTRACT_...`) and placeholders in its arguments. Its
+result is read from its exit code (0: the video was made) and its output. Its waits are real, and the server's
+clock runs `speed` times as fast.
+
+    supervisor    a program of its own: starts a command, and leaves none of its processes behind
+    supervise     run a command under the supervisor
+    command       the command, and its environment
+    outcome       how a job ended, from exit code and output
+    runner        a server for each situation, and a process for each job
+"""
+
+from __future__ import annotations
+
+from contracts.client.subprocess.command import Command, CommandError
+from contracts.client.subprocess.runner import exclusion_reason, run_command, run_commands
+
+__all__ = ["Command", "CommandError", "exclusion_reason", "run_command", "run_commands"]

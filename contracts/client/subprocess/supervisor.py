@@ -1,0 +1,182 @@
+"""Supervise one command: start it, wait for it, and leave none of its processes running.
+
+A program of its own that needs only the standard library: `supervisor.py REPORT PATIENCE_S COMMAND...`. Its parent
+holds the other end of its standard input. When that closes, for whatever reason, the command is stopped: with
+TERM, and after PATIENCE_S with KILL. Processes that the command leaves behind, daemons included, become children
+of the supervisor (on Linux it is their subreaper) and are killed as well. The result is written to REPORT as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+#: Processes that outlive the command by no more than this are still finishing.
+_FINISHING_S = 0.3
+_LONGEST_KILLING_S = 10.0
+_CHECK_EVERY_S = 0.05
+_IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_LONGEST_NAME = 80
+
+
+def _prctl(option: int, value: int) -> None:
+    """Set an attribute of this process that only Linux has."""
+    if sys.platform == "linux":
+        import ctypes  # noqa: PLC0415 - not needed elsewhere
+
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
+class _ProcessTree:
+    """The command and all processes that it has started."""
+
+    def __init__(self, arguments: list[str]) -> None:
+        self.pid = _start(arguments)
+        #: The command's exit code as in `subprocess`; None while it runs.
+        self.code: int | None = None
+
+    def reap(self) -> bool:
+        """Collect processes that have ended; tell whether any are left."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return bool(self.members())
+            if not pid:
+                return True
+            if pid == self.pid:
+                self.code = os.waitstatus_to_exitcode(status)
+
+    def members(self) -> list[int]:
+        """List the descendants of this process; empty except on Linux."""
+        parents = dict(each for each in map(_parent_of, _processes()) if each is not None)
+        found = {os.getpid()}
+        while more := {pid for pid, parent in parents.items() if parent in found and pid not in found}:
+            found |= more
+        return sorted(found - {os.getpid()})
+
+    def signal(self, number: int) -> None:
+        """Send a signal to all of them."""
+        for pid in (-self.pid, *self.members()):
+            try:
+                os.kill(pid, number)
+            except (ProcessLookupError, PermissionError):
+                continue
+
+
+def _processes() -> list[Path]:
+    root = Path("/proc")
+    return [each for each in root.iterdir() if each.name.isdecimal()] if sys.platform == "linux" else []
+
+
+def _parent_of(process: Path) -> tuple[int, int] | None:
+    try:
+        return int(process.name), int((process / "stat").read_bytes().rpartition(b")")[2].split()[1])
+    except (OSError, IndexError, ValueError):
+        return None
+
+
+def _name_of(pid: int) -> str:
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        return str(pid)
+    return " ".join(" ".join(words).split())[:_LONGEST_NAME] or str(pid)
+
+
+def _start(arguments: list[str]) -> int:
+    """Start the command in its own session; raise OSError if it cannot be started."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setsid()
+            _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            for number in (*_IGNORED, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD):
+                signal.signal(number, signal.SIG_DFL)
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            os.execvp(arguments[0], arguments)  # noqa: S606 - running it is the purpose
+        except OSError as error:
+            os.write(writing, str(error.errno).encode())
+        finally:
+            os._exit(127)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        errno = pipe.read()
+    if errno:
+        os.waitpid(pid, 0)
+        raise OSError(int(errno), os.strerror(int(errno)))
+    return pid
+
+
+def _ended_within(tree: _ProcessTree, seconds: float) -> bool:
+    """Wait until no process is left, so long at most; tell whether none is."""
+    until_s = time.monotonic() + seconds
+    while tree.reap():
+        if time.monotonic() >= until_s:
+            return False
+        time.sleep(_CHECK_EVERY_S)
+    return True
+
+
+def _supervise(arguments: list[str], patience_s: float) -> dict[str, Any]:
+    woken, waker = os.pipe()
+    for end in (woken, waker):
+        os.set_blocking(end, False)
+    signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+    for number in _IGNORED:
+        signal.signal(number, signal.SIG_IGN)
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    try:
+        tree = _ProcessTree(arguments)
+    except OSError as error:
+        return {"not_started": f"{arguments[0]}: {error.strerror}"}
+
+    stopped = False
+    while tree.reap() and tree.code is None and not stopped:
+        ready, _, _ = select.select([0, woken], [], [])
+        if woken in ready:
+            os.read(woken, 4096)
+        stopped = 0 in ready
+    report: dict[str, Any] = {"stopped": stopped, "killed": False, "left": []}
+    if stopped or not _ended_within(tree, _FINISHING_S):
+        report["left"] = [_name_of(pid) for pid in tree.members() if stopped is False or _apart(pid, tree.pid)]
+        tree.signal(signal.SIGTERM)
+        until_s = time.monotonic() + _LONGEST_KILLING_S
+        if not _ended_within(tree, patience_s):
+            report["killed"] = True
+            while time.monotonic() < until_s:
+                tree.signal(signal.SIGKILL)
+                if _ended_within(tree, _CHECK_EVERY_S):
+                    break
+    return {**report, "code": tree.code}
+
+
+def _apart(pid: int, session: int) -> bool:
+    """Tell whether a process has left the command's session, as a daemon does."""
+    try:
+        return os.getsid(pid) != session
+    except OSError:
+        return False
+
+
+def main() -> None:
+    """Supervise a command, and write the report."""
+    report, patience_s, *arguments = sys.argv[1:]
+    out = _supervise(arguments, float(patience_s))
+    try:
+        Path(report).write_text(json.dumps(out), encoding="utf-8")
+    except OSError:  # the parent is gone, and its directory with it
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

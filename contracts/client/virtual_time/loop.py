@@ -1,0 +1,237 @@
+"""An event loop in virtual time.
+
+Its rule: time does not pass while there is work, and jumps to the next timer when there is none. A working thread
+(see `threads`) counts as work; a sleeping one waits for virtual time. Servers that listen in this loop are reached
+within it; a connection to any other address is refused and recorded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import errno
+import functools
+import io
+import itertools
+import selectors
+import weakref
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from contracts.client.virtual_time.memory_transport import connect
+from contracts.client.virtual_time.patches import in_virtual_time, is_virtual
+from contracts.client.virtual_time.threads import Threads, VirtualThread
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+#: How long the loop waits, in real time, for a job in a thread before it continues; reading a file takes less.
+_SHORT_JOB_S = 0.05
+#: How long the loop waits, in real time, for a working thread before it checks again.
+_CHECK_S = 0.5
+#: How many turns pass between two calls of `watch`.
+_TURNS = 500
+_HERE = frozenset(("127.0.0.1", "::1", "localhost"))
+
+Listener = tuple[asyncio.Server, "Callable[[], asyncio.BaseProtocol]"]
+
+
+class StalledError(RuntimeError):
+    """A deadlock: every task is waiting and no timer is set."""
+
+
+class _Selector(selectors.DefaultSelector):
+    """Waits for real files and sockets, and advances time when there are no events."""
+
+    loop: VirtualLoop
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self.loop.turn()
+        ready: list[tuple[selectors.SelectorKey, int]] = super().select(0)
+        if ready or timeout == 0:
+            return ready
+        if self.loop.threads.working:
+            return list(super().select(_CHECK_S))
+        if timeout is None:
+            if self.loop.stalls:
+                raise StalledError("deadlock: every task is waiting and no timer is set")
+            return list(super().select(_CHECK_S))
+        self.loop.skip(timeout)
+        return ready
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """An event loop whose seconds cost no real time. Time starts at 0 s."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        #: The value of `time.time()` at 0 s.
+        self.start_s = 0.0
+        #: Whether a deadlock is an error.
+        self.stalls = True
+        #: The threads that take part.
+        self.threads = Threads()
+        #: Called regularly, by turns of the loop, also while a client is busy without end.
+        self.watch: Callable[[], object] | None = None
+        #: Raised at the next turn.
+        self.overdue: BaseException | None = None
+        self._turns = 0
+        #: Addresses that were dialled although nothing in the loop listens there.
+        self.unknown_addresses: list[str] = []
+        #: The ports that clients see, and the real ones: no run depends on the latter.
+        self.known_as: dict[int, int] = {}
+        self._listening: dict[int, Listener] = {}
+        self._dialled: weakref.WeakKeyDictionary[socket.socket, tuple[Any, Callable[[], asyncio.BaseProtocol]]]
+        self._dialled = weakref.WeakKeyDictionary()
+        self._ports = itertools.count(49_152)
+        selector = _Selector()
+        selector.loop = self
+        super().__init__(selector)
+        self._clock_resolution = 1e-6  # sums of floats may miss a timer by the last digit
+
+    def time(self) -> float:
+        """Return virtual seconds."""
+        return self.now_s
+
+    def skip(self, seconds: float) -> None:
+        """Advance time."""
+        self.now_s += seconds
+
+    def turn(self) -> None:
+        """Count a turn; raise what is overdue, and call `watch`."""
+        if self.overdue is not None:
+            error, self.overdue = self.overdue, None
+            raise error
+        self._turns += 1
+        if self.watch is not None and self._turns % _TURNS == 0:
+            self.watch()
+
+    # -- connections ----------------------------------------------------------------------------
+
+    async def create_server(self, protocol_factory: Any, *args: Any, **options: Any) -> asyncio.Server:
+        """Listen within the loop and, for threads, on a real socket."""
+        server = await super().create_server(protocol_factory, *args, **options)
+        for each in server.sockets:
+            self._listening[each.getsockname()[1]] = server, protocol_factory
+        return server
+
+    def find(self, host: str, port: int) -> Callable[[], asyncio.BaseProtocol]:
+        """Return the factory of the server at an address in this loop.
+
+        Raises:
+            ConnectionRefusedError: there is none; the address is recorded.
+        """
+        server, factory = self._listening.get(self.known_as.get(port, port), (None, None))
+        if host not in _HERE or server is None or factory is None or not server.sockets:
+            self.unknown_addresses.append(f"{host}:{port}")
+            raise ConnectionRefusedError(errno.ECONNREFUSED, f"nothing in this loop listens at {host}:{port}")
+        return factory
+
+    async def sock_connect(self, sock: socket.socket, address: Any) -> None:
+        """Connect to a server in this loop, or refuse."""
+        self._dialled[sock] = (address, self.find(address[0], address[1]))
+
+    def _make_socket_transport(self, sock: Any, protocol: Any, waiter: Any = None, **options: Any) -> Any:
+        dialled = self._dialled.pop(sock, None)
+        if dialled is None:
+            return super()._make_socket_transport(sock, protocol, waiter, **options)  # type: ignore[misc]
+        address, factory = dialled
+        transport = connect(self, protocol, factory(), sock, address, next(self._ports))
+        self.call_soon(protocol.connection_made, transport)
+        if waiter is not None:
+            self.call_soon(_finish, waiter)
+        return transport
+
+    async def sock_sendall(self, sock: socket.socket, data: Any) -> None:
+        """Send on a plain socket; sockets connected within this loop cannot be used that way."""
+        if sock in self._dialled:
+            raise OSError("in virtual time, use sockets through transports")
+        await super().sock_sendall(sock, data)
+
+    async def sendfile(self, transport: Any, file: Any, offset: int = 0, count: int | None = None, **_: Any) -> int:
+        """Read a file, and send it."""
+        file.seek(offset)
+        content = file.read() if count is None else file.read(count)
+        transport.write(content)
+        return len(content)
+
+    # -- threads --------------------------------------------------------------------------------
+
+    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> asyncio.Future[Any]:  # type: ignore[override]
+        """Run a function in a thread; a short one ends before anything else happens.
+
+        A function that reads files runs at once in this thread, which is faster than handing it to another.
+        """
+        if executor is None and _reads_files(func):
+            return _done(self, _now(func, args))
+        if executor is None:
+            executor = self._executor()
+        thread = VirtualThread(self, self.threads)
+        shared = is_virtual() and isinstance(executor, concurrent.futures.ThreadPoolExecutor)
+        job = executor.submit(self._in_time, thread, func, *args) if shared else executor.submit(func, *args)
+        job.add_done_callback(lambda _: thread.changed.set())
+        thread.changed.wait(_SHORT_JOB_S)
+        if job.done():
+            thread.end()
+            return _done(self, job)
+        out = asyncio.wrap_future(job, loop=self)
+        out.add_done_callback(lambda _: thread.end())
+        return out
+
+    def _in_time(self, thread: VirtualThread, func: Callable[..., Any], *args: Any) -> Any:
+        thread.begin()
+        try:
+            with in_virtual_time(self, thread):
+                return func(*args)
+        finally:
+            thread.over()
+
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109 - as its base
+        """Shut the executor down, without waiting for working threads."""
+        executor, self._default_executor = self._default_executor, None
+        if executor is not None:
+            executor.shutdown(wait=False)
+
+    def _executor(self) -> concurrent.futures.ThreadPoolExecutor:
+        if self._default_executor is None:
+            self._default_executor = concurrent.futures.ThreadPoolExecutor(thread_name_prefix="virtual")
+        return self._default_executor
+
+    _default_executor: concurrent.futures.ThreadPoolExecutor | None
+
+
+def _reads_files(func: Any) -> bool:
+    """Tell whether a function reads a file that is being sent."""
+    if isinstance(func, functools.partial):  # asyncio.to_thread wraps it
+        func = func.args[0] if func.args else func.func
+    owner = getattr(func, "__self__", None)
+    return isinstance(owner, io.IOBase | Path | web.FileResponse)
+
+
+def _now(func: Any, args: tuple[Any, ...]) -> concurrent.futures.Future[Any]:
+    job: concurrent.futures.Future[Any] = concurrent.futures.Future()
+    try:
+        job.set_result(func(*args))
+    except Exception as error:  # noqa: BLE001 - it is passed on
+        job.set_exception(error)
+    return job
+
+
+def _finish(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+def _done(loop: VirtualLoop, job: concurrent.futures.Future[Any]) -> asyncio.Future[Any]:
+    out = loop.create_future()
+    error = None if job.cancelled() else job.exception()
+    if job.cancelled():
+        out.cancel()
+    elif error is not None:
+        out.set_exception(error)
+    else:
+        out.set_result(job.result())
+    return out

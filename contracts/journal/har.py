@@ -1,0 +1,58 @@
+"""Read a HAR file, as browsers and proxies export it, into records like those of our own journal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from contracts.journal.model import JournalError, header_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+
+def records_of_har(whole: Mapping[str, Any], path: Path) -> Iterator[Mapping[str, Any]]:
+    """Turn the entries of a HAR file into records without a provider.
+
+    Raises:
+        JournalError: the file is not HAR.
+    """
+    try:
+        entries = sorted(whole["log"]["entries"], key=lambda entry: str(entry["startedDateTime"]))
+        for number, entry in enumerate(entries, 1):
+            request, response = entry["request"], entry["response"]
+            parts = urlsplit(request["url"])
+            status, headers = int(response["status"]), [[each["name"], each["value"]] for each in response["headers"]]
+            yield {
+                "seq": number,
+                "kind": "exchange",
+                "at": entry["startedDateTime"],
+                "host": parts.netloc,
+                "url": request["url"],
+                "faults": [],
+                "request": {
+                    "method": request["method"],
+                    "path": parts.path,
+                    "query": parts.query,
+                    "headers": [[each["name"], each["value"]] for each in request["headers"]],
+                    "body": (request.get("postData") or {}).get("text"),
+                },
+                "response": {
+                    "status": status,
+                    "headers": headers,
+                    "body": response["content"].get("text"),
+                    "body_bytes": _size_in_har(response, headers),
+                }
+                if status
+                else None,
+            }
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise JournalError(f"{path}: invalid HAR file: {type(error).__name__}: {error}") from None
+
+
+def _size_in_har(response: Mapping[str, Any], headers: Iterable[Sequence[str]]) -> int:
+    """Return a body's size. Tools write 0 or -1 for a body they did not keep: Content-Length is used then."""
+    size = max(response["content"].get("size") or 0, response.get("bodySize") or 0)
+    length = header_of(headers, "Content-Length") or ""
+    return size if size > 0 else int(length) if length.isdecimal() else 0

@@ -1,0 +1,191 @@
+"""The values that a clause judges: exchanges, callback attempts, jobs, and what happened to each task.
+
+Instants are milliseconds since 1970. Texts are as they went over the wire. The main type is `Journal`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from mockserver.provider import Provider
+
+
+class JournalError(ValueError):
+    """A file cannot be read as a journal; the message says why and where."""
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A request of the client and its answer. `status` is None if no answer was received."""
+
+    seq: int
+    at_ms: int
+    operation: str | None
+    role: str | None
+    task: str | None
+    account: str | None
+    gate: str | None
+    error: str | None
+    faults: tuple[str, ...]
+    method: str
+    path: str
+    query: str
+    headers: tuple[tuple[str, str], ...]
+    body: str | None
+    body_whole: bool
+    status: int | None
+    answer_headers: tuple[tuple[str, str], ...]
+    answer_body: str | None
+    answer_bytes: int
+
+    @cached_property
+    def json(self) -> Any:
+        """The request body as JSON; None if it is not JSON."""
+        return parse_json(self.body)
+
+    @cached_property
+    def answer(self) -> Any:
+        """The answer's body as JSON; None if it is not JSON."""
+        return parse_json(self.answer_body)
+
+    def header(self, name: str) -> str | None:
+        """Return a header of the request."""
+        return header_of(self.headers, name)
+
+    def answer_header(self, name: str) -> str | None:
+        """Return a header of the answer."""
+        return header_of(self.answer_headers, name)
+
+    def __str__(self) -> str:
+        status = "no answer" if self.status is None else str(self.status)
+        return f"#{self.seq} {self.method} {self.path}{'?' if self.query else ''}{self.query} -> {status}"
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One attempt to deliver a callback, and the answer of the client's receiver."""
+
+    seq: int
+    at_ms: int
+    delivery: str
+    task: str
+    event: str
+    attempt: int
+    outcome: str
+    faults: tuple[str, ...]
+    url: str
+    body: str | None
+    status: int | None
+
+    def __str__(self) -> str:
+        result = self.status or self.outcome
+        return f"#{self.seq} callback {self.event} ({self.delivery}, attempt {self.attempt}) -> {result}"
+
+
+Record = Exchange | Delivery
+
+
+@dataclass(frozen=True)
+class TaskTrace:
+    """The records of one task, by kind, each in order."""
+
+    task: str
+    submits: tuple[Exchange, ...]
+    queries: tuple[Exchange, ...]
+    downloads: tuple[Exchange, ...]
+    deliveries: tuple[Delivery, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job that a runner gave to the client, and its result.
+
+    `ended` is "returned", "raised" or "never". `said` is the error as the client's user would see it.
+    """
+
+    number: int
+    prompt: str
+    ended: str
+    size_bytes: int | None
+    said: str
+    started_ms: int
+    ended_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerFacts:
+    """What a runner observed beside the traffic: signed callbacks, and how many were compared in constant time."""
+
+    signed: int = 0
+    compared_in_constant_time: int = 0
+
+
+@dataclass(frozen=True)
+class Journal:
+    """The traffic between one client and one provider; with `jobs` and `runner_facts` if a runner produced it.
+
+    `speed` is the speed of the clock in the records: a client's waits appear `speed` times as long.
+    """
+
+    provider: Provider
+    records: tuple[Record, ...] = field(repr=False)
+    jobs: tuple[Job, ...] = ()
+    runner_facts: RunnerFacts | None = None
+    speed: float = 1.0
+
+    def seconds(self, earlier_ms: int, later_ms: int) -> float:
+        """Return the client's seconds between two instants of the journal."""
+        return (later_ms - earlier_ms) / 1000 / self.speed
+
+    @cached_property
+    def exchanges(self) -> tuple[Exchange, ...]:
+        """The client's requests."""
+        return tuple(each for each in self.records if isinstance(each, Exchange))
+
+    @cached_property
+    def deliveries(self) -> tuple[Delivery, ...]:
+        """The attempts to deliver callbacks."""
+        return tuple(each for each in self.records if isinstance(each, Delivery))
+
+    def of_role(self, *roles: str) -> tuple[Exchange, ...]:
+        """Return the requests to operations of these roles."""
+        return tuple(each for each in self.exchanges if each.role in roles)
+
+    @cached_property
+    def traces(self) -> tuple[TaskTrace, ...]:
+        """The records by task, in the order in which the tasks first appear."""
+        tasks: dict[str, list[Record]] = defaultdict(list)
+        for record in self.records:
+            if record.task is not None:
+                tasks[record.task].append(record)
+        return tuple(_trace(task, records) for task, records in tasks.items())
+
+
+def _trace(task: str, records: Sequence[Record]) -> TaskTrace:
+    def of(role: str) -> tuple[Exchange, ...]:
+        return tuple(each for each in records if isinstance(each, Exchange) and each.role == role)
+
+    deliveries = tuple(each for each in records if isinstance(each, Delivery))
+    return TaskTrace(task, of("submit"), of("query"), of("result"), deliveries)
+
+
+def parse_json(text: str | bytes | None) -> Any:
+    """Parse JSON; None if there is none, or it is invalid."""
+    if not text:
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def header_of(pairs: Iterable[Sequence[str]], name: str) -> str | None:
+    """Return the first value of a header, whatever its case."""
+    return next((value for each, value in pairs if each.lower() == name.lower()), None)

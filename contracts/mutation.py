@@ -1,0 +1,125 @@
+"""Mutation tests of the clauses: each clause catches the client that is broken for it, and accuses no other."""
+
+from __future__ import annotations
+
+import re
+import signal
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from multiprocessing import active_children, get_context
+from typing import TYPE_CHECKING
+
+from contracts.clause import all_clauses
+from contracts.client.in_process.runner import run_situation
+from contracts.client.search import Search
+from contracts.clients import GOOD, subject
+from contracts.clients.broken import mutants
+from contracts.rules import documented_rules
+from mockserver.spec.catalog import load_providers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mockserver.provider import Provider
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One client at one provider, and the clauses it violated. The good client has no mutant."""
+
+    provider: str
+    mutant: str | None
+    clause: str | None
+    #: By clause, the first violation.
+    violated: dict[str, str]
+    #: What is wrong: not caught, caught for another reason, or accused of something else.
+    problems: tuple[str, ...]
+
+
+@cache
+def _providers() -> dict[str, Provider]:
+    return {each.name: each for each in load_providers()}
+
+
+def planned() -> list[tuple[str, str | None]]:
+    """Return the clients to try: for each provider its good client, and every mutant whose clause applies."""
+    clauses = {each.id: each for each in all_clauses()}
+    out: list[tuple[str, str | None]] = []
+    for name in GOOD:
+        provider = _providers()[name]
+        ids = [rule.id for rule in documented_rules() if rule.provider == name and rule.asks == "client"]
+        concerned = {each.id for each in clauses.values() if each.concerns(provider, each.covered(ids))}
+        out.append((name, None))
+        out += [(name, each.name) for each in mutants() if each.clause in concerned and each.applies(provider)]
+    return out
+
+
+def trial(name: str, mutant_name: str | None, seed: int, most_examples: int) -> Trial:
+    """Try one client."""
+    provider, good = _providers()[name], GOOD[name]
+    mutant = next((each for each in mutants() if each.name == mutant_name), None)
+    factory = subject(good if mutant is None else mutant.over(good))
+    search = Search(
+        lambda situation: run_situation(factory, provider, situation),
+        provider,
+        documented_rules(),
+        callbacks=provider.callbacks is not None,
+        seed=seed,
+        most_examples=most_examples,
+        shrink=False,
+    )
+    verdicts = search.run()
+    violated = {each.clause.id: each.violations[0].seen for each in verdicts if each.judgement == "violated"}
+    if mutant is None:
+        problems = [f"the good client was accused: {clause}: {seen}" for clause, seen in violated.items()]
+        problems += [f"never tested: {each.clause.id}" for each in verdicts if each.judgement == "not exercised"]
+        return Trial(name, None, None, violated, tuple(problems))
+    problems = [
+        f"also accused of {clause}: {seen}"
+        for clause, seen in violated.items()
+        if clause != mutant.clause and clause not in mutant.also
+    ]
+    if mutant.clause not in violated:
+        problems.append("not caught")
+    elif not re.search(mutant.seen, violated[mutant.clause]):
+        problems.append(f"caught for another reason: {violated[mutant.clause]}")
+    return Trial(name, mutant.name, mutant.clause, violated, tuple(problems))
+
+
+def trials(seed: int, most_examples: int, workers: int, done: Callable[[Trial], None]) -> list[Trial]:
+    """Try all clients, in parallel; `done` is called with each result."""
+    out = []
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        try:
+            with _interrupts_blocked():
+                waiting = [pool.submit(trial, name, mutant, seed, most_examples) for name, mutant in planned()]
+            for each in waiting:
+                out.append(each.result())
+                done(out[-1])
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for worker in active_children():
+                worker.terminate()
+            raise
+    return out
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Let processes that are started now ignore Ctrl-C; this process handles it afterwards."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def gaps() -> Iterator[str]:
+    """Yield the clauses without a mutant."""
+    caught = {each.clause for each in mutants()}
+    return (each.id for each in all_clauses() if each.id not in caught)

@@ -1,0 +1,56 @@
+"""What all reports share: the order of verdicts, their names, and the words for times and counts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from contracts.analysis import seconds_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from contracts.clause import Judgement, Severity, Verdict, Violation
+    from contracts.journal import Record
+
+#: What people read for each judgement.
+NAMES: dict[Judgement, str] = {"violated": "violated", "not exercised": "not tested", "kept": "kept"}
+JUDGEMENTS = tuple(NAMES)
+SEVERITIES: tuple[Severity, ...] = ("must", "should", "advice")
+#: How many violations of a clause are shown; they are alike.
+SHOWN = 3
+GENERAL = "general best practice"
+
+
+def counted(verdicts: Iterable[Verdict]) -> dict[Judgement, int]:
+    """Count verdicts by judgement."""
+    counts = Counter(each.judgement for each in verdicts)
+    return {judgement: counts[judgement] for judgement in JUDGEMENTS}
+
+
+def fixes(violations: Iterable[Violation]) -> list[str]:
+    """Return the fixes, each once."""
+    return list(dict.fromkeys(each.fix for each in violations))
+
+
+def in_time(records: Iterable[Record]) -> list[Record]:
+    """Return records in the order in which they happened."""
+    return sorted(records, key=lambda record: (record.at_ms, record.seq))
+
+
+def gap(earlier: Record, later: Record) -> str:
+    """Write the seconds between two records."""
+    return seconds_text((later.at_ms - earlier.at_ms) / 1000)
+
+
+def how_often(verdict: Verdict) -> str:
+    """Say in how many situations a clause was violated; empty if a single journal was judged."""
+    if not verdict.exercised_in:
+        return ""
+    situations = "situation" if verdict.exercised_in == 1 else "situations"
+    return f"in {verdict.violated_in} of {verdict.exercised_in} {situations} that tested it"
+
+
+def number_of(count: int, noun: str) -> str:
+    """Write a number of things."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

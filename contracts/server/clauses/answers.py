@@ -1,0 +1,163 @@
+"""Answers: complete, valid HTTP, conforming to the document, with a request id."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from contracts.server.clauses import Exercised, Finding, broken, server_clause
+from contracts.server.refusals import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from contracts.server.call import Call
+    from contracts.server.evidence import Evidence
+
+_FIX = "answer as the spec says, or correct the spec"
+
+
+@server_clause(
+    "answers.come",
+    "Every request gets a complete HTTP answer in time.",
+    fix="answer every request, including invalid ones; look for a handler that hangs or crashes",
+)
+def come(evidence: Evidence) -> Iterator[Finding]:
+    """Find requests without an answer."""
+    for call in evidence.calls:
+        if call.transport_error is None:
+            yield Exercised()
+        else:
+            yield broken([call], call.transport_error, "an answer")
+
+
+@server_clause(
+    "answers.no-server-error",
+    "No answer is a 5xx.",
+    fix="catch the failure, and refuse invalid requests with the provider's own error",
+)
+def no_server_error(evidence: Evidence) -> Iterator[Finding]:
+    """Find answers of 500 and above."""
+    for call in evidence.answered():
+        if call.status is not None and call.status >= 500:
+            yield broken([call], f"{call.status} {_start(call)}", "an answer below 500")
+        else:
+            yield Exercised()
+
+
+@server_clause(
+    "answers.request-id",
+    "Every answer of the API has its own request id.",
+    fix="set the request id header on every answer, errors included, each with a new value",
+    covers=["*.error.request-id"],
+)
+def request_id(evidence: Evidence) -> Iterator[Finding]:
+    """Find answers without the header, and repeated ids."""
+    header = evidence.spec.provider.request_id_header
+    seen: dict[str, Call] = {}
+    for call in evidence.answered():
+        if not call.of_api:
+            continue
+        value = call.exchange.answer_header(header)
+        if not value:
+            yield broken([call], f"no {header}", f"{header} on every answer")
+        elif value in seen:
+            yield broken([seen[value], call], f"{header}: {value} twice", "a new id each time")
+        else:
+            seen[value] = call
+            yield Exercised()
+
+
+@server_clause(
+    "errors.shape",
+    "Every error has the provider's shape, and the code and type for its status.",
+    fix="write all errors in one place, from the provider's table of errors",
+    covers=["*.error.4*", "*.error.standard-codes", "*.answer.code-list", "*.answer.message"],
+)
+def errors_shape(evidence: Evidence) -> Iterator[Finding]:
+    """Compare each answer from 400 on with the provider's errors."""
+    for call in evidence.answered():
+        if not call.of_api or call.status is None or call.status < 400:
+            continue
+        if call.refusal is not None:
+            yield Exercised()
+        else:
+            yield broken([call], f"{nearest(evidence.spec, call)}: {_start(call)}", "one of the provider's errors")
+
+
+def _nonconforming(evidence: Evidence, name: str) -> Iterator[Finding]:
+    found = [each for each in evidence.nonconforming if each.clause == name]
+    for each in found:
+        yield broken([each.call], each.seen, each.asks)
+    if name in evidence.tested and not found:
+        yield Exercised()
+
+
+@server_clause("shapes.status", "Every status is documented for its operation.", fix=_FIX)
+def statuses(evidence: Evidence) -> Iterator[Finding]:
+    """Return what schemathesis found."""
+    return _nonconforming(evidence, "shapes.status")
+
+
+@server_clause("shapes.content-type", "Every content type is documented.", fix=_FIX)
+def content_types(evidence: Evidence) -> Iterator[Finding]:
+    """Return what schemathesis found."""
+    return _nonconforming(evidence, "shapes.content-type")
+
+
+@server_clause("shapes.headers", "Every answer has the documented headers.", fix=_FIX)
+def headers(evidence: Evidence) -> Iterator[Finding]:
+    """Return what schemathesis found."""
+    return _nonconforming(evidence, "shapes.headers")
+
+
+@server_clause(
+    "shapes.body",
+    "Every body matches the documented schema.",
+    fix=_FIX,
+    covers=["*.submit.answer*", "*.answer.code", "*.task.created-at", "*.upload.answers-url", "*.job.*-has-*"],
+)
+def bodies(evidence: Evidence) -> Iterator[Finding]:
+    """Return what schemathesis found."""
+    return _nonconforming(evidence, "shapes.body")
+
+
+@server_clause(
+    "shapes.bad-data-refused",
+    "Requests that do not match the documented schema are refused.",
+    fix="validate requests with the schema first",
+    covers=["*.error.400-trigger", "*.error.400", "*.error.422"],
+)
+def bad_data(evidence: Evidence) -> Iterator[Finding]:
+    """Return what schemathesis found."""
+    return _nonconforming(evidence, "shapes.bad-data-refused")
+
+
+@server_clause(
+    "answers.agree",
+    "Answers name the requested model and task.",
+    fix="look the task up by the requested id, and answer with its own data",
+    covers=["*.submit.model-echo"],
+)
+def agree(evidence: Evidence) -> Iterator[Finding]:
+    """Compare the ids and models in answers with those of the request."""
+    wrong: dict[str, list[Call]] = defaultdict(list)
+    for trace in evidence.traces:
+        model = evidence.submitted.read("$task.model", trace.submit.json)
+        if model is not None and model != trace.model.name:
+            yield broken([trace.submit], f"a submit of {trace.model.name} answered with {model!r}", "the same model")
+        for observation in trace.observations:
+            if not observation.call.fine or observation.id is None:
+                continue
+            if observation.id != trace.id:
+                wrong[trace.id].append(observation.call)
+            else:
+                yield Exercised()
+    for id_, calls in wrong.items():
+        yield broken(calls[:1], f"another task's id in the answer about {id_}", id_)
+
+
+def _start(call: Call) -> str:
+    """Return the start of a body, in one line."""
+    text = " ".join(call.content[:400].decode("utf-8", "replace").split())
+    return text[:120] + ("…" if len(text) > 120 else "")

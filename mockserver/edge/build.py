@@ -1,0 +1,58 @@
+"""Creates a server from settings: loads the providers and checks the settings against them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mockserver.edge.runtime import receivers_tls
+from mockserver.edge.server import Server
+from mockserver.settings import ConfigError, ProviderSettings, Settings
+from mockserver.spec.catalog import load_providers
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mockserver.provider import Provider
+
+
+def build_server(settings: Settings) -> Server:
+    """Create the server that settings describe; it does not listen yet.
+
+    Raises:
+        ConfigError: a setting does not match the providers.
+        SpecError: a spec is invalid.
+    """
+    dialects = {name: each.dialects for name, each in settings.providers.items() if each.dialects}
+    providers = load_providers(settings.spec, builtin=settings.builtin, dialects=dialects, only=settings.only)
+    known = {provider.name: provider for provider in providers}
+    for name, each in settings.providers.items():
+        if settings.only is not None and name != settings.only:
+            continue
+        _check_provider(name, each, known)
+    _check_files(settings)
+    return Server(settings, providers)
+
+
+def _check_provider(name: str, settings: ProviderSettings, known: Mapping[str, Provider]) -> None:
+    if name not in known:
+        raise ConfigError(f"providers.{name}: unknown provider; known: {', '.join(known)}")
+    if settings.plan is not None and settings.plan not in known[name].plans:
+        plans = ", ".join(known[name].plans)
+        raise ConfigError(f"providers.{name}.plan: must be one of {plans}; got {settings.plan!r}")
+
+
+def _check_files(settings: Settings) -> None:
+    """Check the files that settings name, before the server listens."""
+    if settings.watch and settings.scenario is None:
+        raise ConfigError("watch: requires a scenario file; set `scenario`")
+    try:
+        receivers_tls(settings.callback_ca)
+    except OSError as error:
+        problem = error.strerror or "no certificates in it"
+        raise ConfigError(f"callback_ca {settings.callback_ca}: not a readable CA file: {problem}") from None
+    if settings.journal is not None:
+        try:
+            Path(settings.journal).open("ab").close()
+        except OSError as error:
+            raise ConfigError(f"journal {settings.journal}: not writable: {error.strerror}") from None

@@ -1,0 +1,236 @@
+"""The journal of a run: every exchange and every delivery attempt, once, in mock time and wall time.
+
+It is a ring in memory, and a file on request. Bodies are cut at `body_limit` when they arrive. Entries are
+kept as they are; reading them writes them as records and redacts secrets. `Journal` is the main type.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from mockserver.journal.record import DeliveryAttempt, Exchange, ReceiverResponse, record_of
+from mockserver.journal.redaction import Redaction
+from mockserver.settings import DEFAULT_BODY_LIMIT, DEFAULT_ENTRIES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from mockserver.engine.callbacks import Attempt, Delivery
+    from mockserver.engine.operations import Response
+    from mockserver.journal.record import Headers
+
+    Entry = Exchange | DeliveryAttempt
+
+_LOG = logging.getLogger("mockserver")
+_SECRET_HEADERS = frozenset(("authorization", "proxy-authorization", "x-api-key", "cookie", "x-admin-token"))
+_FILTERS = (
+    *("kind", "provider", "operation", "task", "account", "gate", "error", "method", "path", "status"),
+    *("delivery", "event", "outcome", "fault"),
+)
+
+
+class Journal:
+    """A ring of entries in memory, and optionally a file.
+
+    Args:
+        secrets: returns the keys and webhook secrets known so far, with the names that replace them.
+        entries: how many entries the ring keeps.
+        body_limit: how many bytes of each body are kept.
+        file: NDJSON file that every entry is appended to.
+        wall_s: the wall clock.
+        secret_headers: more headers that hold keys.
+    """
+
+    __slots__ = (
+        "_file",
+        "_redact",
+        "_ring",
+        "_secret_headers",
+        "_secrets",
+        "_seq",
+        "_unwritten",
+        "_wall_s",
+        "body_limit",
+        "forgotten_seq",
+    )
+
+    def __init__(
+        self,
+        secrets: Callable[[], Mapping[str, str]],
+        entries: int = DEFAULT_ENTRIES,
+        body_limit: int = DEFAULT_BODY_LIMIT,
+        file: Path | None = None,
+        wall_s: Callable[[], float] = time.time,
+        secret_headers: Iterable[str] = (),
+    ) -> None:
+        self._secrets = secrets
+        self._secret_headers = _SECRET_HEADERS.union(name.lower() for name in secret_headers)
+        self._ring: deque[Entry] = deque(maxlen=entries)
+        self._seq = 0
+        #: The number of the last entry when the journal was last cleared.
+        self.forgotten_seq = 0
+        self._wall_s = wall_s
+        self.body_limit = body_limit
+        self._file = None if file is None else file.open("ab")
+        self._unwritten: list[Entry] = []
+        self._redact: Redaction | None = None
+
+    def __len__(self) -> int:
+        return len(self._ring)
+
+    @property
+    def last_seq(self) -> int:
+        """The number of the last entry; 0 before the first."""
+        return self._seq
+
+    @property
+    def crowded_out(self) -> int:
+        """How many entries were dropped for newer ones since the journal was last cleared."""
+        return self._seq - self.forgotten_seq - len(self._ring)
+
+    def exchange(
+        self,
+        at_ms: int,
+        provider: str | None,
+        response: Response,
+        method: str,
+        target: str,
+        request_headers: Headers,
+        request_body: bytes,
+        status: int,
+        response_headers: Headers,
+        response_body: bytes | None,
+        response_bytes: int,
+    ) -> None:
+        """Add an exchange."""
+        self._seq += 1
+        limit = self.body_limit
+        request_bytes = len(request_body)
+        entry = Exchange(
+            self._seq,
+            at_ms,
+            self._wall_s(),
+            provider,
+            response,
+            method,
+            target,
+            request_headers,
+            request_body if request_bytes <= limit else request_body[:limit],
+            request_bytes,
+            status,
+            response_headers,
+            response_body if response_bytes <= limit or response_body is None else response_body[:limit],
+            response_bytes,
+        )
+        self._ring.append(entry)
+        if self._file is not None:
+            self._unwritten.append(entry)
+
+    def delivery(self, delivery: Delivery, attempt: Attempt, response: ReceiverResponse | None) -> None:
+        """Add a delivery attempt."""
+        self._seq += 1
+        next_ms = delivery.due_ms if delivery.state == "waiting" else None
+        body = delivery.body[: self.body_limit]
+        entry = DeliveryAttempt(self._seq, attempt.at_ms, self._wall_s(), delivery, attempt, body, next_ms, response)
+        self._ring.append(entry)
+        if self._file is not None:
+            self._unwritten.append(entry)
+
+    def receiver_response(self, headers: Headers, body: bytes) -> ReceiverResponse:
+        """Keep the response of a receiver, its body cut at the limit."""
+        return ReceiverResponse(headers, body[: self.body_limit], len(body))
+
+    def flush(self) -> None:
+        """Append the new entries to the file."""
+        if self._file is not None and self._unwritten:
+            waiting, self._unwritten = self._unwritten, []
+            try:
+                self._file.write(self.ndjson(waiting))
+                self._file.flush()
+            except OSError as error:
+                _LOG.error("cannot write the journal file; journal file closed: %s", error.strerror)
+                self._drop_file()
+
+    def close(self) -> None:
+        """Flush and close the file."""
+        self.flush()
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _drop_file(self) -> None:
+        """Stop writing the file; the ring goes on."""
+        file, self._file = self._file, None
+        with contextlib.suppress(OSError):
+            if file is not None:
+                file.close()
+
+    def clear(self) -> None:
+        """Drop all entries. The file keeps its content, and the numbering goes on."""
+        self.flush()
+        self._ring.clear()
+        self.forgotten_seq = self._seq
+
+    def records(self, **wanted: str | int | None) -> Iterator[dict[str, Any]]:
+        """Give the records that match every filter, oldest first.
+
+        Filters are fields of a record: kind, provider, operation, task, account, gate, error, method, path,
+        status, delivery, event, outcome, fault; and `after`, a sequence number. A filter of None is ignored.
+
+        Raises:
+            TypeError: unknown filter.
+        """
+        after = wanted.pop("after", None)
+        unknown = wanted.keys() - set(_FILTERS)
+        if unknown:
+            raise TypeError(f"unknown filter {', '.join(sorted(unknown))}; use {', '.join((*_FILTERS, 'after'))}")
+        conditions = {name: str(value) for name, value in wanted.items() if value is not None}
+        redact = self._redaction()
+        for entry in list(self._ring):
+            if after is not None and entry.seq <= int(after):
+                continue
+            record = record_of(entry, redact)
+            if all(
+                value in record["faults"] if name == "fault" else _value(record, name) == value
+                for name, value in conditions.items()
+            ):
+                yield record
+
+    def newest(self, most: int, after: int = 0) -> list[dict[str, Any]]:
+        """Return the newest `most` records whose number is greater than `after`, oldest first."""
+        chosen = [entry for entry in itertools.islice(reversed(self._ring), most) if entry.seq > after]
+        if not chosen:
+            return []
+        redact = self._redaction()
+        return [record_of(entry, redact) for entry in reversed(chosen)]
+
+    def _redaction(self) -> Redaction:
+        """Return the redaction of the secrets known by now."""
+        secrets = dict(self._secrets())
+        if self._redact is None or self._redact.secrets != secrets:
+            self._redact = Redaction(secrets, self._secret_headers)
+        return self._redact
+
+    def ndjson(self, entries: Iterable[Entry] | None = None) -> bytes:
+        """Write entries (default: all) as NDJSON."""
+        redact = self._redaction()
+        chosen = list(self._ring) if entries is None else entries
+        return b"".join(orjson.dumps(record_of(entry, redact), option=orjson.OPT_APPEND_NEWLINE) for entry in chosen)
+
+
+def _value(record: Mapping[str, Any], name: str) -> str | None:
+    if name in ("method", "path"):
+        value = record["request"].get(name)
+    elif name == "status":
+        value = (record["response"] or {}).get("status")
+    else:
+        value = record.get(name)
+    return None if value is None else str(value)

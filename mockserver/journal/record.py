@@ -1,0 +1,150 @@
+"""Entries of the journal, and the JSON records they become (specs/journal.schema.json).
+
+An entry keeps what came as it came; `record_of` writes it out, redacted.
+"""
+
+from __future__ import annotations
+
+import base64
+import codecs
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from mockserver.clock import iso_of
+
+if TYPE_CHECKING:
+    from mockserver.engine.callbacks import Attempt, Delivery
+    from mockserver.engine.operations import Response
+    from mockserver.journal.redaction import Redaction
+
+#: Headers as received or sent: anything with items(), or pairs.
+Headers = Any
+
+
+class Exchange(NamedTuple):
+    """A request and its response. A body of None was measured but not kept; status 0 means no response."""
+
+    seq: int
+    at_ms: int
+    wall_s: float
+    provider: str | None
+    response: Response
+    method: str
+    target: str
+    request_headers: Headers
+    request_body: bytes
+    request_bytes: int
+    status: int
+    response_headers: Headers
+    response_body: bytes | None
+    response_bytes: int
+
+
+class ReceiverResponse(NamedTuple):
+    """The response of a callback receiver: headers, the kept part of the body, its full length."""
+
+    headers: Headers
+    body: bytes
+    size_bytes: int
+
+
+class DeliveryAttempt(NamedTuple):
+    """One attempt at a callback."""
+
+    seq: int
+    at_ms: int
+    wall_s: float
+    delivery: Delivery
+    attempt: Attempt
+    request_body: bytes
+    next_attempt_ms: int | None
+    response: ReceiverResponse | None
+
+
+def record_of(entry: Exchange | DeliveryAttempt, redact: Redaction) -> dict[str, Any]:
+    """Write an entry as a record."""
+    if isinstance(entry, Exchange):
+        return _exchange_record(entry, redact)
+    return _delivery_record(entry, redact)
+
+
+def _exchange_record(entry: Exchange, redact: Redaction) -> dict[str, Any]:
+    path, _, query = entry.target.partition("?")
+    response = entry.response
+    return {
+        "seq": entry.seq,
+        "kind": "exchange",
+        "at": iso_of(entry.at_ms),
+        "wall": iso_of(int(entry.wall_s * 1000)),
+        "provider": entry.provider,
+        "operation": response.operation,
+        "task": response.task_id,
+        "account": response.account_id,
+        "gate": response.gate,
+        "error": response.error,
+        "faults": list(response.faults),
+        "request": {
+            "method": entry.method,
+            "path": redact.text(path),
+            "query": redact.text(query),
+            **_message_record(entry.request_headers, entry.request_body, entry.request_bytes, redact),
+        },
+        "response": None
+        if not entry.status
+        else {
+            "status": entry.status,
+            **_message_record(_with_type(entry), entry.response_body, entry.response_bytes, redact),
+        },
+    }
+
+
+def _delivery_record(entry: DeliveryAttempt, redact: Redaction) -> dict[str, Any]:
+    delivery, attempt, response = entry.delivery, entry.attempt, entry.response
+    sent = _message_record(delivery.headers, entry.request_body, len(delivery.body), redact)
+    return {
+        "seq": entry.seq,
+        "kind": "delivery",
+        "at": iso_of(entry.at_ms),
+        "wall": iso_of(int(entry.wall_s * 1000)),
+        "provider": delivery.provider_state.provider.name,
+        "task": delivery.task_id,
+        "delivery": delivery.id,
+        "event": delivery.event,
+        "attempt": attempt.number,
+        "outcome": attempt.outcome,
+        "detail": redact.text(attempt.detail),
+        "next_attempt_at": None if entry.next_attempt_ms is None else iso_of(entry.next_attempt_ms),
+        "faults": list(delivery.faults),
+        "request": {"method": "POST", "url": redact.text(delivery.url), **sent},
+        "response": None if response is None else {"status": attempt.status, **_message_record(*response, redact)},
+    }
+
+
+def _with_type(entry: Exchange) -> Headers:
+    """Return the headers of a response; those of our own responses are kept without Content-Type."""
+    if isinstance(entry.response_headers, tuple):
+        return (("Content-Type", entry.response.content_type), *entry.response_headers)
+    return entry.response_headers
+
+
+def _message_record(headers: Headers, content: bytes | None, size_bytes: int, redact: Redaction) -> dict[str, Any]:
+    pairs = headers.items() if hasattr(headers, "items") else headers
+    body, base64_body = None, None
+    cut = content is not None and len(content) < size_bytes
+    if content is not None:
+        try:
+            text = _decoded(content, cut=cut)
+            body = redact.cut(text) if cut else redact.text(text)
+        except UnicodeDecodeError:
+            base64_body = base64.b64encode(redact.data(content)).decode()
+    return {
+        "headers": [[name, redact.header(name, value)] for name, value in pairs],
+        "body": body,
+        **({"body_base64": base64_body} if base64_body is not None else {}),
+        "body_bytes": size_bytes,
+        "body_cut": cut,
+    }
+
+
+def _decoded(body: bytes, *, cut: bool) -> str:
+    """Decode a body as UTF-8; drop the incomplete character at the end of one that was cut."""
+    return codecs.getincrementaldecoder("utf-8")().decode(body, final=not cut)

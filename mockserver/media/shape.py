@@ -1,0 +1,84 @@
+"""The shape of a result file: media type, length and size.
+
+`Shape` is the value; `shape_of` works one out from an API's terms, such as 720 and "16:9".
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Final
+
+MP4: Final = "video/mp4"
+M4A: Final = "audio/mp4"
+WAV: Final = "audio/wav"
+
+SHORTEST_S: Final = 0.1
+LONGEST_S: Final = 600.0
+SMALLEST_SIDE_PX: Final = 16
+LARGEST_SIDE_PX: Final = 8192
+FLATTEST_RATIO: Final = 10.0
+_RATIO: Final = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*[:x/]\s*([0-9]+(?:\.[0-9]+)?)\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Media type, length and size of a result file; audio has width and height 0."""
+
+    media: str
+    duration_s: float
+    width_px: int
+    height_px: int
+
+    def __post_init__(self) -> None:
+        """Reject what cannot be encoded."""
+        if self.media not in (MP4, M4A, WAV):
+            raise ValueError(f"media must be {MP4}, {M4A} or {WAV}, not {self.media!r}")
+        if not SHORTEST_S <= self.duration_s <= LONGEST_S:
+            raise ValueError(f"duration_s must lie between {SHORTEST_S} and {LONGEST_S}, not {self.duration_s!r}")
+        for side_px in (self.width_px, self.height_px):
+            if self.media != MP4 and side_px != 0:
+                raise ValueError(f"{self.media} has no width or height; got {side_px} px")
+            if self.media == MP4 and (side_px % 2 or not SMALLEST_SIDE_PX <= side_px <= LARGEST_SIDE_PX):
+                raise ValueError(
+                    f"a side must be even and between {SMALLEST_SIDE_PX} and {LARGEST_SIDE_PX} px, not {side_px!r}"
+                )
+
+    @property
+    def duration_ms(self) -> int:
+        """The length in whole milliseconds; files do not differ by less."""
+        return round(self.duration_s * 1000)
+
+    @property
+    def file_name(self) -> str:
+        """A name of letters, digits, '-' and '.'; equal shapes have equal names."""
+        if self.media == MP4:
+            return f"video-{self.width_px}x{self.height_px}-{self.duration_ms}ms.mp4"
+        return f"audio-{self.duration_ms}ms.{'m4a' if self.media == M4A else 'wav'}"
+
+
+def shape_of(media: str, duration_s: float, short_side_px: float, ratio: str) -> Shape:
+    """Work out the shape from an API's terms, e.g. 720 and "16:9" for 1280x720.
+
+    Audio ignores the last two. Sides are rounded to even numbers, which H.264 with 4:2:0 colour requires.
+    """
+    if media != MP4:
+        return Shape(media, duration_s, 0, 0)
+    found = _RATIO.fullmatch(ratio)
+    width, height = (float(part) for part in found.groups()) if found else (0.0, 0.0)
+    aspect = max(width, height) / min(width, height) if min(width, height) > 0 else math.inf
+    if not aspect <= FLATTEST_RATIO:
+        raise ValueError(f"ratio must read like '16:9' and be no flatter than {FLATTEST_RATIO:g}:1, not {ratio!r}")
+    if not SMALLEST_SIDE_PX <= short_side_px <= LARGEST_SIDE_PX:
+        raise ValueError(
+            f"short_side_px must lie between {SMALLEST_SIDE_PX} and {LARGEST_SIDE_PX}, not {short_side_px!r}"
+        )
+    short_px, long_px = _even(short_side_px), _even(short_side_px * aspect)
+    if width >= height:
+        return Shape(media, duration_s, long_px, short_px)
+    return Shape(media, duration_s, short_px, long_px)
+
+
+def _even(length_px: float) -> int:
+    return 2 * round(length_px / 2)

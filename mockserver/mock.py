@@ -1,0 +1,36 @@
+"""Deprecated: the old names of `mockserver.testing`, for one release."""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+def old_names(module: str, new: Mapping[str, str]) -> Callable[[str], Any]:
+    """Return a module's `__getattr__` for old names; `new` says where each is now, as module:name."""
+
+    def getattr_(name: str) -> Any:
+        if name not in new:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        there, _, now = new[name].partition(":")
+        warnings.warn(f"{module}.{name} is deprecated; use {there}.{now}", DeprecationWarning, stacklevel=2)
+        return getattr(importlib.import_module(there), now)
+
+    return getattr_
+
+
+__getattr__ = old_names(
+    __name__,
+    {
+        "MockServer": "mockserver:MockServer",
+        "Mock": "mockserver:RunningServer",
+        "AsyncMock": "mockserver:AsyncRunningServer",
+        **{name: f"mockserver.testing.views:{name}" for name in ("AccountView", "AsyncClock", "AsyncTask")},
+        **{name: f"mockserver.testing.views:{name}" for name in ("Clock", "JournalView", "Task")},
+        "build_server": "mockserver.edge.build:build_server",
+    },
+)
