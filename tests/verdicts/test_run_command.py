@@ -481,7 +481,7 @@ def test_kills_fails_on_another_reason(run_campaign: Callable[..., tuple[int, st
 
 def test_kills_fails_on_another_accusation(run_campaign: Callable[..., tuple[int, str]]) -> None:
     """One that is accused of more than it is said to break."""
-    mutant = planted("retry.not-at-once", TriesAtOnce, "tried again 0")
+    mutant = planted("retry.not-at-once", TriesAtOnce, "retried 0")
     code, said = run_campaign((TOAPIS, "Planted"), mutant=mutant)
     assert code == 1
     assert said.splitlines()[1].startswith("    also accused of retry.waits-grow: retried 0")
