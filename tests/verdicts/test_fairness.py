@@ -301,7 +301,7 @@ def test_a_key_in_the_address_is_seen_in_a_har(tmp_path: Path) -> None:
         )
     )
     (journal,) = read(path, providers().values())
-    assert "the key stands in the address" in violated(journal)["auth.key-nowhere-else"]
+    assert "the key is in the URL" in violated(journal)["auth.key-nowhere-else"]
     assert "sk-1234567890" not in repr(journal.exchanges)
 
 

@@ -55,7 +55,7 @@ def test_violations() -> None:
     assert result.exit_code == 1, result.output
     assert "VIOLATED (must)" in result.output
     assert "seen: " in result.output
-    assert "asked: " in result.output
+    assert "expected: " in result.output
     assert "very-secret" not in result.output
 
 
@@ -75,7 +75,7 @@ def test_wrong_use() -> None:
         crun, gemini = mock.url("crun"), mock.url("googlegeminiomni")
         wrong = [
             (("--base-url", closed, "--key", "sk-any"), "cannot reach"),
-            (("--base-url", gemini, "--key", "not-a-key"), "does not take this key: 401"),
+            (("--base-url", gemini, "--key", "not-a-key"), "does not accept this key: 401"),
             (("--base-url", "http://127.0.0.1:9/elsewhere", "--key", "any"), "say with --provider"),
             (("--base-url", crun, "--key", "any", "--provider", "nobody"), "unknown provider 'nobody'"),
             (("--base-url", crun, "--key", "any", "--spec", "/no/such.yaml"), "cannot be read"),
