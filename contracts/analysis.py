@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+from contracts.journal import Delivery, Exchange, Job, Journal, Record, TaskTrace
 from mockserver.faults import all_faults
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from contracts.journal import Delivery, Exchange, Job, Journal, Record, TaskTrace
-    from mockserver.provider import End, Model, Provider
+from mockserver.provider import End, Model, Provider
 
 HTTP_OK = 200
 HTTP_PARTIAL = 206

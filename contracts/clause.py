@@ -16,16 +16,14 @@ import fnmatch
 import importlib
 import pkgutil
 import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-
-    from contracts.journal import Journal, Record
-    from mockserver.provider import Provider
+from contracts.journal import Journal, Record
+from mockserver.provider import Provider
 
 #: Clauses that had another id in the last release. Old ids are accepted for one more, with a warning.
 RENAMED = {

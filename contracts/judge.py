@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
-from contracts.clause import Exercised, Verdict, Violation, all_clauses
-from contracts.rules import documented_rules
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from contracts.clause import Clause, Finding, Judgement
-    from contracts.journal import Journal
-    from contracts.rules import Rule
-    from mockserver.provider import Provider
+from contracts.clause import Clause, Exercised, Finding, Judgement, Verdict, Violation, all_clauses
+from contracts.journal import Journal
+from contracts.rules import Rule, documented_rules
+from mockserver.provider import Provider
 
 #: The clauses that apply to a provider, each with the documented rules that it covers.
 Applicable = tuple[tuple["Clause", tuple[str, ...]], ...]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import signal
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from multiprocessing import active_children, get_context
-from typing import TYPE_CHECKING
 
 from contracts.clause import all_clauses
 from contracts.client.in_process.runner import run_situation
@@ -17,12 +17,8 @@ from contracts.client.search import Search
 from contracts.clients import GOOD, subject
 from contracts.clients.broken import mutants
 from contracts.rules import documented_rules
+from mockserver.provider import Provider
 from mockserver.spec.catalog import load_providers
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from mockserver.provider import Provider
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import fnmatch
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import yaml
 
 from contracts.clause import all_clauses
 from mockserver.spec.document import Document
 from mockserver.spec.vocabulary import builtin_specs
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 _WAIVERS = Path(__file__).with_name("waivers.yaml")
 

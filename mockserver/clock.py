@@ -7,13 +7,10 @@ Its rule: mock time never goes back. It is counted in whole milliseconds since 1
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 #: Where the manual clock starts, so that two runs give the same bytes: 2026-06-05T00:00:00Z.
 MANUAL_START_MS = 1_780_617_600_000

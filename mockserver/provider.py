@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-if TYPE_CHECKING:
-    from mockserver.chance import IdFormat
+from mockserver.chance import IdFormat
 
 #: A compiled template: a function from the request context to JSON, or to one value.
 Value = Callable[[Any], Any]

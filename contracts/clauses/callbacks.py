@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from contracts.analysis import (
     OK,
@@ -21,11 +21,7 @@ from contracts.analysis import (
     traces_of,
 )
 from contracts.clause import Exercised, Finding, Violation, clause
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from contracts.journal import Delivery, Exchange, Job, Journal, TaskTrace
+from contracts.journal import Delivery, Exchange, Job, Journal, TaskTrace
 
 
 def _sent(journal: Journal) -> Iterator[Delivery]:

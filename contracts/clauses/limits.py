@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from contracts.analysis import accepted, by_account, faults_in, shows, unrelated
 from contracts.clause import Exercised, Finding, Violation, clause
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from contracts.journal import Exchange, Journal, Record
+from contracts.journal import Exchange, Journal, Record
 
 #: Fewer submits than this do not show whether a client keeps to limits.
 FEWEST_SUBMITS = 3

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from contracts.analysis import (
     OK,
@@ -20,11 +20,7 @@ from contracts.analysis import (
     traces_of,
 )
 from contracts.clause import Exercised, Finding, Violation, clause
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from contracts.journal import Job, Journal, Record, TaskTrace
+from contracts.journal import Job, Journal, Record, TaskTrace
 
 #: How much of an error's text a verdict quotes.
 _QUOTED = 120

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 from contracts.analysis import (
     GRACE_S,
@@ -20,11 +20,7 @@ from contracts.analysis import (
     status_of,
 )
 from contracts.clause import Exercised, Finding, Violation, clause
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from contracts.journal import Exchange, Journal
+from contracts.journal import Exchange, Journal
 
 #: A callback is recorded when its receiver has answered; what the receiver triggers may be recorded this much earlier.
 ANSWERING_S = 1.0

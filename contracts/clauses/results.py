@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from contracts.analysis import KEY_MARK, OK, faults_in, first_end, is_short, seconds_text
 from contracts.clause import Exercised, Finding, Violation, clause
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from contracts.journal import Exchange, Journal
+from contracts.journal import Exchange, Journal
 
 
 @clause(

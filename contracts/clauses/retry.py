@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 from contracts.analysis import GRACE_S, retry_chains, seconds_text
 from contracts.clause import Exercised, Finding, Violation, clause
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from contracts.journal import Exchange, Journal
+from contracts.journal import Exchange, Journal
 
 #: A retry sooner than this is too early, whatever the document says.
 AT_ONCE_S = 0.5

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 from contracts.analysis import (
     KEY_MARK,
@@ -20,11 +20,7 @@ from contracts.analysis import (
     submits_of,
 )
 from contracts.clause import Exercised, Finding, Violation, clause
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from contracts.journal import Exchange, Journal
+from contracts.journal import Exchange, Journal
 
 #: Refusals that an identical request gets again.
 FINAL_STATUSES = frozenset((400, 401, 402, 403, 404, 413, 415, 422))

@@ -3,35 +3,28 @@
 from __future__ import annotations
 
 import gc
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from pathlib import Path
 from shlex import join
 from time import monotonic
-from typing import TYPE_CHECKING
 
+from contracts.clause import Verdict
 from contracts.client.catalogue import sweep
 from contracts.client.in_process import run_situation
+from contracts.client.run import Run
 from contracts.client.search import MOST_HANGS, Search
 from contracts.client.situations import Situation
-from contracts.client.subject import SubjectError, load
+from contracts.client.subject import Factory, SubjectError, load
 from contracts.client.subprocess import Command, CommandError, exclusion_reason, run_commands
-from contracts.rules import documented_rules, rules_of
+from contracts.rules import Rule, documented_rules, rules_of
+from mockserver.provider import Provider
 from mockserver.scenarios.read import find, read
 from mockserver.spec.catalog import load_providers
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from contextlib import AbstractContextManager
-    from pathlib import Path
-
-    from contracts.clause import Verdict
-    from contracts.client.run import Run
-    from contracts.client.subject import Factory
-    from contracts.rules import Rule
-    from mockserver.provider import Provider
-
-    #: Shows progress during long work: yields a function that takes (done, most).
-    Progress = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
+#: Shows progress during long work: yields a function that takes (done, most).
+Progress = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
 
 #: How many commands run at once; they mostly wait.
 _AT_ONCE = 8

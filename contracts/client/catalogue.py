@@ -7,20 +7,15 @@ It is derived from the fault registry and the provider's spec: a fault says itse
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from contracts.client.situations import NO_FAULTS, Condition, Event, Situation
 from mockserver.chance import Chance
+from mockserver.engine.faults import Fault
 from mockserver.engine.messages import Request
 from mockserver.engine.world import World, WorldRules
 from mockserver.faults import all_faults, build
-from mockserver.provider import UCR
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from mockserver.engine.faults import Fault
-    from mockserver.provider import Provider
+from mockserver.provider import UCR, Provider
 
 
 def conditions(provider: Provider, *, callbacks: bool) -> tuple[Condition, ...]:

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from hypothesis import strategies as st
 
 from contracts.client.catalogue import conditions
-from contracts.client.situations import Situation
-
-if TYPE_CHECKING:
-    from contracts.client.situations import Condition
-    from mockserver.provider import Provider
+from contracts.client.situations import Condition, Situation
+from mockserver.provider import Provider
 
 
 def situations(provider: Provider, *, callbacks: bool, jobs: bool = True) -> st.SearchStrategy[Situation]:

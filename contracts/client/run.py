@@ -5,12 +5,10 @@ from __future__ import annotations
 import atexit
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from contracts.client.situations import Situation
-    from contracts.journal import Journal
-    from mockserver.media.cache import MediaCache
+from contracts.client.situations import Situation
+from contracts.journal import Journal
+from mockserver.media.cache import MediaCache
 
 #: A client that has sent so many requests for one job is stopped.
 MOST_REQUESTS_PER_JOB = 1000

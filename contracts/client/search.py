@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from time import monotonic
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import hypothesis
 from hypothesis import HealthCheck, Phase
 from hypothesis.errors import NoSuchExample
 
-from contracts.clause import Verdict
+from contracts.clause import Clause, Verdict
 from contracts.client.catalogue import sweep
 from contracts.client.draw import parts_of, situations
+from contracts.client.run import Run
+from contracts.client.situations import Situation
+from contracts.journal import Journal
 from contracts.judge import Applicable, applicable, judge_by, ranked
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from contracts.clause import Clause
-    from contracts.client.run import Run
-    from contracts.client.situations import Situation
-    from contracts.journal import Journal
-    from contracts.rules import Rule
-    from mockserver.provider import Provider
+from contracts.rules import Rule
+from mockserver.provider import Provider
 
 #: How many smaller situations are tried for each violated clause.
 _TRIES_TO_SHRINK = 60

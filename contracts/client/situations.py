@@ -7,14 +7,12 @@ concurrent jobs, with or without callbacks. It is made of conditions, which `cat
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
+from mockserver.engine.faults import Exercise
 from mockserver.scenarios.read import Scenario, of_data
-
-if TYPE_CHECKING:
-    from mockserver.engine.faults import Exercise
 
 
 @dataclass(frozen=True, slots=True)

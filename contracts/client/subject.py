@@ -21,10 +21,9 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
-if TYPE_CHECKING:
-    from mockserver.provider import Provider
+from mockserver.provider import Provider
 
 
 class SubjectError(ValueError):

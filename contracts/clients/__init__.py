@@ -7,16 +7,12 @@ broken      mutants, each applied to any of them
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from contracts.client.subject import Factory, Setting
 from contracts.clients.crun import Crun
 from contracts.clients.evolink import EvoLink
 from contracts.clients.googlegeminiomni import GoogleGeminiOmni
+from contracts.clients.polite import PoliteClient
 from contracts.clients.toapis import ToAPIs
-
-if TYPE_CHECKING:
-    from contracts.client.subject import Factory, Setting
-    from contracts.clients.polite import PoliteClient
 
 #: The good clients, by provider.
 GOOD: dict[str, type[PoliteClient]] = {

@@ -19,13 +19,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import aiohttp
 
 from contracts.analysis import sends_callbacks, signs_callbacks
-from contracts.clients.polite import ApiError, Asking, GaveUp, PoliteClient, Seen, TaskFailed
+from contracts.clients.polite import Answer, ApiError, Asking, GaveUp, PoliteClient, Seen, TaskFailed
+from mockserver.provider import Provider
 
 if TYPE_CHECKING:
     import tenacity
-
-    from contracts.clients.polite import Answer
-    from mockserver.provider import Provider
 
 T = TypeVar("T")
 Mixin = TypeVar("Mixin", bound=type[PoliteClient])

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
+from contracts.client.subject import Setting
 from contracts.clients.polite import Answer, PoliteClient, Seen
-
-if TYPE_CHECKING:
-    from contracts.client.subject import Setting
 
 
 class Crun(PoliteClient):

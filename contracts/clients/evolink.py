@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from contracts.client.subject import Setting
 from contracts.clients.polite import PoliteClient, Seen
-
-if TYPE_CHECKING:
-    from contracts.client.subject import Setting
 
 
 class EvoLink(PoliteClient):

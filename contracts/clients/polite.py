@@ -16,15 +16,13 @@ import hmac
 import json
 import time
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import aiohttp
 import tenacity
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
 
 T = TypeVar("T")
 

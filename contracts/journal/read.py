@@ -6,22 +6,18 @@ Records of our own journal say which provider, operation and task they belong to
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from contracts.journal.har import records_of_har
-from contracts.journal.model import Delivery, Exchange, Journal, JournalError, header_of, parse_json
+from contracts.journal.model import Delivery, Exchange, Journal, JournalError, Record, header_of, parse_json
 from mockserver.clock import instant_of
 from mockserver.engine.routes import Router
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
-
-    from contracts.journal.model import Record
-    from mockserver.provider import Operation, Provider
+from mockserver.provider import Operation, Provider
 
 #: A shorter value in the key's header is not treated as a key: it would match too many texts.
 _SHORTEST_KEY = 8

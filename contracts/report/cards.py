@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
 
-from contracts.journal import Delivery, Exchange
+from contracts.clause import Verdict, Violation
+from contracts.journal import Delivery, Exchange, Journal, Record
 from contracts.report.markup import Markup, joined, tag
 from contracts.report.plain import line
-from contracts.report.timeline import NARROW, answered, drawing, scene
+from contracts.report.timeline import NARROW, Drawing, Scene, answered, drawing, scene
 from contracts.report.wording import GENERAL, SHOWN, fixes, how_often, number_of
 from mockserver.clock import iso_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from contracts.clause import Verdict, Violation
-    from contracts.journal import Journal, Record
-    from contracts.report.timeline import Drawing, Scene
 
 _LONGEST_BODY = 2000
 

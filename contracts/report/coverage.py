@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from contracts.analysis import OK, status_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from contracts.journal import Delivery, Exchange, Journal
-    from mockserver.provider import Operation, Provider
+from contracts.journal import Delivery, Exchange, Journal
+from mockserver.provider import Operation, Provider
 
 #: An operation id, and the status of its answer; None is no answer.
 Answer = tuple[str, int | None]

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
 
-from contracts.journal import Exchange
+from contracts.clause import Verdict, Violation
+from contracts.journal import Exchange, Record
 from contracts.judge import ranked
 from contracts.report.wording import counted, in_time
 from mockserver.clock import iso_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from contracts.clause import Verdict, Violation
-    from contracts.journal import Record
 
 
 def as_json(verdicts: Iterable[Verdict]) -> dict[str, Any]:

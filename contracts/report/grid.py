@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
+from contracts.report.coverage import Coverage
 from contracts.report.markup import Markup, tag
 from contracts.report.plain import line
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from contracts.report.coverage import Coverage
-    from mockserver.provider import Operation
+from mockserver.provider import Operation
 
 _OUTCOMES = ("acknowledged", "refused", "timeout", "unreachable", "blocked", "lost")
 _HEAT = (1, 10, 100)

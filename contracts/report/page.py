@@ -7,23 +7,18 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from contracts.clause import Judgement, Verdict
+from contracts.journal import Journal
 from contracts.judge import ranked
 from contracts.report.cards import Card, severity, sources
-from contracts.report.coverage import covered
+from contracts.report.coverage import Coverage, covered
 from contracts.report.grid import coverage_section
 from contracts.report.markup import Markup, tag
 from contracts.report.plain import line
 from contracts.report.wording import JUDGEMENTS, NAMES, SEVERITIES, counted, number_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from contracts.clause import Judgement, Verdict
-    from contracts.journal import Journal
-    from contracts.report.coverage import Coverage
 
 _STYLE = Path(__file__).with_name("page.css")
 _SIGNS: dict[Judgement, str] = {

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
+from contracts.clause import Verdict
 from contracts.judge import ranked
 from contracts.report.plain import line, plain
 from contracts.report.terminal import violated
 from contracts.report.wording import counted
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from contracts.clause import Verdict
 
 
 def junit(verdicts: Iterable[Verdict]) -> str:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from textwrap import wrap
-from typing import TYPE_CHECKING
 
+from contracts.clause import Verdict, Violation
 from contracts.judge import ranked
 from contracts.report.plain import line
 from contracts.report.wording import GENERAL, NAMES, SHOWN, counted, fixes, gap, how_often, in_time
 from mockserver.clock import iso_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from contracts.clause import Verdict, Violation
 
 
 def text(verdicts: Iterable[Verdict]) -> str:

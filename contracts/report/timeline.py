@@ -7,21 +7,16 @@ logarithmic scale; the figures are exact.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 from contracts.analysis import OK, seconds_text
-from contracts.journal import Exchange
+from contracts.clause import Violation
+from contracts.journal import Exchange, Journal, Record
 from contracts.report.markup import NOTHING, Markup, joined, tag
 from contracts.report.plain import line
 from contracts.report.wording import in_time
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from contracts.clause import Violation
-    from contracts.journal import Journal, Record
 
 #: The number of marks on a wide page and on a narrow one; the rest is left out, and counted.
 WIDE, NARROW = 8, 2

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 from contracts.analysis import seconds_text
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from contracts.clause import Judgement, Severity, Verdict, Violation
-    from contracts.journal import Record
+from contracts.clause import Judgement, Severity, Verdict, Violation
+from contracts.journal import Record
 
 #: What people read for each judgement.
 NAMES: dict[Judgement, str] = {"violated": "violated", "not exercised": "not tested", "kept": "kept"}

@@ -8,13 +8,10 @@ is reserved before it is sent, and released when it is refused.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from mockserver.provider import UCR
-
-if TYPE_CHECKING:
-    from contracts.server.spec import Spec
-    from mockserver.provider import Operation
+from contracts.server.spec import Spec
+from mockserver.provider import UCR, Operation
 
 
 class OverBudgetError(Exception):

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from contracts.journal import parse_json
-
-if TYPE_CHECKING:
-    from contracts.journal import Exchange
-    from mockserver.provider import ErrorAnswer, Operation
+from contracts.journal import Exchange, parse_json
+from mockserver.provider import ErrorAnswer, Operation
 
 
 @dataclass(frozen=True)

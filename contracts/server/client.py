@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from collections.abc import Coroutine, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -17,18 +18,14 @@ from yarl import URL
 
 from contracts.analysis import KEY_MARK
 from contracts.journal import Exchange
+from contracts.server.budget import Budget
 from contracts.server.call import Call
 from contracts.server.extract import Extractor
+from contracts.server.pacing import Deadline, Pacing
 from contracts.server.refusals import refusal
+from contracts.server.spec import Spec
 from mockserver.engine.routes import Router
-
-if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping
-
-    from contracts.server.budget import Budget
-    from contracts.server.pacing import Deadline, Pacing
-    from contracts.server.spec import Spec
-    from mockserver.provider import Operation
+from mockserver.provider import Operation
 
 T = TypeVar("T")
 _SHOWN = 4_000

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import warnings
+from collections.abc import Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from unittest import SkipTest
 
 import requests
@@ -25,18 +26,12 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from contracts.server.budget import OverBudgetError
-from contracts.server.client import UnresponsiveError, UnsendableError
-from contracts.server.evidence import NonConforming
+from contracts.server.call import Call
+from contracts.server.client import ApiClient, UnresponsiveError, UnsendableError
+from contracts.server.evidence import Evidence, NonConforming
 from contracts.server.pacing import TimeIsUpError
 from contracts.server.spec import METHODS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from contracts.server.call import Call
-    from contracts.server.client import ApiClient
-    from contracts.server.evidence import Evidence
-    from mockserver.provider import Provider
+from mockserver.provider import Provider
 
 #: The check of each clause on conformance, and what it asks for.
 CHECKS = {

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from contracts.journal import Delivery
+from contracts.server.call import Call
 from contracts.server.extract import Extractor
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from contracts.server.call import Call
-    from contracts.server.receiver import Received
-    from contracts.server.spec import Spec
-    from mockserver.engine.context import RequestContext
-    from mockserver.provider import End, Model, ResultKind
+from contracts.server.receiver import Received
+from contracts.server.spec import Spec
+from mockserver.engine.context import RequestContext
+from mockserver.provider import End, Model, ResultKind
 
 
 @dataclass(frozen=True)

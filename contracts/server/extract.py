@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator
+from typing import Any
 
+from contracts.server.spec import Spec
 from mockserver.spec.pointer import pointed
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from contracts.server.spec import Spec
 
 Pointer = tuple[str, ...]
 _CHOICE = ({"by", "values"}, {"by", "values", "otherwise"})

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
+from contracts.clause import Verdict
 from contracts.judge import ranked, sources, verdict_of
-from contracts.rules import documented_rules, rules_of
+from contracts.rules import Rule, documented_rules, rules_of
 from contracts.server.budget import Budget, credits_text
 from contracts.server.clauses import all_server_clauses
 from contracts.server.client import ApiClient, UnresponsiveError
@@ -16,17 +19,9 @@ from contracts.server.evidence import Evidence
 from contracts.server.pacing import ClockPacing, Deadline, RealTimePacing, TimeIsUpError
 from contracts.server.probe import ServerProbe
 from contracts.server.receiver import Receiver
+from contracts.server.spec import Spec
 from contracts.server.tasks import TaskRunner
 from mockserver.engine.targets import LOOPBACK_HOSTS
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from pathlib import Path
-    from typing import Any
-
-    from contracts.clause import Verdict
-    from contracts.rules import Rule
-    from contracts.server.spec import Spec
 
 
 class ClockError(Exception):

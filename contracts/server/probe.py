@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from contracts.server.evidence import Probe
+from contracts.server.client import ApiClient
+from contracts.server.evidence import Evidence, Probe
 from contracts.server.targets import read_request, task_request, unused_task_id
-
-if TYPE_CHECKING:
-    from contracts.server.client import ApiClient
-    from contracts.server.evidence import Evidence
 
 JSON = {"Content-Type": "application/json"}
 _LONG_KEY = "x" * 600

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from aiohttp import web
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from contracts.server.client import ApiClient
+from contracts.server.client import ApiClient
 
 
 @dataclass(frozen=True)

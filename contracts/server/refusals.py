@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from contracts.server.call import Call
 from contracts.server.extract import Extractor, mismatch
-
-if TYPE_CHECKING:
-    from contracts.server.call import Call
-    from contracts.server.spec import Spec
-    from mockserver.provider import ErrorAnswer
+from contracts.server.spec import Spec
+from mockserver.provider import ErrorAnswer
 
 
 def refusal(spec: Spec, call: Call) -> ErrorAnswer | None:

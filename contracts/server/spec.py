@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from mockserver.engine.context import RequestContext
+from mockserver.provider import ErrorAnswer, Model, Operation, Provider, Role
 from mockserver.spec.catalog import load_providers
 from mockserver.spec.document import Document, merge_patch, resolve
 from mockserver.spec.pointer import pointed
 from mockserver.spec.vocabulary import builtin_specs
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
-
-    from mockserver.provider import ErrorAnswer, Model, Operation, Provider, Role
 
 METHODS = ("get", "put", "post", "delete", "patch")
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote, urlencode
 
+from contracts.server.spec import Spec
+from mockserver.provider import Operation
 from mockserver.spec.pointer import pointed
-
-if TYPE_CHECKING:
-    from contracts.server.spec import Spec
-    from mockserver.provider import Operation
 
 
 def task_request(spec: Spec, operation: Operation, task_id: str) -> tuple[str, str, bytes]:

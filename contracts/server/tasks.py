@@ -5,24 +5,19 @@ from __future__ import annotations
 import copy
 import json
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 from urllib.parse import quote, urljoin
 
 from contracts.server.budget import OverBudgetError
-from contracts.server.evidence import Fetch, TaskTrace
+from contracts.server.call import Call
+from contracts.server.client import ApiClient
+from contracts.server.evidence import Evidence, Fetch, TaskTrace
 from contracts.server.probe import JSON
+from contracts.server.receiver import Receiver
 from contracts.server.refusals import difference
 from contracts.server.targets import linked_request, nested, task_request
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from contracts.server.call import Call
-    from contracts.server.client import ApiClient
-    from contracts.server.evidence import Evidence
-    from contracts.server.receiver import Receiver
-    from mockserver.provider import Model, ResultKind
+from mockserver.provider import Model, ResultKind
 
 _INTERVAL_S = 10.0
 _GIVE_UP_S = 600.0

@@ -5,18 +5,14 @@ A change is a mapping with any of `plan`, the limits of a plan, `available_credi
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from mockserver.provider import UCR
+from mockserver.engine.accounts import Account
+from mockserver.engine.state import ProviderState
+from mockserver.provider import UCR, Provider
 from mockserver.scenarios.read import LIMITS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from mockserver.engine.accounts import Account
-    from mockserver.engine.state import ProviderState
-    from mockserver.provider import Provider
 
 
 def account_issues(provider: Provider, changes: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

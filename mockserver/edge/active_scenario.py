@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from mockserver.chance import Chance
-from mockserver.clock import iso_of
+from mockserver.clock import Clock, iso_of
 from mockserver.edge.account_changes import account_issues, change_account
 from mockserver.edge.rule_codec import read_fault_request, rule_record
 from mockserver.engine.faults import InvalidFaultError
+from mockserver.engine.rules import Rule
 from mockserver.engine.world import World, WorldRules
 from mockserver.faults import all_faults
 from mockserver.scenarios.expectations import check_expectations
-from mockserver.scenarios.read import read
+from mockserver.scenarios.read import Scenario, read
 from mockserver.spec.catalog import load_providers
-from mockserver.spec.document import SpecError, shortened
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
-
-    from mockserver.clock import Clock
-    from mockserver.engine.rules import Rule
-    from mockserver.scenarios.read import Scenario
-    from mockserver.spec.document import SpecIssue
+from mockserver.spec.document import SpecError, SpecIssue, shortened
 
 _FILTERS = ("count", "gap", "after")
 #: The beginning of a message about where or when; the place of the issue says it already.

@@ -7,19 +7,15 @@ the path: /~NAME/….
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from mockserver.edge.sessions import SESSION_HEADER
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from mockserver.edge.runtime import Runtime
-    from mockserver.edge.sessions import Sessions
-    from mockserver.engine.state import ProviderState
-    from mockserver.provider import Provider
-    from mockserver.settings import Settings
+from mockserver.edge.runtime import Runtime
+from mockserver.edge.sessions import SESSION_HEADER, Sessions
+from mockserver.engine.state import ProviderState
+from mockserver.provider import Provider
+from mockserver.settings import Settings
 
 ADMIN = "/__admin"
 #: A tilde, and how some clients encode one in a path.

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mockserver.edge.runtime import receivers_tls
 from mockserver.edge.server import Server
+from mockserver.provider import Provider
 from mockserver.settings import ConfigError, ProviderSettings, Settings
 from mockserver.spec.catalog import load_providers
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from mockserver.provider import Provider
 
 
 async def start_server(settings: Settings) -> Server:

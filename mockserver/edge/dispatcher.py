@@ -11,29 +11,24 @@ import contextlib
 import ipaddress
 import logging
 import socket
+import ssl
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 
-from mockserver.clock import TimeWouldGoBackError
-from mockserver.engine.callbacks import Attempt, AttemptResult
+from mockserver.clock import Clock, TimeWouldGoBackError
+from mockserver.engine.callbacks import Attempt, AttemptResult, Delivery
 from mockserver.engine.targets import address_problem, literal_address
-
-if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Callable
-
-    from mockserver.clock import Clock
-    from mockserver.engine.callbacks import Delivery
-    from mockserver.engine.world import World
-    from mockserver.journal.journal import Journal
-    from mockserver.journal.record import ReceiverResponse
-    from mockserver.provider import CallbackTarget, TargetMode
+from mockserver.engine.world import World
+from mockserver.journal.journal import Journal
+from mockserver.journal.record import ReceiverResponse
+from mockserver.provider import CallbackTarget, TargetMode
 
 RESPONSE_BYTES_READ = 65_536
 _LOG = logging.getLogger("mockserver")

@@ -9,34 +9,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 import orjson
 
+from mockserver.edge.addressing import Address, Addresses
+from mockserver.edge.admin.api import Admin
 from mockserver.edge.connection import FastConnection
 from mockserver.edge.faulty_response import faulty_response
+from mockserver.edge.files import ResultFiles
 from mockserver.edge.http_bytes import DateHeader, WireResponse, answer_headers, wire_bytes, wire_response
 from mockserver.edge.request_body import read_body, read_form
-from mockserver.edge.sessions import SessionError
+from mockserver.edge.runtime import Runtime
+from mockserver.edge.sessions import SessionError, Sessions
 from mockserver.engine.messages import FileWanted, Request, Response, StoredFile
+from mockserver.engine.routes import RouteMatch
+from mockserver.engine.state import ProviderState
 from mockserver.engine.transmission import Transmission
 from mockserver.engine.world import Outcome
 from mockserver.journal.record import NewExchange
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from aiohttp import web
     from aiohttp.http import RawRequestMessage
-
-    from mockserver.edge.addressing import Address, Addresses
-    from mockserver.edge.admin.api import Admin
-    from mockserver.edge.files import ResultFiles
-    from mockserver.edge.runtime import Runtime
-    from mockserver.edge.sessions import Sessions
-    from mockserver.engine.routes import RouteMatch
-    from mockserver.engine.state import ProviderState
 
 _FILE_ROLES = frozenset(("result", "file", "upload"))
 _LOG = logging.getLogger("mockserver")

@@ -11,11 +11,10 @@ import struct
 from typing import TYPE_CHECKING, cast
 
 from mockserver.edge.http_bytes import head_bytes
+from mockserver.engine.transmission import Transmission
 
 if TYPE_CHECKING:
     from aiohttp import web
-
-    from mockserver.engine.transmission import Transmission
 
 _SLICE_S = 0.2
 _LEAST_SLICES = 8

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from email.utils import formatdate
 from http import HTTPStatus
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
+from mockserver.engine.messages import FileWanted, Response
 from mockserver.engine.transmission import Transmission
+from mockserver.media.cache import MediaCache
 from mockserver.media.encode import MediaCacheClosedError
 from mockserver.media.shape import shape_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
     from aiohttp.abc import AbstractStreamWriter
-
-    from mockserver.engine.messages import FileWanted, Response
-    from mockserver.media.cache import MediaCache
 
 
 class ResultFiles:

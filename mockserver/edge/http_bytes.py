@@ -7,13 +7,12 @@ answer carry what those objects would refuse, such as status 455.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from aiohttp import web
 
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}

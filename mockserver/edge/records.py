@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import heapq
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from mockserver.clock import iso_of
+from mockserver.engine.accounts import Account
+from mockserver.engine.callbacks import Delivery
 from mockserver.engine.context import credits_of
-from mockserver.engine.task import ended, status_at
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from mockserver.engine.accounts import Account
-    from mockserver.engine.callbacks import Delivery
-    from mockserver.engine.state import ProviderState
-    from mockserver.engine.task import Task
-    from mockserver.provider import Provider
+from mockserver.engine.state import ProviderState
+from mockserver.engine.task import Task, ended, status_at
+from mockserver.provider import Provider
 
 
 def newest_tasks(providers: Iterable[ProviderState]) -> Iterator[tuple[ProviderState, Task]]:

@@ -6,20 +6,15 @@ Names in a request are checked against the served providers.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from mockserver.engine.faults import InvalidFaultError
-from mockserver.engine.rules import Match, Schedule
+from mockserver.engine.faults import Fault, InvalidFaultError
+from mockserver.engine.rules import Match, Rule, Schedule
+from mockserver.engine.world import World
 from mockserver.faults import all_faults, build, described, parameters_of
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from mockserver.engine.faults import Fault
-    from mockserver.engine.rules import Rule
-    from mockserver.engine.world import World
-    from mockserver.provider import Provider
+from mockserver.provider import Provider
 
 #: More roles than this are not listed in a message.
 _MOST_LISTED = 4

@@ -6,29 +6,25 @@ Every command of the control plane and of the Python API is one method of `Runti
 from __future__ import annotations
 
 import ssl
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mockserver.chance import Chance
 from mockserver.clock import LAST_MS, MANUAL_START_MS, Clock, Wall, iso_of
 from mockserver.edge.active_scenario import ActiveScenario, activate, check_scenario
 from mockserver.edge.dispatcher import CallbackDispatcher, Report
 from mockserver.edge.rule_codec import read_fault_request
+from mockserver.engine.callbacks import Delivery
 from mockserver.engine.commands import Command, run_command
+from mockserver.engine.rules import Rule
+from mockserver.engine.task import Task
 from mockserver.engine.world import World, WorldRules
 from mockserver.faults.directives import RequestDirectives
 from mockserver.journal.journal import Journal
-from mockserver.provider import ProviderRules
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from mockserver.engine.callbacks import Delivery
-    from mockserver.engine.rules import Rule
-    from mockserver.engine.task import Task
-    from mockserver.provider import Provider
-    from mockserver.scenarios.read import Scenario
-    from mockserver.settings import Settings
+from mockserver.provider import Provider, ProviderRules
+from mockserver.scenarios.read import Scenario
+from mockserver.settings import Settings
 
 WORKERS_BY_CLOCK = {"manual": 1, "real": 32}
 

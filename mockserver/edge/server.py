@@ -6,8 +6,8 @@ import asyncio
 import errno
 import logging
 import socket
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mockserver.clock import Wall
 from mockserver.edge.active_scenario import check_scenario
@@ -23,14 +23,9 @@ from mockserver.edge.runtime import Runtime
 from mockserver.edge.sessions import Sessions
 from mockserver.edge.watch import watch
 from mockserver.media.cache import MediaCache
-from mockserver.scenarios.read import find, read
-
-if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
-
-    from mockserver.provider import Provider
-    from mockserver.scenarios.read import Scenario
-    from mockserver.settings import Settings
+from mockserver.provider import Provider
+from mockserver.scenarios.read import Scenario, find, read
+from mockserver.settings import Settings
 
 _KEEPALIVE_S = 75.0
 _SESSIONS_CHECKED_S = 30.0

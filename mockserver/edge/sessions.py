@@ -9,17 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from mockserver.clock import Wall
 from mockserver.edge.runtime import Runtime
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from mockserver.provider import Provider
-    from mockserver.settings import Settings
+from mockserver.provider import Provider
+from mockserver.settings import Settings
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 SESSION_HEADER = "X-Mock-Session"

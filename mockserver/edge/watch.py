@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+from mockserver.edge.runtime import Runtime
 from mockserver.scenarios.read import read
 from mockserver.spec.document import SpecError
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from mockserver.edge.runtime import Runtime
 
 _PERIOD_S = 0.3
 _LOG = logging.getLogger("mockserver")

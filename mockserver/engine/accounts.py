@@ -8,12 +8,10 @@ which they ended. So the balance is a function of mock time, without timers.
 from __future__ import annotations
 
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from mockserver.engine.limits import RateLog
-
-if TYPE_CHECKING:
-    from mockserver.provider import Plan
+from mockserver.provider import Plan
 
 Kind = Literal["grant", "reserve", "settle", "refund", "charge"]
 

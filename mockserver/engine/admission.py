@@ -9,21 +9,16 @@ spec's `errors`, with a description of the problem. The first refusal is the ans
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any
 
+from mockserver.engine.accounts import Account
 from mockserver.engine.body import BodyError, parse_json
 from mockserver.engine.context import RequestContext
+from mockserver.engine.messages import Request
+from mockserver.engine.render import Refused
 from mockserver.engine.targets import url_problem
-from mockserver.provider import Problem
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from mockserver.engine.accounts import Account
-    from mockserver.engine.messages import Request
-    from mockserver.engine.render import Refused
-    from mockserver.provider import KeyRule, Model, Operation, Provider, Role
+from mockserver.provider import KeyRule, Model, Operation, Problem, Provider, Role
 
 _HEADERS_REMEMBERED = 10_000
 _NUMBER_LENGTH = 18

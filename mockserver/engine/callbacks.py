@@ -11,11 +11,10 @@ import hashlib
 import hmac
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-if TYPE_CHECKING:
-    from mockserver.engine.accounts import Account
-    from mockserver.provider import Callbacks, Signature
+from mockserver.engine.accounts import Account
+from mockserver.provider import Callbacks, Signature
 
 AttemptResult = Literal["acknowledged", "refused", "timeout", "unreachable", "blocked", "lost"]
 

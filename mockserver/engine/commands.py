@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from mockserver.engine.operations import replace_task
-from mockserver.engine.task import end_now, hold, release
-
-if TYPE_CHECKING:
-    from mockserver.engine.operations import Booked
-    from mockserver.engine.task import Task
-    from mockserver.engine.world import World
+from mockserver.engine.operations import Booked, replace_task
+from mockserver.engine.task import Task, end_now, hold, release
+from mockserver.engine.world import World
 
 Command = Literal["hold", "release", "complete", "fail", "cancel"]
 

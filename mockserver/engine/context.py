@@ -7,22 +7,16 @@ milliseconds; templates choose its notation.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from mockserver.engine.messages import Request, well_formed
-from mockserver.engine.task import TaskStatus, link_ends_s, started_ms, status_at
-from mockserver.provider import UCR
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from mockserver.engine.accounts import Account
-    from mockserver.engine.messages import StoredFile
-    from mockserver.engine.state import ProviderState
-    from mockserver.engine.task import Task
-    from mockserver.provider import ErrorAnswer, Model, Operation, Problem, ResultKind, Route
+from mockserver.engine.accounts import Account
+from mockserver.engine.messages import Request, StoredFile, well_formed
+from mockserver.engine.state import ProviderState
+from mockserver.engine.task import Task, TaskStatus, link_ends_s, started_ms, status_at
+from mockserver.provider import UCR, ErrorAnswer, Model, Operation, Problem, ResultKind, Route
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,20 +15,17 @@ A hook that returns None has changed nothing, and does not count as a hit.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from mockserver.chance import fraction
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from mockserver.engine.callbacks import Delivery
-    from mockserver.engine.context import RequestContext, View
-    from mockserver.engine.messages import Response
-    from mockserver.engine.task import Task
-    from mockserver.engine.transmission import Transmission
-    from mockserver.provider import Provider, Role
+from mockserver.engine.callbacks import Delivery
+from mockserver.engine.context import RequestContext, View
+from mockserver.engine.messages import Response
+from mockserver.engine.task import Task
+from mockserver.engine.transmission import Transmission
+from mockserver.provider import Provider, Role
 
 Moment = Literal["request", "task", "callback"]
 

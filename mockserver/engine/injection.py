@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import orjson
 
 from mockserver.engine.admission import key, presented_key
-from mockserver.engine.faults import InvalidFaultError, MatchContext
-from mockserver.engine.rules import Match, Rule, Schedule
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from mockserver.engine.callbacks import Delivery
-    from mockserver.engine.context import RequestContext
-    from mockserver.engine.faults import Fault, FaultDirectives, Injection
-    from mockserver.engine.messages import Request, Response
-    from mockserver.engine.rules import RuleTable
-    from mockserver.engine.task import Task
+from mockserver.engine.callbacks import Delivery
+from mockserver.engine.context import RequestContext
+from mockserver.engine.faults import Fault, FaultDirectives, Injection, InvalidFaultError, MatchContext
+from mockserver.engine.messages import Request, Response
+from mockserver.engine.rules import Match, Rule, RuleTable, Schedule
+from mockserver.engine.task import Task
 
 #: The start of a test value in a prompt, and the header that requests faults.
 TEST_VALUE = b"mock:"

@@ -7,10 +7,8 @@ What is refused is not counted.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from mockserver.provider import Plan
+from mockserver.provider import Plan
 
 MINUTE_MS = 60_000
 HOUR_MS = 3_600_000

@@ -7,27 +7,22 @@ Every function reads the request context and returns a response or a refusal. Wh
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from mockserver.chance import fraction
 from mockserver.engine.admission import violates_policy
 from mockserver.engine.callbacks import TaskEnds
+from mockserver.engine.context import RequestContext
+from mockserver.engine.injection import TaskInjector
 from mockserver.engine.messages import FileWanted, Response, StoredFile
-from mockserver.engine.render import file_refusal_response, operation_response
+from mockserver.engine.render import Refused, file_refusal_response, operation_response
+from mockserver.engine.state import ProviderState
 from mockserver.engine.task import Task, end_now, ended, link_ends_s, status_at
-from mockserver.provider import Problem
+from mockserver.provider import End, Operation, Problem, Reason
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from mockserver.engine.context import RequestContext
-    from mockserver.engine.injection import TaskInjector
-    from mockserver.engine.render import Refused
-    from mockserver.engine.state import ProviderState
-    from mockserver.provider import End, Operation, Reason
-
-    #: What falls due: the instant, and the task's end that it is about.
-    Booked = list[tuple[int, TaskEnds]]
+#: What falls due: the instant, and the task's end that it is about.
+Booked = list[tuple[int, TaskEnds]]
 
 #: A free id is found in fewer attempts, unless hardly any are left.
 _MOST_TRIES = 1000

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import orjson
 
 from mockserver.engine.context import RequestContext
 from mockserver.engine.messages import Response
 from mockserver.engine.routes import allowed_methods
-from mockserver.provider import Problem
-
-if TYPE_CHECKING:
-    from mockserver.engine.state import ProviderState
-    from mockserver.engine.task import Task
-    from mockserver.provider import ErrorAnswer, FileRefusal, Operation
+from mockserver.engine.state import ProviderState
+from mockserver.engine.task import Task
+from mockserver.provider import ErrorAnswer, FileRefusal, Operation, Problem
 
 #: Why a request is refused: a condition that the spec's `errors` answer, and what is wrong.
 Refused = tuple[str, Problem]

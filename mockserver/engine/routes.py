@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from mockserver.engine.messages import well_formed
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from mockserver.provider import Operation, Route
+from mockserver.provider import Operation, Route
 
 _PARAMETER = re.compile(r"\{([^{}]+)\}")
 _NO_VALUES: Mapping[str, str] = {}

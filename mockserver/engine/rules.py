@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-from mockserver.chance import fraction
-from mockserver.engine.faults import Injection, RuleRecord
+from mockserver.chance import Chance, fraction
+from mockserver.engine.faults import Fault, Injection, MatchContext, Moment, RuleRecord
 from mockserver.engine.task import status_at
-
-if TYPE_CHECKING:
-    import re
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from mockserver.chance import Chance
-    from mockserver.engine.faults import Fault, MatchContext, Moment
-    from mockserver.provider import Role
+from mockserver.provider import Role
 
 _TEXTS_REMEMBERED = 4096
 

@@ -5,22 +5,16 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from mockserver.chance import DRAW_BYTES
+from mockserver.chance import DRAW_BYTES, Chance
 from mockserver.engine.accounts import Account
+from mockserver.engine.messages import StoredFile
 from mockserver.engine.routes import Router
-from mockserver.engine.task import link_ends_s
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from mockserver.chance import Chance
-    from mockserver.engine.messages import StoredFile
-    from mockserver.engine.task import Task
-    from mockserver.provider import Provider, ProviderRules, ResultKind, TargetMode
+from mockserver.engine.task import Task, link_ends_s
+from mockserver.provider import Provider, ProviderRules, ResultKind, TargetMode
 
 #: Consecutive request ids differ in all their digits: each is the one before plus this, modulo the mask.
 _STRIDE = int.from_bytes(hashlib.blake2b(b"stride", digest_size=DRAW_BYTES).digest(), "big") | 1

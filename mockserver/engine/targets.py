@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-if TYPE_CHECKING:
-    from mockserver.provider import CallbackTarget, TargetMode
+from mockserver.provider import CallbackTarget, TargetMode
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 #: The usual spellings of this machine; `is_loopback` knows the others.

@@ -18,15 +18,11 @@ The commands, and what each does to a task that has not ended (each returns a ne
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
-from mockserver.engine.accounts import Reservation
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from mockserver.engine.accounts import Account
-    from mockserver.provider import End, Model, Reason, ResultKind
+from mockserver.engine.accounts import Account, Reservation
+from mockserver.provider import End, Model, Reason, ResultKind
 
 
 class TaskEndedError(Exception):

@@ -5,13 +5,15 @@ Every function takes `now_ms`; the world has no clock. It is not thread-safe: on
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from mockserver.chance import Chance
 from mockserver.engine.admission import admit, gates_of
 from mockserver.engine.callbacks import Attempt, Delivery, EventQueue, TaskEnds, after_attempt, signature_of
 from mockserver.engine.context import RequestContext
-from mockserver.engine.faults import Fault, FaultDirectives
+from mockserver.engine.faults import Fault, FaultDirectives, Injection
 from mockserver.engine.injection import (
     RuleFinder,
     TaskInjector,
@@ -21,22 +23,13 @@ from mockserver.engine.injection import (
     replaced_response,
 )
 from mockserver.engine.messages import JSON, Request, Response
-from mockserver.engine.operations import ROLES, submit
+from mockserver.engine.operations import ROLES, Booked, submit
 from mockserver.engine.render import callback_body, refusal_response, task_context
+from mockserver.engine.routes import RouteMatch
 from mockserver.engine.rules import RuleTable
 from mockserver.engine.state import ProviderState
-from mockserver.engine.task import ended
-from mockserver.provider import Problem, ProviderRules
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from mockserver.chance import Chance
-    from mockserver.engine.faults import Injection
-    from mockserver.engine.operations import Booked
-    from mockserver.engine.routes import RouteMatch
-    from mockserver.engine.task import Task
-    from mockserver.provider import Provider, TargetMode
+from mockserver.engine.task import Task, ended
+from mockserver.provider import Problem, Provider, ProviderRules, TargetMode
 
 #: How long after a query has shown the end the callbacks are sent that waited for that.
 AFTER_POLL_MS = 1000

@@ -15,15 +15,12 @@ import difflib
 import importlib
 import pkgutil
 import re
-from dataclasses import MISSING, fields
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, fields
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mockserver.engine.faults import Fault, InvalidFaultError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from dataclasses import Field
 
 FAMILIES = ("answers", "transport", "meaning", "results", "callbacks")
 _TYPES = {"int": int, "float": float, "str": str, "bool": bool}

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-from mockserver.engine.faults import Exercise, Fault
-
-if TYPE_CHECKING:
-    from mockserver.engine.faults import Injection
-    from mockserver.engine.transmission import Transmission
+from mockserver.engine.faults import Exercise, Fault, Injection
+from mockserver.engine.transmission import Transmission
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,13 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Mapping
 from dataclasses import fields
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from mockserver.engine.faults import Fault, FaultDirectives, InvalidFaultError
 from mockserver.faults import all_faults, build
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 #: The start and form of a test value; quotes, brackets and full stops around it belong to the prompt.
 _WORD = re.compile(r"""(?<![^\s,;"'([{“«])mock:[^\s,;]+""", re.IGNORECASE)

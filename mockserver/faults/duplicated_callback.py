@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-from mockserver.engine.faults import Exercise, Fault
+from mockserver.engine.callbacks import Delivery
+from mockserver.engine.context import RequestContext
+from mockserver.engine.faults import Exercise, Fault, Injection
 from mockserver.faults.support.parameters import parameter
-
-if TYPE_CHECKING:
-    from mockserver.engine.callbacks import Delivery
-    from mockserver.engine.context import RequestContext
-    from mockserver.engine.faults import Injection
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-from mockserver.engine.faults import Exercise, Fault
-
-if TYPE_CHECKING:
-    from mockserver.engine.context import RequestContext
-    from mockserver.engine.faults import Injection
-    from mockserver.engine.messages import Response
+from mockserver.engine.context import RequestContext
+from mockserver.engine.faults import Exercise, Fault, Injection
+from mockserver.engine.messages import Response
 
 
 @dataclass(frozen=True)

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from email.utils import formatdate
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-from mockserver.engine.faults import Exercise, Fault
+from mockserver.engine.context import RequestContext
+from mockserver.engine.faults import Exercise, Fault, Injection
+from mockserver.engine.messages import Response
 from mockserver.faults.support.errors import error_asked_for, unknown_error
 from mockserver.faults.support.parameters import parameter
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from mockserver.engine.context import RequestContext
-    from mockserver.engine.faults import Injection
-    from mockserver.engine.messages import Response
-    from mockserver.provider import Provider
+from mockserver.provider import Provider
 
 _TOO_MANY = 429
 #: Statuses that the same request meets again, and statuses that may pass.

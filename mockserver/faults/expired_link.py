@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-from mockserver.engine.faults import Exercise, Fault
+from mockserver.engine.context import RequestContext
+from mockserver.engine.faults import Exercise, Fault, Injection
+from mockserver.engine.messages import Response
 from mockserver.faults.support.store import expired
-
-if TYPE_CHECKING:
-    from mockserver.engine.context import RequestContext
-    from mockserver.engine.faults import Injection
-    from mockserver.engine.messages import Response
-    from mockserver.provider import Role
+from mockserver.provider import Role
 
 
 @dataclass(frozen=True)

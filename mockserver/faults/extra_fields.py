@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-from mockserver.engine.faults import Exercise, Fault
+from mockserver.engine.context import RequestContext
+from mockserver.engine.faults import Exercise, Fault, Injection
+from mockserver.engine.messages import Response
 from mockserver.faults.support.json_edit import edited
 from mockserver.faults.support.parameters import parameter
-
-if TYPE_CHECKING:
-    from mockserver.engine.context import RequestContext
-    from mockserver.engine.faults import Injection
-    from mockserver.engine.messages import Response
 
 
 @dataclass(frozen=True)

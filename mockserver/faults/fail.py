@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-from mockserver.engine.faults import Exercise, Fault
+from mockserver.engine.context import RequestContext
+from mockserver.engine.faults import Exercise, Fault, Injection
+from mockserver.engine.task import Task
 from mockserver.faults.support.parameters import parameter
 from mockserver.faults.support.reasons import reason_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from mockserver.engine.context import RequestContext
-    from mockserver.engine.faults import Injection
-    from mockserver.engine.task import Task
-    from mockserver.provider import Provider
+from mockserver.provider import Provider
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-from mockserver.engine.faults import Exercise, Fault
+from mockserver.engine.faults import Exercise, Fault, Injection
+from mockserver.engine.transmission import Transmission
 from mockserver.faults.support.parameters import parameter
-
-if TYPE_CHECKING:
-    from mockserver.engine.faults import Injection
-    from mockserver.engine.transmission import Transmission
 
 #: Less than any head that we write, more than its first line.
 WITHIN_HEADERS = 40

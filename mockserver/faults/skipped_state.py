@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-from mockserver.engine.faults import Fault
+from mockserver.engine.context import RequestContext
+from mockserver.engine.faults import Fault, Injection
+from mockserver.engine.task import Task
 from mockserver.faults.support.course import starts_ms, state_index, stops_ms, unknown_state
 from mockserver.faults.support.parameters import parameter
-
-if TYPE_CHECKING:
-    from mockserver.engine.context import RequestContext
-    from mockserver.engine.faults import Injection
-    from mockserver.engine.task import Task
-    from mockserver.provider import Provider
+from mockserver.provider import Provider
 
 
 @dataclass(frozen=True)

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import orjson
 
-from mockserver.engine.faults import Exercise, Fault
+from mockserver.engine.callbacks import Delivery
+from mockserver.engine.context import RequestContext
+from mockserver.engine.faults import Exercise, Fault, Injection
 from mockserver.engine.render import contrary_callback_body
 from mockserver.faults.support.deliveries import with_body
 from mockserver.faults.support.parameters import parameter
-
-if TYPE_CHECKING:
-    from mockserver.engine.callbacks import Delivery
-    from mockserver.engine.context import RequestContext
-    from mockserver.engine.faults import Injection
 
 
 @dataclass(frozen=True)

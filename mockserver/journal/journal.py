@@ -11,22 +11,18 @@ import itertools
 import logging
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
 import orjson
 
-from mockserver.journal.record import DeliveryAttempt, Exchange, NewExchange, ReceiverResponse, record_of
+from mockserver.engine.callbacks import Attempt, Delivery
+from mockserver.journal.record import DeliveryAttempt, Exchange, Headers, NewExchange, ReceiverResponse, record_of
 from mockserver.journal.redaction import Redaction
 from mockserver.settings import DEFAULT_BODY_LIMIT, DEFAULT_ENTRIES
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-    from pathlib import Path
-
-    from mockserver.engine.callbacks import Attempt, Delivery
-    from mockserver.journal.record import Headers
-
-    Entry = Exchange | DeliveryAttempt
+Entry = Exchange | DeliveryAttempt
 
 _LOG = logging.getLogger("mockserver")
 _SECRET_HEADERS = frozenset(("authorization", "proxy-authorization", "x-api-key", "cookie", "x-admin-token"))

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import base64
 import codecs
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from mockserver.clock import iso_of
-
-if TYPE_CHECKING:
-    from mockserver.engine.callbacks import Attempt, Delivery
-    from mockserver.engine.messages import Response
-    from mockserver.journal.redaction import Redaction
+from mockserver.engine.callbacks import Attempt, Delivery
+from mockserver.engine.messages import Response
+from mockserver.journal.redaction import Redaction
 
 #: Headers as received or sent: anything with items(), or pairs.
 Headers = Any

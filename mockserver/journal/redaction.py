@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 from urllib.parse import quote
 
 import orjson
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _HEADERS_KEPT = 4096
 

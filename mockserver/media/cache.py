@@ -11,19 +11,16 @@ import os
 import re
 import tempfile
 import threading
+from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from mockserver.media.encode import MediaCacheClosedError, encoder_folder, write_file
+from mockserver.media.shape import Shape
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from mockserver.media.shape import Shape
-
-    #: Writes the file of a shape to a path; stops early once the event is set.
-    Encoder = Callable[[Shape, Path, threading.Event], None]
+#: Writes the file of a shape to a path; stops early once the event is set.
+Encoder = Callable[[Shape, Path, threading.Event], None]
 
 _MTIME_S: Final = 1_704_067_200  # 2024-01-01T00:00:00Z
 _NAME: Final = re.compile(r"(?:video-[0-9]+x[0-9]+|audio)-[0-9]+ms\.(?:mp4|m4a|wav)")

@@ -6,17 +6,16 @@ import contextlib
 import importlib.util
 import math
 import shutil
+import threading
 import wave
 from array import array
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mockserver.media.shape import M4A, MP4, WAV, Shape
 
 if TYPE_CHECKING:
-    import threading
-    from collections.abc import Iterator
-
     from av import VideoFrame
     from av.audio.stream import AudioStream
     from av.container import OutputContainer

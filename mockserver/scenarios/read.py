@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jsonschema_rs
 
 from mockserver.spec.document import Document, SpecError, SpecIssue, shortened
 from mockserver.spec.vocabulary import specs_directory
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 _MOST_LEVELS = 100
 #: The most values that are read; YAML aliases count each time, since a short text can expand to any number.

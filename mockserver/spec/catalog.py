@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from mockserver.provider import Provider
 from mockserver.spec.compile import compile_providers
 from mockserver.spec.document import Document, SpecError, SpecIssue
 from mockserver.spec.vocabulary import builtin_specs, check_vocabulary
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from mockserver.provider import Provider
 
 
 def load_providers(

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
 
 from mockserver.spec.compile import compile_providers
 from mockserver.spec.document import Document, SpecError, SpecIssue
 from mockserver.spec.vocabulary import builtin_specs, check_vocabulary
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
 
 def check_files(paths: Iterable[Path]) -> list[SpecIssue]:

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import yaml
 
 from mockserver.spec.pointer import MISSING, keys_of, pointed
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 Path_ = tuple[str | int, ...]
 #: The nesting that may exhaust the stack of PyYAML's C reader, and the nesting that is always read.

@@ -13,13 +13,11 @@ left out when its value is null. A compiled template reads `$task.id` as the att
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mockserver.clock import iso_of
+from mockserver.provider import Value
 from mockserver.spec.pointer import keys_of, pointed
-
-if TYPE_CHECKING:
-    from mockserver.provider import Value
 
 _INSIDE = re.compile(r"\{(\$[^{}]+)\}")
 #: The names behind each root.

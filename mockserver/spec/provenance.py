@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 from mockserver.spec.document import Document
 from mockserver.spec.vocabulary import builtin_specs, specs_directory
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _HEAD = """\
 # Specs and the source of each rule

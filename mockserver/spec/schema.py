@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jsonschema_rs
 
 from mockserver.provider import Problem, Schema
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from mockserver.spec.document import Document
+from mockserver.spec.document import Document
 
 _PROBLEMS_SHOWN = 10
 _FORMS_TOLD = 4

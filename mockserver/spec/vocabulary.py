@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jsonschema_rs
 
-from mockserver.spec.document import SpecError, SpecIssue
-
-if TYPE_CHECKING:
-    from mockserver.spec.document import Document
+from mockserver.spec.document import Document, SpecError, SpecIssue
 
 
 def specs_directory() -> Path:

@@ -6,21 +6,18 @@ the end of a `with` block.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
 
 from mockserver.edge.account_changes import account_issues, change_account
+from mockserver.edge.runtime import Runtime
 from mockserver.engine.faults import InvalidFaultError
+from mockserver.engine.rules import Rule
 from mockserver.faults import parameter_names
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import TracebackType
-
-    from mockserver.edge.runtime import Runtime
-    from mockserver.engine.rules import Rule
-
-    #: Runs a function where the server's state may be changed; returns its result.
-    Perform = Callable[[Callable[[], Any]], Any]
+#: Runs a function where the server's state may be changed; returns its result.
+Perform = Callable[[Callable[[], Any]], Any]
 
 MOST_CREDITS = 1_000_000_000
 _WHERE = ("operation", "key", "task", "model", "prompt", "text", "phase")

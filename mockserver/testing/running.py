@@ -14,23 +14,20 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
 
 from mockserver.edge.build import start_server
+from mockserver.edge.runtime import Runtime
+from mockserver.edge.server import Server
+from mockserver.engine.state import ProviderState
 from mockserver.settings import Settings, checked
 from mockserver.testing.provider_handle import ProviderHandle
 from mockserver.testing.views import AccountView, AsyncClock, AsyncTask, Clock, JournalView, Task
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Mapping
-    from pathlib import Path
-    from types import TracebackType
-
-    from mockserver.edge.runtime import Runtime
-    from mockserver.edge.server import Server
-    from mockserver.engine.state import ProviderState
 
 T = TypeVar("T")
 _STOP_WITHIN_S = 10.0

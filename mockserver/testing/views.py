@@ -5,22 +5,19 @@ Tasks and clocks come in two forms: with `async`, commands are awaited; without,
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
 
 from mockserver.clock import iso_of
 from mockserver.edge.account_changes import change_account
+from mockserver.edge.dispatcher import Report
+from mockserver.edge.runtime import Runtime
+from mockserver.engine.accounts import Account
+from mockserver.engine.commands import Command
+from mockserver.engine.state import ProviderState
 from mockserver.engine.task import status_at
 from mockserver.provider import UCR
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
-
-    from mockserver.edge.dispatcher import Report
-    from mockserver.edge.runtime import Runtime
-    from mockserver.engine.accounts import Account
-    from mockserver.engine.commands import Command
-    from mockserver.engine.state import ProviderState
-    from mockserver.testing.provider_handle import Perform
+from mockserver.testing.provider_handle import Perform
 
 
 class JournalView:

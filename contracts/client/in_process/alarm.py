@@ -5,13 +5,10 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from types import FrameType
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import FrameType
-
-    from contracts.client.virtual_time.loop import VirtualLoop
+from contracts.client.virtual_time.loop import VirtualLoop
 
 #: A situation that takes longer than this in real time is given up.
 LONGEST_RUN_S = 20.0

@@ -5,13 +5,11 @@ from __future__ import annotations
 import contextlib
 import hmac
 import sys
+from collections.abc import Callable, Iterator
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from contracts.journal import RunnerFacts
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 
 class CompareDigestSpy:

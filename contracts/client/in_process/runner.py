@@ -6,22 +6,18 @@ import asyncio
 import contextlib
 import logging
 import random
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from contracts.client.in_process.alarm import HangsError, alarm
 from contracts.client.in_process.session import START_S, Session, exit_error
+from contracts.client.run import Run
+from contracts.client.situations import Situation
+from contracts.client.subject import Factory
 from contracts.client.virtual_time.loop import StalledError, VirtualLoop
 from contracts.client.virtual_time.patches import virtual_time
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from contracts.client.run import Run
-    from contracts.client.situations import Situation
-    from contracts.client.subject import Factory
-    from mockserver.provider import Provider
-    from mockserver.scenarios.read import Scenario
+from mockserver.provider import Provider
+from mockserver.scenarios.read import Scenario
 
 #: How long cancelled tasks have to end, in virtual time, and how often they are cancelled.
 _PATIENCE_S = 1.0

@@ -7,31 +7,27 @@ import contextlib
 import inspect
 import socket
 import threading
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 from aiohttp import web
 
 from contracts.client.in_process.digest_spy import CompareDigestSpy
 from contracts.client.run import MOST_REQUESTS_PER_JOB, Run, media_cache_of, prompt_of
-from contracts.client.subject import Setting, SubjectError
+from contracts.client.subject import Factory, Setting, SubjectError
+from contracts.client.virtual_time.loop import VirtualLoop
 from contracts.client.virtual_time.patches import in_virtual_time
 from contracts.client.virtual_time.threads import VirtualThread
 from contracts.journal import Job, Journal, of_records
 from mockserver.clock import MANUAL_START_MS, Wall
 from mockserver.edge.server import Server
 from mockserver.media.cache import MediaCache
+from mockserver.media.shape import Shape
+from mockserver.provider import Provider
+from mockserver.scenarios.read import Scenario
 from mockserver.settings import Settings
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from contracts.client.subject import Factory
-    from contracts.client.virtual_time.loop import VirtualLoop
-    from mockserver.media.shape import Shape
-    from mockserver.provider import Provider
-    from mockserver.scenarios.read import Scenario
 
 T = TypeVar("T")
 

@@ -9,12 +9,9 @@ import shutil
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from contracts.client.subject import Setting
 from contracts.client.subprocess.supervise import RUN_ID
-
-if TYPE_CHECKING:
-    from contracts.client.subject import Setting
 
 _PLACEHOLDER = re.compile(r"\{(base_url|api_key|prompt|callback_url)\}")
 _HERE = "127.0.0.1"

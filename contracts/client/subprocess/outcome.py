@@ -5,14 +5,9 @@ from __future__ import annotations
 import re
 import signal
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-from contracts.client.subprocess.supervise import KEPT_BYTES
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from contracts.client.subprocess.supervise import Ending, Output
+from contracts.client.subprocess.supervise import KEPT_BYTES, Ending, Output
 
 _MOST_LINES = 12
 _MOST_CHARACTERS = 2000

@@ -6,30 +6,24 @@ import asyncio
 import re
 import socket
 import tempfile
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from contracts.analysis import first_end
 from contracts.client.run import MOST_REQUESTS_PER_JOB, Run, media_cache_of, prompt_of
+from contracts.client.situations import Situation
 from contracts.client.subject import Setting
-from contracts.client.subprocess.command import environment, port_of
+from contracts.client.subprocess.command import Command, environment, port_of
 from contracts.client.subprocess.outcome import Outcome, outcome_of
 from contracts.client.subprocess.supervise import supervise
-from contracts.journal import Job, Journal, of_records
+from contracts.journal import Delivery, Job, Journal, Record, of_records
 from mockserver.edge.server import Server
 from mockserver.faults import all_faults
 from mockserver.media.cache import MediaCache
+from mockserver.provider import Provider
 from mockserver.settings import Settings
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
-    from contracts.client.situations import Situation
-    from contracts.client.subprocess.command import Command
-    from contracts.journal import Delivery, Record
-    from mockserver.provider import Provider
 
 _CHECK_EVERY_S = 0.1
 #: How long the most patient good client waits, in real time, before it gives up; if the document does not say.

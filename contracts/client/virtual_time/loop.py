@@ -14,19 +14,17 @@ import functools
 import io
 import itertools
 import selectors
+import socket
 import weakref
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiohttp import web
 
 from contracts.client.virtual_time.memory_transport import connect
 from contracts.client.virtual_time.patches import in_virtual_time, is_virtual
 from contracts.client.virtual_time.threads import Threads, VirtualThread
-
-if TYPE_CHECKING:
-    import socket
-    from collections.abc import Callable
 
 #: How long the loop waits, in real time, for a job in a thread before it continues; reading a file takes less.
 _SHORT_JOB_S = 0.05

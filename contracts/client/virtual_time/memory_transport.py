@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop
+from asyncio import AbstractEventLoop
+from typing import Any
 
 _HIGH_BYTES = 1 << 16
 

@@ -6,16 +6,13 @@ it wakes a thread when its time has come or its bytes have. The loop does, in it
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ctypes
+import socket
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import asyncio
-    import socket
-    from collections.abc import Callable
 
 #: How long a cancelled thread may take to end, in real time, and how often it is interrupted.
 _NOTICES_S = 0.2

@@ -12,22 +12,18 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from contracts.clause import Clause, Exercised, Finding, Violation
+from contracts.clause import Clause, Exercised, Finding, Severity, Violation
+from contracts.journal import Delivery, Record
 from contracts.server.call import Call
+from contracts.server.evidence import Evidence
+from mockserver.provider import Provider
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-
-    from contracts.clause import Severity
-    from contracts.journal import Delivery, Record
-    from contracts.server.evidence import Evidence
-    from mockserver.provider import Provider
-
-    Judge = Callable[[Evidence], Iterator[Finding]]
+Judge = Callable[[Evidence], Iterator[Finding]]
 
 __all__ = ["Exercised", "Finding", "all_server_clauses", "broken", "server_clause"]
 

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
+from contracts.server.call import Call
 from contracts.server.clauses import Exercised, Finding, broken, server_clause
+from contracts.server.evidence import Evidence
 from contracts.server.refusals import nearest
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from contracts.server.call import Call
-    from contracts.server.evidence import Evidence
 
 _FIX = "answer as the spec says, or correct the spec"
 

@@ -5,20 +5,17 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 from urllib.parse import urlsplit
 
 from contracts.analysis import sends_callbacks, signs_callbacks
 from contracts.journal import parse_json
 from contracts.server.clauses import Exercised, Finding, broken, server_clause
+from contracts.server.evidence import Evidence, Observation, TaskTrace
 from contracts.server.extract import Extractor, mismatch
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from contracts.server.evidence import Evidence, Observation, TaskTrace
-    from contracts.server.receiver import Received
-    from mockserver.provider import Callbacks, Signature
+from contracts.server.receiver import Received
+from mockserver.provider import Callbacks, Signature
 
 #: Facts that may differ between two instants.
 _OF_THE_MOMENT = ("$now", "$account.", "$request")

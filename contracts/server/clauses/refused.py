@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from contracts.server.clauses import Exercised, Finding, broken, server_clause
+from contracts.server.evidence import Evidence
 from contracts.server.refusals import difference
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from contracts.server.evidence import Evidence
 
 
 def _refused(evidence: Evidence, condition: str) -> Iterator[Finding]:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 
 from contracts.server.clauses import Exercised, Finding, broken, server_clause
+from contracts.server.evidence import Evidence, Fetch, Observation, TaskTrace
 from contracts.server.media_duration import duration_s
 from mockserver.clock import instant_of, iso_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from contracts.server.evidence import Evidence, Fetch, Observation, TaskTrace
-    from mockserver.provider import ResultKind
+from mockserver.provider import ResultKind
 
 _TOLERANCE_S = 0.5
 _STATED_WITHIN_MS = 60_000

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
 
 from contracts.server.clauses import Exercised, Finding, broken, server_clause
+from contracts.server.evidence import Evidence, Observation
 from contracts.server.extract import Extractor
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from contracts.server.evidence import Evidence, Observation
 
 #: Refusals because of the account and its limits, not because of the request.
 _ACCOUNTS = ("insufficient_credits", "plan_forbidden", "rate_exceeded", "concurrency_exceeded")

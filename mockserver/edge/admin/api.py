@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 from aiohttp import web
@@ -17,19 +17,16 @@ from aiohttp import web
 from mockserver.edge.admin.auth import PAGES, Access, RefusedError
 from mockserver.edge.http_bytes import wire_response
 from mockserver.edge.request_body import read_body
+from mockserver.edge.runtime import Runtime
+from mockserver.edge.sessions import Sessions
 from mockserver.engine.admission import parameter_problem
 from mockserver.engine.body import BodyError, parse_json
 from mockserver.engine.messages import Request
 from mockserver.engine.routes import Router, allowed_methods
-from mockserver.provider import Operation, Parameter, Route
+from mockserver.engine.state import ProviderState
+from mockserver.provider import Operation, Parameter, Route, Schema
 from mockserver.spec.document import Document
 from mockserver.spec.schema import compile_schema
-
-if TYPE_CHECKING:
-    from mockserver.edge.runtime import Runtime
-    from mockserver.edge.sessions import Sessions
-    from mockserver.engine.state import ProviderState
-    from mockserver.provider import Schema
 
 _DOCUMENT = Path(__file__).parent.with_name("control-plane.yaml")
 _METHODS = ("get", "put", "post", "delete", "patch")

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 from mockserver.engine.targets import LOOPBACK_HOSTS, is_loopback
+from mockserver.settings import Settings
 
 if TYPE_CHECKING:
     from aiohttp import web
-
-    from mockserver.settings import Settings
 
 #: The live page, by path, and the operation that serves it.
 PAGES = {"/ui": "livePage", "/ui/": "livePageInFolder"}

@@ -7,23 +7,20 @@ missed. `ChangeFeed` is the main type.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from itertools import chain, islice, zip_longest
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mockserver.edge.records import account_record, delivery_record, newest_tasks, provider_record, task_record
 from mockserver.edge.rule_codec import rule_record
+from mockserver.edge.runtime import Runtime
+from mockserver.engine.accounts import Account
+from mockserver.engine.callbacks import Delivery
 from mockserver.engine.context import RequestContext
+from mockserver.engine.state import ProviderState
+from mockserver.engine.task import Task
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from mockserver.edge.runtime import Runtime
-    from mockserver.engine.accounts import Account
-    from mockserver.engine.callbacks import Delivery
-    from mockserver.engine.state import ProviderState
-    from mockserver.engine.task import Task
-
-    Record = dict[str, Any]
+Record = dict[str, Any]
 
 TASKS_SHOWN = 60
 ACCOUNTS_SHOWN = 60

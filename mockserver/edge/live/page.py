@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 from aiohttp import web
 
-from mockserver.edge.admin.api import Content, not_found
+from mockserver.edge.admin.api import AdminRequest, Content, Handler, not_found
 from mockserver.edge.admin.auth import RefusedError
 from mockserver.edge.live.feed import ChangeFeed
 from mockserver.edge.sessions import SessionError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from mockserver.edge.admin.api import AdminRequest, Handler
 
 PERIOD_S = 0.2
 PING_AFTER_S = 15.0

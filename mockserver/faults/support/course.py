@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from mockserver.engine.task import Task
-    from mockserver.provider import Provider
+from mockserver.engine.task import Task
+from mockserver.provider import Provider
 
 
 def state_index(task: Task, state: str) -> int | None:

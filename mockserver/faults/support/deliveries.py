@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-from mockserver.engine.callbacks import signature_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from mockserver.engine.callbacks import Delivery
+from mockserver.engine.callbacks import Delivery, signature_of
 
 
 def later(deliveries: list[Delivery], by_s: float) -> list[Delivery]:

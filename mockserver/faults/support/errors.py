@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from http import HTTPStatus
-from typing import TYPE_CHECKING
 
+from mockserver.engine.context import RequestContext
+from mockserver.engine.messages import Response
 from mockserver.engine.render import error_response, refusal_response
-from mockserver.provider import Problem
-
-if TYPE_CHECKING:
-    from mockserver.engine.context import RequestContext
-    from mockserver.engine.messages import Response
-    from mockserver.provider import ErrorAnswer, Provider
+from mockserver.provider import ErrorAnswer, Problem, Provider
 
 
 def error_asked_for(context: RequestContext, status: int, name: str) -> Response:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 
+from mockserver.engine.messages import Response
 from mockserver.spec.pointer import MISSING, keys_of, pointed
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from mockserver.engine.messages import Response
 
 #: Where a value stands: the containers' keys that lead to it.
 Place = tuple[str | int, ...]

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from mockserver.provider import Reason
-
-if TYPE_CHECKING:
-    from mockserver.provider import End
+from mockserver.provider import End, Reason
 
 
 def reason_of(failure: End, word: str) -> Reason | None:

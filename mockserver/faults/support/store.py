@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from mockserver.engine.context import RequestContext
+from mockserver.engine.faults import Injection
+from mockserver.engine.messages import Response
 from mockserver.engine.render import file_refusal_response
-
-if TYPE_CHECKING:
-    from mockserver.engine.context import RequestContext
-    from mockserver.engine.faults import Injection
-    from mockserver.engine.messages import Response
 
 
 def expired(injection: Injection, context: RequestContext) -> Response | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
-from mockserver.provider import UCR, ClientAdvice, KeyRule, Plan, PollAdvice, Provider, RetryAdvice
+from mockserver.provider import UCR, ClientAdvice, KeyRule, Plan, PollAdvice, Provider, RetryAdvice, TestKey
 from mockserver.spec.compile.answers import (
     compile_callbacks,
     compile_error,
@@ -17,12 +19,6 @@ from mockserver.spec.compile.context import Context
 from mockserver.spec.compile.operations import check_replies, check_routes, compile_routes
 from mockserver.spec.compile.tasks import compile_content_policy, compile_lifecycle, compile_models
 from mockserver.spec.document import Document, SpecError, SpecIssue
-
-if TYPE_CHECKING:
-    import re
-    from collections.abc import Iterable, Mapping
-
-    from mockserver.provider import TestKey
 
 _VISIBLE_ASCII = r"[\x21-\x7e]{1,512}"
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from mockserver.provider import (
     Callbacks,
@@ -14,12 +15,8 @@ from mockserver.provider import (
     Signature,
     Uploads,
 )
+from mockserver.spec.compile.context import Context
 from mockserver.spec.vocabulary import conditions
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from mockserver.spec.compile.context import Context
 
 _NO_SUCH_FILE = {"status": 404, "content_type": "text/plain", "body": "no such file"}
 

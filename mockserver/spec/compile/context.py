@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from mockserver.chance import id_format, possible_ids
-from mockserver.provider import Dialect
-from mockserver.spec.document import SpecError
+from mockserver.chance import IdFormat, id_format, possible_ids
+from mockserver.provider import Dialect, Value
+from mockserver.spec.document import Document, SpecError, SpecIssue
 from mockserver.spec.expressions import ExpressionError, compile_value, constant
 from mockserver.spec.vocabulary import check_vocabulary
-
-if TYPE_CHECKING:
-    from mockserver.chance import IdFormat
-    from mockserver.provider import Value
-    from mockserver.spec.document import Document, SpecIssue
 
 #: A format that can say fewer ids than these runs out of them.
 _FEWEST_IDS = 1_000_000_000

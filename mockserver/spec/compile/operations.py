@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from mockserver.provider import UCR, Operation, Parameter, ResultKind, Route
+from mockserver.spec.compile.context import Context
 from mockserver.spec.document import merge_patch
 from mockserver.spec.schema import compile_schema
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from mockserver.spec.compile.context import Context
 
 JSON = "application/json"
 METHODS = ("get", "put", "post", "delete", "patch")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable, Mapping
 from decimal import ROUND_HALF_UP, Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mockserver.provider import (
     UCR,
@@ -19,14 +20,10 @@ from mockserver.provider import (
     ResultKind,
     State,
 )
+from mockserver.spec.compile.context import Context
+from mockserver.spec.document import Document
 from mockserver.spec.expressions import ExpressionError, compile_value, constant
 from mockserver.spec.schema import compile_schema
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from mockserver.spec.compile.context import Context
-    from mockserver.spec.document import Document
 
 _AMOUNTS_KEPT = 1024
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mockserver.clock import iso_of
 from mockserver.edge.account_changes import account_issues, change_account
-from mockserver.edge.admin.api import not_found
+from mockserver.edge.admin.api import AdminRequest, not_found
 from mockserver.edge.admin.auth import RefusedError
 from mockserver.edge.records import account_record
+from mockserver.engine.accounts import Account
 from mockserver.engine.context import credits_of
-
-if TYPE_CHECKING:
-    from mockserver.edge.admin.api import AdminRequest
-    from mockserver.engine.accounts import Account
-    from mockserver.engine.state import ProviderState
+from mockserver.engine.state import ProviderState
 
 
 async def accounts(request: AdminRequest) -> Any:

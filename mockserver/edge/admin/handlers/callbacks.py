@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from mockserver.edge.admin.api import not_found
+from mockserver.edge.admin.api import AdminRequest, not_found
 from mockserver.edge.records import delivery_record
-
-if TYPE_CHECKING:
-    from mockserver.edge.admin.api import AdminRequest
 
 
 async def callbacks(request: AdminRequest) -> Any:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mockserver.clock import TimeWouldGoBackError, instant_of, iso_of
+from mockserver.edge.admin.api import AdminRequest
 from mockserver.edge.admin.auth import RefusedError
 from mockserver.edge.dispatcher import AdvanceUnderWayError, Report
-
-if TYPE_CHECKING:
-    from mockserver.edge.admin.api import AdminRequest
 
 
 async def clock(request: AdminRequest) -> dict[str, Any]:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from mockserver.edge.admin.api import not_found
+from mockserver.edge.admin.api import AdminRequest, not_found
 from mockserver.edge.admin.auth import RefusedError
 from mockserver.edge.rule_codec import catalogue, rule_record
 from mockserver.engine.faults import InvalidFaultError
-
-if TYPE_CHECKING:
-    from mockserver.edge.admin.api import AdminRequest
 
 
 async def fault_catalog(_request: AdminRequest) -> Any:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mockserver import __version__
-from mockserver.edge.admin.api import Content
+from mockserver.edge.admin.api import AdminRequest, Content
 from mockserver.journal.har import har
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from mockserver.edge.admin.api import AdminRequest
 
 
 def _records(request: AdminRequest) -> Iterator[dict[str, Any]]:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from mockserver.edge.admin.api import not_found
+from mockserver.edge.admin.api import AdminRequest, not_found
 from mockserver.edge.admin.auth import RefusedError
-from mockserver.scenarios.read import gallery, of_data, read
+from mockserver.scenarios.read import Scenario, gallery, of_data, read
 from mockserver.spec.document import SpecError
-
-if TYPE_CHECKING:
-    from mockserver.edge.admin.api import AdminRequest
-    from mockserver.scenarios.read import Scenario
 
 _ISSUES_SHOWN = 10
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mockserver import __version__
 from mockserver.clock import iso_of
-from mockserver.edge.admin.api import control_plane
+from mockserver.edge.admin.api import AdminRequest, control_plane
 from mockserver.edge.admin.handlers.clock import clock
 from mockserver.edge.records import provider_record
-
-if TYPE_CHECKING:
-    from mockserver.edge.admin.api import AdminRequest
 
 
 async def health(request: AdminRequest) -> Any:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mockserver.clock import iso_of
-from mockserver.edge.admin.api import not_found
-
-if TYPE_CHECKING:
-    from mockserver.edge.admin.api import AdminRequest
+from mockserver.edge.admin.api import AdminRequest, not_found
 
 
 async def list_sessions(request: AdminRequest) -> Any:

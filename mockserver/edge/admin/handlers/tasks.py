@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import itertools
 from functools import partial
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
-from mockserver.edge.admin.api import not_found
+from mockserver.edge.admin.api import AdminRequest, not_found
 from mockserver.edge.admin.auth import RefusedError
 from mockserver.edge.records import newest_tasks, task_record
 from mockserver.engine.commands import Command, NoSuchEndError, UnknownReasonError
 from mockserver.engine.task import NotHeldError, TaskEndedError, status_at
-
-if TYPE_CHECKING:
-    from mockserver.edge.admin.api import AdminRequest
 
 
 async def tasks(request: AdminRequest) -> Any:
