@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 import hmac
@@ -76,6 +75,6 @@ def test_it_checks() -> None:
     assert check_files([KILN]) == []
 
 
-def test_it_is_driven_from_submit_to_file_and_callback() -> None:
+async def test_it_is_driven_from_submit_to_file_and_callback() -> None:
     """Quote, submit, states, files, signed callback, cancel, list and balance work from its YAML alone."""
-    asyncio.run(drive())
+    await drive()

@@ -352,7 +352,7 @@ def test_half_a_body_that_stalls() -> None:
 
 
 @pytest.mark.parametrize("fault_request", ["", "slow_body;bytes_per_s=1e9", "latency;seconds=0.001"])
-def test_a_refusal_of_half_a_body_says_that_it_closes(fault_request: str) -> None:
+async def test_a_refusal_of_half_a_body_says_that_it_closes(fault_request: str) -> None:
     """What is left of the body may still be on its way: the answer says so, whether a fault touches it or not."""
     lines = {
         "stalled": (b"Content-Length: 100\r\n", b'{"model"', 408),
@@ -360,20 +360,17 @@ def test_a_refusal_of_half_a_body_says_that_it_closes(fault_request: str) -> Non
         "bad chunks": (b"Transfer-Encoding: chunked\r\n", b"5\r\n12345", 408),
     }
 
-    async def run() -> None:
-        async with serving(request_timeout_s=0.1) as edge:
-            head = request_bytes("POST", edge.path_of(ABUSED, "submit"), headers=edge.key_headers(ABUSED))[:-2]
-            wished = b"" if not fault_request else b"X-Mock-Fault: %b\r\n" % fault_request.encode()
-            for framing, body, status in lines.values():
-                async with edge.raw() as wire:
-                    await wire.send(head + wished + framing + b"\r\n" + body)
-                    answer = await wire.answer()
-                    assert answer is not None
-                    assert (answer.status, answer.header("Connection")) == (status, "close")
-            named = [] if not fault_request else [fault_request.partition(";")[0]]
-            assert [each["faults"] for each in exchanges(edge)] == [named] * len(lines)
-
-    asyncio.run(run())
+    async with serving(request_timeout_s=0.1) as edge:
+        head = request_bytes("POST", edge.path_of(ABUSED, "submit"), headers=edge.key_headers(ABUSED))[:-2]
+        wished = b"" if not fault_request else b"X-Mock-Fault: %b\r\n" % fault_request.encode()
+        for framing, body, status in lines.values():
+            async with edge.raw() as wire:
+                await wire.send(head + wished + framing + b"\r\n" + body)
+                answer = await wire.answer()
+                assert answer is not None
+                assert (answer.status, answer.header("Connection")) == (status, "close")
+        named = [] if not fault_request else [fault_request.partition(";")[0]]
+        assert [each["faults"] for each in exchanges(edge)] == [named] * len(lines)
 
 
 @pytest.mark.slow
@@ -591,19 +588,15 @@ def test_gone_when_the_wait_is_over(loop: str, ending: str) -> None:
     run_on(loop, main())
 
 
-def test_gone_before_its_body_is_read() -> None:
+async def test_gone_before_its_body_is_read() -> None:
     """A client that has gone with half its body unsent, before anybody asked for it, is one that has gone."""
-
-    async def run() -> None:
-        loop = asyncio.get_running_loop()
-        stream = StreamReader(BaseProtocol(loop), 2**16, loop=loop)  # of a connection that is no more
-        stream.feed_data(b'{"model": "m"')
-        request = make_mocked_request("POST", "/", payload=stream)
-        request.protocol.transport = None
-        with pytest.raises(ConnectionResetError, match="the client has gone"):
-            await read_body(request, 1000, 1)
-
-    asyncio.run(run())
+    loop = asyncio.get_running_loop()
+    stream = StreamReader(BaseProtocol(loop), 2**16, loop=loop)  # of a connection that is no more
+    stream.feed_data(b'{"model": "m"')
+    request = make_mocked_request("POST", "/", payload=stream)
+    request.protocol.transport = None
+    with pytest.raises(ConnectionResetError, match="the client has gone"):
+        await read_body(request, 1000, 1)
 
 
 @pytest.mark.parametrize("loop", LOOPS)

@@ -163,51 +163,39 @@ NO_JSON = {
 
 
 @pytest.mark.parametrize("body", NO_JSON.values(), ids=NO_JSON)
-def test_not_json(body: bytes) -> None:
+async def test_not_json(body: bytes) -> None:
     """A body that is not JSON that everybody reads alike is refused, by every provider in its own shape."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            for name in PROVIDERS:
-                headers = {**edge.key_headers(name), "Content-Type": "application/json"}
-                reply = await edge.call("POST", edge.path_of(name, "submit"), headers=headers, data=body)
-                check_refusal(name, reply, INVALID[name])
-                assert edge.state(name).tasks == {}
-
-    asyncio.run(run())
+    async with serving() as edge:
+        for name in PROVIDERS:
+            headers = {**edge.key_headers(name), "Content-Type": "application/json"}
+            reply = await edge.call("POST", edge.path_of(name, "submit"), headers=headers, data=body)
+            check_refusal(name, reply, INVALID[name])
+            assert edge.state(name).tasks == {}
 
 
 @pytest.mark.parametrize("body", [b"null", b"true", b"17", b'"kite"', b"[]", b'[{"model": "m"}]', b"{}"])
-def test_not_an_object(body: bytes) -> None:
+async def test_not_an_object(body: bytes) -> None:
     """JSON that is not an object, or an empty one, is refused as an invalid body."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            for name in PROVIDERS:
-                headers = {**edge.key_headers(name), "Content-Type": "application/json"}
-                reply = await edge.call("POST", edge.path_of(name, "submit"), headers=headers, data=body)
-                check_refusal(name, reply, INVALID[name])
-
-    asyncio.run(run())
+    async with serving() as edge:
+        for name in PROVIDERS:
+            headers = {**edge.key_headers(name), "Content-Type": "application/json"}
+            reply = await edge.call("POST", edge.path_of(name, "submit"), headers=headers, data=body)
+            check_refusal(name, reply, INVALID[name])
 
 
 @pytest.mark.parametrize(
     "kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "application/jsonp", "\xff", ";"]
 )
-def test_another_content_type(kind: str) -> None:
+async def test_another_content_type(kind: str) -> None:
     """A body that does not say that it is JSON is refused, even where it is."""
-
-    async def run() -> None:
-        async with serving() as edge, edge.raw() as wire:
-            for name in PROVIDERS:
-                body = orjson.dumps(example(edge.provider(name)))
-                await wire.send(post(edge, body, name, {"Content-Type": kind}))
-                answer = await wire.answer()
-                assert answer is not None
-                assert answer.status == INVALID[name]
-                check_shape(name, answer.status, answer.body)
-
-    asyncio.run(run())
+    async with serving() as edge, edge.raw() as wire:
+        for name in PROVIDERS:
+            body = orjson.dumps(example(edge.provider(name)))
+            await wire.send(post(edge, body, name, {"Content-Type": kind}))
+            answer = await wire.answer()
+            assert answer is not None
+            assert answer.status == INVALID[name]
+            check_shape(name, answer.status, answer.body)
 
 
 # -- fields ---------------------------------------------------------------------------------------
@@ -257,40 +245,36 @@ def test_fields_are_found() -> None:
 
 
 @pytest.mark.parametrize(("name", "model", "field"), FIELDS, ids=lambda part: part if isinstance(part, str) else None)
-def test_any_value_in_any_field(name: str, model: str, field: tuple[str, ...]) -> None:
+async def test_any_value_in_any_field(name: str, model: str, field: tuple[str, ...]) -> None:
     """Any value in any field is either taken, and the task then lives as any other, or refused in shape.
 
     The compiled schema of the model is the judge; what it takes may still be refused for rules that a
     schema cannot say.
     """
-
-    async def run() -> None:
-        async with serving() as edge:
-            edge.mock.server._media_cache.close()
-            edge.mock.server._media_cache = MediaCache(encode=quick_file)
-            schema = edge.provider(name).models[model].request
-            for value in ANY_VALUE:
-                await edge.mock.clock.advance(3600)
-                body: dict[str, Any] = orjson.loads(orjson.dumps(example(edge.provider(name), model)))
-                holder = body
-                for key in field[:-1]:
-                    holder = holder.setdefault(key, {})
-                holder[field[-1]] = value
-                reply = await edge.call(
-                    "POST",
-                    edge.path_of(name, "submit"),
-                    headers=edge.key_headers(name),
-                    data=raw_json(body),
-                )
-                if not schema.accepts(orjson.loads(raw_json(body))):
-                    assert reply.status != 200, (field, value)
-                if reply.status != 200:
-                    assert reply.status in {INVALID[name], 404, 422}, (field, value, reply.body)
-                    check_refusal(name, reply, reply.status)
-                    continue
-                await check_lives(edge, name, next(reversed(edge.state(name).tasks)))
-
-    asyncio.run(run())
+    async with serving() as edge:
+        edge.mock.server._media_cache.close()
+        edge.mock.server._media_cache = MediaCache(encode=quick_file)
+        schema = edge.provider(name).models[model].request
+        for value in ANY_VALUE:
+            await edge.mock.clock.advance(3600)
+            body: dict[str, Any] = orjson.loads(orjson.dumps(example(edge.provider(name), model)))
+            holder = body
+            for key in field[:-1]:
+                holder = holder.setdefault(key, {})
+            holder[field[-1]] = value
+            reply = await edge.call(
+                "POST",
+                edge.path_of(name, "submit"),
+                headers=edge.key_headers(name),
+                data=raw_json(body),
+            )
+            if not schema.accepts(orjson.loads(raw_json(body))):
+                assert reply.status != 200, (field, value)
+            if reply.status != 200:
+                assert reply.status in {INVALID[name], 404, 422}, (field, value, reply.body)
+                check_refusal(name, reply, reply.status)
+                continue
+            await check_lives(edge, name, next(reversed(edge.state(name).tasks)))
 
 
 def raw_json(value: Any) -> bytes:
@@ -330,16 +314,12 @@ def quick_file(shape: Shape, path: Path, stop: threading.Event) -> None:
 @pytest.mark.parametrize(
     "model", ["", " ", "no-such-model", "GEMINI_OMNI", "gemini-omni-flash-text-to-video\n", "模型", "x" * 100_000]
 )
-def test_unknown_model(model: str) -> None:
+async def test_unknown_model(model: str) -> None:
     """A model that does not exist is refused, and not repeated at length."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            for name in PROVIDERS:
-                reply = await edge.try_submit(name, model=model)
-                check_refusal(name, reply, 404 if name == "evolink" else INVALID[name])
-
-    asyncio.run(run())
+    async with serving() as edge:
+        for name in PROVIDERS:
+            reply = await edge.try_submit(name, model=model)
+            check_refusal(name, reply, 404 if name == "evolink" else INVALID[name])
 
 
 #: Longest prompt of each model that has a limit, and where it stands.
@@ -353,24 +333,20 @@ PROMPTS = [
 
 
 @pytest.mark.parametrize(("name", "model", "field", "limit"), PROMPTS)
-def test_prompt_length(name: str, model: str, field: tuple[str, ...], limit: int) -> None:
+async def test_prompt_length(name: str, model: str, field: tuple[str, ...], limit: int) -> None:
     """A prompt of exactly the longest length passes, one more is refused, an empty one too; characters are counted."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            for prompt, passes in (("🪁" * limit, True), ("🪁" * (limit + 1), False), ("", False)):
-                body = example(edge.provider(name), model)
-                if len(field) == 2:
-                    body[field[0]] = {**body[field[0]], field[1]: prompt}
-                else:
-                    body[field[0]] = prompt
-                reply = await edge.call("POST", edge.path_of(name, "submit"), headers=edge.key_headers(name), json=body)
-                if passes:
-                    assert reply.status == 200, reply.body
-                else:
-                    check_refusal(name, reply, INVALID[name])
-
-    asyncio.run(run())
+    async with serving() as edge:
+        for prompt, passes in (("🪁" * limit, True), ("🪁" * (limit + 1), False), ("", False)):
+            body = example(edge.provider(name), model)
+            if len(field) == 2:
+                body[field[0]] = {**body[field[0]], field[1]: prompt}
+            else:
+                body[field[0]] = prompt
+            reply = await edge.call("POST", edge.path_of(name, "submit"), headers=edge.key_headers(name), json=body)
+            if passes:
+                assert reply.status == 200, reply.body
+            else:
+                check_refusal(name, reply, INVALID[name])
 
 
 # -- sizes ----------------------------------------------------------------------------------------
@@ -404,67 +380,51 @@ def test_10_mb(loop: str, chunked: bool) -> None:
     run_on(loop, main())
 
 
-def test_body_at_the_limit() -> None:
+async def test_body_at_the_limit() -> None:
     """A body of exactly the largest size is read; one byte more is not."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            name = "evolink"
-            limit = edge.provider(name).operations["createVideo"].max_body_bytes
-            short = orjson.dumps({**example(edge.provider(name)), "prompt": ""})
-            for size, status in ((limit, 200), (limit + 1, 413)):
-                body = short.replace(b'"prompt":""', b'"prompt":"%s"' % (b"x" * (size - len(short))))
-                headers = {**edge.key_headers(name), "Content-Type": "application/json"}
-                reply = await edge.call("POST", SUBMIT, headers=headers, data=body)
-                assert (len(body), reply.status) == (size, status)
-
-    asyncio.run(run())
+    async with serving() as edge:
+        name = "evolink"
+        limit = edge.provider(name).operations["createVideo"].max_body_bytes
+        short = orjson.dumps({**example(edge.provider(name)), "prompt": ""})
+        for size, status in ((limit, 200), (limit + 1, 413)):
+            body = short.replace(b'"prompt":""', b'"prompt":"%s"' % (b"x" * (size - len(short))))
+            headers = {**edge.key_headers(name), "Content-Type": "application/json"}
+            reply = await edge.call("POST", SUBMIT, headers=headers, data=body)
+            assert (len(body), reply.status) == (size, status)
 
 
 @pytest.mark.parametrize("path", ["/evolink/v1/credits", "/evolink/nothing", "/nobody", "/", "/__admin/health"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_10_mb_where_none_is_taken(method: str, path: str) -> None:
+async def test_10_mb_where_none_is_taken(method: str, path: str) -> None:
     """A body that nobody asked for does no harm: the answer is the one without it."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            headers = edge.key_headers("evolink")
-            bare = await edge.call(method, path, headers=headers)
-            heavy = await edge.call(method, path, headers=headers, data=b"x" * (10 * MIB))
-            assert heavy.status == bare.status < 500
-            await check_served(edge)
-
-    asyncio.run(run())
+    async with serving() as edge:
+        headers = edge.key_headers("evolink")
+        bare = await edge.call(method, path, headers=headers)
+        heavy = await edge.call(method, path, headers=headers, data=b"x" * (10 * MIB))
+        assert heavy.status == bare.status < 500
+        await check_served(edge)
 
 
-def test_10_mb_to_the_control_plane() -> None:
+async def test_10_mb_to_the_control_plane() -> None:
     """The control plane refuses a large body, too."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            headers = {"Content-Type": "application/json"}
-            reply = await edge.call("POST", "/__admin/clock", headers=headers, data=b"x" * (10 * MIB))
-            assert reply.status == 413
-            assert reply.json["error"]["code"] == "body"
-
-    asyncio.run(run())
+    async with serving() as edge:
+        headers = {"Content-Type": "application/json"}
+        reply = await edge.call("POST", "/__admin/clock", headers=headers, data=b"x" * (10 * MIB))
+        assert reply.status == 413
+        assert reply.json["error"]["code"] == "body"
 
 
 @pytest.mark.parametrize("length", [2000, 8100])
-def test_long_url(length: int) -> None:
+async def test_long_url(length: int) -> None:
     """A long address is looked up like any other, and not repeated at length."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            for name in PROVIDERS:
-                reply = await edge.call("GET", f"/{name}/{'a' * length}", headers=edge.key_headers(name))
-                check_refusal(name, reply, 404)
-                reply = await edge.query(name, "a" * (length - 50))
-                check_refusal(name, reply, 400 if name == "evolink" else 404)
-                reply = await edge.call("GET", f"/{name}/x?{'a=b&' * (length // 4)}")
-                check_refusal(name, reply, 404)
-
-    asyncio.run(run())
+    async with serving() as edge:
+        for name in PROVIDERS:
+            reply = await edge.call("GET", f"/{name}/{'a' * length}", headers=edge.key_headers(name))
+            check_refusal(name, reply, 404)
+            reply = await edge.query(name, "a" * (length - 50))
+            check_refusal(name, reply, 400 if name == "evolink" else 404)
+            reply = await edge.call("GET", f"/{name}/x?{'a=b&' * (length // 4)}")
+            check_refusal(name, reply, 404)
 
 
 @pytest.mark.parametrize("loop", LOOPS)
@@ -520,55 +480,42 @@ def test_half_sent_body(loop: str) -> None:
     run_on(loop, main())
 
 
-def test_dripping_body() -> None:
+async def test_dripping_body() -> None:
     """A body that comes byte by byte has no more time than one that stops."""
-
-    async def run() -> None:
-        async with serving(request_timeout_s=0.1) as edge, edge.raw() as wire:
-            headers = {**edge.key_headers("evolink"), "Content-Type": "application/json", "Content-Length": "1000000"}
-            await wire.send(request_bytes("POST", SUBMIT, headers=headers))
-            coming = asyncio.create_task(wire.answer())
-            while not coming.done():
-                await wire.send(b" ")
-                await check_served(edge)
-            answer = await coming
-            assert answer is not None
-            assert answer.status == 408
-
-    asyncio.run(run())
+    async with serving(request_timeout_s=0.1) as edge, edge.raw() as wire:
+        headers = {**edge.key_headers("evolink"), "Content-Type": "application/json", "Content-Length": "1000000"}
+        await wire.send(request_bytes("POST", SUBMIT, headers=headers))
+        coming = asyncio.create_task(wire.answer())
+        while not coming.done():
+            await wire.send(b" ")
+            await check_served(edge)
+        answer = await coming
+        assert answer is not None
+        assert answer.status == 408
 
 
 @pytest.mark.parametrize("start", [b"", b"\r\n", b"GET", b"GET / HTTP/1.1\r\nHost: x\r\nX-A"])
-def test_half_sent_head(start: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_half_sent_head(start: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection on which no whole head arrives is closed when the time for idle ones is over."""
     monkeypatch.setattr(mockserver.edge.server, "_KEEPALIVE_S", 0.1)
 
-    async def run() -> None:
-        async with serving() as edge, edge.raw() as wire:
-            await wire.send(start)
-            await check_served(edge)
-            assert await wire.closed() == b""
-
-    asyncio.run(run())
+    async with serving() as edge, edge.raw() as wire:
+        await wire.send(start)
+        await check_served(edge)
+        assert await wire.closed() == b""
 
 
-def test_client_that_never_reads() -> None:
+async def test_client_that_never_reads() -> None:
     """A client that asks for much and reads nothing holds up nobody, and not the end of the server either."""
-
-    async def run() -> None:
-        async with serving() as edge, edge.raw() as wire:
-            headers = {**edge.key_headers("googlegeminiomni"), "Content-Type": "multipart/form-data; boundary=B"}
-            part = (
-                b'--B\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\nContent-Type: image/png\r\n'
-            )
-            data = part + b"\r\n" + b"x" * MIB + b"\r\n--B--\r\n"
-            reply = await edge.call("POST", "/googlegeminiomni/api/v1/upload", headers=headers, data=data)
-            path = reply.json["url"].removeprefix(edge.root)
-            await wire.send(request_bytes("GET", path) * 30)
-            for _ in range(5):
-                await check_served(edge)
-
-    asyncio.run(run())
+    async with serving() as edge, edge.raw() as wire:
+        headers = {**edge.key_headers("googlegeminiomni"), "Content-Type": "multipart/form-data; boundary=B"}
+        part = b'--B\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\nContent-Type: image/png\r\n'
+        data = part + b"\r\n" + b"x" * MIB + b"\r\n--B--\r\n"
+        reply = await edge.call("POST", "/googlegeminiomni/api/v1/upload", headers=headers, data=data)
+        path = reply.json["url"].removeprefix(edge.root)
+        await wire.send(request_bytes("GET", path) * 30)
+        for _ in range(5):
+            await check_served(edge)
 
 
 # -- framing --------------------------------------------------------------------------------------
@@ -657,19 +604,15 @@ def test_chunks_that_go_bad_later(loop: str) -> None:
     run_on(loop, main())
 
 
-def test_body_that_breaks_off() -> None:
+async def test_body_that_breaks_off() -> None:
     """Where the parser tells of the bad chunk at once, nothing of the body is kept and the connection is done with."""
-
-    async def run() -> None:
-        loop = asyncio.get_running_loop()
-        stream = StreamReader(BaseProtocol(loop), 2**16, loop=loop)
-        stream.feed_data(GOOD)
-        stream.set_exception(web.RequestPayloadError("bad chunk"))
-        body = await read_body(make_mocked_request("POST", "/", payload=stream), MIB, 1)
-        assert body.cut_short
-        assert body.content == b""
-
-    asyncio.run(run())
+    loop = asyncio.get_running_loop()
+    stream = StreamReader(BaseProtocol(loop), 2**16, loop=loop)
+    stream.feed_data(GOOD)
+    stream.set_exception(web.RequestPayloadError("bad chunk"))
+    body = await read_body(make_mocked_request("POST", "/", payload=stream), MIB, 1)
+    assert body.cut_short
+    assert body.content == b""
 
 
 NO_HTTP = {
@@ -719,40 +662,32 @@ def test_noise(loop: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["CONNECT", "TRACE", "OPTIONS", "PROPFIND", "DELETE", "PUT", "PATCH", "HEAD"])
-def test_other_methods(method: str) -> None:
+async def test_other_methods(method: str) -> None:
     """A method that a path does not know is answered 405 with what it does know, in the provider's shape."""
-
-    async def run() -> None:
-        async with serving() as edge, edge.raw() as wire:
-            for name in PROVIDERS:
-                target = edge.path_of(name, "submit")
-                host = None
-                if method == "CONNECT":
-                    target, host = f"{edge.provider(name).hosts[0]}:443", edge.provider(name).hosts[0]
-                await wire.send(request_bytes(method, target, headers=edge.key_headers(name), host=host or "x"))
-                answer = await wire.answer(method)
-                assert answer is not None
-                assert answer.status == (404 if method == "CONNECT" else 405)
-                if method != "HEAD":
-                    check_shape(name, answer.status, answer.body)
-                if method != "CONNECT":
-                    assert answer.header("Allow") == "POST"
-
-    asyncio.run(run())
-
-
-def test_options_of_everything() -> None:
-    """OPTIONS * is no path of any provider's."""
-
-    async def run() -> None:
-        async with serving() as edge, edge.raw() as wire:
-            await wire.send(request_bytes("OPTIONS", "*"))
-            answer = await wire.answer()
+    async with serving() as edge, edge.raw() as wire:
+        for name in PROVIDERS:
+            target = edge.path_of(name, "submit")
+            host = None
+            if method == "CONNECT":
+                target, host = f"{edge.provider(name).hosts[0]}:443", edge.provider(name).hosts[0]
+            await wire.send(request_bytes(method, target, headers=edge.key_headers(name), host=host or "x"))
+            answer = await wire.answer(method)
             assert answer is not None
-            assert answer.status == 404
-            assert set(answer.json["providers"]) == set(PROVIDERS)
+            assert answer.status == (404 if method == "CONNECT" else 405)
+            if method != "HEAD":
+                check_shape(name, answer.status, answer.body)
+            if method != "CONNECT":
+                assert answer.header("Allow") == "POST"
 
-    asyncio.run(run())
+
+async def test_options_of_everything() -> None:
+    """OPTIONS * is no path of any provider's."""
+    async with serving() as edge, edge.raw() as wire:
+        await wire.send(request_bytes("OPTIONS", "*"))
+        answer = await wire.answer()
+        assert answer is not None
+        assert answer.status == 404
+        assert set(answer.json["providers"]) == set(PROVIDERS)
 
 
 @pytest.mark.parametrize("loop", LOOPS)
@@ -795,23 +730,19 @@ def coded(edge: Edge, content: bytes, coding: str) -> bytes:
 
 
 @pytest.mark.parametrize(("coding", "encode"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
-def test_coded_body(coding: str, encode: Any) -> None:
+async def test_coded_body(coding: str, encode: Any) -> None:
     """A body in gzip or deflate is read, whether it came with its head or after it."""
-
-    async def run() -> None:
-        async with serving() as edge, edge.raw() as wire:
-            request = coded(edge, encode(orjson.dumps(example(edge.provider("evolink")))), coding)
-            await wire.send(request)
-            await check_served(edge)
-            await wire.send(request[:-9])
-            await check_served(edge)
-            await wire.send(request[-9:])
-            for _ in range(2):
-                answer = await wire.answer()
-                assert answer is not None
-                assert answer.status == 200
-
-    asyncio.run(run())
+    async with serving() as edge, edge.raw() as wire:
+        request = coded(edge, encode(orjson.dumps(example(edge.provider("evolink")))), coding)
+        await wire.send(request)
+        await check_served(edge)
+        await wire.send(request[:-9])
+        await check_served(edge)
+        await wire.send(request[-9:])
+        for _ in range(2):
+            answer = await wire.answer()
+            assert answer is not None
+            assert answer.status == 200
 
 
 BROKEN_CODING = {
@@ -830,22 +761,18 @@ BROKEN_CODING = {
 
 
 @pytest.mark.parametrize(("coding", "content"), BROKEN_CODING.values(), ids=BROKEN_CODING)
-def test_broken_coding(coding: str, content: bytes) -> None:
+async def test_broken_coding(coding: str, content: bytes) -> None:
     """A body that cannot be decoded is refused like any other that is no JSON, and the connection goes on."""
-
-    async def run() -> None:
-        async with serving() as edge, edge.raw() as wire:
-            await wire.send(coded(edge, content, coding))
-            answer = await wire.answer()
-            assert answer is not None
-            assert answer.status == 400
-            check_shape("evolink", 400, answer.body)
-            await wire.send(post(edge, GOOD))
-            answer = await wire.answer()
-            assert answer is not None
-            assert answer.status == 200
-
-    asyncio.run(run())
+    async with serving() as edge, edge.raw() as wire:
+        await wire.send(coded(edge, content, coding))
+        answer = await wire.answer()
+        assert answer is not None
+        assert answer.status == 400
+        check_shape("evolink", 400, answer.body)
+        await wire.send(post(edge, GOOD))
+        answer = await wire.answer()
+        assert answer is not None
+        assert answer.status == 200
 
 
 @pytest.mark.slow
@@ -894,91 +821,71 @@ STRANGE_IDS = [
 
 
 @pytest.mark.parametrize("task_id", STRANGE_IDS)
-def test_ids_of_another_shape(task_id: str) -> None:
+async def test_ids_of_another_shape(task_id: str) -> None:
     """An id that no task has is not found, or refused as no id at all, whatever it looks like."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            for name in PROVIDERS:
-                reply = await edge.query(name, quote(task_id, safe=""))
-                shaped = name != "evolink" or task_id.startswith("task-unified-")
-                check_refusal(name, reply, 404 if shaped else 400)
-                reply = await edge.admin("GET", f"/tasks/{quote(task_id, safe='')}")
-                assert reply.status == 404
-                assert reply.json["error"]["code"] == "not_found"
-
-    asyncio.run(run())
+    async with serving() as edge:
+        for name in PROVIDERS:
+            reply = await edge.query(name, quote(task_id, safe=""))
+            shaped = name != "evolink" or task_id.startswith("task-unified-")
+            check_refusal(name, reply, 404 if shaped else 400)
+            reply = await edge.admin("GET", f"/tasks/{quote(task_id, safe='')}")
+            assert reply.status == 404
+            assert reply.json["error"]["code"] == "not_found"
 
 
-def test_ids_that_are_no_text() -> None:
+async def test_ids_that_are_no_text() -> None:
     """Percent signs that lead nowhere and bytes that are no UTF-8 make an id that nobody has."""
-
-    async def run() -> None:
-        async with serving() as edge, edge.raw() as wire:
-            for name in PROVIDERS:
-                for escape in ("%ff%fe", "%", "%zz", "%ed%a0%80", "%c0%af"):
-                    await wire.send(request_bytes("GET", edge.query_path(name, escape), headers=edge.key_headers(name)))
-                    answer = await wire.answer()
-                    assert answer is not None
-                    assert answer.status == (400 if name == "evolink" else 404)
-                    check_shape(name, answer.status, answer.body)
-
-    asyncio.run(run())
+    async with serving() as edge, edge.raw() as wire:
+        for name in PROVIDERS:
+            for escape in ("%ff%fe", "%", "%zz", "%ed%a0%80", "%c0%af"):
+                await wire.send(request_bytes("GET", edge.query_path(name, escape), headers=edge.key_headers(name)))
+                answer = await wire.answer()
+                assert answer is not None
+                assert answer.status == (400 if name == "evolink" else 404)
+                check_shape(name, answer.status, answer.body)
 
 
 @pytest.mark.parametrize("key", ["", " ", "\xff\xfe", "k k", "gomni_", "gomni_" + "g" * 64, "é"])
 @pytest.mark.parametrize("name", PROVIDERS)
-def test_malformed_keys(name: str, key: str) -> None:
+async def test_malformed_keys(name: str, key: str) -> None:
     """What is no key is answered 401, and the journal can still be read."""
-
-    async def run() -> None:
-        async with serving() as edge, edge.raw() as wire:
-            wants_hex = name == "googlegeminiomni"
-            headers = edge.key_headers(name, key)
-            await wire.send(request_bytes("GET", edge.query_path(name, "task-unified-x"), headers=headers))
-            answer = await wire.answer()
-            assert answer is not None
-            if not wants_hex and key.startswith("gomni_"):
-                assert answer.status == 404
-            else:
-                assert answer.status == 401
-                check_shape(name, 401, answer.body)
-            for path in ("/requests", "/requests/export", "/requests/export?format=har"):
-                assert (await edge.admin("GET", path)).status == 200
-
-    asyncio.run(run())
+    async with serving() as edge, edge.raw() as wire:
+        wants_hex = name == "googlegeminiomni"
+        headers = edge.key_headers(name, key)
+        await wire.send(request_bytes("GET", edge.query_path(name, "task-unified-x"), headers=headers))
+        answer = await wire.answer()
+        assert answer is not None
+        if not wants_hex and key.startswith("gomni_"):
+            assert answer.status == 404
+        else:
+            assert answer.status == 401
+            check_shape(name, 401, answer.body)
+        for path in ("/requests", "/requests/export", "/requests/export?format=har"):
+            assert (await edge.admin("GET", path)).status == 200
 
 
 @pytest.mark.parametrize("name", PROVIDERS)
-def test_two_keys(name: str) -> None:
+async def test_two_keys(name: str) -> None:
     """Of a key header that comes twice, only one is heard: the request is answered once, and in shape."""
-
-    async def run() -> None:
-        async with serving() as edge, edge.raw() as wire:
-            header, value = next(iter(edge.key_headers(name).items()))
-            request = request_bytes("GET", edge.query_path(name, "task-unified-x"), headers={header: value})
-            line = f"{header}: {value}\r\n".encode()
-            await wire.send(request.replace(line, line + f"{header}: nonsense\r\n".encode()))
-            answer = await wire.answer()
-            assert answer is not None
-            assert answer.status in (401, 404)
-            check_shape(name, answer.status, answer.body)
-
-    asyncio.run(run())
+    async with serving() as edge, edge.raw() as wire:
+        header, value = next(iter(edge.key_headers(name).items()))
+        request = request_bytes("GET", edge.query_path(name, "task-unified-x"), headers={header: value})
+        line = f"{header}: {value}\r\n".encode()
+        await wire.send(request.replace(line, line + f"{header}: nonsense\r\n".encode()))
+        answer = await wire.answer()
+        assert answer is not None
+        assert answer.status in (401, 404)
+        check_shape(name, answer.status, answer.body)
 
 
-def test_header_bytes_that_are_no_text() -> None:
+async def test_header_bytes_that_are_no_text() -> None:
     """Headers may hold any bytes; whoever reads the journal later is not harmed by them."""
-
-    async def run() -> None:
-        async with serving() as edge, edge.raw() as wire:
-            headers = {**edge.key_headers("evolink"), "User-Agent": "\xff\x80\xfe", "X-\xe9": "x"}
-            request = request_bytes("GET", "/evolink/v1/credits", headers={**headers, "X-\xe9": "x"})
-            await wire.send(request.replace(b"X-\xe9: x\r\n", b""))
-            answer = await wire.answer()
-            assert answer is not None
-            assert answer.status == 200
-            record = (await edge.admin("GET", "/requests")).json["records"][0]
-            assert ["User-Agent", "\\xff\\x80\\xfe"] in record["request"]["headers"]
-
-    asyncio.run(run())
+    async with serving() as edge, edge.raw() as wire:
+        headers = {**edge.key_headers("evolink"), "User-Agent": "\xff\x80\xfe", "X-\xe9": "x"}
+        request = request_bytes("GET", "/evolink/v1/credits", headers={**headers, "X-\xe9": "x"})
+        await wire.send(request.replace(b"X-\xe9: x\r\n", b""))
+        answer = await wire.answer()
+        assert answer is not None
+        assert answer.status == 200
+        record = (await edge.admin("GET", "/requests")).json["records"][0]
+        assert ["User-Agent", "\\xff\\x80\\xfe"] in record["request"]["headers"]

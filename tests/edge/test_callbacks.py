@@ -93,284 +93,225 @@ def resolve_to(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", SENDERS)
-def test_success_is_told_once(name: str) -> None:
+async def test_success_is_told_once(name: str) -> None:
     """When a task succeeds its receiver is sent one POST of JSON, at the instant of the end, and no other."""
-
-    async def run() -> None:
-        async with serving() as edge, receiving(edge=edge) as receiver:
-            task_id = await told(edge, name, receiver.url("/hook?token=a%20b&x=1"))
-            task = edge.state(name).tasks[task_id]
-            await edge.mock.clock.advance((task.ends_ms - task.submitted_ms) / 1000 - 0.001)
-            assert receiver.got == []
-            report = await edge.mock.clock.advance(86_400)
-            assert (report.attempts, report.acknowledged, report.failed) == (1, 1, 0)
-            (got,) = receiver.got
-            assert (got.method, got.path) == ("POST", "/hook?token=a%20b&x=1")
-            assert got.headers["Content-Type"] == "application/json"
-            assert int(got.headers["Content-Length"]) == len(got.body)
-            assert "Authorization" not in got.headers
-            assert got.at_ms == task.ends_ms
-
-    asyncio.run(run())
+    async with serving() as edge, receiving(edge=edge) as receiver:
+        task_id = await told(edge, name, receiver.url("/hook?token=a%20b&x=1"))
+        task = edge.state(name).tasks[task_id]
+        await edge.mock.clock.advance((task.ends_ms - task.submitted_ms) / 1000 - 0.001)
+        assert receiver.got == []
+        report = await edge.mock.clock.advance(86_400)
+        assert (report.attempts, report.acknowledged, report.failed) == (1, 1, 0)
+        (got,) = receiver.got
+        assert (got.method, got.path) == ("POST", "/hook?token=a%20b&x=1")
+        assert got.headers["Content-Type"] == "application/json"
+        assert int(got.headers["Content-Length"]) == len(got.body)
+        assert "Authorization" not in got.headers
+        assert got.at_ms == task.ends_ms
 
 
 @pytest.mark.parametrize("name", SENDERS)
-def test_failure_is_told(name: str) -> None:
+async def test_failure_is_told(name: str) -> None:
     """A failure is told as well, with its reason."""
-
-    async def run() -> None:
-        async with serving() as edge, receiving() as receiver:
-            task_id = await told(edge, name, receiver.url())
-            reason = list(edge.provider(name).lifecycle.failure.reasons)[1]
-            await edge.mock.task(task_id).fail(reason)
-            (got,) = receiver.got
-            message = edge.provider(name).lifecycle.failure.reasons[reason].message
-            assert message in got.body.decode()
-
-    asyncio.run(run())
+    async with serving() as edge, receiving() as receiver:
+        task_id = await told(edge, name, receiver.url())
+        reason = list(edge.provider(name).lifecycle.failure.reasons)[1]
+        await edge.mock.task(task_id).fail(reason)
+        (got,) = receiver.got
+        message = edge.provider(name).lifecycle.failure.reasons[reason].message
+        assert message in got.body.decode()
 
 
-def test_cancellation_is_told() -> None:
+async def test_cancellation_is_told() -> None:
     """EvoLink tells of a cancelled task, too; the other providers have no such end."""
-
-    async def run() -> None:
-        async with serving() as edge, receiving() as receiver:
-            task_id = await told(edge, "evolink", receiver.url())
-            await edge.mock.task(task_id).cancel()
-            (got,) = receiver.got
-            assert got.json["status"] == "cancelled"
-            assert got.json["error"]["code"] == "request_cancelled"
-            for name in ("crun", "googlegeminiomni"):
-                task_id = await told(edge, name, receiver.url())
-                assert (await edge.admin("POST", f"/tasks/{task_id}/cancel")).status == 400
-            assert len(receiver.got) == 1
-
-    asyncio.run(run())
+    async with serving() as edge, receiving() as receiver:
+        task_id = await told(edge, "evolink", receiver.url())
+        await edge.mock.task(task_id).cancel()
+        (got,) = receiver.got
+        assert got.json["status"] == "cancelled"
+        assert got.json["error"]["code"] == "request_cancelled"
+        for name in ("crun", "googlegeminiomni"):
+            task_id = await told(edge, name, receiver.url())
+            assert (await edge.admin("POST", f"/tasks/{task_id}/cancel")).status == 400
+        assert len(receiver.got) == 1
 
 
-def test_toapis_tells_nobody() -> None:
+async def test_toapis_tells_nobody() -> None:
     """ToAPIs documents no callbacks: an address in a field of that name is sent nothing."""
-
-    async def run() -> None:
-        async with serving() as edge, receiving() as receiver:
-            await edge.submit("toapis", callback_url=receiver.url(), callbackUrl=receiver.url())
-            await edge.mock.clock.advance(3600)
-            assert receiver.got == []
-            assert attempts(edge) == []
-
-    asyncio.run(run())
+    async with serving() as edge, receiving() as receiver:
+        await edge.submit("toapis", callback_url=receiver.url(), callbackUrl=receiver.url())
+        await edge.mock.clock.advance(3600)
+        assert receiver.got == []
+        assert attempts(edge) == []
 
 
 @pytest.mark.parametrize("end", ["complete", "fail", "cancel"])
-def test_evolink_sends_the_query_answer(end: str) -> None:
+async def test_evolink_sends_the_query_answer(end: str) -> None:
     """EvoLink's callback is, byte by byte, what the query answers."""
-
-    async def run() -> None:
-        async with serving() as edge, receiving() as receiver:
-            task_id = await told(edge, "evolink", receiver.url())
-            await edge.mock.clock.advance(20)
-            await getattr(edge.mock.task(task_id), end)()
-            (got,) = receiver.got
-            assert got.body == (await edge.query("evolink", task_id)).body
-
-    asyncio.run(run())
+    async with serving() as edge, receiving() as receiver:
+        task_id = await told(edge, "evolink", receiver.url())
+        await edge.mock.clock.advance(20)
+        await getattr(edge.mock.task(task_id), end)()
+        (got,) = receiver.got
+        assert got.body == (await edge.query("evolink", task_id)).body
 
 
 @pytest.mark.parametrize("end", ["complete", "fail"])
-def test_crun_sends_the_data_object(end: str) -> None:
+async def test_crun_sends_the_data_object(end: str) -> None:
     """crun.ai's callback is the data object of the query's answer, without the envelope."""
-
-    async def run() -> None:
-        async with serving() as edge, receiving() as receiver:
-            task_id = await told(edge, "crun", receiver.url())
-            await edge.mock.clock.advance(20)
-            await getattr(edge.mock.task(task_id), end)()
-            (got,) = receiver.got
-            answer = (await edge.query("crun", task_id)).json
-            assert got.json == answer["data"]
-            assert got.body == orjson.dumps(answer["data"])
-            assert got.json["task_id"] == task_id
-
-    asyncio.run(run())
+    async with serving() as edge, receiving() as receiver:
+        task_id = await told(edge, "crun", receiver.url())
+        await edge.mock.clock.advance(20)
+        await getattr(edge.mock.task(task_id), end)()
+        (got,) = receiver.got
+        answer = (await edge.query("crun", task_id)).json
+        assert got.json == answer["data"]
+        assert got.body == orjson.dumps(answer["data"])
+        assert got.json["task_id"] == task_id
 
 
-def test_googlegeminiomni_sends_events() -> None:
+async def test_googlegeminiomni_sends_events() -> None:
     """googlegeminiomni.com sends an event of its own making, for success and for failure."""
-
-    async def run() -> None:
-        async with serving() as edge, receiving() as receiver:
-            name = "googlegeminiomni"
-            done, failed = await told(edge, name, receiver.url()), await told(edge, name, receiver.url())
-            await edge.mock.clock.advance(10.9)
-            await edge.mock.task(done).complete()
-            await edge.mock.task(failed).fail("model_error")
-            answer = (await edge.query(name, done)).json
-            assert [got.json for got in receiver.got] == [
-                {
-                    "event": "job.completed",
-                    "jobId": done,
-                    "status": "done",
-                    "outputUrl": answer["outputUrl"],
-                    "creditCost": answer["creditCost"],
-                    "model": "gemini-omni-video",
-                    "timestamp": "2026-06-05T00:00:10Z",
-                },
-                {
-                    "event": "job.failed",
-                    "jobId": failed,
-                    "status": "failed",
-                    "error": "The model could not finish the job",
-                    "creditCost": 0,
-                    "timestamp": "2026-06-05T00:00:10Z",
-                },
-            ]
-
-    asyncio.run(run())
+    async with serving() as edge, receiving() as receiver:
+        name = "googlegeminiomni"
+        done, failed = await told(edge, name, receiver.url()), await told(edge, name, receiver.url())
+        await edge.mock.clock.advance(10.9)
+        await edge.mock.task(done).complete()
+        await edge.mock.task(failed).fail("model_error")
+        answer = (await edge.query(name, done)).json
+        assert [got.json for got in receiver.got] == [
+            {
+                "event": "job.completed",
+                "jobId": done,
+                "status": "done",
+                "outputUrl": answer["outputUrl"],
+                "creditCost": answer["creditCost"],
+                "model": "gemini-omni-video",
+                "timestamp": "2026-06-05T00:00:10Z",
+            },
+            {
+                "event": "job.failed",
+                "jobId": failed,
+                "status": "failed",
+                "error": "The model could not finish the job",
+                "creditCost": 0,
+                "timestamp": "2026-06-05T00:00:10Z",
+            },
+        ]
 
 
 @pytest.mark.parametrize("secret", [None, "s3cret", "ключ 🗝"])
-def test_signature(secret: str | None) -> None:
+async def test_signature(secret: str | None) -> None:
     """The signature is the hex HMAC-SHA256 of the raw body, with the default secret or the account's own."""
-
-    async def run() -> None:
-        async with serving() as edge, receiving() as receiver:
-            name = "googlegeminiomni"
-            if secret is not None:
-                edge.mock.account(name).set_secret(secret)
-            await told(edge, name, receiver.url(), prompt="Ein Drachen über dem Strand, 风筝")
-            await edge.mock.clock.advance(3600)
-            (got,) = receiver.got
-            key = (secret or "mock-webhook-secret").encode()
-            assert got.headers["X-Gemini-Signature"] == hmac.new(key, got.body, hashlib.sha256).hexdigest()
-            assert (got.json["event"], got.json["model"]) == ("job.completed", "gemini-omni-video")
-
-    asyncio.run(run())
+    async with serving() as edge, receiving() as receiver:
+        name = "googlegeminiomni"
+        if secret is not None:
+            edge.mock.account(name).set_secret(secret)
+        await told(edge, name, receiver.url(), prompt="Ein Drachen über dem Strand, 风筝")
+        await edge.mock.clock.advance(3600)
+        (got,) = receiver.got
+        key = (secret or "mock-webhook-secret").encode()
+        assert got.headers["X-Gemini-Signature"] == hmac.new(key, got.body, hashlib.sha256).hexdigest()
+        assert (got.json["event"], got.json["model"]) == ("job.completed", "gemini-omni-video")
 
 
 @pytest.mark.parametrize("name", ["crun", "evolink"])
-def test_no_signature(name: str) -> None:
+async def test_no_signature(name: str) -> None:
     """Where no signature is documented, none is sent."""
-
-    async def run() -> None:
-        async with serving() as edge, receiving() as receiver:
-            await told(edge, name, receiver.url())
-            await edge.mock.clock.advance(3600)
-            (got,) = receiver.got
-            assert not [each for each in got.headers if "signature" in each.lower()]
-
-    asyncio.run(run())
+    async with serving() as edge, receiving() as receiver:
+        await told(edge, name, receiver.url())
+        await edge.mock.clock.advance(3600)
+        (got,) = receiver.got
+        assert not [each for each in got.headers if "signature" in each.lower()]
 
 
-def test_told_after_billing() -> None:
+async def test_told_after_billing() -> None:
     """When a callback arrives, the task has been settled: nothing is reserved any more, and the cost is spent."""
     seen: list[Any] = []
 
-    async def run() -> None:
-        async with serving() as edge:
+    async with serving() as edge:
 
-            async def look(_: Received) -> int:
-                seen.append((await edge.admin("GET", "/accounts?provider=evolink")).json["accounts"][0])
-                return 200
+        async def look(_: Received) -> int:
+            seen.append((await edge.admin("GET", "/accounts?provider=evolink")).json["accounts"][0])
+            return 200
 
-            async with receiving(look) as receiver:
-                await told(edge, "evolink", receiver.url(), duration=6)
-                before = (await edge.admin("GET", "/accounts?provider=evolink")).json["accounts"][0]
-                await edge.advance(3600)
-            assert before["reserved_credits"] > 0
-            assert before["spent_credits"] == 0
-            assert seen[0]["reserved_credits"] == 0
-            assert 0 < seen[0]["spent_credits"] < before["reserved_credits"]
-
-    asyncio.run(run())
+        async with receiving(look) as receiver:
+            await told(edge, "evolink", receiver.url(), duration=6)
+            before = (await edge.admin("GET", "/accounts?provider=evolink")).json["accounts"][0]
+            await edge.advance(3600)
+        assert before["reserved_credits"] > 0
+        assert before["spent_credits"] == 0
+        assert seen[0]["reserved_credits"] == 0
+        assert 0 < seen[0]["spent_credits"] < before["reserved_credits"]
 
 
 # -- acknowledgement and retries ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
-def test_2xx_is_enough_for_evolink(status: int) -> None:
+async def test_2xx_is_enough_for_evolink(status: int) -> None:
     """Any 2xx acknowledges EvoLink's callback."""
-
-    async def run() -> None:
-        async with serving() as edge, receiving(status) as receiver:
-            await told(edge, "evolink", receiver.url())
-            await edge.mock.clock.advance(3600)
-            assert outcomes(edge) == [("acknowledged", status)]
-
-    asyncio.run(run())
+    async with serving() as edge, receiving(status) as receiver:
+        await told(edge, "evolink", receiver.url())
+        await edge.mock.clock.advance(3600)
+        assert outcomes(edge) == [("acknowledged", status)]
 
 
 @pytest.mark.parametrize("name", ["crun", "googlegeminiomni"])
 @pytest.mark.parametrize("status", [201, 202, 204, 299])
-def test_only_200_is_enough_elsewhere(name: str, status: int) -> None:
+async def test_only_200_is_enough_elsewhere(name: str, status: int) -> None:
     """The other providers ask for exactly 200: every other 2xx is tried again."""
-
-    async def run() -> None:
-        async with serving() as edge, receiving(status) as receiver:
-            await told(edge, name, receiver.url())
-            await edge.mock.clock.advance(86_400)
-            assert outcomes(edge) == [("refused", status)] * 4
-
-    asyncio.run(run())
+    async with serving() as edge, receiving(status) as receiver:
+        await told(edge, name, receiver.url())
+        await edge.mock.clock.advance(86_400)
+        assert outcomes(edge) == [("refused", status)] * 4
 
 
 @pytest.mark.parametrize("name", SENDERS)
 @pytest.mark.parametrize("status", [300, 304, 400, 401, 404, 410, 429, 500, 503])
-def test_other_statuses_are_retried(name: str, status: int) -> None:
+async def test_other_statuses_are_retried(name: str, status: int) -> None:
     """Every status that does not acknowledge is tried again, whatever it means elsewhere."""
-
-    async def run() -> None:
-        async with serving() as edge, receiving(status) as receiver:
-            await told(edge, name, receiver.url())
-            report = await edge.mock.clock.advance(86_400)
-            assert (report.attempts, report.acknowledged, report.failed) == (4, 0, 4)
-            assert len({got.body for got in receiver.got}) == 1
-
-    asyncio.run(run())
+    async with serving() as edge, receiving(status) as receiver:
+        await told(edge, name, receiver.url())
+        report = await edge.mock.clock.advance(86_400)
+        assert (report.attempts, report.acknowledged, report.failed) == (4, 0, 4)
+        assert len({got.body for got in receiver.got}) == 1
 
 
 @pytest.mark.parametrize("name", SENDERS)
-def test_schedule(name: str) -> None:
+async def test_schedule(name: str) -> None:
     """A receiver that never answers well is called at the documented instants, with the same bytes, then no more."""
-
-    async def run() -> None:
-        async with serving() as edge, receiving(500, edge=edge) as receiver:
-            task_id = await told(edge, name, receiver.url())
-            ends_ms = edge.state(name).tasks[task_id].ends_ms
-            await edge.mock.clock.advance(86_400)
-            assert [got.at_ms for got in receiver.got] == [ends_ms + 1000 * s for s in SCHEDULES[name]]
-            assert len({(got.body, got.headers.get("X-Gemini-Signature")) for got in receiver.got}) == 1
-            found = (await edge.admin("GET", f"/callbacks?task={task_id}")).json["callbacks"]
-            assert [each["state"] for each in found] == ["given_up"]
-            assert [each["number"] for each in found[0]["attempts"]] == [1, 2, 3, 4]
-            ahead = [each["next_attempt_at"] for each in attempts(edge)]
-            assert ahead == [*(each["at"] for each in attempts(edge)[1:]), None]
-
-    asyncio.run(run())
+    async with serving() as edge, receiving(500, edge=edge) as receiver:
+        task_id = await told(edge, name, receiver.url())
+        ends_ms = edge.state(name).tasks[task_id].ends_ms
+        await edge.mock.clock.advance(86_400)
+        assert [got.at_ms for got in receiver.got] == [ends_ms + 1000 * s for s in SCHEDULES[name]]
+        assert len({(got.body, got.headers.get("X-Gemini-Signature")) for got in receiver.got}) == 1
+        found = (await edge.admin("GET", f"/callbacks?task={task_id}")).json["callbacks"]
+        assert [each["state"] for each in found] == ["given_up"]
+        assert [each["number"] for each in found[0]["attempts"]] == [1, 2, 3, 4]
+        ahead = [each["next_attempt_at"] for each in attempts(edge)]
+        assert ahead == [*(each["at"] for each in attempts(edge)[1:]), None]
 
 
 @pytest.mark.parametrize("name", SENDERS)
 @pytest.mark.parametrize("good", [2, 3, 4])
-def test_recovery(name: str, good: int) -> None:
+async def test_recovery(name: str, good: int) -> None:
     """The first attempt that goes well is the last."""
+    async with serving() as edge:
 
-    async def run() -> None:
-        async with serving() as edge:
+        async def answer(_: Received) -> int:
+            return 200 if len(receiver.got) >= good else 503
 
-            async def answer(_: Received) -> int:
-                return 200 if len(receiver.got) >= good else 503
-
-            async with receiving(answer) as receiver:
-                task_id = await told(edge, name, receiver.url())
-                report = await edge.mock.clock.advance(86_400)
-                assert (report.attempts, report.acknowledged) == (good, 1)
-                found = (await edge.admin("GET", f"/callbacks?task={task_id}")).json["callbacks"]
-                assert found[0]["state"] == "acknowledged"
-
-    asyncio.run(run())
+        async with receiving(answer) as receiver:
+            task_id = await told(edge, name, receiver.url())
+            report = await edge.mock.clock.advance(86_400)
+            assert (report.attempts, report.acknowledged) == (good, 1)
+            found = (await edge.admin("GET", f"/callbacks?task={task_id}")).json["callbacks"]
+            assert found[0]["state"] == "acknowledged"
 
 
-def test_due_order() -> None:
+async def test_due_order() -> None:
     """However far the clock is moved at a time, attempts at all receivers are made in the order of their instants."""
 
     async def run(step_s: float) -> list[tuple[int | None, str]]:
@@ -383,78 +324,62 @@ def test_due_order() -> None:
                 moved_s += step_s
             return [(got.at_ms, got.path) for got in receiver.got]
 
-    made = asyncio.run(run(600))
+    made = await run(600)
     assert len(made) == 4 * 4 + 2 * 3
     assert [at_ms for at_ms, _ in made] == sorted(at_ms or 0 for at_ms, _ in made)
-    assert asyncio.run(run(60)) == made
-    assert asyncio.run(run(0.75)) == made
+    assert await run(60) == made
+    assert await run(0.75) == made
 
 
-def test_waiting_callbacks_are_listed() -> None:
+async def test_waiting_callbacks_are_listed() -> None:
     """Between two attempts a callback is listed as waiting, with the instant of the next one."""
-
-    async def run() -> None:
-        async with serving() as edge, receiving(500) as receiver:
-            task_id = await told(edge, "googlegeminiomni", receiver.url())
-            await edge.mock.task(task_id).complete()
-            (found,) = (await edge.admin("GET", "/callbacks")).json["callbacks"]
-            assert found["state"] == "waiting"
-            assert found["due"] == "2026-06-05T00:00:30.000Z"
-            assert (await edge.admin("GET", "/clock")).json["next_due"] == found["due"]
-
-    asyncio.run(run())
+    async with serving() as edge, receiving(500) as receiver:
+        task_id = await told(edge, "googlegeminiomni", receiver.url())
+        await edge.mock.task(task_id).complete()
+        (found,) = (await edge.admin("GET", "/callbacks")).json["callbacks"]
+        assert found["state"] == "waiting"
+        assert found["due"] == "2026-06-05T00:00:30.000Z"
+        assert (await edge.admin("GET", "/clock")).json["next_due"] == found["due"]
 
 
-def test_timeout() -> None:
+async def test_timeout() -> None:
     """A receiver that does not answer in time is tried again; the clock stands still meanwhile."""
+    async with serving() as edge:
+        enough = asyncio.Event()
 
-    async def run() -> None:
-        async with serving() as edge:
-            enough = asyncio.Event()
+        async def wait(_: Received) -> int:
+            await enough.wait()
+            return 200
 
-            async def wait(_: Received) -> int:
-                await enough.wait()
-                return 200
-
-            with_rule(edge, "evolink", timeout_s=0.05)
-            async with receiving(wait, edge=edge) as receiver:
-                task_id = await told(edge, "evolink", receiver.url())
-                ends_ms = edge.state("evolink").tasks[task_id].ends_ms
-                await edge.mock.clock.advance(3600)
-                enough.set()
-                assert [got.at_ms for got in receiver.got] == [ends_ms + 1000 * s for s in SCHEDULES["evolink"]]
-                assert outcomes(edge) == [("timeout", None)] * 4
-                assert attempts(edge)[0]["detail"] == "no response within 0.05 s"
-
-    asyncio.run(run())
+        with_rule(edge, "evolink", timeout_s=0.05)
+        async with receiving(wait, edge=edge) as receiver:
+            task_id = await told(edge, "evolink", receiver.url())
+            ends_ms = edge.state("evolink").tasks[task_id].ends_ms
+            await edge.mock.clock.advance(3600)
+            enough.set()
+            assert [got.at_ms for got in receiver.got] == [ends_ms + 1000 * s for s in SCHEDULES["evolink"]]
+            assert outcomes(edge) == [("timeout", None)] * 4
+            assert attempts(edge)[0]["detail"] == "no response within 0.05 s"
 
 
 @pytest.mark.parametrize("name", SENDERS)
-def test_documented_timeout(name: str) -> None:
+async def test_documented_timeout(name: str) -> None:
     """Receivers have 10 seconds, at every provider."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            rule = edge.provider(name).callbacks
-            assert rule is not None
-            assert rule.timeout_s == 10
-
-    asyncio.run(run())
+    async with serving() as edge:
+        rule = edge.provider(name).callbacks
+        assert rule is not None
+        assert rule.timeout_s == 10
 
 
 @pytest.mark.parametrize("name", SENDERS)
-def test_nobody_listens(name: str) -> None:
+async def test_nobody_listens(name: str) -> None:
     """A port on which nobody listens is tried again, as often as any other failure."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            with socket.create_server(("127.0.0.1", 0)) as taken:
-                port = taken.getsockname()[1]
-            await told(edge, name, f"http://127.0.0.1:{port}/hook")
-            await edge.mock.clock.advance(86_400)
-            assert outcomes(edge) == [("unreachable", None)] * 4
-
-    asyncio.run(run())
+    async with serving() as edge:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+        await told(edge, name, f"http://127.0.0.1:{port}/hook")
+        await edge.mock.clock.advance(86_400)
+        assert outcomes(edge) == [("unreachable", None)] * 4
 
 
 NO_ANSWERS = {
@@ -468,10 +393,10 @@ NO_ANSWERS = {
 
 
 @pytest.mark.parametrize("sent", NO_ANSWERS.values(), ids=NO_ANSWERS)
-def test_receiver_that_speaks_no_http(sent: bytes) -> None:
+async def test_receiver_that_speaks_no_http(sent: bytes) -> None:
     """A receiver whose answer is none counts as one that cannot be reached, and takes nothing down with it."""
+    with nothing_logged():
 
-    async def run() -> None:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.readuntil(b"\r\n\r\n")
             writer.write(sent)
@@ -487,33 +412,25 @@ def test_receiver_that_speaks_no_http(sent: bytes) -> None:
             else:
                 assert outcomes(edge) == [("unreachable", None)] * 4
 
-    with nothing_logged():
-        asyncio.run(run())
-
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_redirects_are_not_followed(status: int) -> None:
+async def test_redirects_are_not_followed(status: int) -> None:
     """A redirect is a status like any other that does not acknowledge: where it leads to is not called."""
+    async with serving() as edge, receiving() as other:
 
-    async def run() -> None:
-        async with serving() as edge, receiving() as other:
+        async def redirect(_: Received) -> web.StreamResponse:
+            return web.Response(status=status, headers={"Location": other.url()})
 
-            async def redirect(_: Received) -> web.StreamResponse:
-                return web.Response(status=status, headers={"Location": other.url()})
-
-            async with receiving(redirect) as receiver:
-                await told(edge, "evolink", receiver.url())
-                await edge.mock.clock.advance(3600)
-            assert other.got == []
-            assert outcomes(edge) == [("refused", status)] * 4
-
-    asyncio.run(run())
+        async with receiving(redirect) as receiver:
+            await told(edge, "evolink", receiver.url())
+            await edge.mock.clock.advance(3600)
+        assert other.got == []
+        assert outcomes(edge) == [("refused", status)] * 4
 
 
-def test_long_answers_are_not_read() -> None:
+async def test_long_answers_are_not_read() -> None:
     """Of what a receiver answers only the beginning is read, and less is kept."""
-
-    async def run() -> None:
+    with nothing_logged():
         async with serving() as edge:
 
             async def chatter(received: Received) -> web.StreamResponse:
@@ -527,56 +444,45 @@ def test_long_answers_are_not_read() -> None:
             assert len(attempt["response"]["body"]) == 16_384
             assert attempt["response"]["body_cut"] is True
 
-    with nothing_logged():
-        asyncio.run(run())
-
 
 # -- commands -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", SENDERS)
-def test_commands_and_callbacks(name: str) -> None:
+async def test_commands_and_callbacks(name: str) -> None:
     """A held task tells nothing until it is released and ends; whatever is done to a task, it tells once."""
-
-    async def run() -> None:
-        async with serving() as edge, receiving(edge=edge) as receiver:
-            task_id = await told(edge, name, receiver.url())
-            task = edge.mock.task(task_id)
-            await edge.mock.clock.advance(1)
-            await task.hold()
-            await edge.mock.clock.advance(86_400)
-            assert receiver.got == []
-            await task.release()
-            assert receiver.got == []
-            await edge.mock.clock.advance(86_400)
-            assert len(receiver.got) == 1
-            other = await told(edge, name, receiver.url())
-            await edge.mock.task(other).complete()
-            await edge.mock.clock.advance(86_400)
-            assert len(receiver.got) == 2
-            assert other in receiver.got[1].body.decode()
-
-    asyncio.run(run())
+    async with serving() as edge, receiving(edge=edge) as receiver:
+        task_id = await told(edge, name, receiver.url())
+        task = edge.mock.task(task_id)
+        await edge.mock.clock.advance(1)
+        await task.hold()
+        await edge.mock.clock.advance(86_400)
+        assert receiver.got == []
+        await task.release()
+        assert receiver.got == []
+        await edge.mock.clock.advance(86_400)
+        assert len(receiver.got) == 1
+        other = await told(edge, name, receiver.url())
+        await edge.mock.task(other).complete()
+        await edge.mock.clock.advance(86_400)
+        assert len(receiver.got) == 2
+        assert other in receiver.got[1].body.decode()
 
 
-def test_redelivery() -> None:
+async def test_redelivery() -> None:
     """A callback that is over can be sent again: the same bytes and signature, as a delivery of its own."""
-
-    async def run() -> None:
-        async with serving() as edge, receiving() as receiver:
-            task_id = await told(edge, "googlegeminiomni", receiver.url())
-            await edge.mock.task(task_id).complete()
-            await edge.mock.clock.advance(90)
-            (first,) = (await edge.admin("GET", "/callbacks")).json["callbacks"]
-            again = (await edge.admin("POST", f"/callbacks/{first['id']}/redeliver")).json
-            assert again["id"] != first["id"]
-            assert again["state"] == "acknowledged"
-            one, two = receiver.got
-            assert one.body == two.body
-            assert one.headers["X-Gemini-Signature"] == two.headers["X-Gemini-Signature"]
-            assert [each["delivery"] for each in attempts(edge)] == [first["id"], again["id"]]
-
-    asyncio.run(run())
+    async with serving() as edge, receiving() as receiver:
+        task_id = await told(edge, "googlegeminiomni", receiver.url())
+        await edge.mock.task(task_id).complete()
+        await edge.mock.clock.advance(90)
+        (first,) = (await edge.admin("GET", "/callbacks")).json["callbacks"]
+        again = (await edge.admin("POST", f"/callbacks/{first['id']}/redeliver")).json
+        assert again["id"] != first["id"]
+        assert again["state"] == "acknowledged"
+        one, two = receiver.got
+        assert one.body == two.body
+        assert one.headers["X-Gemini-Signature"] == two.headers["X-Gemini-Signature"]
+        assert [each["delivery"] for each in attempts(edge)] == [first["id"], again["id"]]
 
 
 # -- receivers that use the mock ------------------------------------------------------------------
@@ -616,80 +522,69 @@ def test_receiver_that_queries(loop: str, name: str) -> None:
     run_on(loop, main())
 
 
-def test_receiver_that_advances() -> None:
+async def test_receiver_that_advances() -> None:
     """A receiver may not move the clock that is being moved: it is told so with 409, and all goes on."""
     told_so: list[Response] = []
 
-    async def run() -> None:
-        async with serving() as edge:
+    async with serving() as edge:
 
-            async def advance(_: Received) -> int:
-                told_so.append(await edge.admin("POST", "/clock", {"advance_s": 1}))
-                return 200
+        async def advance(_: Received) -> int:
+            told_so.append(await edge.admin("POST", "/clock", {"advance_s": 1}))
+            return 200
 
-            async with receiving(advance) as receiver:
-                await told(edge, "evolink", receiver.url())
-                await told(edge, "crun", receiver.url())
-                report = await edge.advance(3600)
-                assert report["acknowledged"] == 2
-            assert [reply.status for reply in told_so] == [409, 409]
-            assert told_so[0].json["error"]["code"] == "advance_under_way"
-            assert (await edge.admin("POST", "/clock", {"advance_s": 1})).status == 200
-
-    asyncio.run(run())
+        async with receiving(advance) as receiver:
+            await told(edge, "evolink", receiver.url())
+            await told(edge, "crun", receiver.url())
+            report = await edge.advance(3600)
+            assert report["acknowledged"] == 2
+        assert [reply.status for reply in told_so] == [409, 409]
+        assert told_so[0].json["error"]["code"] == "advance_under_way"
+        assert (await edge.admin("POST", "/clock", {"advance_s": 1})).status == 200
 
 
-def test_receiver_that_advances_after_a_command() -> None:
+async def test_receiver_that_advances_after_a_command() -> None:
     """Nor may a receiver move the clock while a command waits for its callback."""
     told_so: list[Response] = []
 
-    async def run() -> None:
-        async with serving() as edge:
+    async with serving() as edge:
 
-            async def advance(_: Received) -> int:
-                told_so.append(await edge.admin("POST", "/clock", {"advance_s": 1}))
-                return 200
+        async def advance(_: Received) -> int:
+            told_so.append(await edge.admin("POST", "/clock", {"advance_s": 1}))
+            return 200
 
-            async with receiving(advance) as receiver:
-                task_id = await told(edge, "evolink", receiver.url())
-                await edge.mock.task(task_id).complete()
-                (record,) = attempts(edge)
-                await edge.admin("POST", f"/callbacks/{record['delivery']}/redeliver")
-            assert outcomes(edge) == [("acknowledged", 200)] * 2
-            assert [reply.status for reply in told_so] == [409, 409]
-            assert (await edge.admin("POST", "/clock", {"advance_s": 1})).status == 200
-
-    asyncio.run(run())
+        async with receiving(advance) as receiver:
+            task_id = await told(edge, "evolink", receiver.url())
+            await edge.mock.task(task_id).complete()
+            (record,) = attempts(edge)
+            await edge.admin("POST", f"/callbacks/{record['delivery']}/redeliver")
+        assert outcomes(edge) == [("acknowledged", 200)] * 2
+        assert [reply.status for reply in told_so] == [409, 409]
+        assert (await edge.admin("POST", "/clock", {"advance_s": 1})).status == 200
 
 
-def test_receiver_that_commands() -> None:
+async def test_receiver_that_commands() -> None:
     """A receiver may end another task from inside its handler; that one's callback follows, at the same instant."""
+    async with serving() as edge:
 
-    async def run() -> None:
-        async with serving() as edge:
+        async def chain(received: Received) -> int:
+            if len(receiver.got) == 1:
+                assert (await edge.admin("POST", f"/tasks/{second}/complete")).status == 200
+            return 200
 
-            async def chain(received: Received) -> int:
-                if len(receiver.got) == 1:
-                    assert (await edge.admin("POST", f"/tasks/{second}/complete")).status == 200
-                return 200
-
-            async with receiving(chain, edge=edge) as receiver:
-                first = await told(edge, "evolink", receiver.url())
-                second = await told(edge, "crun", receiver.url())
-                await edge.mock.task(second).hold()
-                await edge.advance(3600)
-                ends_ms = edge.state("evolink").tasks[first].ends_ms
-                assert [got.at_ms for got in receiver.got] == [ends_ms, ends_ms]
-                assert second in receiver.got[1].body.decode()
-
-    asyncio.run(run())
+        async with receiving(chain, edge=edge) as receiver:
+            first = await told(edge, "evolink", receiver.url())
+            second = await told(edge, "crun", receiver.url())
+            await edge.mock.task(second).hold()
+            await edge.advance(3600)
+            ends_ms = edge.state("evolink").tasks[first].ends_ms
+            assert [got.at_ms for got in receiver.got] == [ends_ms, ends_ms]
+            assert second in receiver.got[1].body.decode()
 
 
 @pytest.mark.parametrize("what", ["all", "journal"])
-def test_receiver_that_resets(what: str) -> None:
+async def test_receiver_that_resets(what: str) -> None:
     """A reset from inside a handler ends the advance that led there, and nothing hangs or is left over."""
-
-    async def run() -> None:
+    with nothing_logged():
         async with serving() as edge:
 
             async def reset(_: Received) -> int:
@@ -707,14 +602,10 @@ def test_receiver_that_resets(what: str) -> None:
                 await edge.admin("POST", "/clock", {"advance_s": 3600})
                 assert len(receiver.got) == (2 if what == "all" else 4)
 
-    with nothing_logged():
-        asyncio.run(run())
 
-
-def test_server_that_closes_meanwhile() -> None:
+async def test_server_that_closes_meanwhile() -> None:
     """A server that is closed while a receiver takes its time closes all the same."""
-
-    async def run() -> None:
+    with nothing_logged():
         called, enough = asyncio.Event(), asyncio.Event()
 
         async def wait(_: Received) -> int:
@@ -730,61 +621,50 @@ def test_server_that_closes_meanwhile() -> None:
             await completing
             enough.set()
 
-    with nothing_logged():
-        asyncio.run(run())
 
-
-def test_slow_receivers_hold_up_nobody_else() -> None:
+async def test_slow_receivers_hold_up_nobody_else() -> None:
     """With more than one worker, a receiver that takes its time does not keep another's callback waiting."""
+    enough = asyncio.Event()
 
-    async def run() -> None:
-        enough = asyncio.Event()
+    async def wait(_: Received) -> int:
+        await enough.wait()
+        return 200
 
-        async def wait(_: Received) -> int:
-            await enough.wait()
-            return 200
+    async def free(_: Received) -> int:
+        enough.set()
+        return 200
 
-        async def free(_: Received) -> int:
-            enough.set()
-            return 200
-
-        async with serving(callback_workers=2) as edge, receiving(wait) as slow, receiving(free) as quick:
-            ids = [await told(edge, "evolink", slow.url()) for _ in range(3)]
-            ids.append(await told(edge, "crun", quick.url()))
-            await asyncio.gather(*(edge.mock.task(task_id).complete() for task_id in ids))
-            assert outcomes(edge) == [("acknowledged", 200)] * 4
-
-    asyncio.run(run())
+    async with serving(callback_workers=2) as edge, receiving(wait) as slow, receiving(free) as quick:
+        ids = [await told(edge, "evolink", slow.url()) for _ in range(3)]
+        ids.append(await told(edge, "crun", quick.url()))
+        await asyncio.gather(*(edge.mock.task(task_id).complete() for task_id in ids))
+        assert outcomes(edge) == [("acknowledged", 200)] * 4
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [None, 32])
-def test_500_at_one_instant(workers: int | None) -> None:
+async def test_500_at_one_instant(workers: int | None) -> None:
     """500 callbacks that fall due at one instant are all attempted, and the server answers meanwhile."""
-
-    async def run() -> None:
-        async with serving(callback_workers=workers) as edge, receiving(503, edge=edge) as receiver:
-            paths = [f"/{number}" for number in range(500)]
-            ids = [await told(edge, "crun", receiver.url(path)) for path in paths]
-            await asyncio.gather(*(edge.mock.task(task_id).complete() for task_id in ids))
-            assert len(receiver.got) == 500
-            receiver.got.clear()
-            receiver.answer = 200
-            advance = asyncio.create_task(edge.advance(3600))
-            answered = 0
-            while not advance.done():
-                reply = await edge.call("GET", "/evolink/v1/credits", headers=edge.key_headers("evolink"))
-                assert reply.status == 200
-                answered += 1
-            report = await advance
-            assert (report["attempts"], report["acknowledged"]) == (500, 500)
-            assert {got.at_ms for got in receiver.got} == {edge.mock.clock.now_ms - 3_599_000}
-            assert sorted(got.path for got in receiver.got) == sorted(paths)
-            if workers is None:
-                assert [got.path for got in receiver.got] == paths
-            assert answered > 10
-
-    asyncio.run(run())
+    async with serving(callback_workers=workers) as edge, receiving(503, edge=edge) as receiver:
+        paths = [f"/{number}" for number in range(500)]
+        ids = [await told(edge, "crun", receiver.url(path)) for path in paths]
+        await asyncio.gather(*(edge.mock.task(task_id).complete() for task_id in ids))
+        assert len(receiver.got) == 500
+        receiver.got.clear()
+        receiver.answer = 200
+        advance = asyncio.create_task(edge.advance(3600))
+        answered = 0
+        while not advance.done():
+            reply = await edge.call("GET", "/evolink/v1/credits", headers=edge.key_headers("evolink"))
+            assert reply.status == 200
+            answered += 1
+        report = await advance
+        assert (report["attempts"], report["acknowledged"]) == (500, 500)
+        assert {got.at_ms for got in receiver.got} == {edge.mock.clock.now_ms - 3_599_000}
+        assert sorted(got.path for got in receiver.got) == sorted(paths)
+        if workers is None:
+            assert [got.path for got in receiver.got] == paths
+        assert answered > 10
 
 
 # -- where callbacks may go -----------------------------------------------------------------------
@@ -813,48 +693,36 @@ LOOPBACK = ["127.0.0.1", "127.8.8.8", "localhost", "LOCALHOST", "a.localhost", "
 
 @pytest.mark.parametrize("host", INTERNAL)
 @pytest.mark.parametrize("mode", ["documented", "loopback"])
-def test_internal_addresses_are_refused(mode: str, host: str) -> None:
+async def test_internal_addresses_are_refused(mode: str, host: str) -> None:
     """An internal address, however it is spelled, is refused at submit by all three providers."""
-
-    async def run() -> None:
-        async with serving(callback_targets=mode) as edge:
-            for name in SENDERS:
-                await refused(edge, name, f"https://{host}/hook")
-
-    asyncio.run(run())
+    async with serving(callback_targets=mode) as edge:
+        for name in SENDERS:
+            await refused(edge, name, f"https://{host}/hook")
 
 
 @pytest.mark.parametrize("host", LOOPBACK)
-def test_loopback_addresses(host: str) -> None:
+async def test_loopback_addresses(host: str) -> None:
     """This machine is let through by default, over http too; by the documents' own rules it is not."""
-
-    async def run() -> None:
-        for mode in ("documented", "loopback", "any"):
-            async with serving(callback_targets=mode) as edge:
-                for name in SENDERS:
-                    for scheme in ("http", "https"):
-                        if mode == "documented":
-                            await refused(edge, name, f"{scheme}://{host}:1/hook")
-                        else:
-                            await told(edge, name, f"{scheme}://{host}:1/hook")
-                            edge.state(name).tasks.clear()
-
-    asyncio.run(run())
+    for mode in ("documented", "loopback", "any"):
+        async with serving(callback_targets=mode) as edge:
+            for name in SENDERS:
+                for scheme in ("http", "https"):
+                    if mode == "documented":
+                        await refused(edge, name, f"{scheme}://{host}:1/hook")
+                    else:
+                        await told(edge, name, f"{scheme}://{host}:1/hook")
+                        edge.state(name).tasks.clear()
 
 
 @pytest.mark.parametrize("mode", ["documented", "loopback"])
-def test_https_only(mode: str) -> None:
+async def test_https_only(mode: str) -> None:
     """EvoLink takes only https for other machines; the others document no such rule."""
-
-    async def run() -> None:
-        async with serving(callback_targets=mode) as edge:
-            reply = await refused(edge, "evolink", "http://client.example/hook")
-            assert reply.json["error"]["param"] == "callback_url"
-            await told(edge, "evolink", "https://client.example/hook")
-            await told(edge, "crun", "http://client.example/hook")
-            await told(edge, "googlegeminiomni", "http://client.example/hook")
-
-    asyncio.run(run())
+    async with serving(callback_targets=mode) as edge:
+        reply = await refused(edge, "evolink", "http://client.example/hook")
+        assert reply.json["error"]["param"] == "callback_url"
+        await told(edge, "evolink", "https://client.example/hook")
+        await told(edge, "crun", "http://client.example/hook")
+        await told(edge, "googlegeminiomni", "http://client.example/hook")
 
 
 @pytest.mark.parametrize("mode", ["documented", "loopback", "any"])
@@ -877,98 +745,78 @@ def test_https_only(mode: str) -> None:
         "https://client.example/hook\x00",
     ],
 )
-def test_addresses_that_are_none(mode: str, url: str) -> None:
+async def test_addresses_that_are_none(mode: str, url: str) -> None:
     """What is no absolute address is refused, whatever else is let through."""
-
-    async def run() -> None:
-        async with serving(callback_targets=mode) as edge:
-            for name in SENDERS:
-                await refused(edge, name, url)
-
-    asyncio.run(run())
+    async with serving(callback_targets=mode) as edge:
+        for name in SENDERS:
+            await refused(edge, name, url)
 
 
 @pytest.mark.parametrize("name", SENDERS)
-def test_address_length(name: str) -> None:
+async def test_address_length(name: str) -> None:
     """An address has at most 2048 characters."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            start = "https://client.example/"
-            await refused(edge, name, start + "x" * (2049 - len(start)))
-            await told(edge, name, start + "x" * (2048 - len(start)))
-
-    asyncio.run(run())
+    async with serving() as edge:
+        start = "https://client.example/"
+        await refused(edge, name, start + "x" * (2049 - len(start)))
+        await told(edge, name, start + "x" * (2048 - len(start)))
 
 
 @pytest.mark.parametrize("address", ["10.1.2.3", "169.254.169.254", "::ffff:192.168.0.1", "fd00::1"])
 @pytest.mark.parametrize("name", SENDERS)
-def test_names_that_lead_inside(name: str, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_names_that_lead_inside(name: str, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A name that leads to an internal address is found out when it is looked up, and not tried again."""
     asked = resolve_to(monkeypatch, address)
 
-    async def run() -> None:
-        async with serving() as edge:
-            await told(edge, name, "https://inside.example/hook")
-            await edge.mock.clock.advance(86_400)
-            (attempt,) = attempts(edge)
-            assert (attempt["outcome"], attempt["next_attempt_at"]) == ("blocked", None)
-            assert "internal address" in attempt["detail"]
-            assert asked == ["inside.example"]
-
-    asyncio.run(run())
+    async with serving() as edge:
+        await told(edge, name, "https://inside.example/hook")
+        await edge.mock.clock.advance(86_400)
+        (attempt,) = attempts(edge)
+        assert (attempt["outcome"], attempt["next_attempt_at"]) == ("blocked", None)
+        assert "internal address" in attempt["detail"]
+        assert asked == ["inside.example"]
 
 
 @pytest.mark.parametrize("host", ["10.1.2.3", "167772161", "10.1", "0x0a000001", "012.0.0.1", "[::ffff:10.0.0.1]"])
-def test_addresses_are_judged_at_delivery_too(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_addresses_are_judged_at_delivery_too(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """An internal address is not called in any spelling, even if it was let through at submit."""
     monkeypatch.setattr("mockserver.engine.admission.url_problem", lambda *_: None)
 
-    async def run() -> None:
-        async with serving() as edge:
-            await told(edge, "crun", f"http://{host}/hook")
-            await edge.mock.clock.advance(86_400)
-            (attempt,) = attempts(edge)
-            assert attempt["outcome"] == "blocked", attempt
-            assert "internal address" in attempt["detail"]
-
-    asyncio.run(run())
+    async with serving() as edge:
+        await told(edge, "crun", f"http://{host}/hook")
+        await edge.mock.clock.advance(86_400)
+        (attempt,) = attempts(edge)
+        assert attempt["outcome"] == "blocked", attempt
+        assert "internal address" in attempt["detail"]
 
 
 @pytest.mark.parametrize("mode", ["documented", "loopback", "any"])
-def test_names_that_lead_to_this_machine(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_names_that_lead_to_this_machine(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A name that leads to this machine is called by default and under `any`, but not by the documents' rules."""
     asked = resolve_to(monkeypatch, "127.0.0.1")
 
-    async def run() -> None:
-        async with serving(callback_targets=mode) as edge, receiving() as receiver:
-            await told(edge, "crun", receiver.url(host="client.example"))
-            await edge.mock.clock.advance(86_400)
-            expected = "blocked" if mode == "documented" else "acknowledged"
-            assert [outcome for outcome, _ in outcomes(edge)] == [expected]
-            assert len(receiver.got) == (mode != "documented")
-            assert asked == ["client.example"]
-            if receiver.got:
-                assert receiver.got[0].headers["Host"] == f"client.example:{receiver.port}"
-
-    asyncio.run(run())
+    async with serving(callback_targets=mode) as edge, receiving() as receiver:
+        await told(edge, "crun", receiver.url(host="client.example"))
+        await edge.mock.clock.advance(86_400)
+        expected = "blocked" if mode == "documented" else "acknowledged"
+        assert [outcome for outcome, _ in outcomes(edge)] == [expected]
+        assert len(receiver.got) == (mode != "documented")
+        assert asked == ["client.example"]
+        if receiver.got:
+            assert receiver.got[0].headers["Host"] == f"client.example:{receiver.port}"
 
 
-def test_only_judged_addresses_are_called(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_only_judged_addresses_are_called(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of several addresses behind a name, only those that were let through are connected to."""
     resolve_to(monkeypatch, "10.255.255.1", "127.0.0.1")
 
-    async def run() -> None:
-        async with serving() as edge, receiving() as receiver:
-            await told(edge, "crun", receiver.url(host="client.example"))
-            await edge.mock.clock.advance(86_400)
-            assert outcomes(edge) == [("acknowledged", 200)]
-            assert len(receiver.got) == 1
-
-    asyncio.run(run())
+    async with serving() as edge, receiving() as receiver:
+        await told(edge, "crun", receiver.url(host="client.example"))
+        await edge.mock.clock.advance(86_400)
+        assert outcomes(edge) == [("acknowledged", 200)]
+        assert len(receiver.got) == 1
 
 
-def test_any_calls_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_any_calls_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     """Under `any`, internal addresses are taken at submit and called."""
     called: list[str] = []
     start_connection = aiohappyeyeballs.start_connection
@@ -981,14 +829,11 @@ def test_any_calls_everything(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("aiohttp.connector.aiohappyeyeballs.start_connection", connect)
 
-    async def run() -> None:
-        async with serving(callback_targets="any") as edge:
-            task_id = await told(edge, "evolink", "http://10.0.0.1/hook")
-            await edge.mock.task(task_id).complete()
-            assert called == ["10.0.0.1"]
-            assert outcomes(edge) == [("unreachable", None)]
-
-    asyncio.run(run())
+    async with serving(callback_targets="any") as edge:
+        task_id = await told(edge, "evolink", "http://10.0.0.1/hook")
+        await edge.mock.task(task_id).complete()
+        assert called == ["10.0.0.1"]
+        assert outcomes(edge) == [("unreachable", None)]
 
 
 # -- https ----------------------------------------------------------------------------------------
@@ -1019,53 +864,43 @@ def test_https(loop: str, tmp_path: Path) -> None:
     run_on(loop, main())
 
 
-def test_https_that_is_not_trusted(tmp_path: Path) -> None:
+async def test_https_that_is_not_trusted(tmp_path: Path) -> None:
     """A certificate from elsewhere, or for another name, makes a receiver one that cannot be reached."""
     context, path = certified(tmp_path, "client.example")
 
-    async def run() -> None:
-        for settings in ({}, {"callback_ca": path}):
-            async with serving(**settings) as edge, receiving(tls=context) as receiver:
-                await told(edge, "evolink", receiver.url())
-                await edge.mock.clock.advance(3600)
-                assert outcomes(edge) == [("unreachable", None)] * 4
-                assert "ertificate" in attempts(edge)[0]["detail"]
-                assert receiver.got == []
-
-    asyncio.run(run())
-
-
-def test_http_where_https_was_asked_for() -> None:
-    """A receiver that speaks plain http on an https address cannot be reached."""
-
-    async def run() -> None:
-        async with serving() as edge, receiving() as receiver:
-            await told(edge, "evolink", receiver.url().replace("http://", "https://"))
+    for settings in ({}, {"callback_ca": path}):
+        async with serving(**settings) as edge, receiving(tls=context) as receiver:
+            await told(edge, "evolink", receiver.url())
             await edge.mock.clock.advance(3600)
             assert outcomes(edge) == [("unreachable", None)] * 4
+            assert "ertificate" in attempts(edge)[0]["detail"]
+            assert receiver.got == []
 
-    asyncio.run(run())
+
+async def test_http_where_https_was_asked_for() -> None:
+    """A receiver that speaks plain http on an https address cannot be reached."""
+    async with serving() as edge, receiving() as receiver:
+        await told(edge, "evolink", receiver.url().replace("http://", "https://"))
+        await edge.mock.clock.advance(3600)
+        assert outcomes(edge) == [("unreachable", None)] * 4
 
 
 # -- the running clock ----------------------------------------------------------------------------
 
 
-def test_real_clock() -> None:
+async def test_real_clock() -> None:
     """With a running clock callbacks are sent, and tried again, by themselves."""
     done = asyncio.Event()
 
-    async def run() -> None:
-        async with serving(clock="real", speed=2000) as edge:
+    async with serving(clock="real", speed=2000) as edge:
 
-            async def answer(_: Received) -> int:
-                if len(receiver.got) < 3:
-                    return 503
-                done.set()
-                return 200
+        async def answer(_: Received) -> int:
+            if len(receiver.got) < 3:
+                return 503
+            done.set()
+            return 200
 
-            async with receiving(answer) as receiver:
-                await told(edge, "evolink", receiver.url())
-                async with asyncio.timeout(20):
-                    await done.wait()
-
-    asyncio.run(run())
+        async with receiving(answer) as receiver:
+            await told(edge, "evolink", receiver.url())
+            async with asyncio.timeout(20):
+                await done.wait()

@@ -71,7 +71,7 @@ async def answer_to(mock: AsyncRunningServer, pieces: list[bytes]) -> bytes:
 
 
 @pytest.mark.parametrize("name", REQUESTS)
-def test_every_cut_gives_the_same_answer(name: str) -> None:
+async def test_every_cut_gives_the_same_answer(name: str) -> None:
     """A request in one piece, and cut in two at any place, gets the same bytes."""
     request = REQUESTS[name]
 
@@ -80,13 +80,13 @@ def test_every_cut_gives_the_same_answer(name: str) -> None:
             cuts = [[request], *([request[:cut], request[cut:]] for cut in range(1, len(request)))]
             return [await answer_to(mock, pieces) for pieces in cuts]
 
-    whole, *others = asyncio.run(answers())
+    whole, *others = await answers()
     assert whole.startswith(b"HTTP/1.1 ")
     assert len(others) == len(request) - 1
     assert set(others) == {whole}
 
 
-def test_a_piece_more_is_the_next_request() -> None:
+async def test_a_piece_more_is_the_next_request() -> None:
     """Two requests in one piece are answered in their order, and the beginning of a third waits for its end."""
     query = REQUESTS["a query"]
 
@@ -94,13 +94,13 @@ def test_a_piece_more_is_the_next_request() -> None:
         async with MockServer() as mock:
             return await answer_to(mock, [query + query + query[:30], query[30:]])
 
-    written = asyncio.run(run())
+    written = await run()
     assert written.count(b"HTTP/1.1 200 OK") >= 1
     assert b"HTTP/1.1 4" not in written
 
 
 @pytest.mark.parametrize("cause", ["a name of the connection", "a name of the parser", "an untested version"])
-def test_another_aiohttp_drops_no_request(
+async def test_another_aiohttp_drops_no_request(
     cause: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Where aiohttp lacks a name or is untested, it serves the same bytes by itself; one warning says why."""
@@ -126,12 +126,12 @@ def test_another_aiohttp_drops_no_request(
             await writer.wait_closed()
             return whole, kept_alive, pipelined
 
-    fast = asyncio.run(served())
+    fast = await served()
     edge_connection._warn_once.cache_clear()
     monkeypatch.setattr(edge_connection, setting, value)
     with caplog.at_level("WARNING", "mockserver"):
-        assert asyncio.run(served()) == fast
-        asyncio.run(served())
+        assert await served() == fast
+        await served()
     (warning,) = caplog.messages
     assert named in warning
     assert fast[1].count(b"HTTP/1.1 200 OK") == 20
@@ -145,15 +145,11 @@ async def one_response(reader: asyncio.StreamReader) -> bytes:
     return head + await reader.readexactly(length)
 
 
-def test_the_fast_path_is_on() -> None:
+async def test_the_fast_path_is_on() -> None:
     """With the aiohttp that is installed, the fast path serves; a version it does not know is served by aiohttp."""
-
-    async def run() -> None:
-        async with MockServer() as mock:
-            http = cast("Any", mock.server)._http
-            connection = http()
-            assert isinstance(connection, edge_connection.FastConnection)
-            assert edge_connection.fast_path_problem(connection) is None
-            assert "3.98.1" in (edge_connection.fast_path_problem(connection, "3.98.1") or "")
-
-    asyncio.run(run())
+    async with MockServer() as mock:
+        http = cast("Any", mock.server)._http
+        connection = http()
+        assert isinstance(connection, edge_connection.FastConnection)
+        assert edge_connection.fast_path_problem(connection) is None
+        assert "3.98.1" in (edge_connection.fast_path_problem(connection, "3.98.1") or "")

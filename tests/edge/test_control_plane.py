@@ -6,7 +6,6 @@ scenarios) and the sessions are asked for in test_control_plane_faults.py.
 
 from __future__ import annotations
 
-import asyncio
 import re
 import urllib.request
 from pathlib import Path
@@ -27,121 +26,93 @@ NO_TASK = "00000000-0000-4000-8000-000000000000"
 # -- the server -----------------------------------------------------------------------------------
 
 
-def test_health_and_version() -> None:
+async def test_health_and_version() -> None:
     """Health tells mock time; version tells what runs, and the seed."""
-
-    async def run() -> None:
-        async with serving(seed=42) as edge:
-            health = await good(edge, "health")
-            assert (health["status"], health["now"]) == ("ok", "2026-06-05T00:00:00.000Z")
-            assert await good(edge, "version") == {"name": "mockserver", "version": __version__, "seed": 42}
-
-    asyncio.run(run())
+    async with serving(seed=42) as edge:
+        health = await good(edge, "health")
+        assert (health["status"], health["now"]) == ("ok", "2026-06-05T00:00:00.000Z")
+        assert await good(edge, "version") == {"name": "mockserver", "version": __version__, "seed": 42}
 
 
-def test_document() -> None:
+async def test_document() -> None:
     """The control plane hands out its own document."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            assert await good(edge, "document") == orjson.loads(orjson.dumps(DOCUMENT.data))
-
-    asyncio.run(run())
+    async with serving() as edge:
+        assert await good(edge, "document") == orjson.loads(orjson.dumps(DOCUMENT.data))
 
 
-def test_providers() -> None:
+async def test_providers() -> None:
     """What is served is listed, with its base URL, plans, and the dialects that are switched on."""
-
-    async def run() -> None:
-        async with serving(providers={"crun": {"dialects": ["always_200"]}}) as edge:
-            found = {each["name"]: each for each in (await good(edge, "providers"))["providers"]}
-            assert set(found) == set(PROVIDERS)
-            assert found["evolink"]["base_url"] == edge.mock.url("evolink")
-            assert "api.evolink.ai" in found["evolink"]["hosts"]
-            assert "starter" in found["googlegeminiomni"]["plans"]
-            assert [each["active"] for each in found["crun"]["dialects"]] == [True]
-            assert not any(each["active"] for each in found["toapis"]["dialects"])
-            assert found["evolink"]["states"] == ["pending", "processing"]
-            ends = {each["name"]: each for each in found["evolink"]["ends"]}
-            assert [each["kind"] for each in ends.values()] == ["success", "failure", "cancellation"]
-            assert "generation_timeout" in [each["code"] for each in ends["failed"]["reasons"]]
-            assert "query" in [each["role"] for each in found["evolink"]["operations"]]
-
-    asyncio.run(run())
+    async with serving(providers={"crun": {"dialects": ["always_200"]}}) as edge:
+        found = {each["name"]: each for each in (await good(edge, "providers"))["providers"]}
+        assert set(found) == set(PROVIDERS)
+        assert found["evolink"]["base_url"] == edge.mock.url("evolink")
+        assert "api.evolink.ai" in found["evolink"]["hosts"]
+        assert "starter" in found["googlegeminiomni"]["plans"]
+        assert [each["active"] for each in found["crun"]["dialects"]] == [True]
+        assert not any(each["active"] for each in found["toapis"]["dialects"])
+        assert found["evolink"]["states"] == ["pending", "processing"]
+        ends = {each["name"]: each for each in found["evolink"]["ends"]}
+        assert [each["kind"] for each in ends.values()] == ["success", "failure", "cancellation"]
+        assert "generation_timeout" in [each["code"] for each in ends["failed"]["reasons"]]
+        assert "query" in [each["role"] for each in found["evolink"]["operations"]]
 
 
-def test_reset_all() -> None:
+async def test_reset_all() -> None:
     """A reset of everything leaves a server as it was at its start: the same ids follow."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            first = await edge.submit("evolink")
-            await edge.advance(100)
-            state = await good(edge, "reset", {"what": "all"})
-            assert state == {"now": iso_of(MANUAL_START_MS), "now_ms": MANUAL_START_MS, "speed": 0, "next_due": None}
-            assert await good(edge, "tasks") == {"tasks": [], "total": 0}
-            assert await good(edge, "accounts") == {"accounts": []}
-            assert await good(edge, "requests") == {"records": []}
-            assert await good(edge, "callbacks") == {"callbacks": []}
-            assert await edge.submit("evolink") == first
-
-    asyncio.run(run())
+    async with serving() as edge:
+        first = await edge.submit("evolink")
+        await edge.advance(100)
+        state = await good(edge, "reset", {"what": "all"})
+        assert state == {"now": iso_of(MANUAL_START_MS), "now_ms": MANUAL_START_MS, "speed": 0, "next_due": None}
+        assert await good(edge, "tasks") == {"tasks": [], "total": 0}
+        assert await good(edge, "accounts") == {"accounts": []}
+        assert await good(edge, "requests") == {"records": []}
+        assert await good(edge, "callbacks") == {"callbacks": []}
+        assert await edge.submit("evolink") == first
 
 
-def test_reset_journal() -> None:
+async def test_reset_journal() -> None:
     """A reset of the journal forgets what went over the wire, and nothing else."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            task_id = await edge.submit("evolink")
-            await edge.advance(100)
-            state = await good(edge, "reset", {"what": "journal"})
-            assert state["now_ms"] == MANUAL_START_MS + 100_000
-            assert await good(edge, "countRequests") == {"count": 0}
-            assert (await good(edge, "task", task_id=task_id))["status"] == "completed"
-            await edge.query("evolink", task_id)
-            (record,) = (await good(edge, "requests"))["records"]
-            assert record["seq"] == 2
-
-    asyncio.run(run())
+    async with serving() as edge:
+        task_id = await edge.submit("evolink")
+        await edge.advance(100)
+        state = await good(edge, "reset", {"what": "journal"})
+        assert state["now_ms"] == MANUAL_START_MS + 100_000
+        assert await good(edge, "countRequests") == {"count": 0}
+        assert (await good(edge, "task", task_id=task_id))["status"] == "completed"
+        await edge.query("evolink", task_id)
+        (record,) = (await good(edge, "requests"))["records"]
+        assert record["seq"] == 2
 
 
 # -- the clock ------------------------------------------------------------------------------------
 
 
-def test_clock() -> None:
+async def test_clock() -> None:
     """The clock stands still until it is moved, by seconds or to an instant, and reports what was done on the way."""
-
-    async def run() -> None:
-        async with serving() as edge, receiving(500) as receiver:
-            task_id = await edge.submit("evolink", callback_url=receiver.url())
-            ends_ms = edge.state("evolink").tasks[task_id].ends_ms
-            assert (await good(edge, "clock"))["next_due"] == iso_of(ends_ms)
-            moved = await good(edge, "moveClock", {"advance_s": 0.001})
-            assert moved["now_ms"] == MANUAL_START_MS + 1
-            assert (moved["attempts"], moved["acknowledged"], moved["failed"]) == (0, 0, 0)
-            moved = await good(edge, "moveClock", {"set": "2026-06-05T02:00:00+01:30"})
-            assert moved["now"] == "2026-06-05T00:30:00.000Z"
-            assert (moved["attempts"], moved["acknowledged"], moved["failed"]) == (4, 0, 4)
-            assert moved["next_due"] is None
-            assert await good(edge, "moveClock", {"advance_s": 0}) == {**moved, "attempts": 0, "failed": 0}
-
-    asyncio.run(run())
+    async with serving() as edge, receiving(500) as receiver:
+        task_id = await edge.submit("evolink", callback_url=receiver.url())
+        ends_ms = edge.state("evolink").tasks[task_id].ends_ms
+        assert (await good(edge, "clock"))["next_due"] == iso_of(ends_ms)
+        moved = await good(edge, "moveClock", {"advance_s": 0.001})
+        assert moved["now_ms"] == MANUAL_START_MS + 1
+        assert (moved["attempts"], moved["acknowledged"], moved["failed"]) == (0, 0, 0)
+        moved = await good(edge, "moveClock", {"set": "2026-06-05T02:00:00+01:30"})
+        assert moved["now"] == "2026-06-05T00:30:00.000Z"
+        assert (moved["attempts"], moved["acknowledged"], moved["failed"]) == (4, 0, 4)
+        assert moved["next_due"] is None
+        assert await good(edge, "moveClock", {"advance_s": 0}) == {**moved, "attempts": 0, "failed": 0}
 
 
-def test_time_never_goes_back() -> None:
+async def test_time_never_goes_back() -> None:
     """An instant that has passed is refused with 400, and nothing is changed."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            await edge.advance(60)
-            message = await bad(edge, 400, "invalid_time", "moveClock", {"set": "2026-06-05T00:00:59Z"})
-            assert "never goes back" in message
-            await bad(edge, 400, "invalid_body", "moveClock", {"advance_s": -1})
-            assert (await good(edge, "clock"))["now"] == "2026-06-05T00:01:00.000Z"
-            assert (await good(edge, "moveClock", {"set": "2026-06-05T00:01:00Z"}))["attempts"] == 0
-
-    asyncio.run(run())
+    async with serving() as edge:
+        await edge.advance(60)
+        message = await bad(edge, 400, "invalid_time", "moveClock", {"set": "2026-06-05T00:00:59Z"})
+        assert "never goes back" in message
+        await bad(edge, 400, "invalid_body", "moveClock", {"advance_s": -1})
+        assert (await good(edge, "clock"))["now"] == "2026-06-05T00:01:00.000Z"
+        assert (await good(edge, "moveClock", {"set": "2026-06-05T00:01:00Z"}))["attempts"] == 0
 
 
 @pytest.mark.parametrize(
@@ -163,332 +134,272 @@ def test_time_never_goes_back() -> None:
         ([], "invalid_body"),
     ],
 )
-def test_clock_refuses(body: Any, code: str) -> None:
+async def test_clock_refuses(body: Any, code: str) -> None:
     """What is no way to move a clock is refused, and it stands where it stood."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            reply = await ask(edge, "moveClock", body)
-            assert reply.status == 400
-            assert reply.json["error"]["code"].startswith(code)
-            assert (await good(edge, "clock"))["now_ms"] == MANUAL_START_MS
-
-    asyncio.run(run())
+    async with serving() as edge:
+        reply = await ask(edge, "moveClock", body)
+        assert reply.status == 400
+        assert reply.json["error"]["code"].startswith(code)
+        assert (await good(edge, "clock"))["now_ms"] == MANUAL_START_MS
 
 
-def test_end_of_time() -> None:
+async def test_end_of_time() -> None:
     """However often it is moved, the clock stops before dates can no longer be written, and all still works there."""
-
-    async def run() -> None:
-        async with serving() as edge, receiving() as receiver:
-            for _ in range(800):
-                reply = await edge.admin("POST", "/clock", {"advance_s": 315_360_000})
-                if reply.status != 200:
-                    break
-            assert (reply.status, reply.json["error"]["code"]) == (400, "invalid_time")
-            for name in PROVIDERS:
-                fields = {} if name == "toapis" else {"callback_url": receiver.url(), "callbackUrl": receiver.url()}
-                task_id = await edge.submit(name, **fields)
-                await good(edge, "complete", task_id=task_id)
-                assert (await edge.query(name, task_id)).status == 200
-            await good(edge, "requests")
-
-    asyncio.run(run())
+    async with serving() as edge, receiving() as receiver:
+        for _ in range(800):
+            reply = await edge.admin("POST", "/clock", {"advance_s": 315_360_000})
+            if reply.status != 200:
+                break
+        assert (reply.status, reply.json["error"]["code"]) == (400, "invalid_time")
+        for name in PROVIDERS:
+            fields = {} if name == "toapis" else {"callback_url": receiver.url(), "callbackUrl": receiver.url()}
+            task_id = await edge.submit(name, **fields)
+            await good(edge, "complete", task_id=task_id)
+            assert (await edge.query(name, task_id)).status == 200
+        await good(edge, "requests")
 
 
-def test_speed() -> None:
+async def test_speed() -> None:
     """The clock's pace can be changed, and a clock that runs can be stopped."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            assert (await good(edge, "moveClock", {"speed": 100_000}))["speed"] == 100_000
-            while (await good(edge, "clock"))["now_ms"] < MANUAL_START_MS + 1000:
-                pass
-            stopped = await good(edge, "moveClock", {"speed": 0})
-            assert (await good(edge, "clock"))["now_ms"] == stopped["now_ms"]
-
-    asyncio.run(run())
+    async with serving() as edge:
+        assert (await good(edge, "moveClock", {"speed": 100_000}))["speed"] == 100_000
+        while (await good(edge, "clock"))["now_ms"] < MANUAL_START_MS + 1000:
+            pass
+        stopped = await good(edge, "moveClock", {"speed": 0})
+        assert (await good(edge, "clock"))["now_ms"] == stopped["now_ms"]
 
 
 # -- tasks ----------------------------------------------------------------------------------------
 
 
-def test_tasks() -> None:
+async def test_tasks() -> None:
     """Tasks are listed newest first, by provider, account and status, and at most as many as asked for."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            ids = []
-            for name in ("evolink", "crun", "evolink"):
-                ids.append(await edge.submit(name))
-                await edge.advance(1)
-            other = await edge.submit("evolink", key=OTHER_KEYS["evolink"])
-            await good(edge, "fail", {}, task_id=ids[0])
-            listed = await good(edge, "tasks", provider="evolink")
-            assert [each["id"] for each in listed["tasks"]] == [other, ids[2], ids[0]]
-            everything = await good(edge, "tasks")
-            assert [each["provider"] for each in everything["tasks"]] == ["evolink", "evolink", "crun", "evolink"]
-            assert everything["total"] == 4
-            account = edge.mock.account("evolink").id
-            assert [each["id"] for each in (await good(edge, "tasks", account=account))["tasks"]] == [ids[2], ids[0]]
-            assert [each["id"] for each in (await good(edge, "tasks", status="failed"))["tasks"]] == [ids[0]]
-            assert len((await good(edge, "tasks", limit="1"))["tasks"]) == 1
-            assert await good(edge, "tasks", provider="nobody") == {"tasks": [], "total": 4}
-
-    asyncio.run(run())
+    async with serving() as edge:
+        ids = []
+        for name in ("evolink", "crun", "evolink"):
+            ids.append(await edge.submit(name))
+            await edge.advance(1)
+        other = await edge.submit("evolink", key=OTHER_KEYS["evolink"])
+        await good(edge, "fail", {}, task_id=ids[0])
+        listed = await good(edge, "tasks", provider="evolink")
+        assert [each["id"] for each in listed["tasks"]] == [other, ids[2], ids[0]]
+        everything = await good(edge, "tasks")
+        assert [each["provider"] for each in everything["tasks"]] == ["evolink", "evolink", "crun", "evolink"]
+        assert everything["total"] == 4
+        account = edge.mock.account("evolink").id
+        assert [each["id"] for each in (await good(edge, "tasks", account=account))["tasks"]] == [ids[2], ids[0]]
+        assert [each["id"] for each in (await good(edge, "tasks", status="failed"))["tasks"]] == [ids[0]]
+        assert len((await good(edge, "tasks", limit="1"))["tasks"]) == 1
+        assert await good(edge, "tasks", provider="nobody") == {"tasks": [], "total": 4}
 
 
 @pytest.mark.parametrize("limit", ["0", "-1", "1001", "x", "", "1.5", "1e2", "%D9%A1", "9" * 30])
-def test_tasks_refuses(limit: str) -> None:
+async def test_tasks_refuses(limit: str) -> None:
     """A limit that is none is refused."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            await bad(edge, 400, "invalid_parameter", "tasks", limit=limit)
-
-    asyncio.run(run())
+    async with serving() as edge:
+        await bad(edge, 400, "invalid_parameter", "tasks", limit=limit)
 
 
-def test_task() -> None:
+async def test_task() -> None:
     """One task is shown with its course, cost and request."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            told = (await edge.try_submit("evolink", duration=6)).json
-            task_id, reserved = told["id"], told["usage"]["credits_reserved"]
-            task = await good(edge, "task", task_id=task_id)
-            assert (task["provider"], task["status"]) == ("evolink", "pending")
-            assert not task["ended"]
-            assert not task["held"]
-            assert task["submitted_at"] == iso_of(MANUAL_START_MS)
-            assert task["ends_at"] == iso_of(edge.state("evolink").tasks[task_id].ends_ms)
-            assert task["request"]["duration"] == 6
-            assert task["reserved_credits"] == reserved > 0
-            assert task["charged_credits"] == 0
-            await edge.advance(3600)
-            task = await good(edge, "task", task_id=task_id)
-            assert (task["status"], task["progress"], task["ended"]) == ("completed", 100, True)
-            assert 0 < task["charged_credits"] < reserved
-            await bad(edge, 404, "not_found", "task", task_id=NO_TASK)
-
-    asyncio.run(run())
+    async with serving() as edge:
+        told = (await edge.try_submit("evolink", duration=6)).json
+        task_id, reserved = told["id"], told["usage"]["credits_reserved"]
+        task = await good(edge, "task", task_id=task_id)
+        assert (task["provider"], task["status"]) == ("evolink", "pending")
+        assert not task["ended"]
+        assert not task["held"]
+        assert task["submitted_at"] == iso_of(MANUAL_START_MS)
+        assert task["ends_at"] == iso_of(edge.state("evolink").tasks[task_id].ends_ms)
+        assert task["request"]["duration"] == 6
+        assert task["reserved_credits"] == reserved > 0
+        assert task["charged_credits"] == 0
+        await edge.advance(3600)
+        task = await good(edge, "task", task_id=task_id)
+        assert (task["status"], task["progress"], task["ended"]) == ("completed", 100, True)
+        assert 0 < task["charged_credits"] < reserved
+        await bad(edge, 404, "not_found", "task", task_id=NO_TASK)
 
 
-def test_hold_and_release() -> None:
+async def test_hold_and_release() -> None:
     """A held task stands still, as often as it is held; released it goes on, and only a held one can be."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            task_id = await edge.submit("evolink")
-            await bad(edge, 409, "conflict", "release", task_id=task_id)
-            await edge.advance(10)
-            held = await good(edge, "hold", task_id=task_id)
-            assert (held["held"], held["ends_at"]) == (True, None)
-            await edge.advance(3600)
-            assert await good(edge, "hold", task_id=task_id) == held
-            released = await good(edge, "release", task_id=task_id)
-            assert (released["held"], released["progress"]) == (False, held["progress"])
-            assert released["ends_at"] is not None
-            await edge.advance(3600)
-            assert (await good(edge, "task", task_id=task_id))["ended"] is True
-            for operation in ("hold", "release"):
-                await bad(edge, 409, "conflict", operation, task_id=task_id)
-                await bad(edge, 404, "not_found", operation, task_id=NO_TASK)
-
-    asyncio.run(run())
+    async with serving() as edge:
+        task_id = await edge.submit("evolink")
+        await bad(edge, 409, "conflict", "release", task_id=task_id)
+        await edge.advance(10)
+        held = await good(edge, "hold", task_id=task_id)
+        assert (held["held"], held["ends_at"]) == (True, None)
+        await edge.advance(3600)
+        assert await good(edge, "hold", task_id=task_id) == held
+        released = await good(edge, "release", task_id=task_id)
+        assert (released["held"], released["progress"]) == (False, held["progress"])
+        assert released["ends_at"] is not None
+        await edge.advance(3600)
+        assert (await good(edge, "task", task_id=task_id))["ended"] is True
+        for operation in ("hold", "release"):
+            await bad(edge, 409, "conflict", operation, task_id=task_id)
+            await bad(edge, 404, "not_found", operation, task_id=NO_TASK)
 
 
-def test_ends() -> None:
+async def test_ends() -> None:
     """A task can be completed, failed for a chosen reason, or cancelled; then it has ended for ever."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            ids = [await edge.submit("evolink") for _ in range(4)]
-            assert (await good(edge, "complete", task_id=ids[0]))["status"] == "completed"
-            first = await good(edge, "fail", {}, task_id=ids[1])
-            assert (first["status"], first["reason"], first["charged_credits"]) == ("failed", "service_error", 0)
-            chosen = await good(edge, "fail", {"reason": "quota_exceeded"}, task_id=ids[2])
-            assert chosen["reason"] == "quota_exceeded"
-            assert (await edge.query("evolink", ids[2])).json["error"]["code"] == "quota_exceeded"
-            assert (await good(edge, "cancel", task_id=ids[3]))["status"] == "cancelled"
-            for task_id in ids:
-                for operation, body in (("complete", None), ("fail", {}), ("cancel", None)):
-                    assert "is final" in await bad(edge, 409, "conflict", operation, body, task_id=task_id)
-            await bad(edge, 404, "not_found", "complete", task_id=NO_TASK)
-            await bad(edge, 404, "not_found", "fail", {}, task_id=NO_TASK)
-            await bad(edge, 404, "not_found", "cancel", task_id=NO_TASK)
-
-    asyncio.run(run())
+    async with serving() as edge:
+        ids = [await edge.submit("evolink") for _ in range(4)]
+        assert (await good(edge, "complete", task_id=ids[0]))["status"] == "completed"
+        first = await good(edge, "fail", {}, task_id=ids[1])
+        assert (first["status"], first["reason"], first["charged_credits"]) == ("failed", "service_error", 0)
+        chosen = await good(edge, "fail", {"reason": "quota_exceeded"}, task_id=ids[2])
+        assert chosen["reason"] == "quota_exceeded"
+        assert (await edge.query("evolink", ids[2])).json["error"]["code"] == "quota_exceeded"
+        assert (await good(edge, "cancel", task_id=ids[3]))["status"] == "cancelled"
+        for task_id in ids:
+            for operation, body in (("complete", None), ("fail", {}), ("cancel", None)):
+                assert "is final" in await bad(edge, 409, "conflict", operation, body, task_id=task_id)
+        await bad(edge, 404, "not_found", "complete", task_id=NO_TASK)
+        await bad(edge, 404, "not_found", "fail", {}, task_id=NO_TASK)
+        await bad(edge, 404, "not_found", "cancel", task_id=NO_TASK)
 
 
-def test_ends_that_are_none() -> None:
+async def test_ends_that_are_none() -> None:
     """A reason that the provider does not know, and a cancellation it has not, are refused with what there is."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            task_id = await edge.submit("crun")
-            message = await bad(edge, 400, "invalid_body", "fail", {"reason": "bad luck"}, task_id=task_id)
-            assert "generation_failed" in message
-            await bad(edge, 400, "invalid_body", "fail", {"reason": 7}, task_id=task_id)
-            await bad(edge, 400, "invalid_body", "fail", {"because": "x"}, task_id=task_id)
-            assert "no cancelled state" in await bad(edge, 400, "invalid_body", "cancel", task_id=task_id)
-            assert (await good(edge, "task", task_id=task_id))["ended"] is False
-
-    asyncio.run(run())
+    async with serving() as edge:
+        task_id = await edge.submit("crun")
+        message = await bad(edge, 400, "invalid_body", "fail", {"reason": "bad luck"}, task_id=task_id)
+        assert "generation_failed" in message
+        await bad(edge, 400, "invalid_body", "fail", {"reason": 7}, task_id=task_id)
+        await bad(edge, 400, "invalid_body", "fail", {"because": "x"}, task_id=task_id)
+        assert "no cancelled state" in await bad(edge, 400, "invalid_body", "cancel", task_id=task_id)
+        assert (await good(edge, "task", task_id=task_id))["ended"] is False
 
 
 # -- accounts -------------------------------------------------------------------------------------
 
 
-def test_accounts() -> None:
+async def test_accounts() -> None:
     """Accounts are listed by provider, with their money and what is left of their limits; keys are not shown."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            await edge.submit("googlegeminiomni")
-            await edge.submit("evolink", key=OTHER_KEYS["evolink"])
-            found = (await good(edge, "accounts"))["accounts"]
-            assert [each["provider"] for each in found] == ["evolink", "googlegeminiomni"]
-            (account,) = (await good(edge, "accounts", provider="googlegeminiomni"))["accounts"]
-            assert account["limits_left"] == {
-                "requests_per_minute": 29,
-                "requests_per_hour": 199,
-                "concurrent_tasks": 4,
-            }
-            assert account["running_tasks"] == 1
-            assert account["granted_credits"] == account["available_credits"] + account["reserved_credits"] == 1_000_000
-            assert await good(edge, "account", account_id=account["id"]) == account
-            await bad(edge, 404, "not_found", "account", account_id="usr_none")
-            for name in PROVIDERS:
-                assert edge.mock.key(name) not in str(found)
-                assert OTHER_KEYS[name] not in str(found)
-
-    asyncio.run(run())
+    async with serving() as edge:
+        await edge.submit("googlegeminiomni")
+        await edge.submit("evolink", key=OTHER_KEYS["evolink"])
+        found = (await good(edge, "accounts"))["accounts"]
+        assert [each["provider"] for each in found] == ["evolink", "googlegeminiomni"]
+        (account,) = (await good(edge, "accounts", provider="googlegeminiomni"))["accounts"]
+        assert account["limits_left"] == {
+            "requests_per_minute": 29,
+            "requests_per_hour": 199,
+            "concurrent_tasks": 4,
+        }
+        assert account["running_tasks"] == 1
+        assert account["granted_credits"] == account["available_credits"] + account["reserved_credits"] == 1_000_000
+        assert await good(edge, "account", account_id=account["id"]) == account
+        await bad(edge, 404, "not_found", "account", account_id="usr_none")
+        for name in PROVIDERS:
+            assert edge.mock.key(name) not in str(found)
+            assert OTHER_KEYS[name] not in str(found)
 
 
-def test_open_account() -> None:
+async def test_open_account() -> None:
     """The account of a key can be opened before it is used, and made what a test needs."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            key = OTHER_KEYS["googlegeminiomni"]
-            opened = await good(
-                edge,
-                "openAccount",
-                {"provider": "googlegeminiomni", "key": key, "plan": "starter", "available_credits": 12.5},
-            )
-            assert (opened["plan"], opened["available_credits"]) == ("starter", 12.5)
-            reply = await edge.try_submit("googlegeminiomni", key=key)
-            assert reply.status == 403
-            again = await good(edge, "openAccount", {"provider": "googlegeminiomni", "key": key})
-            assert again["id"] == opened["id"]
-            assert again["plan"] == "starter"
-
-    asyncio.run(run())
+    async with serving() as edge:
+        key = OTHER_KEYS["googlegeminiomni"]
+        opened = await good(
+            edge,
+            "openAccount",
+            {"provider": "googlegeminiomni", "key": key, "plan": "starter", "available_credits": 12.5},
+        )
+        assert (opened["plan"], opened["available_credits"]) == ("starter", 12.5)
+        reply = await edge.try_submit("googlegeminiomni", key=key)
+        assert reply.status == 403
+        again = await good(edge, "openAccount", {"provider": "googlegeminiomni", "key": key})
+        assert again["id"] == opened["id"]
+        assert again["plan"] == "starter"
 
 
-def test_open_account_refuses() -> None:
+async def test_open_account_refuses() -> None:
     """No account is opened for a provider, a key or a plan that cannot be."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            await bad(edge, 404, "not_found", "openAccount", {"provider": "nobody", "key": "k"})
-            for wrong in (
-                {"provider": "googlegeminiomni", "key": "gomni_short"},
-                {"provider": "evolink", "key": "two words"},
-                {"provider": "evolink", "key": ""},
-                {"provider": "evolink", "key": "ключ"},
-                {"provider": "evolink", "key": "k", "plan": "platinum"},
-                {"provider": "evolink", "key": "k", "available_credits": -1},
-                {"provider": "evolink", "key": "k", "colour": "red"},
-                {"provider": "evolink"},
-            ):
-                await bad(edge, 400, "invalid_body", "openAccount", wrong)
-            assert (await good(edge, "accounts"))["accounts"] == []
-
-    asyncio.run(run())
+    async with serving() as edge:
+        await bad(edge, 404, "not_found", "openAccount", {"provider": "nobody", "key": "k"})
+        for wrong in (
+            {"provider": "googlegeminiomni", "key": "gomni_short"},
+            {"provider": "evolink", "key": "two words"},
+            {"provider": "evolink", "key": ""},
+            {"provider": "evolink", "key": "ключ"},
+            {"provider": "evolink", "key": "k", "plan": "platinum"},
+            {"provider": "evolink", "key": "k", "available_credits": -1},
+            {"provider": "evolink", "key": "k", "colour": "red"},
+            {"provider": "evolink"},
+        ):
+            await bad(edge, 400, "invalid_body", "openAccount", wrong)
+        assert (await good(edge, "accounts"))["accounts"] == []
 
 
-def test_change_account() -> None:
+async def test_change_account() -> None:
     """Plan, credits, secret and key of an account can be changed, and take effect at once."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            await edge.submit("evolink", duration=10)
-            account = edge.mock.account("evolink").id
-            changed = await good(edge, "changeAccount", {"available_credits": 0.5}, account_id=account)
-            assert changed["available_credits"] == 0.5
-            assert changed["granted_credits"] == 0.5 + changed["reserved_credits"]
-            assert (await edge.try_submit("evolink")).status == 402
-            await good(edge, "changeAccount", {"available_credits": 1e9}, account_id=account)
-            assert (await edge.try_submit("evolink")).status == 200
-            assert (await good(edge, "changeAccount", {"revoked": True}, account_id=account))["revoked"] is True
-            assert (await edge.try_submit("evolink")).status == 401
-            await good(edge, "changeAccount", {"revoked": False}, account_id=account)
-            assert (await edge.try_submit("evolink")).status == 200
-            assert await good(edge, "changeAccount", {}, account_id=account) == await good(
-                edge, "account", account_id=account
-            )
-
-    asyncio.run(run())
+    async with serving() as edge:
+        await edge.submit("evolink", duration=10)
+        account = edge.mock.account("evolink").id
+        changed = await good(edge, "changeAccount", {"available_credits": 0.5}, account_id=account)
+        assert changed["available_credits"] == 0.5
+        assert changed["granted_credits"] == 0.5 + changed["reserved_credits"]
+        assert (await edge.try_submit("evolink")).status == 402
+        await good(edge, "changeAccount", {"available_credits": 1e9}, account_id=account)
+        assert (await edge.try_submit("evolink")).status == 200
+        assert (await good(edge, "changeAccount", {"revoked": True}, account_id=account))["revoked"] is True
+        assert (await edge.try_submit("evolink")).status == 401
+        await good(edge, "changeAccount", {"revoked": False}, account_id=account)
+        assert (await edge.try_submit("evolink")).status == 200
+        assert await good(edge, "changeAccount", {}, account_id=account) == await good(
+            edge, "account", account_id=account
+        )
 
 
-def test_change_account_refuses() -> None:
+async def test_change_account_refuses() -> None:
     """A change that cannot be is refused whole: nothing of it is done."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            await edge.submit("googlegeminiomni")
-            account = edge.mock.account("googlegeminiomni").id
-            before = await good(edge, "account", account_id=account)
-            changes: tuple[Any, ...] = (
-                {"available_credits": 5, "plan": "platinum"},
-                {"available_credits": "5"},
-                {"available_credits": 1e10},
-                {"secret": ""},
-                {"revoked": 1},
-                {"key": "x"},
-                [],
-            )
-            for wrong in changes:
-                await bad(edge, 400, "invalid_body", "changeAccount", wrong, account_id=account)
-            await bad(edge, 404, "not_found", "changeAccount", {}, account_id="usr_none")
-            assert await good(edge, "account", account_id=account) == before
-
-    asyncio.run(run())
+    async with serving() as edge:
+        await edge.submit("googlegeminiomni")
+        account = edge.mock.account("googlegeminiomni").id
+        before = await good(edge, "account", account_id=account)
+        changes: tuple[Any, ...] = (
+            {"available_credits": 5, "plan": "platinum"},
+            {"available_credits": "5"},
+            {"available_credits": 1e10},
+            {"secret": ""},
+            {"revoked": 1},
+            {"key": "x"},
+            [],
+        )
+        for wrong in changes:
+            await bad(edge, 400, "invalid_body", "changeAccount", wrong, account_id=account)
+        await bad(edge, 404, "not_found", "changeAccount", {}, account_id="usr_none")
+        assert await good(edge, "account", account_id=account) == before
 
 
-def test_ledger() -> None:
+async def test_ledger() -> None:
     """The ledger shows every movement, oldest first, and adds up to the account."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            done, failed = await edge.submit("evolink", duration=6), await edge.submit("evolink", duration=4)
-            account_id = edge.mock.account("evolink").id
-            await good(edge, "fail", {}, task_id=failed)
-            await edge.advance(3600)
-            await good(edge, "changeAccount", {"available_credits": 7}, account_id=account_id)
-            entries = (await good(edge, "ledger", account_id=account_id))["entries"]
-            kinds = [(each["kind"], each["task"]) for each in entries]
-            assert kinds == [
-                ("grant", None),
-                ("reserve", done),
-                ("reserve", failed),
-                ("refund", failed),
-                ("settle", done),
-                ("refund", done),
-                ("grant", None),
-            ]
-            assert [each["at"] for each in entries] == sorted(each["at"] for each in entries)
-            account = await good(edge, "account", account_id=account_id)
-            total = {kind: sum(each["credits"] for each in entries if each["kind"] == kind) for kind, _ in kinds}
-            assert total["grant"] == pytest.approx(account["granted_credits"])
-            assert total["settle"] == pytest.approx(account["spent_credits"])
-            assert total["reserve"] == pytest.approx(total["settle"] + total["refund"])
-            assert account["available_credits"] == 7
-            await bad(edge, 404, "not_found", "ledger", account_id="usr_none")
-
-    asyncio.run(run())
+    async with serving() as edge:
+        done, failed = await edge.submit("evolink", duration=6), await edge.submit("evolink", duration=4)
+        account_id = edge.mock.account("evolink").id
+        await good(edge, "fail", {}, task_id=failed)
+        await edge.advance(3600)
+        await good(edge, "changeAccount", {"available_credits": 7}, account_id=account_id)
+        entries = (await good(edge, "ledger", account_id=account_id))["entries"]
+        kinds = [(each["kind"], each["task"]) for each in entries]
+        assert kinds == [
+            ("grant", None),
+            ("reserve", done),
+            ("reserve", failed),
+            ("refund", failed),
+            ("settle", done),
+            ("refund", done),
+            ("grant", None),
+        ]
+        assert [each["at"] for each in entries] == sorted(each["at"] for each in entries)
+        account = await good(edge, "account", account_id=account_id)
+        total = {kind: sum(each["credits"] for each in entries if each["kind"] == kind) for kind, _ in kinds}
+        assert total["grant"] == pytest.approx(account["granted_credits"])
+        assert total["settle"] == pytest.approx(account["spent_credits"])
+        assert total["reserve"] == pytest.approx(total["settle"] + total["refund"])
+        assert account["available_credits"] == 7
+        await bad(edge, 404, "not_found", "ledger", account_id="usr_none")
 
 
 # -- the journal ----------------------------------------------------------------------------------
@@ -505,67 +416,55 @@ async def some_traffic(edge: Edge) -> str:
     return task_id
 
 
-def test_requests() -> None:
+async def test_requests() -> None:
     """The journal is read oldest first, filtered by any of its words, and counted in the same way."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            task_id = await some_traffic(edge)
-            account = edge.mock.account("evolink").id
-            filters: list[tuple[dict[str, str], list[int]]] = [
-                ({}, [1, 2, 3, 4, 5]),
-                ({"kind": "exchange"}, [1, 2, 3, 4]),
-                ({"kind": "delivery"}, [5]),
-                ({"provider": "crun"}, [4]),
-                ({"operation": "createVideo"}, [1]),
-                ({"task": task_id}, [1, 2, 5]),
-                ({"account": account}, [1, 2]),
-                ({"gate": "key"}, [3]),
-                ({"gate": "route"}, [4]),
-                ({"method": "POST"}, [1, 5]),
-                ({"status": "200"}, [1, 2, 5]),
-                ({"status": "401"}, [3]),
-                ({"after": "2"}, [3, 4, 5]),
-                ({"after": "2", "kind": "exchange", "provider": "evolink"}, [3]),
-                ({"provider": "nobody"}, []),
-                ({"after": "99"}, []),
-            ]
-            for words, expected in filters:
-                records = (await good(edge, "requests", **words))["records"]
-                assert [each["seq"] for each in records] == expected, words
-                assert await good(edge, "countRequests", **words) == {"count": len(expected)}, words
-            assert len((await good(edge, "requests", limit="2"))["records"]) == 2
-
-    asyncio.run(run())
+    async with serving() as edge:
+        task_id = await some_traffic(edge)
+        account = edge.mock.account("evolink").id
+        filters: list[tuple[dict[str, str], list[int]]] = [
+            ({}, [1, 2, 3, 4, 5]),
+            ({"kind": "exchange"}, [1, 2, 3, 4]),
+            ({"kind": "delivery"}, [5]),
+            ({"provider": "crun"}, [4]),
+            ({"operation": "createVideo"}, [1]),
+            ({"task": task_id}, [1, 2, 5]),
+            ({"account": account}, [1, 2]),
+            ({"gate": "key"}, [3]),
+            ({"gate": "route"}, [4]),
+            ({"method": "POST"}, [1, 5]),
+            ({"status": "200"}, [1, 2, 5]),
+            ({"status": "401"}, [3]),
+            ({"after": "2"}, [3, 4, 5]),
+            ({"after": "2", "kind": "exchange", "provider": "evolink"}, [3]),
+            ({"provider": "nobody"}, []),
+            ({"after": "99"}, []),
+        ]
+        for words, expected in filters:
+            records = (await good(edge, "requests", **words))["records"]
+            assert [each["seq"] for each in records] == expected, words
+            assert await good(edge, "countRequests", **words) == {"count": len(expected)}, words
+        assert len((await good(edge, "requests", limit="2"))["records"]) == 2
 
 
 @pytest.mark.parametrize("operation", ["requests", "countRequests"])
 @pytest.mark.parametrize("words", [{"kind": "rumour"}, {"status": "ok"}, {"after": "-1"}, {"after": "x"}])
-def test_requests_refuses(operation: str, words: dict[str, str]) -> None:
+async def test_requests_refuses(operation: str, words: dict[str, str]) -> None:
     """A filter that means nothing is refused."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            await bad(edge, 400, "invalid_parameter", operation, **words)
-
-    asyncio.run(run())
+    async with serving() as edge:
+        await bad(edge, 400, "invalid_parameter", operation, **words)
 
 
-def test_export_ndjson() -> None:
+async def test_export_ndjson() -> None:
     """The journal as NDJSON is the records, a line each."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            await some_traffic(edge)
-            for words in ({}, {"format": "ndjson"}):
-                reply = await ask(edge, "exportRequests", **words)
-                assert reply.headers["Content-Type"] == "application/x-ndjson"
-                assert reply.body.endswith(b"}\n")
-                records = [orjson.loads(line) for line in reply.body.splitlines()]
-                assert records == (await good(edge, "requests"))["records"]
-            await bad(edge, 400, "invalid_parameter", "exportRequests", format="xml")
-
-    asyncio.run(run())
+    async with serving() as edge:
+        await some_traffic(edge)
+        for words in ({}, {"format": "ndjson"}):
+            reply = await ask(edge, "exportRequests", **words)
+            assert reply.headers["Content-Type"] == "application/x-ndjson"
+            assert reply.body.endswith(b"}\n")
+            records = [orjson.loads(line) for line in reply.body.splitlines()]
+            assert records == (await good(edge, "requests"))["records"]
+        await bad(edge, 400, "invalid_parameter", "exportRequests", format="xml")
 
 
 #: What HAR 1.2 requires, by its own field names.
@@ -650,73 +549,55 @@ HAR = {
 }
 
 
-def test_export_har() -> None:
+async def test_export_har() -> None:
     """The exchanges as an HTTP archive have every field that HAR 1.2 requires."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            await some_traffic(edge)
-            await edge.call("GET", "/evolink/v1/credits?a=1&b=%20&c", headers=edge.key_headers("evolink"))
-            archive = await good(edge, "exportRequests", format="har")
-            jsonschema.Draft202012Validator(HAR).validate(archive)
-            entries = archive["log"]["entries"]
-            assert [each["response"]["status"] for each in entries] == [200, 200, 401, 404, 200]
-            assert orjson.loads(entries[0]["request"]["postData"]["text"])["callback_url"].startswith(
-                "http://127.0.0.1"
-            )
-            assert entries[0]["request"]["postData"]["mimeType"] == "application/json"
-            assert orjson.loads(entries[0]["response"]["content"]["text"])["status"] == "pending"
-            assert [each["name"] for each in entries[4]["request"]["queryString"]] == ["a", "b", "c"]
-
-    asyncio.run(run())
+    async with serving() as edge:
+        await some_traffic(edge)
+        await edge.call("GET", "/evolink/v1/credits?a=1&b=%20&c", headers=edge.key_headers("evolink"))
+        archive = await good(edge, "exportRequests", format="har")
+        jsonschema.Draft202012Validator(HAR).validate(archive)
+        entries = archive["log"]["entries"]
+        assert [each["response"]["status"] for each in entries] == [200, 200, 401, 404, 200]
+        assert orjson.loads(entries[0]["request"]["postData"]["text"])["callback_url"].startswith("http://127.0.0.1")
+        assert entries[0]["request"]["postData"]["mimeType"] == "application/json"
+        assert orjson.loads(entries[0]["response"]["content"]["text"])["status"] == "pending"
+        assert [each["name"] for each in entries[4]["request"]["queryString"]] == ["a", "b", "c"]
 
 
-def test_callbacks_and_redelivery() -> None:
+async def test_callbacks_and_redelivery() -> None:
     """Callbacks are listed by task, and one that is over can be sent again."""
-
-    async def run() -> None:
-        async with serving() as edge, receiving() as receiver:
-            ids = [await edge.submit("evolink", callback_url=receiver.url()) for _ in range(2)]
-            await edge.advance(3600)
-            assert len((await good(edge, "callbacks"))["callbacks"]) == 2
-            (found,) = (await good(edge, "callbacks", task=ids[1]))["callbacks"]
-            assert (found["task"], found["event"], found["state"]) == (ids[1], "completed", "acknowledged")
-            again = await good(edge, "redeliver", delivery_id=found["id"])
-            assert again["task"] == ids[1]
-            assert len(receiver.got) == 3
-            await bad(edge, 404, "not_found", "redeliver", delivery_id="dlv_999999")
-
-    asyncio.run(run())
+    async with serving() as edge, receiving() as receiver:
+        ids = [await edge.submit("evolink", callback_url=receiver.url()) for _ in range(2)]
+        await edge.advance(3600)
+        assert len((await good(edge, "callbacks"))["callbacks"]) == 2
+        (found,) = (await good(edge, "callbacks", task=ids[1]))["callbacks"]
+        assert (found["task"], found["event"], found["state"]) == (ids[1], "completed", "acknowledged")
+        again = await good(edge, "redeliver", delivery_id=found["id"])
+        assert again["task"] == ids[1]
+        assert len(receiver.got) == 3
+        await bad(edge, 404, "not_found", "redeliver", delivery_id="dlv_999999")
 
 
-def test_redelivery_of_what_is_under_way() -> None:
+async def test_redelivery_of_what_is_under_way() -> None:
     """A callback that still waits for another attempt cannot be sent again: it will be."""
-
-    async def run() -> None:
-        async with serving() as edge, receiving(500) as receiver:
-            task_id = await edge.submit("evolink", callback_url=receiver.url())
-            await good(edge, "complete", task_id=task_id)
-            (waiting,) = (await good(edge, "callbacks"))["callbacks"]
-            assert waiting["state"] == "waiting"
-            await bad(edge, 404, "not_found", "redeliver", delivery_id=waiting["id"])
-
-    asyncio.run(run())
+    async with serving() as edge, receiving(500) as receiver:
+        task_id = await edge.submit("evolink", callback_url=receiver.url())
+        await good(edge, "complete", task_id=task_id)
+        (waiting,) = (await good(edge, "callbacks"))["callbacks"]
+        assert waiting["state"] == "waiting"
+        await bad(edge, 404, "not_found", "redeliver", delivery_id=waiting["id"])
 
 
-def test_live_page() -> None:
+async def test_live_page() -> None:
     """The live page, its files and its events are as the document says; test_live.py looks further."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            assert (await ask(edge, "livePage")).status == 200
-            assert (await ask(edge, "livePageInFolder")).status == 200
-            for name in ("app.js", "style.css"):
-                assert (await ask(edge, "liveFile", file=name)).status == 200
-            await bad(edge, 404, "not_found", "liveFile", file="nothing.js")
-            assert (await ask(edge, "events", once="true")).status == 200
-            await bad(edge, 400, "invalid_parameter", "events", once="perhaps")
-
-    asyncio.run(run())
+    async with serving() as edge:
+        assert (await ask(edge, "livePage")).status == 200
+        assert (await ask(edge, "livePageInFolder")).status == 200
+        for name in ("app.js", "style.css"):
+            assert (await ask(edge, "liveFile", file=name)).status == 200
+        await bad(edge, 404, "not_found", "liveFile", file="nothing.js")
+        assert (await ask(edge, "events", once="true")).status == 200
+        await bad(edge, 400, "invalid_parameter", "events", once="perhaps")
 
 
 # -- asking at all --------------------------------------------------------------------------------
@@ -730,41 +611,34 @@ def test_every_operation_is_tested() -> None:
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/tasks/", "//health", "/health/", "/tasks/x/y/z", ""])
-def test_no_such_operation(path: str) -> None:
+async def test_no_such_operation(path: str) -> None:
     """A path that the control plane has not is answered 404, with where to look."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            reply = await edge.admin("GET", path)
-            assert reply.status == 404
-            assert "openapi.json" in reply.json["error"]["message"]
-
-    asyncio.run(run())
+    async with serving() as edge:
+        reply = await edge.admin("GET", path)
+        assert reply.status == 404
+        assert "openapi.json" in reply.json["error"]["message"]
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_methods(name: str) -> None:
+async def test_methods(name: str) -> None:
     """A method that a path does not know is answered 405, with those it does know."""
     method, path, _ = OPERATIONS[name]
     known = {each.upper() for each in DOCUMENT.data["paths"][path] if each != "parameters"}
 
-    async def run() -> None:
-        async with serving() as edge:
-            for other in {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"} - known:
-                reply = await edge.admin(other, re.sub(r"\{\w+\}", "x", path))
-                assert reply.status == 405
-                assert set(reply.headers["Allow"].split(", ")) == known
-                assert reply.json["error"]["code"] == "method_not_allowed"
-
     assert method.upper() in known
-    asyncio.run(run())
+    async with serving() as edge:
+        for other in {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"} - known:
+            reply = await edge.admin(other, re.sub(r"\{\w+\}", "x", path))
+            assert reply.status == 405
+            assert set(reply.headers["Allow"].split(", ")) == known
+            assert reply.json["error"]["code"] == "method_not_allowed"
 
 
 WITH_BODY = [name for name, (_, _, entry) in OPERATIONS.items() if "requestBody" in entry]
 
 
 @pytest.mark.parametrize("name", WITH_BODY)
-def test_bodies(name: str) -> None:
+async def test_bodies(name: str) -> None:
     """Where a body is asked for, one that is none is refused for what is wrong with it."""
     method, path, _ = OPERATIONS[name]
     path = re.sub(r"\{\w+\}", "x", path)
@@ -781,30 +655,23 @@ def test_bodies(name: str) -> None:
         (b"x" * 2_000_000, "application/json", 413, "body"),
     ]
 
-    async def run() -> None:
-        async with serving() as edge:
-            for body, kind, status, code in cases:
-                headers = {"Content-Type": kind}
-                reply = await edge.call(method.upper(), f"/__admin{path}", headers=headers, data=body)
-                assert (reply.status, reply.json["error"]["code"]) == (status, code), (body[:20], reply.body)
-                check_documented(name, reply)
-
-    asyncio.run(run())
+    async with serving() as edge:
+        for body, kind, status, code in cases:
+            headers = {"Content-Type": kind}
+            reply = await edge.call(method.upper(), f"/__admin{path}", headers=headers, data=body)
+            assert (reply.status, reply.json["error"]["code"]) == (status, code), (body[:20], reply.body)
+            check_documented(name, reply)
 
 
-def test_body_that_does_not_arrive() -> None:
+async def test_body_that_does_not_arrive() -> None:
     """A body that stops coming is given up with 408."""
-
-    async def run() -> None:
-        async with serving(request_timeout_s=0.1) as edge, edge.raw() as wire:
-            headers = {"Content-Type": "application/json", "Content-Length": "100"}
-            await wire.send(request_bytes("POST", "/__admin/clock", headers=headers) + b'{"advance_s":')
-            answer = await wire.answer()
-            assert answer is not None
-            assert answer.status == 408
-            assert answer.json["error"]["code"] == "body"
-
-    asyncio.run(run())
+    async with serving(request_timeout_s=0.1) as edge, edge.raw() as wire:
+        headers = {"Content-Type": "application/json", "Content-Length": "100"}
+        await wire.send(request_bytes("POST", "/__admin/clock", headers=headers) + b'{"advance_s":')
+        answer = await wire.answer()
+        assert answer is not None
+        assert answer.status == 408
+        assert answer.json["error"]["code"] == "body"
 
 
 FOREIGN_HOSTS = [
@@ -822,34 +689,26 @@ FOREIGN_HOSTS = [
 
 
 @pytest.mark.parametrize("host", FOREIGN_HOSTS)
-def test_foreign_host(host: str) -> None:
+async def test_foreign_host(host: str) -> None:
     """A request that means another host is refused, so that no name that is made to lead here gets in."""
-
-    async def run() -> None:
-        async with serving() as edge, edge.raw() as wire:
-            named = host.format(port=edge.port)
-            body = {"Content-Type": "application/json", "Content-Length": "17"}
-            await wire.send(request_bytes("POST", "/__admin/reset", headers=body, host=named) + b'{"what": "all"}  ')
-            answer = await wire.answer()
-            assert answer is not None
-            assert answer.status == 403
-            assert answer.json["error"]["code"] == "foreign_host"
-
-    asyncio.run(run())
+    async with serving() as edge, edge.raw() as wire:
+        named = host.format(port=edge.port)
+        body = {"Content-Type": "application/json", "Content-Length": "17"}
+        await wire.send(request_bytes("POST", "/__admin/reset", headers=body, host=named) + b'{"what": "all"}  ')
+        answer = await wire.answer()
+        assert answer is not None
+        assert answer.status == 403
+        assert answer.json["error"]["code"] == "foreign_host"
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:{port}", "localhost:{port}", "LOCALHOST", "[::1]:{port}", "127.0.0.1"])
-def test_own_host(host: str) -> None:
+async def test_own_host(host: str) -> None:
     """This machine may be called by any of its own names."""
-
-    async def run() -> None:
-        async with serving() as edge, edge.raw() as wire:
-            await wire.send(request_bytes("GET", "/__admin/health", host=host.format(port=edge.port)))
-            answer = await wire.answer()
-            assert answer is not None
-            assert answer.status == 200
-
-    asyncio.run(run())
+    async with serving() as edge, edge.raw() as wire:
+        await wire.send(request_bytes("GET", "/__admin/health", host=host.format(port=edge.port)))
+        answer = await wire.answer()
+        assert answer is not None
+        assert answer.status == 200
 
 
 @pytest.mark.parametrize(
@@ -864,108 +723,84 @@ def test_own_host(host: str) -> None:
         "chrome-extension://abcdef",
     ],
 )
-def test_foreign_origin(origin: str) -> None:
+async def test_foreign_origin(origin: str) -> None:
     """A page from elsewhere cannot use the control plane through its reader's browser."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            task_id = await edge.submit("evolink")
-            reply = await edge.admin("POST", f"/tasks/{task_id}/fail", {}, Origin=origin)
-            assert reply.status == 403
-            assert reply.json["error"]["code"] in ("foreign_origin", "foreign_host")
-            assert "Access-Control-Allow-Origin" not in reply.headers
-            assert (await good(edge, "task", task_id=task_id))["ended"] is False
-
-    asyncio.run(run())
+    async with serving() as edge:
+        task_id = await edge.submit("evolink")
+        reply = await edge.admin("POST", f"/tasks/{task_id}/fail", {}, Origin=origin)
+        assert reply.status == 403
+        assert reply.json["error"]["code"] in ("foreign_origin", "foreign_host")
+        assert "Access-Control-Allow-Origin" not in reply.headers
+        assert (await good(edge, "task", task_id=task_id))["ended"] is False
 
 
-def test_own_origin() -> None:
+async def test_own_origin() -> None:
     """A page of the server's own may."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            assert (await edge.admin("GET", "/health", Origin=edge.root)).status == 200
-
-    asyncio.run(run())
+    async with serving() as edge:
+        assert (await edge.admin("GET", "/health", Origin=edge.root)).status == 200
 
 
 @pytest.mark.parametrize("given", [None, "token-of-my-own"])
-def test_token_off_loopback(given: str | None) -> None:
+async def test_token_off_loopback(given: str | None) -> None:
     """A server that others can reach asks for a token: the one it was given, or one of its own making."""
-
-    async def run() -> None:
-        async with serving(host="0.0.0.0", admin_token=given) as edge:
-            token = edge.mock.server.admin_token
-            assert token is not None
-            assert token == given if given else len(token) >= 24
-            for headers in (
-                {},
-                {"Authorization": "Bearer wrong"},
-                {"Authorization": "Bearer"},
-                {"Authorization": f"Basic {token}"},
-                {"Authorization": f"Bearer {token}x"},
-                {"Authorization": f"Bearer {token[:-1]}"},
-                {"X-Admin-Token": "wrong"},
-                {"X-Admin-Token": ""},
-            ):
-                reply = await edge.admin("GET", "/health", **headers)
-                assert (reply.status, reply.json["error"]["code"]) == (401, "token_required"), headers
-                check_documented("health", reply)
-            for headers in (
-                {"Authorization": f"Bearer {token}"},
-                {"Authorization": f"bearer {token}"},
-                {"X-Admin-Token": token},
-            ):
-                assert (await edge.admin("GET", "/health", **headers)).status == 200, headers
-            assert (await edge.call("GET", "/evolink/v1/credits", headers=edge.key_headers("evolink"))).status == 200
-
-    asyncio.run(run())
+    async with serving(host="0.0.0.0", admin_token=given) as edge:
+        token = edge.mock.server.admin_token
+        assert token is not None
+        assert token == given if given else len(token) >= 24
+        for headers in (
+            {},
+            {"Authorization": "Bearer wrong"},
+            {"Authorization": "Bearer"},
+            {"Authorization": f"Basic {token}"},
+            {"Authorization": f"Bearer {token}x"},
+            {"Authorization": f"Bearer {token[:-1]}"},
+            {"X-Admin-Token": "wrong"},
+            {"X-Admin-Token": ""},
+        ):
+            reply = await edge.admin("GET", "/health", **headers)
+            assert (reply.status, reply.json["error"]["code"]) == (401, "token_required"), headers
+            check_documented("health", reply)
+        for headers in (
+            {"Authorization": f"Bearer {token}"},
+            {"Authorization": f"bearer {token}"},
+            {"X-Admin-Token": token},
+        ):
+            assert (await edge.admin("GET", "/health", **headers)).status == 200, headers
+        assert (await edge.call("GET", "/evolink/v1/credits", headers=edge.key_headers("evolink"))).status == 200
 
 
-def test_tokens_differ() -> None:
+async def test_tokens_differ() -> None:
     """Two servers do not make up the same token, whatever their seeds."""
 
     async def token() -> str | None:
         async with serving(host="0.0.0.0", seed=1) as edge:
             return edge.mock.server.admin_token
 
-    assert asyncio.run(token()) != asyncio.run(token())
+    assert await token() != await token()
 
 
-def test_token_on_loopback() -> None:
+async def test_token_on_loopback() -> None:
     """On loopback no token is asked for, unless one was set."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            assert edge.mock.server.admin_token is None
-        async with serving(admin_token="mine") as edge:
-            assert (await edge.admin("GET", "/health")).status == 401
-            assert (await edge.admin("GET", "/health", Authorization="Bearer mine")).status == 200
-
-    asyncio.run(run())
+    async with serving() as edge:
+        assert edge.mock.server.admin_token is None
+    async with serving(admin_token="mine") as edge:
+        assert (await edge.admin("GET", "/health")).status == 401
+        assert (await edge.admin("GET", "/health", Authorization="Bearer mine")).status == 200
 
 
-def test_public_url_is_an_own_host() -> None:
+async def test_public_url_is_an_own_host() -> None:
     """Where a public URL is set, its host is one of the server's own."""
-
-    async def run() -> None:
-        async with serving(public_url="https://mock.example/base") as edge:
-            assert (await edge.admin("GET", "/health", Host="mock.example")).status == 200
-            assert (await edge.admin("GET", "/health", Host="other.example")).status == 403
-
-    asyncio.run(run())
+    async with serving(public_url="https://mock.example/base") as edge:
+        assert (await edge.admin("GET", "/health", Host="mock.example")).status == 200
+        assert (await edge.admin("GET", "/health", Host="other.example")).status == 403
 
 
-def test_control_plane_is_not_journaled() -> None:
+async def test_control_plane_is_not_journaled() -> None:
     """What is asked of the control plane does not stand in the journal, which is about providers."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            await edge.admin("GET", "/health")
-            await edge.admin("GET", "/nothing")
-            assert (await good(edge, "countRequests")) == {"count": 0}
-
-    asyncio.run(run())
+    async with serving() as edge:
+        await edge.admin("GET", "/health")
+        await edge.admin("GET", "/nothing")
+        assert (await good(edge, "countRequests")) == {"count": 0}
 
 
 def test_without_async() -> None:

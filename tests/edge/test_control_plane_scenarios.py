@@ -5,7 +5,6 @@ Starting and stopping at all is in test_control_plane_faults.py, what a scenario
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -30,96 +29,80 @@ SCENARIO: dict[str, Any] = {
 }
 
 
-def test_the_gallery_is_told_in_its_own_words() -> None:
+async def test_the_gallery_is_told_in_its_own_words() -> None:
     """What is listed of each scenario of the gallery is what stands in its file."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            for each in (await good(edge, "scenarios"))["gallery"]:
-                scenario = read(gallery()[each["name"]])
-                told = (each["scenario"], each["summary"], each["good_client"])
-                assert told == (scenario.name, scenario.summary, scenario.good_client)
-
-    asyncio.run(run())
+    async with serving() as edge:
+        for each in (await good(edge, "scenarios"))["gallery"]:
+            scenario = read(gallery()[each["name"]])
+            told = (each["scenario"], each["summary"], each["good_client"])
+            assert told == (scenario.name, scenario.summary, scenario.good_client)
 
 
-def test_a_running_scenario_tells_how_it_goes() -> None:
+async def test_a_running_scenario_tells_how_it_goes() -> None:
     """Hits, verdicts, what was seen and the numbers of the records that broke something are told at every moment."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            started = (await good(edge, "startScenario", {"scenario": SCENARIO}))["running"]
-            assert started == {
-                "scenario": "a refusal",
-                "summary": "One submit is refused.",
-                "good_client": "It waits.",
-                "started_at": "2026-06-05T00:00:00.000Z",
-                "elapsed_s": 0,
-                "faults": (await good(edge, "faults"))["faults"],
-                "expect": [
-                    {"that": each["that"], "kept": True, "seen": "as expected", "records": []}
-                    for each in SCENARIO["expect"]
-                ],
-                "forgotten": 0,
-            }
-            assert [each["when"] for each in started["faults"]] == [{"times": 1}, {"from_s": 3600}]
-            assert (await edge.try_submit("evolink")).status == 429
-            await edge.advance(10)
-            await edge.submit("evolink")
-            running = (await good(edge, "scenarios"))["running"]
-            assert ([each["hits"] for each in running["faults"]], running["elapsed_s"]) == ([1, 0], 10)
-            assert all(each["kept"] for each in running["expect"])
-            await edge.advance(9.999)
-            await edge.submit("evolink")
-            stopped = (await good(edge, "stopScenario"))["stopped"]
-            assert [(each["kept"], each["seen"], each["records"]) for each in stopped["expect"]] == [
-                (False, "9.999 s, expected at least 10 s", [2, 3]),
-                (False, "3, expected at most 2", [3]),
-            ]
-            assert [each["seq"] for each in (await good(edge, "requests"))["records"]] == [1, 2, 3]
-            assert (await good(edge, "tasks"))["total"] == 2
-
-    asyncio.run(run())
+    async with serving() as edge:
+        started = (await good(edge, "startScenario", {"scenario": SCENARIO}))["running"]
+        assert started == {
+            "scenario": "a refusal",
+            "summary": "One submit is refused.",
+            "good_client": "It waits.",
+            "started_at": "2026-06-05T00:00:00.000Z",
+            "elapsed_s": 0,
+            "faults": (await good(edge, "faults"))["faults"],
+            "expect": [
+                {"that": each["that"], "kept": True, "seen": "as expected", "records": []}
+                for each in SCENARIO["expect"]
+            ],
+            "forgotten": 0,
+        }
+        assert [each["when"] for each in started["faults"]] == [{"times": 1}, {"from_s": 3600}]
+        assert (await edge.try_submit("evolink")).status == 429
+        await edge.advance(10)
+        await edge.submit("evolink")
+        running = (await good(edge, "scenarios"))["running"]
+        assert ([each["hits"] for each in running["faults"]], running["elapsed_s"]) == ([1, 0], 10)
+        assert all(each["kept"] for each in running["expect"])
+        await edge.advance(9.999)
+        await edge.submit("evolink")
+        stopped = (await good(edge, "stopScenario"))["stopped"]
+        assert [(each["kept"], each["seen"], each["records"]) for each in stopped["expect"]] == [
+            (False, "9.999 s, expected at least 10 s", [2, 3]),
+            (False, "3, expected at most 2", [3]),
+        ]
+        assert [each["seq"] for each in (await good(edge, "requests"))["records"]] == [1, 2, 3]
+        assert (await good(edge, "tasks"))["total"] == 2
 
 
-def test_what_the_journal_has_no_more_is_not_judged() -> None:
+async def test_what_the_journal_has_no_more_is_not_judged() -> None:
     """Records that made room for newer ones were not judged, and a verdict says how many; on the terminal too."""
-
-    async def run() -> None:
-        async with serving(journal_entries=2) as edge:
-            await edge.submit("evolink")
-            await good(edge, "startScenario", {"scenario": SCENARIO})
-            for number in range(4):
-                assert (await good(edge, "scenarios"))["running"]["forgotten"] == max(0, number - 2)
-                await edge.try_submit("evolink")
-            record = edge.mock.runtime.scenario_record()
-            assert record is not None
-            assert "  the journal dropped the first 2 records, " in scenario_report(record)
-            assert "the journal dropped" not in scenario_report({**record, "forgotten": 0})
-            assert "the journal dropped" not in scenario_report({**record, "expect": []})
-
-    asyncio.run(run())
+    async with serving(journal_entries=2) as edge:
+        await edge.submit("evolink")
+        await good(edge, "startScenario", {"scenario": SCENARIO})
+        for number in range(4):
+            assert (await good(edge, "scenarios"))["running"]["forgotten"] == max(0, number - 2)
+            await edge.try_submit("evolink")
+        record = edge.mock.runtime.scenario_record()
+        assert record is not None
+        assert "  the journal dropped the first 2 records, " in scenario_report(record)
+        assert "the journal dropped" not in scenario_report({**record, "forgotten": 0})
+        assert "the journal dropped" not in scenario_report({**record, "expect": []})
 
 
-def test_every_mistake_is_told() -> None:
+async def test_every_mistake_is_told() -> None:
     """A scenario with mistakes is refused with each of them and where it stands; the one that runs goes on."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            await good(edge, "startScenario", {"scenario": SCENARIO})
-            task_id = await refused_then_taken(edge)
-            timeline = [{"fault": "latncy"}, {"fault": "error", "with": {"stat": 1}, "when": {"times": 0}}]
-            accounts = [{"provider": "evolink", "plan": "gold"}]
-            wrong = {**SCENARIO, "timeline": timeline, "accounts": accounts}
-            message = await bad(edge, 400, "invalid_body", "startScenario", {"scenario": wrong})
-            assert [line.split(": ")[1] for line in message.splitlines()] == [
-                *("timeline/0/fault", "timeline/1/with/stat", "timeline/1/when/times", "accounts/0/plan"),
-            ]
-            running = (await good(edge, "scenarios"))["running"]
-            assert (running["scenario"], running["faults"][0]["hits"]) == ("a refusal", 1)
-            assert [each["id"] for each in (await good(edge, "tasks"))["tasks"]] == [task_id]
-
-    asyncio.run(run())
+    async with serving() as edge:
+        await good(edge, "startScenario", {"scenario": SCENARIO})
+        task_id = await refused_then_taken(edge)
+        timeline = [{"fault": "latncy"}, {"fault": "error", "with": {"stat": 1}, "when": {"times": 0}}]
+        accounts = [{"provider": "evolink", "plan": "gold"}]
+        wrong = {**SCENARIO, "timeline": timeline, "accounts": accounts}
+        message = await bad(edge, 400, "invalid_body", "startScenario", {"scenario": wrong})
+        assert [line.split(": ")[1] for line in message.splitlines()] == [
+            *("timeline/0/fault", "timeline/1/with/stat", "timeline/1/when/times", "accounts/0/plan"),
+        ]
+        running = (await good(edge, "scenarios"))["running"]
+        assert (running["scenario"], running["faults"][0]["hits"]) == ("a refusal", 1)
+        assert [each["id"] for each in (await good(edge, "tasks"))["tasks"]] == [task_id]
 
 
 async def refused_then_taken(edge: Edge) -> str:
@@ -135,15 +118,11 @@ async def refused_then_taken(edge: Edge) -> str:
         *(str(gallery()["black_friday"]), "/etc/passwd", "~", "x" * 100_000, "a\nb"),
     ],
 )
-def test_no_file_is_read_by_name(name: str) -> None:
+async def test_no_file_is_read_by_name(name: str) -> None:
     """Over HTTP a name is one of the gallery's and nothing else: whoever asks cannot have files of the server read."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            await bad(edge, 404, "not_found", "startScenario", {"scenario": name})
-            assert (await good(edge, "scenarios"))["running"] is None
-
-    asyncio.run(run())
+    async with serving() as edge:
+        await bad(edge, 404, "not_found", "startScenario", {"scenario": name})
+        assert (await good(edge, "scenarios"))["running"] is None
 
 
 @pytest.mark.parametrize(
@@ -162,13 +141,9 @@ def test_no_file_is_read_by_name(name: str) -> None:
         (b'{"scenario": "' + b"x" * (1 << 20) + b'"}', "application/json", 413, "body"),
     ],
 )
-def test_bodies_that_are_none(body: bytes, kind: str, status: int, code: str) -> None:
+async def test_bodies_that_are_none(body: bytes, kind: str, status: int, code: str) -> None:
     """What is no JSON that everybody would read alike, or is too much of it, is refused before it is looked at."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            reply = await edge.call("POST", "/__admin/scenarios", data=body, headers={"Content-Type": kind})
-            assert (reply.status, reply.json["error"]["code"]) == (status, code)
-            check_documented("startScenario", reply)
-
-    asyncio.run(run())
+    async with serving() as edge:
+        reply = await edge.call("POST", "/__admin/scenarios", data=body, headers={"Content-Type": kind})
+        assert (reply.status, reply.json["error"]["code"]) == (status, code)
+        check_documented("startScenario", reply)

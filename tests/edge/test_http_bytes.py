@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -98,16 +97,12 @@ def test_http_1_0(loop: str, asked: dict[str, str]) -> None:
     run_on(loop, main())
 
 
-def test_http_1_0_without_host() -> None:
+async def test_http_1_0_without_host() -> None:
     """HTTP/1.0 knows no Host: the prefix is enough."""
-
-    async def main() -> None:
-        async with serving() as edge, edge.raw() as wire:
-            headers = edge.key_headers("evolink")
-            await wire.send(request_bytes("GET", "/evolink/v1/credits", headers=headers, version="HTTP/1.0", host=None))
-            assert (await answer_of(wire)).status == 200
-
-    asyncio.run(main())
+    async with serving() as edge, edge.raw() as wire:
+        headers = edge.key_headers("evolink")
+        await wire.send(request_bytes("GET", "/evolink/v1/credits", headers=headers, version="HTTP/1.0", host=None))
+        assert (await answer_of(wire)).status == 200
 
 
 @each_loop
@@ -172,44 +167,32 @@ def test_expect_continue(loop: str) -> None:
     run_on(loop, main())
 
 
-def test_expect_continue_with_the_body_there() -> None:
+async def test_expect_continue_with_the_body_there() -> None:
     """Where the body came along with the head, there is nothing to wait for and no 100."""
-
-    async def main() -> None:
-        async with serving() as edge, edge.raw() as wire:
-            await wire.send(submit_request(edge, Expect="100-continue"))
-            assert (await answer_of(wire)).status == 200
-
-    asyncio.run(main())
+    async with serving() as edge, edge.raw() as wire:
+        await wire.send(submit_request(edge, Expect="100-continue"))
+        assert (await answer_of(wire)).status == 200
 
 
-def test_expect_continue_refused() -> None:
+async def test_expect_continue_refused() -> None:
     """A body that is announced to be too large is refused at once, and need not be sent."""
-
-    async def main() -> None:
-        async with serving() as edge, edge.raw() as wire:
-            head = {**edge.key_headers("evolink"), "Content-Length": "5000000", "Expect": "100-continue"}
-            await wire.send(request_bytes("POST", "/evolink/v1/videos/generations", headers=head))
-            answer = await answer_of(wire)
-            assert answer.status == 413
-            assert answer.header("Connection") == "close"
-
-    asyncio.run(main())
+    async with serving() as edge, edge.raw() as wire:
+        head = {**edge.key_headers("evolink"), "Content-Length": "5000000", "Expect": "100-continue"}
+        await wire.send(request_bytes("POST", "/evolink/v1/videos/generations", headers=head))
+        answer = await answer_of(wire)
+        assert answer.status == 413
+        assert answer.header("Connection") == "close"
 
 
-def test_expect_continue_in_http_1_0() -> None:
+async def test_expect_continue_in_http_1_0() -> None:
     """An HTTP/1.0 client is never sent a 100 (RFC 9110, 10.1.1)."""
-
-    async def main() -> None:
-        async with serving() as edge, edge.raw() as wire:
-            request = submit_request(edge, Expect="100-continue").replace(b"HTTP/1.1", b"HTTP/1.0")
-            head, _, body = request.partition(b"\r\n\r\n")
-            await wire.send(head + b"\r\n\r\n", body[:5])
-            await edge.call("GET", "/evolink/v1/credits")  # by now the head has been read
-            await wire.send(body[5:])
-            assert (await answer_of(wire)).status == 200
-
-    asyncio.run(main())
+    async with serving() as edge, edge.raw() as wire:
+        request = submit_request(edge, Expect="100-continue").replace(b"HTTP/1.1", b"HTTP/1.0")
+        head, _, body = request.partition(b"\r\n\r\n")
+        await wire.send(head + b"\r\n\r\n", body[:5])
+        await edge.call("GET", "/evolink/v1/credits")  # by now the head has been read
+        await wire.send(body[5:])
+        assert (await answer_of(wire)).status == 200
 
 
 @each_loop
@@ -232,22 +215,18 @@ def test_head_of_a_file(loop: str) -> None:
     run_on(loop, main())
 
 
-def test_head_of_what_is_no_file() -> None:
+async def test_head_of_what_is_no_file() -> None:
     """HEAD of anything else is not allowed; the body of the refusal stays behind, its length does not."""
-
-    async def main() -> None:
-        async with serving() as edge, edge.raw() as wire:
-            await wire.send(
-                request_bytes("HEAD", "/evolink/v1/credits", headers=edge.key_headers("evolink")),
-                credits_request(edge),
-            )
-            head = await answer_of(wire, "HEAD")
-            assert head.status == 405
-            assert head.header("Allow") == "GET"
-            assert int(head.header("Content-Length") or 0) > 0
-            assert (await answer_of(wire)).status == 200
-
-    asyncio.run(main())
+    async with serving() as edge, edge.raw() as wire:
+        await wire.send(
+            request_bytes("HEAD", "/evolink/v1/credits", headers=edge.key_headers("evolink")),
+            credits_request(edge),
+        )
+        head = await answer_of(wire, "HEAD")
+        assert head.status == 405
+        assert head.header("Allow") == "GET"
+        assert int(head.header("Content-Length") or 0) > 0
+        assert (await answer_of(wire)).status == 200
 
 
 @each_loop
@@ -274,64 +253,52 @@ def test_any_status(loop: str, error: str, status: int) -> None:
     run_on(loop, main())
 
 
-def test_length_counts_bytes() -> None:
+async def test_length_counts_bytes() -> None:
     """Content-Length counts bytes, not characters."""
-
-    async def main() -> None:
-        async with serving() as edge, edge.raw() as wire:
-            prompt = "风筝在海滩上空盘旋 🪁"
-            task_id = await edge.submit("crun", input={"prompt": prompt})
-            path = edge.query_path("crun", task_id)
-            await wire.send(request_bytes("GET", path, headers=edge.key_headers("crun")), credits_request(edge))
-            assert (await answer_of(wire)).json["data"]["param"]["input"]["prompt"] == prompt
-            assert (await answer_of(wire)).status == 200
-
-    asyncio.run(main())
+    async with serving() as edge, edge.raw() as wire:
+        prompt = "风筝在海滩上空盘旋 🪁"
+        task_id = await edge.submit("crun", input={"prompt": prompt})
+        path = edge.query_path("crun", task_id)
+        await wire.send(request_bytes("GET", path, headers=edge.key_headers("crun")), credits_request(edge))
+        assert (await answer_of(wire)).json["data"]["param"]["input"]["prompt"] == prompt
+        assert (await answer_of(wire)).status == 200
 
 
-def test_date_is_mock_time() -> None:
+async def test_date_is_mock_time() -> None:
     """Date tells mock time, on answers, refusals, files and pages of the server's own."""
-
-    async def main() -> None:
-        async with serving() as edge, edge.raw() as wire:
-            path = await finished_file(edge)
-            for _ in range(2):
-                now_s = edge.mock.clock.now_ms // 1000
-                for request in (
-                    credits_request(edge),
-                    request_bytes("GET", "/evolink/v1/credits"),
-                    request_bytes("GET", path),
-                    request_bytes("GET", path, headers={"Range": "bytes=5-"}),
-                    request_bytes("GET", "/omni/none.mp4", host="r2.googlegeminiomni.com"),
-                    request_bytes("GET", "/nobody"),
-                ):
-                    await wire.send(request)
-                    answer = await answer_of(wire)
-                    written = answer.header("Date")
-                    assert written is not None
-                    assert written.endswith(" GMT")
-                    assert parsedate_to_datetime(written).timestamp() == now_s, request
-                await edge.mock.clock.advance(3661.5)
-
-    asyncio.run(main())
-
-
-def test_request_ids_differ() -> None:
-    """Every answer of a provider's has a request id of its own."""
-
-    async def main() -> None:
-        async with serving() as edge, edge.raw() as wire:
-            seen = set()
-            for request in (credits_request(edge), request_bytes("GET", "/evolink/x"), submit_request(edge)) * 5:
+    async with serving() as edge, edge.raw() as wire:
+        path = await finished_file(edge)
+        for _ in range(2):
+            now_s = edge.mock.clock.now_ms // 1000
+            for request in (
+                credits_request(edge),
+                request_bytes("GET", "/evolink/v1/credits"),
+                request_bytes("GET", path),
+                request_bytes("GET", path, headers={"Range": "bytes=5-"}),
+                request_bytes("GET", "/omni/none.mp4", host="r2.googlegeminiomni.com"),
+                request_bytes("GET", "/nobody"),
+            ):
                 await wire.send(request)
-                seen.add((await answer_of(wire)).header("X-Request-Id"))
-            assert len(seen) == 15
-            assert None not in seen
+                answer = await answer_of(wire)
+                written = answer.header("Date")
+                assert written is not None
+                assert written.endswith(" GMT")
+                assert parsedate_to_datetime(written).timestamp() == now_s, request
+            await edge.mock.clock.advance(3661.5)
 
-    asyncio.run(main())
+
+async def test_request_ids_differ() -> None:
+    """Every answer of a provider's has a request id of its own."""
+    async with serving() as edge, edge.raw() as wire:
+        seen = set()
+        for request in (credits_request(edge), request_bytes("GET", "/evolink/x"), submit_request(edge)) * 5:
+            await wire.send(request)
+            seen.add((await answer_of(wire)).header("X-Request-Id"))
+        assert len(seen) == 15
+        assert None not in seen
 
 
-def test_same_seed_same_bytes() -> None:
+async def test_same_seed_same_bytes() -> None:
     """Two servers with one seed answer the same requests with the same bytes; another seed gives others."""
 
     async def answers(seed: int) -> bytes:
@@ -344,30 +311,26 @@ def test_same_seed_same_bytes() -> None:
             )
             return await wire.closed()
 
-    first, again, other = asyncio.run(answers(7)), asyncio.run(answers(7)), asyncio.run(answers(8))
+    first, again, other = await answers(7), await answers(7), await answers(8)
     assert first.count(b"HTTP/1.1 ") == 4
     assert first == again != other
 
 
-def test_retry_after() -> None:
+async def test_retry_after() -> None:
     """Retry-After is in whole seconds, rounded up, and true: one second earlier is refused, then it passes."""
-
-    async def main() -> None:
-        async with serving() as edge:
-            name = "googlegeminiomni"
-            edge.mock.account(name).plan = "premium"
-            for _ in range(60):
-                reply = await edge.try_submit(name, of="gemini-omni-audio", script="")
-                assert reply.status == 400
-            await edge.mock.clock.advance(10.2)
-            reply = await edge.try_submit(name)
-            assert (reply.status, reply.headers["Retry-After"]) == (429, "50")
-            await edge.mock.clock.advance(49)
-            assert (await edge.try_submit(name)).status == 429
-            await edge.mock.clock.advance(1)
-            assert (await edge.try_submit(name)).status == 200
-
-    asyncio.run(main())
+    async with serving() as edge:
+        name = "googlegeminiomni"
+        edge.mock.account(name).plan = "premium"
+        for _ in range(60):
+            reply = await edge.try_submit(name, of="gemini-omni-audio", script="")
+            assert reply.status == 400
+        await edge.mock.clock.advance(10.2)
+        reply = await edge.try_submit(name)
+        assert (reply.status, reply.headers["Retry-After"]) == (429, "50")
+        await edge.mock.clock.advance(49)
+        assert (await edge.try_submit(name)).status == 429
+        await edge.mock.clock.advance(1)
+        assert (await edge.try_submit(name)).status == 200
 
 
 @each_loop

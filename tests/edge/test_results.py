@@ -70,7 +70,7 @@ MADE: list[tuple[str, str | None, dict[str, Any], tuple[float, int, int]]] = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "of", "fields", "made"), MADE)
-def test_download(name: str, of: str | None, fields: dict[str, Any], made: tuple[float, int, int]) -> None:
+async def test_download(name: str, of: str | None, fields: dict[str, Any], made: tuple[float, int, int]) -> None:
     """What is downloaded is an MP4 of the length and size asked for, with picture and sound."""
 
     async def run() -> bytes:
@@ -81,7 +81,7 @@ def test_download(name: str, of: str | None, fields: dict[str, Any], made: tuple
             assert int(reply.headers["Content-Length"]) == len(reply.body)
             return reply.body
 
-    with av.open(io.BytesIO(asyncio.run(run())), "r") as film:
+    with av.open(io.BytesIO(await run()), "r") as film:
         picture, sound = film.streams.video[0], film.streams.audio[0]
         assert (picture.codec_context.name, sound.codec_context.name) == ("h264", "aac")
         assert (picture.width, picture.height) == made[1:]
@@ -89,14 +89,14 @@ def test_download(name: str, of: str | None, fields: dict[str, Any], made: tuple
         assert film.duration / av.time_base == pytest.approx(made[0], abs=0.1)
 
 
-def test_download_of_speech() -> None:
+async def test_download_of_speech() -> None:
     """Speech without a clip is a sound file."""
 
     async def run() -> Response:
         async with serving() as edge:
             return await edge.call("GET", await short_file(edge))
 
-    reply = asyncio.run(run())
+    reply = await run()
     assert reply.headers["Content-Type"] == "audio/mp4"
     with av.open(io.BytesIO(reply.body), "r") as speech:
         assert not speech.streams.video
@@ -116,28 +116,23 @@ RANGES: list[tuple[str, int, slice]] = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("asked", "status", "part"), RANGES)
-def test_range(asked: str, status: int, part: slice) -> None:
+async def test_range(asked: str, status: int, part: slice) -> None:
     """One range is answered 206 with that part and where it lies."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            link = await short_file(edge)
-            whole = (await edge.call("GET", link)).body
-            reply = await edge.call("GET", link, headers={"Range": asked})
-            assert reply.status == status
-            assert reply.body == whole[part]
-            start = part.indices(len(whole))[0]
-            assert reply.headers["Content-Range"] == f"bytes {start}-{start + len(reply.body) - 1}/{len(whole)}"
-            assert reply.headers["Content-Type"] == "audio/mp4"
-
-    asyncio.run(run())
+    async with serving() as edge:
+        link = await short_file(edge)
+        whole = (await edge.call("GET", link)).body
+        reply = await edge.call("GET", link, headers={"Range": asked})
+        assert reply.status == status
+        assert reply.body == whole[part]
+        start = part.indices(len(whole))[0]
+        assert reply.headers["Content-Range"] == f"bytes {start}-{start + len(reply.body) - 1}/{len(whole)}"
+        assert reply.headers["Content-Type"] == "audio/mp4"
 
 
 @pytest.mark.parametrize("asked", ["bytes=99999999-", "bytes=5-2", "bytes=x-y", "bytes=--5"])
-def test_range_that_cannot_be(asked: str) -> None:
+async def test_range_that_cannot_be(asked: str) -> None:
     """A range outside the file, or none at all, is answered 416 with the file's length."""
-
-    async def run() -> None:
+    with nothing_logged():
         async with serving() as edge:
             link = await short_file(edge)
             length = (await edge.call("HEAD", link)).headers["Content-Length"]
@@ -146,142 +141,112 @@ def test_range_that_cannot_be(asked: str) -> None:
             assert reply.headers["Content-Range"] == f"bytes */{length}"
             assert (await edge.call("GET", link)).status == 200
 
-    with nothing_logged():
-        asyncio.run(run())
 
-
-def test_a_part_of_another_version_is_no_part_of_this_one() -> None:
+async def test_a_part_of_another_version_is_no_part_of_this_one() -> None:
     """If-Range with this file's ETag gives the part; with another's, the whole file, to start over with."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            link = await short_file(edge)
-            whole = await edge.call("GET", link)
-            for tag, status in ((whole.headers["ETag"], 206), ('"another"', 200), ('W/"weak"', 200)):
-                reply = await edge.call("GET", link, headers={"Range": "bytes=100-", "If-Range": tag})
-                assert (reply.status, reply.body) == (status, whole.body[100:] if status == 206 else whole.body)
-
-    asyncio.run(run())
+    async with serving() as edge:
+        link = await short_file(edge)
+        whole = await edge.call("GET", link)
+        for tag, status in ((whole.headers["ETag"], 206), ('"another"', 200), ('W/"weak"', 200)):
+            reply = await edge.call("GET", link, headers={"Range": "bytes=100-", "If-Range": tag})
+            assert (reply.status, reply.body) == (status, whole.body[100:] if status == 206 else whole.body)
 
 
-def test_head() -> None:
+async def test_head() -> None:
     """HEAD says what GET would give."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            link = await short_file(edge)
-            head, got = await edge.call("HEAD", link), await edge.call("GET", link)
-            assert head.status == 200
-            assert head.body == b""
-            assert int(head.headers["Content-Length"]) == len(got.body) > 0
-            for name in ("Content-Type", "ETag", "Last-Modified", "Accept-Ranges"):
-                assert head.headers[name] == got.headers[name]
-
-    asyncio.run(run())
+    async with serving() as edge:
+        link = await short_file(edge)
+        head, got = await edge.call("HEAD", link), await edge.call("GET", link)
+        assert head.status == 200
+        assert head.body == b""
+        assert int(head.headers["Content-Length"]) == len(got.body) > 0
+        for name in ("Content-Type", "ETag", "Last-Modified", "Accept-Ranges"):
+            assert head.headers[name] == got.headers[name]
 
 
-def test_etag() -> None:
+async def test_etag() -> None:
     """A client that has the file is told so with 304, and one that has another gets the file."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            link = await short_file(edge)
-            first = await edge.call("GET", link)
-            etag = first.headers["ETag"]
-            for method in ("GET", "HEAD"):
-                for tags in (etag, f'"other", {etag}', "*", f"W/{etag}"):
-                    reply = await edge.call(method, link, headers={"If-None-Match": tags})
-                    assert (reply.status, reply.body) == (304, b"")
-                    assert reply.headers["ETag"] == etag
-            since = {"If-Modified-Since": first.headers["Last-Modified"]}
-            assert (await edge.call("GET", link, headers=since)).status == 304
-            reply = await edge.call("GET", link, headers={"If-None-Match": '"other"'})
-            assert (reply.status, reply.body) == (200, first.body)
-            assert (await edge.call("GET", link, headers={"If-Match": '"other"'})).status == 412
-
-    asyncio.run(run())
+    async with serving() as edge:
+        link = await short_file(edge)
+        first = await edge.call("GET", link)
+        etag = first.headers["ETag"]
+        for method in ("GET", "HEAD"):
+            for tags in (etag, f'"other", {etag}', "*", f"W/{etag}"):
+                reply = await edge.call(method, link, headers={"If-None-Match": tags})
+                assert (reply.status, reply.body) == (304, b"")
+                assert reply.headers["ETag"] == etag
+        since = {"If-Modified-Since": first.headers["Last-Modified"]}
+        assert (await edge.call("GET", link, headers=since)).status == 304
+        reply = await edge.call("GET", link, headers={"If-None-Match": '"other"'})
+        assert (reply.status, reply.body) == (200, first.body)
+        assert (await edge.call("GET", link, headers={"If-Match": '"other"'})).status == 412
 
 
-def test_same_file_for_the_same_request() -> None:
+async def test_same_file_for_the_same_request() -> None:
     """Two tasks that ask for the same get the same bytes, on any server."""
 
     async def run() -> Response:
         async with serving() as edge:
             return await edge.call("GET", await short_file(edge))
 
-    first, again = asyncio.run(run()), asyncio.run(run())
+    first, again = await run(), await run()
     assert first.body == again.body
     assert first.headers == again.headers
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PROVIDERS)
-def test_no_key_needed(name: str) -> None:
+async def test_no_key_needed(name: str) -> None:
     """A link needs no key: it is what gives the right to download."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            link = await finished(edge, name)
-            assert (await edge.call("HEAD", link)).status == 200
-            assert (await edge.call("HEAD", link, headers={"Authorization": "Bearer nonsense"})).status == 200
-
-    asyncio.run(run())
+    async with serving() as edge:
+        link = await finished(edge, name)
+        assert (await edge.call("HEAD", link)).status == 200
+        assert (await edge.call("HEAD", link, headers={"Authorization": "Bearer nonsense"})).status == 200
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PROVIDERS)
-def test_expiry(name: str) -> None:
+async def test_expiry(name: str) -> None:
     """A link lives to the millisecond as long as documented, and then gets the answer of the store behind it."""
     lifetime_s, status, code = LIFETIMES[name]
 
-    async def run() -> None:
-        async with serving() as edge:
-            task_id = await edge.submit(name)
-            await edge.mock.task(task_id).complete()
-            link = link_in(await edge.query(name, task_id))
-            await edge.mock.clock.advance(lifetime_s - 0.001)
-            assert (await edge.call("HEAD", link)).status == 200
-            await edge.mock.clock.advance(0.001)
-            reply = await edge.call("GET", link)
-            assert reply.status == status
-            assert reply.headers["Content-Type"] == "application/xml"
-            assert f"<Code>{code}</Code>" in reply.body.decode()
-            assert (await edge.query(name, task_id)).status == 200
-
-    asyncio.run(run())
+    async with serving() as edge:
+        task_id = await edge.submit(name)
+        await edge.mock.task(task_id).complete()
+        link = link_in(await edge.query(name, task_id))
+        await edge.mock.clock.advance(lifetime_s - 0.001)
+        assert (await edge.call("HEAD", link)).status == 200
+        await edge.mock.clock.advance(0.001)
+        reply = await edge.call("GET", link)
+        assert reply.status == status
+        assert reply.headers["Content-Type"] == "application/xml"
+        assert f"<Code>{code}</Code>" in reply.body.decode()
+        assert (await edge.query(name, task_id)).status == 200
 
 
 @pytest.mark.parametrize("name", PROVIDERS)
-def test_not_there_before_the_end(name: str) -> None:
+async def test_not_there_before_the_end(name: str) -> None:
     """A link that somebody works out before its task has ended, or after it failed, leads nowhere."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            link = await finished(edge, name)
-            done = next(iter(edge.state(name).tasks))
-            other = await edge.submit(name)
-            early = link.replace(done, other)
-            assert (await edge.call("GET", early)).status == 404
-            await edge.mock.task(other).fail()
-            reply = await edge.call("GET", early)
-            assert reply.status == 404
-            assert "<Code>NoSuchKey</Code>" in reply.body.decode()
-
-    asyncio.run(run())
+    async with serving() as edge:
+        link = await finished(edge, name)
+        done = next(iter(edge.state(name).tasks))
+        other = await edge.submit(name)
+        early = link.replace(done, other)
+        assert (await edge.call("GET", early)).status == 404
+        await edge.mock.task(other).fail()
+        reply = await edge.call("GET", early)
+        assert reply.status == 404
+        assert "<Code>NoSuchKey</Code>" in reply.body.decode()
 
 
 @pytest.mark.parametrize("name", ["crun", "evolink", "toapis"])
 @pytest.mark.parametrize("index", ["1", "99999", "-1", "x", "", "0x0", "%2e%2e"])
-def test_no_such_file(name: str, index: str) -> None:
+async def test_no_such_file(name: str, index: str) -> None:
     """A task has as many files as its answer names, and no others."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            link = await finished(edge, name)
-            reply = await edge.call("GET", link.replace("/0.mp4", f"/{index}.mp4"))
-            assert reply.status == 404
-
-    asyncio.run(run())
+    async with serving() as edge:
+        link = await finished(edge, name)
+        reply = await edge.call("GET", link.replace("/0.mp4", f"/{index}.mp4"))
+        assert reply.status == 404
 
 
 def altered(link: str) -> Mapping[str, str]:
@@ -304,72 +269,59 @@ def altered(link: str) -> Mapping[str, str]:
     }
 
 
-def test_signed_link() -> None:
+async def test_signed_link() -> None:
     """A signed link that was altered is refused as such; what is added to it, or its order, is no alteration."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            link = await short_file(edge)
-            for what, changed in altered(link).items():
-                reply = await edge.call("GET", changed)
-                assert reply.status == 403, what
-                assert "<Code>AccessDenied</Code>" in reply.body.decode(), what
-            base, _, query = link.partition("?")
-            expires, signature = query.split("&")
-            for same in (f"{link}&download=1", f"{base}?{signature}&{expires}"):
-                assert (await edge.call("HEAD", same)).status == 200
-
-    asyncio.run(run())
+    async with serving() as edge:
+        link = await short_file(edge)
+        for what, changed in altered(link).items():
+            reply = await edge.call("GET", changed)
+            assert reply.status == 403, what
+            assert "<Code>AccessDenied</Code>" in reply.body.decode(), what
+        base, _, query = link.partition("?")
+        expires, signature = query.split("&")
+        for same in (f"{link}&download=1", f"{base}?{signature}&{expires}"):
+            assert (await edge.call("HEAD", same)).status == 200
 
 
-def test_signature_is_of_one_link() -> None:
+async def test_signature_is_of_one_link() -> None:
     """The signature of one link opens no other."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            first, second = await short_file(edge), await short_file(edge)
-            mixed = f"{first.partition('?')[0]}?{second.partition('?')[2]}"
-            assert (await edge.call("GET", mixed)).status == 403
-            account_id = edge.mock.account("googlegeminiomni").id
-            assert f"/{account_id}/" in first
-            assert (await edge.call("GET", first.replace(account_id, "usr_0000000000"))).status == 404
-
-    asyncio.run(run())
+    async with serving() as edge:
+        first, second = await short_file(edge), await short_file(edge)
+        mixed = f"{first.partition('?')[0]}?{second.partition('?')[2]}"
+        assert (await edge.call("GET", mixed)).status == 403
+        account_id = edge.mock.account("googlegeminiomni").id
+        assert f"/{account_id}/" in first
+        assert (await edge.call("GET", first.replace(account_id, "usr_0000000000"))).status == 404
 
 
-def test_links_differ_by_seed() -> None:
+async def test_links_differ_by_seed() -> None:
     """Links are signed with the seed: those of another run are refused."""
 
     async def signature(seed: int) -> str:
         async with serving(seed=seed) as edge:
             return (await short_file(edge)).partition("Signature=")[2]
 
-    assert asyncio.run(signature(1)) == asyncio.run(signature(1)) != asyncio.run(signature(2))
+    assert await signature(1) == await signature(1) != await signature(2)
 
 
 @pytest.mark.slow
-def test_downloads_do_not_hold_up_others() -> None:
+async def test_downloads_do_not_hold_up_others() -> None:
     """While a large file is being made, queries are answered."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            link = await finished(edge, "googlegeminiomni", "gemini-omni-video", resolution="1080p", duration=10)
-            download = asyncio.create_task(edge.call("GET", link))
-            answered = 0
-            while not download.done():
-                reply = await edge.call("GET", "/evolink/v1/credits", headers=edge.key_headers("evolink"))
-                assert reply.status == 200
-                answered += 1
-            assert (await download).status == 200
-            assert answered > 10
-
-    asyncio.run(run())
+    async with serving() as edge:
+        link = await finished(edge, "googlegeminiomni", "gemini-omni-video", resolution="1080p", duration=10)
+        download = asyncio.create_task(edge.call("GET", link))
+        answered = 0
+        while not download.done():
+            reply = await edge.call("GET", "/evolink/v1/credits", headers=edge.key_headers("evolink"))
+            assert reply.status == 200
+            answered += 1
+        assert (await download).status == 200
+        assert answered > 10
 
 
-def test_closing_while_a_file_is_made() -> None:
+async def test_closing_while_a_file_is_made() -> None:
     """A server that is closed while a file is being made closes at once; the download breaks off, in silence."""
-
-    async def run() -> None:
+    with nothing_logged():
         begun, ended = threading.Event(), threading.Event()
 
         def slow(_: Shape, __: Path, stop: threading.Event) -> None:
@@ -388,9 +340,6 @@ def test_closing_while_a_file_is_made() -> None:
                 await asyncio.to_thread(begun.wait)
             assert ended.is_set()
             assert await wire.closed() == b""
-
-    with nothing_logged():
-        asyncio.run(run())
 
 
 # -- uploads --------------------------------------------------------------------------------------
@@ -419,81 +368,63 @@ def refused(reply: Response, status: int, words: str) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 100_000, 1_000_000, 20_971_520])
-def test_upload(size: int) -> None:
+async def test_upload(size: int) -> None:
     """A file of any size up to the limit is kept, described, and served back byte by byte, without a key."""
     content = (PNG * (size // len(PNG) + 1))[:size]
 
-    async def run() -> None:
-        async with serving() as edge:
-            reply = await upload(edge, form(content))
-            assert reply.status == 200, reply.body
-            told = reply.json
-            assert told["fileName"] == "guide.png"
-            assert told["contentType"] == "image/png"
-            assert told["sizeBytes"] == size
-            assert told["url"] == f"{edge.root}/googlegeminiomni/uploads/{told['fileId']}/guide.png"
-            back = await edge.call("GET", told["url"])
-            assert back.status == 200
-            assert back.headers["Content-Type"] == "image/png"
-            assert back.body == content
-            head = await edge.call("HEAD", told["url"])
-            assert (head.status, head.headers["Content-Length"]) == (200, str(size))
-
-    asyncio.run(run())
+    async with serving() as edge:
+        reply = await upload(edge, form(content))
+        assert reply.status == 200, reply.body
+        told = reply.json
+        assert told["fileName"] == "guide.png"
+        assert told["contentType"] == "image/png"
+        assert told["sizeBytes"] == size
+        assert told["url"] == f"{edge.root}/googlegeminiomni/uploads/{told['fileId']}/guide.png"
+        back = await edge.call("GET", told["url"])
+        assert back.status == 200
+        assert back.headers["Content-Type"] == "image/png"
+        assert back.body == content
+        head = await edge.call("HEAD", told["url"])
+        assert (head.status, head.headers["Content-Length"]) == (200, str(size))
 
 
-def test_upload_is_of_use() -> None:
+async def test_upload_is_of_use() -> None:
     """The address that an upload answers is taken as a reference in a submit."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            url = (await upload(edge, form(PNG))).json["url"]
-            reply = await edge.try_submit("googlegeminiomni", of="gemini-omni-character", referenceUrl=url)
-            assert reply.status == 200
-
-    asyncio.run(run())
+    async with serving() as edge:
+        url = (await upload(edge, form(PNG))).json["url"]
+        reply = await edge.try_submit("googlegeminiomni", of="gemini-omni-character", referenceUrl=url)
+        assert reply.status == 200
 
 
-def test_upload_too_large() -> None:
+async def test_upload_too_large() -> None:
     """A file beyond the limit is refused, by the gate for sizes or by its own, in the provider's shape."""
     limit = 20_971_520
 
-    async def run() -> None:
-        async with serving() as edge:
-            refused(await upload(edge, form(bytes(limit + 1))), 400, f"larger than {limit} bytes")
-            refused(await upload(edge, form(bytes(limit + 2_000_000))), 413, "too large")
-            assert edge.state("googlegeminiomni").files == {}
-
-    asyncio.run(run())
+    async with serving() as edge:
+        refused(await upload(edge, form(bytes(limit + 1))), 400, f"larger than {limit} bytes")
+        refused(await upload(edge, form(bytes(limit + 2_000_000))), 413, "too large")
+        assert edge.state("googlegeminiomni").files == {}
 
 
-def test_upload_wrong() -> None:
+async def test_upload_wrong() -> None:
     """A wrong field, no file, an empty one, a wrong or missing type: each is refused with its reason."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            refused(await upload(edge, form(PNG, field="image")), 400, "file: is required")
-            refused(await upload(edge, FormData({"file": ""})), 400, "file")
-            refused(await upload(edge, form(b"")), 400, "file: the file is empty")
-            refused(await upload(edge, form(PNG, kind="text/html")), 400, "text/html is not taken")
-            refused(await upload(edge, form(PNG, kind="image/svg+xml")), 400, "image/svg+xml is not taken")
-            refused(await upload(edge, form(PNG, kind=None)), 400, "application/octet-stream is not taken")
-            assert edge.state("googlegeminiomni").files == {}
-
-    asyncio.run(run())
+    async with serving() as edge:
+        refused(await upload(edge, form(PNG, field="image")), 400, "file: is required")
+        refused(await upload(edge, FormData({"file": ""})), 400, "file")
+        refused(await upload(edge, form(b"")), 400, "file: the file is empty")
+        refused(await upload(edge, form(PNG, kind="text/html")), 400, "text/html is not taken")
+        refused(await upload(edge, form(PNG, kind="image/svg+xml")), 400, "image/svg+xml is not taken")
+        refused(await upload(edge, form(PNG, kind=None)), 400, "application/octet-stream is not taken")
+        assert edge.state("googlegeminiomni").files == {}
 
 
 @pytest.mark.parametrize("kind", ["image/jpeg", "image/png", "image/webp", "video/mp4", "IMAGE/PNG", "image/png; q=1"])
-def test_upload_types(kind: str) -> None:
+async def test_upload_types(kind: str) -> None:
     """The documented types are taken, however they are written."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            reply = await upload(edge, form(PNG, kind=kind))
-            assert reply.status == 200, reply.body
-            assert reply.json["contentType"] == kind.lower().partition(";")[0]
-
-    asyncio.run(run())
+    async with serving() as edge:
+        reply = await upload(edge, form(PNG, kind=kind))
+        assert reply.status == 200, reply.body
+        assert reply.json["contentType"] == kind.lower().partition(";")[0]
 
 
 @pytest.mark.parametrize(
@@ -506,14 +437,10 @@ def test_upload_types(kind: str) -> None:
         ("application/x-www-form-urlencoded", b"file=abc"),
     ],
 )
-def test_upload_that_is_no_form(kind: str, body: bytes) -> None:
+async def test_upload_that_is_no_form(kind: str, body: bytes) -> None:
     """A body that does not say that it is a form is refused as of the wrong type."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            refused(await upload(edge, body, Content_Type=kind), 400, "multipart/form-data")
-
-    asyncio.run(run())
+    async with serving() as edge:
+        refused(await upload(edge, body, Content_Type=kind), 400, "multipart/form-data")
 
 
 PART = b'Content-Disposition: form-data; name="file"; filename="a.png"\r\nContent-Type: image/png\r\n'
@@ -550,10 +477,9 @@ BROKEN_FORMS = {
 
 
 @pytest.mark.parametrize(("kind", "body"), BROKEN_FORMS.values(), ids=BROKEN_FORMS)
-def test_upload_broken(kind: str, body: bytes) -> None:
+async def test_upload_broken(kind: str, body: bytes) -> None:
     """A form that is none is refused in shape, and the server goes on."""
-
-    async def run() -> None:
+    with nothing_logged():
         async with serving() as edge, edge.raw() as wire:
             headers = {**edge.key_headers("googlegeminiomni"), "Content-Type": kind, "Content-Length": str(len(body))}
             await wire.send(request_bytes("POST", UPLOAD, headers=headers) + body)
@@ -564,25 +490,18 @@ def test_upload_broken(kind: str, body: bytes) -> None:
             assert edge.state("googlegeminiomni").files == {}
             assert (await upload(edge, form(PNG))).status == 200
 
-    with nothing_logged():
-        asyncio.run(run())
 
-
-def test_upload_of_two_files() -> None:
+async def test_upload_of_two_files() -> None:
     """Of two files in one form the first counts; other fields beside it do no harm."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            data = FormData({"note": "a photo"})
-            data.add_field("file", io.BytesIO(b"first"), filename="1.png", content_type="image/png")
-            data.add_field("file", io.BytesIO(b"second"), filename="2.png", content_type="image/png")
-            reply = await upload(edge, data)
-            assert reply.status == 200
-            assert reply.json["fileName"] == "1.png"
-            assert (await edge.call("GET", reply.json["url"])).body == b"first"
-            assert len(edge.state("googlegeminiomni").files) == 1
-
-    asyncio.run(run())
+    async with serving() as edge:
+        data = FormData({"note": "a photo"})
+        data.add_field("file", io.BytesIO(b"first"), filename="1.png", content_type="image/png")
+        data.add_field("file", io.BytesIO(b"second"), filename="2.png", content_type="image/png")
+        reply = await upload(edge, data)
+        assert reply.status == 200
+        assert reply.json["fileName"] == "1.png"
+        assert (await edge.call("GET", reply.json["url"])).body == b"first"
+        assert len(edge.state("googlegeminiomni").files) == 1
 
 
 EVIL_NAMES = [
@@ -606,88 +525,64 @@ EVIL_NAMES = [
 
 
 @pytest.mark.parametrize("name", EVIL_NAMES)
-def test_upload_with_an_evil_name(name: str) -> None:
+async def test_upload_with_an_evil_name(name: str) -> None:
     """Whatever a file is called, its address is one plain path that leads back to it."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            reply = await upload(edge, form(PNG, name=name))
-            assert reply.status == 200, reply.body
-            told = reply.json
-            assert re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}", told["fileName"])
-            assert told["url"].endswith(f"/uploads/{told['fileId']}/{told['fileName']}")
-            assert (await edge.call("GET", told["url"])).body == PNG
-
-    asyncio.run(run())
+    async with serving() as edge:
+        reply = await upload(edge, form(PNG, name=name))
+        assert reply.status == 200, reply.body
+        told = reply.json
+        assert re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}", told["fileName"])
+        assert told["url"].endswith(f"/uploads/{told['fileId']}/{told['fileName']}")
+        assert (await edge.call("GET", told["url"])).body == PNG
 
 
-def test_upload_header_injection() -> None:
+async def test_upload_header_injection() -> None:
     """Neither a name nor a type of a file can put headers into the answer that serves it back."""
-
-    async def run() -> None:
-        async with serving() as edge, edge.raw() as wire:
-            evil = PART.replace(b"a.png", b"a%0d%0aX-Evil: 1.png").replace(b"image/png", b"image/png\rX-Evil: 1")
-            body = b"--B\r\n" + evil + b"\r\nx\r\n--B--\r\n"
-            headers = {**edge.key_headers("googlegeminiomni"), "Content-Type": "multipart/form-data; boundary=B"}
-            await wire.send(request_bytes("POST", UPLOAD, headers=headers, body=body))
-            answer = await wire.answer()
-            assert answer is not None
-            assert answer.status == 400
-            assert answer.header("X-Evil") is None
-
-    asyncio.run(run())
+    async with serving() as edge, edge.raw() as wire:
+        evil = PART.replace(b"a.png", b"a%0d%0aX-Evil: 1.png").replace(b"image/png", b"image/png\rX-Evil: 1")
+        body = b"--B\r\n" + evil + b"\r\nx\r\n--B--\r\n"
+        headers = {**edge.key_headers("googlegeminiomni"), "Content-Type": "multipart/form-data; boundary=B"}
+        await wire.send(request_bytes("POST", UPLOAD, headers=headers, body=body))
+        answer = await wire.answer()
+        assert answer is not None
+        assert answer.status == 400
+        assert answer.header("X-Evil") is None
 
 
-def test_upload_not_found() -> None:
+async def test_upload_not_found() -> None:
     """An upload is found by its id and its name together, and nowhere else."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            url = (await upload(edge, form(PNG))).json["url"]
-            for wrong in (url.replace("guide", "other"), url.replace("/file_", "/file_x"), f"{url}/", url + "x"):
-                refused(await edge.call("GET", wrong), 404, "")
-
-    asyncio.run(run())
+    async with serving() as edge:
+        url = (await upload(edge, form(PNG))).json["url"]
+        for wrong in (url.replace("guide", "other"), url.replace("/file_", "/file_x"), f"{url}/", url + "x"):
+            refused(await edge.call("GET", wrong), 404, "")
 
 
-def test_upload_needs_a_key() -> None:
+async def test_upload_needs_a_key() -> None:
     """An upload without a key, or on a plan without the API, is refused before it is looked at."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            refused(await edge.call("POST", UPLOAD, data=form(PNG)), 401, "key")
-            edge.mock.account("googlegeminiomni").plan = "starter"
-            refused(await upload(edge, form(PNG)), 403, "plan")
-
-    asyncio.run(run())
+    async with serving() as edge:
+        refused(await edge.call("POST", UPLOAD, data=form(PNG)), 401, "key")
+        edge.mock.account("googlegeminiomni").plan = "starter"
+        refused(await upload(edge, form(PNG)), 403, "plan")
 
 
-def test_uploads_are_bounded() -> None:
+async def test_uploads_are_bounded() -> None:
     """Only so many uploads are kept; the oldest goes first."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            uploads = edge.provider("googlegeminiomni").uploads
-            assert uploads is not None
-            urls = [(await upload(edge, form(b"%d" % number))).json["url"] for number in range(uploads.keeps + 1)]
-            assert len(set(urls)) == uploads.keeps + 1
-            assert (await edge.call("GET", urls[0])).status == 404
-            for number in (1, uploads.keeps):
-                assert (await edge.call("GET", urls[number])).body == b"%d" % number
-
-    asyncio.run(run())
+    async with serving() as edge:
+        uploads = edge.provider("googlegeminiomni").uploads
+        assert uploads is not None
+        urls = [(await upload(edge, form(b"%d" % number))).json["url"] for number in range(uploads.keeps + 1)]
+        assert len(set(urls)) == uploads.keeps + 1
+        assert (await edge.call("GET", urls[0])).status == 404
+        for number in (1, uploads.keeps):
+            assert (await edge.call("GET", urls[number])).body == b"%d" % number
 
 
 @pytest.mark.slow
-def test_examples_are_files_too() -> None:
+async def test_examples_are_files_too() -> None:
     """Each provider's own example leads to a file."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            for name in PROVIDERS:
-                for model in edge.provider(name).models:
-                    assert example(edge.provider(name), model)["model"] == model
-                    link = await finished(edge, name, model)
-                    assert (await edge.call("HEAD", link)).status == 200
-
-    asyncio.run(run())
+    async with serving() as edge:
+        for name in PROVIDERS:
+            for model in edge.provider(name).models:
+                assert example(edge.provider(name), model)["model"] == model
+                link = await finished(edge, name, model)
+                assert (await edge.call("HEAD", link)).status == 200

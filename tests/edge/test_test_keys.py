@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -67,130 +66,106 @@ def test_who_has_them() -> None:
 
 @pytest.mark.parametrize("credits_mode", ["ample", "documented"])
 @pytest.mark.parametrize("name", WITH_TEST_KEYS)
-def test_no_credits(name: str, credits_mode: str) -> None:
+async def test_no_credits(name: str, credits_mode: str) -> None:
     """The account has nothing, so that a submit is refused for want of credits, until it is given some."""
-
-    async def run() -> None:
-        async with world(credits=credits_mode) as edge:
-            key = key_of(name, "no_credits")
-            for _ in range(2):
-                refusal(edge, name, await edge.try_submit(name, key=key), "insufficient_credits")
-            assert edge.state(name).tasks == {}
-            account = await account_of(edge, name, key)
-            assert account["available_credits"] == account["granted_credits"] == account["reserved_credits"] == 0
-            assert account["revoked"] is False
-            await account_of(edge, name, key, available_credits=1000)
-            await submitted(edge, name, key)
-
-    asyncio.run(run())
+    async with world(credits=credits_mode) as edge:
+        key = key_of(name, "no_credits")
+        for _ in range(2):
+            refusal(edge, name, await edge.try_submit(name, key=key), "insufficient_credits")
+        assert edge.state(name).tasks == {}
+        account = await account_of(edge, name, key)
+        assert account["available_credits"] == account["granted_credits"] == account["reserved_credits"] == 0
+        assert account["revoked"] is False
+        await account_of(edge, name, key, available_credits=1000)
+        await submitted(edge, name, key)
 
 
 @pytest.mark.parametrize("name", WITH_TEST_KEYS)
-def test_revoked(name: str) -> None:
+async def test_revoked(name: str) -> None:
     """The key is refused everywhere that a key is asked for, until the control plane lets it in again."""
-
-    async def run() -> None:
-        async with world() as edge:
-            key = key_of(name, "revoked")
-            task_id = await submitted(edge, name)
-            refusal(edge, name, await edge.try_submit(name, key=key), "invalid_key")
-            refusal(edge, name, await edge.query(name, task_id, key=key), "invalid_key")
-            for operation in edge.provider(name).operations.values():
-                if operation.secured and "{" not in operation.path:
-                    headers = edge.key_headers(name, key)
-                    reply = await edge.call(operation.method, f"/{name}{operation.path}", headers=headers)
-                    refusal(edge, name, reply, "invalid_key")
-            assert (await account_of(edge, name, key))["revoked"] is True
-            await account_of(edge, name, key, revoked=False)
-            await submitted(edge, name, key)
-
-    asyncio.run(run())
+    async with world() as edge:
+        key = key_of(name, "revoked")
+        task_id = await submitted(edge, name)
+        refusal(edge, name, await edge.try_submit(name, key=key), "invalid_key")
+        refusal(edge, name, await edge.query(name, task_id, key=key), "invalid_key")
+        for operation in edge.provider(name).operations.values():
+            if operation.secured and "{" not in operation.path:
+                headers = edge.key_headers(name, key)
+                reply = await edge.call(operation.method, f"/{name}{operation.path}", headers=headers)
+                refusal(edge, name, reply, "invalid_key")
+        assert (await account_of(edge, name, key))["revoked"] is True
+        await account_of(edge, name, key, revoked=False)
+        await submitted(edge, name, key)
 
 
 @pytest.mark.parametrize("name", WITH_TEST_KEYS)
-def test_rate_limited(name: str) -> None:
+async def test_rate_limited(name: str) -> None:
     """One submit passes; the next is refused, where the provider says so with how long to wait, for that minute."""
-
-    async def run() -> None:
-        async with world() as edge:
-            key = key_of(name, "rate_limited")
-            for _ in range(2):
-                await submitted(edge, name, key)
-                await edge.advance(20)
-                reply = await edge.try_submit(name, key=key)
-                refusal(edge, name, reply, "rate_exceeded")
-                tells = edge.provider(name).refusals["rate_exceeded"].retry_after
-                assert reply.headers.get("Retry-After") == ("40" if tells else None)
-                await edge.advance(39.999)
-                refusal(edge, name, await edge.try_submit(name, key=key), "rate_exceeded")
-                await edge.advance(0.001)
+    async with world() as edge:
+        key = key_of(name, "rate_limited")
+        for _ in range(2):
             await submitted(edge, name, key)
-            account = await account_of(edge, name, key)
-            plain = await account_of(edge, name, edge.provider(name).key.example)
-            assert account["limits"] == {**plain["limits"], "requests_per_minute": 1}
-            assert account["plan"] == plain["plan"]
-
-    asyncio.run(run())
+            await edge.advance(20)
+            reply = await edge.try_submit(name, key=key)
+            refusal(edge, name, reply, "rate_exceeded")
+            tells = edge.provider(name).refusals["rate_exceeded"].retry_after
+            assert reply.headers.get("Retry-After") == ("40" if tells else None)
+            await edge.advance(39.999)
+            refusal(edge, name, await edge.try_submit(name, key=key), "rate_exceeded")
+            await edge.advance(0.001)
+        await submitted(edge, name, key)
+        account = await account_of(edge, name, key)
+        plain = await account_of(edge, name, edge.provider(name).key.example)
+        assert account["limits"] == {**plain["limits"], "requests_per_minute": 1}
+        assert account["plan"] == plain["plan"]
 
 
 @pytest.mark.parametrize("name", WITH_TEST_KEYS)
-def test_queries_of_the_rate_limited(name: str) -> None:
+async def test_queries_of_the_rate_limited(name: str) -> None:
     """Queries count against the limit where the provider counts all requests, and pass where it does not."""
-
-    async def run() -> None:
-        async with world() as edge:
-            key = key_of(name, "rate_limited")
-            task_id = await submitted(edge, name, key)
-            reply = await edge.query(name, task_id, key=key)
-            if edge.provider(name).counts_all_requests:
-                refusal(edge, name, reply, "rate_exceeded")
-            else:
-                assert reply.status == 200
-
-    asyncio.run(run())
+    async with world() as edge:
+        key = key_of(name, "rate_limited")
+        task_id = await submitted(edge, name, key)
+        reply = await edge.query(name, task_id, key=key)
+        if edge.provider(name).counts_all_requests:
+            refusal(edge, name, reply, "rate_exceeded")
+        else:
+            assert reply.status == 200
 
 
 @pytest.mark.parametrize("name", WITH_TEST_KEYS)
-def test_other_keys_are_not_touched(name: str) -> None:
+async def test_other_keys_are_not_touched(name: str) -> None:
     """Whatever becomes of the test keys, other keys of the provider are served as ever."""
-
-    async def run() -> None:
-        async with world() as edge:
-            for key in edge.provider(name).key.test_keys:
-                await edge.try_submit(name, key=key)
-                await edge.try_submit(name, key=key)
-            for _ in range(2):
-                await submitted(edge, name)
-            for key in edge.provider(name).key.test_keys:
-                task_id = next(reversed(edge.state(name).tasks))
-                reply = await edge.query(name, task_id, key=key)
-                assert reply.status in (401, 404, 429)
-
-    asyncio.run(run())
+    async with world() as edge:
+        for key in edge.provider(name).key.test_keys:
+            await edge.try_submit(name, key=key)
+            await edge.try_submit(name, key=key)
+        for _ in range(2):
+            await submitted(edge, name)
+        for key in edge.provider(name).key.test_keys:
+            task_id = next(reversed(edge.state(name).tasks))
+            reply = await edge.query(name, task_id, key=key)
+            assert reply.status in (401, 404, 429)
 
 
 @pytest.mark.parametrize("name", WITH_TEST_KEYS)
-def test_after_a_reset(name: str) -> None:
+async def test_after_a_reset(name: str) -> None:
     """A reset, and another session, find the test keys as they were at the start, whatever was done to them."""
-
-    async def run() -> None:
-        async with world() as edge:
-            for way in ("", "/~one", "reset"):
-                if way == "reset":
-                    await edge.mock.reset()
-                prefix = "" if way == "reset" else way
-                path = prefix + edge.path_of(name, "submit")
-                for kind, condition in (("no_credits", "insufficient_credits"), ("revoked", "invalid_key")):
-                    key = key_of(name, kind)  # type: ignore[arg-type]  # the two are kinds
-                    reply = await edge.call(
-                        "POST", path, headers=edge.key_headers(name, key), json=dict(edge_body(edge, name))
-                    )
-                    refusal(edge, name, reply, condition)
-                    change = {"provider": name, "key": key, "revoked": False, "available_credits": 500}
-                    changed = await edge.call("PUT", f"{prefix}/__admin/accounts", json=change)
-                    assert changed.json["available_credits"] == 500
-
-    asyncio.run(run())
+    async with world() as edge:
+        for way in ("", "/~one", "reset"):
+            if way == "reset":
+                await edge.mock.reset()
+            prefix = "" if way == "reset" else way
+            path = prefix + edge.path_of(name, "submit")
+            for kind, condition in (("no_credits", "insufficient_credits"), ("revoked", "invalid_key")):
+                key = key_of(name, kind)  # type: ignore[arg-type]  # the two are kinds
+                reply = await edge.call(
+                    "POST", path, headers=edge.key_headers(name, key), json=dict(edge_body(edge, name))
+                )
+                refusal(edge, name, reply, condition)
+                change = {"provider": name, "key": key, "revoked": False, "available_credits": 500}
+                changed = await edge.call("PUT", f"{prefix}/__admin/accounts", json=change)
+                assert changed.json["available_credits"] == 500
 
 
 def edge_body(edge: Edge, name: str) -> Any:
@@ -199,32 +174,24 @@ def edge_body(edge: Edge, name: str) -> Any:
 
 
 @pytest.mark.parametrize("name", WITH_TEST_KEYS)
-def test_they_are_keys_to_the_journal_too(name: str) -> None:
+async def test_they_are_keys_to_the_journal_too(name: str) -> None:
     """Test keys do not stand in the journal in clear, refused or not, and not in the list of accounts."""
-
-    async def run() -> None:
-        async with world() as edge:
-            for key in edge.provider(name).key.test_keys:
-                await edge.try_submit(name, key=key)
-            shown = edge.mock.journal.ndjson() + orjson.dumps((await edge.admin("GET", "/accounts")).json)
-            for key in edge.provider(name).key.test_keys:
-                assert key.encode() not in shown
-
-    asyncio.run(run())
+    async with world() as edge:
+        for key in edge.provider(name).key.test_keys:
+            await edge.try_submit(name, key=key)
+        shown = edge.mock.journal.ndjson() + orjson.dumps((await edge.admin("GET", "/accounts")).json)
+        for key in edge.provider(name).key.test_keys:
+            assert key.encode() not in shown
 
 
 @pytest.mark.parametrize("name", WITH_TEST_KEYS)
-def test_with_test_values(name: str) -> None:
+async def test_with_test_values(name: str) -> None:
     """A test key and a test value in one request: the fault comes first, then the key's own situation."""
-
-    async def run() -> None:
-        async with world() as edge:
-            key = key_of(name, "no_credits")
-            headers = {"X-Mock-Fault": "error;status=503"}
-            body = edge_body(edge, name)
-            path = edge.path_of(name, "submit")
-            reply = await edge.call("POST", path, headers={**edge.key_headers(name, key), **headers}, json=body)
-            assert reply.status == 503
-            refusal(edge, name, await edge.try_submit(name, key=key), "insufficient_credits")
-
-    asyncio.run(run())
+    async with world() as edge:
+        key = key_of(name, "no_credits")
+        headers = {"X-Mock-Fault": "error;status=503"}
+        body = edge_body(edge, name)
+        path = edge.path_of(name, "submit")
+        reply = await edge.call("POST", path, headers={**edge.key_headers(name, key), **headers}, json=body)
+        assert reply.status == 503
+        refusal(edge, name, await edge.try_submit(name, key=key), "insufficient_credits")

@@ -148,7 +148,7 @@ async def lived(edge: Edge, hook: str, seed: int, wished: list[Any], todo: list[
     return b"\n".join(orjson.dumps({**record, "seq": record["seq"] - first + 1, "wall": None}) for record in records)
 
 
-def test_a_day_lived_twice_is_the_same_day() -> None:
+async def test_a_day_lived_twice_is_the_same_day() -> None:
     """Same seed, same faults, same requests, manual clock: the same journal, whatever was drawn."""
     faults_seen: set[str] = set()
 
@@ -168,10 +168,7 @@ def test_a_day_lived_twice_is_the_same_day() -> None:
 
         twice()
 
-    async def run() -> None:
-        async with quiet_receiver() as hook, serving(callback_workers=1) as edge:
-            loop = asyncio.get_running_loop()
-            await loop.run_in_executor(None, days, edge, hook, loop)
-
-    asyncio.run(run())
+    async with quiet_receiver() as hook, serving(callback_workers=1) as edge:
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, days, edge, hook, loop)
     assert len(faults_seen) > len(all_faults()) // 2, faults_seen

@@ -154,11 +154,11 @@ def test_every_value_is_taken(name: str, value: str) -> None:
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_every_value_on_the_wire(name: str) -> None:
+async def test_every_value_on_the_wire(name: str) -> None:
     """Over a socket every test value has an answer, or ends the connection: the server itself never fails."""
     slow = ("mock:held_open", "mock:latency", "mock:slow_body")
 
-    async def run() -> None:
+    with nothing_logged():
         async with serving() as edge:
             for number, value in enumerate(TABLE):
                 if value.startswith(slow):
@@ -172,9 +172,6 @@ def test_every_value_on_the_wire(name: str) -> None:
                     world = edge.mock.server.sessions.get(f"s{number}").world
                     (rule,) = world.faults.rules.values()
                     assert rule.where.text == f"A red kite {value}"
-
-    with nothing_logged():
-        asyncio.run(run())
 
 
 # -- test values in prompts: what the short words do ----------------------------------------------
@@ -533,25 +530,21 @@ def test_without_a_key(name: str) -> None:
     assert client.world._finder._prompts == {}
 
 
-def test_keys_are_not_shown() -> None:
+async def test_keys_are_not_shown() -> None:
     """The rule that a test value becomes names the account, not its key, so that no list of faults shows keys."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            reply = await edge.try_submit("evolink", prompt="A kite mock:429x2")
-            assert reply.status == 429
-            listed = await edge.admin("GET", "/faults")
-            assert edge.mock.key("evolink") not in listed.body.decode()
-            (rule,) = listed.json["faults"]
-            assert rule["where"] == {
-                "provider": "evolink",
-                "operation": "submit",
-                "key": edge.mock.account("evolink").id,
-                "text": "A kite mock:429x2",
-            }
-            assert (rule["when"], rule["hits"], rule["spent"]) == ({"times": 2}, 1, False)
-
-    asyncio.run(run())
+    async with serving() as edge:
+        reply = await edge.try_submit("evolink", prompt="A kite mock:429x2")
+        assert reply.status == 429
+        listed = await edge.admin("GET", "/faults")
+        assert edge.mock.key("evolink") not in listed.body.decode()
+        (rule,) = listed.json["faults"]
+        assert rule["where"] == {
+            "provider": "evolink",
+            "operation": "submit",
+            "key": edge.mock.account("evolink").id,
+            "text": "A kite mock:429x2",
+        }
+        assert (rule["when"], rule["hits"], rule["spent"]) == ({"times": 2}, 1, False)
 
 
 def test_taken_away_and_asked_for_again() -> None:
@@ -901,7 +894,7 @@ def test_headers_that_are_none(name: str, text: str, words: list[str]) -> None:
     assert not client.state.tasks
 
 
-def test_on_the_wire() -> None:
+async def test_on_the_wire() -> None:
     """Over a socket: header names in any case, headers in several lines, and bytes that are no text."""
 
     async def ask(edge: Edge, *lines: bytes) -> tuple[int, Any]:
@@ -912,7 +905,7 @@ def test_on_the_wire() -> None:
             assert answer is not None
             return answer.status, answer.json
 
-    async def run() -> None:
+    with nothing_logged():
         async with serving() as edge:
             assert (await ask(edge, b"prefer: code=503"))[0] == 503
             assert (await ask(edge, b"PREFER: wait=1", b"Prefer: code=429"))[0] == 429
@@ -924,9 +917,6 @@ def test_on_the_wire() -> None:
                 status, body = await ask(edge, line)
                 assert (status, body["error"]["type"]) == (400, "invalid_request_error")
             assert (await ask(edge, b"Prefer: \xff, \xfe=\xfd"))[0] == 200
-
-    with nothing_logged():
-        asyncio.run(run())
 
 
 # -- whatever is sent -----------------------------------------------------------------------------

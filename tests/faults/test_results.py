@@ -67,7 +67,7 @@ def without_trace(seen: Seen) -> list[str]:
 @shows("expired_link")
 @pytest.mark.parametrize("name", EXPIRED)
 @pytest.mark.parametrize("way", ["rule", "header", "test value"])
-def test_expired_link(name: str, way: str) -> None:
+async def test_expired_link(name: str, way: str) -> None:
     """A new link is answered as the provider's store answers when its time is over, byte for byte."""
 
     async def run(*, struck: bool) -> Seen:
@@ -88,7 +88,7 @@ def test_expired_link(name: str, way: str) -> None:
             await ledgers(edge)
             return seen
 
-    struck, expired = asyncio.run(run(struck=True)), asyncio.run(run(struck=False))
+    struck, expired = await run(struck=True), await run(struck=False)
     assert (struck.status, struck.body, struck.ending) == (expired.status, expired.body, "kept")
     assert [line for line in struck.head.split("\r\n") if not line.startswith("Date")] == [
         line for line in expired.head.split("\r\n") if not line.startswith("Date")
@@ -142,19 +142,15 @@ def test_expires_midway(loop: str) -> None:
 
 
 @shows("expires_midway")
-def test_expires_midway_waits_for_the_file() -> None:
+async def test_expires_midway_waits_for_the_file() -> None:
     """A link that is followed before the task has ended has not been downloaded yet."""
-
-    async def run() -> None:
-        async with world() as edge:
-            await put(edge, "expires_midway", {"provider": "kiln"})
-            task_id = await submitted(edge, "kiln")
-            link = links_of_later(edge, task_id)
-            assert (await look(edge, file_bytes(link))).status == 404
-            await edge.advance(130)
-            assert [(await look(edge, file_bytes(link))).status for _ in range(2)] == [200, 404]
-
-    asyncio.run(run())
+    async with world() as edge:
+        await put(edge, "expires_midway", {"provider": "kiln"})
+        task_id = await submitted(edge, "kiln")
+        link = links_of_later(edge, task_id)
+        assert (await look(edge, file_bytes(link))).status == 404
+        await edge.advance(130)
+        assert [(await look(edge, file_bytes(link))).status for _ in range(2)] == [200, 404]
 
 
 def links_of_later(edge: Edge, task_id: str) -> str:
@@ -164,43 +160,35 @@ def links_of_later(edge: Edge, task_id: str) -> str:
 
 @shows("wrong_host")
 @pytest.mark.parametrize("name", EXPIRED)
-def test_wrong_host(name: str) -> None:
+async def test_wrong_host(name: str) -> None:
     """The links in the answer name a host that cannot be found; but for that the answer is the same."""
-
-    async def run() -> None:
-        async with world() as edge:
-            task_id, link = await finished(edge, name)
-            before = (await look(edge, query_bytes(edge, name, task_id))).body
-            await put(edge, "wrong_host", {"provider": name}, {"times": 1})
-            seen = await look(edge, query_bytes(edge, name, task_id))
-            assert (seen.status, seen.ending) == (200, "kept")
-            wrong = link.replace(f"{PUBLIC}/{name}/", "https://cdn.invalid/")
-            assert wrong.encode() in seen.body
-            assert seen.body.replace(b"https://cdn.invalid/", f"{PUBLIC}/{name}/".encode()) == before != seen.body
-            with pytest.raises(socket.gaierror):
-                await asyncio.get_running_loop().getaddrinfo(urlsplit(wrong).hostname, 443)
-            assert (await look(edge, query_bytes(edge, name, task_id))).body == before
-            assert faults_in(exchanges(edge))[-3:] == [[], ["wrong_host"], []]
-
-    asyncio.run(run())
+    async with world() as edge:
+        task_id, link = await finished(edge, name)
+        before = (await look(edge, query_bytes(edge, name, task_id))).body
+        await put(edge, "wrong_host", {"provider": name}, {"times": 1})
+        seen = await look(edge, query_bytes(edge, name, task_id))
+        assert (seen.status, seen.ending) == (200, "kept")
+        wrong = link.replace(f"{PUBLIC}/{name}/", "https://cdn.invalid/")
+        assert wrong.encode() in seen.body
+        assert seen.body.replace(b"https://cdn.invalid/", f"{PUBLIC}/{name}/".encode()) == before != seen.body
+        with pytest.raises(socket.gaierror):
+            await asyncio.get_running_loop().getaddrinfo(urlsplit(wrong).hostname, 443)
+        assert (await look(edge, query_bytes(edge, name, task_id))).body == before
+        assert faults_in(exchanges(edge))[-3:] == [[], ["wrong_host"], []]
 
 
 @shows("wrong_host")
 @pytest.mark.parametrize("host", ["files.example:8443", 'a"b', "пример.invalid"])
-def test_any_wrong_host(host: str) -> None:
+async def test_any_wrong_host(host: str) -> None:
     """Whatever host is named, the list and the query stay JSON, with the host in every link."""
-
-    async def run() -> None:
-        async with world() as edge:
-            task_id, _ = await finished(edge)
-            await put(edge, "wrong_host", host=host)
-            path, headers = edge.path_of("kiln", "list"), edge.key_headers("kiln")
-            (piece,) = (await look(edge, request_bytes("GET", path, headers=headers))).json["pieces"]
-            links = [f"https://{host}/shelf/{task_id}/{index}" for index in (0, 1)]
-            assert piece["files"] == links
-            assert (await look(edge, query_bytes(edge, "kiln", task_id))).json["files"] == links
-
-    asyncio.run(run())
+    async with world() as edge:
+        task_id, _ = await finished(edge)
+        await put(edge, "wrong_host", host=host)
+        path, headers = edge.path_of("kiln", "list"), edge.key_headers("kiln")
+        (piece,) = (await look(edge, request_bytes("GET", path, headers=headers))).json["pieces"]
+        links = [f"https://{host}/shelf/{task_id}/{index}" for index in (0, 1)]
+        assert piece["files"] == links
+        assert (await look(edge, query_bytes(edge, "kiln", task_id))).json["files"] == links
 
 
 # -- the file -------------------------------------------------------------------------------------
@@ -316,22 +304,18 @@ def test_wrong_length(loop: str, asked: str | None) -> None:
 
 @shows("wrong_media_type")
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_wrong_media_type(method: str) -> None:
+async def test_wrong_media_type(method: str) -> None:
     """The download is a page with status 200, of its right length and type, whatever part was asked for."""
-
-    async def run() -> None:
-        async with world() as edge:
-            _, link = await finished(edge)
-            await put(edge, "wrong_media_type")
-            page = b"<html><body>Sign in to continue</body></html>"
-            for headers in ({}, {"Range": "bytes=100-199"}):
-                seen = await look(edge, file_bytes(link, method, **headers))
-                assert (seen.status, seen.ending) == (200, "kept")
-                assert seen.body == (page if method == "GET" else b"")
-                assert seen.header("Content-Type") == "text/html"
-                assert (seen.header("Content-Length"), seen.header("Content-Range")) == (str(len(page)), None)
-
-    asyncio.run(run())
+    async with world() as edge:
+        _, link = await finished(edge)
+        await put(edge, "wrong_media_type")
+        page = b"<html><body>Sign in to continue</body></html>"
+        for headers in ({}, {"Range": "bytes=100-199"}):
+            seen = await look(edge, file_bytes(link, method, **headers))
+            assert (seen.status, seen.ending) == (200, "kept")
+            assert seen.body == (page if method == "GET" else b"")
+            assert seen.header("Content-Type") == "text/html"
+            assert (seen.header("Content-Length"), seen.header("Content-Range")) == (str(len(page)), None)
 
 
 #: Faults of files, and the requests that they have nothing to do with.
@@ -339,7 +323,7 @@ OF_FILES = ("expired_link", "expires_midway", "file_error", "no_range", "slow_fi
 
 
 @pytest.mark.parametrize("fault", [*OF_FILES, "wrong_media_type"])
-def test_only_downloads(fault: str) -> None:
+async def test_only_downloads(fault: str) -> None:
     """A fault of the store's strikes no submit, no query and no balance, not even when a header asks for it there."""
 
     async def run(*, struck: bool) -> list[Seen]:
@@ -357,7 +341,7 @@ def test_only_downloads(fault: str) -> None:
             assert faults_in(exchanges(edge)) == [[]] * 5
             return seen
 
-    assert asyncio.run(run(struck=True)) == asyncio.run(run(struck=False))
+    assert await run(struck=True) == await run(struck=False)
 
 
 #: What is asked of a file, and what is answered to that.
@@ -374,7 +358,7 @@ CONDITIONS: dict[str, tuple[dict[str, str], int]] = {
 
 @pytest.mark.parametrize(("headers", "status"), CONDITIONS.values(), ids=CONDITIONS)
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_a_late_file_is_the_same(method: str, headers: dict[str, str], status: int) -> None:
+async def test_a_late_file_is_the_same(method: str, headers: dict[str, str], status: int) -> None:
     """What only comes later is, byte for byte, what comes at once: ranges, conditions and validators included."""
 
     async def run(*, struck: bool) -> Seen:
@@ -384,25 +368,21 @@ def test_a_late_file_is_the_same(method: str, headers: dict[str, str], status: i
                 await put(edge, "latency", seconds=0.001)
             return await look(edge, file_bytes(link, method, **headers))
 
-    calm = asyncio.run(run(struck=False))
+    calm = await run(struck=False)
     assert calm.status == status or method == "HEAD"
-    assert asyncio.run(run(struck=True)) == calm
+    assert await run(struck=True) == calm
     date = calm.header("Date")
     assert date is not None
     assert parsedate_to_datetime(date).isoformat() == "2026-06-05T00:02:10+00:00"
 
 
-def test_two_links_of_one_task() -> None:
+async def test_two_links_of_one_task() -> None:
     """A fault for one task strikes all of its files, and nobody else's."""
-
-    async def run() -> None:
-        async with world() as edge:
-            tasks = [await submitted(edge, "kiln") for _ in range(2)]
-            await edge.advance(130)
-            await put(edge, "file_error", {"task": tasks[0]})
-            statuses: list[Any] = [
-                [(await look(edge, file_bytes(link))).status for link in links_of(edge, "kiln", task)] for task in tasks
-            ]
-            assert statuses == [[403, 403], [200, 200]]
-
-    asyncio.run(run())
+    async with world() as edge:
+        tasks = [await submitted(edge, "kiln") for _ in range(2)]
+        await edge.advance(130)
+        await put(edge, "file_error", {"task": tasks[0]})
+        statuses: list[Any] = [
+            [(await look(edge, file_bytes(link))).status for link in links_of(edge, "kiln", task)] for task in tasks
+        ]
+        assert statuses == [[403, 403], [200, 200]]

@@ -188,15 +188,11 @@ def _calm() -> dict[str, Seen]:
         ("latency", "callback", "latency strikes requests, never callback"),
     ],
 )
-def test_what_could_never_strike(fault: str, operation: str, words: str) -> None:
+async def test_what_could_never_strike(fault: str, operation: str, words: str) -> None:
     """A rule that nothing could ever meet is refused, and says why."""
-
-    async def run() -> None:
-        async with world() as edge:
-            reply = await edge.admin("POST", "/faults", {"fault": fault, "where": {"operation": operation}})
-            assert (reply.status, reply.json["error"]["message"]) == (400, f"where.operation: {words}")
-
-    asyncio.run(run())
+    async with world() as edge:
+        reply = await edge.admin("POST", "/faults", {"fault": fault, "where": {"operation": operation}})
+        assert (reply.status, reply.json["error"]["message"]) == (400, f"where.operation: {words}")
 
 
 @pytest.mark.parametrize(
@@ -208,17 +204,13 @@ def test_what_could_never_strike(fault: str, operation: str, words: str) -> None
         ("older_status", "crun", "crun.ai has no older words for its states"),
     ],
 )
-def test_what_could_never_strike_at_a_provider(fault: str, provider: str, why: str) -> None:
+async def test_what_could_never_strike_at_a_provider(fault: str, provider: str, why: str) -> None:
     """It is refused where the provider is named; for whoever is served, it is taken."""
-
-    async def run() -> None:
-        async with world() as edge:
-            reply = await edge.admin("POST", "/faults", {"fault": fault, "where": {"provider": provider}})
-            message = f"where.provider: {fault} never strikes there: {why}"
-            assert (reply.status, reply.json["error"]["message"]) == (400, message)
-            assert (await edge.admin("POST", "/faults", {"fault": fault})).status == 200
-
-    asyncio.run(run())
+    async with world() as edge:
+        reply = await edge.admin("POST", "/faults", {"fault": fault, "where": {"provider": provider}})
+        message = f"where.provider: {fault} never strikes there: {why}"
+        assert (reply.status, reply.json["error"]["message"]) == (400, message)
+        assert (await edge.admin("POST", "/faults", {"fault": fault})).status == 200
 
 
 @shows("fail")
@@ -232,20 +224,16 @@ def test_what_could_never_strike_at_a_provider(fault: str, provider: str, why: s
         ({"phase": "glazed"}, [False, False]),
     ],
 )
-def test_where_a_task_is_made(where: dict[str, str], fails: list[bool]) -> None:
+async def test_where_a_task_is_made(where: dict[str, str], fails: list[bool]) -> None:
     """Conditions on tasks are judged as they are made: by the submit's operation, prompt and key, and the state."""
-
-    async def run() -> None:
-        async with world() as edge:
-            await put(edge, "fail", {"provider": "kiln", **where}, stage=1)
-            tasks = [
-                await submitted(edge, "kiln", "A red bowl"),
-                await submitted(edge, "kiln", "A blue bowl", key="pass-0002"),
-            ]
-            await edge.advance(130)
-            assert [edge.mock.task(task).status == "cracked" for task in tasks] == fails
-
-    asyncio.run(run())
+    async with world() as edge:
+        await put(edge, "fail", {"provider": "kiln", **where}, stage=1)
+        tasks = [
+            await submitted(edge, "kiln", "A red bowl"),
+            await submitted(edge, "kiln", "A blue bowl", key="pass-0002"),
+        ]
+        await edge.advance(130)
+        assert [edge.mock.task(task).status == "cracked" for task in tasks] == fails
 
 
 @shows("lost_callback")
@@ -259,20 +247,16 @@ def test_where_a_task_is_made(where: dict[str, str], fails: list[bool]) -> None:
         ({"model": "celadon", "key": "pass-0000"}, [True, True]),
     ],
 )
-def test_where_a_callback_is_sent(where: dict[str, str], lost: list[bool]) -> None:
+async def test_where_a_callback_is_sent(where: dict[str, str], lost: list[bool]) -> None:
     """Conditions on callbacks are judged at the task's end: its state is the end, the operation is called callback."""
-
-    async def run() -> None:
-        async with world() as edge, receiving() as receiver:
-            await put(edge, "fail", {"text": "A bad bowl"}, stage=1)
-            await put(edge, "lost_callback", where)
-            for prompt in ("A good bowl", "A bad bowl"):
-                await submitted(edge, "kiln", prompt, receiver.url())
-                await edge.advance(130)
-            assert [each["outcome"] == "lost" for each in deliveries(edge)] == lost
-            assert len(receiver.got) == lost.count(False)
-
-    asyncio.run(run())
+    async with world() as edge, receiving() as receiver:
+        await put(edge, "fail", {"text": "A bad bowl"}, stage=1)
+        await put(edge, "lost_callback", where)
+        for prompt in ("A good bowl", "A bad bowl"):
+            await submitted(edge, "kiln", prompt, receiver.url())
+            await edge.advance(130)
+        assert [each["outcome"] == "lost" for each in deliveries(edge)] == lost
+        assert len(receiver.got) == lost.count(False)
 
 
 # -- when -----------------------------------------------------------------------------------------
@@ -292,27 +276,23 @@ COUNTS: list[tuple[dict[str, int], str]] = [
 
 
 @pytest.mark.parametrize(("when", "struck"), COUNTS, ids=[str(each[0]) for each in COUNTS])
-def test_counts(when: dict[str, int], struck: str) -> None:
+async def test_counts(when: dict[str, int], struck: str) -> None:
     """After so many, every nth, and so often: in what the rule applies to; others in between are not counted."""
-
-    async def run() -> None:
-        async with world() as edge:
-            task_id = await submitted(edge, "evolink")
-            made = await put(edge, "undeclared_status", {"operation": "query"}, when, status=STRUCK)
-            blank = {"after": 0, "every": 1, "probability": 1}
-            assert made["when"] == {name: value for name, value in when.items() if blank.get(name) != value}
-            marks = ""
-            for _ in range(10):
-                assert (await look(edge, submit_bytes(edge, "evolink"))).status == 200
-                seen = await look(edge, query_bytes(edge, "evolink", task_id))
-                marks += "x" if seen.status == STRUCK else "-"
-            assert marks == struck
-            counted = await rule(edge, made["id"])
-            assert counted["hits"] == struck.count("x")
-            assert counted["spent"] == ("times" in when)
-            assert counted["matches"] == 10 if "times" not in when else struck.rindex("x") + 1
-
-    asyncio.run(run())
+    async with world() as edge:
+        task_id = await submitted(edge, "evolink")
+        made = await put(edge, "undeclared_status", {"operation": "query"}, when, status=STRUCK)
+        blank = {"after": 0, "every": 1, "probability": 1}
+        assert made["when"] == {name: value for name, value in when.items() if blank.get(name) != value}
+        marks = ""
+        for _ in range(10):
+            assert (await look(edge, submit_bytes(edge, "evolink"))).status == 200
+            seen = await look(edge, query_bytes(edge, "evolink", task_id))
+            marks += "x" if seen.status == STRUCK else "-"
+        assert marks == struck
+        counted = await rule(edge, made["id"])
+        assert counted["hits"] == struck.count("x")
+        assert counted["spent"] == ("times" in when)
+        assert counted["matches"] == 10 if "times" not in when else struck.rindex("x") + 1
 
 
 #: Conditions in mock time, and the seconds (of 0, 4.999, 5, 9.999, 10, 14.999, 15 and 20) at which they strike.
@@ -329,23 +309,19 @@ TIMES: list[tuple[dict[str, float], set[float]]] = [
 
 
 @pytest.mark.parametrize(("when", "struck"), TIMES, ids=[str(each[0]) for each in TIMES])
-def test_times(when: dict[str, float], struck: set[float]) -> None:
+async def test_times(when: dict[str, float], struck: set[float]) -> None:
     """From an instant on, until an instant, and for so long after the first hit: in mock time since it was added."""
-
-    async def run() -> None:
-        async with world() as edge:
-            task_id = await submitted(edge, "evolink")
-            await edge.advance(1000)
-            await put(edge, "undeclared_status", {"operation": "query"}, when, status=STRUCK)
-            found, at_s = set(), 0.0
-            for second in (0, 4.999, 5, 9.999, 10, 14.999, 15, 20):
-                await edge.advance(round(second - at_s, 3))
-                at_s = second
-                if (await look(edge, query_bytes(edge, "evolink", task_id))).status == STRUCK:
-                    found.add(second)
-            assert found == struck
-
-    asyncio.run(run())
+    async with world() as edge:
+        task_id = await submitted(edge, "evolink")
+        await edge.advance(1000)
+        await put(edge, "undeclared_status", {"operation": "query"}, when, status=STRUCK)
+        found, at_s = set(), 0.0
+        for second in (0, 4.999, 5, 9.999, 10, 14.999, 15, 20):
+            await edge.advance(round(second - at_s, 3))
+            at_s = second
+            if (await look(edge, query_bytes(edge, "evolink", task_id))).status == STRUCK:
+                found.add(second)
+        assert found == struck
 
 
 async def pattern(edge: Edge, others: Sequence[bytes] = (), number: int = 40) -> str:
@@ -359,7 +335,7 @@ async def pattern(edge: Edge, others: Sequence[bytes] = (), number: int = 40) ->
     return marks
 
 
-def test_probability() -> None:
+async def test_probability() -> None:
     """Which are struck is drawn from the seed: about as many as is said, the same again, and others with another."""
 
     async def run(seed: int) -> str:
@@ -367,13 +343,13 @@ def test_probability() -> None:
             await put(edge, "undeclared_status", {"operation": "query"}, {"probability": 0.3}, status=STRUCK)
             return await pattern(edge, number=100)
 
-    first = asyncio.run(run(1))
-    assert asyncio.run(run(1)) == first
-    assert asyncio.run(run(2)) != first
+    first = await run(1)
+    assert await run(1) == first
+    assert await run(2) != first
     assert 15 <= first.count("x") <= 45
 
 
-def test_probability_is_independent_of_others() -> None:
+async def test_probability_is_independent_of_others() -> None:
     """What others do (other accounts, requests without a key, rules put in force before) changes no draw."""
 
     async def run(*, alone: bool) -> str:
@@ -393,12 +369,12 @@ def test_probability_is_independent_of_others() -> None:
             await put(edge, "undeclared_status", {"operation": "query"}, {"probability": 0.5}, status=STRUCK)
             return await pattern(edge, others)
 
-    alone = asyncio.run(run(alone=True))
+    alone = await run(alone=True)
     assert {"x", "-"} == set(alone)
-    assert asyncio.run(run(alone=False)) == alone
+    assert await run(alone=False) == alone
 
 
-def test_the_first_request_of_each_key_draws_for_itself() -> None:
+async def test_the_first_request_of_each_key_draws_for_itself() -> None:
     """A key that has never been used draws by its own account already: not by how many other new ones came before."""
 
     async def run(order: Sequence[int]) -> dict[int, int]:
@@ -410,12 +386,12 @@ def test_the_first_request_of_each_key_draws_for_itself() -> None:
                 out[number] = (await look(edge, request)).status
             return out
 
-    there = asyncio.run(run(range(12)))
+    there = await run(range(12))
     assert set(there.values()) == {404, STRUCK}
-    assert asyncio.run(run(range(11, -1, -1))) == there
+    assert await run(range(11, -1, -1)) == there
 
 
-def test_two_rules_of_one_kind_draw_apart() -> None:
+async def test_two_rules_of_one_kind_draw_apart() -> None:
     """Two rules that say the same are two: they do not strike the same requests."""
 
     async def run() -> list[str]:
@@ -432,7 +408,7 @@ def test_two_rules_of_one_kind_draw_apart() -> None:
                 hits.append([new - old for new, old in zip(after, before, strict=True)])
             return ["".join(map(str, series)) for series in zip(*hits, strict=True)]
 
-    first, second, third = asyncio.run(run())
+    first, second, third = await run()
     assert first != second
     assert "1" in first
     assert "1" in second
@@ -444,7 +420,7 @@ def test_two_rules_of_one_kind_draw_apart() -> None:
 
 @shows("error")
 @pytest.mark.parametrize("name", ["evolink", "kiln"])
-def test_request_ids_are_those_without_a_fault(name: str) -> None:
+async def test_request_ids_are_those_without_a_fault(name: str) -> None:
     """Whatever is answered in the engine's place bears the id that the engine's answer would have borne."""
 
     async def run(*, struck: bool) -> list[str | None]:
@@ -474,89 +450,77 @@ def test_request_ids_are_those_without_a_fault(name: str) -> None:
             assert key_header
             return [(await look(edge, each)).header(header) for _ in range(2) for each in requests]
 
-    ids = asyncio.run(run(struck=True))
+    ids = await run(struck=True)
     assert None not in ids
     assert len(set(ids)) == len(ids)
-    assert ids == asyncio.run(run(struck=False))
+    assert ids == await run(struck=False)
 
 
 @shows("extra_fields", "model_echo", "null_field")
-def test_order() -> None:
+async def test_order() -> None:
     """Rules strike in the order in which they were added, then what the request itself asks for; all are named so."""
-
-    async def run() -> None:
-        async with world() as edge:
-            await put(edge, "model_echo", {"operation": "query"}, name_as="first")
-            await put(edge, "extra_fields", {"prompt": "kite"}, field="model")
-            task_id = await submitted(edge, "evolink")
+    async with world() as edge:
+        await put(edge, "model_echo", {"operation": "query"}, name_as="first")
+        await put(edge, "extra_fields", {"prompt": "kite"}, field="model")
+        task_id = await submitted(edge, "evolink")
+        await edge.admin("DELETE", "/faults")
+        orders: list[tuple[str, str]] = [("null_field", "extra_fields"), ("extra_fields", "null_field")]
+        for faults in orders:
+            for fault in faults:
+                where = {"operation": "query"} if fault == "null_field" else {"prompt": "kite"}
+                await put(edge, fault, where, field="model" if fault == "extra_fields" else "/model")
+            headers = {"X-Mock-Fault": 'other_type;field="/status", unknown_status'}
+            answer = (await look(edge, query_bytes(edge, "evolink", task_id, headers=headers))).json
+            assert answer["model"] == (None if faults[1] == "null_field" else {"version": 2, "tags": ["a", None]})
+            assert answer["status"] == ["reviewing"]
+            assert exchanges(edge)[-1]["faults"] == [*faults, "other_type", "unknown_status"]
             await edge.admin("DELETE", "/faults")
-            orders: list[tuple[str, str]] = [("null_field", "extra_fields"), ("extra_fields", "null_field")]
-            for faults in orders:
-                for fault in faults:
-                    where = {"operation": "query"} if fault == "null_field" else {"prompt": "kite"}
-                    await put(edge, fault, where, field="model" if fault == "extra_fields" else "/model")
-                headers = {"X-Mock-Fault": 'other_type;field="/status", unknown_status'}
-                answer = (await look(edge, query_bytes(edge, "evolink", task_id, headers=headers))).json
-                assert answer["model"] == (None if faults[1] == "null_field" else {"version": 2, "tags": ["a", None]})
-                assert answer["status"] == ["reviewing"]
-                assert exchanges(edge)[-1]["faults"] == [*faults, "other_type", "unknown_status"]
-                await edge.admin("DELETE", "/faults")
-
-    asyncio.run(run())
 
 
 @shows("error", "proxy_page", "extra_fields")
-def test_the_first_answer_counts() -> None:
+async def test_the_first_answer_counts() -> None:
     """Of several answers in the engine's place the first rule's is given; what changes answers changes that one."""
-
-    async def run() -> None:
-        async with world() as edge:
-            first = await put(edge, "error", {"provider": "evolink"}, status=503)
-            second = await put(edge, "proxy_page", {"operation": "query"})
-            await put(edge, "extra_fields")
-            seen = await look(edge, query_bytes(edge, "evolink", "task-unified-1"))
-            assert (seen.status, seen.json["error"]["x_internal"]["version"]) == (503, 2)
-            assert faults_in(exchanges(edge)) == [["error", "extra_fields"]]
-            assert (await rule(edge, first["id"]))["hits"] == 1
-            counted = await rule(edge, second["id"])
-            assert (counted["matches"], counted["hits"]) == (1, 0)
-            await edge.admin("DELETE", f"/faults/{first['id']}")
-            assert (await look(edge, query_bytes(edge, "evolink", "task-unified-1"))).status == 502
-
-    asyncio.run(run())
+    async with world() as edge:
+        first = await put(edge, "error", {"provider": "evolink"}, status=503)
+        second = await put(edge, "proxy_page", {"operation": "query"})
+        await put(edge, "extra_fields")
+        seen = await look(edge, query_bytes(edge, "evolink", "task-unified-1"))
+        assert (seen.status, seen.json["error"]["x_internal"]["version"]) == (503, 2)
+        assert faults_in(exchanges(edge)) == [["error", "extra_fields"]]
+        assert (await rule(edge, first["id"]))["hits"] == 1
+        counted = await rule(edge, second["id"])
+        assert (counted["matches"], counted["hits"]) == (1, 0)
+        await edge.admin("DELETE", f"/faults/{first['id']}")
+        assert (await look(edge, query_bytes(edge, "evolink", "task-unified-1"))).status == 502
 
 
-def test_removal() -> None:
+async def test_removal() -> None:
     """A rule that is taken away strikes no more; all can be taken away at once, and a reset takes them too."""
+    async with world() as edge:
+        task_id = await submitted(edge, "evolink")
+        request = query_bytes(edge, "evolink", task_id)
 
-    async def run() -> None:
-        async with world() as edge:
-            task_id = await submitted(edge, "evolink")
-            request = query_bytes(edge, "evolink", task_id)
+        async def struck() -> bool:
+            return (await look(edge, request)).status == STRUCK
 
-            async def struck() -> bool:
-                return (await look(edge, request)).status == STRUCK
-
-            made = [await put(edge, "undeclared_status", status=STRUCK) for _ in range(2)]
-            assert await struck()
-            reply = await edge.admin("DELETE", f"/faults/{made[0]['id']}")
-            assert (reply.json["id"], reply.json["hits"]) == (made[0]["id"], 1)
-            assert (await edge.admin("DELETE", f"/faults/{made[0]['id']}")).status == 404
-            assert await struck()
-            assert (await edge.admin("DELETE", "/faults")).json == {"faults": []}
-            assert not await struck()
-            await put(edge, "undeclared_status", {"task": task_id}, status=STRUCK)
-            assert await struck()
-            await edge.admin("POST", "/reset", {"what": "all"})
-            assert (await edge.admin("GET", "/faults")).json == {"faults": []}
-            assert await submitted(edge, "evolink") == task_id
-            assert not await struck()
-
-    asyncio.run(run())
+        made = [await put(edge, "undeclared_status", status=STRUCK) for _ in range(2)]
+        assert await struck()
+        reply = await edge.admin("DELETE", f"/faults/{made[0]['id']}")
+        assert (reply.json["id"], reply.json["hits"]) == (made[0]["id"], 1)
+        assert (await edge.admin("DELETE", f"/faults/{made[0]['id']}")).status == 404
+        assert await struck()
+        assert (await edge.admin("DELETE", "/faults")).json == {"faults": []}
+        assert not await struck()
+        await put(edge, "undeclared_status", {"task": task_id}, status=STRUCK)
+        assert await struck()
+        await edge.admin("POST", "/reset", {"what": "all"})
+        assert (await edge.admin("GET", "/faults")).json == {"faults": []}
+        assert await submitted(edge, "evolink") == task_id
+        assert not await struck()
 
 
 @pytest.mark.parametrize("name", sorted(all_faults()))
-def test_every_fault_works_with_the_sixth_provider(name: str) -> None:
+async def test_every_fault_works_with_the_sixth_provider(name: str) -> None:
     """With kiln a whole job meets each fault by its defaults: nothing breaks in the mock, and its accounts balance."""
     gently: dict[str, dict[str, Any]] = {
         "held_open": {"seconds": 0},
@@ -565,7 +529,7 @@ def test_every_fault_works_with_the_sixth_provider(name: str) -> None:
         "slow_file": {"bytes_per_s": 1e7},
     }
 
-    async def run() -> None:
+    with nothing_logged():
         async with world() as edge, receiving() as receiver:
             made = await put(edge, name, {}, **gently.get(name, {}))  # for whoever is served: some never strike kiln
             assert made["fault"] == name
@@ -583,9 +547,6 @@ def test_every_fault_works_with_the_sixth_provider(name: str) -> None:
             assert (await edge.admin("GET", "/callbacks")).status == 200
             hits = (await rule(edge, made["id"]))["hits"]
             assert (hits > 0) == (name not in ("model_echo", "older_status"))
-
-    with nothing_logged():
-        asyncio.run(run())
 
 
 # -- the table, against a search through all rules ------------------------------------------------

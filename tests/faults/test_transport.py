@@ -97,10 +97,9 @@ def test_reset(loop: str, at: str) -> None:
 
 
 @shows("reset")
-def test_reset_of_a_submit() -> None:
+async def test_reset_of_a_submit() -> None:
     """A submit whose answer is reset has been done: the task is there, its credits are reserved."""
-
-    async def run() -> None:
+    with nothing_logged():
         async with world() as edge:
             await put(edge, "reset", {"operation": "submit"})
             for _ in range(2):
@@ -111,9 +110,6 @@ def test_reset_of_a_submit() -> None:
             assert [each["kind"] for each in ledger["ledger"]] == ["grant", "reserve", "reserve"]
             for record, task_id in zip(exchanges(edge), edge.state("evolink").tasks, strict=True):
                 assert (record["task"], record["response"], record["faults"]) == (task_id, None, ["reset"])
-
-    with nothing_logged():
-        asyncio.run(run())
 
 
 @shows("lost_answer")
@@ -140,18 +136,14 @@ def test_lost_answer(loop: str, ending: str, seen: Seen) -> None:
 
 
 @shows("lost_answer")
-def test_no_task_no_lost_answer() -> None:
+async def test_no_task_no_lost_answer() -> None:
     """A submit that is refused makes no task: its refusal comes, and the fault waits for one that does."""
-
-    async def run() -> None:
-        async with world() as edge:
-            await put(edge, "lost_answer", when={"times": 1})
-            refused = await look(edge, submit_bytes(edge, "evolink", model="another"))
-            assert (refused.status, refused.ending) == (404, "kept")
-            assert await look(edge, submit_bytes(edge, "evolink")) == Seen(b"", "reset")
-            assert faults_in(exchanges(edge)) == [[], ["lost_answer"]]
-
-    asyncio.run(run())
+    async with world() as edge:
+        await put(edge, "lost_answer", when={"times": 1})
+        refused = await look(edge, submit_bytes(edge, "evolink", model="another"))
+        assert (refused.status, refused.ending) == (404, "kept")
+        assert await look(edge, submit_bytes(edge, "evolink")) == Seen(b"", "reset")
+        assert faults_in(exchanges(edge)) == [[], ["lost_answer"]]
 
 
 @shows("truncated_body")
@@ -167,25 +159,21 @@ def test_truncated_body(loop: str, fraction_kept: float) -> None:
 
 
 @shows("truncated_body")
-def test_truncated_part_of_a_file() -> None:
+async def test_truncated_part_of_a_file() -> None:
     """Of a part of a file that was asked for, a part comes: the head is that of the part, Range is understood."""
-
-    async def run() -> None:
-        async with world() as edge:
-            task_id = await submitted(edge, "kiln")
-            await edge.advance(130)
-            request = file_bytes(links_of(edge, "kiln", task_id)[0], Range="bytes=1000-1999")
-            calm = await look(edge, request)
-            await put(edge, "truncated_body", {"operation": "result"}, {"times": 1})
-            seen = await look(edge, request)
-            assert (seen.status, seen.body, seen.ending) == (206, calm.body[:500], "closed")
-            assert (seen.header("Content-Range"), seen.header("Content-Length")) == (
-                calm.header("Content-Range"),
-                "1000",
-            )
-            assert (await look(edge, request)).body == calm.body
-
-    asyncio.run(run())
+    async with world() as edge:
+        task_id = await submitted(edge, "kiln")
+        await edge.advance(130)
+        request = file_bytes(links_of(edge, "kiln", task_id)[0], Range="bytes=1000-1999")
+        calm = await look(edge, request)
+        await put(edge, "truncated_body", {"operation": "result"}, {"times": 1})
+        seen = await look(edge, request)
+        assert (seen.status, seen.body, seen.ending) == (206, calm.body[:500], "closed")
+        assert (seen.header("Content-Range"), seen.header("Content-Length")) == (
+            calm.header("Content-Range"),
+            "1000",
+        )
+        assert (await look(edge, request)).body == calm.body
 
 
 # -- broken codings -------------------------------------------------------------------------------
@@ -228,51 +216,43 @@ def library_reads(port: int, path: str, headers: dict[str, str]) -> bytes:
 
 @shows("broken_chunking", "broken_gzip", "truncated_body")
 @pytest.mark.parametrize("fault", ["broken_chunking", "broken_gzip", "truncated_body"])
-def test_libraries_fail(fault: str) -> None:
+async def test_libraries_fail(fault: str) -> None:
     """Libraries tell that something is wrong: aiohttp while it reads, Python's own as it can."""
-
-    async def run() -> None:
-        async with world() as edge:
-            task_id = await submitted(edge, "evolink")
-            await put(edge, fault)
-            with pytest.raises(aiohttp.ClientError):
-                await edge.query("evolink", task_id)
-            path, headers = edge.query_path("evolink", task_id), edge.key_headers("evolink")
-            if fault == "broken_gzip":
-                packed = await asyncio.to_thread(library_reads, edge.port, path, headers)
-                with pytest.raises((zlib.error, EOFError, gzip.BadGzipFile)):
-                    gzip.decompress(packed)
-            else:
-                with pytest.raises(http.client.HTTPException):
-                    await asyncio.to_thread(library_reads, edge.port, path, headers)
-
-    asyncio.run(run())
+    async with world() as edge:
+        task_id = await submitted(edge, "evolink")
+        await put(edge, fault)
+        with pytest.raises(aiohttp.ClientError):
+            await edge.query("evolink", task_id)
+        path, headers = edge.query_path("evolink", task_id), edge.key_headers("evolink")
+        if fault == "broken_gzip":
+            packed = await asyncio.to_thread(library_reads, edge.port, path, headers)
+            with pytest.raises((zlib.error, EOFError, gzip.BadGzipFile)):
+                gzip.decompress(packed)
+        else:
+            with pytest.raises(http.client.HTTPException):
+                await asyncio.to_thread(library_reads, edge.port, path, headers)
 
 
 @shows("broken_chunking", "broken_gzip", "truncated_body", "slow_body")
 @pytest.mark.parametrize("fault", ["broken_chunking", "broken_gzip", "truncated_body", "slow_body"])
 @pytest.mark.parametrize("what", ["head", "not modified"])
-def test_what_has_no_body_keeps_its_frame(fault: str, what: str) -> None:
+async def test_what_has_no_body_keeps_its_frame(fault: str, what: str) -> None:
     """An answer without a body (to HEAD, or 304) has none to break: it is as ever, and the connection goes on."""
-
-    async def run() -> None:
-        async with world() as edge:
-            task_id = await submitted(edge, "kiln")
-            await edge.advance(130)
-            link = links_of(edge, "kiln", task_id)[0]
-            etag = (await look(edge, file_bytes(link))).header("ETag")
-            assert etag is not None
-            request = file_bytes(link, "HEAD") if what == "head" else file_bytes(link, If_None_Match=etag)
-            calm = await look(edge, request)
-            made = await put(edge, fault, {"operation": "result"})
-            seen = await look(edge, request)
-            assert (seen.status, seen.body, seen.ending) == (200 if what == "head" else 304, b"", "kept")
-            assert seen.head.split("X-Kiln-Trace")[0] == calm.head.split("X-Kiln-Trace")[0]
-            assert seen.head.split("Date: ")[1] == calm.head.split("Date: ")[1]
-            assert faults_in(exchanges(edge))[-1] == []
-            await edge.admin("DELETE", f"/faults/{made['id']}")
-
-    asyncio.run(run())
+    async with world() as edge:
+        task_id = await submitted(edge, "kiln")
+        await edge.advance(130)
+        link = links_of(edge, "kiln", task_id)[0]
+        etag = (await look(edge, file_bytes(link))).header("ETag")
+        assert etag is not None
+        request = file_bytes(link, "HEAD") if what == "head" else file_bytes(link, If_None_Match=etag)
+        calm = await look(edge, request)
+        made = await put(edge, fault, {"operation": "result"})
+        seen = await look(edge, request)
+        assert (seen.status, seen.body, seen.ending) == (200 if what == "head" else 304, b"", "kept")
+        assert seen.head.split("X-Kiln-Trace")[0] == calm.head.split("X-Kiln-Trace")[0]
+        assert seen.head.split("Date: ")[1] == calm.head.split("Date: ")[1]
+        assert faults_in(exchanges(edge))[-1] == []
+        await edge.admin("DELETE", f"/faults/{made['id']}")
 
 
 # -- waiting --------------------------------------------------------------------------------------
@@ -311,7 +291,7 @@ def test_held_open(loop: str) -> None:
 
 
 @shows("held_open")
-def test_held_open_ends_with_the_client() -> None:
+async def test_held_open_ends_with_the_client() -> None:
     """A client that hangs up is not waited for: the server stops without the rest of the hour."""
 
     async def run() -> None:
@@ -324,7 +304,7 @@ def test_held_open_ends_with_the_client() -> None:
             wire.close()
 
     with nothing_logged():
-        asyncio.run(asyncio.wait_for(run(), PATIENCE_S))
+        await asyncio.wait_for(run(), PATIENCE_S)
 
 
 @shows("latency")
@@ -358,55 +338,43 @@ def test_latency(loop: str) -> None:
 
 
 @shows("latency")
-def test_latency_grows() -> None:
+async def test_latency_grows() -> None:
     """With growth alone the first answer does not wait, and each one waits longer than the one before."""
-
-    async def run() -> None:
-        async with world() as edge:
-            task_id = await submitted(edge, "evolink")
-            await put(edge, "latency", {"operation": "query"}, seconds=0, growth_s=0.02)
-            for number in range(4):
-                _, took_s = await timed(edge, query_bytes(edge, "evolink", task_id))
-                assert took_s >= 0.02 * number
-            assert faults_in(exchanges(edge)) == [[]] + [["latency"]] * 4
-
-    asyncio.run(run())
+    async with world() as edge:
+        task_id = await submitted(edge, "evolink")
+        await put(edge, "latency", {"operation": "query"}, seconds=0, growth_s=0.02)
+        for number in range(4):
+            _, took_s = await timed(edge, query_bytes(edge, "evolink", task_id))
+            assert took_s >= 0.02 * number
+        assert faults_in(exchanges(edge)) == [[]] + [["latency"]] * 4
 
 
 @shows("latency")
-def test_latency_is_drawn() -> None:
+async def test_latency_is_drawn() -> None:
     """The spread is drawn from the seed, for each answer of an account's: it waits at least what was drawn."""
-
-    async def run() -> None:
-        async with world(seed=7) as edge:
-            task_id = await submitted(edge, "evolink")
-            made = await put(edge, "latency", {"operation": "query"}, seconds=0, spread_s=0.1)
-            table = edge.mock.server.runtime.world.faults
-            name, account = table.rules[made["id"]].chance_name, edge.mock.account("evolink").id
-            waits = [0.1 * fraction(table.chance.draw(f"fault/{name}/{account}/{number}"), 1) for number in range(4)]
-            assert len(set(waits)) == 4
-            for wait_s in waits:
-                _, took_s = await timed(edge, query_bytes(edge, "evolink", task_id))
-                assert took_s >= wait_s
-
-    asyncio.run(run())
+    async with world(seed=7) as edge:
+        task_id = await submitted(edge, "evolink")
+        made = await put(edge, "latency", {"operation": "query"}, seconds=0, spread_s=0.1)
+        table = edge.mock.server.runtime.world.faults
+        name, account = table.rules[made["id"]].chance_name, edge.mock.account("evolink").id
+        waits = [0.1 * fraction(table.chance.draw(f"fault/{name}/{account}/{number}"), 1) for number in range(4)]
+        assert len(set(waits)) == 4
+        for wait_s in waits:
+            _, took_s = await timed(edge, query_bytes(edge, "evolink", task_id))
+            assert took_s >= wait_s
 
 
 @shows("latency")
-def test_latency_by_header() -> None:
+async def test_latency_by_header() -> None:
     """A header makes one answer late: the others on the same connection come at once, untouched."""
-
-    async def run() -> None:
-        async with world() as edge:
-            task_id = await submitted(edge, "evolink")
-            headers = {"X-Mock-Fault": "latency; seconds=0.05"}
-            seen, took_s = await timed(edge, query_bytes(edge, "evolink", task_id, headers=headers))
-            assert (seen.status, seen.ending) == (200, "kept")
-            assert took_s >= 0.05
-            await look(edge, query_bytes(edge, "evolink", task_id))
-            assert faults_in(exchanges(edge)) == [[], ["latency"], []]
-
-    asyncio.run(run())
+    async with world() as edge:
+        task_id = await submitted(edge, "evolink")
+        headers = {"X-Mock-Fault": "latency; seconds=0.05"}
+        seen, took_s = await timed(edge, query_bytes(edge, "evolink", task_id, headers=headers))
+        assert (seen.status, seen.ending) == (200, "kept")
+        assert took_s >= 0.05
+        await look(edge, query_bytes(edge, "evolink", task_id))
+        assert faults_in(exchanges(edge)) == [[], ["latency"], []]
 
 
 def first_piece(port: int, request: bytes) -> bytes:
@@ -468,35 +436,27 @@ TOGETHER: list[tuple[str, list[tuple[str, dict[str, Any]]], str, int | None]] = 
 @pytest.mark.parametrize(
     ("faults", "ending", "body"), [each[1:] for each in TOGETHER], ids=[each[0] for each in TOGETHER]
 )
-def test_together(faults: list[tuple[str, dict[str, Any]]], ending: str, body: int | None) -> None:
+async def test_together(faults: list[tuple[str, dict[str, Any]]], ending: str, body: int | None) -> None:
     """Several faults of one answer add up: the earliest cut counts, and the harshest ending; all are named."""
-
-    async def run() -> None:
-        async with world() as edge:
-            for fault, given in faults:
-                await put(edge, fault, {"operation": "query"}, **given)
-            seen = await one_query(edge)
-            assert seen.ending == ending
-            assert len(seen.body) == (body or 0)
-            assert bool(seen.raw) == (body is not None)
-            assert faults_in(exchanges(edge))[-1] == [fault for fault, _ in faults]
-
-    asyncio.run(run())
+    async with world() as edge:
+        for fault, given in faults:
+            await put(edge, fault, {"operation": "query"}, **given)
+        seen = await one_query(edge)
+        assert seen.ending == ending
+        assert len(seen.body) == (body or 0)
+        assert bool(seen.raw) == (body is not None)
+        assert faults_in(exchanges(edge))[-1] == [fault for fault, _ in faults]
 
 
 @shows("no_range")
-def test_used_up_while_another_waited() -> None:
+async def test_used_up_while_another_waited() -> None:
     """Two downloads at once meet a fault that may strike once: one of them does."""
-
-    async def run() -> None:
-        async with world() as edge:
-            task_id = await submitted(edge, "kiln")
-            await edge.advance(130)
-            request = file_bytes(links_of(edge, "kiln", task_id)[0], Range="bytes=0-9")
-            await put(edge, "no_range", when={"times": 1})
-            many: list[Coroutine[Any, Any, Seen]] = [look(edge, request) for _ in range(6)]
-            statuses = sorted(seen.status for seen in await asyncio.gather(*many))
-            assert statuses == [200] + [206] * 5
-            assert sorted(faults_in(exchanges(edge))[1:]) == [[]] * 5 + [["no_range"]]
-
-    asyncio.run(run())
+    async with world() as edge:
+        task_id = await submitted(edge, "kiln")
+        await edge.advance(130)
+        request = file_bytes(links_of(edge, "kiln", task_id)[0], Range="bytes=0-9")
+        await put(edge, "no_range", when={"times": 1})
+        many: list[Coroutine[Any, Any, Seen]] = [look(edge, request) for _ in range(6)]
+        statuses = sorted(seen.status for seen in await asyncio.gather(*many))
+        assert statuses == [200] + [206] * 5
+        assert sorted(faults_in(exchanges(edge))[1:]) == [[]] * 5 + [["no_range"]]

@@ -82,20 +82,16 @@ def test_schema_is_closed_and_described() -> None:
             assert where["description"].endswith("."), name
 
 
-def test_schema_refuses() -> None:
+async def test_schema_refuses() -> None:
     """The schema tells records from what is none: it is not satisfied by just anything."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            await edge.submit("evolink")
-            (record,) = edge.mock.journal.find()
-            VALIDATOR.validate(record)
-            for change in ({"seq": 0}, {"kind": "rumour"}, {"at": "today"}, {"more": 1}, {"gate": "keeper"}):
-                assert not VALIDATOR.is_valid({**record, **change}), change
-            for name in record:
-                assert not VALIDATOR.is_valid({key: value for key, value in record.items() if key != name}), name
-
-    asyncio.run(run())
+    async with serving() as edge:
+        await edge.submit("evolink")
+        (record,) = edge.mock.journal.find()
+        VALIDATOR.validate(record)
+        for change in ({"seq": 0}, {"kind": "rumour"}, {"at": "today"}, {"more": 1}, {"gate": "keeper"}):
+            assert not VALIDATOR.is_valid({**record, **change}), change
+        for name in record:
+            assert not VALIDATOR.is_valid({key: value for key, value in record.items() if key != name}), name
 
 
 async def all_kinds(edge: Edge) -> tuple[int, int]:
@@ -140,157 +136,126 @@ async def all_kinds(edge: Edge) -> tuple[int, int]:
     return exchanges, 1 + 4 + 4
 
 
-def test_each_once() -> None:
+async def test_each_once() -> None:
     """Every exchange and every delivery attempt stands in the journal once, numbered in the order they came."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            exchanges, deliveries = await all_kinds(edge)
-            journal = edge.mock.journal
-            assert journal.count(kind="exchange") == exchanges
-            assert journal.count(kind="delivery") == deliveries
-            assert [record["seq"] for record in journal] == list(range(1, exchanges + deliveries + 1))
-            assert len(journal) == exchanges + deliveries
-
-    asyncio.run(run())
+    async with serving() as edge:
+        exchanges, deliveries = await all_kinds(edge)
+        journal = edge.mock.journal
+        assert journal.count(kind="exchange") == exchanges
+        assert journal.count(kind="delivery") == deliveries
+        assert [record["seq"] for record in journal] == list(range(1, exchanges + deliveries + 1))
+        assert len(journal) == exchanges + deliveries
 
 
-def test_every_record_is_valid() -> None:
+async def test_every_record_is_valid() -> None:
     """Records of every kind are as the schema says, in memory and as NDJSON."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            await all_kinds(edge)
-            for record in edge.mock.journal:
-                VALIDATOR.validate(record)
-            for line in edge.mock.journal.ndjson().splitlines():
-                VALIDATOR.validate(orjson.loads(line))
-
-    asyncio.run(run())
+    async with serving() as edge:
+        await all_kinds(edge)
+        for record in edge.mock.journal:
+            VALIDATOR.validate(record)
+        for line in edge.mock.journal.ndjson().splitlines():
+            VALIDATOR.validate(orjson.loads(line))
 
 
-def test_what_an_exchange_says() -> None:
+async def test_what_an_exchange_says() -> None:
     """An exchange says who asked what of whom, what was answered, and what it was about."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            task_id = await edge.submit("evolink", prompt="Ein Drachen, 风筝")
-            await edge.mock.clock.advance(1.5)
-            await edge.call("GET", f"/evolink/v1/tasks/{task_id}?x=%20y", headers=edge.key_headers("evolink"))
-            submit, query = edge.mock.journal.find()
-            account = edge.mock.account("evolink").id
-            assert (submit["at"], query["at"]) == (iso_of(MANUAL_START_MS), iso_of(MANUAL_START_MS + 1500))
-            assert (submit["operation"], query["operation"]) == ("createVideo", "getTask")
-            for record in (submit, query):
-                assert (record["provider"], record["task"], record["account"]) == ("evolink", task_id, account)
-                assert (record["gate"], record["error"], record["faults"]) == (None, None, [])
-            assert (query["request"]["path"], query["request"]["query"]) == (f"/evolink/v1/tasks/{task_id}", "x=%20y")
-            assert orjson.loads(submit["request"]["body"])["prompt"] == "Ein Drachen, 风筝"
-            assert orjson.loads(submit["response"]["body"])["id"] == task_id
-            assert submit["request"]["body_bytes"] == len(submit["request"]["body"].encode())
-            names = [name for name, _ in submit["response"]["headers"]]
-            assert "Content-Type" in names
-            assert "X-Request-Id" in names
-
-    asyncio.run(run())
+    async with serving() as edge:
+        task_id = await edge.submit("evolink", prompt="Ein Drachen, 风筝")
+        await edge.mock.clock.advance(1.5)
+        await edge.call("GET", f"/evolink/v1/tasks/{task_id}?x=%20y", headers=edge.key_headers("evolink"))
+        submit, query = edge.mock.journal.find()
+        account = edge.mock.account("evolink").id
+        assert (submit["at"], query["at"]) == (iso_of(MANUAL_START_MS), iso_of(MANUAL_START_MS + 1500))
+        assert (submit["operation"], query["operation"]) == ("createVideo", "getTask")
+        for record in (submit, query):
+            assert (record["provider"], record["task"], record["account"]) == ("evolink", task_id, account)
+            assert (record["gate"], record["error"], record["faults"]) == (None, None, [])
+        assert (query["request"]["path"], query["request"]["query"]) == (f"/evolink/v1/tasks/{task_id}", "x=%20y")
+        assert orjson.loads(submit["request"]["body"])["prompt"] == "Ein Drachen, 风筝"
+        assert orjson.loads(submit["response"]["body"])["id"] == task_id
+        assert submit["request"]["body_bytes"] == len(submit["request"]["body"].encode())
+        names = [name for name, _ in submit["response"]["headers"]]
+        assert "Content-Type" in names
+        assert "X-Request-Id" in names
 
 
-def test_what_a_refusal_says() -> None:
+async def test_what_a_refusal_says() -> None:
     """A refused exchange says at which gate and with which error; another account's task is not named."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            task_id = await edge.submit("evolink")
-            await edge.query("evolink", task_id, key=OTHER_KEYS["evolink"])
-            await edge.try_submit("evolink", duration=99)
-            _, query, submit = edge.mock.journal.find()
-            assert (query["gate"], query["error"], query["task"]) == ("query", "not_found", None)
-            assert (submit["gate"], submit["error"]) == ("schema", "invalid_request")
-
-    asyncio.run(run())
+    async with serving() as edge:
+        task_id = await edge.submit("evolink")
+        await edge.query("evolink", task_id, key=OTHER_KEYS["evolink"])
+        await edge.try_submit("evolink", duration=99)
+        _, query, submit = edge.mock.journal.find()
+        assert (query["gate"], query["error"], query["task"]) == ("query", "not_found", None)
+        assert (submit["gate"], submit["error"]) == ("schema", "invalid_request")
 
 
-def test_what_a_delivery_says() -> None:
+async def test_what_a_delivery_says() -> None:
     """A delivery attempt says how it went, which it was, what was sent and answered, and when the next follows."""
-
-    async def run() -> None:
-        async with serving() as edge, receiving(503) as receiver:
-            task_id = await edge.submit("googlegeminiomni", callbackUrl=receiver.url("/hook?a=b"))
-            await edge.mock.task(task_id).complete()
-            (record,) = edge.mock.journal.find(kind="delivery")
-            assert (record["task"], record["event"], record["attempt"]) == (task_id, "done", 1)
-            assert (record["outcome"], record["detail"]) == ("refused", "status 503")
-            assert record["next_attempt_at"] == iso_of(MANUAL_START_MS + 30_000)
-            assert record["request"]["url"] == receiver.url("/hook?a=b")
-            assert record["request"]["body"].encode() == receiver.got[0].body
-            headers = dict(record["request"]["headers"])
-            assert headers["X-Gemini-Signature"] == receiver.got[0].headers["X-Gemini-Signature"]
-            assert record["response"]["status"] == 503
-
-    asyncio.run(run())
+    async with serving() as edge, receiving(503) as receiver:
+        task_id = await edge.submit("googlegeminiomni", callbackUrl=receiver.url("/hook?a=b"))
+        await edge.mock.task(task_id).complete()
+        (record,) = edge.mock.journal.find(kind="delivery")
+        assert (record["task"], record["event"], record["attempt"]) == (task_id, "done", 1)
+        assert (record["outcome"], record["detail"]) == ("refused", "status 503")
+        assert record["next_attempt_at"] == iso_of(MANUAL_START_MS + 30_000)
+        assert record["request"]["url"] == receiver.url("/hook?a=b")
+        assert record["request"]["body"].encode() == receiver.got[0].body
+        headers = dict(record["request"]["headers"])
+        assert headers["X-Gemini-Signature"] == receiver.got[0].headers["X-Gemini-Signature"]
+        assert record["response"]["status"] == 503
 
 
-def test_what_is_not_wanted() -> None:
+async def test_what_is_not_wanted() -> None:
     """A search by a word that records do not have is an error, not an empty answer."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            with pytest.raises(TypeError, match="unknown filter provdier; use kind, provider"):
-                edge.mock.journal.find(provdier="evolink")
-
-    asyncio.run(run())
+    async with serving() as edge:
+        with pytest.raises(TypeError, match="unknown filter provdier; use kind, provider"):
+            edge.mock.journal.find(provdier="evolink")
 
 
 # -- secrets --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", PROVIDERS)
-def test_keys_are_taken_out(name: str) -> None:
+async def test_keys_are_taken_out(name: str) -> None:
     """A key stands nowhere in the journal: in no header, path, query, body, callback address or answer."""
     key = OTHER_KEYS[name]
 
-    async def run() -> None:
-        async with serving() as edge, receiving() as receiver:
-            headers = {**edge.key_headers(name, key), "X-Copy": f"key={key};"}
-            await edge.call("GET", f"/{name}/keys/{key}?key={key}&again=x{key}x", headers=headers)
-            fields = (
-                {}
-                if name == "toapis"
-                else {"callback_url": receiver.url(f"/{key}"), "callbackUrl": receiver.url(f"/?k={key}")}
-            )
-            task_id = await edge.submit(name, key=key, note=f"my key is {key}", **fields)
-            await edge.query(name, task_id, key=key)
-            await edge.mock.task(task_id).complete()
-            assert len(receiver.got) == (name != "toapis")
-            text = everything(edge)
-            assert key not in text
-            assert f"[key of {edge.mock.account(name, key).id}]" in text
-
-    asyncio.run(run())
+    async with serving() as edge, receiving() as receiver:
+        headers = {**edge.key_headers(name, key), "X-Copy": f"key={key};"}
+        await edge.call("GET", f"/{name}/keys/{key}?key={key}&again=x{key}x", headers=headers)
+        fields = (
+            {}
+            if name == "toapis"
+            else {"callback_url": receiver.url(f"/{key}"), "callbackUrl": receiver.url(f"/?k={key}")}
+        )
+        task_id = await edge.submit(name, key=key, note=f"my key is {key}", **fields)
+        await edge.query(name, task_id, key=key)
+        await edge.mock.task(task_id).complete()
+        assert len(receiver.got) == (name != "toapis")
+        text = everything(edge)
+        assert key not in text
+        assert f"[key of {edge.mock.account(name, key).id}]" in text
 
 
-def test_keys_that_open_nothing_are_taken_out() -> None:
+async def test_keys_that_open_nothing_are_taken_out() -> None:
     """What stands where a key belongs is taken out even where it opened no account, cookies and the like as well."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            secrets = {
-                "Authorization": "Bearer gomni_not-a-good-one",
-                "Proxy-Authorization": "Basic dXNlcjpwYXNz",
-                "X-API-Key": "some-other-key",
-                "Cookie": "session=0123456789",
-                "X-Admin-Token": "token-0123456789",
-            }
-            await edge.call("GET", "/googlegeminiomni/api/v1/jobs/x", headers=secrets)
-            await edge.call("GET", "/googlegeminiomni/nothing", headers=secrets)
-            text = everything(edge)
-            for value in secrets.values():
-                assert value.rpartition(" ")[2] not in text
-            headers = dict(edge.mock.journal.find()[0]["request"]["headers"])
-            assert headers["Authorization"] == "Bearer [redacted]"
-            assert headers["X-API-Key"] == "[redacted]"
-
-    asyncio.run(run())
+    async with serving() as edge:
+        secrets = {
+            "Authorization": "Bearer gomni_not-a-good-one",
+            "Proxy-Authorization": "Basic dXNlcjpwYXNz",
+            "X-API-Key": "some-other-key",
+            "Cookie": "session=0123456789",
+            "X-Admin-Token": "token-0123456789",
+        }
+        await edge.call("GET", "/googlegeminiomni/api/v1/jobs/x", headers=secrets)
+        await edge.call("GET", "/googlegeminiomni/nothing", headers=secrets)
+        text = everything(edge)
+        for value in secrets.values():
+            assert value.rpartition(" ")[2] not in text
+        headers = dict(edge.mock.journal.find()[0]["request"]["headers"])
+        assert headers["Authorization"] == "Bearer [redacted]"
+        assert headers["X-API-Key"] == "[redacted]"
 
 
 def test_headers_of_other_providers() -> None:
@@ -301,22 +266,18 @@ def test_headers_of_other_providers() -> None:
     assert record["request"]["headers"] == [["x-studio-pass", "[redacted]"], ["X-Other", "seen"]]
 
 
-def test_webhook_secrets_are_taken_out() -> None:
+async def test_webhook_secrets_are_taken_out() -> None:
     """Webhook secrets and the admin token are taken out wherever a client repeats them."""
-
-    async def run() -> None:
-        async with serving(admin_token="admin-token-0123") as edge:
-            edge.mock.account("googlegeminiomni").set_secret("whsec_0123456789")
-            words = "mock-webhook-secret, whsec_0123456789, admin-token-0123"
-            await edge.submit("googlegeminiomni", prompt=words)
-            text = everything(edge)
-            for secret in words.split(", "):
-                assert secret not in text
-            assert "[webhook secret of usr_" in text
-            assert "[webhook secret]" in text
-            assert "[admin token]" in text
-
-    asyncio.run(run())
+    async with serving(admin_token="admin-token-0123") as edge:
+        edge.mock.account("googlegeminiomni").set_secret("whsec_0123456789")
+        words = "mock-webhook-secret, whsec_0123456789, admin-token-0123"
+        await edge.submit("googlegeminiomni", prompt=words)
+        text = everything(edge)
+        for secret in words.split(", "):
+            assert secret not in text
+        assert "[webhook secret of usr_" in text
+        assert "[webhook secret]" in text
+        assert "[admin token]" in text
 
 
 @pytest.mark.parametrize("secret", ['k"e\\y/1', "k+e/y=1", "ключ-1"])
@@ -363,36 +324,28 @@ def test_secrets_that_were_cut(kept: int) -> None:
 
 
 @pytest.mark.parametrize(("size", "cut"), [(0, False), (99, False), (100, False), (101, True), (100_000, True)])
-def test_bodies_are_cut(size: int, cut: bool) -> None:
+async def test_bodies_are_cut(size: int, cut: bool) -> None:
     """Of a body beyond the limit the beginning is kept, with its true length."""
-
-    async def run() -> None:
-        async with serving(journal_body_bytes=100) as edge:
-            headers = edge.key_headers("evolink")
-            await edge.call("POST", "/evolink/v1/videos/generations", headers=headers, data=b"x" * size)
-            (record,) = edge.mock.journal.find()
-            request = record["request"]
-            assert request["body"] == "x" * min(size, 100)
-            assert (request["body_bytes"], request["body_cut"]) == (size, cut)
-
-    asyncio.run(run())
+    async with serving(journal_body_bytes=100) as edge:
+        headers = edge.key_headers("evolink")
+        await edge.call("POST", "/evolink/v1/videos/generations", headers=headers, data=b"x" * size)
+        (record,) = edge.mock.journal.find()
+        request = record["request"]
+        assert request["body"] == "x" * min(size, 100)
+        assert (request["body_bytes"], request["body_cut"]) == (size, cut)
 
 
-def test_answers_are_cut() -> None:
+async def test_answers_are_cut() -> None:
     """Answers, callbacks and what receivers say are cut like everything else."""
-
-    async def run() -> None:
-        async with serving(journal_body_bytes=10) as edge, receiving() as receiver:
-            task_id = await edge.submit("evolink", callback_url=receiver.url())
-            await edge.mock.task(task_id).complete()
-            exchange, delivery = edge.mock.journal.find()
-            for message in (exchange["response"], delivery["request"]):
-                assert (len(message["body"]), message["body_cut"]) == (10, True)
-                assert message["body_bytes"] > 200
-            assert len(receiver.got[0].body) == delivery["request"]["body_bytes"]
-            VALIDATOR.validate(delivery)
-
-    asyncio.run(run())
+    async with serving(journal_body_bytes=10) as edge, receiving() as receiver:
+        task_id = await edge.submit("evolink", callback_url=receiver.url())
+        await edge.mock.task(task_id).complete()
+        exchange, delivery = edge.mock.journal.find()
+        for message in (exchange["response"], delivery["request"]):
+            assert (len(message["body"]), message["body_cut"]) == (10, True)
+            assert message["body_bytes"] > 200
+        assert len(receiver.got[0].body) == delivery["request"]["body_bytes"]
+        VALIDATOR.validate(delivery)
 
 
 @pytest.mark.parametrize("limit", range(1, 9))
@@ -417,28 +370,24 @@ def test_nothing_kept_of_bodies() -> None:
     assert (empty["request"]["body"], empty["request"]["body_bytes"], empty["request"]["body_cut"]) == ("", 0, False)
 
 
-def test_bytes() -> None:
+async def test_bytes() -> None:
     """A body that is no UTF-8 is kept in base64; a result file is only measured."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            content = b"\x89PNG\xff\x00"
-            form = FormData()
-            form.add_field("file", io.BytesIO(content), filename="a.png", content_type="image/png")
-            headers = edge.key_headers("googlegeminiomni")
-            url = (await edge.call("POST", "/googlegeminiomni/api/v1/upload", headers=headers, data=form)).json["url"]
-            await edge.call("GET", url)
-            task_id = await edge.submit("googlegeminiomni", of="gemini-omni-audio")
-            await edge.mock.clock.advance(60)
-            link = (await edge.query("googlegeminiomni", task_id)).json["outputUrl"]
-            size = len((await edge.call("GET", link)).body)
-            upload, download, _, _, result = edge.mock.journal.find()
-            assert content in base64.b64decode(upload["request"]["body_base64"])
-            assert base64.b64decode(download["response"]["body_base64"]) == content
-            assert result["response"]["body"] is None
-            assert (result["response"]["body_bytes"], result["response"]["body_cut"]) == (size, False)
-
-    asyncio.run(run())
+    async with serving() as edge:
+        content = b"\x89PNG\xff\x00"
+        form = FormData()
+        form.add_field("file", io.BytesIO(content), filename="a.png", content_type="image/png")
+        headers = edge.key_headers("googlegeminiomni")
+        url = (await edge.call("POST", "/googlegeminiomni/api/v1/upload", headers=headers, data=form)).json["url"]
+        await edge.call("GET", url)
+        task_id = await edge.submit("googlegeminiomni", of="gemini-omni-audio")
+        await edge.mock.clock.advance(60)
+        link = (await edge.query("googlegeminiomni", task_id)).json["outputUrl"]
+        size = len((await edge.call("GET", link)).body)
+        upload, download, _, _, result = edge.mock.journal.find()
+        assert content in base64.b64decode(upload["request"]["body_base64"])
+        assert base64.b64decode(download["response"]["body_base64"]) == content
+        assert result["response"]["body"] is None
+        assert (result["response"]["body_bytes"], result["response"]["body_cut"]) == (size, False)
 
 
 def test_header_bytes() -> None:
@@ -453,32 +402,25 @@ def test_header_bytes() -> None:
 # -- ring and file --------------------------------------------------------------------------------
 
 
-def test_ring() -> None:
+async def test_ring() -> None:
     """In memory only the latest entries are kept; their numbers tell how many went before."""
-
-    async def run() -> None:
-        async with serving(journal_entries=3) as edge:
-            for _ in range(10):
-                await edge.call("GET", "/evolink/v1/credits")
-            assert [record["seq"] for record in edge.mock.journal] == [8, 9, 10]
-            assert len(edge.mock.journal) == 3
-
-    asyncio.run(run())
+    async with serving(journal_entries=3) as edge:
+        for _ in range(10):
+            await edge.call("GET", "/evolink/v1/credits")
+        assert [record["seq"] for record in edge.mock.journal] == [8, 9, 10]
+        assert len(edge.mock.journal) == 3
 
 
-def test_file(tmp_path: Path) -> None:
+async def test_file(tmp_path: Path) -> None:
     """The file has everything, whatever the ring keeps and what is reset, and is whole when the server has closed."""
     path = tmp_path / "journal.ndjson"
 
-    async def run() -> None:
-        async with serving(journal=path, journal_entries=3) as edge:
-            for _ in range(5):
-                await edge.call("GET", "/evolink/v1/credits", headers=edge.key_headers("evolink"))
-            for what in ("journal", "all"):
-                await edge.admin("POST", "/reset", {"what": what})
-                await edge.submit("evolink")
-
-    asyncio.run(run())
+    async with serving(journal=path, journal_entries=3) as edge:
+        for _ in range(5):
+            await edge.call("GET", "/evolink/v1/credits", headers=edge.key_headers("evolink"))
+        for what in ("journal", "all"):
+            await edge.admin("POST", "/reset", {"what": what})
+            await edge.submit("evolink")
     records = [orjson.loads(line) for line in path.read_bytes().splitlines()]
     assert [record["seq"] for record in records] == list(range(1, 8))
     for record in records:
@@ -486,31 +428,25 @@ def test_file(tmp_path: Path) -> None:
     assert "sk-evolink-mock-key" not in path.read_text(encoding="utf-8")
 
 
-def test_file_is_appended_to(tmp_path: Path) -> None:
+async def test_file_is_appended_to(tmp_path: Path) -> None:
     """A second run writes behind the first."""
     path = tmp_path / "journal.ndjson"
 
-    async def run() -> None:
+    for count in (1, 2):
         async with serving(journal=str(path)) as edge:
             await edge.call("GET", "/evolink/v1/credits")
-
-    for count in (1, 2):
-        asyncio.run(run())
         assert len(path.read_bytes().splitlines()) == count
 
 
-def test_file_is_written_meanwhile(tmp_path: Path) -> None:
+async def test_file_is_written_meanwhile(tmp_path: Path) -> None:
     """The file is written while the server runs, not only at its end."""
     path = tmp_path / "journal.ndjson"
 
-    async def run() -> None:
-        async with serving(journal=path) as edge, asyncio.timeout(20):
-            await edge.call("GET", "/evolink/v1/credits")
-            while not path.stat().st_size:
-                await edge.admin("GET", "/health")
-            assert path.read_bytes().count(b"\n") == 1
-
-    asyncio.run(run())
+    async with serving(journal=path) as edge, asyncio.timeout(20):
+        await edge.call("GET", "/evolink/v1/credits")
+        while not path.stat().st_size:
+            await edge.admin("GET", "/health")
+        assert path.read_bytes().count(b"\n") == 1
 
 
 def test_flush_writes_once(tmp_path: Path) -> None:
@@ -536,23 +472,19 @@ def test_wall_time() -> None:
     assert (record["at"], record["wall"]) == (iso_of(MANUAL_START_MS), "1970-01-01T00:00:01.250Z")
 
 
-def test_absolute_targets() -> None:
+async def test_absolute_targets() -> None:
     """A target in absolute form is written down as it was sent."""
-
-    async def run() -> None:
-        async with serving() as edge, edge.raw() as wire:
-            headers = edge.key_headers("evolink")
-            await wire.send(request_bytes("GET", "http://api.evolink.ai/v1/credits?a=b", headers=headers))
-            assert await wire.answer() is not None
-            (record,) = edge.mock.journal.find()
-            assert (record["request"]["path"], record["request"]["query"]) == (
-                "http://api.evolink.ai/v1/credits",
-                "a=b",
-            )
-            (entry,) = har([record], "1")["log"]["entries"]
-            assert entry["request"]["url"] == "http://api.evolink.ai/v1/credits?a=b"
-
-    asyncio.run(run())
+    async with serving() as edge, edge.raw() as wire:
+        headers = edge.key_headers("evolink")
+        await wire.send(request_bytes("GET", "http://api.evolink.ai/v1/credits?a=b", headers=headers))
+        assert await wire.answer() is not None
+        (record,) = edge.mock.journal.find()
+        assert (record["request"]["path"], record["request"]["query"]) == (
+            "http://api.evolink.ai/v1/credits",
+            "a=b",
+        )
+        (entry,) = har([record], "1")["log"]["entries"]
+        assert entry["request"]["url"] == "http://api.evolink.ai/v1/credits?a=b"
 
 
 def test_har_of_bytes() -> None:

@@ -247,12 +247,12 @@ def test_file_names_are_stable_and_tell_shapes_apart() -> None:
         (30.0, 240, "16:9"),
     ],
 )
-def test_video_is_what_was_asked_for(
+async def test_video_is_what_was_asked_for(
     media_cache: MediaCache, duration_s: float, short_side_px: int, ratio: str
 ) -> None:
     """An MP4 has H.264 of the exact size, stereo AAC at 48 kHz, and the length asked for."""
     shape = shape_of("video/mp4", duration_s, short_side_px, ratio)
-    seen = probe(asyncio.run(media_cache.file(shape)))
+    seen = probe(await media_cache.file(shape))
     assert seen.codecs == ("h264", "aac")
     assert (seen.width_px, seen.height_px) == (shape.width_px, shape.height_px)
     assert seen.pixel_format == "yuv420p"
@@ -263,19 +263,19 @@ def test_video_is_what_was_asked_for(
 
 
 @needs_pyav
-def test_index_comes_before_the_data(media_cache: MediaCache) -> None:
+async def test_index_comes_before_the_data(media_cache: MediaCache) -> None:
     """A player can start before the whole file has arrived (faststart)."""
     for shape in (Shape("video/mp4", 1, 320, 180), Shape("audio/mp4", 1, 0, 0)):
-        content = asyncio.run(media_cache.file(shape)).read_bytes()
+        content = (await media_cache.file(shape)).read_bytes()
         assert 0 < content.index(b"moov") < content.index(b"mdat")
 
 
 @needs_pyav
-def test_picture_moves_and_starts_over(media_cache: MediaCache) -> None:
+async def test_picture_moves_and_starts_over(media_cache: MediaCache) -> None:
     """Frames differ from each other, and after two seconds the same loop is shown again."""
     import av
 
-    path = asyncio.run(media_cache.file(Shape("video/mp4", 5, 320, 180)))
+    path = await media_cache.file(Shape("video/mp4", 5, 320, 180))
     with av.open(str(path)) as found:
         frames = [bytes(frame.planes[0]) for frame in found.decode(found.streams.video[0])]
     assert len(set(frames[:48])) > 10
@@ -284,31 +284,31 @@ def test_picture_moves_and_starts_over(media_cache: MediaCache) -> None:
 
 
 @needs_pyav
-def test_a_player_can_seek(media_cache: MediaCache) -> None:
+async def test_a_player_can_seek(media_cache: MediaCache) -> None:
     """There is a key frame at each start of the loop, and its time stamp is right."""
     import av
 
-    path = asyncio.run(media_cache.file(Shape("video/mp4", 5, 320, 180)))
+    path = await media_cache.file(Shape("video/mp4", 5, 320, 180))
     with av.open(str(path)) as found:
         keys_s = [float(frame.time) for frame in found.decode(found.streams.video[0]) if frame.key_frame]
     assert keys_s == pytest.approx([0.0, 2.0, 4.0])
 
 
 @needs_pyav
-def test_sound_file_is_aac(media_cache: MediaCache) -> None:
+async def test_sound_file_is_aac(media_cache: MediaCache) -> None:
     """An audio/mp4 holds stereo AAC at 48 kHz of the length asked for, and no picture."""
-    seen = probe(asyncio.run(media_cache.file(Shape("audio/mp4", 12.5, 0, 0))))
+    seen = probe(await media_cache.file(Shape("audio/mp4", 12.5, 0, 0)))
     assert seen.codecs == ("aac",)
     assert (seen.sample_rate_hz, seen.channels) == (48_000, 2)
     assert seen.duration_s == pytest.approx(12.5, abs=0.03)
 
 
 @needs_pyav
-def test_tone_is_quiet_yet_there(media_cache: MediaCache) -> None:
+async def test_tone_is_quiet_yet_there(media_cache: MediaCache) -> None:
     """The sound track is a soft tone, neither silence nor loud."""
     import av
 
-    path = asyncio.run(media_cache.file(Shape("video/mp4", 2, 320, 180)))
+    path = await media_cache.file(Shape("video/mp4", 2, 320, 180))
     with av.open(str(path)) as found:
         planes = [bytes(f.planes[0])[: 4 * f.samples] for f in found.decode(found.streams.audio[0])]
         loudest = max(abs(value) for plane in planes for value in memoryview(plane).cast("f"))
@@ -316,9 +316,9 @@ def test_tone_is_quiet_yet_there(media_cache: MediaCache) -> None:
 
 
 @pytest.mark.parametrize("duration_s", [0.1, 3.0, 7.25])
-def test_wav_is_read_by_the_standard_library(media_cache: MediaCache, duration_s: float) -> None:
+async def test_wav_is_read_by_the_standard_library(media_cache: MediaCache, duration_s: float) -> None:
     """An audio/wav is 16-bit stereo PCM of exactly the length asked for."""
-    path = asyncio.run(media_cache.file(Shape("audio/wav", duration_s, 0, 0)))
+    path = await media_cache.file(Shape("audio/wav", duration_s, 0, 0))
     with wave.open(str(path), "rb") as found:
         assert (found.getnchannels(), found.getsampwidth()) == (2, 2)
         assert found.getnframes() / found.getframerate() == pytest.approx(duration_s)
@@ -367,35 +367,28 @@ def test_importing_the_module_leaves_pyav_alone() -> None:
 # ------------------------------------------------------------------ shelving
 
 
-def test_one_shape_is_made_once(bench: Bench, bench_media_cache: MediaCache) -> None:
+async def test_one_shape_is_made_once(bench: Bench, bench_media_cache: MediaCache) -> None:
     """Callers at one time share a making, and later callers get the kept file."""
     bench.go_on.clear()
 
-    async def ask() -> set[Path]:
-        waiting = [asyncio.create_task(bench_media_cache.file(wav(1))) for _ in range(20)]
-        await until_started(bench)
-        bench.go_on.set()
-        return {*await asyncio.gather(*waiting), await bench_media_cache.file(wav(1))}
-
-    (path,) = asyncio.run(ask())
+    waiting = [asyncio.create_task(bench_media_cache.file(wav(1))) for _ in range(20)]
+    await until_started(bench)
+    bench.go_on.set()
+    (path,) = {*await asyncio.gather(*waiting), await bench_media_cache.file(wav(1))}
     assert path.read_text() == "audio-1000ms.wav"
     assert bench.made == {"audio-1000ms.wav": 1}
 
 
-def test_one_thread_makes_all_off_the_loop(bench: Bench, bench_media_cache: MediaCache) -> None:
+async def test_one_thread_makes_all_off_the_loop(bench: Bench, bench_media_cache: MediaCache) -> None:
     """Different shapes queue for a single worker, which is not the loop's thread."""
-
-    async def ask() -> None:
-        await asyncio.gather(*(bench_media_cache.file(wav(number)) for number in range(1, 9)))
-
-    asyncio.run(ask())
+    await asyncio.gather(*(bench_media_cache.file(wav(number)) for number in range(1, 9)))
     assert bench.most_busy == 1
     assert len(bench.threads) == 1
     assert threading.get_ident() not in bench.threads
     assert bench.made.total() == 8
 
 
-def test_one_waiter_gone_leaves_the_others(bench: Bench, bench_media_cache: MediaCache) -> None:
+async def test_one_waiter_gone_leaves_the_others(bench: Bench, bench_media_cache: MediaCache) -> None:
     """Cancelling one waiter, even the first, lets the rest have their file."""
     bench.go_on.clear()
 
@@ -409,11 +402,11 @@ def test_one_waiter_gone_leaves_the_others(bench: Bench, bench_media_cache: Medi
         bench.go_on.set()
         return await second
 
-    assert asyncio.run(ask()).is_file()
+    assert (await ask()).is_file()
     assert bench.made.total() == 1
 
 
-def test_a_queued_making_survives_its_first_waiter(bench: Bench, bench_media_cache: MediaCache) -> None:
+async def test_a_queued_making_survives_its_first_waiter(bench: Bench, bench_media_cache: MediaCache) -> None:
     """Cancelling the waiter of a making that has not begun does not take it off the queue."""
     bench.go_on.clear()
 
@@ -430,28 +423,25 @@ def test_a_queued_making_survives_its_first_waiter(bench: Bench, bench_media_cac
         await ahead
         return await second
 
-    assert asyncio.run(ask()).is_file()
+    assert (await ask()).is_file()
     assert bench.made == {"audio-1000ms.wav": 1, "audio-2000ms.wav": 1}
 
 
-def test_all_waiters_gone_and_still_kept(bench: Bench, bench_media_cache: MediaCache) -> None:
+async def test_all_waiters_gone_and_still_kept(bench: Bench, bench_media_cache: MediaCache) -> None:
     """A making whose every waiter left, loop and all, is finished and kept."""
     bench.go_on.clear()
 
-    async def leave() -> None:
-        waiting = asyncio.create_task(bench_media_cache.file(wav(1)))
-        await until_started(bench)
-        waiting.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await waiting
-
-    asyncio.run(leave())
+    waiting = asyncio.create_task(bench_media_cache.file(wav(1)))
+    await until_started(bench)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
     bench.go_on.set()
-    assert asyncio.run(bench_media_cache.file(wav(1))).is_file()
+    assert (await bench_media_cache.file(wav(1))).is_file()
     assert bench.made.total() == 1
 
 
-def test_the_longest_unused_makes_room(bench: Bench, bench_media_cache: MediaCache) -> None:
+async def test_the_longest_unused_makes_room(bench: Bench, bench_media_cache: MediaCache) -> None:
     """No more than the stated number of files stay, and the latest used ones do."""
 
     async def ask() -> list[Path]:
@@ -461,28 +451,25 @@ def test_the_longest_unused_makes_room(bench: Bench, bench_media_cache: MediaCac
         third = await bench_media_cache.file(wav(3))
         return [first, second, third]
 
-    first, second, third = asyncio.run(ask())
+    first, second, third = await ask()
     assert sorted(first.parent.iterdir()) == sorted([first, third])
     assert not second.exists()
-    asyncio.run(bench_media_cache.file(wav(2)))
+    await bench_media_cache.file(wav(2))
     assert bench.made["audio-2000ms.wav"] == 2
     assert bench.made["audio-1000ms.wav"] == 1
 
 
-def test_the_bound_holds_under_a_crowd(bench: Bench) -> None:
+async def test_the_bound_holds_under_a_crowd(bench: Bench) -> None:
     """With one place only, many shapes asked for at once all succeed and one file stays."""
     media_cache = MediaCache(most_kept=1, encode=bench.make)
 
-    async def ask() -> list[Path]:
-        return await asyncio.gather(*(media_cache.file(wav(number)) for number in range(1, 21)))
-
-    paths = asyncio.run(ask())
+    paths = await asyncio.gather(*(media_cache.file(wav(number)) for number in range(1, 21)))
     assert sum(path.exists() for path in paths) == 1
     assert len(list(paths[0].parent.iterdir())) == 1
     media_cache.close()
 
 
-def test_an_error_is_raised_to_all_and_forgotten(bench: Bench, bench_media_cache: MediaCache) -> None:
+async def test_an_error_is_raised_to_all_and_forgotten(bench: Bench, bench_media_cache: MediaCache) -> None:
     """A failed making reaches every waiter, leaves nothing behind, and is tried again."""
     bench.go_on.clear()
     bench.failing.add("audio-1000ms.wav")
@@ -493,17 +480,17 @@ def test_an_error_is_raised_to_all_and_forgotten(bench: Bench, bench_media_cache
         bench.go_on.set()
         return await asyncio.gather(*waiting, return_exceptions=True)
 
-    assert [type(answer) for answer in asyncio.run(ask())] == [OSError] * 3
+    assert [type(answer) for answer in await ask()] == [OSError] * 3
     bench.failing.clear()
-    path = asyncio.run(bench_media_cache.file(wav(1)))
+    path = await bench_media_cache.file(wav(1))
     assert list(path.parent.iterdir()) == [path]
     assert bench.made["audio-1000ms.wav"] == 2
 
 
-def test_a_file_lost_from_disk_is_made_again(bench: Bench, bench_media_cache: MediaCache) -> None:
+async def test_a_file_lost_from_disk_is_made_again(bench: Bench, bench_media_cache: MediaCache) -> None:
     """Someone clearing the directory costs a making, not an error."""
-    asyncio.run(bench_media_cache.file(wav(1))).unlink()
-    assert asyncio.run(bench_media_cache.file(wav(1))).is_file()
+    (await bench_media_cache.file(wav(1))).unlink()
+    assert (await bench_media_cache.file(wav(1))).is_file()
     assert bench.made["audio-1000ms.wav"] == 2
 
 
@@ -517,23 +504,23 @@ def test_a_directory_that_was_tidied_away_is_made_again(bench: Bench, bench_medi
     assert not directory.exists()
 
 
-def test_every_file_has_the_same_time_stamp(bench_media_cache: MediaCache) -> None:
+async def test_every_file_has_the_same_time_stamp(bench_media_cache: MediaCache) -> None:
     """The modification time does not depend on when a file was made."""
-    stamps = {asyncio.run(bench_media_cache.file(wav(n))).stat().st_mtime_ns for n in (1, 2)}
+    stamps = {(await bench_media_cache.file(wav(n))).stat().st_mtime_ns for n in (1, 2)}
     assert stamps == {1_704_067_200_000_000_000}
 
 
-def test_a_given_directory_serves_the_next_run(tmp_path: Path, bench: Bench) -> None:
+async def test_a_given_directory_serves_the_next_run(tmp_path: Path, bench: Bench) -> None:
     """Files in a given directory outlive the cache, are used again, and count for the bound."""
     for _ in range(2):
         media_cache = MediaCache(tmp_path / "cache", most_kept=2, encode=bench.make)
         for number in (1, 2):
-            kept = asyncio.run(media_cache.file(wav(number)))
+            kept = await media_cache.file(wav(number))
         media_cache.close()
     assert bench.made.total() == 2
     (kept.parent / "notes.txt").write_text("not ours")
     media_cache = MediaCache(tmp_path / "cache", most_kept=1, encode=bench.make)
-    path = asyncio.run(media_cache.file(wav(3)))
+    path = await media_cache.file(wav(3))
     media_cache.close()
     assert {found.name for found in path.parent.iterdir()} == {path.name, "notes.txt"}
 
@@ -547,16 +534,16 @@ def test_a_cache_without_room_is_refused() -> None:
 # ------------------------------------------------------------------- closing
 
 
-def test_close_removes_its_own_directory(bench: Bench) -> None:
+async def test_close_removes_its_own_directory(bench: Bench) -> None:
     """The temporary directory is gone after closing, which may be done twice."""
     media_cache = MediaCache(encode=bench.make)
-    path = asyncio.run(media_cache.file(wav(1)))
+    path = await media_cache.file(wav(1))
     media_cache.close()
     media_cache.close()
     assert not path.parent.exists()
 
 
-def test_close_sets_waiters_free(bench: Bench) -> None:
+async def test_close_sets_waiters_free(bench: Bench) -> None:
     """Closing waits for the making under way, and drops queued ones with a clear error."""
     bench.go_on.clear()
     media_cache = MediaCache(encode=bench.make)
@@ -572,18 +559,18 @@ def test_close_sets_waiters_free(bench: Bench) -> None:
         await closing
         return await running, answer
 
-    path, answer = asyncio.run(ask())
+    path, answer = await ask()
     assert path.name == "audio-1000ms.wav"
     assert isinstance(answer, MediaCacheClosedError)
     assert bench.made.total() == 1
 
 
-def test_a_closed_cache_says_so(bench: Bench) -> None:
+async def test_a_closed_cache_says_so(bench: Bench) -> None:
     """Asking a closed cache is answered with an error that tells why."""
     media_cache = MediaCache(encode=bench.make)
     media_cache.close()
     with pytest.raises(MediaCacheClosedError, match="closed"):
-        asyncio.run(media_cache.file(wav(1)))
+        await media_cache.file(wav(1))
 
 
 @pytest.mark.parametrize(
@@ -622,33 +609,33 @@ def clip(name: str) -> bytes:
         ("5:4", "square.mp4"),
     ],
 )
-def test_the_nearest_clip_stands_in(media_cache: MediaCache, ratio: str, name: str) -> None:
+async def test_the_nearest_clip_stands_in(media_cache: MediaCache, ratio: str, name: str) -> None:
     """Without PyAV a video is the shipped clip of the nearest proportions."""
-    path = asyncio.run(media_cache.file(shape_of("video/mp4", 8, 720, ratio)))
+    path = await media_cache.file(shape_of("video/mp4", 8, 720, ratio))
     assert path.read_bytes() == clip(name)
     assert path.stat().st_mtime_ns == 1_704_067_200_000_000_000
 
 
 @pytest.mark.usefixtures("without_pyav")
-def test_sound_without_pyav(media_cache: MediaCache) -> None:
+async def test_sound_without_pyav(media_cache: MediaCache) -> None:
     """Without PyAV an audio/mp4 is the shipped tone, and a WAV still has its real length."""
-    path = asyncio.run(media_cache.file(Shape("audio/mp4", 8, 0, 0)))
+    path = await media_cache.file(Shape("audio/mp4", 8, 0, 0))
     assert path.read_bytes() == clip("tone.m4a")
-    with wave.open(str(asyncio.run(media_cache.file(Shape("audio/wav", 8, 0, 0)))), "rb") as found:
+    with wave.open(str(await media_cache.file(Shape("audio/wav", 8, 0, 0))), "rb") as found:
         assert found.getnframes() == 8 * 48_000
 
 
 @needs_pyav
-def test_stand_ins_do_not_outlive_the_installing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_stand_ins_do_not_outlive_the_installing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A kept directory filled without PyAV is not used once PyAV is there."""
     shape = Shape("video/mp4", 1, 320, 180)
     with monkeypatch.context() as patch:
         patch.setattr(importlib.util, "find_spec", lambda *_: None)
         media_cache = MediaCache(tmp_path)
-        assert asyncio.run(media_cache.file(shape)).read_bytes() == clip("landscape.mp4")
+        assert (await media_cache.file(shape)).read_bytes() == clip("landscape.mp4")
         media_cache.close()
     media_cache = MediaCache(tmp_path)
-    assert probe(asyncio.run(media_cache.file(shape))).frames == 24
+    assert probe(await media_cache.file(shape)).frames == 24
     media_cache.close()
 
 

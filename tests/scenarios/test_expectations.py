@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
@@ -329,37 +328,33 @@ def test_a_plain_judge_agrees(expectation: dict[str, Any], records: list[dict[st
 # -- a real journal -------------------------------------------------------------------------------
 
 
-def test_a_real_journal() -> None:
+async def test_a_real_journal() -> None:
     """Of what went over the wire, submits, queries, refusals and callbacks are counted and measured as they were."""
-
-    async def run() -> None:
-        async with serving() as edge, receiving() as receiver:
-            first = await edge.submit("evolink", callback_url=receiver.url())
-            await edge.advance(2)
-            await edge.submit("evolink", key=OTHER_KEYS["evolink"])
-            await edge.query("evolink", first)
-            await edge.query("evolink", "task-unified-1-nothing0")
-            await edge.advance(300)
-            await edge.query("evolink", first)
-            records = edge.mock.journal.find()
-            assert [each["kind"] for each in records] == [*["exchange"] * 4, "delivery", "exchange"]
-            for words, good in [
-                ({"count": {"operation": "submit"}, "at_most": 2}, True),
-                ({"count": {"operation": "createVideo"}, "at_most": 1}, False),
-                ({"count": {"operation": "submit"}, "per": "account", "at_most": 1}, True),
-                ({"count": {"operation": "query"}, "per": "account", "at_least": 1}, False),
-                ({"count": {"operation": "query"}, "per": "task", "at_least": 1}, False),
-                ({"count": {"operation": "query"}, "per": "task", "at_most": 2}, True),
-                ({"count": {"operation": "query", "status": 404}, "at_least": 1}, True),
-                ({"count": {"error": "not_found"}, "at_most": 0}, False),
-                ({"count": {"outcome": "acknowledged", "event": "completed"}, "at_least": 1, "at_most": 1}, True),
-                ({"gap": {"operation": "submit"}, "at_least_s": 2, "at_most_s": 2}, True),
-                ({"gap": {"operation": "submit"}, "at_least_s": 2.001}, False),
-                ({"gap": {"operation": "query"}, "per": "task", "at_least_s": 300}, True),
-                ({"count": {"operation": "query"}, "per": "task", "after": {"kind": "delivery"}, "at_least": 1}, True),
-            ]:
-                roles = {each.id: each.role for each in edge.provider("evolink").operations.values()}
-                (judged,) = check_expectations([{"that": "x", **words}], records, roles)
-                assert judged["kept"] == good, (words, judged)
-
-    asyncio.run(run())
+    async with serving() as edge, receiving() as receiver:
+        first = await edge.submit("evolink", callback_url=receiver.url())
+        await edge.advance(2)
+        await edge.submit("evolink", key=OTHER_KEYS["evolink"])
+        await edge.query("evolink", first)
+        await edge.query("evolink", "task-unified-1-nothing0")
+        await edge.advance(300)
+        await edge.query("evolink", first)
+        records = edge.mock.journal.find()
+        assert [each["kind"] for each in records] == [*["exchange"] * 4, "delivery", "exchange"]
+        for words, good in [
+            ({"count": {"operation": "submit"}, "at_most": 2}, True),
+            ({"count": {"operation": "createVideo"}, "at_most": 1}, False),
+            ({"count": {"operation": "submit"}, "per": "account", "at_most": 1}, True),
+            ({"count": {"operation": "query"}, "per": "account", "at_least": 1}, False),
+            ({"count": {"operation": "query"}, "per": "task", "at_least": 1}, False),
+            ({"count": {"operation": "query"}, "per": "task", "at_most": 2}, True),
+            ({"count": {"operation": "query", "status": 404}, "at_least": 1}, True),
+            ({"count": {"error": "not_found"}, "at_most": 0}, False),
+            ({"count": {"outcome": "acknowledged", "event": "completed"}, "at_least": 1, "at_most": 1}, True),
+            ({"gap": {"operation": "submit"}, "at_least_s": 2, "at_most_s": 2}, True),
+            ({"gap": {"operation": "submit"}, "at_least_s": 2.001}, False),
+            ({"gap": {"operation": "query"}, "per": "task", "at_least_s": 300}, True),
+            ({"count": {"operation": "query"}, "per": "task", "after": {"kind": "delivery"}, "at_least": 1}, True),
+        ]:
+            roles = {each.id: each.role for each in edge.provider("evolink").operations.values()}
+            (judged,) = check_expectations([{"that": "x", **words}], records, roles)
+            assert judged["kept"] == good, (words, judged)

@@ -364,20 +364,16 @@ def test_each_says_what_it_is(name: str) -> None:
 
 
 @pytest.mark.parametrize("only", [None, *PROVIDERS])
-def test_each_starts_whoever_is_served(only: str | None) -> None:
+async def test_each_starts_whoever_is_served(only: str | None) -> None:
     """Each can be started where all providers are served, and where only one is."""
-
-    async def run() -> None:
-        async with serving(only=only) as edge:
-            for name in gallery():
-                reply = await edge.admin("POST", "/scenarios", {"scenario": name})
-                assert reply.status == 200, reply.body
-                running = reply.json["running"]
-                assert [each["fault"] for each in running["faults"]] == [
-                    fault_request["fault"] for fault_request in read(gallery()[name]).fault_requests
-                ]
-
-    asyncio.run(run())
+    async with serving(only=only) as edge:
+        for name in gallery():
+            reply = await edge.admin("POST", "/scenarios", {"scenario": name})
+            assert reply.status == 200, reply.body
+            running = reply.json["running"]
+            assert [each["fault"] for each in running["faults"]] == [
+                fault_request["fault"] for fault_request in read(gallery()[name]).fault_requests
+            ]
 
 
 @pytest.mark.parametrize("name", PLAYS)
@@ -399,34 +395,26 @@ def test_a_good_client_keeps_what_is_expected(name: str, waits: list[float]) -> 
     assert [each for each in record["expect"] if not each["kept"]] == []
 
 
-def test_the_maintenance_window_to_the_second() -> None:
+async def test_the_maintenance_window_to_the_second() -> None:
     """The window opens after a minute and closes ten minutes later, at every provider."""
-
-    async def run() -> None:
-        async with serving(scenario="maintenance_window") as edge:
-            assert edge.mock.clock.now_ms == MANUAL_START_MS
-            for later_s, status in ((59, 200), (1, 503), (599, 503), (1, 200)):
-                await edge.mock.clock.advance(later_s)
-                assert {(await edge.try_submit(name)).status for name in PROVIDERS} == {status}
-
-    asyncio.run(run())
+    async with serving(scenario="maintenance_window") as edge:
+        assert edge.mock.clock.now_ms == MANUAL_START_MS
+        for later_s, status in ((59, 200), (1, 503), (599, 503), (1, 200)):
+            await edge.mock.clock.advance(later_s)
+            assert {(await edge.try_submit(name)).status for name in PROVIDERS} == {status}
 
 
-def test_callbacks_are_forged_in_turn() -> None:
+async def test_callbacks_are_forged_in_turn() -> None:
     """Of four callbacks one is signed wrongly, one not at all, and two rightly; each comes twice."""
-
-    async def run() -> None:
-        async with serving(scenario="forged_callbacks") as edge, receiving() as receiver:
-            client = Client(edge, "googlegeminiomni", receiver.url())
-            await submit_with_callbacks(client)
-            kinds = [
-                "none"
-                if (given := each.headers.get("X-Gemini-Signature")) is None
-                else "right"
-                if signed_rightly(each) == 200 and given
-                else "wrong"
-                for each in receiver.got
-            ]
-            assert sorted(kinds) == ["none"] * 2 + ["right"] * 4 + ["wrong"] * 2
-
-    asyncio.run(run())
+    async with serving(scenario="forged_callbacks") as edge, receiving() as receiver:
+        client = Client(edge, "googlegeminiomni", receiver.url())
+        await submit_with_callbacks(client)
+        kinds = [
+            "none"
+            if (given := each.headers.get("X-Gemini-Signature")) is None
+            else "right"
+            if signed_rightly(each) == 200 and given
+            else "wrong"
+            for each in receiver.got
+        ]
+        assert sorted(kinds) == ["none"] * 2 + ["right"] * 4 + ["wrong"] * 2

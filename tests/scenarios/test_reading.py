@@ -709,17 +709,13 @@ def test_on_the_command_line_all_files_are_told_of(tmp_path: Path) -> None:
     ]
 
 
-def test_the_providers_are_those_that_are_served() -> None:
+async def test_the_providers_are_those_that_are_served() -> None:
     """A scenario that names a provider which this server does not serve is refused there, and nowhere else."""
-
-    async def run() -> None:
-        async with serving(only="evolink") as only:
-            body = {"scenario": {"scenario": "a", "timeline": [{"fault": "latency", "where": {"provider": "crun"}}]}}
-            reply = await only.admin("POST", "/scenarios", body)
-            assert (reply.status, reply.json["error"]["message"]) == (
-                400,
-                "scenario: timeline/0/where/provider: must be one of evolink; got 'crun'",
-            )
-
-    asyncio.run(run())
+    async with serving(only="evolink") as only:
+        body = {"scenario": {"scenario": "a", "timeline": [{"fault": "latency", "where": {"provider": "crun"}}]}}
+        reply = await only.admin("POST", "/scenarios", body)
+        assert (reply.status, reply.json["error"]["message"]) == (
+            400,
+            "scenario: timeline/0/where/provider: must be one of evolink; got 'crun'",
+        )
     assert {provider.name for provider in providers()} == set(PROVIDERS)

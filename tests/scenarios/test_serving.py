@@ -60,82 +60,65 @@ def tasks(edge: Edge) -> list[str]:
 # -- starting -------------------------------------------------------------------------------------
 
 
-def test_a_start_makes_a_new_world() -> None:
+async def test_a_start_makes_a_new_world() -> None:
     """A scenario starts in a world as new: no tasks, accounts, faults or journal, the clock where it began."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            await edge.submit("evolink")
-            edge.mock.evolink.slow_down(0)
-            await edge.advance(100)
-            staged = await edge.mock.runtime.start_scenario(scenario("fail", "overdue"))
-            assert tasks(edge) == []
-            assert edge.state("evolink").accounts == {}
-            assert len(edge.mock.journal) == 0
-            assert in_force(edge) == ["fail", "overdue"]
-            assert staged.started_ms == edge.mock.clock.now_ms == MANUAL_START_MS
-
-    asyncio.run(run())
+    async with serving() as edge:
+        await edge.submit("evolink")
+        edge.mock.evolink.slow_down(0)
+        await edge.advance(100)
+        staged = await edge.mock.runtime.start_scenario(scenario("fail", "overdue"))
+        assert tasks(edge) == []
+        assert edge.state("evolink").accounts == {}
+        assert len(edge.mock.journal) == 0
+        assert in_force(edge) == ["fail", "overdue"]
+        assert staged.started_ms == edge.mock.clock.now_ms == MANUAL_START_MS
 
 
-def test_a_start_takes_the_scenarios_seed() -> None:
+async def test_a_start_takes_the_scenarios_seed() -> None:
     """Everything is drawn from the scenario's seed, and from the server's own where it names none."""
-
-    async def run() -> None:
-        async with serving(seed=5) as of_five, serving(seed=6) as edge:
-            first = await of_five.submit("evolink")
-            own = await edge.submit("evolink")
-            assert first != own
-            await edge.mock.runtime.start_scenario(scenario(seed=5))
-            assert await edge.submit("evolink") == first
-            await edge.mock.runtime.start_scenario(scenario())
-            assert await edge.submit("evolink") == own
-            await edge.mock.runtime.start_scenario(scenario(seed=5))
-            await edge.mock.reset()
-            assert await edge.submit("evolink") == own
-
-    asyncio.run(run())
+    async with serving(seed=5) as of_five, serving(seed=6) as edge:
+        first = await of_five.submit("evolink")
+        own = await edge.submit("evolink")
+        assert first != own
+        await edge.mock.runtime.start_scenario(scenario(seed=5))
+        assert await edge.submit("evolink") == first
+        await edge.mock.runtime.start_scenario(scenario())
+        assert await edge.submit("evolink") == own
+        await edge.mock.runtime.start_scenario(scenario(seed=5))
+        await edge.mock.reset()
+        assert await edge.submit("evolink") == own
 
 
-def test_a_start_sets_the_clock_and_the_accounts() -> None:
+async def test_a_start_sets_the_clock_and_the_accounts() -> None:
     """The clock runs as the scenario says, and accounts are there with what they hold before anybody asks."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            account = {"provider": "evolink", "available_credits": 0.5}
-            await edge.mock.runtime.start_scenario(scenario(clock={"speed": 100_000}, accounts=[account]))
-            assert (await edge.admin("GET", "/clock")).json["speed"] == 100_000
-            assert (await edge.try_submit("evolink")).status == 402
-            await edge.mock.runtime.start_scenario(scenario(accounts=[{"provider": "evolink", "revoked": True}]))
-            assert (await edge.admin("GET", "/clock")).json["speed"] == 0
-            assert (await edge.try_submit("evolink")).status == 401
-
-    asyncio.run(run())
+    async with serving() as edge:
+        account = {"provider": "evolink", "available_credits": 0.5}
+        await edge.mock.runtime.start_scenario(scenario(clock={"speed": 100_000}, accounts=[account]))
+        assert (await edge.admin("GET", "/clock")).json["speed"] == 100_000
+        assert (await edge.try_submit("evolink")).status == 402
+        await edge.mock.runtime.start_scenario(scenario(accounts=[{"provider": "evolink", "revoked": True}]))
+        assert (await edge.admin("GET", "/clock")).json["speed"] == 0
+        assert (await edge.try_submit("evolink")).status == 401
 
 
-def test_what_cannot_start_changes_nothing() -> None:
+async def test_what_cannot_start_changes_nothing() -> None:
     """A scenario that names what is not served leaves the world, its tasks and the running scenario as they were."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            runtime = edge.mock.runtime
-            staged = await runtime.start_scenario(scenario("overdue"))
-            task_id = await edge.submit("evolink")
-            with pytest.raises(SpecError, match="there is no fault 'nothing'"):
-                await runtime.start_scenario(scenario("nothing"))
-            with pytest.raises(SpecError, match="there is no fault 'nothing'"):
-                runtime.change_scenario(scenario("nothing"))
-            assert runtime.active_scenario is staged
-            assert in_force(edge) == ["overdue"]
-            assert tasks(edge) == [task_id]
-
-    asyncio.run(run())
+    async with serving() as edge:
+        runtime = edge.mock.runtime
+        staged = await runtime.start_scenario(scenario("overdue"))
+        task_id = await edge.submit("evolink")
+        with pytest.raises(SpecError, match="there is no fault 'nothing'"):
+            await runtime.start_scenario(scenario("nothing"))
+        with pytest.raises(SpecError, match="there is no fault 'nothing'"):
+            runtime.change_scenario(scenario("nothing"))
+        assert runtime.active_scenario is staged
+        assert in_force(edge) == ["overdue"]
+        assert tasks(edge) == [task_id]
 
 
-def test_words_that_do_not_go_together_change_nothing() -> None:
+async def test_words_that_do_not_go_together_change_nothing() -> None:
     """Nor does one whose words are good each by itself, and mean nothing together."""
-
-    async def run() -> None:
+    with nothing_logged():
         timeline = [
             {"fault": "overdue"},
             {"fault": "stuck", "with": {"state": "pending"}, "where": {"provider": "toapis"}},
@@ -152,114 +135,91 @@ def test_words_that_do_not_go_together_change_nothing() -> None:
             assert runtime.active_scenario is staged
             assert in_force(edge) == ["latency"]
 
-    with nothing_logged():
-        asyncio.run(run())
 
-
-def test_nobody_sees_the_new_world_without_its_faults() -> None:
+async def test_nobody_sees_the_new_world_without_its_faults() -> None:
     """Whatever comes in while a scenario is being started meets the old world, or the new one with its faults."""
+    reached, hold = asyncio.Event(), asyncio.Event()
 
-    async def run() -> None:
-        reached, hold = asyncio.Event(), asyncio.Event()
+    async def receive(_: Received) -> int:
+        reached.set()
+        await hold.wait()
+        return 200
 
-        async def receive(_: Received) -> int:
-            reached.set()
-            await hold.wait()
-            return 200
-
-        async with serving(clock="real", speed=1000) as edge, receiving(receive) as receiver:
-            await edge.submit("evolink", callback_url=receiver.url())
-            await reached.wait()
-            refusing = scenario(*["error"] * 2)
-            start = asyncio.create_task(edge.mock.runtime.start_scenario(refusing))
-            replies = await asyncio.gather(*(edge.try_submit("evolink") for _ in range(20)))
-            await start
-            hold.set()
-            assert {reply.status for reply in replies} <= {200, 503}
-            assert tasks(edge) == []
-
-    asyncio.run(run())
+    async with serving(clock="real", speed=1000) as edge, receiving(receive) as receiver:
+        await edge.submit("evolink", callback_url=receiver.url())
+        await reached.wait()
+        refusing = scenario(*["error"] * 2)
+        start = asyncio.create_task(edge.mock.runtime.start_scenario(refusing))
+        replies = await asyncio.gather(*(edge.try_submit("evolink") for _ in range(20)))
+        await start
+        hold.set()
+        assert {reply.status for reply in replies} <= {200, 503}
+        assert tasks(edge) == []
 
 
-def test_two_starts_at_once() -> None:
+async def test_two_starts_at_once() -> None:
     """Of two scenarios that are started at once the last one is in force, and nothing of the other."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            runtime = edge.mock.runtime
-            await asyncio.gather(
-                runtime.start_scenario(scenario("fail")), runtime.reset(), runtime.start_scenario(scenario("stuck"))
-            )
-            assert in_force(edge) == ["stuck"]
-            assert runtime.active_scenario is not None
-            assert [rule.fault.name for rule in runtime.active_scenario.rules] == ["stuck"]
-
-    asyncio.run(run())
+    async with serving() as edge:
+        runtime = edge.mock.runtime
+        await asyncio.gather(
+            runtime.start_scenario(scenario("fail")), runtime.reset(), runtime.start_scenario(scenario("stuck"))
+        )
+        assert in_force(edge) == ["stuck"]
+        assert runtime.active_scenario is not None
+        assert [rule.fault.name for rule in runtime.active_scenario.rules] == ["stuck"]
 
 
-def test_a_start_in_a_session_that_was_dropped() -> None:
+async def test_a_start_in_a_session_that_was_dropped() -> None:
     """A start that comes too late for its session starts nothing that would go on."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            runtime = edge.mock.session("a").runtime
-            await edge.mock.session("a").drop()
-            before = asyncio.all_tasks()
-            await runtime.start_scenario(scenario("fail"))
-            assert asyncio.all_tasks() == before
-
-    asyncio.run(run())
+    async with serving() as edge:
+        runtime = edge.mock.session("a").runtime
+        await edge.mock.session("a").drop()
+        before = asyncio.all_tasks()
+        await runtime.start_scenario(scenario("fail"))
+        assert asyncio.all_tasks() == before
 
 
 # -- changing, stopping, starting over ------------------------------------------------------------
 
 
-def test_a_stop_leaves_what_has_come_of_it() -> None:
+async def test_a_stop_leaves_what_has_come_of_it() -> None:
     """A stop takes the scenario's faults away and no others; tasks, their course and the clock stay."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            staged = await edge.mock.runtime.start_scenario(scenario("fail", "error"))
-            by_hand = edge.mock.evolink.fail_next()
-            assert (await edge.try_submit("evolink")).status == 503
-            await edge.admin("DELETE", f"/faults/{staged.rules[1].id}")
-            failing = await edge.submit("evolink")
-            stopped = edge.mock.runtime.stop_scenario()
-            assert stopped is not None
-            assert [rule.hits for rule in stopped.rules] == [1, 1]
-            assert in_force(edge) == ["fail"]
-            assert list(edge.mock.runtime.world.faults.rules) == [by_hand.id]
-            assert edge.mock.runtime.stop_scenario() is None
-            assert edge.mock.runtime.scenario_record() is None
-            await edge.advance(300)
-            assert edge.mock.task(failing).status == "failed"
-
-    asyncio.run(run())
+    async with serving() as edge:
+        staged = await edge.mock.runtime.start_scenario(scenario("fail", "error"))
+        by_hand = edge.mock.evolink.fail_next()
+        assert (await edge.try_submit("evolink")).status == 503
+        await edge.admin("DELETE", f"/faults/{staged.rules[1].id}")
+        failing = await edge.submit("evolink")
+        stopped = edge.mock.runtime.stop_scenario()
+        assert stopped is not None
+        assert [rule.hits for rule in stopped.rules] == [1, 1]
+        assert in_force(edge) == ["fail"]
+        assert list(edge.mock.runtime.world.faults.rules) == [by_hand.id]
+        assert edge.mock.runtime.stop_scenario() is None
+        assert edge.mock.runtime.scenario_record() is None
+        await edge.advance(300)
+        assert edge.mock.task(failing).status == "failed"
 
 
-def test_a_change_keeps_the_world() -> None:
+async def test_a_change_keeps_the_world() -> None:
     """A scenario that takes another's place finds its tasks, and counts its seconds from when the first began."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            runtime = edge.mock.runtime
-            await runtime.start_scenario(scenario("overdue"))
-            task_id = await edge.submit("evolink")
-            await edge.advance(60)
-            later = of_data({"scenario": "b", "timeline": [{"fault": "error", "at_s": 90}]})
-            assert runtime.change_scenario(later).started_ms == MANUAL_START_MS
-            assert in_force(edge) == ["error"]
-            assert tasks(edge) == [task_id]
-            assert (await edge.query("evolink", task_id)).status == 200
-            await edge.advance(29.999)
-            assert (await edge.query("evolink", task_id)).status == 200
-            await edge.advance(0.001)
-            assert (await edge.query("evolink", task_id)).status == 503
-            record = runtime.scenario_record()
-            assert record is not None
-            assert (record["scenario"], record["elapsed_s"]) == ("b", 90)
-
-    asyncio.run(run())
+    async with serving() as edge:
+        runtime = edge.mock.runtime
+        await runtime.start_scenario(scenario("overdue"))
+        task_id = await edge.submit("evolink")
+        await edge.advance(60)
+        later = of_data({"scenario": "b", "timeline": [{"fault": "error", "at_s": 90}]})
+        assert runtime.change_scenario(later).started_ms == MANUAL_START_MS
+        assert in_force(edge) == ["error"]
+        assert tasks(edge) == [task_id]
+        assert (await edge.query("evolink", task_id)).status == 200
+        await edge.advance(29.999)
+        assert (await edge.query("evolink", task_id)).status == 200
+        await edge.advance(0.001)
+        assert (await edge.query("evolink", task_id)).status == 503
+        record = runtime.scenario_record()
+        assert record is not None
+        assert (record["scenario"], record["elapsed_s"]) == ("b", 90)
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
@@ -283,46 +243,38 @@ def test_a_change_of_pace_is_felt_at_once(loop: str) -> None:
     run_on(loop, run())
 
 
-def test_a_reset_ends_it() -> None:
+async def test_a_reset_ends_it() -> None:
     """/__admin/reset ends a scenario; forgetting the journal alone does not."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            assert (await edge.admin("POST", "/scenarios", {"scenario": "everything_fails"})).status == 200
-            await edge.admin("POST", "/reset", {"what": "journal"})
-            assert (await edge.admin("GET", "/scenarios")).json["running"]["scenario"] == "everything fails"
-            await edge.admin("POST", "/reset", {"what": "all"})
-            assert (await edge.admin("GET", "/scenarios")).json["running"] is None
-            assert in_force(edge) == []
-
-    asyncio.run(run())
+    async with serving() as edge:
+        assert (await edge.admin("POST", "/scenarios", {"scenario": "everything_fails"})).status == 200
+        await edge.admin("POST", "/reset", {"what": "journal"})
+        assert (await edge.admin("GET", "/scenarios")).json["running"]["scenario"] == "everything fails"
+        await edge.admin("POST", "/reset", {"what": "all"})
+        assert (await edge.admin("GET", "/scenarios")).json["running"] is None
+        assert in_force(edge) == []
 
 
-def test_each_session_has_its_own() -> None:
+async def test_each_session_has_its_own() -> None:
     """A scenario is in force in the world it was started in, and in no other; each is judged by its own journal."""
-
-    async def run() -> None:
-        async with serving() as edge:
-            expect = [{"that": "no submit", "count": {"operation": "submit"}, "at_most": 0}]
-            body = {"scenario": {"scenario": "a", "timeline": [{"fault": "fail"}], "expect": expect}}
-            for session in ("one", "two"):
-                reply = await edge.admin("POST", "/scenarios", body, **{"X-Mock-Session": session})
-                assert reply.json["running"]["scenario"] == "a"
-            path = edge.path_of("evolink", "submit")
-            headers = {**edge.key_headers("evolink"), "X-Mock-Session": "one"}
-            example = next(iter(edge.provider("evolink").models.values())).example
-            assert (await edge.call("POST", path, headers=headers, json=example)).status == 200
-            assert (in_force(edge), in_force(edge, "one"), in_force(edge, "two")) == ([], ["fail"], ["fail"])
-            verdicts = [
-                (await edge.admin("GET", "/scenarios", **{"X-Mock-Session": name})).json["running"]["expect"][0]["kept"]
-                for name in ("one", "two")
-            ]
-            assert verdicts == [False, True]
-            assert (await edge.admin("GET", "/scenarios")).json["running"] is None
-            await edge.admin("DELETE", "/scenarios", **{"X-Mock-Session": "one"})
-            assert (in_force(edge, "one"), in_force(edge, "two")) == ([], ["fail"])
-
-    asyncio.run(run())
+    async with serving() as edge:
+        expect = [{"that": "no submit", "count": {"operation": "submit"}, "at_most": 0}]
+        body = {"scenario": {"scenario": "a", "timeline": [{"fault": "fail"}], "expect": expect}}
+        for session in ("one", "two"):
+            reply = await edge.admin("POST", "/scenarios", body, **{"X-Mock-Session": session})
+            assert reply.json["running"]["scenario"] == "a"
+        path = edge.path_of("evolink", "submit")
+        headers = {**edge.key_headers("evolink"), "X-Mock-Session": "one"}
+        example = next(iter(edge.provider("evolink").models.values())).example
+        assert (await edge.call("POST", path, headers=headers, json=example)).status == 200
+        assert (in_force(edge), in_force(edge, "one"), in_force(edge, "two")) == ([], ["fail"], ["fail"])
+        verdicts = [
+            (await edge.admin("GET", "/scenarios", **{"X-Mock-Session": name})).json["running"]["expect"][0]["kept"]
+            for name in ("one", "two")
+        ]
+        assert verdicts == [False, True]
+        assert (await edge.admin("GET", "/scenarios")).json["running"] is None
+        await edge.admin("DELETE", "/scenarios", **{"X-Mock-Session": "one"})
+        assert (in_force(edge, "one"), in_force(edge, "two")) == ([], ["fail"])
 
 
 # -- a file that is watched -----------------------------------------------------------------------
@@ -371,72 +323,64 @@ BREAKS: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("what", BREAKS)
-def test_a_watched_file(tmp_path: Path, what: str) -> None:
+async def test_a_watched_file(tmp_path: Path, what: str) -> None:
     """What changes in the file is put in force; a break is told with file and line and changes nothing; a repair is."""
-
-    async def run() -> None:
-        file = tmp_path / "day.yaml"
+    file = tmp_path / "day.yaml"
+    file.write_text(REFUSING)
+    (tmp_path / "folder").mkdir()
+    async with serving() as edge:
+        runtime = edge.mock.runtime
+        await runtime.start_scenario(read(file))
+        assert (await edge.try_submit("evolink")).status == 503
+        file.write_text(LATE)
+        with told() as lines:
+            assert watch.reload(file, runtime)
+        assert lines == ["scenario 'late' reloaded"]
+        task_id, staged = await edge.submit("evolink"), runtime.active_scenario
+        BREAKS[what](file)
+        with told() as lines:
+            assert not watch.reload(file, runtime)
+        (line,) = lines
+        assert re.match(rf"{re.escape(str(file))}(:\d+)?: .+\nthe previous scenario stays", line), line
+        assert (runtime.active_scenario, in_force(edge), tasks(edge)) == (staged, ["overdue"], [task_id])
+        if file.is_dir():
+            file.rmdir()
         file.write_text(REFUSING)
-        (tmp_path / "folder").mkdir()
-        async with serving() as edge:
-            runtime = edge.mock.runtime
-            await runtime.start_scenario(read(file))
-            assert (await edge.try_submit("evolink")).status == 503
-            file.write_text(LATE)
-            with told() as lines:
-                assert watch.reload(file, runtime)
-            assert lines == ["scenario 'late' reloaded"]
-            task_id, staged = await edge.submit("evolink"), runtime.active_scenario
-            BREAKS[what](file)
-            with told() as lines:
-                assert not watch.reload(file, runtime)
-            (line,) = lines
-            assert re.match(rf"{re.escape(str(file))}(:\d+)?: .+\nthe previous scenario stays", line), line
-            assert (runtime.active_scenario, in_force(edge), tasks(edge)) == (staged, ["overdue"], [task_id])
-            if file.is_dir():
-                file.rmdir()
-            file.write_text(REFUSING)
-            with told():
-                assert watch.reload(file, runtime)
-            assert in_force(edge) == ["error"]
-            assert tasks(edge) == [task_id]
-
-    asyncio.run(run())
+        with told():
+            assert watch.reload(file, runtime)
+        assert in_force(edge) == ["error"]
+        assert tasks(edge) == [task_id]
 
 
-def test_the_watch_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_watch_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The watch looks only when the file has changed, and goes on after a break, a deletion and a repair."""
+    file = tmp_path / "day.yaml"
+    file.write_text(REFUSING)
+    deeds: list[Callable[[], object]] = [
+        lambda: None,
+        lambda: file.write_text(LATE),
+        lambda: None,
+        lambda: file.write_text("scenario: [\n"),
+        file.unlink,
+        lambda: None,
+        lambda: file.write_text(LATE.replace("late", "later")),
+    ]
+    seen: list[str] = []
 
-    async def run() -> None:
-        file = tmp_path / "day.yaml"
-        file.write_text(REFUSING)
-        deeds: list[Callable[[], object]] = [
-            lambda: None,
-            lambda: file.write_text(LATE),
-            lambda: None,
-            lambda: file.write_text("scenario: [\n"),
-            file.unlink,
-            lambda: None,
-            lambda: file.write_text(LATE.replace("late", "later")),
-        ]
-        seen: list[str] = []
+    async def sleep(_: float) -> None:
+        assert edge.mock.runtime.active_scenario is not None
+        seen.append(edge.mock.runtime.active_scenario.scenario.name)
+        if not deeds:
+            raise asyncio.CancelledError
+        deeds.pop(0)()
 
-        async def sleep(_: float) -> None:
-            assert edge.mock.runtime.active_scenario is not None
-            seen.append(edge.mock.runtime.active_scenario.scenario.name)
-            if not deeds:
-                raise asyncio.CancelledError
-            deeds.pop(0)()
-
-        async with serving() as edge:
-            await edge.mock.runtime.start_scenario(read(file))
-            monkeypatch.setattr(watch, "asyncio", type("Quick", (), {"sleep": staticmethod(sleep)}))
-            with told() as lines, pytest.raises(asyncio.CancelledError):
-                await watch.watch(file, edge.mock.runtime)
-            assert seen == ["refusing", "refusing", *["late"] * 5, "later"]
-            assert [line.partition(" ")[0] for line in lines] == ["scenario", f"{file}:2:", f"{file}:", "scenario"]
-
-    asyncio.run(run())
+    async with serving() as edge:
+        await edge.mock.runtime.start_scenario(read(file))
+        monkeypatch.setattr(watch, "asyncio", type("Quick", (), {"sleep": staticmethod(sleep)}))
+        with told() as lines, pytest.raises(asyncio.CancelledError):
+            await watch.watch(file, edge.mock.runtime)
+        assert seen == ["refusing", "refusing", *["late"] * 5, "later"]
+        assert [line.partition(" ")[0] for line in lines] == ["scenario", f"{file}:2:", f"{file}:", "scenario"]
 
 
 def test_watching_nothing() -> None:
@@ -564,20 +508,19 @@ def test_serve_in_a_scenario_of_the_gallery() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("clock", "speed", "words"), [("real", 0, "only on command"), ("manual", 90, "runs at 90x")])
-def test_the_banner_tells_of_the_scenarios_seed_and_pace(tmp_path: Path, clock: str, speed: int, words: str) -> None:
+async def test_the_banner_tells_of_the_scenarios_seed_and_pace(
+    tmp_path: Path, clock: str, speed: int, words: str
+) -> None:
     """What a scenario sets is what the banner and the control plane say, whatever the flags were."""
     file = tmp_path / "day.yaml"
     file.write_text(f"{REFUSING}seed: 7\nclock: {{speed: {speed}}}\n")
 
-    async def run() -> None:
-        async with serving(scenario=str(file), seed=3, clock=clock) as edge:
-            text = banner(edge.mock.server)
-            assert "(seed 7)" in text
-            assert "seed 3" not in text
-            assert words in text
-            assert (await edge.admin("GET", "/version")).json["seed"] == 7
-
-    asyncio.run(run())
+    async with serving(scenario=str(file), seed=3, clock=clock) as edge:
+        text = banner(edge.mock.server)
+        assert "(seed 7)" in text
+        assert "seed 3" not in text
+        assert words in text
+        assert (await edge.admin("GET", "/version")).json["seed"] == 7
 
 
 @pytest.mark.slow

@@ -196,29 +196,25 @@ def test_reset_without_async() -> None:
 # -- with async -----------------------------------------------------------------------------------
 
 
-def test_with_async(hook: Hook) -> None:
+async def test_with_async(hook: Hook) -> None:
     """The same inside an event loop: what may deliver callbacks is awaited, the rest is not."""
-
-    async def run() -> None:
-        async with MockServer() as mock:
-            ids = [await asyncio.to_thread(submit, mock, callback_url=hook.url) for _ in range(5)]
-            task = mock.task(ids[0])
-            assert (task.id, task.status, task.progress) == (ids[0], "pending", 0)
-            await task.complete()
-            await mock.task(ids[1]).fail("unknown_error")
-            await mock.task(ids[2]).cancel()
-            await mock.task(ids[3]).hold()
-            report = await mock.clock.advance(600)
-            assert (report.attempts, report.acknowledged) == (1, 1)
-            await mock.task(ids[3]).release()
-            assert [orjson.loads(body)["id"] for body in hook.got] == [*ids[:3], ids[4]]
-            assert mock.clock.now == "2026-06-05T00:10:00.000Z"
-            with pytest.raises(TaskEndedError):
-                await task.fail()
-            await mock.reset()
-            assert mock.clock.now_ms == MANUAL_START_MS
-
-    asyncio.run(run())
+    async with MockServer() as mock:
+        ids = [await asyncio.to_thread(submit, mock, callback_url=hook.url) for _ in range(5)]
+        task = mock.task(ids[0])
+        assert (task.id, task.status, task.progress) == (ids[0], "pending", 0)
+        await task.complete()
+        await mock.task(ids[1]).fail("unknown_error")
+        await mock.task(ids[2]).cancel()
+        await mock.task(ids[3]).hold()
+        report = await mock.clock.advance(600)
+        assert (report.attempts, report.acknowledged) == (1, 1)
+        await mock.task(ids[3]).release()
+        assert [orjson.loads(body)["id"] for body in hook.got] == [*ids[:3], ids[4]]
+        assert mock.clock.now == "2026-06-05T00:10:00.000Z"
+        with pytest.raises(TaskEndedError):
+            await task.fail()
+        await mock.reset()
+        assert mock.clock.now_ms == MANUAL_START_MS
 
 
 # -- handles --------------------------------------------------------------------------------------
@@ -443,17 +439,13 @@ def test_two_at_once() -> None:
         assert (len(one.journal), len(two.journal)) == (1, 1)
 
 
-def test_one_within_an_event_loop() -> None:
+async def test_one_within_an_event_loop() -> None:
     """Servers of both kinds live beside each other."""
-
-    async def run() -> None:
-        async with MockServer() as one:
-            with MockServer() as two:
-                assert await asyncio.to_thread(submit, one) == submit(two)
-                two.clock.advance(600)
-            assert one.clock.now_ms == MANUAL_START_MS
-
-    asyncio.run(run())
+    async with MockServer() as one:
+        with MockServer() as two:
+            assert await asyncio.to_thread(submit, one) == submit(two)
+            two.clock.advance(600)
+        assert one.clock.now_ms == MANUAL_START_MS
 
 
 def test_used_twice() -> None:
@@ -515,7 +507,7 @@ def test_nothing_is_left(hook: Hook, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts open files as Linux tells them")
-def test_nothing_is_left_with_async(hook: Hook) -> None:
+async def test_nothing_is_left_with_async(hook: Hook) -> None:
     """Inside an event loop, no task, socket or folder is left either."""
 
     async def run() -> None:
@@ -529,8 +521,8 @@ def test_nothing_is_left_with_async(hook: Hook) -> None:
         assert descriptors() == before
 
     with nothing_logged():
-        asyncio.run(run())
-        asyncio.run(run())
+        await run()
+        await run()
 
 
 def test_public_names() -> None:

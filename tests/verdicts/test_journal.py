@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING, Any
@@ -38,18 +37,15 @@ def written(folder: Path, traffic: Traffic) -> Path:
     return path
 
 
-def test_a_journal_of_the_server_is_read(tmp_path: Path) -> None:
+async def test_a_journal_of_the_server_is_read(tmp_path: Path) -> None:
     """What `serve --journal` writes is read: roles, tasks, callbacks, and a verdict on it."""
     path = tmp_path / "journal.ndjson"
 
-    async def live() -> None:
-        async with serving(journal=str(path)) as edge:
-            task = await edge.submit("evolink")
-            await edge.advance(120)
-            await edge.query("evolink", task)
-            await edge.query("evolink", task)
-
-    asyncio.run(live())
+    async with serving(journal=str(path)) as edge:
+        task = await edge.submit("evolink")
+        await edge.advance(120)
+        await edge.query("evolink", task)
+        await edge.query("evolink", task)
     (journal,) = read(path, providers().values())
     assert [each.role for each in journal.exchanges] == ["submit", "query", "query"]
     assert len(journal.traces) == 1
@@ -57,18 +53,15 @@ def test_a_journal_of_the_server_is_read(tmp_path: Path) -> None:
     assert violated == {"poll.stops-at-end", "results.fetched"}
 
 
-def test_a_har_file_is_read(tmp_path: Path) -> None:
+async def test_a_har_file_is_read(tmp_path: Path) -> None:
     """A HAR file of the same traffic gives the same verdicts, without being told whose it is or which tasks."""
     found: dict[str, Any] = {}
 
-    async def live() -> None:
-        async with serving() as edge:
-            task = await edge.submit("googlegeminiomni")
-            await edge.advance(1)
-            await edge.query("googlegeminiomni", task)
-            found["records"] = list(edge.mock.journal)
-
-    asyncio.run(live())
+    async with serving() as edge:
+        task = await edge.submit("googlegeminiomni")
+        await edge.advance(1)
+        await edge.query("googlegeminiomni", task)
+        found["records"] = list(edge.mock.journal)
     path = tmp_path / "traffic.har"
     path.write_text(json.dumps(har(found["records"], "1")), encoding="utf-8")
     (journal,) = read(path, providers().values())

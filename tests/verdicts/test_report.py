@@ -5,7 +5,6 @@ Screenshots of the page go to the test's own folder, and to .test-output/ at the
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 import json
@@ -464,7 +463,7 @@ def test_hostile_texts_are_text() -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(PROGRAM is None, reason="no Chromium is installed: apt-get install chromium")
-def test_the_page_in_a_browser(tmp_path: Path) -> None:
+async def test_the_page_in_a_browser(tmp_path: Path) -> None:
     """It fits a desktop and a phone, in light and dark; nothing is complained of, nothing runs; kept as images."""
     verdicts, journals = judged_run()
     (tmp_path / "report.html").write_text(html(verdicts, journals, title="client.py:Hurried"), encoding="utf-8")
@@ -497,4 +496,4 @@ def test_the_page_in_a_browser(tmp_path: Path) -> None:
 
     assert PROGRAM is not None
     with chromium_running(PROGRAM) as devtools:
-        asyncio.run(run(devtools))
+        await run(devtools)
