@@ -39,6 +39,8 @@ journal names the faults that changed an exchange or a delivery.
 A whole fault, `mockserver/faults/stale_retry_after.py`:
 
 ```python
+from __future__ import annotations  # required: the types of parameters are read as text
+
 from dataclasses import dataclass, replace
 from email.utils import formatdate
 from typing import ClassVar
@@ -103,8 +105,8 @@ class StaleRetryAfter(Fault):
            await untouched(edge, "evolink")
    ```
 
-5. Run `python -m mockserver.faults.page`, then `pytest tests/faults -k "NAME or catalogue or page"` (with your fault's
-   name).
+5. Run `python -m mockserver.faults.page`, then
+   `.venv/bin/python -m pytest tests/faults -k "NAME or catalogue or page"` (with your fault's name).
 
 Everything else (the control plane, the headers, the test values, scenario files, the live page, this page) finds it,
 and so does `contracts run`: it is one more situation for every client, and the report (`--html`) lists it. To choose
