@@ -90,8 +90,8 @@ class StaleRetryAfter(Fault):
    | `alter_deliveries` | the deliveries of a callback | other deliveries |
 
 3. Draw only from `injection.chance(slot)`: the same seed then gives the same run.
-4. Write a test in `tests/faults/test_FAMILY.py` that shows it on the wire, marked `@shows("NAME")`, with the helpers of
-   `tests/support/faults.py` (`untouched` is in `test_answers.py`). That nothing else was changed needs no test of yours:
+4. Write a test in `tests/faults/test_FAMILY.py` that shows it on the wire, marked `@shows("NAME")`, with the helpers in
+   `tests/support/faults.py` (`untouched` is in `test_answers.py`). That nothing else was changed needs no new test:
    `test_isolation.py` tries every fault (if yours takes wall time, give it a short one in `GENTLY` there).
 
    ```python
