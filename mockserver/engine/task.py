@@ -65,9 +65,10 @@ class Task(NamedTuple):
     @property
     def spends_ucr(self) -> int:
         """The credits that are spent at the end: at most the reserved ones, and 0 where the task does not succeed."""
-        if self.end.kind != "success" and not (self.charged_anyway and self.end.kind == "failure"):
-            return 0
-        return min(self.settles_ucr, self.reserved_ucr)
+        kind = self.end.kind
+        if kind == "success" or (self.charged_anyway and kind == "failure"):
+            return min(self.settles_ucr, self.reserved_ucr)
+        return 0
 
     @property
     def reservation(self) -> Reservation:

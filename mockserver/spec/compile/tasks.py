@@ -136,7 +136,7 @@ def _model(
             )
     price = entry["price"]
     reserve = _amount(context, document, price["reserve"], (*path, "price", "reserve"))
-    settle = _amount(context, document, price["settle"], (*path, "price", "settle")) if "settle" in price else reserve
+    settle = _amount(context, document, price["settle"], (*path, "price", "settle")) if "settle" in price else None
     longer = entry.get("lasts_s", {})
     states = context.mock["lifecycle"]["states"]
     return Model(
