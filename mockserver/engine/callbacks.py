@@ -11,7 +11,7 @@ import hashlib
 import hmac
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from mockserver.engine.accounts import Account
 from mockserver.provider import Callbacks, Signature
@@ -57,8 +57,7 @@ class Delivery:
     awaits_query: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class TaskEnds:
+class TaskEnds(NamedTuple):
     """A task will end, and its callback is to be made then; stale once the task has another revision."""
 
     provider: str

@@ -38,7 +38,7 @@ def submit(
     if injector is not None:
         task = injector.inject(context, task)
     context.state.tasks[task.id] = task
-    task.account.open(task.reservation, task.submitted_ms, held=task.held_ms is not None)
+    task.account.open(task)
     context.set_task(task)
     if task.callback_url is not None:
         _book(context.state, task, booked)
@@ -156,7 +156,7 @@ def replace_task(state: ProviderState, old: Task, new: Task, booked: Booked) -> 
     """Replace a task by what a command or a cancellation has made of it, and book its new end."""
     if new is not old:
         state.tasks[new.id] = new
-        new.account.revise(new.reservation, held=new.held_ms is not None)
+        new.account.revise(new)
         _book(state, new, booked)
     return new
 

@@ -21,7 +21,7 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from mockserver.engine.accounts import Account, Reservation
+from mockserver.engine.accounts import Account
 from mockserver.provider import End, Model, Reason, ResultKind
 
 
@@ -69,11 +69,6 @@ class Task(NamedTuple):
         if kind == "success" or (self.charged_anyway and kind == "failure"):
             return min(self.settles_ucr, self.reserved_ucr)
         return 0
-
-    @property
-    def reservation(self) -> Reservation:
-        """What the account books for it."""
-        return Reservation(self.ends_ms, self.ordinal, self.revision, self.id, self.reserved_ucr, self.spends_ucr)
 
 
 class TaskStatus(NamedTuple):
