@@ -79,10 +79,6 @@ class EventQueue:
         self._put += 1
         heappush(self._heap, (due_ms, self._put, item))
 
-    def next_due_ms(self) -> int | None:
-        """Return the instant of the next item, stale or not."""
-        return self._heap[0][0] if self._heap else None
-
     def pop(self) -> tuple[int, TaskEnds | Delivery]:
         """Remove and return the next item, with its instant."""
         due_ms, _, item = heappop(self._heap)

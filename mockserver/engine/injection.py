@@ -173,10 +173,7 @@ class RuleFinder:
                     raise InvalidFaultError(f"{fault.name}: {problem}")
             self._prompts[prompt] = [
                 table.add(
-                    fault,
-                    Match(provider.name, operation, account_id, text=text),
-                    Schedule(times=times),
-                    context.now_ms,
+                    fault, Match(provider.name, operation, account_id, text=text), Schedule(times=times), context.now_ms
                 ).id
                 for fault, operation, times in wanted
             ]

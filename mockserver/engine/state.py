@@ -43,12 +43,7 @@ class ProviderState:
     )
 
     def __init__(
-        self,
-        provider: Provider,
-        chance: Chance,
-        rules: ProviderRules,
-        targets: TargetMode,
-        server_url: str,
+        self, provider: Provider, chance: Chance, rules: ProviderRules, targets: TargetMode, server_url: str
     ) -> None:
         self.provider = provider
         self.targets = targets

@@ -762,7 +762,7 @@ def test_an_empty_table_keeps_nothing() -> None:
             table.add(build(kind, {}), where, Schedule(), START_MS)
     table.clear()
     assert not table
-    assert (table._buckets, table._by_pattern, table._pattern_hits, table._order) == ({}, {}, {}, {})
+    assert (table._buckets, table._pattern_hits, table._order) == ({}, {}, {})
 
 
 def test_every_moment_has_a_fault() -> None:
