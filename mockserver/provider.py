@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from mockserver.chance import IdFormat
 
@@ -36,8 +36,7 @@ class ProviderRules:
     failure_rate: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """What is wrong with a request: in words, and the field at fault where there is one."""
 
     message: str
@@ -152,7 +151,8 @@ class Model:
     request: Schema
     example: Mapping[str, Any] | None
     reserve_ucr: Callable[[Any], int]
-    settle_ucr: Callable[[Any], int]
+    #: None where the task costs what it has reserved.
+    settle_ucr: Callable[[Any], int] | None
     result: Value
     estimated_s: float | None
     states: tuple[State, ...]

@@ -1,6 +1,6 @@
-"""Sending an answer that faults have touched: slowly, in part, or not at all.
+"""Sends a response that faults have changed: slowly, in part, or not at all.
 
-Waiting is wall time. A client that has gone ends it at once.
+Waits are in wall time; they end as soon as the client disconnects.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ _NO_LINGER = struct.pack("ii", 1, 0)
 
 
 class FaultyResponse:
-    """What aiohttp's protocol asks of a response, for one that may break off."""
+    """A response that may be cut off, with what aiohttp's protocol needs."""
 
     __slots__ = ("_outgoing", "_says_keep_alive", "keep_alive", "status")
 
     def __init__(self, transmission: Transmission, *, keep_alive: bool) -> None:
         self.status = transmission.status
         self.keep_alive = keep_alive and transmission.ending == "keep"
-        self._says_keep_alive = keep_alive  # what breaks off does not say so beforehand
+        self._says_keep_alive = keep_alive  # a response that will be cut off does not announce it
         self._outgoing = transmission
 
     async def prepare(self, request: web.BaseRequest) -> None:
-        """Send what is to be sent; aiohttp calls this once."""
+        """Send the response; aiohttp calls this once."""
         transport = request.transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the client has gone")
@@ -67,7 +67,7 @@ class FaultyResponse:
 
 
 async def _pause(transport: asyncio.Transport, seconds: float) -> None:
-    """Wait, as long as the client is there."""
+    """Wait, while the client is connected."""
     while seconds > 0:
         await asyncio.sleep(min(_SLICE_S, seconds))
         seconds -= _SLICE_S
@@ -76,7 +76,7 @@ async def _pause(transport: asyncio.Transport, seconds: float) -> None:
 
 
 def _reset(transport: asyncio.Transport) -> None:
-    """Let what was written go out, then end the connection with RST."""
+    """Flush what was written, then end the connection with RST."""
     raw = transport.get_extra_info("socket")
     if raw is not None:
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
@@ -84,5 +84,5 @@ def _reset(transport: asyncio.Transport) -> None:
 
 
 def faulty_response(transmission: Transmission, *, keep_alive: bool) -> web.StreamResponse:
-    """Make an answer out of what is to go out."""
+    """Make a response from a transmission."""
     return cast("web.StreamResponse", FaultyResponse(transmission, keep_alive=keep_alive))

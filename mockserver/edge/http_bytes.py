@@ -1,8 +1,7 @@
-"""Answers as bytes: the status line, the headers and the body, written at once.
+"""Responses as bytes: the status line, the headers and the body, written at once.
 
-aiohttp's own response objects build a header dictionary for each answer; ours are known bytes for the
-most part. `WireResponse` is what aiohttp's protocol asks of a response and nothing else. It also lets an
-answer carry what those objects would refuse, such as status 455.
+The response objects of aiohttp build a header dictionary for each response; most of these bytes are known beforehand.
+`WireResponse` has only what aiohttp's protocol needs. It can also send what aiohttp refuses, such as status 455.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ _HEADS_KEPT = 4096
 
 
 class WireResponse:
-    """An answer that is already bytes."""
+    """A response that is already bytes."""
 
     __slots__ = ("_content", "keep_alive", "status")
 
@@ -31,7 +30,7 @@ class WireResponse:
         self._content = content
 
     async def prepare(self, request: web.BaseRequest) -> None:
-        """Write the answer; aiohttp calls this once."""
+        """Write the response; aiohttp calls this once."""
         transport = request.transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the client has gone")
@@ -53,7 +52,7 @@ def wire_response(
     *,
     close: bool = False,
 ) -> web.StreamResponse:
-    """Make an answer to a request of aiohttp's."""
+    """Make a response to a request of aiohttp's."""
     keep_alive = request.keep_alive and not close and request.version.minor == 1
     with_body = request.method != "HEAD"
     content = wire_bytes(status, headers, content_type, body, date, keep_alive=keep_alive, with_body=with_body)
@@ -70,7 +69,7 @@ def wire_bytes(
     keep_alive: bool = True,
     with_body: bool = True,
 ) -> bytes:
-    """Write an answer; to HEAD its body stays behind, its length does not."""
+    """Write a response; a response to HEAD has the length of the body, but no body."""
     head = _heads.get((status, content_type)) or _head(status, content_type)
     lines = "".join([f"{name}: {value}\r\n" for name, value in headers])
     end = "\r\n" if keep_alive else "Connection: close\r\n\r\n"
@@ -87,13 +86,13 @@ def answer_headers(
     body: bytes,
     date: tuple[str, str],
 ) -> list[tuple[str, str]]:
-    """Return the headers of an answer, in the order in which `wire_bytes` writes them."""
+    """Return the headers of a response, in the order in which `wire_bytes` writes them."""
     about_body = [] if status in _NO_BODY else [("Content-Type", content_type), ("Content-Length", str(len(body)))]
     return [*about_body, *headers, date]
 
 
 def head_bytes(status: int, headers: Iterable[tuple[str, str]], *, keep_alive: bool) -> bytes:
-    """Write a status line and headers, every one of which is given."""
+    """Write a status line and all headers."""
     lines = "".join([f"{name}: {value}\r\n" for name, value in headers])
     end = "\r\n" if keep_alive else "Connection: close\r\n\r\n"
     return f"HTTP/1.1 {status} {_PHRASES.get(status, 'Unassigned')}\r\n{lines}{end}".encode("latin-1", "replace")
@@ -103,7 +102,7 @@ _heads: dict[tuple[int, str], str] = {}
 
 
 def _head(status: int, content_type: str) -> str:
-    """Write the status line and the type; of those that are written again and again, once."""
+    """Return the status line and the content type; frequent ones are written once."""
     kind = "" if status in _NO_BODY else f"Content-Type: {content_type}\r\n"
     head = f"HTTP/1.1 {status} {_PHRASES.get(status, 'Unassigned')}\r\n{kind}"
     if len(_heads) < _HEADS_KEPT:
@@ -121,7 +120,7 @@ class DateHeader:
         self._line = ""
 
     def line(self, now_ms: int) -> str:
-        """Return the header's line for an instant."""
+        """Return the line of the header for an instant."""
         second = now_ms // 1000
         if second != self._second:
             self._second = second

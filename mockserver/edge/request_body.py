@@ -1,4 +1,4 @@
-"""Reading request bodies: never more than the operation takes, never for longer than is fair."""
+"""Reads request bodies: at most the size that the operation accepts, and for a limited time."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _ZLIB_OR_GZIP = zlib.MAX_WBITS | 32
 
 
 class Body(NamedTuple):
-    """What came; `oversized`, `stalled` and `broken` (bad chunks, say) tell why it is not all there."""
+    """A body; `oversized`, `stalled` and `broken` (such as invalid chunking) say why it is incomplete."""
 
     content: bytes = b""
     oversized: bool = False
     stalled: bool = False
     broken: bool = False
-    #: It came whole, but is not in the coding that it says.
+    #: It is complete, but cannot be decoded as its Content-Encoding says.
     unreadable: bool = False
 
     @property
     def cut_short(self) -> bool:
-        """Whether what is left of it may still be on the way, so that the connection is of no more use."""
+        """Whether the rest may still arrive, so that the connection cannot be used again."""
         return self.oversized or self.stalled or self.broken
 
 
@@ -63,7 +63,7 @@ async def _arriving(request: web.BaseRequest, max_bytes: int, timeout_s: float) 
         return Body(stalled=True)
     except web.RequestPayloadError:
         return Body(broken=True)
-    except RuntimeError:  # what aiohttp says of reading on from a connection that is no more
+    except RuntimeError:  # raised by aiohttp for reading from a closed connection
         if request.transport is not None:
             raise
         raise ConnectionResetError("the client has gone") from None
@@ -71,7 +71,7 @@ async def _arriving(request: web.BaseRequest, max_bytes: int, timeout_s: float) 
 
 
 def _decoded(content: bytes, coding: str, max_bytes: int) -> Body:
-    """Undo gzip or deflate, never making more than `max_bytes`; of what cannot be undone nothing is left."""
+    """Decode gzip or deflate, to at most `max_bytes`."""
     coding = coding.strip().lower()
     if coding == "identity":
         return Body(content)
@@ -88,12 +88,12 @@ def _decoded(content: bytes, coding: str, max_bytes: int) -> Body:
 
 
 async def read_form(body: bytes, headers: Mapping[str, str], field: str, max_bytes: int) -> Form | None:
-    """Find the file in a multipart body; None when the body is no multipart at all."""
+    """Find the file in a multipart body; None where the body is not multipart."""
     content_type = headers.get("Content-Type", "")
     if not content_type.lower().startswith("multipart/form-data"):
         return None
     loop = asyncio.get_running_loop()
-    # The limit lies above the length: a stream over its limit wants to slow down a transport that it has not got.
+    # The limit is above the length: a stream over its limit pauses its transport, and this one has no transport.
     stream = StreamReader(BaseProtocol(loop), len(body) + 1, loop=loop)
     stream.feed_data(body)
     stream.feed_eof()
@@ -112,6 +112,6 @@ async def read_form(body: bytes, headers: Mapping[str, str], field: str, max_byt
                 return Form(problem=f"{field}: its Content-Type is not a media type")
             name = _FILE_NAME.sub("_", part.filename or "upload").strip("._")[-80:] or "upload"
             return Form(content, media_type, name)
-    except Exception:  # noqa: BLE001 - whatever a multipart reader stumbles over, the body is at fault
+    except Exception:  # noqa: BLE001 - any error of the multipart reader is an error of the body
         return Form(problem="the body is not well-formed multipart/form-data")
     return Form(problem=f"{field}: is required")

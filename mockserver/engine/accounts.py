@@ -8,7 +8,7 @@ which they ended. So the balance is a function of mock time, without timers.
 from __future__ import annotations
 
 from heapq import heappop, heappush
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 from mockserver.engine.limits import RateLog
 from mockserver.provider import Plan
@@ -25,17 +25,40 @@ class Entry(NamedTuple):
     task_id: str | None
 
 
-class Reservation(NamedTuple):
-    """The credits that a task holds, and when they settle. A higher revision replaces the ones before it."""
+class Reservation(Protocol):
+    """What an account reads of a task: the credits that it holds, and when they settle."""
 
-    ends_ms: int
-    #: The number of the task in its account.
-    ordinal: int
-    revision: int
-    task_id: str
-    reserved_ucr: int
-    #: How much of it is spent when the task ends.
-    spends_ucr: int
+    @property
+    def id(self) -> str:
+        """The id of the task."""
+
+    @property
+    def ordinal(self) -> int:
+        """The number of the task in its account."""
+
+    @property
+    def revision(self) -> int:
+        """A higher revision replaces the ones before it."""
+
+    @property
+    def submitted_ms(self) -> int:
+        """When the credits are reserved."""
+
+    @property
+    def ends_ms(self) -> int:
+        """When they settle."""
+
+    @property
+    def held_ms(self) -> int | None:
+        """When the task was put on hold: it does not settle until it is released."""
+
+    @property
+    def reserved_ucr(self) -> int:
+        """The credits that it holds."""
+
+    @property
+    def spends_ucr(self) -> int:
+        """How much of them is spent at the end."""
 
 
 class Account:
@@ -77,7 +100,7 @@ class Account:
         self.spent_ucr: int = 0
         self.ledger: list[Entry] = []
         self._running = 0
-        self._due: list[Reservation] = []
+        self._due: list[tuple[int, int, int, Reservation]] = []
         self._revisions: dict[int, int] = {}
 
     @property
@@ -106,35 +129,38 @@ class Account:
         self.spent_ucr += amount_ucr
         self.ledger.append(Entry(now_ms, "charge", amount_ucr, None))
 
-    def open(self, reservation: Reservation, now_ms: int, *, held: bool = False) -> None:
-        """Reserve the credits of a new task, and count it as running; a held task does not settle."""
-        self.reserved_ucr += reservation.reserved_ucr
-        self.tasks.append(reservation.task_id)
-        self.ledger.append(Entry(now_ms, "reserve", reservation.reserved_ucr, reservation.task_id))
+    def open(self, task: Reservation) -> None:
+        """Reserve the credits of a new task, and count it as running."""
+        self.reserved_ucr += task.reserved_ucr
+        self.tasks.append(task.id)
+        self.ledger.append(Entry(task.submitted_ms, "reserve", task.reserved_ucr, task.id))
         self._running += 1
-        if not held:
-            heappush(self._due, reservation)
+        self._await_end(task)
 
-    def revise(self, reservation: Reservation, *, held: bool = False) -> None:
+    def revise(self, task: Reservation) -> None:
         """Replace the reservation of a task that a command has changed."""
-        self._revisions[reservation.ordinal] = reservation.revision
-        if not held:
-            heappush(self._due, reservation)
+        self._revisions[task.ordinal] = task.revision
+        self._await_end(task)
+
+    def _await_end(self, task: Reservation) -> None:
+        if task.held_ms is None:
+            heappush(self._due, (task.ends_ms, task.ordinal, task.revision, task))
 
     def settle(self, now_ms: int) -> None:
         """Book every task that has ended by now."""
         due = self._due
-        while due and due[0].ends_ms <= now_ms:
-            ends_ms, ordinal, revision, task_id, reserved_ucr, spends_ucr = heappop(due)
+        while due and due[0][0] <= now_ms:
+            ends_ms, ordinal, revision, task = heappop(due)
             if self._revisions and self._revisions.get(ordinal, 0) != revision:
                 continue
+            reserved_ucr, spent_ucr = task.reserved_ucr, task.spends_ucr
             self._running -= 1
             self.reserved_ucr -= reserved_ucr
-            self.spent_ucr += spends_ucr
-            if spends_ucr:
-                self.ledger.append(Entry(ends_ms, "settle", spends_ucr, task_id))
-            if spends_ucr < reserved_ucr:
-                self.ledger.append(Entry(ends_ms, "refund", reserved_ucr - spends_ucr, task_id))
+            self.spent_ucr += spent_ucr
+            if spent_ucr:
+                self.ledger.append(Entry(ends_ms, "settle", spent_ucr, task.id))
+            if spent_ucr < reserved_ucr:
+                self.ledger.append(Entry(ends_ms, "refund", reserved_ucr - spent_ucr, task.id))
 
     def running_tasks(self, now_ms: int) -> int:
         """Return the number of tasks that have not ended."""
@@ -144,6 +170,6 @@ class Account:
     def next_end_ms(self) -> int | None:
         """Return when the next running task ends; None where no task is due."""
         due = self._due
-        while due and self._revisions.get(due[0].ordinal, 0) != due[0].revision:
+        while due and self._revisions.get(due[0][1], 0) != due[0][2]:
             heappop(due)
-        return due[0].ends_ms if due else None
+        return due[0][0] if due else None

@@ -26,8 +26,8 @@ _INTEGER = re.compile(r"-?[0-9]+")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]{1,2})?")
 
 Gate = Callable[[RequestContext], "Refused | None"]
-#: For each role, the gates of its operations in their order; None is a request without an operation.
-Gates = dict["Role | None", tuple[tuple[str, Gate], ...]]
+#: The gates of each operation in their order, by its id; None is a request without an operation.
+Gates = dict[str | None, tuple[tuple[str, Gate], ...]]
 
 
 def route(context: RequestContext) -> Refused | None:
@@ -55,12 +55,12 @@ def size(context: RequestContext) -> Refused | None:
 
 def key(context: RequestContext) -> Refused | None:
     """Is there a well-formed key? A new one opens an account. Where the account is known, nothing is left to do."""
-    if context.account is not None or not _operation(context).secured:
+    if context.account is not None:
         return None
     state = context.state
     rule = state.provider.key
     header = context.request.headers.get(rule.header)
-    known = state.accounts_by_header.get(header) if header is not None else None
+    known = state.accounts_by_header.get(header)
     if known is not None and not known.revoked:
         context.account = known
         return None
@@ -91,8 +91,8 @@ def presented_key(rule: KeyRule, request: Request) -> str | None:
 
 def plan(context: RequestContext) -> Refused | None:
     """May the account's plan use the API at all?"""
-    account = context.account
-    if account is not None and not account.plan.api:
+    account = _account(context)
+    if not account.plan.api:
         return "plan_forbidden", Problem(f"the {account.plan.name} plan has no API access")
     return None
 
@@ -102,27 +102,18 @@ def rate(context: RequestContext) -> Refused | None:
 
     This gate is for submits, or for every request where the provider counts all of them (see `gates_of`).
     """
-    account = context.account
-    if account is None:
-        return None
-    if not account.plan.limits_rate:
-        return None
-    wait_ms = account.rate.wait_ms(account.plan, context.now_ms)
-    if wait_ms:
-        return "rate_exceeded", Problem("too many requests", retry_after_ms=wait_ms)
-    account.rate.count(account.plan, context.now_ms)
+    account = _account(context)
+    if account.plan.limits_rate:
+        wait_ms = account.rate.wait_ms(account.plan, context.now_ms)
+        if wait_ms:
+            return "rate_exceeded", Problem("too many requests", retry_after_ms=wait_ms)
+        account.rate.count(account.plan, context.now_ms)
     return None
 
 
 def parse(context: RequestContext) -> Refused | None:
-    """Is the body well-formed, and of the right type?"""
-    request, operation = context.request, _operation(context)
-    if operation.role == "upload":
-        if request.form is None:
-            return "unsupported_media_type", Problem("send the file as multipart/form-data")
-        return None if request.form.problem is None else ("malformed_body", Problem(request.form.problem))
-    if operation.role not in ("submit", "estimate", "decoy"):
-        return None
+    """Is the body well-formed JSON?"""
+    request = context.request
     content_type = request.headers.get("Content-Type", "")
     if content_type != "application/json" and not _is_json(content_type):
         return "unsupported_media_type", Problem("send JSON, with Content-Type: application/json")
@@ -133,6 +124,14 @@ def parse(context: RequestContext) -> Refused | None:
     except BodyError as error:
         return "malformed_body", Problem(str(error))
     return None
+
+
+def parse_form(context: RequestContext) -> Refused | None:
+    """Is the body a form with a file?"""
+    form = context.request.form
+    if form is None:
+        return "unsupported_media_type", Problem("send the file as multipart/form-data")
+    return None if form.problem is None else ("malformed_body", Problem(form.problem))
 
 
 def _is_json(content_type: str) -> bool:
@@ -207,7 +206,7 @@ def _body(context: RequestContext, model: Model) -> Refused | None:
     context.inputs = model.request.with_defaults(context.body)
     callbacks = context.state.provider.callbacks
     if callbacks is not None:
-        url = callbacks.url(context)
+        context.callback_url = url = callbacks.url(context)
         if url is not None:
             problem = url_problem(url, callbacks.target, context.state.targets)
             if problem is not None:
@@ -263,7 +262,7 @@ def concurrency(context: RequestContext) -> Refused | None:
 _EVERY: frozenset[Role] = frozenset(
     ("submit", "query", "cancel", "list", "estimate", "balance", "upload", "file", "result", "decoy")
 )
-_WITH_BODY: frozenset[Role] = frozenset(("submit", "estimate", "decoy", "upload"))
+_WITH_JSON: frozenset[Role] = frozenset(("submit", "estimate", "decoy"))
 
 #: Every gate in its order, and the roles of the operations that it is for.
 GATES: tuple[tuple[str, Gate, frozenset[Role]], ...] = (
@@ -273,7 +272,8 @@ GATES: tuple[tuple[str, Gate, frozenset[Role]], ...] = (
     ("key", key, _EVERY),
     ("plan", plan, _EVERY),
     ("rate", rate, _EVERY),
-    ("parse", parse, _WITH_BODY),
+    ("parse", parse, _WITH_JSON),
+    ("parse", parse_form, frozenset(("upload",))),
     ("schema", schema, _EVERY - {"file", "result"}),
     ("content_policy", content_policy, frozenset(("submit",))),
     ("credits", credits_, frozenset(("submit",))),
@@ -282,27 +282,28 @@ GATES: tuple[tuple[str, Gate, frozenset[Role]], ...] = (
 
 
 def gates_of(provider: Provider) -> Gates:
-    """Choose, for each role, the gates that can refuse a request to this provider."""
+    """Choose, for each operation, the gates that can refuse a request to it."""
     policy = provider.content_policy
-    asks_at_submit = policy is not None and policy.at_submit
-    chosen: Gates = {
-        role: tuple(
-            (name, gate)
-            for name, gate, roles in GATES[2:]
-            if role in roles
-            and (name != "content_policy" or asks_at_submit)
-            and (name != "rate" or role == "submit" or provider.counts_all_requests)
+    chosen: Gates = {None: tuple((name, gate) for name, gate, _ in GATES[:2])}
+    for operation in provider.operations.values():
+        role = operation.role
+        needed = {
+            "key": operation.secured,
+            "plan": operation.secured,
+            "rate": operation.secured and (role == "submit" or provider.counts_all_requests),
+            "schema": operation.model is not None or bool(operation.checked_parameters),
+            "content_policy": policy is not None and policy.at_submit,
+        }
+        chosen[operation.id] = tuple(
+            (name, gate) for name, gate, roles in GATES[2:] if role in roles and needed.get(name, True)
         )
-        for role in _EVERY
-    }
-    chosen[None] = tuple((name, gate) for name, gate, _ in GATES[:2])
     return chosen
 
 
 def admit(context: RequestContext, gates: Gates) -> tuple[str, Refused] | None:
     """Run the gates; return the gate that refused the request, and why, or None."""
     operation = context.operation
-    for name, gate in gates[None if operation is None else operation.role]:
+    for name, gate in gates[None if operation is None else operation.id]:
         refused = gate(context)
         if refused is not None:
             return name, refused

@@ -11,7 +11,7 @@ import hashlib
 import hmac
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from mockserver.engine.accounts import Account
 from mockserver.provider import Callbacks, Signature
@@ -57,8 +57,7 @@ class Delivery:
     awaits_query: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class TaskEnds:
+class TaskEnds(NamedTuple):
     """A task will end, and its callback is to be made then; stale once the task has another revision."""
 
     provider: str
@@ -79,10 +78,6 @@ class EventQueue:
         """Add an item."""
         self._put += 1
         heappush(self._heap, (due_ms, self._put, item))
-
-    def next_due_ms(self) -> int | None:
-        """Return the instant of the next item, stale or not."""
-        return self._heap[0][0] if self._heap else None
 
     def pop(self) -> tuple[int, TaskEnds | Delivery]:
         """Remove and return the next item, with its instant."""

@@ -1,8 +1,8 @@
 """The context of one request or callback: what the gates found, and what templates may read of it.
 
-A compiled template is a function of a `RequestContext`. It reads `$task.progress` as `context.task_progress`, and so
-on: spec/expressions.py lists the names, and a test sees that each has its property here. An instant is a property in
-milliseconds; templates choose its notation.
+A compiled template is a function of a `RequestContext`. It reads `$task.id` as `context.task.id`, and what has to be
+worked out as a property: `$task.elapsed_s` as `context.task_elapsed_s`. spec/expressions.py lists the names, and a
+test checks that each exists here. An instant is in milliseconds; templates choose its notation.
 """
 
 from __future__ import annotations
@@ -47,7 +47,6 @@ class View:
         return replace(self, hides_results=hides if before is None else lambda task: before(task) | hides(task))
 
 
-_PLAIN_VIEW = View()
 #: What a context without a request has, as when a callback is rendered.
 _NO_REQUEST = Request("", "", MappingProxyType({}))
 
@@ -58,55 +57,45 @@ def credits_of(amount_ucr: int) -> float | int:
     return amount_ucr / UCR if rest else whole
 
 
+class ShownStatus:
+    """The state and progress of a task as a view shows them; each is worked out when a template reads it."""
+
+    __slots__ = ("_actual", "_task", "_view")
+
+    def __init__(self, view: View, task: Task, actual: TaskStatus) -> None:
+        self._view, self._task, self._actual = view, task, actual
+
+    @property
+    def status(self) -> str:
+        """The state."""
+        change, actual = self._view.status, self._actual.status
+        return actual if change is None else change(actual)
+
+    @property
+    def progress(self) -> int:
+        """The progress in percent."""
+        change, actual = self._view.progress, self._actual
+        return actual.progress if change is None else change(self._task, actual)
+
+
 class _TaskProperties:
-    """What `$task.NAME` stands for."""
+    """What `$task.NAME` stands for, where it is more than an attribute of the task."""
 
     state: ProviderState
     now_ms: int
-    view: View = _PLAIN_VIEW
+    #: Only faults set a view.
+    view: View | None = None
     task: Task
-    _status: TaskStatus
-    _status_task: Task | None = None
+    #: The task's state and progress now, and what the response shows of them.
+    status: TaskStatus
+    shown: TaskStatus | ShownStatus
 
-    @property
-    def status(self) -> TaskStatus:
-        """The task's state and progress now, worked out once."""
-        task = self.task
-        if self._status_task is not task:
-            self._status_task, self._status = task, status_at(task, self.now_ms)
-        return self._status
-
-    @property
-    def task_id(self) -> str:
-        """Its id."""
-        return self.task.id
-
-    @property
-    def task_model(self) -> str:
-        """The name of its model."""
-        return self.task.model.name
-
-    @property
-    def task_status(self) -> str:
-        """Its state."""
-        shown = self.view.status
-        return self.status.status if shown is None else shown(self.status.status)
-
-    @property
-    def task_progress(self) -> int:
-        """Its progress in percent."""
-        shown = self.view.progress
-        return self.status.progress if shown is None else shown(self.task, self.status)
-
-    @property
-    def task_request(self) -> Mapping[str, Any]:
-        """The body that it was submitted with."""
-        return self.task.body
-
-    @property
-    def task_submitted_ms(self) -> int:
-        """When it was submitted."""
-        return self.task.submitted_ms
+    def set_task(self, task: Task) -> None:
+        """Set the task, and work out its status."""
+        self.task = task
+        self.status = self.shown = status = status_at(task, self.now_ms)
+        if self.view is not None:
+            self.shown = ShownStatus(self.view, task, status)
 
     @property
     def task_started_ms(self) -> int | None:
@@ -131,11 +120,6 @@ class _TaskProperties:
         """The seconds from its submit to its end, or to now; the difference of the two whole seconds."""
         at_ms = self.task.ends_ms if self.status.ended else self.now_ms
         return at_ms // 1000 - self.task.submitted_ms // 1000
-
-    @property
-    def task_estimated_s(self) -> float | None:
-        """How long its model usually takes."""
-        return self.task.model.estimated_s
 
     @property
     def task_output_duration_s(self) -> Any:
@@ -168,7 +152,7 @@ class _TaskProperties:
         task = self.task
         if task.result is None or task.end.kind != "success" or not self.status.ended:
             return []
-        if self.view.hides_results is not None and self.view.hides_results(task):
+        if self.view is not None and self.view.hides_results is not None and self.view.hides_results(task):
             return []
         return self.state.links.result_urls(task, task.result, self.result_count(task.result))
 
@@ -182,11 +166,6 @@ class _TaskProperties:
     def task_media(self) -> str | None:
         """The media type of its files."""
         return None if self.task.result is None else self.task.result.media
-
-    @property
-    def task_account_id(self) -> str:
-        """The id of its account."""
-        return self.task.account.id
 
     def result_count(self, kind: ResultKind) -> int:
         """Return how many files of a kind the task has."""
@@ -251,6 +230,7 @@ class RequestContext(_TaskProperties, _AccountProperties):
     inputs: Any = None
     model: Model | None = None
     price_ucr = 0
+    callback_url: str | None = None
     task: Task | None = None  # type: ignore[assignment]  # templates that read it are rendered only where it is set
     error: ErrorAnswer | None = None
     problem: Problem | None = None
@@ -288,44 +268,15 @@ class RequestContext(_TaskProperties, _AccountProperties):
         return self.inputs
 
     @property
-    def server_url(self) -> str:
-        """The URL under which the provider's paths begin."""
-        return self.state.server_url
-
-    @property
     def quote_credits(self) -> float | int:
         """The price of the submit body."""
         return credits_of(self.price_ucr)
 
     @property
-    def error_status(self) -> int:
-        """The HTTP status of the error."""
-        return self._error.status
-
-    @property
-    def error_code(self) -> str | int:
-        """The code of the error."""
-        return self._error.code
-
-    @property
-    def error_type(self) -> str | None:
-        """The type of the error."""
-        return self._error.type
-
-    @property
-    def error_name(self) -> str:
-        """The name of the error in the spec."""
-        return self._error.name
-
-    @property
     def error_message(self) -> Any:
         """The message of the error."""
-        return self._error.message(self)
-
-    @property
-    def _error(self) -> ErrorAnswer:
         assert self.error is not None
-        return self.error
+        return self.error.message(self)
 
     @property
     def problem_message(self) -> str:
@@ -345,31 +296,13 @@ class RequestContext(_TaskProperties, _AccountProperties):
         return [{"field": each.field, "message": each.message} for each in self.problem.all or (self.problem,)]
 
     @property
-    def file_id(self) -> str:
-        """The id of the upload."""
-        return self._file.id
-
-    @property
-    def file_name(self) -> str:
-        """The name of the upload."""
-        return self._file.name
-
-    @property
-    def file_media_type(self) -> str:
-        """The media type of the upload."""
-        return self._file.media_type
-
-    @property
     def file_size_bytes(self) -> int:
         """The size of the upload."""
-        return len(self._file.content)
+        assert self.file is not None
+        return len(self.file.content)
 
     @property
     def file_url(self) -> str:
         """The link to the upload."""
-        return self.state.links.file_url(self._file)
-
-    @property
-    def _file(self) -> StoredFile:
         assert self.file is not None
-        return self.file
+        return self.state.links.file_url(self.file)

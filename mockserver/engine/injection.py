@@ -10,7 +10,7 @@ import orjson
 
 from mockserver.engine.admission import key, presented_key
 from mockserver.engine.callbacks import Delivery
-from mockserver.engine.context import RequestContext
+from mockserver.engine.context import RequestContext, View
 from mockserver.engine.faults import Fault, FaultDirectives, Injection, InvalidFaultError, MatchContext
 from mockserver.engine.messages import Request, Response
 from mockserver.engine.rules import Match, Rule, RuleTable, Schedule
@@ -52,7 +52,7 @@ def facts_of_request(context: RequestContext) -> MatchContext:
     task_id = context.path_values.get("task_id") if operation.task is None else operation.task(context)
     task = state.tasks.get(task_id) if isinstance(task_id, str) else None
     if task is not None and (not operation.secured or task.account is context.account):
-        context.task = task
+        context.set_task(task)
         _add_task(facts, context, task)
     return facts
 
@@ -107,7 +107,12 @@ class RuleFinder:
     def may_find(self, request: Request) -> bool:
         """Tell quickly whether there can be rules for a request."""
         headers = request.headers
-        return bool(self._table) or _may_hold_test_values(request) or FAULT_HEADER in headers or "Prefer" in headers
+        return (
+            bool(self._table.rules)
+            or (bool(request.body) and _may_hold_test_values(request))
+            or FAULT_HEADER in headers
+            or "Prefer" in headers
+        )
 
     def find(self, context: RequestContext) -> FoundRules:
         """Return the rules that apply to a request: those of the table, then those that its headers ask for.
@@ -168,10 +173,7 @@ class RuleFinder:
                     raise InvalidFaultError(f"{fault.name}: {problem}")
             self._prompts[prompt] = [
                 table.add(
-                    fault,
-                    Match(provider.name, operation, account_id, text=text),
-                    Schedule(times=times),
-                    context.now_ms,
+                    fault, Match(provider.name, operation, account_id, text=text), Schedule(times=times), context.now_ms
                 ).id
                 for fault, operation, times in wanted
             ]
@@ -218,7 +220,7 @@ def replaced_response(injections: Iterable[Injection], context: RequestContext) 
 def alter_view(injections: Iterable[Injection], context: RequestContext) -> None:
     """Let faults change how the response shows tasks."""
     for injection in injections:
-        context.view = injection.fault.alter_view(injection, context, context.view) or context.view
+        context.view = injection.fault.alter_view(injection, context, context.view or View()) or context.view
 
 
 def alter_response(injections: Iterable[Injection], context: RequestContext, response: Response) -> Response:

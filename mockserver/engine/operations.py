@@ -18,7 +18,7 @@ from mockserver.engine.injection import TaskInjector
 from mockserver.engine.messages import FileWanted, Response, StoredFile
 from mockserver.engine.render import Refused, file_refusal_response, operation_response
 from mockserver.engine.state import ProviderState
-from mockserver.engine.task import Task, end_now, ended, link_ends_s, status_at
+from mockserver.engine.task import Task, end_now, ended, link_ends_s
 from mockserver.provider import End, Operation, Problem, Reason
 
 #: What falls due: the instant, and the task's end that it is about.
@@ -38,9 +38,10 @@ def submit(
     if injector is not None:
         task = injector.inject(context, task)
     context.state.tasks[task.id] = task
-    task.account.open(task.reservation, task.submitted_ms, held=task.held_ms is not None)
-    context.task = task
-    _book(context.state, task, booked)
+    task.account.open(task)
+    context.set_task(task)
+    if task.callback_url is not None:
+        _book(context.state, task, booked)
     return operation_response(context, operation)
 
 
@@ -82,7 +83,6 @@ def _new_task(context: RequestContext) -> Task:
     end, reason = _drawn_end(context, drawn)
     if reason is not None:
         ends_ms = now_ms + int((due_ms - now_ms) * reason.at_fraction)
-    callbacks = provider.callbacks
     result_name = model.result(context)
     return Task(
         task_id,
@@ -97,9 +97,9 @@ def _new_task(context: RequestContext) -> Task:
         end,
         reason,
         context.price_ucr,
-        model.settle_ucr(context),
+        context.price_ucr if model.settle_ucr is None else model.settle_ucr(context),
         None if result_name is None else provider.results[result_name],
-        None if callbacks is None else callbacks.url(context),
+        context.callback_url,
     )
 
 
@@ -134,7 +134,7 @@ def _find_task(context: RequestContext, operation: Operation) -> Refused | None:
     task = state.tasks.get(task_id)
     if task is None or task.account is not context.account:
         return "unknown_task", Problem("there is no such task")
-    context.task = task
+    context.set_task(task)
     return None
 
 
@@ -148,7 +148,7 @@ def cancel(context: RequestContext, operation: Operation, booked: Booked) -> Res
     if end is None or ended(task, context.now_ms):
         return "not_cancellable", Problem("the task has ended")
     reason = next(iter(end.reasons.values()), None)
-    context.task = replace_task(context.state, task, end_now(task, context.now_ms, end, reason), booked)
+    context.set_task(replace_task(context.state, task, end_now(task, context.now_ms, end, reason), booked))
     return operation_response(context, operation)
 
 
@@ -156,7 +156,7 @@ def replace_task(state: ProviderState, old: Task, new: Task, booked: Booked) -> 
     """Replace a task by what a command or a cancellation has made of it, and book its new end."""
     if new is not old:
         state.tasks[new.id] = new
-        new.account.revise(new.reservation, held=new.held_ms is not None)
+        new.account.revise(new)
         _book(state, new, booked)
     return new
 
@@ -183,7 +183,8 @@ def list_(context: RequestContext, operation: Operation, _booked: Booked) -> Res
     context.list_next = page[-1] if page and start + limit < len(ids) else None
     items: list[Any] = []
     for task_id in page:
-        context.task, context.inputs = state.tasks[task_id], None
+        context.set_task(state.tasks[task_id])
+        context.inputs = None
         items.append(operation.item(context))
     context.task, context.list_items = None, items
     return operation_response(context, operation)
@@ -240,11 +241,12 @@ def result(context: RequestContext, operation: Operation, _booked: Booked) -> Re
     index = values.get("index", "0")
     if task is None or task.result is not kind or not _INDEX.fullmatch(index):
         return file_refusal_response(context, kind.missing, "result_missing")
-    context.task, context.body = task, task.body
+    context.set_task(task)
+    context.body = task.body
     if (
         values.get("account_id", task.account.id) != task.account.id
         or task.end.kind != "success"
-        or not status_at(task, context.now_ms).ended
+        or not context.status.ended
         or int(index) >= context.result_count(kind)
     ):
         return file_refusal_response(context, kind.missing, "result_missing")

@@ -57,7 +57,8 @@ def file_refusal_response(context: RequestContext, refusal: FileRefusal, error: 
 def task_context(state: ProviderState, task: Task) -> RequestContext:
     """Make the context in which a task's callback is rendered: at its end."""
     context = RequestContext(state, task.ends_ms)
-    context.task, context.body = task, task.body
+    context.set_task(task)
+    context.body = task.body
     return context
 
 

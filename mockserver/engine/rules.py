@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from mockserver.chance import Chance, fraction
@@ -141,7 +141,6 @@ class RuleTable:
     chance: Chance
     rules: dict[str, Rule] = field(default_factory=dict)
     _buckets: dict[tuple[Moment, str, str | None], list[Rule]] = field(default_factory=dict)
-    _by_pattern: dict[Moment, list[Rule]] = field(default_factory=dict)
     _pattern_hits: dict[tuple[Moment, str], list[Rule]] = field(default_factory=dict)
     _remembered: dict[object, list[Rule]] = field(default_factory=dict)
     _added: int = 0
@@ -157,7 +156,7 @@ class RuleTable:
         self.rules[rule.id] = rule
         self._order[rule.id] = self._added
         for moment in fault.moments():
-            self._list_of(moment, rule).append(rule)
+            self._buckets.setdefault((moment, *_index_of(where)), []).append(rule)
         self._pattern_hits.clear()
         self._remembered.clear()
         return rule
@@ -167,18 +166,12 @@ class RuleTable:
         pattern = None if where.prompt is None else where.prompt.pattern
         fields = (where.provider, where.operation, where.key, where.task, where.model, pattern, where.text, where.phase)
         name = f"{fault.name}/{fields}"
-        taken = {each.chance_name for moment in fault.moments() for each in self._peers(moment, where)}
+        buckets = [self._buckets.get((moment, *_index_of(where)), ()) for moment in fault.moments()]
+        taken = {each.chance_name for bucket in buckets for each in bucket}
         number = 0
         while f"{name}/{number}" in taken:
             number += 1
         return f"{name}/{number}"
-
-    def _peers(self, moment: Moment, where: Match) -> Sequence[Rule]:
-        """Return the rules with the same most selective condition."""
-        index = _index_of(where)
-        if index is None:
-            return self._by_pattern.get(moment, ())
-        return self._buckets.get((moment, *index), ())
 
     def remove(self, rule_id: str) -> Rule:
         """Remove a rule.
@@ -189,7 +182,10 @@ class RuleTable:
         rule = self.rules.pop(rule_id)
         del self._order[rule_id]
         for moment in rule.fault.moments():
-            self._take_off(moment, rule)
+            name = (moment, *_index_of(rule.where))
+            self._buckets[name].remove(rule)
+            if not self._buckets[name]:
+                del self._buckets[name]
         self._pattern_hits.clear()
         self._remembered.clear()
         return rule
@@ -198,25 +194,6 @@ class RuleTable:
         """Remove all rules."""
         for rule_id in list(self.rules):
             self.remove(rule_id)
-
-    def _list_of(self, moment: Moment, rule: Rule) -> list[Rule]:
-        """Return the list that a rule is kept in."""
-        index = _index_of(rule.where)
-        if index is None:
-            return self._by_pattern.setdefault(moment, [])
-        return self._buckets.setdefault((moment, *index), [])
-
-    def _take_off(self, moment: Moment, rule: Rule) -> None:
-        """Remove a rule from its list, and the list where it is empty then."""
-        peers = self._list_of(moment, rule)
-        peers.remove(rule)
-        index = _index_of(rule.where)
-        if peers:
-            return
-        if index is None:
-            del self._by_pattern[moment]
-        else:
-            del self._buckets[moment, *index]
 
     def find(
         self, moment: Moment, match_context: MatchContext, role: Role | None, remember_as: object = None
@@ -231,7 +208,7 @@ class RuleTable:
         for name in self._index_keys(moment, match_context):
             if bucket := buckets.get(name):
                 found += bucket
-        if moment in self._by_pattern:
+        if (moment, "prompt", None) in buckets:
             for text in match_context.texts:
                 found += self._matching(moment, text)
         lasting = [
@@ -276,7 +253,7 @@ class RuleTable:
         if known is None:
             known = [
                 rule
-                for rule in self._by_pattern[moment]
+                for rule in self._buckets[moment, "prompt", None]
                 if rule.where.prompt is not None and rule.where.prompt.search(text)
             ]
             if len(self._pattern_hits) >= _TEXTS_REMEMBERED:
@@ -289,16 +266,10 @@ class RuleTable:
         return [injection for rule in rules if (injection := rule.try_inject(match_context, self.chance)) is not None]
 
 
-def _index_of(where: Match) -> tuple[str, str | None] | None:
-    """Return the most selective condition, by which a rule is indexed; None where that is its pattern."""
-    for kind in ("task", "text", "key", "model"):
+def _index_of(where: Match) -> tuple[str, str | None]:
+    """Return the most selective condition, by which a rule is indexed; those with a pattern are in one bucket."""
+    for kind in ("task", "text", "key", "model", "prompt", "operation", "provider"):
         value = getattr(where, kind)
         if value is not None:
-            return kind, value
-    if where.prompt is not None:
-        return None
-    for kind in ("operation", "provider"):
-        value = getattr(where, kind)
-        if value is not None:
-            return kind, value
+            return kind, None if kind == "prompt" else value
     return "any", None

@@ -43,12 +43,7 @@ class ProviderState:
     )
 
     def __init__(
-        self,
-        provider: Provider,
-        chance: Chance,
-        rules: ProviderRules,
-        targets: TargetMode,
-        server_url: str,
+        self, provider: Provider, chance: Chance, rules: ProviderRules, targets: TargetMode, server_url: str
     ) -> None:
         self.provider = provider
         self.targets = targets
@@ -65,7 +60,7 @@ class ProviderState:
         self._file_ids: dict[str, deque[str]] = {}
         self.anonymous_requests = 0
         self._anonymous_base = int.from_bytes(chance.draw(f"{provider.name}/requests"), "big")
-        self.accounts_by_header: dict[str, Account] = {}
+        self.accounts_by_header: dict[str | None, Account] = {}
 
     def account(self, key: str, now_ms: int) -> Account:
         """Return the account of a well-formed key; it is opened on first use."""

@@ -21,7 +21,7 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from mockserver.engine.accounts import Account, Reservation
+from mockserver.engine.accounts import Account
 from mockserver.provider import End, Model, Reason, ResultKind
 
 
@@ -65,14 +65,10 @@ class Task(NamedTuple):
     @property
     def spends_ucr(self) -> int:
         """The credits that are spent at the end: at most the reserved ones, and 0 where the task does not succeed."""
-        if self.end.kind != "success" and not (self.charged_anyway and self.end.kind == "failure"):
-            return 0
-        return min(self.settles_ucr, self.reserved_ucr)
-
-    @property
-    def reservation(self) -> Reservation:
-        """What the account books for it."""
-        return Reservation(self.ends_ms, self.ordinal, self.revision, self.id, self.reserved_ucr, self.spends_ucr)
+        kind = self.end.kind
+        if kind == "success" or (self.charged_anyway and kind == "failure"):
+            return min(self.settles_ucr, self.reserved_ucr)
+        return 0
 
 
 class TaskStatus(NamedTuple):

@@ -6,7 +6,7 @@ Every function takes `now_ms`; the world has no clock. It is not thread-safe: on
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from mockserver.chance import Chance
@@ -197,8 +197,8 @@ class World:
     def pop_due(self, now_ms: int) -> tuple[int, Delivery] | None:
         """Remove and return the next delivery that is due, with its instant; accounts settle first."""
         event_queue = self.event_queue
-        while (due_ms := event_queue.next_due_ms()) is not None and due_ms <= now_ms:
-            _, item = event_queue.pop()
+        while (head := event_queue.head()) is not None and head[0] <= now_ms:
+            due_ms, item = event_queue.pop()
             if isinstance(item, Delivery):
                 if item.due_ms == due_ms:
                     return due_ms, item
@@ -285,18 +285,9 @@ class World:
             KeyError: no finished delivery has this id.
         """
         old = self.finished[delivery_id]
-        new = Delivery(
-            id=self._next_delivery_id(),
-            provider=old.provider,
-            rule=old.rule,
-            task_id=old.task_id,
-            event=old.event,
-            url=old.url,
-            body=old.body,
-            headers=old.headers,
-            due_ms=now_ms,
-            account=old.account,
-        )
+        new = replace(old, id=self._next_delivery_id(), due_ms=now_ms, state="waiting", attempts=[], faults=())
+        new.lost = new.awaits_query = False
+        new.unheard = 0
         self.under_way[new.id] = new
         self.event_queue.put(now_ms, new)
         return new

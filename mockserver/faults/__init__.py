@@ -97,16 +97,18 @@ def _value(fault: str, parameter: Field[Any], value: Any) -> Any:
         value = int(value)
     right = isinstance(value, int | float) if type_ == "float" else isinstance(value, _TYPES[type_])
     if not right or (isinstance(value, bool) and type_ != "bool"):
-        raise InvalidFaultError(f"{fault}: {parameter.name} is of type {_WORDS[type_]}")
+        raise InvalidFaultError(f"{fault}: {parameter.name} must be of type {_WORDS[type_]}")
     words = parameter.metadata
     if isinstance(value, str) and not value.isascii() and not _is_text(value):
-        raise InvalidFaultError(f"{fault}: {parameter.name} is no text in UTF-8")
+        raise InvalidFaultError(f"{fault}: {parameter.name} must be valid UTF-8")
     if words["choices"] and value not in words["choices"]:
-        raise InvalidFaultError(f"{fault}: {parameter.name} is one of {', '.join(words['choices'])}")
+        raise InvalidFaultError(f"{fault}: {parameter.name} must be one of {', '.join(words['choices'])}")
     if type_ in ("int", "float"):
         least, most = words["least"], words["most"]
         if not least <= value <= most:
-            raise InvalidFaultError(f"{fault}: {parameter.name} is a number from {_plain(least)} to {_plain(most)}")
+            raise InvalidFaultError(
+                f"{fault}: {parameter.name} must be a number from {_plain(least)} to {_plain(most)}"
+            )
     return value
 
 
@@ -125,7 +127,7 @@ def _is_text(value: str) -> bool:
 def _number(fault: str, name: str, text: str) -> float:
     found = _NUMBER.fullmatch(text)
     if found is None:
-        raise InvalidFaultError(f"{fault}: {name} is a number, and {text[:40]!r} is none")
+        raise InvalidFaultError(f"{fault}: {name} must be a number; got {text[:40]!r}")
     return float(found[1]) * _SECONDS[found[2]]
 
 

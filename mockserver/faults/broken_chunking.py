@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from mockserver.engine.faults import Exercise, Fault, Injection
 from mockserver.engine.transmission import Transmission
@@ -11,15 +10,12 @@ from mockserver.engine.transmission import Transmission
 
 @dataclass(frozen=True)
 class BrokenChunking(Fault):
-    """Chunked transfer coding that is not well-formed."""
-
-    family: ClassVar[str] = "transport"
-    effect: ClassVar[str] = "The body is sent in chunks, and the second chunk's size is not a number."
-    symptom: ClassVar[str] = "The HTTP library fails while it reads the body."
-    exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("invalid chunking", operation="query", times=1),)
+    family = "transport"
+    effect = "The body is sent in chunks, and the second chunk's size is not a number."
+    symptom = "The HTTP library fails while it reads the body."
+    exercised_with = (Exercise("invalid chunking", operation="query", times=1),)
 
     def alter_transmission(self, injection: Injection, transmission: Transmission) -> bool | None:
-        """Write one good chunk, then a bad one."""
         if not transmission.sent_body():
             return None
         half = transmission.body[: max(1, len(transmission.body) // 2)]

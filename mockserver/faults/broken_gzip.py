@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 from dataclasses import dataclass
-from typing import ClassVar
 
 from mockserver.engine.faults import Exercise, Fault, Injection
 from mockserver.engine.transmission import Transmission
@@ -12,15 +11,12 @@ from mockserver.engine.transmission import Transmission
 
 @dataclass(frozen=True)
 class BrokenGzip(Fault):
-    """A body that says it is gzip, and is not whole."""
-
-    family: ClassVar[str] = "transport"
-    effect: ClassVar[str] = "The body is compressed, and damaged in the middle; the lengths are right."
-    symptom: ClassVar[str] = "The HTTP library fails while it decompresses the body."
-    exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("invalid gzip", operation="query", times=1),)
+    family = "transport"
+    effect = "The body is compressed, and damaged in the middle; the lengths are right."
+    symptom = "The HTTP library fails while it decompresses the body."
+    exercised_with = (Exercise("invalid gzip", operation="query", times=1),)
 
     def alter_transmission(self, injection: Injection, transmission: Transmission) -> bool | None:
-        """Compress the body, and damage it."""
         if not transmission.sent_body():
             return None
         packed = bytearray(gzip.compress(transmission.body, mtime=0))

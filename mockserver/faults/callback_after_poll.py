@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
 
 from mockserver.engine.callbacks import Delivery
 from mockserver.engine.context import RequestContext
@@ -13,19 +12,16 @@ from mockserver.faults.support.parameters import parameter
 
 @dataclass(frozen=True)
 class CallbackAfterPoll(Fault):
-    """A callback that comes after a poll has already shown the end."""
+    family = "callbacks"
+    effect = "The callback is sent only after a query has shown the end, or after a time limit."
+    symptom = "The handler is called for a task that the client has already finished."
+    exercised_with = (Exercise("callback after the poll", callbacks=True),)
 
-    family: ClassVar[str] = "callbacks"
-    effect: ClassVar[str] = "The callback is kept back until a query has shown the end, or until it is late."
-    symptom: ClassVar[str] = "The handler is called for a task that the client has already finished."
-    exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("callback after the poll", callbacks=True),)
-
-    latest_s: float = parameter(600.0, "How long it is kept back where no query comes.", "seconds of mock time")
+    latest_s: float = parameter(600.0, "How long it waits for a query.", "seconds of mock time")
 
     def alter_deliveries(
         self, injection: Injection, context: RequestContext, deliveries: list[Delivery]
     ) -> list[Delivery] | None:
-        """Keep it back."""
         return [
             replace(each, due_ms=each.due_ms + round(self.latest_s * 1000), awaits_query=True) for each in deliveries
         ]

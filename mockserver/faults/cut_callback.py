@@ -1,9 +1,8 @@
-"""A callback whose body is cut."""
+"""A callback with a truncated body."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from mockserver.engine.callbacks import Delivery
 from mockserver.engine.context import RequestContext
@@ -14,19 +13,16 @@ from mockserver.faults.support.parameters import parameter
 
 @dataclass(frozen=True)
 class CutCallback(Fault):
-    """A callback whose body is cut."""
+    family = "callbacks"
+    effect = "The body is truncated; the signature matches the bytes that are sent."
+    symptom = "JSON parsing fails; a handler that crashes is called again at every attempt."
+    corrupts_callback = True
+    signs_again = True
+    exercised_with = (Exercise("callback truncated", times=1, callbacks=True),)
 
-    family: ClassVar[str] = "callbacks"
-    effect: ClassVar[str] = "The body ends in the middle; the signature fits what is sent."
-    symptom: ClassVar[str] = "Reading it as JSON fails; a handler that crashes is called again and again."
-    corrupts_callback: ClassVar[bool] = True
-    signs_again: ClassVar[bool] = True
-    exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("callback truncated", times=1, callbacks=True),)
-
-    keep_fraction: float = parameter(0.5, "How much of the body comes.", "fraction", most=0.999)
+    keep_fraction: float = parameter(0.5, "How much of the body is sent.", "fraction", most=0.999)
 
     def alter_deliveries(
         self, injection: Injection, context: RequestContext, deliveries: list[Delivery]
     ) -> list[Delivery] | None:
-        """Cut the body, and sign it."""
         return with_body(deliveries, lambda body: body[: int(len(body) * self.keep_fraction)])

@@ -1,11 +1,10 @@
-"""One of the provider's errors, although nothing was wrong."""
+"""One of the provider's errors, although the request is valid."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from email.utils import formatdate
-from typing import ClassVar
 
 from mockserver.engine.context import RequestContext
 from mockserver.engine.faults import Exercise, Fault, Injection
@@ -22,22 +21,18 @@ _PASSING = frozenset((_TOO_MANY, 455, 500, 502, 503, 504, 505))
 
 @dataclass(frozen=True)
 class Error(Fault):
-    """One of the provider's errors, although nothing was wrong."""
-
-    family: ClassVar[str] = "answers"
-    effect: ClassVar[str] = "The request is refused with an error of the provider's; nothing else happens."
-    symptom: ClassVar[str] = "The call raises the provider's error; a retry may pass."
+    family = "answers"
+    effect = "The request is refused with one of the provider's errors; nothing else happens."
+    symptom = "The call raises the provider's error; a retry may succeed."
 
     status: int = parameter(
-        503, "Status of the error; of several with it, the first in the spec.", "", least=400, most=599
+        503, "Status of the error; of several errors with this status, the first in the spec.", "", least=400, most=599
     )
-    error: str = parameter("", "Name of the error in the spec, where the status is not enough.")
+    error: str = parameter("", "Name of the error in the spec; needed where several errors have the status.")
     retry_after: str = parameter(
-        "as_documented",
-        "How Retry-After is written, if at all.",
-        choices=("as_documented", "none", "seconds", "date"),
+        "as_documented", "The form of Retry-After.", choices=("as_documented", "none", "seconds", "date")
     )
-    retry_after_s: int = parameter(5, "What Retry-After says.", "seconds")
+    retry_after_s: int = parameter(5, "The value of Retry-After.", "seconds")
 
     @classmethod
     def exercises(cls, provider: Provider) -> Iterator[Exercise]:
@@ -56,18 +51,14 @@ class Error(Fault):
         if _TOO_MANY in known:
             for kind in ("seconds", "date"):
                 yield Exercise(
-                    f"Retry-After in {kind}",
-                    {"status": _TOO_MANY, "retry_after": kind, "retry_after_s": 7},
-                    times=2,
+                    f"Retry-After in {kind}", {"status": _TOO_MANY, "retry_after": kind, "retry_after_s": 7}, times=2
                 )
             yield Exercise("429 in bulk", {"status": _TOO_MANY, "retry_after": "none"}, "submit", times=9, jobs=6)
 
     def problem(self, provider: Provider) -> str | None:
-        """Say so where the provider has no such error."""
         return unknown_error(provider, self.error)
 
     def replace_response(self, injection: Injection, context: RequestContext) -> Response | None:
-        """Answer with the error."""
         response = error_asked_for(context, self.status, self.error)
         if self.retry_after == "as_documented":
             return response

@@ -1,10 +1,9 @@
-"""An example out of the spec in place of a real answer."""
+"""An example from the spec instead of a real response."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import ClassVar
 
 import orjson
 
@@ -17,14 +16,12 @@ from mockserver.faults.support.parameters import parameter
 
 @dataclass(frozen=True)
 class Example(Fault):
-    """An example out of the spec in place of a real answer."""
+    family = "answers"
+    effect = "The response is an example from the spec; the request has no effect."
+    symptom = "Ids and links in the response do not exist."
+    not_for_clients = "a client asks for an example itself, with the header Prefer"
 
-    family: ClassVar[str] = "answers"
-    effect: ClassVar[str] = "The answer is the spec's own example; nothing happens."
-    symptom: ClassVar[str] = "Ids and links in the answer lead nowhere."
-    not_for_clients: ClassVar[str] = "a client asks for an example itself, with the header Prefer"
-
-    example: str = parameter("", "Name of the example in the spec; empty is the first one of a success.")
+    example: str = parameter("", "Name of the example in the spec; empty is the first successful one.")
 
     def replace_response(self, injection: Injection, context: RequestContext) -> Response | None:
         """Answer with the example, where the operation has one of this name."""

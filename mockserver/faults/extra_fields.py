@@ -1,9 +1,9 @@
-"""Fields that no document mentions."""
+"""Undocumented fields."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from mockserver.engine.context import RequestContext
 from mockserver.engine.faults import Exercise, Fault, Injection
@@ -14,17 +14,14 @@ from mockserver.faults.support.parameters import parameter
 
 @dataclass(frozen=True)
 class ExtraFields(Fault):
-    """Fields that no document mentions."""
-
-    family: ClassVar[str] = "meaning"
-    effect: ClassVar[str] = "Every object in the answer has one more field."
-    symptom: ClassVar[str] = "A client that refuses unknown fields fails."
-    exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("additional fields"),)
+    family = "meaning"
+    effect = "Every object in the response has an additional field."
+    symptom = "A client that rejects unknown fields fails."
+    exercised_with = (Exercise("additional fields"),)
 
     field: str = parameter("x_internal", "Name of the field.")
 
     def alter_response(self, injection: Injection, context: RequestContext, response: Response) -> Response | None:
-        """Add the field everywhere."""
         return edited(response, self._more)
 
     def _more(self, value: Any) -> Any:

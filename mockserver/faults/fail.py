@@ -1,10 +1,9 @@
-"""A task that fails, for a reason that the provider knows."""
+"""A task that fails for one of the provider's reasons."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
 
 from mockserver.engine.context import RequestContext
 from mockserver.engine.faults import Exercise, Fault, Injection
@@ -16,16 +15,14 @@ from mockserver.provider import Provider
 
 @dataclass(frozen=True)
 class Fail(Fault):
-    """A task that fails, for a reason that the provider knows."""
+    family = "meaning"
+    effect = "The task fails."
+    symptom = "The query reports the failure and its reason; no credits are spent."
 
-    family: ClassVar[str] = "meaning"
-    effect: ClassVar[str] = "The task ends in the failure."
-    symptom: ClassVar[str] = "The query reports the failure and its reason; no credits are spent."
-
-    reason: str = parameter("", "The provider's reason; empty is the first one that it lists.")
+    reason: str = parameter("", "The provider's reason; empty is the first one in the spec.")
     stage: float = parameter(
         -1.0,
-        "How far on its way the task fails, from 0 to 1; -1 is where the reason usually comes.",
+        "When the task fails, as a fraction of its duration; -1 is the usual point of the reason.",
         "fraction",
         least=-1,
         most=1,
@@ -43,7 +40,6 @@ class Fail(Fault):
             yield Exercise("task fails, told by callback", callbacks=True)
 
     def alter_task(self, injection: Injection, context: RequestContext, task: Task) -> Task | None:
-        """Let the task end in the failure."""
         failure = context.state.provider.lifecycle.failure
         reason = reason_of(failure, self.reason)
         fraction = self.stage if self.stage >= 0 else 1.0 if reason is None else reason.at_fraction

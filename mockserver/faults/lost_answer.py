@@ -4,25 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import ClassVar
 
 from mockserver.engine.faults import Exercise, Fault, Injection
 from mockserver.engine.transmission import Transmission
 from mockserver.faults.support.parameters import parameter
-from mockserver.provider import Role
 
 
 @dataclass(frozen=True)
 class LostAnswer(Fault):
-    """The answer to a submit is lost after the task was made."""
-
-    family: ClassVar[str] = "transport"
-    effect: ClassVar[str] = "The task exists and its credits are reserved, but the client is never told its id."
-    symptom: ClassVar[str] = "The call fails with a connection error; a client that submits again pays twice."
-    roles: ClassVar[frozenset[Role] | None] = frozenset(("submit",))
-    exercised_with: ClassVar[tuple[Exercise, ...]] = (
-        Exercise("answer to the submit lost", operation="submit", times=1),
-    )
+    family = "transport"
+    effect = "The task exists and its credits are reserved, but the response with its id is lost."
+    symptom = "The call fails with a connection error; a client that submits again pays twice."
+    roles = frozenset(("submit",))
+    exercised_with = (Exercise("answer to the submit lost", operation="submit", times=1),)
 
     ending: str = parameter("reset", "How the connection ends.", choices=("reset", "close"))
 

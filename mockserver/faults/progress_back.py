@@ -1,9 +1,8 @@
-"""Progress that goes back."""
+"""Progress that decreases."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from mockserver.engine.context import RequestContext, View
 from mockserver.engine.faults import Exercise, Fault, Injection
@@ -13,14 +12,12 @@ from mockserver.faults.support.parameters import parameter
 
 @dataclass(frozen=True)
 class ProgressBack(Fault):
-    """Progress that goes back."""
+    family = "meaning"
+    effect = "Every second response about a running task shows less progress than the one before."
+    symptom = "A client that expects progress to grow fails or shows wrong values."
+    exercised_with = (Exercise("progress goes back", operation="query"),)
 
-    family: ClassVar[str] = "meaning"
-    effect: ClassVar[str] = "Every second answer about a task on its way shows less progress than the one before."
-    symptom: ClassVar[str] = "A client that trusts progress to grow fails, or shows wrong values."
-    exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("progress goes back", operation="query"),)
-
-    by_percent: int = parameter(20, "How far it goes back.", "percent", least=1, most=100)
+    by_percent: int = parameter(20, "How much less it shows.", "percent", least=1, most=100)
 
     def alter_view(self, injection: Injection, context: RequestContext, view: View) -> View | None:
         """Show less than the last time, every second time that a task on its way shows progress."""

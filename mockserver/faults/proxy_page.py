@@ -1,10 +1,9 @@
-"""An HTML page of a proxy that stands in front of the provider."""
+"""An HTML page from a proxy in front of the provider."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import ClassVar
 
 from mockserver.engine.context import RequestContext
 from mockserver.engine.faults import Exercise, Fault, Injection
@@ -14,12 +13,10 @@ from mockserver.faults.support.parameters import parameter
 
 @dataclass(frozen=True)
 class ProxyPage(Fault):
-    """An HTML page of a proxy that stands in front of the provider."""
-
-    family: ClassVar[str] = "answers"
-    effect: ClassVar[str] = "The request never reaches the provider; an HTML page comes back."
-    symptom: ClassVar[str] = "Reading the answer as JSON fails."
-    exercised_with: ClassVar[tuple[Exercise, ...]] = (
+    family = "answers"
+    effect = "The request does not reach the provider; the response is an HTML page."
+    symptom = "JSON parsing fails."
+    exercised_with = (
         Exercise("submit answered by a proxy", operation="submit", times=1),
         Exercise("query answered by a proxy", operation="query", times=1),
     )
@@ -27,7 +24,6 @@ class ProxyPage(Fault):
     status: int = parameter(502, "Status of the page.", least=400, most=599)
 
     def replace_response(self, injection: Injection, context: RequestContext) -> Response | None:
-        """Answer with the page."""
         words = HTTPStatus(self.status).phrase if self.status in set(HTTPStatus) else "Error"
         title = f"{self.status} {words}"
         page = f"<html><head><title>{title}</title></head><body><h1>{title}</h1><hr>gateway</body></html>"

@@ -1,9 +1,8 @@
-"""Callbacks that come in another order than the tasks ended in."""
+"""Callbacks in another order than the ends of their tasks."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from mockserver.engine.callbacks import Delivery
 from mockserver.engine.context import RequestContext
@@ -14,17 +13,14 @@ from mockserver.faults.support.parameters import parameter
 
 @dataclass(frozen=True)
 class ReorderedCallback(Fault):
-    """Callbacks that come in another order than the tasks ended in."""
+    family = "callbacks"
+    effect = "Every second callback is delayed, so that later ones overtake it."
+    symptom = "A client that relies on the order confuses its tasks."
+    exercised_with = (Exercise("callbacks in another order", jobs=3, callbacks=True),)
 
-    family: ClassVar[str] = "callbacks"
-    effect: ClassVar[str] = "Every second callback is kept back, so that later ones overtake it."
-    symptom: ClassVar[str] = "A client that relies on the order mixes its tasks up."
-    exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("callbacks in another order", jobs=3, callbacks=True),)
-
-    by_s: float = parameter(30.0, "How long a callback is kept back.", "seconds of mock time")
+    by_s: float = parameter(30.0, "The delay.", "seconds of mock time")
 
     def alter_deliveries(
         self, injection: Injection, context: RequestContext, deliveries: list[Delivery]
     ) -> list[Delivery] | None:
-        """Keep the first, the third and so on back."""
         return later(deliveries, self.by_s) if injection.record.matches % 2 else None

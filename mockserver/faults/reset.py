@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from mockserver.engine.faults import Exercise, Fault, Injection
 from mockserver.engine.transmission import Transmission
@@ -15,23 +14,20 @@ WITHIN_HEADERS = 40
 
 @dataclass(frozen=True)
 class Reset(Fault):
-    """A connection that is reset: before, within or after the headers, or in the body."""
-
-    family: ClassVar[str] = "transport"
-    effect: ClassVar[str] = "The answer is cut off by a TCP reset; what was asked has been done."
-    symptom: ClassVar[str] = "The call fails with a connection error, not with a status."
-    exercised_with: ClassVar[tuple[Exercise, ...]] = tuple(
+    family = "transport"
+    effect = "The request is carried out; a TCP reset cuts off the response."
+    symptom = "The call fails with a connection error, not with a status."
+    exercised_with = tuple(
         Exercise(f"connection reset: {at}", {"at": at}, "query", 2) for at in ("before_headers", "within_body")
     )
 
     at: str = parameter(
         "before_headers",
-        "Where the answer is cut.",
+        "Where the response is cut.",
         choices=("before_headers", "within_headers", "after_headers", "within_body"),
     )
 
     def alter_transmission(self, injection: Injection, transmission: Transmission) -> bool | None:
-        """Cut the answer, and reset."""
         if self.at == "before_headers":
             transmission.cut(head_bytes=0)
         elif self.at == "within_headers":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import ClassVar
 
 from mockserver.engine.callbacks import Delivery
 from mockserver.engine.context import RequestContext
@@ -14,18 +13,12 @@ from mockserver.faults.support.deliveries import signed, with_signature
 
 @dataclass(frozen=True)
 class SignatureOfOtherBytes(Fault):
-    """A callback whose signature is for other bytes."""
-
-    family: ClassVar[str] = "callbacks"
-    effect: ClassVar[str] = "The signature fits the same JSON written with other spaces, not the bytes that were sent."
-    symptom: ClassVar[str] = (
-        "A handler that signs what it has parsed and written again may take it; one that signs the raw bytes does not."
-    )
-    needs_signature: ClassVar[bool] = True
-    forges_signature: ClassVar[bool] = True
-    exercised_with: ClassVar[tuple[Exercise, ...]] = (
-        Exercise("callback forged: signature of other bytes", times=1, callbacks=True),
-    )
+    family = "callbacks"
+    effect = "The signature is for the same JSON with other whitespace, not for the bytes that are sent."
+    symptom = "A handler that checks re-serialised JSON may accept it; one that checks the raw bytes rejects it."
+    needs_signature = True
+    forges_signature = True
+    exercised_with = (Exercise("callback forged: signature of other bytes", times=1, callbacks=True),)
 
     def alter_deliveries(
         self, injection: Injection, context: RequestContext, deliveries: list[Delivery]

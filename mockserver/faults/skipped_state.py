@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from mockserver.engine.context import RequestContext
 from mockserver.engine.faults import Fault, Injection
@@ -15,16 +14,13 @@ from mockserver.provider import Provider
 
 @dataclass(frozen=True)
 class SkippedState(Fault):
-    """A state that no query ever sees."""
-
-    family: ClassVar[str] = "meaning"
-    effect: ClassVar[str] = "The task skips a state."
-    symptom: ClassVar[str] = "A client that waits to see that state waits forever."
+    family = "meaning"
+    effect = "The task skips a state."
+    symptom = "A client that waits to see that state waits for ever."
 
     state: str = parameter("", "The state; empty is the last one before the end.")
 
     def problem(self, provider: Provider) -> str | None:
-        """Say so where the provider has no such state."""
         return unknown_state(provider, self.state)
 
     def alter_task(self, injection: Injection, context: RequestContext, task: Task) -> Task | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from mockserver.engine.faults import Exercise, Fault, Injection
 from mockserver.engine.transmission import Transmission
@@ -12,15 +11,13 @@ from mockserver.faults.support.parameters import parameter
 
 @dataclass(frozen=True)
 class SlowBody(Fault):
-    """A body that comes drop by drop."""
+    family = "transport"
+    effect = "The headers are sent at once, the body slowly."
+    symptom = "A timeout for the whole call ends it; a timeout for each read does not."
+    delays_answer = True
+    exercised_with = (Exercise("answer arrives slowly", operation="query", times=1),)
 
-    family: ClassVar[str] = "transport"
-    effect: ClassVar[str] = "The head of the answer comes at once, the body slowly."
-    symptom: ClassVar[str] = "A timeout for the whole call ends it; one for each read does not."
-    delays_answer: ClassVar[bool] = True
-    exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("answer arrives slowly", operation="query", times=1),)
-
-    bytes_per_s: float = parameter(50.0, "Pace of the body.", "bytes a second of wall time", least=1, most=1e9)
+    bytes_per_s: float = parameter(50.0, "Speed of the body.", "bytes a second of wall time", least=1, most=1e9)
 
     def alter_transmission(self, injection: Injection, transmission: Transmission) -> bool | None:
         """Slow the body down; of two paces the slower one counts."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from mockserver.engine.context import RequestContext
 from mockserver.engine.faults import Exercise, Fault, Injection
@@ -15,18 +14,15 @@ from mockserver.provider import Provider
 
 @dataclass(frozen=True)
 class Stuck(Fault):
-    """A task that stays in a state."""
-
-    family: ClassVar[str] = "meaning"
-    effect: ClassVar[str] = "The task enters the state, and never leaves it."
-    symptom: ClassVar[str] = "Polling goes on until the client gives up."
-    never_finishes: ClassVar[bool] = True
-    exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("task never finishes"),)
+    family = "meaning"
+    effect = "The task enters the state, and never leaves it."
+    symptom = "Polling goes on until the client gives up."
+    never_finishes = True
+    exercised_with = (Exercise("task never finishes"),)
 
     state: str = parameter("", "The state; empty is the last one before the end.")
 
     def problem(self, provider: Provider) -> str | None:
-        """Say so where the provider has no such state."""
         return unknown_state(provider, self.state)
 
     def alter_task(self, injection: Injection, context: RequestContext, task: Task) -> Task | None:

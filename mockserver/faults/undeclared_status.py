@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from mockserver.engine.context import RequestContext
 from mockserver.engine.faults import Exercise, Fault, Injection
@@ -13,12 +12,10 @@ from mockserver.faults.support.parameters import parameter
 
 @dataclass(frozen=True)
 class UndeclaredStatus(Fault):
-    """An undocumented status code."""
-
-    family: ClassVar[str] = "answers"
-    effect: ClassVar[str] = "The request is refused with a status that no documentation mentions."
-    symptom: ClassVar[str] = "A client that knows a closed list of statuses falls through it."
-    exercised_with: ClassVar[tuple[Exercise, ...]] = (
+    family = "answers"
+    effect = "The request is refused with an undocumented status."
+    symptom = "A client that handles a fixed list of statuses does not handle it."
+    exercised_with = (
         Exercise("undeclared status: query", operation="query", times=1),
         Exercise("undeclared status: submit", operation="submit", times=1),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any
 
 import orjson
 
@@ -17,14 +17,12 @@ from mockserver.faults.support.parameters import parameter
 
 @dataclass(frozen=True)
 class UnknownEvent(Fault):
-    """A callback with an undocumented event."""
-
-    family: ClassVar[str] = "callbacks"
-    effect: ClassVar[str] = "Before the callback comes another one, with an unknown event and status."
-    symptom: ClassVar[str] = "A handler that knows only the documented events refuses it, or takes it for an end."
-    adds_unknown_event: ClassVar[bool] = True
-    signs_again: ClassVar[bool] = True
-    exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("callback of an unknown event", callbacks=True),)
+    family = "callbacks"
+    effect = "Another callback is sent first, with an unknown event and status."
+    symptom = "A handler that knows only the documented events rejects it or treats it as an end."
+    adds_unknown_event = True
+    signs_again = True
+    exercised_with = (Exercise("callback of an unknown event", callbacks=True),)
 
     word: str = parameter("reviewing", "The new name of the event and the status.")
 

@@ -1,9 +1,8 @@
-"""A callback with a signature that is wrong."""
+"""A callback with a wrong signature."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from mockserver.engine.callbacks import Delivery
 from mockserver.engine.context import RequestContext
@@ -13,19 +12,14 @@ from mockserver.faults.support.deliveries import secret_of, signed, with_signatu
 
 @dataclass(frozen=True)
 class WrongSignature(Fault):
-    """A callback with a signature that is wrong."""
-
-    family: ClassVar[str] = "callbacks"
-    effect: ClassVar[str] = "The signature has the right form, and does not fit."
-    symptom: ClassVar[str] = "A handler that does not check takes a forged callback."
-    needs_signature: ClassVar[bool] = True
-    forges_signature: ClassVar[bool] = True
-    exercised_with: ClassVar[tuple[Exercise, ...]] = (
-        Exercise("callback forged: wrong signature", times=1, callbacks=True),
-    )
+    family = "callbacks"
+    effect = "The signature is well-formed but wrong."
+    symptom = "A handler that does not verify it accepts a forged callback."
+    needs_signature = True
+    forges_signature = True
+    exercised_with = (Exercise("callback forged: wrong signature", times=1, callbacks=True),)
 
     def alter_deliveries(
         self, injection: Injection, context: RequestContext, deliveries: list[Delivery]
     ) -> list[Delivery] | None:
-        """Sign with an unknown secret."""
         return with_signature(deliveries, lambda each, _value: signed(each, secret=f"forged {secret_of(each)}"))

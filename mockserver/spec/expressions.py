@@ -7,7 +7,7 @@
     "id {$task.id}"           inside a longer string, inserted as text
 
 A template is JSON that contains expressions; `{by, values, otherwise}` is a choice, and a key that ends in `?` is
-left out when its value is null. A compiled template reads `$task.id` as the attribute `task_id` of the context.
+left out when its value is null. A compiled template reads `$task.id` as the attribute `task.id` of the context.
 """
 
 from __future__ import annotations
@@ -20,34 +20,65 @@ from mockserver.provider import Value
 from mockserver.spec.pointer import keys_of, pointed
 
 _INSIDE = re.compile(r"\{(\$[^{}]+)\}")
-#: The names behind each root.
-NAMES: dict[str, tuple[str, ...]] = {
-    "task": (
-        *("id", "model", "status", "progress", "request", "elapsed_s", "estimated_s", "output_duration_s"),
-        *("reserved_credits", "charged_credits", "reason_code", "reason_message", "result_urls", "result_url"),
-        *("media", "account_id"),
+
+
+def _properties(root: str, *names: str) -> dict[str, str]:
+    return {name: f"{root}_{name}" for name in names}
+
+
+#: The names behind each root, with what each reads of the context: a path of attributes, or a property of its own.
+NAMES: dict[str, dict[str, str]] = {
+    "task": {
+        "id": "task.id",
+        "model": "task.model.name",
+        "status": "shown.status",
+        "progress": "shown.progress",
+        "request": "task.body",
+        "estimated_s": "task.model.estimated_s",
+        "account_id": "task.account.id",
+        **_properties("task", "elapsed_s", "output_duration_s", "reserved_credits", "charged_credits", "reason_code"),
+        **_properties("task", "reason_message", "result_urls", "result_url", "media"),
+    },
+    "account": _properties(
+        *("account", "id", "plan", "available_credits", "used_credits", "reserved_credits", "granted_credits")
     ),
-    "account": ("id", "plan", "available_credits", "used_credits", "reserved_credits", "granted_credits"),
-    "quote": ("credits",),
-    "error": ("status", "code", "type", "name", "message"),
-    "problem": ("message", "field", "all"),
-    "file": ("id", "name", "media_type", "size_bytes", "url"),
-    "list": ("items", "total", "next"),
-    "now": (),
-    "server": ("url",),
+    "quote": {"credits": "quote_credits"},
+    "error": {
+        **{name: f"error.{name}" for name in ("status", "code", "type", "name")},
+        "message": "error_message",
+    },
+    "problem": _properties("problem", "message", "field", "all"),
+    "file": {
+        **{name: f"file.{name}" for name in ("id", "name", "media_type")},
+        **_properties("file", "size_bytes", "url"),
+    },
+    "list": _properties("list", "items", "total", "next"),
+    "now": {},
+    "server": {"url": "state.server_url"},
 }
 #: The instants behind a root, each of which has three notations: unix_ms, unix_s and iso.
-INSTANTS: dict[str, tuple[str, ...]] = {"task": ("submitted_", "started_", "ended_", "expires_"), "now": ("",)}
-_NOTATIONS = {"unix_ms": "({})", "unix_s": "unix_s_of({})", "iso": "iso_text({})"}
+INSTANTS: dict[str, dict[str, str]] = {
+    "task": {
+        "submitted_": "task.submitted_ms",
+        "started_": "task_started_ms",
+        "ended_": "task_ended_ms",
+        "expires_": "task_expires_ms",
+    },
+    "now": {"": "now_ms"},
+}
+_NOTATIONS = {
+    "unix_ms": "(s.{})",
+    "unix_s": "(None if (at_ms := s.{}) is None else at_ms // 1000)",
+    "iso": "iso_text(s.{})",
+}
 _CHOICE = ({"by", "values"}, {"by", "values", "otherwise"})
 
 
 def names_of(root: str) -> dict[str, str]:
     """Return every name behind a root, with the Python source that reads it from the context `s`."""
-    names = {name: f"s.{root}_{name}" for name in NAMES[root]}
-    for instant in INSTANTS.get(root, ()):
-        attribute = f"s.{root}_{instant}ms"
-        names |= {f"{instant}{notation}": form.format(attribute) for notation, form in _NOTATIONS.items()}
+    names = {name: f"s.{path}" for name, path in NAMES[root].items()}
+    for instant, path in INSTANTS.get(root, {}).items():
+        names |= {f"{instant}{notation}": form.format(path) for notation, form in _NOTATIONS.items()}
     return names
 
 
@@ -81,7 +112,6 @@ class _Writer:
     def __init__(self) -> None:
         self._names: dict[str, Any] = {
             "pointed": pointed,
-            "unix_s_of": _unix_s_of,
             "iso_text": _iso_text,
             "spelled": _spelled,
             "without_nulls": _without_nulls,
@@ -207,11 +237,6 @@ class _Writer:
         if place == "header" and name:
             return f"s.header({self.bound(name)})"
         raise ExpressionError(f"{text}: $request has body, method, path, query.NAME, path.NAME and header.NAME")
-
-
-def _unix_s_of(instant_ms: int | None) -> int | None:
-    """Convert an instant to whole seconds since 1970; null stays null."""
-    return None if instant_ms is None else instant_ms // 1000
 
 
 def _iso_text(instant_ms: int | None) -> str | None:

@@ -71,10 +71,10 @@ def test_the_agenda_gives_in_due_order_and_of_one_instant_in_the_order_of_puttin
     ]
     assert len(event_queue) == len(instants)
     found = []
-    while (next_ms := event_queue.next_due_ms()) is not None:
+    while (head := event_queue.head()) is not None:
         due_ms, item = event_queue.pop()
         assert isinstance(item, Delivery)
-        assert next_ms == due_ms
+        assert head == (due_ms, item)
         found.append((due_ms, item.id))
     assert found == expected
 

@@ -641,11 +641,11 @@ async def test_copies_of_what_was_changed() -> None:
 @pytest.mark.parametrize(
     ("by_s", "why"),
     [
-        ("31536001", "by_s is a number from 0 to 31536000"),
-        ("-1", "by_s is a number from 0 to 31536000"),
-        ("1e308", "by_s is a number, and '1e308' is none"),
-        ("inf", "by_s is a number, and 'inf' is none"),
-        ("nan", "by_s is a number, and 'nan' is none"),
+        ("31536001", "by_s must be a number from 0 to 31536000"),
+        ("-1", "by_s must be a number from 0 to 31536000"),
+        ("1e308", "by_s must be a number; got '1e308'"),
+        ("inf", "by_s must be a number; got 'inf'"),
+        ("nan", "by_s must be a number; got 'nan'"),
     ],
 )
 async def test_no_callback_is_put_off_for_ever(by_s: str, why: str, caplog: pytest.LogCaptureFixture) -> None:

@@ -182,10 +182,10 @@ def _calm() -> dict[str, Seen]:
 @pytest.mark.parametrize(
     ("fault", "operation", "words"),
     [
-        ("fail", "showPiece", "fail strikes only submit, never showPiece"),
-        ("lost_callback", "submit", "lost_callback strikes only callback, never submit"),
-        ("expired_link", "query", "expired_link strikes only result, never query"),
-        ("latency", "callback", "latency strikes requests, never callback"),
+        ("fail", "showPiece", "fail applies to only submit, not to showPiece"),
+        ("lost_callback", "submit", "lost_callback applies to only callback, not to submit"),
+        ("expired_link", "query", "expired_link applies to only result, not to query"),
+        ("latency", "callback", "latency applies to requests, not to callback"),
     ],
 )
 async def test_what_could_never_strike(fault: str, operation: str, words: str) -> None:
@@ -208,7 +208,7 @@ async def test_what_could_never_strike_at_a_provider(fault: str, provider: str, 
     """It is refused where the provider is named; for whoever is served, it is taken."""
     async with world() as edge:
         reply = await edge.admin("POST", "/faults", {"fault": fault, "where": {"provider": provider}})
-        message = f"where.provider: {fault} never strikes there: {why}"
+        message = f"where.provider: {fault} never applies there: {why}"
         assert (reply.status, reply.json["error"]["message"]) == (400, message)
         assert (await edge.admin("POST", "/faults", {"fault": fault})).status == 200
 
@@ -762,7 +762,7 @@ def test_an_empty_table_keeps_nothing() -> None:
             table.add(build(kind, {}), where, Schedule(), START_MS)
     table.clear()
     assert not table
-    assert (table._buckets, table._by_pattern, table._pattern_hits, table._order) == ({}, {}, {}, {})
+    assert (table._buckets, table._pattern_hits, table._order) == ({}, {}, {})
 
 
 def test_every_moment_has_a_fault() -> None:

@@ -245,7 +245,8 @@ class Client:
     def links(self, task_id: str, now_ms: int) -> list[str]:
         """Return the links to a task's files."""
         context = RequestContext(self.state, now_ms)
-        context.task = task = self.task(task_id)
+        task = self.task(task_id)
+        context.set_task(task)
         context.body = task.body
         assert task.result is not None
         return self.state.links.result_urls(task, task.result, context.result_count(task.result))

@@ -227,7 +227,8 @@ def links_of(edge: Edge, name: str, task_id: str) -> list[str]:
 
     state = edge.state(name)
     context = RequestContext(state, edge.mock.clock.now_ms)
-    context.task = task = state.tasks[task_id]
+    task = state.tasks[task_id]
+    context.set_task(task)
     context.body = task.body
     assert task.result is not None
     return state.links.result_urls(task, task.result, context.result_count(task.result))

@@ -1,4 +1,4 @@
-"""Changing an answer's JSON: where its values stand, and putting others there."""
+"""Changes the JSON of a response."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ from typing import Any
 
 import orjson
 
+from mockserver.engine.faults import Injection
 from mockserver.engine.messages import Response
 from mockserver.spec.pointer import MISSING, keys_of, pointed
 
-#: Where a value stands: the containers' keys that lead to it.
+#: What the parameter that names the field means.
+FIELD = "JSON pointer to the field, such as /data/status; empty is a random field."
+#: The place of a value: the keys of the containers that lead to it.
 Place = tuple[str | int, ...]
 
 
 def edited(response: Response, edit: Callable[[Any], Any]) -> Response | None:
-    """Return the reply with its JSON changed; None where it is no JSON, or where nothing changed."""
+    """Return the response with its JSON changed; None where it is not JSON, or where nothing changed."""
     try:
         before = orjson.loads(response.body)
     except orjson.JSONDecodeError:
@@ -26,7 +29,7 @@ def edited(response: Response, edit: Callable[[Any], Any]) -> Response | None:
 
 
 def leaves(value: Any, place: Place = ()) -> Iterator[tuple[Place, Any]]:
-    """Give every value that holds no others, with its place."""
+    """Return every value that is not a container, with its place."""
     if isinstance(value, dict):
         for key, each in value.items():
             yield from leaves(each, (*place, key))
@@ -37,22 +40,35 @@ def leaves(value: Any, place: Place = ()) -> Iterator[tuple[Place, Any]]:
         yield place, value
 
 
-def value_at(value: Any, place: Place) -> Any:
-    """Return what stands at a place."""
-    for key in place:
-        value = value[key]
-    return value
+def mapped(value: Any, change: Callable[[Any], Any]) -> Any:
+    """Change every value that is not a container."""
+    if isinstance(value, dict):
+        return {key: mapped(each, change) for key, each in value.items()}
+    return [mapped(each, change) for each in value] if isinstance(value, list) else change(value)
 
 
-def put_at(value: Any, place: Place, new: Any) -> Any:
-    """Put another value at a place."""
-    if not place:
-        return new
-    holder = value
-    for key in place[:-1]:
-        holder = holder[key]
-    holder[place[-1]] = new
-    return value
+def field_changed(
+    response: Response, pointer: str, injection: Injection, change: Callable[[Any], Any]
+) -> Response | None:
+    """Change the field that a JSON pointer leads to, or one that is drawn; None where there is no such field."""
+
+    def edit(body: Any) -> Any:
+        if pointer:
+            place = place_of(body, pointer)
+        else:
+            places = [place for place, value in leaves(body) if value is not None]
+            place = places[int(injection.chance() * len(places))] if places else None
+        if place is None:
+            return body
+        if not place:
+            return change(body)
+        holder = body
+        for key in place[:-1]:
+            holder = holder[key]
+        holder[place[-1]] = change(holder[place[-1]])
+        return body
+
+    return edited(response, edit)
 
 
 def place_of(value: Any, pointer: str) -> Place | None:

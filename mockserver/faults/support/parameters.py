@@ -20,6 +20,5 @@ def parameter(
 ) -> Any:
     """Make a parameter; its type is that of the field, its range (inclusive) is for numbers."""
     return field(
-        default=default,
-        metadata={"summary": summary, "unit": unit, "choices": choices, "least": least, "most": most},
+        default=default, metadata={"summary": summary, "unit": unit, "choices": choices, "least": least, "most": most}
     )

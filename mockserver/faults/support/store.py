@@ -13,5 +13,6 @@ def expired(injection: Injection, context: RequestContext) -> Response | None:
     task = injection.match_context.task
     if task is None or task.result is None:
         return None
-    context.task, context.body = task, task.body
+    context.set_task(task)
+    context.body = task.body
     return file_refusal_response(context, task.result.expired, "result_expired")

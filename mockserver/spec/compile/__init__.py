@@ -94,10 +94,12 @@ def _compiled(context: Context) -> Provider | None:
     models = compile_models(context, lifecycle, results)
     key = _key(context)
     accounts = mock["accounts"]
-    plans = {name: _plan(name, entry) for name, entry in accounts["plans"].items()}
+    plans = {
+        name: Plan(name, **{key: value for key, value in entry.items() if key != "source"})
+        for name, entry in accounts["plans"].items()
+    }
     if accounts["default_plan"] not in plans:
         context.report(
-            context.lead,
             ("x-mock", "accounts", "default_plan"),
             f"there is no plan {accounts['default_plan']!r}",
             f"there are {', '.join(plans)}",
@@ -180,20 +182,15 @@ def _key(context: Context) -> KeyRule:
     scheme = schemes.get(rule["scheme"])
     if scheme is None:
         context.report(
-            context.lead,
-            path,
-            f"components.securitySchemes has no {rule['scheme']!r}",
-            f"it has {', '.join(schemes) or 'none'}",
+            path, f"components.securitySchemes has no {rule['scheme']!r}", f"it has {', '.join(schemes) or 'none'}"
         )
         scheme = {}
     bearer = scheme.get("type") == "http" and str(scheme.get("scheme")).lower() == "bearer"
     if scheme and not bearer and not (scheme.get("type") == "apiKey" and scheme.get("in") == "header"):
-        context.report(context.lead, path, "is neither http bearer nor apiKey in a header", "use one of these two")
+        context.report(path, "is neither http bearer nor apiKey in a header", "use one of these two")
     pattern = context.pattern(rule.get("key_pattern", _VISIBLE_ASCII), "x-mock", "authentication", "key_pattern")
     if not pattern.fullmatch(rule["example"]):
-        context.report(
-            context.lead, ("x-mock", "authentication", "example"), "does not have the form that key_pattern asks for"
-        )
+        context.report(("x-mock", "authentication", "example"), "does not have the form that key_pattern asks for")
     return KeyRule(
         header="Authorization" if bearer else scheme.get("name", "Authorization"),
         bearer=bearer,
@@ -209,26 +206,12 @@ def _test_keys(
     for kind, key in entry.items():
         if not pattern.fullmatch(key):
             context.report(
-                context.lead,
-                ("x-mock", "authentication", "test_keys", kind),
-                "does not have the form that key_pattern asks for",
+                ("x-mock", "authentication", "test_keys", kind), "does not have the form that key_pattern asks for"
             )
         if key == example or list(entry.values()).count(key) > 1:
             context.report(
-                context.lead,
                 ("x-mock", "authentication", "test_keys", kind),
                 f"{key!r} is used for something else, too",
                 "give each situation a key of its own",
             )
     return {key: kind for kind, key in entry.items()}
-
-
-def _plan(name: str, entry: dict[str, Any]) -> Plan:
-    return Plan(
-        name=name,
-        summary=entry["summary"],
-        api=entry.get("api", True),
-        requests_per_minute=entry.get("requests_per_minute"),
-        requests_per_hour=entry.get("requests_per_hour"),
-        concurrent_tasks=entry.get("concurrent_tasks"),
-    )

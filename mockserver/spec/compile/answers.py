@@ -49,7 +49,6 @@ def compile_refusals(context: Context, errors: Mapping[str, ErrorAnswer]) -> dic
         for index, condition in enumerate(entry.get("when", ())):
             if condition in refusals:
                 context.report(
-                    context.lead,
                     ("x-mock", "errors", name, "when", index),
                     f"{condition} is already answered by {refusals[condition].name}",
                     "let one error answer it",
@@ -58,7 +57,6 @@ def compile_refusals(context: Context, errors: Mapping[str, ErrorAnswer]) -> dic
     missing = [condition for condition in conditions() if condition not in refusals]
     if missing:
         context.report(
-            context.lead,
             ("x-mock", "errors"),
             f"nothing answers {', '.join(missing)}",
             "add each to the `when` of the error that the provider would send",
@@ -119,12 +117,7 @@ def compile_callbacks(context: Context, lifecycle: Lifecycle) -> Callbacks | Non
     path = ("x-mock", "callbacks")
     for state in entry["events"]:
         if state not in lifecycle.ends:
-            context.report(
-                context.lead,
-                (*path, "events", state),
-                "is no terminal state",
-                f"they are {', '.join(lifecycle.ends)}",
-            )
+            context.report((*path, "events", state), "is no terminal state", f"they are {', '.join(lifecycle.ends)}")
     signature = entry.get("signature")
     target = entry.get("target", {})
     acknowledged = entry["acknowledged_by"]

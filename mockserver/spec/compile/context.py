@@ -57,16 +57,18 @@ class Context:
                 ]
         return document
 
-    def report(self, document: Document, path: tuple[str | int, ...], message: str, fix: str = "") -> None:
-        """Note something wrong, at a path of a document."""
-        self.issues.append(document.issue(path, message, fix))
+    def report(
+        self, path: tuple[str | int, ...], message: str, fix: str = "", *, document: Document | None = None
+    ) -> None:
+        """Add an issue, at a path of the leading document or of the given one."""
+        self.issues.append((document or self.lead).issue(path, message, fix))
 
     def value(self, template: Any, *path: str | int, document: Document | None = None) -> Value:
         """Compile a template of the leading document, or of the one that is named."""
         try:
             return compile_value(template)
         except ExpressionError as error:
-            self.report(document or self.lead, (*path, *error.path), str(error))
+            self.report((*path, *error.path), str(error), document=document)
             return constant(None)
 
     def id_format(self, text: str, *path: str | int) -> IdFormat:
@@ -74,11 +76,11 @@ class Context:
         try:
             made = id_format(text)
         except ValueError as error:
-            self.report(self.lead, path, str(error))
+            self.report(path, str(error))
             return lambda _drawn, _unix_s: ""
         if possible_ids(text) < _FEWEST_IDS:
             fix = "write something like {base36:8}, {hex:12} or {uuid} into it"
-            self.report(self.lead, path, f"{text!r} has too little chance in it: ids would soon be the same", fix)
+            self.report(path, f"{text!r} has too little chance in it: ids would soon be the same", fix)
         return made
 
     def pattern(self, text: str, *path: str | int, flags: int = 0) -> re.Pattern[str]:
@@ -86,5 +88,5 @@ class Context:
         try:
             return re.compile(text, flags)
         except re.error as error:
-            self.report(self.lead, path, f"is not a regular expression: {error}")
+            self.report(path, f"is not a regular expression: {error}")
             return re.compile("")

@@ -25,10 +25,10 @@ def compile_routes(context: Context) -> tuple[Route, ...]:
             for method in METHODS:
                 if method in item and method not in lead_paths.get(path, {}):
                     context.report(
-                        part,
                         ("paths", path, method),
                         f"{context.lead.name}, which leads the provider, has no such operation",
                         "add it there",
+                        document=part,
                     )
     for path, item in lead_paths.items():
         operations = {}
@@ -46,10 +46,10 @@ def _operation(context: Context, path: str, method: str, item: dict[str, Any]) -
     place = ("paths", path, method)
     mock = entry.get("x-mock")
     if mock is None:
-        context.report(context.lead, place, "has no x-mock", "say with `x-mock: {role: …}` which part it plays")
+        context.report(place, "has no x-mock", "say with `x-mock: {role: …}` which part it plays")
         return None
     if "operationId" not in entry:
-        context.report(context.lead, place, "has no operationId", "give it one: journals and templates name it")
+        context.report(place, "has no operationId", "give it one: journals and templates name it")
         return None
     role = mock["role"]
     reply = mock.get("reply", {})
@@ -57,13 +57,13 @@ def _operation(context: Context, path: str, method: str, item: dict[str, Any]) -
     max_body_bytes = mock.get("max_body_bytes", DEFAULT_MAX_BODY_BYTES)
     if role == "upload":
         if "uploads" not in context.mock:
-            context.report(context.lead, place, "takes uploads, but x-mock has no `uploads`", "add it at the root")
+            context.report(place, "takes uploads, but x-mock has no `uploads`", "add it at the root")
         max_body_bytes = context.mock.get("uploads", {}).get("max_bytes", 0) + _MULTIPART_OVERHEAD_BYTES
     where = (*place, "x-mock")
     for state in reply.get("in", {}):
         lifecycle = context.mock["lifecycle"]
         if state not in lifecycle["states"] and state not in lifecycle["ends"]:
-            context.report(context.lead, (*where, "reply", "in", state), "the lifecycle has no such state")
+            context.report((*where, "reply", "in", state), "the lifecycle has no such state")
     parameters = _parameters(context, item, entry)
     in_path = str(mock.get("task", "")).removeprefix("$request.path.")
     return Operation(
@@ -137,7 +137,6 @@ def check_routes(context: Context, operations: Mapping[str, Operation], results:
     for name, kind in results.items():
         if kind.path not in served:
             context.report(
-                context.lead,
                 ("x-mock", "results", name, "path"),
                 f"no operation of role `result` has the path {kind.path}",
                 "add that path with a get",
@@ -145,13 +144,12 @@ def check_routes(context: Context, operations: Mapping[str, Operation], results:
     uploads = context.mock.get("uploads")
     if uploads is not None and uploads["path"] not in served:
         context.report(
-            context.lead,
             ("x-mock", "uploads", "path"),
             f"no operation of role `file` has the path {uploads['path']}",
             "add that path with a get",
         )
     if not any(each.role == "submit" for each in operations.values()):
-        context.report(context.lead, ("paths",), "no operation has the role `submit`", "mark the one that makes tasks")
+        context.report(("paths",), "no operation has the role `submit`", "mark the one that makes tasks")
 
 
 def check_replies(context: Context, template: Any, operations: Mapping[str, Operation], *path: str | int) -> None:
@@ -165,7 +163,6 @@ def check_replies(context: Context, template: Any, operations: Mapping[str, Oper
         if name not in operations or operations[name].role != "query":
             known = [each.id for each in operations.values() if each.role == "query"]
             context.report(
-                context.lead,
                 ("x-mock", *path),
                 f"{name!r} is no operation of role `query`",
                 f"there are {', '.join(known) or 'none'}",

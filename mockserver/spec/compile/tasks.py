@@ -37,14 +37,11 @@ def compile_lifecycle(context: Context) -> Lifecycle:
     )
     for state in states:
         if state.shortest_ms > state.longest_ms:
-            context.report(
-                context.lead, ("x-mock", "lifecycle", "states", state.name, "lasts_s"), "`from` is more than `to`"
-            )
+            context.report(("x-mock", "lifecycle", "states", state.name, "lasts_s"), "`from` is more than `to`")
     reached = 0
     for state in states:
         if not reached <= state.progress_from <= state.progress_to:
             context.report(
-                context.lead,
                 ("x-mock", "lifecycle", "states", state.name, "progress"),
                 "goes back, and progress never does",
                 "let `from` be at least the `to` of the state before, and `to` at least `from`",
@@ -66,13 +63,13 @@ def compile_lifecycle(context: Context) -> Lifecycle:
     by_kind: dict[str, End] = {}
     for name, compiled in ends.items():
         if compiled.kind in by_kind:
-            context.report(context.lead, (*path, name), f"is a second {compiled.kind}", "keep one end of each kind")
+            context.report((*path, name), f"is a second {compiled.kind}", "keep one end of each kind")
         if name in entry["states"]:
-            context.report(context.lead, (*path, name), "is also a state on the way", "rename one of them")
+            context.report((*path, name), "is also a state on the way", "rename one of them")
         by_kind.setdefault(compiled.kind, compiled)
     for kind in ("success", "failure"):
         if kind not in by_kind:
-            context.report(context.lead, path, f"has no {kind}", f"add an end with kind: {kind}")
+            context.report(path, f"has no {kind}", f"add an end with kind: {kind}")
     blank = End("", "failure", None, {})
     return Lifecycle(
         states,
@@ -96,7 +93,7 @@ def compile_models(context: Context, lifecycle: Lifecycle, results: Mapping[str,
         for name, entry in document.data["x-mock"]["models"].items():
             path = ("x-mock", "models", name)
             if name in models:
-                context.report(document, path, "stands in another document of this provider too", "keep one")
+                context.report(path, "stands in another document of this provider too", "keep one", document=document)
             models[name] = _model(context, document, name, entry, lifecycle, results)
     return models
 
@@ -114,29 +111,32 @@ def _model(
     try:
         schema = document.resolve(entry["request"])
     except KeyError:
-        context.report(document, (*path, "request"), f"{entry['request']} leads nowhere in this document")
+        context.report((*path, "request"), f"{entry['request']} leads nowhere in this document", document=document)
     callback_url = context.mock.get("callbacks", {}).get("url", "")
     lifted = tuple(callback_url.partition("#/")[2].split("/")) if "#/" in callback_url else None
     try:
         request = compile_schema(document, schema, lifted)
     except (ValueError, KeyError) as error:
-        context.report(document, (*path, "request"), f"is not a schema that compiles: {error}")
+        context.report((*path, "request"), f"is not a schema that compiles: {error}", document=document)
         request = compile_schema(document, {})
     example = entry.get("example")
     if example is not None and not request.accepts(example):
         problem = request.problems(example)[0]
-        context.report(document, (*path, "example"), f"does not fit the request schema: {problem.message}")
+        context.report((*path, "example"), f"does not fit the request schema: {problem.message}", document=document)
     for state in entry.get("lasts_s", {}):
         if state not in context.mock["lifecycle"]["states"]:
-            context.report(document, (*path, "lasts_s", state), "the lifecycle has no such state")
+            context.report((*path, "lasts_s", state), "the lifecycle has no such state", document=document)
     for result in _constants(entry.get("result")):
         if result is not None and result not in results:
             context.report(
-                document, (*path, "result"), f"there is no result {result!r}", f"there are {', '.join(results)}"
+                (*path, "result"),
+                f"there is no result {result!r}",
+                f"there are {', '.join(results)}",
+                document=document,
             )
     price = entry["price"]
     reserve = _amount(context, document, price["reserve"], (*path, "price", "reserve"))
-    settle = _amount(context, document, price["settle"], (*path, "price", "settle")) if "settle" in price else reserve
+    settle = _amount(context, document, price["settle"], (*path, "price", "settle")) if "settle" in price else None
     longer = entry.get("lasts_s", {})
     states = context.mock["lifecycle"]["states"]
     return Model(
@@ -223,7 +223,6 @@ def compile_content_policy(context: Context, lifecycle: Lifecycle) -> ContentPol
     reason = entry.get("reason")
     if entry["at"] == "generation" and reason not in lifecycle.failure.reasons:
         context.report(
-            context.lead,
             (*path, "reason"),
             f"{reason!r} is none of the failure's reasons",
             f"they are {', '.join(lifecycle.failure.reasons) or 'none'}",
