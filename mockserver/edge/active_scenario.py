@@ -10,7 +10,7 @@ from typing import Any
 
 from mockserver.chance import Chance
 from mockserver.clock import Clock, iso_of
-from mockserver.edge.account_changes import account_issues, change_account
+from mockserver.edge.account_changes import account_issues, apply_changes
 from mockserver.edge.rule_codec import read_fault_request, rule_record
 from mockserver.engine.faults import InvalidFaultError
 from mockserver.engine.rules import Rule
@@ -154,7 +154,7 @@ def activate(world: World, clock: Clock, scenario: Scenario, *, since_ms: int | 
     for account in scenario.accounts:
         state = world.providers[account["provider"]]
         found = state.account(account.get("key") or state.provider.key.example, now_ms)
-        change_account(state, found, account, now_ms)
+        apply_changes(state, found, account, now_ms)
     started_ms = now_ms if since_ms is None else since_ms
     rules = [
         world.faults.add(*read_fault_request(world, fault_request), started_ms)

@@ -43,6 +43,9 @@ class BlockedAddressError(OSError):
 class AdvanceUnderWayError(Exception):
     """The clock is being advanced, or callbacks of this instant are still being attempted."""
 
+    def __init__(self) -> None:
+        super().__init__("another request is moving the clock or a task; wait for its response")
+
 
 class _Result(NamedTuple):
     """The result of one attempt."""

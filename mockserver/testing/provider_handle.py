@@ -10,7 +10,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
-from mockserver.edge.account_changes import account_issues, change_account
+from mockserver.edge.account_changes import account_issues, apply_changes
 from mockserver.edge.runtime import Runtime
 from mockserver.engine.faults import InvalidFaultError
 from mockserver.engine.rules import Rule
@@ -207,6 +207,6 @@ class ProviderHandle:
 
         def change() -> None:
             now_ms = self._runtime.clock.now_ms()
-            change_account(state, state.account(used, now_ms), changes, now_ms)
+            apply_changes(state, state.account(used, now_ms), changes, now_ms)
 
         self._perform(change)

@@ -319,25 +319,24 @@ async def test_downloads_do_not_hold_up_others() -> None:
         assert answered > 10
 
 
-async def test_closing_while_a_file_is_made() -> None:
-    """A server that is closed while a file is being made closes at once; the download breaks off, in silence."""
+async def test_closing_while_a_file_is_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that is closed while a file is being encoded closes at once; the download ends, and nothing is logged."""
     with nothing_logged():
         begun, ended = threading.Event(), threading.Event()
 
         def slow(_: Shape, __: Path, stop: threading.Event) -> None:
             begun.set()
-            stop.wait()
+            assert stop.wait(10)
             ended.set()
             raise MediaCacheClosedError
 
+        monkeypatch.setattr("mockserver.edge.server.MediaCache", lambda: MediaCache(encode=slow))
         async with AsyncExitStack() as stack:
             async with serving() as edge:
                 link = await short_file(edge)
-                edge.mock.server._media_cache.close()
-                edge.mock.server._media_cache = MediaCache(encode=slow)
                 wire = await stack.enter_async_context(edge.raw())
                 await wire.send(request_bytes("GET", link.removeprefix(edge.root)))
-                await asyncio.to_thread(begun.wait)
+                assert await asyncio.to_thread(begun.wait, 10)
             assert ended.is_set()
             assert await wire.closed() == b""
 

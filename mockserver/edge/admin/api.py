@@ -5,7 +5,8 @@ Paths, parameters and bodies are what the document says; a handler gets an `Admi
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,15 +16,19 @@ import orjson
 from aiohttp import web
 
 from mockserver.edge.admin.auth import PAGES, Access, RefusedError
+from mockserver.edge.dispatcher import AdvanceUnderWayError
 from mockserver.edge.http_bytes import wire_response
 from mockserver.edge.request_body import read_body
 from mockserver.edge.runtime import Runtime
 from mockserver.edge.sessions import Sessions
 from mockserver.engine.admission import parameter_problem
 from mockserver.engine.body import BodyError, parse_json
+from mockserver.engine.commands import NoSuchEndError, UnknownReasonError
+from mockserver.engine.faults import InvalidFaultError
 from mockserver.engine.messages import Request
 from mockserver.engine.routes import Router, allowed_methods
 from mockserver.engine.state import ProviderState
+from mockserver.engine.task import NotHeldError, TaskEndedError
 from mockserver.provider import Operation, Parameter, Route, Schema
 from mockserver.spec.document import Document
 from mockserver.spec.schema import compile_schema
@@ -71,6 +76,26 @@ Handler = Callable[[AdminRequest], Awaitable[Any]]
 def not_found(kind: str, name: str) -> RefusedError:
     """Return the refusal of a name or id that does not exist."""
     return RefusedError(404, "not_found", f"no such {kind}: {name[:80]!r}")
+
+
+@contextmanager
+def or_not_found(kind: str, name: str) -> Iterator[None]:
+    """Refuse the name or id if the block does not find it: if it raises KeyError."""
+    try:
+        yield
+    except KeyError:
+        raise not_found(kind, name) from None
+
+
+#: How the errors of the engine are answered.
+_REFUSALS: dict[type[Exception], tuple[int, str]] = {
+    InvalidFaultError: (400, "invalid_body"),
+    UnknownReasonError: (400, "invalid_body"),
+    NoSuchEndError: (400, "invalid_body"),
+    TaskEndedError: (409, "conflict"),
+    NotHeldError: (409, "conflict"),
+    AdvanceUnderWayError: (409, "advance_under_way"),
+}
 
 
 class ControlPlane:
@@ -178,7 +203,10 @@ class Admin:
         body = await self._body(http, plane.bodies.get(operation.id))
         known = {parameter.name: asked.query.get(parameter.name) for parameter in operation.checked_parameters}
         request = self._request(http, runtime, {**known, **match.path_values}, body)
-        return await self._handlers[operation.id](request)
+        try:
+            return await self._handlers[operation.id](request)
+        except tuple(_REFUSALS) as error:
+            raise RefusedError(*_REFUSALS[type(error)], str(error)) from None
 
     async def _body(self, http: web.BaseRequest, schema: Schema | None) -> Any:
         if schema is None:
