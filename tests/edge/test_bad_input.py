@@ -245,15 +245,16 @@ def test_fields_are_found() -> None:
 
 
 @pytest.mark.parametrize(("name", "model", "field"), FIELDS, ids=lambda part: part if isinstance(part, str) else None)
-async def test_any_value_in_any_field(name: str, model: str, field: tuple[str, ...]) -> None:
-    """Any value in any field is either taken, and the task then lives as any other, or refused in shape.
+async def test_any_value_in_any_field(
+    name: str, model: str, field: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Any value in any field is accepted, and the task then ends as any other, or refused in the provider's form.
 
-    The compiled schema of the model is the judge; what it takes may still be refused for rules that a
-    schema cannot say.
+    The compiled schema of the model decides; a value that it accepts may still be refused by a rule that a schema
+    cannot express.
     """
+    monkeypatch.setattr("mockserver.edge.server.MediaCache", lambda: MediaCache(encode=quick_file))
     async with serving() as edge:
-        edge.mock.server._media_cache.close()
-        edge.mock.server._media_cache = MediaCache(encode=quick_file)
         schema = edge.provider(name).models[model].request
         for value in ANY_VALUE:
             await edge.mock.clock.advance(3600)

@@ -685,7 +685,7 @@ async def test_a_session_that_is_used_while_others_end() -> None:
 
 async def test_idle_sessions_are_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """The server looks for idle sessions by itself, again and again."""
-    monkeypatch.setattr(mockserver.edge.server, "_SESSIONS_LOOKED_AT_S", 0.0)
+    monkeypatch.setattr(mockserver.edge.server, "_SESSIONS_CHECKED_S", 0.0)
 
     async with serving() as edge:
         for name in ("one", "two"):

@@ -358,7 +358,7 @@ MISTAKES = [
     ("seed: 7\n", f"seed: {'9' * 5000}\n", "is not a whole number", "seed"),
     ("seed: 7\n", "? [seed]\n: 7\n", "a key must be a string", "[seed]"),
     ("seed: 7\n", "seed: \x07\n", "the character 0x0007 is not allowed", "seed"),
-    ("seed: 7\n", "<<: {seed: 7}\n", "unknown word: <<", "<<"),
+    ("seed: 7\n", "<<: {seed: 7}\n", "unknown key: <<", "<<"),
     ("timeline:\n", "timeline: &a [*a]\nx:\n", "found unconstructable recursive node", "&a"),
     ("seed: 7\n", f"seed: {'[' * 400}{']' * 400}\n", "it is nested too deep", "seed"),
     ("seed: 7\n", f"seed: {'[' * 100_000}\n", "it is nested too deep", "seed"),
