@@ -18,7 +18,7 @@ from aiohttp import web
 
 from mockserver.edge.build import start_server
 from mockserver.engine.callbacks import signature_of
-from mockserver.media.duration import mp4_duration_s
+from mockserver.media.shape import mp4_duration_s
 from mockserver.provider import UCR
 
 if TYPE_CHECKING:

@@ -94,7 +94,9 @@ class Journal:
         self.last_seq += 1
         next_ms = delivery.due_ms if delivery.state == "waiting" else None
         body = delivery.body[: self.body_limit]
-        self._add(DeliveryAttempt(self.last_seq, attempt.at_ms, self._wall_s(), delivery, attempt, body, next_ms, response))
+        self._add(
+            DeliveryAttempt(self.last_seq, attempt.at_ms, self._wall_s(), delivery, attempt, body, next_ms, response)
+        )
 
     def _add(self, entry: Entry) -> None:
         self._ring.append(entry)

@@ -320,7 +320,7 @@ async def test_downloads_do_not_hold_up_others() -> None:
 
 
 async def test_closing_while_a_file_is_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that is closed while a file is being encoded closes at once; the download ends, and nothing is logged."""
+    """A server that is closed while a file is being encoded closes at once; the download ends, in silence."""
     with nothing_logged():
         begun, ended = threading.Event(), threading.Event()
 
