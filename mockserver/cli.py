@@ -13,16 +13,16 @@ import signal
 import sys
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from mockserver import __version__
 from mockserver.settings import DEFAULT_PORT, FLAGS, ConfigError, Settings, checked, read_config
-from mockserver.spec.document import SpecError
+from mockserver.spec.document import SpecError, SpecIssue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
 
     from mockserver.provider import Provider
 
@@ -33,9 +33,9 @@ def main() -> None:
     """Mock asynchronous generative-video APIs, offline."""
 
 
-def _fail(message: str, code: int = 2) -> None:
+def _fail(message: object) -> NoReturn:
     click.echo(f"mockserver: {message}", err=True)
-    sys.exit(code)
+    sys.exit(2)
 
 
 _VARIABLES = "MOCKSERVER_"
@@ -51,11 +51,7 @@ def _option(name: str, **how: Any) -> Callable[[Any], Any]:
 
 
 def _check_environment() -> None:
-    """Reject unknown environment variables.
-
-    Raises:
-        ConfigError: a MOCKSERVER_ variable is unknown.
-    """
+    """Reject unknown environment variables."""
     for name in os.environ:
         if name.startswith(_VARIABLES) and name not in _KNOWN_VARIABLES:
             known = ", ".join(sorted(_KNOWN_VARIABLES))
@@ -109,20 +105,13 @@ def settings_of(config: str | None, given: dict[str, Any]) -> Settings:
     }
     values.update(checked(named, [each.name for each in fields(Settings)], FLAGS))
     settings = Settings(**values)
-    for text in dialects:
-        name, dialect = _pair("--dialect", text)
-        settings = settings.with_provider(name, dialects=(*settings.provider(name).dialects, dialect))
-    for text in plans:
-        name, plan = _pair("--plan", text)
-        settings = settings.with_provider(name, plan=plan)
+    for flag, text in [*(("dialect", each) for each in dialects), *(("plan", each) for each in plans)]:
+        name, _, value = text.partition("=")
+        if not name or not value:
+            raise ConfigError(f"--{flag} {text!r}: must be PROVIDER=NAME, such as crun=always_200")
+        changes = {"plan": value} if flag == "plan" else {"dialects": (*settings.provider(name).dialects, value)}
+        settings = settings.with_provider(name, **changes)
     return settings
-
-
-def _pair(flag: str, text: str) -> tuple[str, str]:
-    name, sign, value = text.partition("=")
-    if not sign or not name or not value:
-        raise ConfigError(f"{flag} {text!r}: must be PROVIDER=NAME, such as crun=always_200")
-    return name, value
 
 
 def run(work: Coroutine[Any, Any, int]) -> int:
@@ -147,8 +136,7 @@ def serve(config: str | None, **given: Any) -> None:
         settings = settings_of(config, given)
         providers = providers_of(settings)
     except (ConfigError, SpecError) as error:
-        _fail(str(error))
-        return
+        _fail(error)
     sys.exit(run(_serve(settings, providers)))
 
 
@@ -218,28 +206,27 @@ def providers(spec: tuple[str, ...], as_json: bool) -> None:
     try:
         found = load_providers(spec)
     except SpecError as error:
-        _fail(str(error))
+        _fail(error)
+    if not as_json:
+        from mockserver.terminal import provider_tables  # noqa: PLC0415
+
+        provider_tables(found, test_values())
         return
-    if as_json:
-        click.echo(json.dumps([_described(provider) for provider in found], indent=2))
-        return
-    from mockserver.terminal import provider_tables  # noqa: PLC0415
-
-    provider_tables(found, test_values())
-
-
-def _described(provider: Provider) -> dict[str, Any]:
-    return {
-        "name": provider.name,
-        "title": provider.title,
-        "hosts": provider.hosts,
-        "documents": provider.documents,
-        "models": list(provider.models),
-        "default_plan": provider.default_plan,
-        "plans": {name: plan.summary for name, plan in provider.plans.items()},
-        "dialects": {each.name: each.summary for each in provider.dialects},
-        "operations": [f"{each.method} {each.path}" for each in provider.operations.values()],
-    }
+    records = [
+        {
+            "name": provider.name,
+            "title": provider.title,
+            "hosts": provider.hosts,
+            "documents": provider.documents,
+            "models": list(provider.models),
+            "default_plan": provider.default_plan,
+            "plans": {name: plan.summary for name, plan in provider.plans.items()},
+            "dialects": {each.name: each.summary for each in provider.dialects},
+            "operations": [f"{each.method} {each.path}" for each in provider.operations.values()],
+        }
+        for provider in found
+    ]
+    click.echo(json.dumps(records, indent=2))
 
 
 @main.command()
@@ -270,13 +257,7 @@ def scenarios(files: tuple[str, ...]) -> None:
         return
     from mockserver.edge.active_scenario import file_issues  # noqa: PLC0415
 
-    issues = [issue for file in files for issue in file_issues(Path(file))]
-    for issue in issues:
-        click.echo(str(issue))
-    if issues:
-        click.echo(f"{len(issues)} error{'s' if len(issues) > 1 else ''}", err=True)
-        sys.exit(1)
-    click.echo(f"{len(files)} scenario{'s' if len(files) > 1 else ''} checked: no errors")
+    _report_issues([issue for file in files for issue in file_issues(Path(file))], len(files), "scenario")
 
 
 @main.command()
@@ -285,10 +266,13 @@ def check(files: tuple[str, ...]) -> None:
     """Check spec FILES; each error has file, line and fix."""
     from mockserver.spec.check import check_files  # noqa: PLC0415
 
-    issues = check_files([Path(file) for file in files])
+    _report_issues(check_files([Path(file) for file in files]), len(files), "spec")
+
+
+def _report_issues(issues: Sequence[SpecIssue], files: int, noun: str) -> None:
     for issue in issues:
         click.echo(str(issue))
     if issues:
         click.echo(f"{len(issues)} error{'s' if len(issues) > 1 else ''}", err=True)
         sys.exit(1)
-    click.echo(f"{len(files)} spec{'s' if len(files) > 1 else ''} checked: no errors")
+    click.echo(f"{files} {noun}{'s' if files > 1 else ''} checked: no errors")

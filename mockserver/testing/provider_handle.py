@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from mockserver.edge.account_changes import account_issues, apply_changes
+from mockserver.edge.rule_codec import WHEN, WHERE
 from mockserver.edge.runtime import Runtime
 from mockserver.engine.faults import InvalidFaultError
 from mockserver.engine.rules import Rule
@@ -20,8 +21,8 @@ from mockserver.faults import parameter_names
 Perform = Callable[[Callable[[], Any]], Any]
 
 MOST_CREDITS = 1_000_000_000
-_WHERE = ("operation", "key", "task", "model", "prompt", "text", "phase")
-_WHEN = ("after", "every", "probability", "from_s", "until_s", "for_s", "times")
+_WHERE = frozenset(WHERE) - {"provider"}
+_CONDITIONS = _WHERE | set(WHEN)
 
 
 class ActiveFault:
@@ -82,18 +83,12 @@ class ProviderHandle:
             InvalidFaultError: the fault or a parameter is unknown or invalid.
         """
         own = parameter_names(str(fault))
-        given = {
-            name: value for name, value in parameters.items() if value is not None or name not in (*_WHERE, *_WHEN)
-        }
-        fault_request = {
-            "fault": fault,
-            "where": {
-                "provider": self.name,
-                **{name: value for name, value in given.items() if name in _WHERE and name not in own},
-            },
-            "when": {name: value for name, value in given.items() if name in _WHEN and name not in own},
-            "with": {name: value for name, value in given.items() if name in own or name not in (*_WHERE, *_WHEN)},
-        }
+        fault_request: dict[str, Any] = {"fault": fault, "where": {"provider": self.name}, "when": {}, "with": {}}
+        for name, value in parameters.items():
+            if value is not None or name not in _CONDITIONS:
+                condition = name in _CONDITIONS and name not in own
+                part = ("where" if name in _WHERE else "when") if condition else "with"
+                fault_request[part][name] = value
         rule = self._perform(lambda: self._runtime.add_fault(fault_request))
         return ActiveFault(self._runtime, rule, self._perform)
 
