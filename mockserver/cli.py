@@ -157,7 +157,8 @@ async def _serve(settings: Settings, providers: list[Provider]) -> int:
         where = f"{settings.host}:{settings.port}"
         taken = "; choose another --port, or 0 for any free port"
         fix = taken if isinstance(error, PortInUseError) else "; --host must be an address of this machine"
-        click.echo(f"mockserver: cannot listen on {where}: {error.strerror or error}{fix}", err=True)
+        problem = str(error.strerror or error).partition(" (while attempting")[0]
+        click.echo(f"mockserver: cannot listen on {where}: {problem}{fix}", err=True)
         return 2
     click.echo(banner(server))
     # Freeze loaded objects out of garbage collection. Only tasks grow from here, and they form no cycles.
@@ -178,7 +179,10 @@ async def _serve(settings: Settings, providers: list[Provider]) -> int:
 @main.command()
 @click.option("--seed", type=int, default=0, show_default=True, help="Random seed.")
 def demo(seed: int) -> None:
-    """Run one job for each document, from submit to downloaded file, with callbacks."""
+    """Run a job for each document, with callbacks.
+
+    Each goes from submit to downloaded file.
+    """
     from mockserver.demo import run_demo  # noqa: PLC0415 - only when asked for
 
     sys.exit(run(_until_a_signal(run_demo(replace(Settings(), port=0, seed=seed, speed=60)))))
@@ -199,7 +203,10 @@ async def _until_a_signal(work: Coroutine[Any, Any, int]) -> int:
 @click.option("--spec", multiple=True, metavar="FILE", help="List this spec as well.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def providers(spec: tuple[str, ...], as_json: bool) -> None:
-    """List the providers: models, operations, plans, dialects, test keys and test values."""
+    """List the providers.
+
+    Shows models, operations, plans, dialects, test keys and test values.
+    """
     from mockserver.faults.directives import test_values  # noqa: PLC0415
     from mockserver.spec.catalog import load_providers  # noqa: PLC0415
 
@@ -232,7 +239,10 @@ def providers(spec: tuple[str, ...], as_json: bool) -> None:
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def faults(as_json: bool) -> None:
-    """List every fault: its effect, how a client notices it, its parameters."""
+    """List all faults.
+
+    Shows the effect of each, how a client notices it, and its parameters.
+    """
     from mockserver.faults import all_faults, described  # noqa: PLC0415
 
     found = [described(kind) for kind in all_faults().values()]
@@ -247,7 +257,10 @@ def faults(as_json: bool) -> None:
 @main.command()
 @click.argument("files", nargs=-1, type=click.Path(dir_okay=False))
 def scenarios(files: tuple[str, ...]) -> None:
-    """List the built-in scenarios, or check FILES; each error has file, line and fix."""
+    """List the built-in scenarios, or check FILES.
+
+    Each error has file, line and fix.
+    """
     from mockserver.scenarios.read import gallery, read  # noqa: PLC0415
 
     if not files:
@@ -263,7 +276,10 @@ def scenarios(files: tuple[str, ...]) -> None:
 @main.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(dir_okay=False))
 def check(files: tuple[str, ...]) -> None:
-    """Check spec FILES; each error has file, line and fix."""
+    """Check spec FILES.
+
+    Each error has file, line and fix.
+    """
     from mockserver.spec.check import check_files  # noqa: PLC0415
 
     _report_issues(check_files([Path(file) for file in files]), len(files), "spec")
