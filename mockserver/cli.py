@@ -58,38 +58,6 @@ def _check_environment() -> None:
             raise ConfigError(f"unknown environment variable {name}; known: {known}")
 
 
-_SERVE_OPTIONS = [
-    _option("--config", type=click.Path(dir_okay=False), help="TOML file with any of these settings."),
-    _option("--host", help="Address to listen on (default 127.0.0.1)."),
-    _option("--port", type=int, help=f"Port to listen on; 0 for any free port (default {DEFAULT_PORT})."),
-    _option("--only", metavar="NAME", help="Serve only this provider, at the root path."),
-    _option("--spec", multiple=True, metavar="FILE", help="Serve this spec as well."),
-    _option("--builtin/--no-builtin", help="Serve the built-in specs (default: yes)."),
-    _option("--seed", type=int, help="Random seed (default 0)."),
-    _option("--clock", help="real or manual; a manual clock moves only on command (default real)."),
-    _option("--speed", type=float, help="Mock seconds per real second (default 1)."),
-    _option("--credits", help="Credits of a new account: ample or documented (default ample)."),
-    _option("--callback-targets", help="Allowed callback URLs: documented, loopback or any (default loopback)."),
-    _option(
-        "--callback-workers", type=int, help="Concurrent callbacks to one receiver (default 32; 1 with a manual clock)."
-    ),
-    _option("--callback-ca", type=click.Path(dir_okay=False), help="CA file to verify https receivers."),
-    _option("--dialect", multiple=True, metavar="PROVIDER=NAME", help="Enable a dialect; see `providers`."),
-    _option("--plan", multiple=True, metavar="PROVIDER=NAME", help="Plan of new accounts; see `providers`."),
-    _option("--journal", type=click.Path(dir_okay=False), metavar="FILE", help="Append the journal to an NDJSON file."),
-    _option("--public-url", metavar="URL", help="URL that clients use, for links in responses."),
-    _option("--scenario", metavar="NAME|FILE", help="Scenario to start with; see `scenarios`."),
-    _option("--watch", is_flag=True, help="Reload the scenario file when it changes."),
-    _option("--admin-token", help="Token of the control plane (default: random, if one is required)."),
-]
-
-
-def _serve_options(function: Any) -> Any:
-    for option in reversed(_SERVE_OPTIONS):
-        function = option(function)
-    return function
-
-
 def settings_of(config: str | None, given: dict[str, Any]) -> Settings:
     """Merge the settings of the file, the environment and the flags.
 
@@ -125,7 +93,28 @@ def run(work: Coroutine[Any, Any, int]) -> int:
 
 
 @main.command()
-@_serve_options
+@_option("--config", type=click.Path(dir_okay=False), help="TOML file with any of these settings.")
+@_option("--host", help="Address to listen on (default 127.0.0.1).")
+@_option("--port", type=int, help=f"Port to listen on; 0 for any free port (default {DEFAULT_PORT}).")
+@_option("--only", metavar="NAME", help="Serve only this provider, at the root path.")
+@_option("--spec", multiple=True, metavar="FILE", help="Serve this spec as well.")
+@_option("--builtin/--no-builtin", help="Serve the built-in specs (default: yes).")
+@_option("--seed", type=int, help="Random seed (default 0).")
+@_option("--clock", help="real or manual; a manual clock moves only on command (default real).")
+@_option("--speed", type=float, help="Mock seconds per real second (default 1).")
+@_option("--credits", help="Credits of a new account: ample or documented (default ample).")
+@_option("--callback-targets", help="Allowed callback URLs: documented, loopback or any (default loopback).")
+@_option(
+    "--callback-workers", type=int, help="Concurrent callbacks to one receiver (default 32; 1 with a manual clock)."
+)
+@_option("--callback-ca", type=click.Path(dir_okay=False), help="CA file to verify https receivers.")
+@_option("--dialect", multiple=True, metavar="PROVIDER=NAME", help="Enable a dialect; see `providers`.")
+@_option("--plan", multiple=True, metavar="PROVIDER=NAME", help="Plan of new accounts; see `providers`.")
+@_option("--journal", type=click.Path(dir_okay=False), metavar="FILE", help="Append the journal to an NDJSON file.")
+@_option("--public-url", metavar="URL", help="URL that clients use, for links in responses.")
+@_option("--scenario", metavar="NAME|FILE", help="Scenario to start with; see `scenarios`.")
+@_option("--watch", is_flag=True, help="Reload the scenario file when it changes.")
+@_option("--admin-token", help="Token of the control plane (default: random, if one is required).")
 def serve(config: str | None, **given: Any) -> None:
     """Serve the providers until Ctrl-C or SIGTERM."""
     gc.disable()  # while loading: nothing becomes garbage

@@ -22,7 +22,7 @@ from mockserver.media.shape import mp4_duration_s
 from mockserver.provider import UCR
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 
     from mockserver.edge.server import Server
     from mockserver.provider import Model, Operation, Provider
@@ -68,13 +68,13 @@ async def run_demo(settings: Settings) -> int:
     return 1 if any(job.problem for job in jobs) else 0
 
 
-def _one_per_document(provider: Provider) -> Iterator[Model]:
-    """Give the first model of each document that has an example."""
-    documents = set()
+def _one_per_document(provider: Provider) -> Iterable[Model]:
+    """Return the first model of each document that has an example."""
+    first: dict[str, Model] = {}
     for model in provider.models.values():
-        if model.document not in documents and model.example is not None:
-            documents.add(model.document)
-            yield model
+        if model.example is not None:
+            first.setdefault(model.document, model)
+    return first.values()
 
 
 async def _drive(job: Job, server: Server, session: aiohttp.ClientSession, callback_url: str, width: int) -> None:

@@ -19,7 +19,7 @@ Headers = Any
 
 
 class NewExchange(NamedTuple):
-    """A request and its response, as the edge reports them; a body of None is not kept, status 0 is no response."""
+    """A request and its response, as the edge reports them; a body of None is not kept, status 0 means no response."""
 
     at_ms: int
     provider: str | None

@@ -117,7 +117,7 @@ class _Task(Generic[Done]):
 
     @property
     def status(self) -> str:
-        """The status now, in the provider's own word."""
+        """The current status, in the provider's own term."""
         return self._status().status
 
     @property

@@ -4,7 +4,7 @@ server    health, clock, sessions, the journal
 tasks     tasks, accounts, callbacks
 faults    faults and scenarios
 
-The live page has its own in `edge/live`.
+The handlers of the live page are in `edge/live`.
 """
 
 import re
