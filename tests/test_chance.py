@@ -23,7 +23,7 @@ def test_the_same_seed_and_name_give_the_same_bytes() -> None:
 
 
 def test_draws_are_the_same_in_every_version() -> None:
-    """A seed that somebody wrote down gives next year what it gives today."""
+    """A seed gives next year what it gives today."""
     assert Chance(1).draw("evolink/acct/task/0").hex()[:32] == "02a3d631d9983c96aed298a2cc416003"
 
 

@@ -226,7 +226,7 @@ async def test_expiry(name: str) -> None:
 
 @pytest.mark.parametrize("name", PROVIDERS)
 async def test_not_there_before_the_end(name: str) -> None:
-    """A link that somebody works out before its task has ended, or after it failed, leads nowhere."""
+    """A link that is guessed before its task has ended, or after it failed, is answered 404."""
     async with serving() as edge:
         link = await finished(edge, name)
         done = next(iter(edge.state(name).tasks))

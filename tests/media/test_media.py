@@ -495,7 +495,7 @@ async def test_a_file_lost_from_disk_is_made_again(bench: Bench, bench_media_cac
 
 
 def test_a_directory_that_was_tidied_away_is_made_again(bench: Bench, bench_media_cache: MediaCache) -> None:
-    """Whoever cleans temporary files does not end a server that has been running for days; closing still removes it."""
+    """Deleting temporary files does not break a running server; closing still removes its folder."""
     directory = bench_media_cache.file_now(wav(1)).parent
     shutil.rmtree(directory)
     assert bench_media_cache.file_now(wav(1)).read_text() == wav(1).file_name

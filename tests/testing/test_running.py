@@ -268,7 +268,7 @@ def test_account_plan() -> None:
 
 
 def test_account_settles_when_it_is_looked_at() -> None:
-    """The credits of an account are those of this instant, whether somebody asked in between or not."""
+    """The credits of an account are those of this instant, whether they were read in between or not."""
     with MockServer() as mock:
         account = mock.account("evolink")
         submit(mock)
