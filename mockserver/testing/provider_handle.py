@@ -7,7 +7,6 @@ the end of a `with` block.
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any, Self
 
 from mockserver.edge.account_changes import account_issues, apply_changes
@@ -45,21 +44,14 @@ class ActiveFault:
 
     def remove(self) -> None:
         """Remove the fault; calling this again does nothing."""
-
-        def remove() -> None:
-            table = self._runtime.world.faults
-            if table.rules.get(self._rule.id) is self._rule:
-                table.remove(self._rule.id)
-
-        self._perform(remove)
+        table, rule = self._runtime.world.faults, self._rule
+        self._perform(lambda: table.rules.get(rule.id) is rule and table.remove(rule.id))
 
     def __enter__(self) -> Self:
         """Keep the fault until the end of the block."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         """Remove the fault."""
         self.remove()
 
@@ -119,9 +111,7 @@ class ProviderHandle:
         self, status: int, times: int = 1, operation: str | None = None, retry_after_s: int | None = None
     ) -> ActiveFault:
         """Refuse the next `times` requests with one of the provider's errors."""
-        retry: dict[str, Any] = (
-            {} if retry_after_s is None else {"retry_after": "seconds", "retry_after_s": retry_after_s}
-        )
+        retry = {} if retry_after_s is None else {"retry_after": "seconds", "retry_after_s": retry_after_s}
         return self.inject("error", status=status, times=times, operation=operation, **retry)
 
     def refuse(self, status: int, operation: str | None = None, for_s: float | None = None) -> ActiveFault:
@@ -200,8 +190,5 @@ class ProviderHandle:
         for field, problem in account_issues(state.provider, {"key": used}):
             raise InvalidFaultError(f"{field}: {problem}")
 
-        def change() -> None:
-            now_ms = self._runtime.clock.now_ms()
-            apply_changes(state, state.account(used, now_ms), changes, now_ms)
-
-        self._perform(change)
+        now_ms = self._runtime.clock.now_ms
+        self._perform(lambda: apply_changes(state, state.account(used, now_ms()), changes, now_ms()))

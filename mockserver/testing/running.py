@@ -19,7 +19,6 @@ from contextlib import AsyncExitStack, ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from mockserver.edge.build import start_server
@@ -78,9 +77,7 @@ class MockServer:
         self._async_exit.push_async_callback(server.close)
         return AsyncRunningServer(server)
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         """Stop."""
         await self._async_exit.aclose()
 
@@ -94,9 +91,7 @@ class MockServer:
             self._exit.push(stack.pop_all())
         return RunningServer(server, thread)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         """Stop, and end the thread."""
         self._exit.close()
 

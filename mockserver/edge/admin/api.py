@@ -138,30 +138,18 @@ def control_plane() -> ControlPlane:
     return ControlPlane()
 
 
+@dataclass(frozen=True, slots=True)
 class Admin:
-    """The control plane of one server.
+    """The control plane of one server."""
 
-    Args:
-        access: who may use it.
-        handlers: the handler of each operation, by operationId.
-        sessions: the named sessions of the server.
-        connections: returns how many connections are open.
-        timeout_s: how long a body may take to arrive.
-    """
-
-    def __init__(
-        self,
-        access: Access,
-        handlers: Mapping[str, Handler],
-        sessions: Sessions,
-        connections: Callable[[], int],
-        timeout_s: float,
-    ) -> None:
-        self.access = access
-        self._handlers = handlers
-        self._sessions = sessions
-        self._connections = connections
-        self._timeout_s = timeout_s
+    access: Access
+    #: By operationId.
+    handlers: Mapping[str, Handler]
+    sessions: Sessions
+    #: Returns how many connections are open.
+    connections: Callable[[], int]
+    #: How long a body may take to arrive.
+    timeout_s: float
 
     async def handle(self, request: web.BaseRequest, runtime: Runtime, path: str, query: str) -> web.StreamResponse:
         """Answer a request to the control plane about one session."""
@@ -174,7 +162,7 @@ class Admin:
             body = orjson.dumps({"error": {"code": error.code, "message": str(error)}})
             answer = Content("application/json", body, error.headers)
             if status == 401 and path in PAGES:  # the page asks for the token
-                answer = await self._handlers[PAGES[path]](self._request(request, runtime, {}, None))
+                answer = await self.handlers[PAGES[path]](self._request(request, runtime, {}, None))
         if isinstance(answer, web.StreamResponse):
             return answer
         content = answer if isinstance(answer, Content) else Content("application/json", orjson.dumps(answer))
@@ -185,7 +173,7 @@ class Admin:
     def _request(
         self, http: web.BaseRequest, runtime: Runtime, parameters: Mapping[str, Any], body: Any
     ) -> AdminRequest:
-        return AdminRequest(runtime, self._sessions, self._connections(), parameters, body, http)
+        return AdminRequest(runtime, self.sessions, self.connections(), parameters, body, http)
 
     async def _perform(self, http: web.BaseRequest, runtime: Runtime, path: str, query: str) -> Any:
         plane = control_plane()
@@ -204,14 +192,14 @@ class Admin:
         known = {parameter.name: asked.query.get(parameter.name) for parameter in operation.checked_parameters}
         request = self._request(http, runtime, {**known, **match.path_values}, body)
         try:
-            return await self._handlers[operation.id](request)
+            return await self.handlers[operation.id](request)
         except tuple(_REFUSALS) as error:
             raise RefusedError(*_REFUSALS[type(error)], str(error)) from None
 
     async def _body(self, http: web.BaseRequest, schema: Schema | None) -> Any:
         if schema is None:
             return None
-        body = await read_body(http, _MAX_BODY_BYTES, self._timeout_s)
+        body = await read_body(http, _MAX_BODY_BYTES, self.timeout_s)
         if body.oversized:
             raise RefusedError(413, "body", f"the body is larger than {_MAX_BODY_BYTES} bytes")
         if body.stalled:
