@@ -1,4 +1,4 @@
-"""The control plane's scenarios: what is told of a running one, what is refused and how, and what cannot be read.
+"""The control plane's scenarios: the record of a running one, what is refused and how, and what cannot be read.
 
 Starting and stopping at all is in test_control_plane_faults.py, what a scenario does in tests/scenarios/.
 """

@@ -207,7 +207,7 @@ async def test_no_key_needed(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PROVIDERS)
 async def test_expiry(name: str) -> None:
-    """A link lives to the millisecond as long as documented, and then gets the answer of the store behind it."""
+    """A link is valid to the millisecond as long as documented; then the file host's error answers."""
     lifetime_s, status, code = LIFETIMES[name]
 
     async with serving() as edge:

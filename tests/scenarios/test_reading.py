@@ -242,7 +242,7 @@ def test_the_gallery_is_found_by_name(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["", "no_such_day", "no/such/day.yaml", "x" * 5000, "a\0b", "~"])
 def test_what_is_not_found(name: str) -> None:
-    """A name that is none is told of, with the names there are; no path, however odd, is an error of another kind."""
+    """An unknown name is an error that lists the known ones; no path, however odd, causes another kind of error."""
     with pytest.raises(SpecError) as raised:
         read(find(name))
     assert re.search("built-in: black_friday|cannot be read", str(raised.value))
