@@ -84,8 +84,13 @@ def _parameters(kind: type[Fault]) -> tuple[Field[Any], ...]:
     return fields(kind)  # type: ignore[arg-type]  # every fault is a dataclass
 
 
+def _type_of(parameter: Field[Any]) -> str:
+    """Return the name of a parameter's type, whether the file postpones its annotations or not."""
+    return parameter.type if isinstance(parameter.type, str) else parameter.type.__name__
+
+
 def _value(fault: str, parameter: Field[Any], value: Any) -> Any:
-    type_ = str(parameter.type)
+    type_ = _type_of(parameter)
     if isinstance(value, str) and type_ in ("int", "float"):
         value = _number(fault, parameter.name, value)
     if type_ == "int" and isinstance(value, float) and value.is_integer():
@@ -135,7 +140,7 @@ def described(kind: type[Fault]) -> dict[str, Any]:
         "parameters": [
             {
                 "name": each.name,
-                "type": _WORDS[str(each.type)],
+                "type": _WORDS[_type_of(each)],
                 "default": None if each.default is MISSING else each.default,
                 "unit": each.metadata["unit"],
                 "summary": each.metadata["summary"],

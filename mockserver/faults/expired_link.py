@@ -17,7 +17,7 @@ class ExpiredLink(Fault):
     """A link that has expired already."""
 
     family: ClassVar[str] = "results"
-    effect: ClassVar[str] = "The store answers as it does when a link's time is over."
+    effect: ClassVar[str] = "The file host answers as it does when a link has expired."
     symptom: ClassVar[str] = "The download is refused although the link is new."
     roles: ClassVar[frozenset[Role] | None] = frozenset(("result",))
     exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("link expired"),)

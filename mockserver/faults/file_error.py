@@ -17,7 +17,7 @@ class FileError(Fault):
     """A download that the store refuses."""
 
     family: ClassVar[str] = "results"
-    effect: ClassVar[str] = "The store answers with an error in place of the file."
+    effect: ClassVar[str] = "The file host answers with an error instead of the file."
     symptom: ClassVar[str] = "The download fails although the task has succeeded; later it may work."
     roles: ClassVar[frozenset[Role] | None] = frozenset(("result",))
     exercised_with: ClassVar[tuple[Exercise, ...]] = tuple(

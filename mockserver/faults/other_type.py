@@ -20,7 +20,7 @@ class OtherType(Fault):
 
     family: ClassVar[str] = "meaning"
     effect: ClassVar[str] = (
-        "One field of the answer has another type: numbers and truths become texts, texts become lists, "
+        "One field of the answer has another type: numbers and booleans become strings, strings lists, "
         "lists and objects are wrapped in an object."
     )
     symptom: ClassVar[str] = "A client that trusts the schema fails where it uses the field."

@@ -36,10 +36,47 @@ journal names the faults that changed an exchange or a delivery.
 
 ## How to add one
 
-1. Write `mockserver/faults/NAME.py`: a frozen dataclass that derives from `mockserver.engine.faults.Fault`, with
-   `family`, `effect` and `symptom`. Each parameter is a field made by `support.parameters.parameter(default, summary,
-   unit)`. If it applies only to some operations, list their roles in `roles`; if it cannot apply to a provider,
-   `never_at` says why, and requests for it are refused there.
+A whole fault, `mockserver/faults/stale_retry_after.py`:
+
+```python
+from __future__ import annotations  # required: the types of parameters are read as text
+
+from dataclasses import dataclass, replace
+from email.utils import formatdate
+from typing import ClassVar
+
+from mockserver.engine.context import RequestContext
+from mockserver.engine.faults import Fault, Injection
+from mockserver.engine.messages import Response
+from mockserver.faults.support.errors import error_asked_for
+from mockserver.faults.support.parameters import parameter
+
+
+@dataclass(frozen=True)
+class StaleRetryAfter(Fault):
+    \"\"\"A refusal whose Retry-After is a date in the past.\"\"\"
+
+    family: ClassVar[str] = "answers"
+    effect: ClassVar[str] = "The request is refused with 429, and Retry-After is a date in the past."
+    symptom: ClassVar[str] = "A client that computes a negative wait fails, or tries again at once."
+
+    ago_s: int = parameter(60, "How long ago the date was.", "seconds of mock time", least=1)
+
+    def replace_response(self, injection: Injection, context: RequestContext) -> Response | None:
+        \"\"\"Answer with the provider's error 429.\"\"\"
+        response = error_asked_for(context, 429, "")
+        headers = tuple(pair for pair in response.headers if pair[0] != "Retry-After")
+        date = formatdate(context.now_ms // 1000 - self.ago_s, usegmt=True)
+        return replace(response, headers=(*headers, ("Retry-After", date)))
+```
+
+1. Write `mockserver/faults/NAME.py`: a frozen dataclass that derives from `mockserver.engine.faults.Fault`, named like
+   the file (`lost_answer.py`: `LostAnswer`), with `family` (answers, transport, meaning, results or callbacks),
+   `effect` and `symptom`: sentences for the tables below. Each parameter is a field made by
+   `support.parameters.parameter(default, summary, unit)`; the first one is what `mock:NAME=VALUE` sets. If it applies
+   only to some operations, list their roles in `roles`; if it cannot apply to a provider, `never_at` says why, and
+   requests for it are refused there. `mockserver/faults/support/` has what several faults need: errors in a provider's
+   form, changes of JSON, deliveries of callbacks.
 2. Define the hooks that it needs; `mockserver/engine/faults.py` lists them in the order in which they run. A hook that
    changes nothing returns None, and does not count as a hit.
 
@@ -53,17 +90,39 @@ journal names the faults that changed an exchange or a delivery.
    | `alter_deliveries` | the deliveries of a callback | other deliveries |
 
 3. Draw only from `injection.chance(slot)`: the same seed then gives the same run.
-4. Write its test in `tests/faults/`: one that shows it on the wire, one that shows that nothing else was changed.
-5. Run `python -m mockserver.faults.page`.
+4. Write a test in `tests/faults/test_FAMILY.py` that shows it on the wire, marked `@shows("NAME")`, with the helpers in
+   `tests/support/faults.py` (`untouched` is in `test_answers.py`). That nothing else was changed needs no new test:
+   `test_isolation.py` tries every fault (if yours takes wall time, give it a short one in `GENTLY` there).
 
-Everything else (the control plane, the headers, the test values, scenario files, the live page, this page) finds it.
+   ```python
+   @shows("stale_retry_after")
+   async def test_stale_retry_after() -> None:
+       \"\"\"A submit is refused with 429 and a date in the past; no task exists.\"\"\"
+       async with world() as edge:
+           await put(edge, "stale_retry_after", {"provider": "evolink", "operation": "submit"}, {"times": 1}, ago_s=30)
+           seen = await look(edge, submit_bytes(edge, "evolink"))
+           assert seen.status == 429
+           await untouched(edge, "evolink")
+   ```
+
+5. Run `python -m mockserver.faults.page`, then
+   `.venv/bin/python -m pytest tests/faults -k "NAME or catalogue or page"` (with your fault's name).
+
+Everything else (the control plane, the headers, the test values, scenario files, the live page, this page) finds it,
+and so does `contracts run`: it is one more situation for every client, and the report (`--html`) lists it. To choose
+how clients meet it, see [Adding a situation](../../contracts/README.md#adding-a-situation).
 
 """
+
+_TEST_VALUES = (
+    "They work in the prompt, at every provider whose spec says which field that is (`content_policy.texts`). `xN` at",
+    "the end says how often.",
+)
 
 
 def written() -> str:
     """Write the page."""
-    lines = ["## Test values", "", "They work in the prompt, at every provider. `xN` at the end says how often.", ""]
+    lines = ["## Test values", "", *_TEST_VALUES, ""]
     lines += ["| value | what it does |", "|---|---|"]
     lines += [f"| `{value}` | {summary} |" for value, summary in test_values()]
     lines += ["", "`mockserver providers` lists the test keys.", ""]

@@ -17,7 +17,7 @@ class SignatureOfOtherBytes(Fault):
     """A callback whose signature is for other bytes."""
 
     family: ClassVar[str] = "callbacks"
-    effect: ClassVar[str] = "The signature fits the same JSON written with other blanks, not the bytes that were sent."
+    effect: ClassVar[str] = "The signature fits the same JSON written with other spaces, not the bytes that were sent."
     symptom: ClassVar[str] = (
         "A handler that signs what it has parsed and written again may take it; one that signs the raw bytes does not."
     )

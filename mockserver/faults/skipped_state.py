@@ -18,8 +18,8 @@ class SkippedState(Fault):
     """A state that no query ever sees."""
 
     family: ClassVar[str] = "meaning"
-    effect: ClassVar[str] = "The task goes past a state at once."
-    symptom: ClassVar[str] = "A client that waits to see that state waits for ever."
+    effect: ClassVar[str] = "The task skips a state."
+    symptom: ClassVar[str] = "A client that waits to see that state waits forever."
 
     state: str = parameter("", "The state; empty is the last one before the end.")
 

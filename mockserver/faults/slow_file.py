@@ -16,7 +16,7 @@ class SlowFile(Fault):
     """A download that comes slowly."""
 
     family: ClassVar[str] = "results"
-    effect: ClassVar[str] = "The file comes at a low pace."
+    effect: ClassVar[str] = "The file comes slowly."
     symptom: ClassVar[str] = "The link may expire, or a timeout for the whole call end it, before the file is there."
     roles: ClassVar[frozenset[Role] | None] = frozenset(("result",))
     exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("file slow", {"bytes_per_s": 40_000.0}),)

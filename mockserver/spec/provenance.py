@@ -92,6 +92,11 @@ def _source_kind(source: str) -> str:
 def main(arguments: list[str]) -> int:
     """Write the file or, with --check, compare it."""
     path = specs_directory() / "README.md"
+    for spec in builtin_specs():
+        missing = [key for key in ("x-document", "x-rules") if key not in Document.read(spec).data]
+        if missing:
+            sys.stderr.write(f"{spec}: add {' and '.join(missing)}: the document and its rules (see the other specs)\n")
+            return 2
     text = provenance()
     if "--check" in arguments:
         if path.is_file() and path.read_text(encoding="utf-8") == text:
