@@ -315,6 +315,7 @@ async def test_tasks_by_keyboard(devtools: str) -> None:
         assert failed.reason.code == reason != next(iter(failed.end.reasons))
         assert await page.js("document.activeElement.textContent") == "Fail", "the focus stays where it was"
         await tab_to(page, lane(ids[2], ".callbacks button"))
+        await page.until("document.activeElement.ariaDisabled !== 'true'")  # once the page shows the first attempt
         await page.press("Enter")
         await said(page, "Sent again")
         assert len(receiver.got) == 2
