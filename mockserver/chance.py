@@ -1,7 +1,7 @@
-"""The one source of chance: everything that is drawn is drawn here, from the seed.
+"""The one source of randomness: every random value is drawn here, from the seed.
 
-A draw is named by what it is for (provider, account, ordinal, purpose). The same seed and
-the same name give the same bytes whatever else has been drawn, so other traffic changes nothing.
+A draw has a name: what it is for (provider, account, ordinal, purpose). The same seed and name always give the
+same bytes, whatever else has been drawn, so other traffic has no effect.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 DRAW_BYTES = 64
-#: Ids are made of the first bytes of a draw, fractions of the last.
+#: Ids use the first bytes of a draw, fractions the last.
 _ID_BYTES = 32
 
 #: Each reads one slot of a draw, from the end.
@@ -32,7 +32,7 @@ _PLACEHOLDER = re.compile(r"\{(?:(unix_s)|(uuid)|(hex|base36|base32|digits):(\d+
 
 
 class Chance:
-    """Bytes by name, from one seed."""
+    """Random bytes by name, from one seed."""
 
     __slots__ = ("_root", "seed")
 
@@ -48,7 +48,7 @@ class Chance:
 
 
 def fraction(drawn: bytes, slot: int) -> float:
-    """Return the number in [0, 1) that stands in the last bytes of a draw; there are eight slots of 4 bytes."""
+    """Return a number in [0, 1) from one of the eight 4-byte slots at the end of a draw."""
     drawn_number: int = _SLOTS[slot](drawn)[0]
     return drawn_number / 4294967296
 
@@ -57,23 +57,23 @@ def id_format(text: str) -> IdFormat:
     """Compile an id format such as ``task-{unix_s}-{base36:8}``.
 
     Raises:
-        ValueError: a placeholder is unknown, or more is asked for than a draw holds.
+        ValueError: a placeholder is unknown, or the id needs more bytes than a draw has.
     """
     source = ""
     names: dict[str, Any] = {"UUID": uuid.UUID}
     position = start = 0
 
-    def words(piece: str) -> str:
+    def literal(piece: str) -> str:
         if "{" in piece or "}" in piece:
             raise ValueError(
-                f"id format {text!r}: a placeholder is one of "
+                f"id format {text!r}: a placeholder must be one of "
                 "{unix_s}, {uuid}, {hex:N}, {base36:N}, {base32:N}, {digits:N}"
             )
         names[f"n{len(names)}"] = piece
         return f"{{n{len(names) - 1}}}"
 
     for found in _PLACEHOLDER.finditer(text):
-        source += words(text[position : found.start()])
+        source += literal(text[position : found.start()])
         position = found.end()
         unix_s, a_uuid, alphabet, length = found.groups()
         if unix_s:
@@ -88,15 +88,15 @@ def id_format(text: str) -> IdFormat:
             names[alphabet] = _letter_of(_ALPHABETS[alphabet])
             source += f"{{drawn[{start}:{stop}].translate({alphabet}).decode()}}"
         start = stop
-    source += words(text[position:])
+    source += literal(text[position:])
     if start > _ID_BYTES:
-        raise ValueError(f"id format {text!r} asks for more chance than a draw has for ids")
+        raise ValueError(f"id format {text!r} is too long: a draw has {_ID_BYTES} bytes for ids")
     made: IdFormat = eval(f"lambda drawn, unix_s: f{source!r}", names)  # noqa: S307 - the text of the format is bound, not written
     return made
 
 
 def possible_ids(text: str) -> int:
-    """Return how many ids a format can say at one instant."""
+    """Return how many different ids a format can give at one instant."""
     ids = 1
     for unix_s, a_uuid, alphabet, length in _PLACEHOLDER.findall(text):
         letters = 16 if alphabet == "hex" else len(_ALPHABETS.get(alphabet, ""))
@@ -105,5 +105,5 @@ def possible_ids(text: str) -> int:
 
 
 def _letter_of(alphabet: str) -> bytes:
-    """Return the letter that each byte stands for."""
+    """Return the letter of each byte."""
     return "".join(alphabet[byte % len(alphabet)] for byte in range(256)).encode()

@@ -13,16 +13,16 @@ import signal
 import sys
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from mockserver import __version__
 from mockserver.settings import DEFAULT_PORT, FLAGS, ConfigError, Settings, checked, read_config
-from mockserver.spec.document import SpecError
+from mockserver.spec.document import SpecError, SpecIssue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
 
     from mockserver.provider import Provider
 
@@ -33,9 +33,9 @@ def main() -> None:
     """Mock asynchronous generative-video APIs, offline."""
 
 
-def _fail(message: str, code: int = 2) -> None:
+def _fail(message: object) -> NoReturn:
     click.echo(f"mockserver: {message}", err=True)
-    sys.exit(code)
+    sys.exit(2)
 
 
 _VARIABLES = "MOCKSERVER_"
@@ -51,47 +51,11 @@ def _option(name: str, **how: Any) -> Callable[[Any], Any]:
 
 
 def _check_environment() -> None:
-    """Reject unknown environment variables.
-
-    Raises:
-        ConfigError: a MOCKSERVER_ variable is unknown.
-    """
+    """Reject unknown environment variables."""
     for name in os.environ:
         if name.startswith(_VARIABLES) and name not in _KNOWN_VARIABLES:
             known = ", ".join(sorted(_KNOWN_VARIABLES))
             raise ConfigError(f"unknown environment variable {name}; known: {known}")
-
-
-_SERVE_OPTIONS = [
-    _option("--config", type=click.Path(dir_okay=False), help="TOML file with any of these settings."),
-    _option("--host", help="Address to listen on (default 127.0.0.1)."),
-    _option("--port", type=int, help=f"Port to listen on; 0 for any free port (default {DEFAULT_PORT})."),
-    _option("--only", metavar="NAME", help="Serve only this provider, at the root path."),
-    _option("--spec", multiple=True, metavar="FILE", help="Serve this spec as well."),
-    _option("--builtin/--no-builtin", help="Serve the built-in specs (default: yes)."),
-    _option("--seed", type=int, help="Random seed (default 0)."),
-    _option("--clock", help="real or manual; a manual clock moves only on command (default real)."),
-    _option("--speed", type=float, help="Mock seconds per real second (default 1)."),
-    _option("--credits", help="Credits of a new account: ample or documented (default ample)."),
-    _option("--callback-targets", help="Allowed callback URLs: documented, loopback or any (default loopback)."),
-    _option(
-        "--callback-workers", type=int, help="Concurrent callbacks to one receiver (default 32; 1 with a manual clock)."
-    ),
-    _option("--callback-ca", type=click.Path(dir_okay=False), help="CA file to verify https receivers."),
-    _option("--dialect", multiple=True, metavar="PROVIDER=NAME", help="Enable a dialect; see `providers`."),
-    _option("--plan", multiple=True, metavar="PROVIDER=NAME", help="Plan of new accounts; see `providers`."),
-    _option("--journal", type=click.Path(dir_okay=False), metavar="FILE", help="Append the journal to an NDJSON file."),
-    _option("--public-url", metavar="URL", help="URL that clients use, for links in responses."),
-    _option("--scenario", metavar="NAME|FILE", help="Scenario to start with; see `scenarios`."),
-    _option("--watch", is_flag=True, help="Reload the scenario file when it changes."),
-    _option("--admin-token", help="Token of the control plane (default: random, if one is required)."),
-]
-
-
-def _serve_options(function: Any) -> Any:
-    for option in reversed(_SERVE_OPTIONS):
-        function = option(function)
-    return function
 
 
 def settings_of(config: str | None, given: dict[str, Any]) -> Settings:
@@ -109,20 +73,13 @@ def settings_of(config: str | None, given: dict[str, Any]) -> Settings:
     }
     values.update(checked(named, [each.name for each in fields(Settings)], FLAGS))
     settings = Settings(**values)
-    for text in dialects:
-        name, dialect = _pair("--dialect", text)
-        settings = settings.with_provider(name, dialects=(*settings.provider(name).dialects, dialect))
-    for text in plans:
-        name, plan = _pair("--plan", text)
-        settings = settings.with_provider(name, plan=plan)
+    for flag, text in [*(("dialect", each) for each in dialects), *(("plan", each) for each in plans)]:
+        name, _, value = text.partition("=")
+        if not name or not value:
+            raise ConfigError(f"--{flag} {text!r}: must be PROVIDER=NAME, such as crun=always_200")
+        changes = {"plan": value} if flag == "plan" else {"dialects": (*settings.provider(name).dialects, value)}
+        settings = settings.with_provider(name, **changes)
     return settings
-
-
-def _pair(flag: str, text: str) -> tuple[str, str]:
-    name, sign, value = text.partition("=")
-    if not sign or not name or not value:
-        raise ConfigError(f"{flag} {text!r}: must be PROVIDER=NAME, such as crun=always_200")
-    return name, value
 
 
 def run(work: Coroutine[Any, Any, int]) -> int:
@@ -136,7 +93,28 @@ def run(work: Coroutine[Any, Any, int]) -> int:
 
 
 @main.command()
-@_serve_options
+@_option("--config", type=click.Path(dir_okay=False), help="TOML file with any of these settings.")
+@_option("--host", help="Address to listen on (default 127.0.0.1).")
+@_option("--port", type=int, help=f"Port to listen on; 0 for any free port (default {DEFAULT_PORT}).")
+@_option("--only", metavar="NAME", help="Serve only this provider, at the root path.")
+@_option("--spec", multiple=True, metavar="FILE", help="Serve this spec as well.")
+@_option("--builtin/--no-builtin", help="Serve the built-in specs (default: yes).")
+@_option("--seed", type=int, help="Random seed (default 0).")
+@_option("--clock", help="real or manual; a manual clock moves only on command (default real).")
+@_option("--speed", type=float, help="Mock seconds per real second (default 1).")
+@_option("--credits", help="Credits of a new account: ample or documented (default ample).")
+@_option("--callback-targets", help="Allowed callback URLs: documented, loopback or any (default loopback).")
+@_option(
+    "--callback-workers", type=int, help="Concurrent callbacks to one receiver (default 32; 1 with a manual clock)."
+)
+@_option("--callback-ca", type=click.Path(dir_okay=False), help="CA file to verify https receivers.")
+@_option("--dialect", multiple=True, metavar="PROVIDER=NAME", help="Enable a dialect; see `providers`.")
+@_option("--plan", multiple=True, metavar="PROVIDER=NAME", help="Plan of new accounts; see `providers`.")
+@_option("--journal", type=click.Path(dir_okay=False), metavar="FILE", help="Append the journal to an NDJSON file.")
+@_option("--public-url", metavar="URL", help="URL that clients use, for links in responses.")
+@_option("--scenario", metavar="NAME|FILE", help="Scenario to start with; see `scenarios`.")
+@_option("--watch", is_flag=True, help="Reload the scenario file when it changes.")
+@_option("--admin-token", help="Token of the control plane (default: random, if one is required).")
 def serve(config: str | None, **given: Any) -> None:
     """Serve the providers until Ctrl-C or SIGTERM."""
     gc.disable()  # while loading: nothing becomes garbage
@@ -147,8 +125,7 @@ def serve(config: str | None, **given: Any) -> None:
         settings = settings_of(config, given)
         providers = providers_of(settings)
     except (ConfigError, SpecError) as error:
-        _fail(str(error))
-        return
+        _fail(error)
     sys.exit(run(_serve(settings, providers)))
 
 
@@ -169,7 +146,8 @@ async def _serve(settings: Settings, providers: list[Provider]) -> int:
         where = f"{settings.host}:{settings.port}"
         taken = "; choose another --port, or 0 for any free port"
         fix = taken if isinstance(error, PortInUseError) else "; --host must be an address of this machine"
-        click.echo(f"mockserver: cannot listen on {where}: {error.strerror or error}{fix}", err=True)
+        problem = str(error.strerror or error).partition(" (while attempting")[0]
+        click.echo(f"mockserver: cannot listen on {where}: {problem}{fix}", err=True)
         return 2
     click.echo(banner(server))
     # Freeze loaded objects out of garbage collection. Only tasks grow from here, and they form no cycles.
@@ -190,7 +168,10 @@ async def _serve(settings: Settings, providers: list[Provider]) -> int:
 @main.command()
 @click.option("--seed", type=int, default=0, show_default=True, help="Random seed.")
 def demo(seed: int) -> None:
-    """Run one job for each document, from submit to downloaded file, with callbacks."""
+    """Run a job for each document, with callbacks.
+
+    Each goes from submit to downloaded file.
+    """
     from mockserver.demo import run_demo  # noqa: PLC0415 - only when asked for
 
     sys.exit(run(_until_a_signal(run_demo(replace(Settings(), port=0, seed=seed, speed=60)))))
@@ -211,41 +192,46 @@ async def _until_a_signal(work: Coroutine[Any, Any, int]) -> int:
 @click.option("--spec", multiple=True, metavar="FILE", help="List this spec as well.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def providers(spec: tuple[str, ...], as_json: bool) -> None:
-    """List the providers: models, operations, plans, dialects, test keys and test values."""
+    """List the providers.
+
+    Shows models, operations, plans, dialects, test keys and test values.
+    """
     from mockserver.faults.directives import test_values  # noqa: PLC0415
     from mockserver.spec.catalog import load_providers  # noqa: PLC0415
 
     try:
         found = load_providers(spec)
     except SpecError as error:
-        _fail(str(error))
+        _fail(error)
+    if not as_json:
+        from mockserver.terminal import provider_tables  # noqa: PLC0415
+
+        provider_tables(found, test_values())
         return
-    if as_json:
-        click.echo(json.dumps([_described(provider) for provider in found], indent=2))
-        return
-    from mockserver.terminal import provider_tables  # noqa: PLC0415
-
-    provider_tables(found, test_values())
-
-
-def _described(provider: Provider) -> dict[str, Any]:
-    return {
-        "name": provider.name,
-        "title": provider.title,
-        "hosts": provider.hosts,
-        "documents": provider.documents,
-        "models": list(provider.models),
-        "default_plan": provider.default_plan,
-        "plans": {name: plan.summary for name, plan in provider.plans.items()},
-        "dialects": {each.name: each.summary for each in provider.dialects},
-        "operations": [f"{each.method} {each.path}" for each in provider.operations.values()],
-    }
+    records = [
+        {
+            "name": provider.name,
+            "title": provider.title,
+            "hosts": provider.hosts,
+            "documents": provider.documents,
+            "models": list(provider.models),
+            "default_plan": provider.default_plan,
+            "plans": {name: plan.summary for name, plan in provider.plans.items()},
+            "dialects": {each.name: each.summary for each in provider.dialects},
+            "operations": [f"{each.method} {each.path}" for each in provider.operations.values()],
+        }
+        for provider in found
+    ]
+    click.echo(json.dumps(records, indent=2))
 
 
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def faults(as_json: bool) -> None:
-    """List every fault: its effect, how a client notices it, its parameters."""
+    """List all faults.
+
+    Shows the effect of each, how a client notices it, and its parameters.
+    """
     from mockserver.faults import all_faults, described  # noqa: PLC0415
 
     found = [described(kind) for kind in all_faults().values()]
@@ -260,7 +246,10 @@ def faults(as_json: bool) -> None:
 @main.command()
 @click.argument("files", nargs=-1, type=click.Path(dir_okay=False))
 def scenarios(files: tuple[str, ...]) -> None:
-    """List the built-in scenarios, or check FILES; each error has file, line and fix."""
+    """List the built-in scenarios, or check FILES.
+
+    Each error has file, line and fix.
+    """
     from mockserver.scenarios.read import gallery, read  # noqa: PLC0415
 
     if not files:
@@ -270,25 +259,25 @@ def scenarios(files: tuple[str, ...]) -> None:
         return
     from mockserver.edge.active_scenario import file_issues  # noqa: PLC0415
 
-    issues = [issue for file in files for issue in file_issues(Path(file))]
-    for issue in issues:
-        click.echo(str(issue))
-    if issues:
-        click.echo(f"{len(issues)} error{'s' if len(issues) > 1 else ''}", err=True)
-        sys.exit(1)
-    click.echo(f"{len(files)} scenario{'s' if len(files) > 1 else ''} checked: no errors")
+    _report_issues([issue for file in files for issue in file_issues(Path(file))], len(files), "scenario")
 
 
 @main.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(dir_okay=False))
 def check(files: tuple[str, ...]) -> None:
-    """Check spec FILES; each error has file, line and fix."""
+    """Check spec FILES.
+
+    Each error has file, line and fix.
+    """
     from mockserver.spec.check import check_files  # noqa: PLC0415
 
-    issues = check_files([Path(file) for file in files])
+    _report_issues(check_files([Path(file) for file in files]), len(files), "spec")
+
+
+def _report_issues(issues: Sequence[SpecIssue], files: int, noun: str) -> None:
     for issue in issues:
         click.echo(str(issue))
     if issues:
         click.echo(f"{len(issues)} error{'s' if len(issues) > 1 else ''}", err=True)
         sys.exit(1)
-    click.echo(f"{len(files)} spec{'s' if len(files) > 1 else ''} checked: no errors")
+    click.echo(f"{files} {noun}{'s' if files > 1 else ''} checked: no errors")

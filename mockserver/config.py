@@ -3,9 +3,5 @@
 from mockserver.mock import old_names
 
 __getattr__ = old_names(
-    __name__,
-    {
-        name: f"mockserver.settings:{name}"
-        for name in ("ConfigError", "ProviderSettings", "Settings", "checked", "read_config")
-    },
+    __name__, "mockserver.settings", "ConfigError", "ProviderSettings", "Settings", "checked", "read_config"
 )

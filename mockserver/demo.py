@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import sys
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +18,11 @@ from aiohttp import web
 
 from mockserver.edge.build import start_server
 from mockserver.engine.callbacks import signature_of
-from mockserver.media.duration import mp4_duration_s
+from mockserver.media.shape import mp4_duration_s
 from mockserver.provider import UCR
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 
     from mockserver.edge.server import Server
     from mockserver.provider import Model, Operation, Provider
@@ -68,13 +68,13 @@ async def run_demo(settings: Settings) -> int:
     return 1 if any(job.problem for job in jobs) else 0
 
 
-def _one_per_document(provider: Provider) -> Iterator[Model]:
-    """Give the first model of each document that has an example."""
-    documents = set()
+def _one_per_document(provider: Provider) -> Iterable[Model]:
+    """Return the first model of each document that has an example."""
+    first: dict[str, Model] = {}
     for model in provider.models.values():
-        if model.document not in documents and model.example is not None:
-            documents.add(model.document)
-            yield model
+        if model.example is not None:
+            first.setdefault(model.document, model)
+    return first.values()
 
 
 async def _drive(job: Job, server: Server, session: aiohttp.ClientSession, callback_url: str, width: int) -> None:
@@ -99,7 +99,7 @@ async def _from_submit_to_file(job: Job, server: Server, session: aiohttp.Client
         _put(body, provider.callbacks.url_keys, callback_url)
     submit = _operation(provider, "submit")
     started_ms = clock.now_ms()
-    answer = await _json(session, "POST", base_url + submit.path, headers, body)
+    answer = await _json(session.post(base_url + submit.path, headers=headers, json=body))
     job.task_id = next((text for text in _strings(answer) if text in state.tasks), "")
     if not job.task_id:
         raise DemoError("the response to the submit contains no task id")
@@ -109,7 +109,7 @@ async def _from_submit_to_file(job: Job, server: Server, session: aiohttp.Client
     while not job.seen or job.seen[-1][0] not in ends:
         if clock.now_ms() - started_ms > _GIVE_UP_AFTER_S * 1000:
             raise DemoError("the task did not end")
-        answer = await _json(session, "GET", url, headers, None)
+        answer = await _json(session.get(url, headers=headers))
         status = _find(answer, "status")
         if not job.seen or job.seen[-1][0] != status:
             job.seen.append((str(status), (clock.now_ms() - started_ms) / 1000))
@@ -144,13 +144,11 @@ def _put(body: dict[str, Any], keys: tuple[str, ...], value: str) -> None:
     body[keys[-1]] = value
 
 
-async def _json(
-    session: aiohttp.ClientSession, method: str, url: str, headers: dict[str, str], body: dict[str, Any] | None
-) -> Any:
-    async with session.request(method, url, headers=headers, json=body) as response:
+async def _json(request: AbstractAsyncContextManager[aiohttp.ClientResponse]) -> Any:
+    async with request as response:
         answer = await response.json()
         if not response.ok:
-            raise DemoError(f"{method} {url} returned {response.status}: {answer}")
+            raise DemoError(f"{response.method} {response.url} returned {response.status}: {answer}")
         return answer
 
 
@@ -164,11 +162,9 @@ def _strings(value: Any) -> Iterator[str]:
 
 def _find(value: Any, key: str) -> Any:
     """Return the first value under a key, at any depth."""
-    if isinstance(value, dict):
-        if key in value:
-            return value[key]
-        return next((found for each in value.values() if (found := _find(each, key)) is not None), None)
-    return None
+    if not isinstance(value, dict) or key in value:
+        return value[key] if isinstance(value, dict) else None
+    return next((found for each in value.values() if (found := _find(each, key)) is not None), None)
 
 
 @asynccontextmanager

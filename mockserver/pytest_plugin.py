@@ -2,6 +2,4 @@
 
 from mockserver.mock import old_names
 
-__getattr__ = old_names(
-    __name__, {name: f"mockserver.testing.pytest_plugin:{name}" for name in ("clock", "journal_lines", "mock_server")}
-)
+__getattr__ = old_names(__name__, "mockserver.testing.pytest_plugin", "clock", "journal_lines", "mock_server")

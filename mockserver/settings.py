@@ -5,7 +5,6 @@ Precedence, lowest first: defaults, file (`--config mockserver.toml`), environme
 
 from __future__ import annotations
 
-import math
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -78,7 +77,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "credits": get_args(CreditsMode),
     "callback_targets": get_args(TargetMode),
 }
-_NUMBERS: dict[str, tuple[type, float, float | None]] = {
+_NUMBERS: dict[str, tuple[type, float, float]] = {
     "port": (int, 0, 65535),
     "seed": (int, 0, 2**63),
     "speed": (float, 0, 1_000_000),
@@ -157,10 +156,9 @@ def _checked(name: str, value: Any) -> Any:
     elif name in _NUMBERS:
         kind, least, most = _NUMBERS[name]
         number = isinstance(value, int) if kind is int else isinstance(value, int | float)
-        if not number or isinstance(value, bool) or not least <= value <= (math.inf if most is None else most):
-            upto = "" if most is None else f" to {most:,.0f}"
+        if not number or isinstance(value, bool) or not least <= value <= most:
             noun = "an integer" if kind is int else "a number"
-            raise ConfigError(f"must be {noun} from {least:g}{upto}; got {value!r}")
+            raise ConfigError(f"must be {noun} from {least:g} to {most:,.0f}; got {value!r}")
     elif name in _LISTS:
         if not isinstance(value, list) or not all(isinstance(each, str) and "\0" not in each for each in value):
             raise ConfigError(f"must be a list of strings; got {value!r}")

@@ -12,6 +12,8 @@ from urllib.parse import urlencode
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from rich.table import Table
+
     from mockserver.edge.server import Server
     from mockserver.provider import Plan, Provider
     from mockserver.settings import Settings
@@ -43,18 +45,8 @@ def curl_line(provider: Provider, base_url: str) -> str:
     model = next(iter(provider.models.values()))
     key = f"Bearer {provider.key.example}" if provider.key.bearer else provider.key.example
     body = dict(model.example) if model.example is not None else {"model": model.name}
-    return shlex.join(
-        [
-            "curl",
-            base_url + submit.path,
-            "-H",
-            f"{provider.key.header}: {key}",
-            "-H",
-            "Content-Type: application/json",
-            "-d",
-            json.dumps(body, ensure_ascii=False),
-        ]
-    )
+    headers = ("-H", f"{provider.key.header}: {key}", "-H", "Content-Type: application/json")
+    return shlex.join(["curl", base_url + submit.path, *headers, "-d", json.dumps(body, ensure_ascii=False)])
 
 
 def differences(settings: Settings, speed: float) -> list[str]:
@@ -88,13 +80,10 @@ def differences(settings: Settings, speed: float) -> list[str]:
 def provider_tables(providers: Iterable[Provider], test_values: Iterable[tuple[str, str]]) -> None:
     """Print each provider's operations, plans, dialects and test keys, and the test values of all providers."""
     from rich.console import Console  # noqa: PLC0415 - slow to load
-    from rich.table import Table  # noqa: PLC0415
 
     console = Console(soft_wrap=False, markup=False, emoji=False)
     for provider in providers:
-        table = Table(title=f"{provider.title}  (/{provider.name})", title_justify="left", show_header=False)
-        table.add_column(style="bold", no_wrap=True)
-        table.add_column(overflow="fold")
+        table = _table(f"{provider.title}  (/{provider.name})")
         table.add_row("documents", "\n".join(provider.documents))
         table.add_row("hosts", ", ".join(provider.hosts))
         table.add_row("models", "\n".join(provider.models))
@@ -102,24 +91,27 @@ def provider_tables(providers: Iterable[Provider], test_values: Iterable[tuple[s
             "operations",
             "\n".join(f"{each.method:<5}{each.path}  ({each.role})" for each in provider.operations.values()),
         )
-        table.add_row(
-            "plans",
-            "\n".join(_plan(plan, provider) for plan in provider.plans.values()),
-        )
+        table.add_row("plans", "\n".join(_plan(plan, provider) for plan in provider.plans.values()))
         dialects = [
             f"{each.name}: {each.summary} (--dialect {provider.name}={each.name})" for each in provider.dialects
         ]
         table.add_row("dialects", "\n".join(dialects) or "none")
         table.add_row("test keys", "\n".join(f"{key}  ({_KEYS[kind]})" for key, kind in provider.key.test_keys.items()))
         console.print(table)
-    values = Table(
-        title="Test values: write them into a prompt, at every provider", title_justify="left", show_header=False
-    )
-    values.add_column(style="bold", no_wrap=True)
-    values.add_column(overflow="fold")
+    values = _table("Test values: write them into a prompt, at every provider")
     for value, summary in test_values:
         values.add_row(value, summary)
     console.print(values)
+
+
+def _table(title: str, *, show_lines: bool = False) -> Table:
+    """Make a table of names and what they mean."""
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(title=title, title_justify="left", show_header=False, show_lines=show_lines)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    return table
 
 
 _KEYS = {
@@ -133,13 +125,10 @@ def fault_tables(faults: Iterable[Mapping[str, Any]]) -> None:
     """Print every fault, grouped by family."""
     from rich.console import Console  # noqa: PLC0415
     from rich.markup import escape  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
 
     console = Console(soft_wrap=False, emoji=False)
     for family, group in groupby(faults, key=itemgetter("family")):
-        table = Table(title=family, title_justify="left", show_header=False, show_lines=True)
-        table.add_column(style="bold", no_wrap=True)
-        table.add_column(overflow="fold")
+        table = _table(family, show_lines=True)
         for fault in group:
             lines = [escape(fault["breaks"]), f"[dim]A client notices: {escape(fault['notice'])}[/dim]"]
             for each in fault["parameters"]:

@@ -4,8 +4,7 @@ from mockserver.mock import old_names
 
 __getattr__ = old_names(
     __name__,
-    {
-        "ProviderVerbs": "mockserver.testing.provider_handle:ProviderHandle",
-        "InForce": "mockserver.testing.provider_handle:ActiveFault",
-    },
+    "",
+    ProviderVerbs="mockserver.testing.provider_handle.ProviderHandle",
+    InForce="mockserver.testing.provider_handle.ActiveFault",
 )

@@ -23,7 +23,7 @@ def test_the_same_seed_and_name_give_the_same_bytes() -> None:
 
 
 def test_draws_are_the_same_in_every_version() -> None:
-    """A seed that somebody wrote down gives next year what it gives today."""
+    """A seed gives next year what it gives today."""
     assert Chance(1).draw("evolink/acct/task/0").hex()[:32] == "02a3d631d9983c96aed298a2cc416003"
 
 
@@ -128,7 +128,7 @@ def test_two_placeholders_draw_apart(text: str) -> None:
 @pytest.mark.parametrize("text", ["{hex}", "{hex:x}", "{unix}", "{base64:4}", "{", "}", "a{b}c", "{hex:4", "{{hex:4}}"])
 def test_an_unknown_placeholder_is_refused(text: str) -> None:
     """A format that means nothing is refused with what could stand there."""
-    with pytest.raises(ValueError, match=r"a placeholder is one of \{unix_s\}"):
+    with pytest.raises(ValueError, match=r"a placeholder must be one of \{unix_s\}"):
         id_format(text)
 
 
@@ -137,7 +137,7 @@ def test_an_unknown_placeholder_is_refused(text: str) -> None:
 )
 def test_more_chance_than_a_draw_has_is_refused(text: str) -> None:
     """An id that could not be drawn whole is refused when the spec is read."""
-    with pytest.raises(ValueError, match="more chance than a draw has"):
+    with pytest.raises(ValueError, match="a draw has 32 bytes for ids"):
         id_format(text)
 
 

@@ -204,7 +204,7 @@ def test_a_host_that_cannot_be_a_name_is_refused(tmp_path: Path) -> None:
     config.write_text('host = "\u00fc..b"', encoding="utf-8")
     done = run("serve", "--port", "0", "--config", str(config))
     assert (done.returncode, done.stdout) == (2, "")
-    assert "is no name of a host" in done.stderr
+    assert "is not a host name" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.clock import LAST_MS, MANUAL_START_MS, Clock, TimeWouldGoBackError, instant_of, iso_of
+from mockserver.clock import LAST_MS, MANUAL_START_MS, Clock, instant_of, iso_of
 
 
 class Wall:
@@ -28,23 +28,14 @@ def test_a_manual_clock_stands_still() -> None:
     assert (clock.now_ms(), clock.speed, clock.wall_wait_s(5_001)) == (5_000, 0, None)
 
 
-def test_a_manual_clock_goes_where_it_is_told() -> None:
-    """A jump goes to the very millisecond; to the present one it is allowed and changes nothing."""
+def test_a_manual_clock_moves_on_command() -> None:
+    """It reaches the exact millisecond; an instant that has passed, or is the present one, changes nothing."""
     clock = Clock(5_000, 0, Wall())
-    clock.jump_to(5_000)
-    assert clock.now_ms() == 5_000
-    clock.jump_to(123_456_789)
+    for passed_ms in (5_000, 4_999, 0):
+        clock.reach(passed_ms)
+        assert clock.now_ms() == 5_000
+    clock.reach(123_456_789)
     assert clock.now_ms() == 123_456_789
-
-
-@pytest.mark.parametrize("speed", [0, 1, 60])
-def test_time_never_goes_back(speed: float) -> None:
-    """A jump into the past is refused, by a millisecond or by an age, and the clock stays where it was."""
-    clock = Clock(MANUAL_START_MS, speed, Wall())
-    for instant_ms in (MANUAL_START_MS - 1, 0):
-        with pytest.raises(TimeWouldGoBackError, match=r"time never goes back: it is 2026-06-05T00:00:00\.000Z"):
-            clock.jump_to(instant_ms)
-    assert clock.now_ms() == MANUAL_START_MS
 
 
 @pytest.mark.parametrize(("speed", "expected"), [(1, 2_500), (60, 150_000), (0.1, 250), (1000, 2_500_000)])
@@ -71,7 +62,7 @@ def test_a_running_clock_runs_on_after_a_jump() -> None:
     wall = Wall()
     clock = Clock(0, 2, wall)
     wall.now_s += 1
-    clock.jump_to(10_000)
+    clock.reach(10_000)
     assert clock.now_ms() == 10_000
     wall.now_s += 1
     assert clock.now_ms() == 12_000
@@ -97,10 +88,10 @@ def test_a_change_of_pace_counts_from_now_on() -> None:
 @pytest.mark.parametrize("speed", [-1, -0.001, float("-inf")])
 def test_time_cannot_run_backwards(speed: float) -> None:
     """A negative pace is refused at the start and later, and what was set stays."""
-    with pytest.raises(ValueError, match="time cannot run backwards"):
+    with pytest.raises(ValueError, match="must not be negative"):
         Clock(0, speed, Wall())
     clock = Clock(0, 3, Wall())
-    with pytest.raises(ValueError, match="time cannot run backwards"):
+    with pytest.raises(ValueError, match="must not be negative"):
         clock.set_speed(speed)
     assert clock.speed == 3
 
@@ -123,8 +114,8 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-def test_whatever_is_done_to_it_time_goes_forwards(steps: list[tuple[str, float]]) -> None:
-    """Under any waits, jumps and paces no reading is before an earlier one, and a jump is exact or refused."""
+def test_time_never_goes_back(steps: list[tuple[str, float]]) -> None:
+    """Under any waits, jumps and paces time never goes back, and an instant to come is reached exactly."""
     wall = Wall()
     clock = Clock(MANUAL_START_MS, 1, wall)
     last_ms = clock.now_ms()
@@ -136,25 +127,12 @@ def test_whatever_is_done_to_it_time_goes_forwards(steps: list[tuple[str, float]
             clock.set_speed(value)
             assert clock.now_ms() == before_ms
         else:
-            asked_ms = clock.now_ms() + int(value)
-            if value < 0:
-                with pytest.raises(TimeWouldGoBackError):
-                    clock.jump_to(asked_ms)
-            else:
-                clock.jump_to(asked_ms)
-                assert clock.now_ms() == asked_ms
+            before_ms = clock.now_ms()
+            clock.reach(before_ms + int(value))
+            assert clock.now_ms() == before_ms + max(0, int(value))
         assert clock.now_ms() >= last_ms
         assert isinstance(clock.now_ms(), int)
         last_ms = clock.now_ms()
-
-
-def test_the_clock_stays_among_the_dates_that_can_be_written() -> None:
-    """A jump beyond the year 9000 is refused: every date that an answer holds can still be written."""
-    clock = Clock(0, 0, Wall())
-    with pytest.raises(ValueError, match="no further than 9000-01-01"):
-        clock.jump_to(LAST_MS)
-    clock.jump_to(LAST_MS - 1)
-    assert iso_of(clock.now_ms()) == "8999-12-31T23:59:59.999Z"
 
 
 @pytest.mark.parametrize(
@@ -192,7 +170,7 @@ def test_an_instant_is_read_in_any_time_zone(text: str, instant_ms: int) -> None
 )
 def test_what_is_no_instant_is_refused(text: str) -> None:
     """Text without a time zone, or that is no date, is refused."""
-    with pytest.raises(ValueError, match=r"names no time zone|Invalid isoformat|month must be"):
+    with pytest.raises(ValueError, match=r"has no time zone|Invalid isoformat|month must be"):
         instant_of(text)
 
 

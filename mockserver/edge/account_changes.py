@@ -23,7 +23,7 @@ def account_issues(provider: Provider, changes: Mapping[str, Any]) -> Iterator[t
         yield "plan", f"must be one of {', '.join(provider.plans)}; got {changes['plan'][:80]!r}"
 
 
-def change_account(state: ProviderState, account: Account, changes: Mapping[str, Any], now_ms: int) -> None:
+def apply_changes(state: ProviderState, account: Account, changes: Mapping[str, Any], now_ms: int) -> None:
     """Apply changes to an account.
 
     Raises:

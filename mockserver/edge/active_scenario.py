@@ -10,8 +10,8 @@ from typing import Any
 
 from mockserver.chance import Chance
 from mockserver.clock import Clock, iso_of
-from mockserver.edge.account_changes import account_issues, change_account
-from mockserver.edge.rule_codec import read_fault_request, rule_record
+from mockserver.edge.account_changes import account_issues, apply_changes
+from mockserver.edge.rule_codec import operation_names, read_fault_request, rule_record
 from mockserver.engine.faults import InvalidFaultError
 from mockserver.engine.rules import Rule
 from mockserver.engine.world import World, WorldRules
@@ -124,9 +124,7 @@ def _filter_issues(
     providers = [state.provider for name, state in world.providers.items() if wanted in (None, name)]
     known: dict[str, Iterable[str]] = {"provider": world.providers, "fault": all_faults()}
     if providers:
-        known["operation"] = {
-            name for each in providers for op in each.operations.values() for name in (op.id, op.role)
-        }
+        known["operation"] = operation_names(providers)
         known["event"] = {end for each in providers for end in each.lifecycle.ends}
     return [
         scenario.fault((*place, name), f"must be one of {', '.join(sorted(values))}; got {shortened(given[name])!r}")
@@ -154,10 +152,7 @@ def activate(world: World, clock: Clock, scenario: Scenario, *, since_ms: int | 
     for account in scenario.accounts:
         state = world.providers[account["provider"]]
         found = state.account(account.get("key") or state.provider.key.example, now_ms)
-        change_account(state, found, account, now_ms)
+        apply_changes(state, found, account, now_ms)
     started_ms = now_ms if since_ms is None else since_ms
-    rules = [
-        world.faults.add(*read_fault_request(world, fault_request), started_ms)
-        for fault_request in scenario.fault_requests
-    ]
+    rules = (world.faults.add(*read_fault_request(world, each), started_ms) for each in scenario.fault_requests)
     return ActiveScenario(scenario, started_ms, tuple(rules))

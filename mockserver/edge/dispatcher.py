@@ -15,6 +15,7 @@ import ssl
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -42,6 +43,9 @@ class BlockedAddressError(OSError):
 
 class AdvanceUnderWayError(Exception):
     """The clock is being advanced, or callbacks of this instant are still being attempted."""
+
+    def __init__(self) -> None:
+        super().__init__("another request is moving the clock or a task; wait for its response")
 
 
 class _Result(NamedTuple):
@@ -88,14 +92,12 @@ class Report(NamedTuple):
     failed: int
 
 
+@dataclass(slots=True)
 class _OriginQueue:
     """The deliveries that wait for one origin, and the number of its running workers."""
 
-    __slots__ = ("running", "waiting")
-
-    def __init__(self) -> None:
-        self.waiting: deque[Delivery] = deque()
-        self.running = 0
+    waiting: deque[Delivery] = field(default_factory=deque)
+    running: int = 0
 
 
 class CallbackDispatcher:
@@ -249,9 +251,7 @@ class CallbackDispatcher:
     def _enqueue(self, delivery: Delivery) -> None:
         parts = urlsplit(delivery.url)
         origin = "" if self._per_origin == 1 else f"{parts.scheme}://{parts.netloc}"
-        queue = self._queues.get(origin)
-        if queue is None:
-            queue = self._queues[origin] = _OriginQueue()
+        queue = self._queues.setdefault(origin, _OriginQueue())
         queue.waiting.append(delivery)
         self._queued[delivery.task_id] = self._queued.get(delivery.task_id, 0) + 1
         self._idle.clear()
@@ -290,9 +290,7 @@ class CallbackDispatcher:
         result = await self._post(delivery)
         self._attempts += 1
         self._acknowledged += result.outcome == "acknowledged"
-        attempt = Attempt(
-            len(delivery.attempts) + 1, self._clock.now_ms(), result.outcome, result.status, result.detail
-        )
+        attempt = Attempt(len(delivery.attempts) + 1, self._clock.now_ms(), *result[:3])
         self._world.attempted(delivery, attempt)
         self._journal.delivery(delivery, attempt, result.response)
         if delivery.state == "waiting":

@@ -6,7 +6,7 @@ Names in a request are checked against the served providers.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -18,8 +18,8 @@ from mockserver.provider import Provider
 
 #: More roles than this are not listed in a message.
 _MOST_LISTED = 4
-_WHERE = tuple(each.name for each in fields(Match))
-_WHEN = tuple(each.name for each in fields(Schedule))
+WHERE = tuple(each.name for each in fields(Match))
+WHEN = tuple(each.name for each in fields(Schedule))
 #: The greatest number in a condition: every JSON reader represents it exactly.
 _MOST = 2**53 - 1
 
@@ -40,21 +40,16 @@ def read_fault_request(world: World, fault_request: Mapping[str, Any]) -> tuple[
         for provider in providers:
             if (why := fault.never_at(provider)) is not None:
                 raise InvalidFaultError(f"where.provider: {fault.name} never applies there: {why}")
-    _check_reach(fault, where, providers)
+    if where.operation is not None:
+        _check_reach(fault, where.operation, providers)
     return fault, where, read_when(fault_request.get("when") or {})
 
 
-def _check_reach(fault: Fault, where: Match, providers: Sequence[Provider]) -> None:
-    """Reject a fault that can never apply to the requested operation.
-
-    Raises:
-        InvalidFaultError: the fault does not apply to the operation.
-    """
+def _check_reach(fault: Fault, operation: str, providers: Sequence[Provider]) -> None:
+    """Reject a fault that can never apply to the requested operation."""
     moments = fault.moments()
-    if where.operation is None:
-        return
     operations = [each for provider in providers for each in provider.operations.values()]
-    meant: set[str] = {each.role for each in operations if where.operation in (each.id, each.role)} or {where.operation}
+    meant: set[str] = {each.role for each in operations if operation in (each.id, each.role)} or {operation}
     within: set[str] = {"submit"} if "task" in moments else set()
     if "callback" in moments:
         within.add("callback")
@@ -62,12 +57,12 @@ def _check_reach(fault: Fault, where: Match, providers: Sequence[Provider]) -> N
         within |= fault.roles or {each.role for each in operations}
     if not meant & within:
         reach = f"only {' or '.join(sorted(within))}" if len(within) < _MOST_LISTED else "requests"
-        raise InvalidFaultError(f"where.operation: {fault.name} applies to {reach}, not to {where.operation}")
+        raise InvalidFaultError(f"where.operation: {fault.name} applies to {reach}, not to {operation}")
 
 
 def read_where(world: World, given: Mapping[str, Any]) -> Match:
     """Read `where`; providers, operations, models and states must exist."""
-    _check_names("where", given, _WHERE)
+    _check_names("where", given, WHERE)
     for name, value in given.items():
         if not isinstance(value, str) or not value:
             raise InvalidFaultError(f"where.{name} must be a non-empty string")
@@ -75,13 +70,11 @@ def read_where(world: World, given: Mapping[str, Any]) -> Match:
     if only is not None and only not in world.providers:
         raise InvalidFaultError(f"where.provider: must be one of {', '.join(world.providers)}; got {only[:80]!r}")
     providers = [state.provider for state in world.providers.values() if only in (None, state.provider.name)]
+    lifecycles = [each.lifecycle for each in providers]
     known = {
-        "operation": {name for each in providers for op in each.operations.values() for name in (op.id, op.role)}
-        | {"callback"},
+        "operation": operation_names(providers) | {"callback"},
         "model": {model for each in providers for model in each.models},
-        "phase": {
-            state for each in providers for state in (*(s.name for s in each.lifecycle.states), *each.lifecycle.ends)
-        },
+        "phase": {name for each in lifecycles for name in (*(state.name for state in each.states), *each.ends)},
     }
     for name, values in known.items():
         if name in given and given[name] not in values:
@@ -98,9 +91,14 @@ def read_where(world: World, given: Mapping[str, Any]) -> Match:
     return Match(**conditions)
 
 
+def operation_names(providers: Iterable[Provider]) -> set[str]:
+    """Return the ids and roles of all operations."""
+    return {name for each in providers for op in each.operations.values() for name in (op.id, op.role)}
+
+
 def read_when(given: Mapping[str, Any]) -> Schedule:
     """Read `when`."""
-    _check_names("when", given, _WHEN)
+    _check_names("when", given, WHEN)
     for name, value in given.items():
         whole = name in ("after", "every", "times")
         right = isinstance(value, int) if whole else isinstance(value, int | float)
@@ -129,7 +127,7 @@ def catalogue() -> list[dict[str, Any]]:
 
 def rule_record(rule: Rule) -> dict[str, Any]:
     """Describe a rule in force."""
-    where = {name: value for name in _WHERE if (value := getattr(rule.where, name)) is not None}
+    where = {name: value for name in WHERE if (value := getattr(rule.where, name)) is not None}
     if "prompt" in where:
         where["prompt"] = where["prompt"].pattern
     blank = Schedule()
@@ -138,7 +136,7 @@ def rule_record(rule: Rule) -> dict[str, Any]:
         "fault": rule.fault.name,
         "with": parameters_of(rule.fault),
         "where": where,
-        "when": {name: value for name in _WHEN if (value := getattr(rule.when, name)) != getattr(blank, name)},
+        "when": {name: value for name in WHEN if (value := getattr(rule.when, name)) != getattr(blank, name)},
         "matches": rule.matches,
         "hits": rule.hits,
         "spent": rule.spent,

@@ -57,10 +57,12 @@ class Runtime:
         manual = settings.clock == "manual"
         start_ms = MANUAL_START_MS if manual else int(self.wall.unix_s() * 1000)
         self.clock = Clock(start_ms, 0 if manual else settings.speed, self.wall.monotonic_s)
-        rules = WorldRules(
-            settings.callback_targets,
-            {provider.name: _provider_rules(settings, provider.name) for provider in self.providers},
-        )
+        by_provider = {
+            provider.name: ProviderRules(own.credits or settings.credits, own.plan, own.failure_rate)
+            for provider in self.providers
+            for own in (settings.provider(provider.name),)
+        }
+        rules = WorldRules(settings.callback_targets, by_provider)
         self.world = World(self.providers, Chance(seed), rules, self.base_urls, RequestDirectives())
         self.dispatcher = CallbackDispatcher(
             self.world,
@@ -177,11 +179,6 @@ class Runtime:
         self.dispatcher.wake()
         await self.dispatcher.drain_due()
         return delivery
-
-
-def _provider_rules(settings: Settings, name: str) -> ProviderRules:
-    found = settings.provider(name)
-    return ProviderRules(found.credits or settings.credits, found.plan, found.failure_rate)
 
 
 def receivers_tls(ca_file: str | None) -> ssl.SSLContext | bool:

@@ -24,17 +24,12 @@ IDLE_S = 900.0
 
 
 class SessionError(ValueError):
-    """A session cannot be created; the message says why."""
+    """A session cannot be created; the message says why. It is answered with `status` and `code`."""
 
-    status = 400
-    code = "invalid_session"
-
-
-class TooManySessionsError(SessionError):
-    """The server has its maximum number of sessions."""
-
-    status = 503
-    code = "too_many_sessions"
+    def __init__(self, message: str, status: int = 400, code: str = "invalid_session") -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
 
 
 class Sessions:
@@ -86,9 +81,8 @@ class Sessions:
 
     def touch(self, runtime: Runtime) -> None:
         """Mark the session of a runtime as used now: a session that is watched does not expire."""
-        for name, each in self._runtimes.items():
-            if each is runtime:
-                self._used_s[name] = self._wall_s()
+        if (name := self.name_of(runtime)) is not None:
+            self._used_s[name] = self._wall_s()
 
     def _create(self, name: str) -> Runtime:
         if not NAME.fullmatch(name):
@@ -97,9 +91,8 @@ class Sessions:
                 "and start with a letter or a digit"
             )
         if len(self._runtimes) >= MOST_SESSIONS:
-            raise TooManySessionsError(
-                f"too many sessions (at most {MOST_SESSIONS}); drop one with DELETE /__admin/sessions/NAME"
-            )
+            message = f"too many sessions (at most {MOST_SESSIONS}); drop one with DELETE /__admin/sessions/NAME"
+            raise SessionError(message, 503, "too_many_sessions")
         urls = {provider.name: self._base_url(provider.name, name) for provider in self._providers}
         runtime = Runtime(self._settings, self._providers, urls, self._wall)
         self._runtimes[name] = runtime

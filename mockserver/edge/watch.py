@@ -19,9 +19,8 @@ async def watch(path: Path, runtime: Runtime) -> None:
     seen = stamp(path)
     while True:
         await asyncio.sleep(_PERIOD_S)
-        now = stamp(path)
-        if now != seen:
-            seen = now
+        before, seen = seen, stamp(path)
+        if seen != before:
             reload(path, runtime)
 
 

@@ -45,16 +45,8 @@ class Journal:
     """
 
     __slots__ = (
-        "_file",
-        "_redact",
-        "_ring",
-        "_secret_headers",
-        "_secrets",
-        "_seq",
-        "_unwritten",
-        "_wall_s",
-        "body_limit",
-        "forgotten_seq",
+        *("_file", "_redact", "_ring", "_secret_headers", "_secrets", "_unwritten", "_wall_s"),
+        *("body_limit", "forgotten_seq", "last_seq"),
     )
 
     def __init__(
@@ -69,7 +61,8 @@ class Journal:
         self._secrets = secrets
         self._secret_headers = _SECRET_HEADERS.union(name.lower() for name in secret_headers)
         self._ring: deque[Entry] = deque(maxlen=entries)
-        self._seq = 0
+        #: The number of the last entry; 0 before the first.
+        self.last_seq = 0
         #: The number of the last entry when the journal was last cleared.
         self.forgotten_seq = 0
         self._wall_s = wall_s
@@ -82,48 +75,30 @@ class Journal:
         return len(self._ring)
 
     @property
-    def last_seq(self) -> int:
-        """The number of the last entry; 0 before the first."""
-        return self._seq
-
-    @property
     def crowded_out(self) -> int:
         """How many entries were dropped for newer ones since the journal was last cleared."""
-        return self._seq - self.forgotten_seq - len(self._ring)
+        return self.last_seq - self.forgotten_seq - len(self._ring)
 
     def exchange(self, new: NewExchange) -> None:
         """Add an exchange."""
-        at_ms, provider, response, method, target, request_headers, request_body = new[:7]
-        status, response_headers, response_body, response_bytes = new[7:]
-        self._seq += 1
-        limit = self.body_limit
-        request_bytes = len(request_body)
-        entry = Exchange(
-            self._seq,
-            at_ms,
-            self._wall_s(),
-            provider,
-            response,
-            method,
-            target,
-            request_headers,
-            request_body if request_bytes <= limit else request_body[:limit],
-            request_bytes,
-            status,
-            response_headers,
-            response_body if response_bytes <= limit or response_body is None else response_body[:limit],
-            response_bytes,
-        )
-        self._ring.append(entry)
-        if self._file is not None:
-            self._unwritten.append(entry)
+        limit, size = self.body_limit, len(new.request_body)
+        if size > limit:
+            new = new._replace(request_body=new.request_body[:limit])
+        if new.response_body is not None and new.response_bytes > limit:
+            new = new._replace(response_body=new.response_body[:limit])
+        self.last_seq += 1
+        self._add(Exchange(self.last_seq, self._wall_s(), new, size))
 
     def delivery(self, delivery: Delivery, attempt: Attempt, response: ReceiverResponse | None) -> None:
         """Add a delivery attempt."""
-        self._seq += 1
+        self.last_seq += 1
         next_ms = delivery.due_ms if delivery.state == "waiting" else None
         body = delivery.body[: self.body_limit]
-        entry = DeliveryAttempt(self._seq, attempt.at_ms, self._wall_s(), delivery, attempt, body, next_ms, response)
+        self._add(
+            DeliveryAttempt(self.last_seq, attempt.at_ms, self._wall_s(), delivery, attempt, body, next_ms, response)
+        )
+
+    def _add(self, entry: Entry) -> None:
         self._ring.append(entry)
         if self._file is not None:
             self._unwritten.append(entry)
@@ -141,7 +116,9 @@ class Journal:
                 self._file.flush()
             except OSError as error:
                 _LOG.error("cannot write the journal file; journal file closed: %s", error.strerror)
-                self._drop_file()
+                file, self._file = self._file, None
+                with contextlib.suppress(OSError):
+                    file.close()
 
     def close(self) -> None:
         """Flush and close the file."""
@@ -150,18 +127,11 @@ class Journal:
             self._file.close()
             self._file = None
 
-    def _drop_file(self) -> None:
-        """Stop writing the file; the ring goes on."""
-        file, self._file = self._file, None
-        with contextlib.suppress(OSError):
-            if file is not None:
-                file.close()
-
     def clear(self) -> None:
         """Drop all entries. The file keeps its content, and the numbering goes on."""
         self.flush()
         self._ring.clear()
-        self.forgotten_seq = self._seq
+        self.forgotten_seq = self.last_seq
 
     def records(self, **wanted: str | int | None) -> Iterator[dict[str, Any]]:
         """Give the records that match every filter, oldest first.

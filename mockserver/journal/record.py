@@ -19,7 +19,7 @@ Headers = Any
 
 
 class NewExchange(NamedTuple):
-    """A request and its response, as the edge reports them; a body of None is not kept, status 0 is no response."""
+    """A request and its response, as the edge reports them; a body of None is not kept, status 0 means no response."""
 
     at_ms: int
     provider: str | None
@@ -35,22 +35,12 @@ class NewExchange(NamedTuple):
 
 
 class Exchange(NamedTuple):
-    """A request and its response. A body of None was measured but not kept; status 0 means no response."""
+    """An entry: what the edge reported, its bodies cut at the limit, and the full length of the request's."""
 
     seq: int
-    at_ms: int
     wall_s: float
-    provider: str | None
-    response: Response
-    method: str
-    target: str
-    request_headers: Headers
-    request_body: bytes
+    new: NewExchange
     request_bytes: int
-    status: int
-    response_headers: Headers
-    response_body: bytes | None
-    response_bytes: int
 
 
 class ReceiverResponse(NamedTuple):
@@ -76,20 +66,21 @@ class DeliveryAttempt(NamedTuple):
 
 def record_of(entry: Exchange | DeliveryAttempt, redact: Redaction) -> dict[str, Any]:
     """Write an entry as a record."""
-    if isinstance(entry, Exchange):
-        return _exchange_record(entry, redact)
-    return _delivery_record(entry, redact)
+    return _exchange_record(entry, redact) if isinstance(entry, Exchange) else _delivery_record(entry, redact)
 
 
 def _exchange_record(entry: Exchange, redact: Redaction) -> dict[str, Any]:
-    path, _, query = entry.target.partition("?")
-    response = entry.response
+    new, response = entry.new, entry.new.response
+    path, _, query = new.target.partition("?")
+    headers = new.response_headers
+    if isinstance(headers, tuple):  # our own responses are kept without Content-Type
+        headers = (("Content-Type", response.content_type), *headers)
     return {
         "seq": entry.seq,
         "kind": "exchange",
-        "at": iso_of(entry.at_ms),
+        "at": iso_of(new.at_ms),
         "wall": iso_of(int(entry.wall_s * 1000)),
-        "provider": entry.provider,
+        "provider": new.provider,
         "operation": response.operation,
         "task": response.task_id,
         "account": response.account_id,
@@ -97,17 +88,17 @@ def _exchange_record(entry: Exchange, redact: Redaction) -> dict[str, Any]:
         "error": response.error,
         "faults": list(response.faults),
         "request": {
-            "method": entry.method,
+            "method": new.method,
             "path": redact.text(path),
             "query": redact.text(query),
-            **_message_record(entry.request_headers, entry.request_body, entry.request_bytes, redact),
+            **_message_record(new.request_headers, new.request_body, entry.request_bytes, redact),
         },
-        "response": None
-        if not entry.status
-        else {
-            "status": entry.status,
-            **_message_record(_with_type(entry), entry.response_body, entry.response_bytes, redact),
-        },
+        "response": {
+            "status": new.status,
+            **_message_record(headers, new.response_body, new.response_bytes, redact),
+        }
+        if new.status
+        else None,
     }
 
 
@@ -133,20 +124,14 @@ def _delivery_record(entry: DeliveryAttempt, redact: Redaction) -> dict[str, Any
     }
 
 
-def _with_type(entry: Exchange) -> Headers:
-    """Return the headers of a response; those of our own responses are kept without Content-Type."""
-    if isinstance(entry.response_headers, tuple):
-        return (("Content-Type", entry.response.content_type), *entry.response_headers)
-    return entry.response_headers
-
-
 def _message_record(headers: Headers, content: bytes | None, size_bytes: int, redact: Redaction) -> dict[str, Any]:
     pairs = headers.items() if hasattr(headers, "items") else headers
     body, base64_body = None, None
     cut = content is not None and len(content) < size_bytes
     if content is not None:
         try:
-            text = _decoded(content, cut=cut)
+            # The incomplete character at the end of a body that was cut is dropped.
+            text = codecs.getincrementaldecoder("utf-8")().decode(content, final=not cut)
             body = redact.cut(text) if cut else redact.text(text)
         except UnicodeDecodeError:
             base64_body = base64.b64encode(redact.data(content)).decode()
@@ -157,8 +142,3 @@ def _message_record(headers: Headers, content: bytes | None, size_bytes: int, re
         "body_bytes": size_bytes,
         "body_cut": cut,
     }
-
-
-def _decoded(body: bytes, *, cut: bool) -> str:
-    """Decode a body as UTF-8; drop the incomplete character at the end of one that was cut."""
-    return codecs.getincrementaldecoder("utf-8")().decode(body, final=not cut)

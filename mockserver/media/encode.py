@@ -1,4 +1,7 @@
-"""Writes result files: H.264 with AAC by PyAV, WAV by the standard library, or a ready-made clip without PyAV."""
+"""Writes result files: H.264 with AAC by PyAV, WAV by the standard library, or a ready-made clip without PyAV.
+
+`python -m mockserver.media.encode` writes the clips in `clips/` again, with PyAV.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import contextlib
 import importlib.util
 import math
 import shutil
+import sys
 import threading
 import wave
 from array import array
@@ -50,7 +54,7 @@ READY_MADE: Final = (
     ("square.mp4", Shape(MP4, 2.0, 240, 240)),
     ("tone.m4a", Shape(M4A, 2.0, 0, 0)),
 )
-"""The clips shipped in `mockserver/media/clips`, which `mockserver.media.make` writes."""
+"""The clips shipped in `mockserver/media/clips`."""
 
 
 def write_file(shape: Shape, path: Path, stop: threading.Event) -> None:
@@ -100,17 +104,15 @@ def _has_pyav() -> bool:
     return importlib.util.find_spec("av") is not None
 
 
-def _pyav_version() -> str:
-    import importlib.metadata  # noqa: PLC0415 - start-up must not pay for it
-
-    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-        return importlib.metadata.version("av")
-    return "unknown"
-
-
 def encoder_folder() -> str:
     """Name the encoder and its version, so that files of another encoder are not reused."""
-    return f"{_RECIPE}-pyav-{_pyav_version()}" if _has_pyav() else f"{_RECIPE}-ready-made"
+    import importlib.metadata  # noqa: PLC0415 - start-up must not pay for it
+
+    if not _has_pyav():
+        return f"{_RECIPE}-ready-made"
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        return f"{_RECIPE}-pyav-{importlib.metadata.version('av')}"
+    return f"{_RECIPE}-pyav-unknown"
 
 
 def _check(stop: threading.Event) -> None:
@@ -154,24 +156,25 @@ def _write_wav(shape: Shape, path: Path, stop: threading.Event) -> None:
 
 
 def _video_stream(out: OutputContainer, shape: Shape) -> VideoStream:
-    from av.codec.context import Flags  # noqa: PLC0415 - see encode
-
     video = out.add_stream("libx264", rate=_FRAMES_PER_S, options={"preset": "ultrafast", "crf": "28", "bf": "0"})
     video.width, video.height, video.pix_fmt = shape.width_px, shape.height_px, "yuv420p"
     video.codec_context.gop_size = _LOOP_FRAMES
-    video.codec_context.thread_count = 1
-    video.codec_context.flags |= Flags.bitexact
+    _make_reproducible(video)
     return video
 
 
 def _sound_stream(out: OutputContainer) -> AudioStream:
-    from av.codec.context import Flags  # noqa: PLC0415 - see encode
-
     sound = out.add_stream("aac", rate=_SAMPLES_PER_S, layout="stereo")
     sound.codec_context.bit_rate = _AAC_BITS_PER_S
-    sound.codec_context.thread_count = 1
-    sound.codec_context.flags |= Flags.bitexact
+    _make_reproducible(sound)
     return sound
+
+
+def _make_reproducible(stream: VideoStream | AudioStream) -> None:
+    from av.codec.context import Flags  # noqa: PLC0415 - see encode
+
+    stream.codec_context.thread_count = 1
+    stream.codec_context.flags |= Flags.bitexact
 
 
 def _loop_packets(video: VideoStream, shape: Shape, stop: threading.Event) -> list[bytes]:
@@ -244,3 +247,15 @@ def _tone_packets(sound: AudioStream, samples: int) -> Iterator[Packet[AudioStre
         frame.time_base = Fraction(1, _SAMPLES_PER_S)
         yield from sound.encode(frame)
     yield from sound.encode(None)
+
+
+def write_clips(directory: Path) -> None:
+    """Write every ready-made clip to the directory; needs PyAV."""
+    for name, shape in READY_MADE:
+        encode(shape, directory / name, threading.Event())
+
+
+if __name__ == "__main__":
+    if not _has_pyav():
+        sys.exit("install PyAV to write the clips: pip install av")
+    write_clips(_CLIPS)

@@ -1,12 +1,14 @@
 """The shape of a result file: media type, length and size.
 
-`Shape` is the value; `shape_of` works one out from an API's terms, such as 720 and "16:9".
+`Shape` is the value; `shape_of` works one out from an API's terms, such as 720 and "16:9"; `mp4_duration_s` reads
+how long a file plays.
 """
 
 from __future__ import annotations
 
 import math
 import re
+import struct
 from dataclasses import dataclass
 from typing import Final
 
@@ -82,3 +84,34 @@ def shape_of(media: str, duration_s: float, short_side_px: float, ratio: str) ->
 
 def _even(length_px: float) -> int:
     return 2 * round(length_px / 2)
+
+
+def mp4_duration_s(content: bytes) -> float | None:
+    """Return the duration in the movie header; None if there is no valid one."""
+    try:
+        return _movie_s(content, 0, len(content))
+    except struct.error:
+        return None
+
+
+def _movie_s(content: bytes, start: int, end: int) -> float | None:
+    """Find the box `mvhd`, inside `moov`: it holds the time scale and the duration."""
+    while start + 8 <= end:
+        size, kind = struct.unpack_from(">I4s", content, start)
+        head = 8
+        if size == 1:
+            (size,) = struct.unpack_from(">Q", content, start + 8)
+            head = 16
+        stop = end if size == 0 else start + size
+        if size and size < head:
+            return None
+        if kind == b"moov":
+            return _movie_s(content, start + head, min(stop, end))
+        if kind == b"mvhd":
+            long = content[start + head] == 1
+            scale: int
+            length: int
+            scale, length = struct.unpack_from(">IQ" if long else ">II", content, start + head + (20 if long else 12))
+            return length / scale if scale else None
+        start = stop
+    return None

@@ -51,7 +51,7 @@ def _check(expectation: Mapping[str, Any], records: Sequence[Record], roles: Map
     if not groups and per == "everything":
         groups[None] = []
     worst = [found for group in groups.values() for found in (_gaps if gap else _counts)(expectation, group)]
-    seen = "; ".join(dict.fromkeys(words for words, _ in worst)) or "as expected"
+    seen = "; ".join(dict.fromkeys(text for text, _ in worst)) or "as expected"
     return {
         "that": expectation["that"],
         "kept": not worst,

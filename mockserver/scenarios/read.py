@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -64,12 +66,10 @@ def find(name: str) -> Path:
     if name in known:
         return known[name]
     path = Path(name)
-    try:
-        there = path.exists()
-    except OSError:
-        there = True  # reading it reports the problem
-    if not there:
-        raise SpecError([SpecIssue(name, None, "not a file or a built-in scenario", f"built-in: {', '.join(known)}")])
+    with contextlib.suppress(OSError):  # reading it reports the problem
+        if not path.exists():
+            fix = f"built-in: {', '.join(known)}"
+            raise SpecError([SpecIssue(name, None, "not a file or a built-in scenario", fix)])
     return path
 
 
@@ -122,11 +122,7 @@ def of_document(document: Document) -> Scenario:
 
 
 def _check_size(document: Document) -> None:
-    """Reject a document that is too large or too deep for the schema validator.
-
-    Raises:
-        SpecError: it is too large or too deep.
-    """
+    """Reject a document that is too large or too deep for the schema validator."""
     left = _MOST_VALUES
     waiting: list[tuple[tuple[str | int, ...], Any]] = [((), document.data)]
     while waiting:
@@ -169,13 +165,11 @@ def _issues(document: Document, error: jsonschema_rs.ValidationError) -> Iterato
     """Report a schema violation: one issue a key, one line each."""
     kind, details = error.kind.name, error.kind.as_dict()
     path = tuple(error.instance_path)
-    value = _value_at(document.data, path)
-    if kind == "additionalProperties":
-        for word in details["unexpected"]:
-            yield document.issue((*path, word), f"unknown key: {shortened(word)}", _FIX)
-    elif kind == "propertyNames":
-        word = details["error"].instance
-        yield document.issue((*path, word), f"unknown key: {shortened(word)}", _FIX)
+    data: Any = document.data
+    value = reduce(getitem, path, data)
+    if kind in ("additionalProperties", "propertyNames"):
+        for key in details["unexpected"] if kind == "additionalProperties" else (details["error"].instance,):
+            yield document.issue((*path, key), f"unknown key: {shortened(key)}", _FIX)
     elif kind == "required":
         yield document.issue(path, f"missing required key `{details['property']}`")
     elif kind == "oneOf":
@@ -188,9 +182,3 @@ def _issues(document: Document, error: jsonschema_rs.ValidationError) -> Iterato
         yield document.issue(path, f"{error.message[:half]} … {error.message[-half:]}")
     else:
         yield document.issue(path, error.message)
-
-
-def _value_at(value: Any, path: tuple[str | int, ...]) -> Any:
-    for key in path:
-        value = value[key]
-    return value

@@ -7,10 +7,10 @@ the end of a `with` block.
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any, Self
 
-from mockserver.edge.account_changes import account_issues, change_account
+from mockserver.edge.account_changes import account_issues, apply_changes
+from mockserver.edge.rule_codec import WHEN, WHERE
 from mockserver.edge.runtime import Runtime
 from mockserver.engine.faults import InvalidFaultError
 from mockserver.engine.rules import Rule
@@ -20,8 +20,8 @@ from mockserver.faults import parameter_names
 Perform = Callable[[Callable[[], Any]], Any]
 
 MOST_CREDITS = 1_000_000_000
-_WHERE = ("operation", "key", "task", "model", "prompt", "text", "phase")
-_WHEN = ("after", "every", "probability", "from_s", "until_s", "for_s", "times")
+_WHERE = frozenset(WHERE) - {"provider"}
+_CONDITIONS = _WHERE | set(WHEN)
 
 
 class ActiveFault:
@@ -44,21 +44,14 @@ class ActiveFault:
 
     def remove(self) -> None:
         """Remove the fault; calling this again does nothing."""
-
-        def remove() -> None:
-            table = self._runtime.world.faults
-            if table.rules.get(self._rule.id) is self._rule:
-                table.remove(self._rule.id)
-
-        self._perform(remove)
+        table, rule = self._runtime.world.faults, self._rule
+        self._perform(lambda: table.rules.get(rule.id) is rule and table.remove(rule.id))
 
     def __enter__(self) -> Self:
         """Keep the fault until the end of the block."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         """Remove the fault."""
         self.remove()
 
@@ -82,18 +75,12 @@ class ProviderHandle:
             InvalidFaultError: the fault or a parameter is unknown or invalid.
         """
         own = parameter_names(str(fault))
-        given = {
-            name: value for name, value in parameters.items() if value is not None or name not in (*_WHERE, *_WHEN)
-        }
-        fault_request = {
-            "fault": fault,
-            "where": {
-                "provider": self.name,
-                **{name: value for name, value in given.items() if name in _WHERE and name not in own},
-            },
-            "when": {name: value for name, value in given.items() if name in _WHEN and name not in own},
-            "with": {name: value for name, value in given.items() if name in own or name not in (*_WHERE, *_WHEN)},
-        }
+        fault_request: dict[str, Any] = {"fault": fault, "where": {"provider": self.name}, "when": {}, "with": {}}
+        for name, value in parameters.items():
+            if value is not None or name not in _CONDITIONS:
+                condition = name in _CONDITIONS and name not in own
+                part = ("where" if name in _WHERE else "when") if condition else "with"
+                fault_request[part][name] = value
         rule = self._perform(lambda: self._runtime.add_fault(fault_request))
         return ActiveFault(self._runtime, rule, self._perform)
 
@@ -124,9 +111,7 @@ class ProviderHandle:
         self, status: int, times: int = 1, operation: str | None = None, retry_after_s: int | None = None
     ) -> ActiveFault:
         """Refuse the next `times` requests with one of the provider's errors."""
-        retry: dict[str, Any] = (
-            {} if retry_after_s is None else {"retry_after": "seconds", "retry_after_s": retry_after_s}
-        )
+        retry = {} if retry_after_s is None else {"retry_after": "seconds", "retry_after_s": retry_after_s}
         return self.inject("error", status=status, times=times, operation=operation, **retry)
 
     def refuse(self, status: int, operation: str | None = None, for_s: float | None = None) -> ActiveFault:
@@ -205,8 +190,5 @@ class ProviderHandle:
         for field, problem in account_issues(state.provider, {"key": used}):
             raise InvalidFaultError(f"{field}: {problem}")
 
-        def change() -> None:
-            now_ms = self._runtime.clock.now_ms()
-            change_account(state, state.account(used, now_ms), changes, now_ms)
-
-        self._perform(change)
+        now_ms = self._runtime.clock.now_ms
+        self._perform(lambda: apply_changes(state, state.account(used, now_ms()), changes, now_ms()))

@@ -17,9 +17,9 @@ import threading
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from mockserver.edge.build import start_server
 from mockserver.edge.runtime import Runtime
@@ -30,6 +30,9 @@ from mockserver.testing.provider_handle import ProviderHandle
 from mockserver.testing.views import AccountView, AsyncClock, AsyncTask, Clock, JournalView, Task
 
 T = TypeVar("T")
+ClockT = TypeVar("ClockT", Clock, AsyncClock)
+TaskT = TypeVar("TaskT", Task, AsyncTask)
+Done = TypeVar("Done")
 _STOP_WITHIN_S = 10.0
 
 
@@ -70,13 +73,11 @@ class MockServer:
 
     async def __aenter__(self) -> AsyncRunningServer:
         """Start in the running event loop."""
-        running = await _start(self._settings)
-        self._async_exit.push_async_callback(running.server.close)
-        return running
+        server = await start_server(self._settings)
+        self._async_exit.push_async_callback(server.close)
+        return AsyncRunningServer(server)
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         """Stop."""
         await self._async_exit.aclose()
 
@@ -85,64 +86,77 @@ class MockServer:
         with ExitStack() as stack:
             thread = _Thread()
             stack.callback(thread.stop)
-            running = thread.request(_start(self._settings))
-            stack.callback(lambda: thread.request(running.server.close()))
+            server: Server = thread.run(start_server(self._settings))
+            stack.callback(lambda: thread.run(server.close()))
             self._exit.push(stack.pop_all())
-        return RunningServer(running, thread)
+        return RunningServer(server, thread)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         """Stop, and end the thread."""
         self._exit.close()
 
 
-async def _start(settings: Settings) -> AsyncRunningServer:
-    server = await start_server(settings)
-    return AsyncRunningServer(server)
+class _Loop:
+    """The event loop of the caller, which serves as well: coroutines are for the caller to await."""
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Return the coroutine."""
+        return work
+
+    def perform(self, work: Callable[[], T]) -> T:
+        """Call a function."""
+        return work()
 
 
-class _Thread:
-    """A running event loop in a thread."""
+class _Thread(_Loop):
+    """An event loop in a thread."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="mockserver", daemon=True)
         self._thread.start()
 
-    def request(self, work: Coroutine[Any, Any, T]) -> T:
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Run a coroutine in the loop; wait for its result."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def perform(self, work: Callable[[], T]) -> T:
-        """Run a function in the loop; directly, if the loop has ended."""
+        """Call a function in the loop; directly, if the loop has ended."""
         if not self._thread.is_alive():
             return work()
 
         async def perform() -> T:
             return work()
 
-        return self.request(perform())
+        result: T = self.run(perform())
+        return result
 
     def stop(self) -> None:
         """Stop the loop and join the thread."""
-        self.request(self._loop.shutdown_default_executor())
+        self.run(self._loop.shutdown_default_executor())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_STOP_WITHIN_S)
         self._loop.close()
 
 
-class _Server:
-    """One session of a running server: what is the same with and without `async`."""
+class _Server(Generic[ClockT, TaskT, Done]):
+    """One session of a running server."""
 
-    def __init__(self, server: Server, session: str | None = None) -> None:
+    _clock: type[ClockT]
+    _task: type[TaskT]
+
+    def __init__(self, server: Server, loop: _Loop | None = None, session: str | None = None) -> None:
         self.server = server
+        self._loop = loop or _Loop()
+        self._perform = self._loop.perform
         self._session = session
 
     @property
     def runtime(self) -> Runtime:
-        """The state of this session: engine, clock, journal, dispatcher."""
-        return self.server.runtime if self._session is None else self.server.sessions.get(self._session)
+        """The state of this session: engine, clock, journal, dispatcher; a dropped session is created again."""
+        if self._session is None:
+            return self.server.runtime
+        return self._perform(partial(self.server.sessions.get, self._session))
 
     def url(self, provider: str) -> str:
         """Return the address under which a provider's paths begin.
@@ -179,10 +193,6 @@ class _Server:
             return self.provider(name)
         raise AttributeError(f"no attribute or provider {name!r}; providers: {', '.join(self.runtime.world.providers)}")
 
-    def _perform(self, work: Callable[[], T]) -> T:
-        """Run a function where the server's state may be changed."""
-        return work()
-
     def _state(self, provider: str) -> ProviderState:
         try:
             return self.runtime.world.providers[provider]
@@ -201,88 +211,56 @@ class _Server:
         account = self._perform(lambda: state.account(key or state.provider.key.example, runtime.clock.now_ms()))
         return AccountView(runtime, state, account, self._perform)
 
-
-class AsyncRunningServer(_Server):
-    """A running server, inside `async with`."""
-
     @property
-    def clock(self) -> AsyncClock:
+    def clock(self) -> ClockT:
         """The clock of this session."""
-        return AsyncClock(self.runtime)
+        return self._clock(self.runtime, self._loop.run)
 
-    def task(self, task_id: str) -> AsyncTask:
+    def task(self, task_id: str) -> TaskT:
         """Return a task of any provider.
 
         Raises:
             KeyError: no task has this id.
         """
-        return AsyncTask(self.runtime, task_id)
+        return self._task(self.runtime, task_id, self._loop.run)
+
+    def session(self, name: str) -> Self:
+        """Return a session of the same server; create it if it does not exist.
+
+        Raises:
+            SessionError: the name is invalid, or there are too many sessions.
+        """
+        self._perform(partial(self.server.sessions.get, name))
+        return type(self)(self.server, self._loop, name)
+
+    def drop(self) -> Done:
+        """Drop this session; the default session is reset instead."""
+        done: Done = self._loop.run(self._drop())
+        return done
+
+    async def _drop(self) -> None:
+        if self._session is None:
+            await self.server.runtime.reset()
+        elif self.server.sessions.known(self._session) is not None:
+            await self.server.sessions.drop(self._session)
+
+
+class AsyncRunningServer(_Server[AsyncClock, AsyncTask, Coroutine[Any, Any, None]]):
+    """A running server, inside `async with`."""
+
+    _clock, _task = AsyncClock, AsyncTask
 
     async def reset(self) -> None:
         """Reset: no tasks, accounts or faults, an empty journal."""
         await self.runtime.reset()
 
-    def session(self, name: str) -> AsyncRunningServer:
-        """Return a session of the same server; create it if it does not exist.
 
-        Raises:
-            SessionError: the name is invalid, or there are too many sessions.
-        """
-        self.server.sessions.get(name)
-        return AsyncRunningServer(self.server, name)
-
-    async def drop(self) -> None:
-        """Drop this session; the default session is reset instead."""
-        if self._session is None:
-            await self.reset()
-        elif self.server.sessions.known(self._session) is not None:
-            await self.server.sessions.drop(self._session)
-
-
-class RunningServer(_Server):
+class RunningServer(_Server[Clock, Task, None]):
     """A running server, inside `with`."""
 
-    def __init__(self, inner: AsyncRunningServer, thread: _Thread) -> None:
-        super().__init__(inner.server, inner._session)  # noqa: SLF001 - both views show the same server
-        self._inner = inner
-        self._thread = thread
-        self._call = thread.request
-
-    @property
-    def runtime(self) -> Runtime:
-        """The state of this session; a dropped session is created again."""
-        return self._perform(lambda: self._inner.runtime)
-
-    def _perform(self, work: Callable[[], T]) -> T:
-        """Run a function in the thread of the server."""
-        return self._thread.perform(work)
-
-    @property
-    def clock(self) -> Clock:
-        """The clock of this session."""
-        return Clock(self.runtime, self._call)
-
-    def task(self, task_id: str) -> Task:
-        """Return a task of any provider.
-
-        Raises:
-            KeyError: no task has this id.
-        """
-        return Task(self._inner.task(task_id), self._call)
+    _clock, _task = Clock, Task
 
     def reset(self) -> Self:
         """Reset: no tasks, accounts or faults, an empty journal."""
-        self._call(self._inner.reset())
+        self._loop.run(self.runtime.reset())
         return self
-
-    def session(self, name: str) -> RunningServer:
-        """Return a session of the same server; create it if it does not exist.
-
-        Raises:
-            SessionError: the name is invalid, or there are too many sessions.
-        """
-        return RunningServer(self._perform(lambda: self._inner.session(name)), self._thread)
-
-    def drop(self) -> None:
-        """Drop this session; the default session is reset instead."""
-        self._call(self._inner.drop())

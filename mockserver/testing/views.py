@@ -1,21 +1,22 @@
 """What a test sees of a running server: its journal, accounts, tasks and clock.
 
-Tasks and clocks come in two forms: with `async`, commands are awaited; without, they block.
+Tasks and clocks come in two forms that differ in one function, `run`, which is given the coroutine of a command:
+it returns the coroutine, to be awaited, or runs it in the server's thread.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterator
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from mockserver.clock import iso_of
-from mockserver.edge.account_changes import change_account
+from mockserver.edge.account_changes import apply_changes
 from mockserver.edge.dispatcher import Report
 from mockserver.edge.runtime import Runtime
 from mockserver.engine.accounts import Account
 from mockserver.engine.commands import Command
 from mockserver.engine.state import ProviderState
-from mockserver.engine.task import status_at
+from mockserver.engine.task import TaskStatus, status_at
 from mockserver.provider import UCR
 from mockserver.testing.provider_handle import Perform
 
@@ -96,64 +97,79 @@ class AccountView:
 
     def _change(self, **changes: Any) -> None:
         now_ms = self._runtime.clock.now_ms
-        self._perform(lambda: change_account(self._state, self._account, changes, now_ms()))
+        self._perform(lambda: apply_changes(self._state, self._account, changes, now_ms()))
 
 
-class _TaskView:
-    """A task as it is now."""
+#: Takes the coroutine of a command: returns it, or its result.
+Run = Callable[[Coroutine[Any, Any, Any]], Any]
+Done = TypeVar("Done")
+Moved = TypeVar("Moved")
 
-    def __init__(self, runtime: Runtime, task_id: str) -> None:
+
+class _Task(Generic[Done]):
+    """A task as it is now, and its commands."""
+
+    def __init__(self, runtime: Runtime, task_id: str, run: Run) -> None:
         self._runtime = runtime
+        self._run = run
         self.id = task_id
         runtime.world.find_task(task_id)
 
     @property
     def status(self) -> str:
-        """The status now, in the provider's own word."""
-        return self._status()[0]
+        """The current status, in the provider's own term."""
+        return self._status().status
 
     @property
     def progress(self) -> int:
         """Percent."""
-        return self._status()[1]
+        return self._status().progress
 
-    def _status(self) -> tuple[str, int, bool]:
-        _, task = self._runtime.world.find_task(self.id)
-        return status_at(task, self._runtime.clock.now_ms())
+    def _status(self) -> TaskStatus:
+        return status_at(self._runtime.world.find_task(self.id)[1], self._runtime.clock.now_ms())
 
+    def _command(self, command: Command, reason: str | None = None) -> Done:
+        async def perform() -> None:
+            await self._runtime.command(self.id, command, reason)
 
-class AsyncTask(_TaskView):
-    """A task of an async server, and its commands."""
+        done: Done = self._run(perform())
+        return done
 
-    async def _command(self, command: Command, reason: str | None = None) -> None:
-        await self._runtime.command(self.id, command, reason)
-
-    async def hold(self) -> None:
+    def hold(self) -> Done:
         """Hold the task in its state."""
-        await self._command("hold")
+        return self._command("hold")
 
-    async def release(self) -> None:
+    def release(self) -> Done:
         """Release the held task."""
-        await self._command("release")
+        return self._command("release")
 
-    async def complete(self) -> None:
+    def complete(self) -> Done:
         """Complete the task now; return when its callback has been attempted."""
-        await self._command("complete")
+        return self._command("complete")
 
-    async def fail(self, reason: str | None = None) -> None:
+    def fail(self, reason: str | None = None) -> Done:
         """Fail the task now, for one of the provider's reasons."""
-        await self._command("fail", reason)
+        return self._command("fail", reason)
 
-    async def cancel(self) -> None:
+    def cancel(self) -> Done:
         """Cancel the task now, if the provider has a cancelled state."""
-        await self._command("cancel")
+        return self._command("cancel")
 
 
-class AsyncClock:
-    """The clock of an async server."""
+class Task(_Task[None]):
+    """A task of a server in a thread: commands block."""
 
-    def __init__(self, runtime: Runtime) -> None:
+
+class AsyncTask(_Task[Coroutine[Any, Any, None]]):
+    """A task of an async server: await its commands."""
+
+
+class _Clock(Generic[Moved]):
+    """The clock of a server."""
+
+    def __init__(self, runtime: Runtime, run: Run) -> None:
         self._runtime = runtime
+        self._run = run
 
     @property
     def now_ms(self) -> int:
@@ -165,48 +181,19 @@ class AsyncClock:
         """Mock time as ISO 8601, in UTC."""
         return iso_of(self.now_ms)
 
-    async def advance(self, seconds: float) -> Report:
+    def advance(self, seconds: float) -> Moved:
         """Advance; return when every callback that fell due has been attempted, retries included."""
-        return await self._runtime.advance_to(self.now_ms + round(seconds * 1000))
 
+        async def perform() -> Report:
+            return await self._runtime.advance_to(self.now_ms + round(seconds * 1000))
 
-class Task(_TaskView):
-    """A task, and its commands."""
-
-    def __init__(self, inner: AsyncTask, request: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
-        super().__init__(inner._runtime, inner.id)  # noqa: SLF001 - both views show the same task
-        self._inner = inner
-        self._call = request
-
-    def hold(self) -> None:
-        """Hold the task in its state."""
-        self._call(self._inner.hold())
-
-    def release(self) -> None:
-        """Release the held task."""
-        self._call(self._inner.release())
-
-    def complete(self) -> None:
-        """Complete the task now; return when its callback has been attempted."""
-        self._call(self._inner.complete())
-
-    def fail(self, reason: str | None = None) -> None:
-        """Fail the task now, for one of the provider's reasons."""
-        self._call(self._inner.fail(reason))
-
-    def cancel(self) -> None:
-        """Cancel the task now, if the provider has a cancelled state."""
-        self._call(self._inner.cancel())
-
-
-class Clock(AsyncClock):
-    """The clock of a server."""
-
-    def __init__(self, runtime: Runtime, request: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
-        super().__init__(runtime)
-        self._call = request
-
-    def advance(self, seconds: float) -> Report:  # type: ignore[override]  # the same, waited for
-        """Advance; return when every callback that fell due has been attempted, retries included."""
-        report: Report = self._call(super().advance(seconds))
+        report: Moved = self._run(perform())
         return report
+
+
+class Clock(_Clock[Report]):
+    """The clock of a server in a thread: `advance` blocks."""
+
+
+class AsyncClock(_Clock[Coroutine[Any, Any, Report]]):
+    """The clock of an async server: await `advance`."""

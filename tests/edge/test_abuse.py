@@ -1,4 +1,4 @@
-"""Clients that misbehave at the level of bytes while faults are in force: they harm themselves and nobody else.
+"""Clients that misbehave at the level of bytes while faults are in force: they harm only themselves.
 
 No traceback, no 500 that was not asked for, others are served meanwhile; and when they have gone, nothing of them is
 left: no connection, no background task, no credits that do not add up.
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 #: The provider that is abused; the others are calm.
 ABUSED = "evolink"
 CALM = ("crun", "googlegeminiomni", "toapis")
-#: Every transport fault, with what keeps wall time short, and how much of what it meets it strikes.
+#: Every transport fault, with parameters that keep wall time short, and the share of requests that it hits.
 TRANSPORT: list[tuple[str, dict[str, Any]]] = [
     ("broken_chunking", {}),
     ("broken_gzip", {}),
@@ -72,7 +72,7 @@ def quick_file(shape: Shape, path: Path, stop: threading.Event) -> None:
 
 
 class _Failures(logging.Handler):
-    """Keeps what aiohttp would say of exceptions that nobody caught, which the mock does not show."""
+    """Records what aiohttp would log of uncaught exceptions, which the mock does not show."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -220,7 +220,7 @@ async def anything(wire: Wire) -> bytes:
 
 
 async def abuse(edge: Edge, ending: str, *pieces: bytes) -> bytes:
-    """Send bytes, let others be served, leave; return what came, if somebody was there to read it."""
+    """Send bytes, let others be served, leave; return what was received, if it was read."""
     async with edge.raw() as wire:
         await wire.send(*pieces)
         await check_served(edge, "toapis")
@@ -362,10 +362,10 @@ async def test_a_refusal_of_half_a_body_says_that_it_closes(fault_request: str) 
 
     async with serving(request_timeout_s=0.1) as edge:
         head = request_bytes("POST", edge.path_of(ABUSED, "submit"), headers=edge.key_headers(ABUSED))[:-2]
-        wished = b"" if not fault_request else b"X-Mock-Fault: %b\r\n" % fault_request.encode()
+        header = b"" if not fault_request else b"X-Mock-Fault: %b\r\n" % fault_request.encode()
         for framing, body, status in lines.values():
             async with edge.raw() as wire:
-                await wire.send(head + wished + framing + b"\r\n" + body)
+                await wire.send(head + header + framing + b"\r\n" + body)
                 answer = await wire.answer()
                 assert answer is not None
                 assert (answer.status, answer.header("Connection")) == (status, "close")
@@ -449,11 +449,11 @@ def test_any_wishes(loop: str) -> None:
 
 #: Lines of headers that are far too many, or far too long, and the statuses that may come of them.
 FLOODS: dict[str, tuple[list[bytes], set[int]]] = {
-    "a wish in 50 lines": ([b"X-Mock-Fault: extra_fields"] * 50, {200}),
-    "a wish in 5 000 lines": ([b"X-Mock-Fault: extra_fields"] * 5000, {400}),
-    "900 wishes in a line": ([b"X-Mock-Fault: " + b"latency;seconds=0," * 400 + b"latency"], {200}),
-    "a million wishes": ([b"X-Mock-Fault: " + b"reset," * 200_000], {400}),
-    "one wish, as long as may be": ([b"X-Mock-Fault: " + b"x" * 8000], {400}),
+    "a fault request in 50 lines": ([b"X-Mock-Fault: extra_fields"] * 50, {200}),
+    "a fault request in 5 000 lines": ([b"X-Mock-Fault: extra_fields"] * 5000, {400}),
+    "900 fault requests in a line": ([b"X-Mock-Fault: " + b"latency;seconds=0," * 400 + b"latency"], {200}),
+    "a million fault requests": ([b"X-Mock-Fault: " + b"reset," * 200_000], {400}),
+    "one fault request of the greatest length": ([b"X-Mock-Fault: " + b"x" * 8000], {400}),
     "4 000 parameters": ([b"X-Mock-Fault: latency" + b";a" * 3900], {400}),
     "quotes without end": ([b"X-Mock-Fault: " + b'"' * 8001], {400}),
     "preferences without end": ([b"Prefer: " + b"a=b," * 2000], {200}),

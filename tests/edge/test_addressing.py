@@ -157,7 +157,7 @@ async def test_unknown_provider(path: str) -> None:
 
 
 async def test_who_went_to_no_provider_is_written_down() -> None:
-    """A wrong base URL is seen in the journal: with the body, without the key, and as nobody's."""
+    """A wrong base URL is seen in the journal: with the body, without the key, and without a provider."""
     async with serving() as edge:
         headers = {"Authorization": "Bearer sk-nobody-knows", "Content-Type": "application/json"}
         assert (await edge.call("POST", "/v1/videos?x=1", headers=headers, data=b'{"a": 1}')).status == 404

@@ -245,15 +245,16 @@ def test_fields_are_found() -> None:
 
 
 @pytest.mark.parametrize(("name", "model", "field"), FIELDS, ids=lambda part: part if isinstance(part, str) else None)
-async def test_any_value_in_any_field(name: str, model: str, field: tuple[str, ...]) -> None:
-    """Any value in any field is either taken, and the task then lives as any other, or refused in shape.
+async def test_any_value_in_any_field(
+    name: str, model: str, field: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Any value in any field is accepted, and the task then ends as any other, or refused in the provider's form.
 
-    The compiled schema of the model is the judge; what it takes may still be refused for rules that a
-    schema cannot say.
+    The compiled schema of the model decides; a value that it accepts may still be refused by a rule that a schema
+    cannot express.
     """
+    monkeypatch.setattr("mockserver.edge.server.MediaCache", lambda: MediaCache(encode=quick_file))
     async with serving() as edge:
-        edge.mock.server._media_cache.close()
-        edge.mock.server._media_cache = MediaCache(encode=quick_file)
         schema = edge.provider(name).models[model].request
         for value in ANY_VALUE:
             await edge.mock.clock.advance(3600)
@@ -396,7 +397,7 @@ async def test_body_at_the_limit() -> None:
 @pytest.mark.parametrize("path", ["/evolink/v1/credits", "/evolink/nothing", "/nobody", "/", "/__admin/health"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_10_mb_where_none_is_taken(method: str, path: str) -> None:
-    """A body that nobody asked for does no harm: the answer is the one without it."""
+    """An unexpected body does no harm: the response is the same as without it."""
     async with serving() as edge:
         headers = edge.key_headers("evolink")
         bare = await edge.call(method, path, headers=headers)
@@ -506,7 +507,7 @@ async def test_half_sent_head(start: bytes, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 async def test_client_that_never_reads() -> None:
-    """A client that asks for much and reads nothing holds up nobody, and not the end of the server either."""
+    """A client that requests much and reads nothing delays no other client, nor the end of the server."""
     async with serving() as edge, edge.raw() as wire:
         headers = {**edge.key_headers("googlegeminiomni"), "Content-Type": "multipart/form-data; boundary=B"}
         part = b'--B\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\nContent-Type: image/png\r\n'
@@ -834,7 +835,7 @@ async def test_ids_of_another_shape(task_id: str) -> None:
 
 
 async def test_ids_that_are_no_text() -> None:
-    """Percent signs that lead nowhere and bytes that are no UTF-8 make an id that nobody has."""
+    """Invalid percent-encoding and bytes that are not UTF-8 make an id that does not exist."""
     async with serving() as edge, edge.raw() as wire:
         for name in PROVIDERS:
             for escape in ("%ff%fe", "%", "%zz", "%ed%a0%80", "%c0%af"):
@@ -879,7 +880,7 @@ async def test_two_keys(name: str) -> None:
 
 
 async def test_header_bytes_that_are_no_text() -> None:
-    """Headers may hold any bytes; whoever reads the journal later is not harmed by them."""
+    """Headers may hold any bytes; the journal stays readable."""
     async with serving() as edge, edge.raw() as wire:
         headers = {**edge.key_headers("evolink"), "User-Agent": "\xff\x80\xfe", "X-\xe9": "x"}
         request = request_bytes("GET", "/evolink/v1/credits", headers={**headers, "X-\xe9": "x"})

@@ -37,7 +37,7 @@ SCHEDULES = {"crun": (0, 1, 3, 7), "evolink": (0, 1, 3, 7), "googlegeminiomni": 
 
 
 async def told(edge: Edge, name: str, url: str, **fields: Any) -> str:
-    """Submit a task that somebody wants to be told of; return its id."""
+    """Submit a task with a callback URL; return its id."""
     return await edge.submit(name, **{CALLBACK_FIELDS[name]: url}, **fields)
 
 
@@ -136,7 +136,7 @@ async def test_cancellation_is_told() -> None:
         assert len(receiver.got) == 1
 
 
-async def test_toapis_tells_nobody() -> None:
+async def test_toapis_sends_no_callbacks() -> None:
     """ToAPIs documents no callbacks: an address in a field of that name is sent nothing."""
     async with serving() as edge, receiving() as receiver:
         await edge.submit("toapis", callback_url=receiver.url(), callbackUrl=receiver.url())
@@ -372,8 +372,8 @@ async def test_documented_timeout(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SENDERS)
-async def test_nobody_listens(name: str) -> None:
-    """A port on which nobody listens is tried again, as often as any other failure."""
+async def test_no_receiver_listens(name: str) -> None:
+    """A closed port is tried again, as often as after any other failure."""
     async with serving() as edge:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
@@ -622,7 +622,7 @@ async def test_server_that_closes_meanwhile() -> None:
             enough.set()
 
 
-async def test_slow_receivers_hold_up_nobody_else() -> None:
+async def test_slow_receivers_do_not_delay_others() -> None:
     """With more than one worker, a receiver that takes its time does not keep another's callback waiting."""
     enough = asyncio.Event()
 

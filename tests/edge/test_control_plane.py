@@ -589,7 +589,7 @@ async def test_redelivery_of_what_is_under_way() -> None:
 
 
 async def test_live_page() -> None:
-    """The live page, its files and its events are as the document says; test_live.py looks further."""
+    """The live page, its files and its events are as the document says; test_live.py tests more."""
     async with serving() as edge:
         assert (await ask(edge, "livePage")).status == 200
         assert (await ask(edge, "livePageInFolder")).status == 200
@@ -804,6 +804,6 @@ async def test_control_plane_is_not_journaled() -> None:
 
 
 def test_without_async() -> None:
-    """The control plane is the same where the server lives in a thread."""
+    """The control plane is the same if the server runs in a thread."""
     with MockServer() as mock, urllib.request.urlopen(f"{mock.admin_url}/health") as response:
         assert orjson.loads(response.read())["status"] == "ok"

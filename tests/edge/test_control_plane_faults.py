@@ -175,7 +175,7 @@ WRONG_FAULTS: list[tuple[dict[str, Any], str]] = [
 
 
 async def test_add_fault_refuses() -> None:
-    """A wish in which a word means nothing is refused, naming the word, and nothing is put in force."""
+    """A fault request with an unknown name is refused, the message names it, and no fault is added."""
     async with serving() as edge:
         for fault_request, words in WRONG_FAULTS:
             message = await bad(edge, 400, "invalid_body", "addFault", fault_request)
@@ -186,7 +186,7 @@ async def test_add_fault_refuses() -> None:
 
 @pytest.mark.parametrize("body", [[], "error", 7, [ERROR]])
 async def test_add_fault_takes_one_wish(body: Any) -> None:
-    """A body that is no wish at all is refused."""
+    """A body that is not a fault request is refused."""
     async with serving() as edge:
         await bad(edge, 400, "invalid_body", "addFault", body)
 
@@ -205,7 +205,7 @@ async def test_numbers_beyond_all(number: str) -> None:
 
 
 async def test_remove_fault() -> None:
-    """A fault that is taken away is answered as it stood, strikes no more, and cannot be taken away again."""
+    """Removing a fault returns its record; it is applied no more, and cannot be removed again."""
     async with serving() as edge:
         rule = await good(edge, "addFault", ERROR)
         other = await good(edge, "addFault", {"fault": "extra_fields"})
@@ -329,7 +329,7 @@ async def test_start_scenario_refuses() -> None:
 
 
 async def test_list_sessions() -> None:
-    """Sessions are listed by name with their time, their tasks, and how long nobody has used them."""
+    """Sessions are listed by name with their time, their tasks, and how long they have been idle."""
     async with serving() as edge:
         assert await good(edge, "listSessions") == {"sessions": []}
         now_s = 50.0

@@ -1,4 +1,4 @@
-"""The control plane's scenarios: what is told of a running one, what is refused and how, and what cannot be read.
+"""The control plane's scenarios: the record of a running one, what is refused and how, and what cannot be read.
 
 Starting and stopping at all is in test_control_plane_faults.py, what a scenario does in tests/scenarios/.
 """
@@ -119,7 +119,7 @@ async def refused_then_taken(edge: Edge) -> str:
     ],
 )
 async def test_no_file_is_read_by_name(name: str) -> None:
-    """Over HTTP a name is one of the gallery's and nothing else: whoever asks cannot have files of the server read."""
+    """Over HTTP only built-in names are accepted: a client cannot make the server read its files."""
     async with serving() as edge:
         await bad(edge, 404, "not_found", "startScenario", {"scenario": name})
         assert (await good(edge, "scenarios"))["running"] is None

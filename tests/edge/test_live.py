@@ -1,4 +1,4 @@
-"""The live page's files and its stream of events, as HTTP: who gets them, what stands in them, when they end."""
+"""The live page's files and its stream of events, over HTTP: who gets them, what they contain, when they end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The live page in a real browser: what is seen, that nothing a client sent is taken for markup, and the keyboard.
+"""The live page in a real browser: what it shows, that it treats nothing a client sent as markup, and the keyboard.
 
 Screenshots go to the test's own folder, and to .test-output/ at the top of the checkout.
 """
@@ -43,7 +43,7 @@ def devtools() -> Iterator[str]:
 
 @asynccontextmanager
 async def looking(devtools: str, path: str = "/__admin/ui", **settings: Any) -> AsyncIterator[tuple[Edge, Page]]:
-    """Run a mock, and look at its live page; at the end nothing may have been complained of."""
+    """Run a mock, and open its live page; at the end the browser must have reported no errors."""
     async with serving(**settings) as edge, page_at(devtools) as page:
         await page.size(*ON_WIDE)
         await page.prefer(color_scheme="light")
@@ -315,6 +315,7 @@ async def test_tasks_by_keyboard(devtools: str) -> None:
         assert failed.reason.code == reason != next(iter(failed.end.reasons))
         assert await page.js("document.activeElement.textContent") == "Fail", "the focus stays where it was"
         await tab_to(page, lane(ids[2], ".callbacks button"))
+        await page.until("document.activeElement.ariaDisabled !== 'true'")  # once the page shows the first attempt
         await page.press("Enter")
         await said(page, "Sent again")
         assert len(receiver.got) == 2

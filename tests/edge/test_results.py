@@ -207,7 +207,7 @@ async def test_no_key_needed(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PROVIDERS)
 async def test_expiry(name: str) -> None:
-    """A link lives to the millisecond as long as documented, and then gets the answer of the store behind it."""
+    """A link is valid to the millisecond as long as documented; then the file host's error answers."""
     lifetime_s, status, code = LIFETIMES[name]
 
     async with serving() as edge:
@@ -226,7 +226,7 @@ async def test_expiry(name: str) -> None:
 
 @pytest.mark.parametrize("name", PROVIDERS)
 async def test_not_there_before_the_end(name: str) -> None:
-    """A link that somebody works out before its task has ended, or after it failed, leads nowhere."""
+    """A link that is guessed before its task has ended, or after it failed, is answered 404."""
     async with serving() as edge:
         link = await finished(edge, name)
         done = next(iter(edge.state(name).tasks))
@@ -319,25 +319,24 @@ async def test_downloads_do_not_hold_up_others() -> None:
         assert answered > 10
 
 
-async def test_closing_while_a_file_is_made() -> None:
-    """A server that is closed while a file is being made closes at once; the download breaks off, in silence."""
+async def test_closing_while_a_file_is_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that is closed while a file is being encoded closes at once; the download ends, in silence."""
     with nothing_logged():
         begun, ended = threading.Event(), threading.Event()
 
         def slow(_: Shape, __: Path, stop: threading.Event) -> None:
             begun.set()
-            stop.wait()
+            assert stop.wait(10)
             ended.set()
             raise MediaCacheClosedError
 
+        monkeypatch.setattr("mockserver.edge.server.MediaCache", lambda: MediaCache(encode=slow))
         async with AsyncExitStack() as stack:
             async with serving() as edge:
                 link = await short_file(edge)
-                edge.mock.server._media_cache.close()
-                edge.mock.server._media_cache = MediaCache(encode=slow)
                 wire = await stack.enter_async_context(edge.raw())
                 await wire.send(request_bytes("GET", link.removeprefix(edge.root)))
-                await asyncio.to_thread(begun.wait)
+                assert await asyncio.to_thread(begun.wait, 10)
             assert ended.is_set()
             assert await wire.closed() == b""
 

@@ -547,7 +547,7 @@ async def test_public_url() -> None:
 
 
 async def test_drop() -> None:
-    """A session that is dropped is gone with all that was in it; whoever names it again gets a fresh one."""
+    """A dropped session is gone with all its state; its name then creates a new one."""
     async with serving() as edge:
         one = inside(edge, "one")
         task_id = await one.submit("evolink")
@@ -635,7 +635,7 @@ async def test_drop_while_a_body_arrives() -> None:
 
 
 async def test_idle_sessions_end() -> None:
-    """A session ends when nobody has used it for a quarter of an hour of wall time; the nameless world never does."""
+    """A session ends after a quarter of an hour of wall time without use; the default session never does."""
     async with serving() as edge:
         now_s = 1000.0
         kept = edge.mock.server.sessions
@@ -685,7 +685,7 @@ async def test_a_session_that_is_used_while_others_end() -> None:
 
 async def test_idle_sessions_are_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """The server looks for idle sessions by itself, again and again."""
-    monkeypatch.setattr(mockserver.edge.server, "_SESSIONS_LOOKED_AT_S", 0.0)
+    monkeypatch.setattr(mockserver.edge.server, "_SESSIONS_CHECKED_S", 0.0)
 
     async with serving() as edge:
         for name in ("one", "two"):

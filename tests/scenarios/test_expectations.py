@@ -163,7 +163,7 @@ def test_the_first_wrong_gaps_are_enough() -> None:
 
 
 def test_for_each_account_and_task() -> None:
-    """What is counted for each is judged for each by itself; records without a task or account are nobody's."""
+    """With `per`, each group is judged by itself; records without a task or account belong to none."""
     records = [
         *(record(1, account="a"), record(2, account="b"), record(3, account="a"), record(4, account=None)),
         *(record(5, task="t", account="a"), record(6, task="t", account="b"), delivery(7, task="t")),
@@ -203,7 +203,7 @@ def test_after() -> None:
 
 
 def test_after_what_never_came() -> None:
-    """After what never came there is nothing: that is too little for all together, and nobody's in particular."""
+    """If `after` never matches, nothing is counted: too little for everything together, and no group exists."""
     assert verdict([record(1)], count={}, after={"status": 429}, at_least=1)[0] is False
     assert verdict([record(1)], count={}, after={"status": 429}, per="account", at_least=1) == GOOD
     assert verdict([record(1)], count={}, after={"status": 429}, at_most=0) == GOOD

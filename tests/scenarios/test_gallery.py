@@ -1,4 +1,4 @@
-"""The gallery: each scenario starts everywhere, strikes a client that knows of nothing, and judges fairly.
+"""The gallery: each scenario starts for every provider, affects a naive client, and judges a good one fairly.
 
 For each there is a naive client, which does what its expectations forbid, and a good one, which does what its
 `good_client` says; both speak HTTP over real sockets, on a clock that they move themselves.
@@ -52,7 +52,7 @@ class Client:
     edge: Edge
     provider: str
     hook: str | None = None
-    #: The wall seconds that answers were to wait, which nobody did.
+    #: The wall seconds by which responses were to be delayed; the test does not wait.
     waits: list[float] = field(default_factory=list)
 
     async def call(self, method: str, url: str, json: Any = None) -> Answer:
@@ -364,7 +364,7 @@ def test_each_says_what_it_is(name: str) -> None:
 
 
 @pytest.mark.parametrize("only", [None, *PROVIDERS])
-async def test_each_starts_whoever_is_served(only: str | None) -> None:
+async def test_each_starts_for_any_provider(only: str | None) -> None:
     """Each can be started where all providers are served, and where only one is."""
     async with serving(only=only) as edge:
         for name in gallery():
@@ -378,7 +378,7 @@ async def test_each_starts_whoever_is_served(only: str | None) -> None:
 
 @pytest.mark.parametrize("name", PLAYS)
 def test_it_strikes_a_naive_client_and_judges_it(name: str, waits: list[float]) -> None:
-    """Every fault of the scenario strikes a naive client, who breaks every expectation, and is told so."""
+    """Every fault of the scenario affects a naive client, which fails every expectation, and the record says so."""
     record = record_of(name, good=False, waits=waits)
     assert [each["fault"] for each in record["faults"] if not each["hits"]] == []
     for each in record["expect"]:

@@ -242,7 +242,7 @@ def test_the_gallery_is_found_by_name(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["", "no_such_day", "no/such/day.yaml", "x" * 5000, "a\0b", "~"])
 def test_what_is_not_found(name: str) -> None:
-    """A name that is none is told of, with the names there are; no path, however odd, is an error of another kind."""
+    """An unknown name is an error that lists the known ones; no path, however odd, causes another kind of error."""
     with pytest.raises(SpecError) as raised:
         read(find(name))
     assert re.search("built-in: black_friday|cannot be read", str(raised.value))
@@ -358,7 +358,7 @@ MISTAKES = [
     ("seed: 7\n", f"seed: {'9' * 5000}\n", "is not a whole number", "seed"),
     ("seed: 7\n", "? [seed]\n: 7\n", "a key must be a string", "[seed]"),
     ("seed: 7\n", "seed: \x07\n", "the character 0x0007 is not allowed", "seed"),
-    ("seed: 7\n", "<<: {seed: 7}\n", "unknown word: <<", "<<"),
+    ("seed: 7\n", "<<: {seed: 7}\n", "unknown key: <<", "<<"),
     ("timeline:\n", "timeline: &a [*a]\nx:\n", "found unconstructable recursive node", "&a"),
     ("seed: 7\n", f"seed: {'[' * 400}{']' * 400}\n", "it is nested too deep", "seed"),
     ("seed: 7\n", f"seed: {'[' * 100_000}\n", "it is nested too deep", "seed"),

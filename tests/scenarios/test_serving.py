@@ -47,7 +47,7 @@ def scenario(*faults: str, **words: Any) -> Scenario:
 
 
 def in_force(edge: Edge, session: str | None = None) -> list[str]:
-    """Return the faults in force, whoever put them there."""
+    """Return the faults in force, of the scenario and others."""
     mock = edge.mock if session is None else edge.mock.session(session)
     return [rule.fault.name for rule in mock.runtime.world.faults.rules.values()]
 
@@ -66,12 +66,12 @@ async def test_a_start_makes_a_new_world() -> None:
         await edge.submit("evolink")
         edge.mock.evolink.slow_down(0)
         await edge.advance(100)
-        staged = await edge.mock.runtime.start_scenario(scenario("fail", "overdue"))
+        active = await edge.mock.runtime.start_scenario(scenario("fail", "overdue"))
         assert tasks(edge) == []
         assert edge.state("evolink").accounts == {}
         assert len(edge.mock.journal) == 0
         assert in_force(edge) == ["fail", "overdue"]
-        assert staged.started_ms == edge.mock.clock.now_ms == MANUAL_START_MS
+        assert active.started_ms == edge.mock.clock.now_ms == MANUAL_START_MS
 
 
 async def test_a_start_takes_the_scenarios_seed() -> None:
@@ -105,13 +105,13 @@ async def test_what_cannot_start_changes_nothing() -> None:
     """A scenario that names what is not served leaves the world, its tasks and the running scenario as they were."""
     async with serving() as edge:
         runtime = edge.mock.runtime
-        staged = await runtime.start_scenario(scenario("overdue"))
+        active = await runtime.start_scenario(scenario("overdue"))
         task_id = await edge.submit("evolink")
         with pytest.raises(SpecError, match="there is no fault 'nothing'"):
             await runtime.start_scenario(scenario("nothing"))
         with pytest.raises(SpecError, match="there is no fault 'nothing'"):
             runtime.change_scenario(scenario("nothing"))
-        assert runtime.active_scenario is staged
+        assert runtime.active_scenario is active
         assert in_force(edge) == ["overdue"]
         assert tasks(edge) == [task_id]
 
@@ -126,17 +126,17 @@ async def test_words_that_do_not_go_together_change_nothing() -> None:
         wrong = {"scenario": "wrong", "timeline": timeline}
         async with serving() as edge:
             runtime = edge.mock.runtime
-            staged = await runtime.start_scenario(scenario("latency"))
+            active = await runtime.start_scenario(scenario("latency"))
             for change in (runtime.start_scenario, runtime.change_scenario):
                 with pytest.raises(SpecError, match="ToAPIs has no state 'pending'"):
                     await change(of_data(wrong))  # type: ignore[misc]  # the second raises before there is anything to await
             reply = await edge.admin("POST", "/scenarios", {"scenario": wrong})
             assert (reply.status, reply.json["error"]["code"]) == (400, "invalid_body")
-            assert runtime.active_scenario is staged
+            assert runtime.active_scenario is active
             assert in_force(edge) == ["latency"]
 
 
-async def test_nobody_sees_the_new_world_without_its_faults() -> None:
+async def test_no_request_sees_the_new_world_without_its_faults() -> None:
     """Whatever comes in while a scenario is being started meets the old world, or the new one with its faults."""
     reached, hold = asyncio.Event(), asyncio.Event()
 
@@ -185,10 +185,10 @@ async def test_a_start_in_a_session_that_was_dropped() -> None:
 async def test_a_stop_leaves_what_has_come_of_it() -> None:
     """A stop takes the scenario's faults away and no others; tasks, their course and the clock stay."""
     async with serving() as edge:
-        staged = await edge.mock.runtime.start_scenario(scenario("fail", "error"))
+        active = await edge.mock.runtime.start_scenario(scenario("fail", "error"))
         by_hand = edge.mock.evolink.fail_next()
         assert (await edge.try_submit("evolink")).status == 503
-        await edge.admin("DELETE", f"/faults/{staged.rules[1].id}")
+        await edge.admin("DELETE", f"/faults/{active.rules[1].id}")
         failing = await edge.submit("evolink")
         stopped = edge.mock.runtime.stop_scenario()
         assert stopped is not None
@@ -235,7 +235,7 @@ def test_a_change_of_pace_is_felt_at_once(loop: str) -> None:
 
         async with serving(clock="real", speed=0.001) as edge, receiving(receive) as receiver:
             await edge.submit("evolink", callback_url=receiver.url())
-            for _ in range(5):  # turns of the loop, in which the courier comes to rest
+            for _ in range(5):  # turns of the loop, in which the dispatcher comes to rest
                 await edge.admin("GET", "/health")
             edge.mock.runtime.change_scenario(scenario(clock={"speed": 100_000}))
             await asyncio.wait_for(told.wait(), PATIENCE_S)
@@ -336,13 +336,13 @@ async def test_a_watched_file(tmp_path: Path, what: str) -> None:
         with told() as lines:
             assert watch.reload(file, runtime)
         assert lines == ["scenario 'late' reloaded"]
-        task_id, staged = await edge.submit("evolink"), runtime.active_scenario
+        task_id, active = await edge.submit("evolink"), runtime.active_scenario
         BREAKS[what](file)
         with told() as lines:
             assert not watch.reload(file, runtime)
         (line,) = lines
         assert re.match(rf"{re.escape(str(file))}(:\d+)?: .+\nthe previous scenario stays", line), line
-        assert (runtime.active_scenario, in_force(edge), tasks(edge)) == (staged, ["overdue"], [task_id])
+        assert (runtime.active_scenario, in_force(edge), tasks(edge)) == (active, ["overdue"], [task_id])
         if file.is_dir():
             file.rmdir()
         file.write_text(REFUSING)

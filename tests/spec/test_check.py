@@ -26,7 +26,7 @@ MISTAKES = [
     ("role: query\n", "role: ask\n", "ask", "role: ask"),
     ("progress: $task.progress\n", "progress: $task.percent\n", "$task has no 'percent'", "$task.percent"),
     ("status: $task.status\n", "status: $job.status\n", "$job is not known", "$job.status"),
-    ("'task-unified-{unix_s}-{base36:8}'", "'task-{base99:8}'", "a placeholder is one of", "base99"),
+    ("'task-unified-{unix_s}-{base36:8}'", "'task-{base99:8}'", "a placeholder must be one of", "base99"),
     ("'task-unified-{unix_s}-{base36:8}'", "'task-{unix_s}-{digits:2}'", "too little chance in it", "digits:2"),
     ("header: X-Request-Id", "header: 'X Request: Id'", "does not match", "X Request: Id"),
     ("ratio: {by", "ratio: wide # {by", "does not match", "ratio: wide"),

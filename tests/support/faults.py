@@ -1,4 +1,4 @@
-"""What tests of faults share: putting one in force, bytes as they stood on a bare socket, and days lived twice.
+"""What tests of faults share: adding one, the bytes on a bare socket, and days that run twice.
 
 A day is a fixed script of requests, byte for byte the same each time, by the client that a fault is meant for and
 by others beside it. Lived once without the fault and once with it, it shows what the fault touched, and what not.
@@ -104,7 +104,7 @@ _NEXT = request_bytes("GET", "/__admin/health")
 
 
 def look_now(port: int, request: bytes) -> Seen:
-    """Send a request over a socket of its own; read the answer, then see whether the connection lives on."""
+    """Send a request over a socket of its own; read the answer, then check whether the connection stays open."""
     head_only = request.startswith(b"HEAD ")
     got = b""
     with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as wire:
@@ -320,7 +320,7 @@ async def world(**settings: Any) -> AsyncIterator[Edge]:
 
 
 async def live(name: str, calm: Day | None = None, requested_rules: Iterable[Mapping[str, Any]] = ()) -> Day:
-    """Live a day of a provider's clients; `calm` is the same day without faults, which knows ids and links."""
+    """Run a day of a provider's clients; `calm` is the same day without faults, which knows ids and links."""
     async with world() as edge, receiving(edge=edge) as receiver:
         for fault_request in requested_rules:
             reply = await edge.admin("POST", "/faults", fault_request)
@@ -397,7 +397,7 @@ class _Script:
             await self.ask(f"download {label}", request)
 
     async def run(self) -> None:
-        """Live the day."""
+        """Run the day."""
         advance = self.edge.advance
         await self.submit("calm", self.name, CALM)
         await self.submit("struck", self.name, STRUCK)

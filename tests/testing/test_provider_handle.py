@@ -223,7 +223,7 @@ DONE, FORGED = ("done", True), ("done", False)
 
 @dataclass
 class Day:
-    """What a client sees that submits until it is told of a task (at most twice), waits, asks and downloads."""
+    """What a client sees that submits until it has a task id (at most twice), waits, polls and downloads."""
 
     submits: list[int] = field(default_factory=lambda: [200])
     then: str | None = "done"
@@ -236,7 +236,7 @@ class Day:
 
 
 async def lived(client: Client) -> Day:
-    """Live the day."""
+    """Run the client's day."""
     day = Day(submits=[])
     task_id = None
     while task_id is None and len(day.submits) < 2:
@@ -401,7 +401,7 @@ def test_drop_of_the_default_world(mode: str) -> None:
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", ["", "!", "a/b", "x" * 101, ".hidden", "é"])
 def test_sessions_that_cannot_be(mode: str, name: str) -> None:
-    """A name that no session can have is told of in words, and no session is made."""
+    """An invalid session name is refused with a reason, and no session is created."""
 
     async def story(client: Client) -> None:
         with pytest.raises(SessionError, match="a session name must be 1 to 100 letters, digits, dots"):
@@ -954,7 +954,7 @@ WRONG: list[tuple[Callable[[ProviderHandle], object], str]] = [
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("world", WORLDS)
 def test_words_that_mean_nothing(mode: str, world: str | None) -> None:
-    """A word that means nothing is told of, with what would do; nothing is in force then, and clients are served."""
+    """An unknown name is refused with the known ones; no fault is in force then, and clients are served."""
 
     async def story(client: Client) -> None:
         for number, (say, words) in enumerate(WRONG):
@@ -970,7 +970,7 @@ def test_words_that_mean_nothing(mode: str, world: str | None) -> None:
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("world", WORLDS)
 def test_providers_that_are_not_there(mode: str, world: str | None) -> None:
-    """A provider that is not served is told of by both of its names, with those that are."""
+    """A provider that is not served is an error both as an attribute and by `provider`; it lists those served."""
 
     async def story(client: Client) -> None:
         with pytest.raises(KeyError, match="'nobody' is not served; served: crun, evolink"):

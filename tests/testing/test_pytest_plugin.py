@@ -24,14 +24,14 @@ def submit(mock_server):
 
 @pytest.fixture
 def inner(pytester: pytest.Pytester) -> pytest.Pytester:
-    """A test run that holds warnings to be errors, as this one does; without plugins that take long to load."""
-    quick = "-p no:cacheprovider -p no:schemathesis -p no:hypothesispytest"
+    """A test run that turns warnings into errors, as this one does, without plugins that load slowly."""
+    quick = "-p no:cacheprovider -p no:schemathesis -p no:hypothesispytest -p no:asyncio"
     pytester.makeini(f"[pytest]\naddopts = --strict-markers {quick}\nfilterwarnings = error")
     return pytester
 
 
 def test_fixtures(inner: pytest.Pytester) -> None:
-    """`mock_server` is a running server, `clock` is its clock, and a task goes its way with them."""
+    """`mock_server` is a running server, `clock` is its clock, and a task runs to its end with them."""
     inner.makepyfile(
         SUBMIT
         + """
@@ -47,7 +47,7 @@ def test_a_task(mock_server, clock):
 
 
 def test_fresh_for_each_test(inner: pytest.Pytester) -> None:
-    """Each test has a server of its own, as new as the one before it was."""
+    """Each test has a server of its own, with new state."""
     inner.makepyfile(
         SUBMIT
         + """

@@ -221,7 +221,7 @@ async def test_with_async(hook: Hook) -> None:
 
 
 def test_urls_and_keys() -> None:
-    """Each provider has an address and a key that works; one that is not served has neither, and is told of."""
+    """Each provider has an address and a key that works; for one that is not served, both are errors."""
     with MockServer() as mock:
         assert mock.url("evolink") == f"http://127.0.0.1:{mock.server.port}/evolink"
         assert mock.admin_url == f"http://127.0.0.1:{mock.server.port}/__admin"
@@ -268,7 +268,7 @@ def test_account_plan() -> None:
 
 
 def test_account_settles_when_it_is_looked_at() -> None:
-    """The credits of an account are those of this instant, whether somebody asked in between or not."""
+    """The credits of an account are those of this instant, whether they were read in between or not."""
     with MockServer() as mock:
         account = mock.account("evolink")
         submit(mock)
@@ -405,7 +405,7 @@ def test_settings_that_do_not_fit(settings: dict[str, Any], words: str) -> None:
 
 
 def test_port_in_use() -> None:
-    """A port that is taken is told of, with its number, and nothing is left running."""
+    """A port in use is an error that names it, and nothing is left running."""
     threads = set(threading.enumerate())
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -440,7 +440,7 @@ def test_two_at_once() -> None:
 
 
 async def test_one_within_an_event_loop() -> None:
-    """Servers of both kinds live beside each other."""
+    """Servers of both kinds run beside each other."""
     async with MockServer() as one:
         with MockServer() as two:
             assert await asyncio.to_thread(submit, one) == submit(two)

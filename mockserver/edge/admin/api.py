@@ -5,7 +5,8 @@ Paths, parameters and bodies are what the document says; a handler gets an `Admi
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,15 +16,19 @@ import orjson
 from aiohttp import web
 
 from mockserver.edge.admin.auth import PAGES, Access, RefusedError
+from mockserver.edge.dispatcher import AdvanceUnderWayError
 from mockserver.edge.http_bytes import wire_response
 from mockserver.edge.request_body import read_body
 from mockserver.edge.runtime import Runtime
 from mockserver.edge.sessions import Sessions
 from mockserver.engine.admission import parameter_problem
 from mockserver.engine.body import BodyError, parse_json
+from mockserver.engine.commands import NoSuchEndError, UnknownReasonError
+from mockserver.engine.faults import InvalidFaultError
 from mockserver.engine.messages import Request
 from mockserver.engine.routes import Router, allowed_methods
 from mockserver.engine.state import ProviderState
+from mockserver.engine.task import NotHeldError, TaskEndedError
 from mockserver.provider import Operation, Parameter, Route, Schema
 from mockserver.spec.document import Document
 from mockserver.spec.schema import compile_schema
@@ -73,6 +78,26 @@ def not_found(kind: str, name: str) -> RefusedError:
     return RefusedError(404, "not_found", f"no such {kind}: {name[:80]!r}")
 
 
+@contextmanager
+def or_not_found(kind: str, name: str) -> Iterator[None]:
+    """Refuse the name or id if the block does not find it: if it raises KeyError."""
+    try:
+        yield
+    except KeyError:
+        raise not_found(kind, name) from None
+
+
+#: How the errors of the engine are answered.
+_REFUSALS: dict[type[Exception], tuple[int, str]] = {
+    InvalidFaultError: (400, "invalid_body"),
+    UnknownReasonError: (400, "invalid_body"),
+    NoSuchEndError: (400, "invalid_body"),
+    TaskEndedError: (409, "conflict"),
+    NotHeldError: (409, "conflict"),
+    AdvanceUnderWayError: (409, "advance_under_way"),
+}
+
+
 class ControlPlane:
     """The compiled document: its routes, and the schema of each body."""
 
@@ -113,30 +138,18 @@ def control_plane() -> ControlPlane:
     return ControlPlane()
 
 
+@dataclass(frozen=True, slots=True)
 class Admin:
-    """The control plane of one server.
+    """The control plane of one server."""
 
-    Args:
-        access: who may use it.
-        handlers: the handler of each operation, by operationId.
-        sessions: the named sessions of the server.
-        connections: returns how many connections are open.
-        timeout_s: how long a body may take to arrive.
-    """
-
-    def __init__(
-        self,
-        access: Access,
-        handlers: Mapping[str, Handler],
-        sessions: Sessions,
-        connections: Callable[[], int],
-        timeout_s: float,
-    ) -> None:
-        self.access = access
-        self._handlers = handlers
-        self._sessions = sessions
-        self._connections = connections
-        self._timeout_s = timeout_s
+    access: Access
+    #: By operationId.
+    handlers: Mapping[str, Handler]
+    sessions: Sessions
+    #: Returns how many connections are open.
+    connections: Callable[[], int]
+    #: How long a body may take to arrive.
+    timeout_s: float
 
     async def handle(self, request: web.BaseRequest, runtime: Runtime, path: str, query: str) -> web.StreamResponse:
         """Answer a request to the control plane about one session."""
@@ -149,7 +162,7 @@ class Admin:
             body = orjson.dumps({"error": {"code": error.code, "message": str(error)}})
             answer = Content("application/json", body, error.headers)
             if status == 401 and path in PAGES:  # the page asks for the token
-                answer = await self._handlers[PAGES[path]](self._request(request, runtime, {}, None))
+                answer = await self.handlers[PAGES[path]](self._request(request, runtime, {}, None))
         if isinstance(answer, web.StreamResponse):
             return answer
         content = answer if isinstance(answer, Content) else Content("application/json", orjson.dumps(answer))
@@ -160,7 +173,7 @@ class Admin:
     def _request(
         self, http: web.BaseRequest, runtime: Runtime, parameters: Mapping[str, Any], body: Any
     ) -> AdminRequest:
-        return AdminRequest(runtime, self._sessions, self._connections(), parameters, body, http)
+        return AdminRequest(runtime, self.sessions, self.connections(), parameters, body, http)
 
     async def _perform(self, http: web.BaseRequest, runtime: Runtime, path: str, query: str) -> Any:
         plane = control_plane()
@@ -178,12 +191,15 @@ class Admin:
         body = await self._body(http, plane.bodies.get(operation.id))
         known = {parameter.name: asked.query.get(parameter.name) for parameter in operation.checked_parameters}
         request = self._request(http, runtime, {**known, **match.path_values}, body)
-        return await self._handlers[operation.id](request)
+        try:
+            return await self.handlers[operation.id](request)
+        except tuple(_REFUSALS) as error:
+            raise RefusedError(*_REFUSALS[type(error)], str(error)) from None
 
     async def _body(self, http: web.BaseRequest, schema: Schema | None) -> Any:
         if schema is None:
             return None
-        body = await read_body(http, _MAX_BODY_BYTES, self._timeout_s)
+        body = await read_body(http, _MAX_BODY_BYTES, self.timeout_s)
         if body.oversized:
             raise RefusedError(413, "body", f"the body is larger than {_MAX_BODY_BYTES} bytes")
         if body.stalled:

@@ -47,10 +47,6 @@ class Access:
         Raises:
             RefusedError: 403 for a foreign Host or Origin, 401 for a missing or wrong token.
         """
-        self._check_origin(request)
-        self._check_token(request, path, query)
-
-    def _check_origin(self, request: web.BaseRequest) -> None:
         try:
             host = urlsplit(f"//{request.headers.get('Host', '')}").hostname
             origin = request.headers.get("Origin")
@@ -65,8 +61,6 @@ class Access:
             origin_host not in self._hosts or urlsplit(origin).netloc != request.headers.get("Host")
         ):
             raise RefusedError(403, "foreign_origin", "the control plane refuses requests from other sites' pages")
-
-    def _check_token(self, request: web.BaseRequest, path: str, query: str) -> None:
         if self.token is None or (path.startswith("/ui/") and path not in PAGES):
             return
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")

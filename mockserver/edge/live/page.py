@@ -111,21 +111,17 @@ class LivePage:
                 events = _PING
             if events:
                 request.sessions.touch(runtime)
-                await self._write(http, response, events)
+                transport = http.transport
+                self._writing.add(transport)
+                try:
+                    await response.write(events)
+                finally:
+                    self._writing.discard(transport)
                 sent_at_s = seconds()
             if request.parameters["once"] == "true":
                 return
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._closing.wait(), PERIOD_S)
-
-    async def _write(self, http: web.BaseRequest, response: web.StreamResponse, events: bytes) -> None:
-        transport = http.transport
-        assert transport is not None
-        self._writing.add(transport)
-        try:
-            await response.write(events)
-        finally:
-            self._writing.discard(transport)
 
 
 def _event(name: str, data: dict[str, Any]) -> bytes:

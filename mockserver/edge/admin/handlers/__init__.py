@@ -1,23 +1,20 @@
-"""The handlers of the control plane, one module for each noun; each has `HANDLERS`, by operationId.
+"""The handlers of the control plane: the coroutine `open_account` handles the operation `openAccount`.
 
-server, clock, tasks, accounts, faults, scenarios, sessions, requests (the journal), callbacks. The live page
-has its own in `edge/live`.
+server    health, clock, sessions, the journal
+tasks     tasks, accounts, callbacks
+faults    faults and scenarios
+
+The handlers of the live page are in `edge/live`.
 """
 
-from mockserver.edge.admin.handlers import (
-    accounts,
-    callbacks,
-    clock,
-    faults,
-    requests,
-    scenarios,
-    server,
-    sessions,
-    tasks,
-)
+import re
+from inspect import iscoroutinefunction
 
-HANDLERS = {
-    operation: handler
-    for module in (server, clock, tasks, accounts, faults, scenarios, sessions, requests, callbacks)
-    for operation, handler in module.HANDLERS.items()
+from mockserver.edge.admin.handlers import faults, server, tasks
+
+HANDLERS = tasks.COMMANDS | {
+    re.sub("_(.)", lambda found: found[1].upper(), name): handler
+    for module in (server, tasks, faults)
+    for name, handler in vars(module).items()
+    if iscoroutinefunction(handler) and not name.startswith("_")
 }

@@ -1,13 +1,16 @@
-"""Faults: the catalogue, and the ones in force."""
+"""Faults: the catalogue, and the ones in force. Scenarios: the built-in ones, and the active one."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from mockserver.edge.admin.api import AdminRequest, not_found
+from mockserver.edge.admin.api import AdminRequest, or_not_found
 from mockserver.edge.admin.auth import RefusedError
 from mockserver.edge.rule_codec import catalogue, rule_record
-from mockserver.engine.faults import InvalidFaultError
+from mockserver.scenarios.read import gallery, of_data, read
+from mockserver.spec.document import SpecError
+
+_ISSUES_SHOWN = 10
 
 
 async def fault_catalog(_request: AdminRequest) -> Any:
@@ -22,18 +25,14 @@ async def faults(request: AdminRequest) -> Any:
 
 async def add_fault(request: AdminRequest) -> Any:
     """Add a fault."""
-    try:
-        return rule_record(request.runtime.add_fault(request.body))
-    except InvalidFaultError as error:
-        raise RefusedError(400, "invalid_body", str(error)) from None
+    return rule_record(request.runtime.add_fault(request.body))
 
 
 async def remove_fault(request: AdminRequest) -> Any:
     """Remove a fault."""
-    try:
-        return rule_record(request.runtime.world.faults.remove(request.parameters["fault_id"]))
-    except KeyError:
-        raise not_found("fault", request.parameters["fault_id"]) from None
+    fault_id = request.parameters["fault_id"]
+    with or_not_found("fault", fault_id):
+        return rule_record(request.runtime.world.faults.remove(fault_id))
 
 
 async def remove_faults(request: AdminRequest) -> Any:
@@ -42,10 +41,37 @@ async def remove_faults(request: AdminRequest) -> Any:
     return {"faults": []}
 
 
-HANDLERS = {
-    "faultCatalog": fault_catalog,
-    "faults": faults,
-    "addFault": add_fault,
-    "removeFault": remove_fault,
-    "removeFaults": remove_faults,
-}
+async def scenarios(request: AdminRequest) -> Any:
+    """List the built-in scenarios, and describe the active one."""
+    return {
+        "gallery": [
+            {"name": name, "scenario": found.name, "summary": found.summary, "good_client": found.good_client}
+            for name, path in gallery().items()
+            for found in (read(path),)
+        ],
+        "running": request.runtime.scenario_record(),
+    }
+
+
+async def start_scenario(request: AdminRequest) -> Any:
+    """Reset, and start a scenario: a built-in one by its name, or the one in the body."""
+    wanted = request.body["scenario"]
+    try:
+        if isinstance(wanted, str):
+            with or_not_found("scenario", wanted):
+                wanted = gallery()[wanted]
+            await request.runtime.start_scenario(read(wanted))
+        else:
+            await request.runtime.start_scenario(of_data(wanted))
+    except SpecError as error:
+        first, more = error.issues[:_ISSUES_SHOWN], len(error.issues) - _ISSUES_SHOWN
+        message = "\n".join([*map(str, first), *([f"and {more} more"] if more > 0 else [])])
+        raise RefusedError(400, "invalid_body", message) from None
+    return {"running": request.runtime.scenario_record()}
+
+
+async def stop_scenario(request: AdminRequest) -> Any:
+    """Stop the active scenario, and describe how it went."""
+    record = request.runtime.scenario_record()
+    request.runtime.stop_scenario()
+    return {"stopped": record}

@@ -1,4 +1,4 @@
-"""Tasks: list, show, and hold, release, complete, fail or cancel them."""
+"""Tasks: list, show and command them. Accounts: list, open and change them. Callbacks: list and repeat them."""
 
 from __future__ import annotations
 
@@ -6,11 +6,16 @@ import itertools
 from functools import partial
 from typing import Any, get_args
 
-from mockserver.edge.admin.api import AdminRequest, not_found
+from mockserver.clock import iso_of
+from mockserver.edge.account_changes import account_issues, apply_changes
+from mockserver.edge.admin.api import AdminRequest, not_found, or_not_found
 from mockserver.edge.admin.auth import RefusedError
-from mockserver.edge.records import newest_tasks, task_record
-from mockserver.engine.commands import Command, NoSuchEndError, UnknownReasonError
-from mockserver.engine.task import NotHeldError, TaskEndedError, status_at
+from mockserver.edge.records import account_record, delivery_record, newest_tasks, task_record
+from mockserver.engine.accounts import Account
+from mockserver.engine.commands import Command
+from mockserver.engine.context import credits_of
+from mockserver.engine.state import ProviderState
+from mockserver.engine.task import status_at
 
 
 async def tasks(request: AdminRequest) -> Any:
@@ -27,25 +32,91 @@ async def tasks(request: AdminRequest) -> Any:
 
 async def task(request: AdminRequest) -> Any:
     """Show one task."""
-    try:
+    with or_not_found("task", request.parameters["task_id"]):
         state, found = request.runtime.world.find_task(request.parameters["task_id"])
-    except KeyError:
-        raise not_found("task", request.parameters["task_id"]) from None
     return task_record(state, found, request.now_ms)
 
 
-async def command(request: AdminRequest, name: Command) -> Any:
+async def _command(request: AdminRequest, name: Command) -> Any:
     """Hold, release, complete, fail or cancel a task."""
     reason = None if request.body is None else request.body.get("reason")
-    try:
+    with or_not_found("task", request.parameters["task_id"]):
         await request.runtime.command(request.parameters["task_id"], name, reason)
-    except KeyError:
-        raise not_found("task", request.parameters["task_id"]) from None
-    except (TaskEndedError, NotHeldError) as error:
-        raise RefusedError(409, "conflict", str(error)) from None
-    except (UnknownReasonError, NoSuchEndError) as error:
-        raise RefusedError(400, "invalid_body", str(error)) from None
     return await task(request)
 
 
-HANDLERS = {"tasks": tasks, "task": task, **{name: partial(command, name=name) for name in get_args(Command)}}
+COMMANDS = {name: partial(_command, name=name) for name in get_args(Command)}
+
+
+async def accounts(request: AdminRequest) -> Any:
+    """List the accounts."""
+    return {
+        "accounts": [
+            account_record(state, each, request.now_ms)
+            for state in request.provider_states(request.parameters["provider"])
+            for each in state.accounts.values()
+        ]
+    }
+
+
+async def account(request: AdminRequest) -> Any:
+    """Show one account."""
+    return account_record(*_find(request), request.now_ms)
+
+
+async def open_account(request: AdminRequest) -> Any:
+    """Open the account of a key, or find it, and change it."""
+    with or_not_found("provider", request.body["provider"]):
+        state = request.runtime.world.providers[request.body["provider"]]
+    _check(state, request.body)
+    return _change(request, state, state.account(request.body["key"], request.now_ms))
+
+
+async def change_account(request: AdminRequest) -> Any:
+    """Change an account."""
+    state, found = _find(request)
+    _check(state, request.body)
+    return _change(request, state, found)
+
+
+async def ledger(request: AdminRequest) -> Any:
+    """Read the ledger of an account, oldest first."""
+    _, found = _find(request)
+    found.settle(request.now_ms)
+    return {
+        "entries": [
+            {"at": iso_of(each.at_ms), "kind": each.kind, "credits": credits_of(each.amount_ucr), "task": each.task_id}
+            for each in found.ledger
+        ]
+    }
+
+
+def _find(request: AdminRequest) -> tuple[ProviderState, Account]:
+    for state in request.provider_states():
+        found = state.account_by_id(request.parameters["account_id"])
+        if found is not None:
+            return state, found
+    raise not_found("account", request.parameters["account_id"])
+
+
+def _check(state: ProviderState, changes: dict[str, Any]) -> None:
+    for field, problem in account_issues(state.provider, changes):
+        raise RefusedError(400, "invalid_body", f"{field}: {problem}")
+
+
+def _change(request: AdminRequest, state: ProviderState, found: Account) -> dict[str, Any]:
+    apply_changes(state, found, request.body, request.now_ms)
+    return account_record(state, found, request.now_ms)
+
+
+async def callbacks(request: AdminRequest) -> Any:
+    """List deliveries: finished ones, then the others."""
+    wanted, deliveries = request.parameters["task"], request.runtime.world.deliveries()
+    return {"callbacks": [delivery_record(each) for each in deliveries if wanted in (None, each.task_id)]}
+
+
+async def redeliver(request: AdminRequest) -> Any:
+    """Send a finished delivery again."""
+    delivery_id = request.parameters["delivery_id"]
+    with or_not_found("finished callback", delivery_id):
+        return delivery_record(await request.runtime.redeliver(delivery_id))
