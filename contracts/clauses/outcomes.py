@@ -19,7 +19,7 @@ from contracts.analysis import (
     submits_of,
     traces_of,
 )
-from contracts.clause import Exercised, Finding, Violation, clause
+from contracts.clause import Exercised, Finding, Violation, check, clause
 from contracts.journal import Job, Journal, Record, TaskTrace
 
 #: How much of an error's text a verdict quotes.
@@ -179,15 +179,13 @@ def error_has_request_id(journal: Journal) -> Iterator[Finding]:
         names = {each.answer_header(header) for each in submits} - {None}
         if not names:
             continue
-        if any(str(name) in job.said for name in names):
-            yield Exercised()
-        else:
-            yield Violation(
-                (submits[-1],),
-                f"the error of job {job.number} was {job.said[:_QUOTED]!r}",
-                f"an error with the {header} of the answer",
-                f"put {header} into the error (and the log)",
-            )
+        yield check(
+            any(str(name) in job.said for name in names),
+            (submits[-1],),
+            f"the error of job {job.number} was {job.said[:_QUOTED]!r}",
+            f"an error with the {header} of the answer",
+            f"put {header} into the error (and the log)",
+        )
 
 
 @clause(

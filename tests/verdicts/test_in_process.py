@@ -67,7 +67,7 @@ def nothing_is_left() -> Iterator[None]:
     sockets, threads, chance = _sockets(), set(threading.enumerate()), random.getstate()
     yield
     for thread in set(threading.enumerate()) - threads:
-        if thread.name.startswith("media-shelf"):
+        if thread.name.startswith("media-cache"):
             continue  # files are made once, for all runs
         thread.join(PATIENCE_S)
         assert not thread.is_alive(), thread
@@ -343,7 +343,7 @@ def test_one_that_exits_does_not_end_the_program(client: Any, ended: str) -> Non
     """Its job failed, and the words say how."""
     found = job(client)
     assert found.ended == ended
-    assert "the client wanted to end the program: SystemExit(3)" in found.said
+    assert "the client tried to exit the program: SystemExit(3)" in found.said
 
 
 class Computes(Broken):
@@ -390,7 +390,7 @@ def test_one_that_computes_without_end_is_given_up(client: Any, monkeypatch: pyt
     (only,) = found.journal.jobs
     assert (only.ended, only.said, found.hangs) == (
         "never",
-        "given up after 0.1 real seconds: it does something without end",
+        "given up after 0.1 real seconds: the client does not yield",
         True,
     )
     assert violated(found) == {"outcome.ends"}
@@ -466,7 +466,7 @@ def test_one_that_asks_without_waiting_is_stopped(client: Any, monkeypatch: pyte
     monkeypatch.setattr(session, "MOST_REQUESTS_PER_JOB", 60)
     found = run(client)
     (only,) = found.journal.jobs
-    assert (only.ended, only.said, found.hangs) == ("never", "stopped after 60 requests a job", False)
+    assert (only.ended, only.said, found.hangs) == ("never", "stopped after 60 requests per job", False)
     assert 60 <= len(found.journal.exchanges) < 2000
     assert "outcome.ends" in violated(found)
 

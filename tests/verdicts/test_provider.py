@@ -322,7 +322,7 @@ APART = {
 }
 
 
-def test_every_law_has_its_breaker() -> None:
+def test_every_clause_has_a_breakage() -> None:
     """No law stands untested."""
     assert {each.id for each in all_server_clauses()} == set(BROKEN) | APART
 
@@ -361,11 +361,11 @@ def test_the_middleman_spoils_nothing_by_itself() -> None:
     assert by_judgement(judge_journal("googlegeminiomni"), "violated") == set()
 
 
-@pytest.mark.parametrize("law", sorted(BROKEN))
-def test_a_broken_server_is_caught(server_clause: str) -> None:
+@pytest.mark.parametrize("clause", sorted(BROKEN))
+def test_a_broken_server_is_caught(clause: str) -> None:
     """Each kind of breakage violates the law that is meant, with the exchange that shows it."""
-    found = judge_journal(ELSEWHERE.get(server_clause, "evolink"), BROKEN[server_clause])
-    caught = verdict(found, server_clause)
+    found = judge_journal(ELSEWHERE.get(clause, "evolink"), BROKEN[clause])
+    caught = verdict(found, clause)
     assert caught.judgement == "violated", by_judgement(found, "violated")
     for shown in caught.violations:
         assert shown.records

@@ -435,7 +435,7 @@ def test_kills_of_a_few(run_campaign: Callable[..., tuple[int, str]]) -> None:
     assert first == "the good client of toapis: not accused"
     assert second == "toapis  FetchesWithKey: caught by results.without-key"
     most = len(all_clauses())
-    assert last == f"1 broken clients and 1 good ones at 1 providers, {most} of {most} clauses tried: 0 wrong"
+    assert last == f"1 broken clients and 1 good ones at 1 providers, {most} of {most} clauses tested: 0 wrong"
 
 
 def test_kills_in_processes(tmp_path: Path) -> None:

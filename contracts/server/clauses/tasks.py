@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from contracts.server.clauses import Exercised, Finding, broken, server_clause
+from contracts.server.clauses import Exercised, Finding, broken, check, server_clause
 from contracts.server.evidence import Evidence, Observation
 from contracts.server.extract import Extractor
 
@@ -60,10 +60,12 @@ def id_form(evidence: Evidence) -> Iterator[Finding]:
     if spec.provider.task_id_matches is not None:
         matches.append(spec.provider.task_id_matches)
     for trace in evidence.traces if matches else ():
-        if all(each(trace.id) for each in matches):
-            yield Exercised()
-        else:
-            yield broken([trace.submit], f"the id {trace.id!r}", "an id in the documented form")
+        yield check(
+            all(each(trace.id) for each in matches),
+            [trace.submit],
+            f"the id {trace.id!r}",
+            "an id in the documented form",
+        )
 
 
 @server_clause(
@@ -96,10 +98,12 @@ def link_leads_there(evidence: Evidence) -> Iterator[Finding]:
             found = evidence.observation(call).id
             if call.transport_error is not None:
                 continue
-            if call.fine and found in (None, trace.id):
-                yield Exercised()
-            else:
-                yield broken([trace.submit, call], f"{call.status}, about {found!r}", f"the status of {trace.id}")
+            yield check(
+                call.fine and found in (None, trace.id),
+                [trace.submit, call],
+                f"{call.status}, about {found!r}",
+                f"the status of {trace.id}",
+            )
 
 
 @server_clause(
@@ -114,12 +118,12 @@ def states_known(evidence: Evidence) -> Iterator[Finding]:
         for observation in trace.observations:
             if not observation.call.fine:
                 continue
-            if observation.state is None:
-                yield broken(
-                    [observation.call], f"the status {observation.word!r}", f"one of {', '.join(evidence.order)}"
-                )
-            else:
-                yield Exercised()
+            yield check(
+                observation.state is not None,
+                [observation.call],
+                f"the status {observation.word!r}",
+                f"one of {', '.join(evidence.order)}",
+            )
 
 
 @server_clause(
@@ -138,14 +142,12 @@ def never_back(evidence: Evidence) -> Iterator[Finding]:
             if before is not None and before.state is not None:
                 if evidence.end_of(before.state) is not None:
                     break
-                if evidence.order[observation.state] < evidence.order[before.state]:
-                    yield broken(
-                        [before.call, observation.call],
-                        f"{before.word} and then {observation.word}",
-                        f"{before.word}, or what comes after it",
-                    )
-                else:
-                    yield Exercised()
+                yield check(
+                    evidence.order[observation.state] >= evidence.order[before.state],
+                    [before.call, observation.call],
+                    f"{before.word} and then {observation.word}",
+                    f"{before.word}, or what comes after it",
+                )
             before = observation
 
 
@@ -165,14 +167,12 @@ def end_is_final(evidence: Evidence) -> Iterator[Finding]:
         for observation in trace.observations[trace.observations.index(ended) + 1 :]:
             if not observation.call.fine:
                 continue
-            if observation.state == end.name:
-                yield Exercised()
-            else:
-                yield broken(
-                    [ended.call, observation.call],
-                    f"{ended.word} and then {observation.word}",
-                    f"{ended.word}, which is final",
-                )
+            yield check(
+                observation.state == end.name,
+                [ended.call, observation.call],
+                f"{ended.word} and then {observation.word}",
+                f"{ended.word}, which is final",
+            )
 
 
 @server_clause(
@@ -210,10 +210,12 @@ def progress_is_percent(evidence: Evidence) -> Iterator[Finding]:
             if not observation.call.fine:
                 continue
             value = observation.progress
-            if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 100:
-                yield Exercised()
-            else:
-                yield broken([observation.call], f"progress {value!r}", "a number from 0 to 100")
+            yield check(
+                isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 100,
+                [observation.call],
+                f"progress {value!r}",
+                "a number from 0 to 100",
+            )
 
 
 @server_clause(
@@ -229,10 +231,12 @@ def failure_has_reason(evidence: Evidence) -> Iterator[Finding]:
         found = evidence.ending(trace)
         if found is None or found[2].kind != "failure" or not facts:
             continue
-        if any(evidence.queried.read(fact, found[1].call.json) for fact in facts):
-            yield Exercised()
-        else:
-            yield broken([found[1].call], f"{trace.id} failed without a reason", "the reason")
+        yield check(
+            any(evidence.queried.read(fact, found[1].call.json) for fact in facts),
+            [found[1].call],
+            f"{trace.id} failed without a reason",
+            "the reason",
+        )
 
 
 @server_clause(
