@@ -161,11 +161,7 @@ def gives_up(journal: Journal) -> Iterator[Finding]:
             yield Exercised()
 
 
-@clause(
-    "poll.unknown-status",
-    "Continue polling at an unknown status.",
-    general=True,
-)
+@clause("poll.unknown-status", "Continue polling at an unknown status.", general=True)
 def unknown_status(journal: Journal) -> Iterator[Finding]:
     """Find polling that stops at a status that is not documented."""
     for submit, queries in _polls(journal):
@@ -184,12 +180,7 @@ def unknown_status(journal: Journal) -> Iterator[Finding]:
             )
 
 
-@clause(
-    "poll.errors-are-retried",
-    "Retry failed polls, with a limit.",
-    covers=["*.error.404-check-id"],
-    general=True,
-)
+@clause("poll.errors-are-retried", "Retry failed polls, with a limit.", covers=["*.error.404-check-id"], general=True)
 def errors_are_retried(journal: Journal) -> Iterator[Finding]:
     """Find polling that stops at the first temporary error, or continues after many."""
     for submit, queries in _polls(journal):

@@ -118,11 +118,7 @@ def _target(download: Exchange) -> str:
     return f"{download.path}?{download.query}" if download.query else download.path
 
 
-@clause(
-    "results.whole",
-    "Repeat an incomplete download; do not keep a partial file.",
-    general=True,
-)
+@clause("results.whole", "Repeat an incomplete download; do not keep a partial file.", general=True)
 def whole(journal: Journal) -> Iterator[Finding]:
     """Find incomplete downloads that are not followed by another one."""
     for trace in journal.traces:

@@ -58,12 +58,7 @@ def waits_grow(journal: Journal) -> Iterator[Finding]:
             )
 
 
-@clause(
-    "retry.not-at-once",
-    "Do not retry immediately after a temporary failure.",
-    general=True,
-    severity="should",
-)
+@clause("retry.not-at-once", "Do not retry immediately after a temporary failure.", general=True, severity="should")
 def not_at_once(journal: Journal) -> Iterator[Finding]:
     """Find retries that follow immediately."""
     for chain, number in _retries(journal):
@@ -79,12 +74,7 @@ def not_at_once(journal: Journal) -> Iterator[Finding]:
         )
 
 
-@clause(
-    "retry.jitter",
-    "Add jitter to the waits after 429.",
-    covers=["*.429-jitter"],
-    severity="should",
-)
+@clause("retry.jitter", "Add jitter to the waits after 429.", covers=["*.429-jitter"], severity="should")
 def jitter(journal: Journal) -> Iterator[Finding]:
     """Compare the first waits of different requests."""
     if not any(advice.jitter and 429 in advice.statuses for advice in journal.provider.client.retry):
@@ -106,11 +96,7 @@ def jitter(journal: Journal) -> Iterator[Finding]:
     )
 
 
-@clause(
-    "retry.retry-after",
-    "Do not retry earlier than Retry-After says.",
-    general=True,
-)
+@clause("retry.retry-after", "Do not retry earlier than Retry-After says.", general=True)
 def retry_after(journal: Journal) -> Iterator[Finding]:
     """Compare each wait with the answer's Retry-After."""
     for chain, number in _retries(journal):

@@ -190,11 +190,7 @@ class TriesAtOnce(PoliteClient):
         return _asked_s(state) or random.uniform(0.01, 0.2)
 
 
-@breaks(
-    "retry.jitter",
-    "each waited",
-    applies=lambda provider: any(advice.jitter for advice in provider.client.retry),
-)
+@breaks("retry.jitter", "each waited", applies=lambda provider: any(advice.jitter for advice in provider.client.retry))
 class WaitsLikeAllOthers(PoliteClient):
     """Waits 1, 2, 4 s to the millisecond."""
 
@@ -236,11 +232,7 @@ class PressesHarder(PoliteClient):
 # -- polling ----------------------------------------------------------------------------------------
 
 
-@breaks(
-    "poll.first-wait",
-    "the first query 0",
-    applies=lambda provider: provider.client.poll.first_after_s is not None,
-)
+@breaks("poll.first-wait", "the first query 0", applies=lambda provider: provider.client.poll.first_after_s is not None)
 class AsksAtOnce(PoliteClient):
     """Polls as soon as the task exists."""
 
@@ -507,12 +499,7 @@ class ActsOnEveryCallback(PoliteClient):
         return seen
 
 
-@breaks(
-    "callbacks.early-kept",
-    "was not used",
-    "callbacks.lost-recovered-by-poll",
-    applies=sends_callbacks,
-)
+@breaks("callbacks.early-kept", "was not used", "callbacks.lost-recovered-by-poll", applies=sends_callbacks)
 class ForgetsEarlyCallbacks(_NeverAsks):
     """Drops callbacks of tasks that are not known yet."""
 

@@ -94,7 +94,7 @@ def test_no_more_is_spent_than_said() -> None:
         found = judge(spec_of("evolink"), terms)
         assert 1000 - price * 1.5 <= mock.account("evolink").available_credits < 1000
     assert by_judgement(found, "violated") == set()
-    assert any("was not made: it costs" in note for note in found.notes)
+    assert any("was not created: it costs" in note for note in found.notes)
 
 
 # -- broken ones ------------------------------------------------------------------------------------
@@ -435,9 +435,9 @@ def talking(answer: bytes) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("answer", "seen"),
     [
-        (b"", "no whole answer within"),
-        (b"+OK what do you want?\r\n", "no HTTP"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{", "broke off"),
+        (b"", "no complete answer within"),
+        (b"+OK what do you want?\r\n", "invalid or incomplete HTTP answer"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{", "invalid or incomplete HTTP answer"),
     ],
     ids=["hangs", "speaks something else", "breaks off"],
 )

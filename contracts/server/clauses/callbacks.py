@@ -24,12 +24,9 @@ _OF_THE_MOMENT = ("$now", "$account.", "$request")
 def _expected(evidence: Evidence) -> Iterator[tuple[TaskTrace, Observation, str, Callbacks]]:
     """Yield the tasks that ended in a state for which callbacks are sent."""
     callbacks = evidence.spec.provider.callbacks
-    for trace in evidence.traces if callbacks is not None else ():
-        found = evidence.ending(trace)
-        if callbacks is None or found is None or trace.callback_path is None:
-            continue
-        if found[2].name in callbacks.events:
-            yield trace, found[1], found[2].name, callbacks
+    for trace, observation, end in evidence.ended():
+        if callbacks is not None and trace.callback_path is not None and end.name in callbacks.events:
+            yield trace, observation, end.name, callbacks
 
 
 def _came(evidence: Evidence) -> Iterator[tuple[TaskTrace, Observation, str, Callbacks, Received]]:

@@ -19,10 +19,10 @@ _STATED_WITHIN_MS = 60_000
 
 def _done(evidence: Evidence) -> Iterator[tuple[TaskTrace, Observation, ResultKind]]:
     """Yield the tasks that succeeded, the answer that showed it, and the kind of file they make."""
-    for trace in evidence.traces:
-        found, kind = evidence.ending(trace), evidence.kind_of(trace)
-        if found is not None and found[2].kind == "success" and kind is not None:
-            yield trace, found[1], kind
+    for trace, observation, _ in evidence.ended("success"):
+        kind = evidence.kind_of(trace)
+        if kind is not None:
+            yield trace, observation, kind
 
 
 def _fetched(evidence: Evidence, *when: str) -> Iterator[tuple[TaskTrace, Fetch, ResultKind]]:

@@ -30,11 +30,7 @@ def taken(evidence: Evidence) -> Iterator[Finding]:
             yield broken([call], f"{call.status} to the example of {model.name}: {words}", "a task, and its id")
 
 
-@server_clause(
-    "tasks.ids-unique",
-    "Task ids are unique.",
-    fix="generate unique ids",
-)
+@server_clause("tasks.ids-unique", "Task ids are unique.", fix="generate unique ids")
 def ids_unique(evidence: Evidence) -> Iterator[Finding]:
     """Compare the ids of all submits."""
     for id_, traces in evidence.by_id().items():
@@ -114,16 +110,9 @@ def link_leads_there(evidence: Evidence) -> Iterator[Finding]:
 )
 def states_known(evidence: Evidence) -> Iterator[Finding]:
     """Find statuses that are not documented."""
-    for trace in evidence.traces:
-        for observation in trace.observations:
-            if not observation.call.fine:
-                continue
-            yield check(
-                observation.state is not None,
-                [observation.call],
-                f"the status {observation.word!r}",
-                f"one of {', '.join(evidence.order)}",
-            )
+    for _, observation in evidence.shown():
+        seen, asks = f"the status {observation.word!r}", f"one of {', '.join(evidence.order)}"
+        yield check(observation.state is not None, [observation.call], seen, asks)
 
 
 @server_clause(
@@ -159,11 +148,7 @@ def never_back(evidence: Evidence) -> Iterator[Finding]:
 )
 def end_is_final(evidence: Evidence) -> Iterator[Finding]:
     """Check the queries after each task's first end."""
-    for trace in evidence.traces:
-        found = evidence.ending(trace)
-        if found is None:
-            continue
-        _, ended, end = found
+    for trace, ended, end in evidence.ended():
         for observation in trace.observations[trace.observations.index(ended) + 1 :]:
             if not observation.call.fine:
                 continue
@@ -205,17 +190,10 @@ def progress_is_percent(evidence: Evidence) -> Iterator[Finding]:
     """Check the progress in every query, if it is documented."""
     if "$task.progress" not in evidence.queried:
         return
-    for trace in evidence.traces:
-        for observation in trace.observations:
-            if not observation.call.fine:
-                continue
-            value = observation.progress
-            yield check(
-                isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 100,
-                [observation.call],
-                f"progress {value!r}",
-                "a number from 0 to 100",
-            )
+    for _, observation in evidence.shown():
+        value = observation.progress
+        is_percent = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 100
+        yield check(is_percent, [observation.call], f"progress {value!r}", "a number from 0 to 100")
 
 
 @server_clause(
@@ -227,16 +205,9 @@ def progress_is_percent(evidence: Evidence) -> Iterator[Finding]:
 def failure_has_reason(evidence: Evidence) -> Iterator[Finding]:
     """Check the answers about failed tasks."""
     facts = [each for each in ("$task.reason_code", "$task.reason_message") if each in evidence.queried]
-    for trace in evidence.traces:
-        found = evidence.ending(trace)
-        if found is None or found[2].kind != "failure" or not facts:
-            continue
-        yield check(
-            any(evidence.queried.read(fact, found[1].call.json) for fact in facts),
-            [found[1].call],
-            f"{trace.id} failed without a reason",
-            "the reason",
-        )
+    for trace, shown, _ in evidence.ended("failure") if facts else ():
+        has_reason = any(evidence.queried.read(fact, shown.call.json) for fact in facts)
+        yield check(has_reason, [shown.call], f"{trace.id} failed without a reason", "the reason")
 
 
 @server_clause(
@@ -247,15 +218,10 @@ def failure_has_reason(evidence: Evidence) -> Iterator[Finding]:
 )
 def failure_is_free(evidence: Evidence) -> Iterator[Finding]:
     """Check the charge in the answers about failed tasks."""
-    for trace in evidence.traces:
-        found = evidence.ending(trace)
-        if found is None or found[2].kind == "success":
-            continue
-        charged = _charged(evidence, found[1], found[2].name)
-        if charged:
-            yield broken([found[1].call], f"{charged} credits for a task with status {found[1].word}", "0")
-        elif charged is not None:
-            yield Exercised()
+    for _, shown, end in evidence.ended():
+        charged = None if end.kind == "success" else _charged(evidence, shown, end.name)
+        if charged is not None:
+            yield check(not charged, [shown.call], f"{charged} credits for a task with status {shown.word}", "0")
 
 
 def _charged(evidence: Evidence, observation: Observation, state: str) -> float | None:
