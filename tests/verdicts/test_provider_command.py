@@ -80,7 +80,7 @@ def test_wrong_use() -> None:
             (("--base-url", crun, "--key", "any", "--provider", "nobody"), "unknown provider 'nobody'"),
             (("--base-url", crun, "--key", "any", "--spec", "/no/such.yaml"), "cannot be read"),
             (("--base-url", crun, "--key", "any", "--clock-url", f"{crun}/clock"), "is not the clock of a mock server"),
-            (("--base-url", "127.0.0.1:4010", "--key", "any"), "begins with http"),
+            (("--base-url", "127.0.0.1:4010", "--key", "any"), "must start with http:"),
             (("--base-url", crun, "--key", "any", "--dialect", "dutch"), "dutch"),
         ]
         for arguments, words in wrong:
