@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 COMPARE = hmac.compare_digest
 EVOLINK, GOOGLE = "evolink", "googlegeminiomni"
-#: The jobs of a calm day end within this, in virtual time.
+#: Without faults, jobs end within this, in virtual time.
 A_DAY_MS = 86_400_000
 PATIENCE_S = 20.0
 
@@ -501,7 +501,7 @@ def test_one_that_leaves_tasks_behind_leaves_nothing() -> None:
     ],
 )
 @pytest.mark.parametrize("blocking", [False, True])
-def test_one_that_connects_elsewhere_meets_nobody(url: str, stray: str, blocking: bool) -> None:
+def test_one_that_connects_elsewhere_is_refused(url: str, stray: str, blocking: bool) -> None:
     """Nothing goes out; the address is noted, and the job has failed."""
 
     class Elsewhere(Broken):
@@ -563,7 +563,7 @@ def test_a_handler_that_is_broken(way: str) -> None:
 
 
 @pytest.mark.parametrize("way", ["raises", "exits", "never ends", "hears nothing"])
-def test_a_close_that_is_broken_holds_nobody_up(way: str) -> None:
+def test_a_close_that_fails_delays_nothing(way: str) -> None:
     """It is waited for a minute, virtually."""
 
     class Closes(Broken):
@@ -676,6 +676,6 @@ def test_ports_that_are_taken_do_not_matter() -> None:
             taken.bind(("127.0.0.1", 4010))
             taken.listen()
         except OSError:
-            pytest.skip("somebody has it already")
+            pytest.skip("the port is in use")
         assert run(subject(GOOD[EVOLINK])).journal.jobs[0].ended == "returned"
         assert run(Blocking).journal.jobs[0].ended == "returned"

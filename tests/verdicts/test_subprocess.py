@@ -1,4 +1,4 @@
-"""Clients that are commands: Node, curl, and subjects that are broken in every way that a process can be."""
+"""Clients that are commands: Node, curl, and commands that fail in every way that a process can."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ WAITING = ["callback lost"]
 #: When it has shown that it asks without end, and when that it waits without asking. It asks every fifth of a
 #: second; a task lasts about ten seconds at this speed, and longer only where it never ends.
 NAIVE_SPEED, MOST_REQUESTS, LONGEST_WAIT_S = 10.0, 80, 20
-#: How a template's job ends, by what it meets.
+#: How a template's job ends, by condition.
 TEMPLATE = {
     EVOLINK: {
         "no faults": "returned",
@@ -195,7 +195,7 @@ def _clean(run: Run, ended: str) -> None:
 
 @needs_node
 def test_a_receiver_that_is_gone_with_its_job_is_not_accused(runs: dict[str, dict[str, Run]]) -> None:
-    """Callbacks that come after a job is over are nobody's fault."""
+    """Callbacks that arrive after the end of a job are not judged."""
     for run in runs[GOOGLE].values():
         assert all(each.status is not None for each in run.journal.deliveries)
 
@@ -204,7 +204,7 @@ def test_a_receiver_that_is_gone_with_its_job_is_not_accused(runs: dict[str, dic
 
 
 def played(*words: str, jobs: int = 1, time_limit_s: float = 10, callbacks: bool = False) -> Run:
-    """Let a command make videos on a calm day."""
+    """Let a command make videos without faults."""
     met = Situation(EVOLINK, (), jobs, callbacks=callbacks)
     return run_command(Command(words), providers()[EVOLINK], met, speed=600, time_limit_s=time_limit_s)
 
@@ -221,7 +221,7 @@ def shell(script: str, **more: float) -> Job:
 
 
 def gone(pid_file: Path) -> bool:
-    """Tell whether a process is no more."""
+    """Tell whether a process has ended."""
     return not Path(f"/proc/{int(pid_file.read_text())}").exists()
 
 
@@ -262,7 +262,7 @@ def test_a_crash_is_told_with_its_last_words(script: str, said: str) -> None:
 
 
 def test_one_that_hangs_is_stopped_in_time(tmp_path: Path) -> None:
-    """Its time is up, and it is no more."""
+    """At its time limit it is stopped, and its process has ended."""
     found = shell(f"echo $$ >{tmp_path}/pid; exec sleep 1000", time_limit_s=1.5)
     assert found.ended == "never"
     assert found.said.startswith("had not ended after 1.5 s, and was stopped; no request reached http://127.0.0.1:")
@@ -270,8 +270,8 @@ def test_one_that_hangs_is_stopped_in_time(tmp_path: Path) -> None:
 
 
 @needs_proc
-def test_one_that_is_deaf_to_term_is_killed_with_its_children(tmp_path: Path) -> None:
-    """TERM is followed by KILL, for everybody."""
+def test_one_that_ignores_term_is_killed_with_its_children(tmp_path: Path) -> None:
+    """TERM is followed by KILL, for the whole process tree."""
     script = f"trap '' TERM; (while :; do sleep 1000; done) & echo $! >{tmp_path}/pid; while :; do sleep 1000; done"
     found = shell(script, time_limit_s=1.5)
     assert "was stopped with KILL, because it ignored TERM" in found.said
@@ -346,11 +346,11 @@ def test_one_that_kills_its_own_group_is_a_crash() -> None:
 
 
 @needs_proc
-def test_one_that_kills_its_warden_is_told_so(tmp_path: Path) -> None:
+def test_one_that_kills_its_supervisor_is_reported(tmp_path: Path) -> None:
     """It goes down with it, and so does what it has started."""
     found = shell(f"sleep 1000 & echo $! >{tmp_path}/pid; kill -KILL $PPID; sleep 1000")
     assert found.said.startswith("killed together with its supervisor")
-    with contextlib.suppress(ProcessLookupError):  # whoever adopts orphans here may take its time to bury them
+    with contextlib.suppress(ProcessLookupError):  # the process that adopts orphans may reap them late
         watch = os.pidfd_open(int((tmp_path / "pid").read_text()))
         assert select.select([watch], [], [], 10)[0]
         os.close(watch)
@@ -428,7 +428,7 @@ def test_what_would_prove_nothing_is_said() -> None:
     assert "each job is a process" in exclusion_reason(Situation(EVOLINK, (), 2), provider, speed=60, time_limit_s=120)
 
 
-# -- whoever runs it is stopped ---------------------------------------------------------------------
+# -- the runner is stopped --------------------------------------------------------------------------
 
 RUNNER = """
 import sys
