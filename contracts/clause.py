@@ -4,8 +4,7 @@
     def stops_at_end(journal):
         for trace in journal.traces:
             ...
-            yield Exercised()                       the rule applied here, and was kept
-            yield Violation(records, seen, asks, fix)
+            yield check(kept, records, seen, asks, fix)     the rule applied here; was it kept?
 
 A clause that yields nothing was not tested by the journal; that never counts as kept.
 """
@@ -57,6 +56,13 @@ class Violation:
 
 
 Finding = Exercised | Violation
+
+
+def check(kept: bool, records: Sequence[Record], seen: str, asks: str, fix: str) -> Finding:
+    """Return a violation unless the rule was kept."""
+    return Exercised() if kept else Violation(tuple(records), seen, asks, fix)
+
+
 Judge = "Callable[[Journal], Iterator[Finding]]"
 
 

@@ -20,7 +20,7 @@ from contracts.analysis import (
     signs_callbacks,
     traces_of,
 )
-from contracts.clause import Exercised, Finding, Violation, clause
+from contracts.clause import Exercised, Finding, Violation, check, clause
 from contracts.journal import Delivery, Exchange, Job, Journal, TaskTrace
 
 
@@ -95,16 +95,14 @@ def forged_refused(journal: Journal) -> Iterator[Finding]:
         forged = faults_in(delivery, "forges_signature")
         if not forged or delivery.status is None or faults_in(delivery, "signs_again"):
             continue
-        if delivery.status == 401:
-            yield Exercised()
-        else:
-            yield Violation(
-                (delivery,),
-                f"a callback with {_plain(forged)} was answered {delivery.status}",
-                "401",
-                f"compute the HMAC over the raw body, compare it with {rule.signature.header} in constant time, "
-                "and answer 401 if they differ",
-            )
+        yield check(
+            delivery.status == 401,
+            (delivery,),
+            f"a callback with {_plain(forged)} was answered {delivery.status}",
+            "401",
+            f"compute the HMAC over the raw body, compare it with {rule.signature.header} in constant time, "
+            "and answer 401 if they differ",
+        )
 
 
 @clause(
@@ -152,15 +150,13 @@ def lost_recovered_by_poll(journal: Journal) -> Iterator[Finding]:
             continue  # other clauses judge whether that was too soon
         if before and patience_is_over(journal, trace.submits[0], before, before[-1].at_ms):
             continue
-        if any(query.seq > lost[0].seq for query in trace.queries):
-            yield Exercised()
-        else:
-            yield Violation(
-                (lost[0],),
-                "the callback was lost, and the task was not polled",
-                "a query of the task",
-                "poll a task whose callback is overdue",
-            )
+        yield check(
+            any(query.seq > lost[0].seq for query in trace.queries),
+            (lost[0],),
+            "the callback was lost, and the task was not polled",
+            "a query of the task",
+            "poll a task whose callback is overdue",
+        )
 
 
 def _given_up(journal: Journal, trace: TaskTrace, lost: Delivery) -> bool:

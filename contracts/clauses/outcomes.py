@@ -19,7 +19,7 @@ from contracts.analysis import (
     submits_of,
     traces_of,
 )
-from contracts.clause import Exercised, Finding, Violation, clause
+from contracts.clause import Exercised, Finding, Violation, check, clause
 from contracts.journal import Job, Journal, Record, TaskTrace
 
 #: How much of an error's text a verdict quotes.
@@ -34,11 +34,7 @@ def _last(journal: Journal, job: Job) -> tuple[Record, ...]:
     return tuple(sorted(records, key=lambda each: each.seq)[-2:])
 
 
-@clause(
-    "outcome.ends",
-    "End every job with a file or an error.",
-    general=True,
-)
+@clause("outcome.ends", "End every job with a file or an error.", general=True)
 def ends(journal: Journal) -> Iterator[Finding]:
     """Find jobs that did not end."""
     for job in journal.jobs:
@@ -55,11 +51,7 @@ def ends(journal: Journal) -> Iterator[Finding]:
             )
 
 
-@clause(
-    "outcome.begins",
-    "Submit the job.",
-    general=True,
-)
+@clause("outcome.begins", "Submit the job.", general=True)
 def begins(journal: Journal) -> Iterator[Finding]:
     """Find jobs that failed before any request to the API."""
     for job in journal.jobs:
@@ -134,11 +126,7 @@ def failure_has_its_reason(journal: Journal) -> Iterator[Finding]:
         )
 
 
-@clause(
-    "outcome.returns-file",
-    "Return the file of a task that succeeded.",
-    general=True,
-)
+@clause("outcome.returns-file", "Return the file of a task that succeeded.", general=True)
 def returns_file(journal: Journal) -> Iterator[Finding]:
     """Find jobs that failed although their file was available."""
     for job in journal.jobs:
@@ -179,15 +167,13 @@ def error_has_request_id(journal: Journal) -> Iterator[Finding]:
         names = {each.answer_header(header) for each in submits} - {None}
         if not names:
             continue
-        if any(str(name) in job.said for name in names):
-            yield Exercised()
-        else:
-            yield Violation(
-                (submits[-1],),
-                f"the error of job {job.number} was {job.said[:_QUOTED]!r}",
-                f"an error with the {header} of the answer",
-                f"put {header} into the error (and the log)",
-            )
+        yield check(
+            any(str(name) in job.said for name in names),
+            (submits[-1],),
+            f"the error of job {job.number} was {job.said[:_QUOTED]!r}",
+            f"an error with the {header} of the answer",
+            f"put {header} into the error (and the log)",
+        )
 
 
 @clause(

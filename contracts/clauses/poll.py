@@ -19,7 +19,7 @@ from contracts.analysis import (
     seconds_text,
     status_of,
 )
-from contracts.clause import Exercised, Finding, Violation, clause
+from contracts.clause import Exercised, Finding, Violation, check, clause
 from contracts.journal import Exchange, Journal
 
 #: A callback is recorded when its receiver has answered; what the receiver triggers may be recorded this much earlier.
@@ -64,15 +64,13 @@ def first_wait(journal: Journal) -> Iterator[Finding]:
         if _called_back(journal, submit, queries[0]):
             continue
         waited_s = journal.seconds(submit.at_ms, queries[0].at_ms)
-        if waited_s + GRACE_S < least_s:
-            yield Violation(
-                (submit, queries[0]),
-                f"the first query {seconds_text(waited_s)} after the submit",
-                f"{seconds_text(least_s)} or more",
-                f"wait {seconds_text(least_s)} before the first query",
-            )
-        else:
-            yield Exercised()
+        yield check(
+            waited_s + GRACE_S >= least_s,
+            (submit, queries[0]),
+            f"the first query {seconds_text(waited_s)} after the submit",
+            f"{seconds_text(least_s)} or more",
+            f"wait {seconds_text(least_s)} before the first query",
+        )
 
 
 @clause(
@@ -93,15 +91,13 @@ def interval(journal: Journal) -> Iterator[Finding]:
             if _called_back(journal, before, after):
                 continue
             waited_s = journal.seconds(before.at_ms, after.at_ms)
-            if waited_s + GRACE_S < least_s:
-                yield Violation(
-                    (before, after),
-                    f"two queries {seconds_text(waited_s)} apart",
-                    f"{seconds_text(least_s)} or more",
-                    f"wait {seconds_text(least_s)} between two queries of a task",
-                )
-            else:
-                yield Exercised()
+            yield check(
+                waited_s + GRACE_S >= least_s,
+                (before, after),
+                f"two queries {seconds_text(waited_s)} apart",
+                f"{seconds_text(least_s)} or more",
+                f"wait {seconds_text(least_s)} between two queries of a task",
+            )
 
 
 @clause(
@@ -165,11 +161,7 @@ def gives_up(journal: Journal) -> Iterator[Finding]:
             yield Exercised()
 
 
-@clause(
-    "poll.unknown-status",
-    "Continue polling at an unknown status.",
-    general=True,
-)
+@clause("poll.unknown-status", "Continue polling at an unknown status.", general=True)
 def unknown_status(journal: Journal) -> Iterator[Finding]:
     """Find polling that stops at a status that is not documented."""
     for submit, queries in _polls(journal):
@@ -179,23 +171,16 @@ def unknown_status(journal: Journal) -> Iterator[Finding]:
                 continue
             if error_inside(journal.provider, query) is not None:
                 continue
-            if number + 1 < len(queries) or _may_stop(journal, submit, queries):
-                yield Exercised()
-            else:
-                yield Violation(
-                    (query,),
-                    f"the last query of the task showed the unknown status {word!r}",
-                    "polling until a known end",
-                    "treat every status except the known ends as not yet ended",
-                )
+            yield check(
+                number + 1 < len(queries) or _may_stop(journal, submit, queries),
+                (query,),
+                f"the last query of the task showed the unknown status {word!r}",
+                "polling until a known end",
+                "treat every status except the known ends as not yet ended",
+            )
 
 
-@clause(
-    "poll.errors-are-retried",
-    "Retry failed polls, with a limit.",
-    covers=["*.error.404-check-id"],
-    general=True,
-)
+@clause("poll.errors-are-retried", "Retry failed polls, with a limit.", covers=["*.error.404-check-id"], general=True)
 def errors_are_retried(journal: Journal) -> Iterator[Finding]:
     """Find polling that stops at the first temporary error, or continues after many."""
     for submit, queries in _polls(journal):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from contracts.analysis import KEY_MARK, OK, faults_in, first_end, is_short, seconds_text
-from contracts.clause import Exercised, Finding, Violation, clause
+from contracts.clause import Exercised, Finding, Violation, check, clause
 from contracts.journal import Exchange, Journal
 
 
@@ -79,15 +79,13 @@ def without_key(journal: Journal) -> Iterator[Finding]:
     for download in journal.of_role("result"):
         sent = download.header(header)
         redacted = any(KEY_MARK in value for _, value in download.headers)
-        if sent is not None or redacted:
-            yield Violation(
-                (download,),
-                f"a download with {header}",
-                "a plain GET of the link",
-                f"do not send {header} with downloads: the file host is a third party",
-            )
-        else:
-            yield Exercised()
+        yield check(
+            sent is None and not redacted,
+            (download,),
+            f"a download with {header}",
+            "a plain GET of the link",
+            f"do not send {header} with downloads: the file host is a third party",
+        )
 
 
 @clause(
@@ -120,11 +118,7 @@ def _target(download: Exchange) -> str:
     return f"{download.path}?{download.query}" if download.query else download.path
 
 
-@clause(
-    "results.whole",
-    "Repeat an incomplete download; do not keep a partial file.",
-    general=True,
-)
+@clause("results.whole", "Repeat an incomplete download; do not keep a partial file.", general=True)
 def whole(journal: Journal) -> Iterator[Finding]:
     """Find incomplete downloads that are not followed by another one."""
     for trace in journal.traces:

@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 from itertools import pairwise
 
 from contracts.analysis import GRACE_S, retry_chains, seconds_text
-from contracts.clause import Exercised, Finding, Violation, clause
+from contracts.clause import Exercised, Finding, Violation, check, clause
 from contracts.journal import Exchange, Journal
 
 #: A retry sooner than this is too early, whatever the document says.
@@ -49,46 +49,32 @@ def waits_grow(journal: Journal) -> Iterator[Finding]:
                 continue
             least_s = advice.waits_s[min(tries, len(advice.waits_s)) - 1]
             waited_s = journal.seconds(chain[number].at_ms, chain[number + 1].at_ms)
-            if waited_s + GRACE_S < least_s:
-                yield Violation(
-                    (chain[number], chain[number + 1]),
-                    f"retried {seconds_text(waited_s)} after attempt {tries} got {chain[number].status}",
-                    f"at least {seconds_text(least_s)}",
-                    "increase the wait each time: " + ", ".join(seconds_text(each) for each in advice.waits_s),
-                )
-            else:
-                yield Exercised()
+            yield check(
+                waited_s + GRACE_S >= least_s,
+                (chain[number], chain[number + 1]),
+                f"retried {seconds_text(waited_s)} after attempt {tries} got {chain[number].status}",
+                f"at least {seconds_text(least_s)}",
+                "increase the wait each time: " + ", ".join(seconds_text(each) for each in advice.waits_s),
+            )
 
 
-@clause(
-    "retry.not-at-once",
-    "Do not retry immediately after a temporary failure.",
-    general=True,
-    severity="should",
-)
+@clause("retry.not-at-once", "Do not retry immediately after a temporary failure.", general=True, severity="should")
 def not_at_once(journal: Journal) -> Iterator[Finding]:
     """Find retries that follow immediately."""
     for chain, number in _retries(journal):
         if chain[number].status not in PASSING_STATUSES:
             continue
         waited_s = journal.seconds(chain[number].at_ms, chain[number + 1].at_ms)
-        if waited_s < AT_ONCE_S:
-            yield Violation(
-                (chain[number], chain[number + 1]),
-                f"retried {seconds_text(waited_s)} after {chain[number].status}",
-                "a delay before the retry",
-                "wait at least a second, and longer each time",
-            )
-        else:
-            yield Exercised()
+        yield check(
+            waited_s >= AT_ONCE_S,
+            (chain[number], chain[number + 1]),
+            f"retried {seconds_text(waited_s)} after {chain[number].status}",
+            "a delay before the retry",
+            "wait at least a second, and longer each time",
+        )
 
 
-@clause(
-    "retry.jitter",
-    "Add jitter to the waits after 429.",
-    covers=["*.429-jitter"],
-    severity="should",
-)
+@clause("retry.jitter", "Add jitter to the waits after 429.", covers=["*.429-jitter"], severity="should")
 def jitter(journal: Journal) -> Iterator[Finding]:
     """Compare the first waits of different requests."""
     if not any(advice.jitter and 429 in advice.statuses for advice in journal.provider.client.retry):
@@ -101,22 +87,16 @@ def jitter(journal: Journal) -> Iterator[Finding]:
     if len(firsts) < FEWEST_WAITS:
         return
     waits_s = [journal.seconds(before.at_ms, after.at_ms) for before, after in firsts]
-    if max(waits_s) - min(waits_s) < LEAST_JITTER_S:
-        yield Violation(
-            tuple(record for pair in firsts[:FEWEST_WAITS] for record in pair),
-            f"{len(firsts)} requests each waited {seconds_text(min(waits_s))} after their first 429",
-            "waits with jitter",
-            "add a random part to each wait",
-        )
-    else:
-        yield Exercised()
+    yield check(
+        max(waits_s) - min(waits_s) >= LEAST_JITTER_S,
+        tuple(record for pair in firsts[:FEWEST_WAITS] for record in pair),
+        f"{len(firsts)} requests each waited {seconds_text(min(waits_s))} after their first 429",
+        "waits with jitter",
+        "add a random part to each wait",
+    )
 
 
-@clause(
-    "retry.retry-after",
-    "Do not retry earlier than Retry-After says.",
-    general=True,
-)
+@clause("retry.retry-after", "Do not retry earlier than Retry-After says.", general=True)
 def retry_after(journal: Journal) -> Iterator[Finding]:
     """Compare each wait with the answer's Retry-After."""
     for chain, number in _retries(journal):
@@ -124,15 +104,13 @@ def retry_after(journal: Journal) -> Iterator[Finding]:
         if asked_s is None:
             continue
         waited_s = journal.seconds(chain[number].at_ms, chain[number + 1].at_ms)
-        if waited_s + GRACE_S < asked_s:
-            yield Violation(
-                (chain[number], chain[number + 1]),
-                f"retried {seconds_text(waited_s)} after an answer with Retry-After: {seconds_text(asked_s)}",
-                f"at least {seconds_text(asked_s)}, as Retry-After says",
-                "read Retry-After (seconds or a date) before choosing the wait",
-            )
-        else:
-            yield Exercised()
+        yield check(
+            waited_s + GRACE_S >= asked_s,
+            (chain[number], chain[number + 1]),
+            f"retried {seconds_text(waited_s)} after an answer with Retry-After: {seconds_text(asked_s)}",
+            f"at least {seconds_text(asked_s)}, as Retry-After says",
+            "read Retry-After (seconds or a date) before choosing the wait",
+        )
 
 
 def _asked_s(journal: Journal, exchange: Exchange) -> float | None:
@@ -188,12 +166,10 @@ def eases_off(journal: Journal) -> Iterator[Finding]:
             if _asked_s(journal, before) is None  # otherwise the provider chose the wait
         ]
         for first_s, second_s in pairwise(waits):
-            if second_s + GRACE_S < first_s / 2:
-                yield Violation(
-                    (*row,),
-                    f"a wait of {seconds_text(second_s)} after one of {seconds_text(first_s)}, while 429 continued",
-                    "longer waits, fewer requests",
-                    "increase the waits while 429 continues",
-                )
-            else:
-                yield Exercised()
+            yield check(
+                second_s + GRACE_S >= first_s / 2,
+                (*row,),
+                f"a wait of {seconds_text(second_s)} after one of {seconds_text(first_s)}, while 429 continued",
+                "longer waits, fewer requests",
+                "increase the waits while 429 continues",
+            )

@@ -19,7 +19,7 @@ from contracts.analysis import (
     secured,
     submits_of,
 )
-from contracts.clause import Exercised, Finding, Violation, clause
+from contracts.clause import Exercised, Finding, Violation, check, clause
 from contracts.journal import Exchange, Journal
 
 #: Refusals that an identical request gets again.
@@ -83,15 +83,13 @@ def content_type(journal: Journal) -> Iterator[Finding]:
     """Check the Content-Type header."""
     for submit in journal.of_role("submit"):
         sent = submit.header("Content-Type") or ""
-        if "json" in sent.lower():
-            yield Exercised()
-        else:
-            yield Violation(
-                (submit,),
-                f"Content-Type is {sent or 'missing'}",
-                "application/json",
-                "set Content-Type: application/json",
-            )
+        yield check(
+            "json" in sent.lower(),
+            (submit,),
+            f"Content-Type is {sent or 'missing'}",
+            "application/json",
+            "set Content-Type: application/json",
+        )
 
 
 @clause(
@@ -187,15 +185,13 @@ def not_again_after_refusal(journal: Journal) -> Iterator[Finding]:
             if status is None:
                 continue
             after = chain[number + 1 : number + 2]
-            if after and _final(journal, after[0]) == status:
-                yield Violation(
-                    (refused, after[0]),
-                    f"the same submit again after {status}",
-                    f"no repeat after {status} until the request is corrected",
-                    f"treat {status} as final: raise it, with the answer's text",
-                )
-            else:
-                yield Exercised()
+            yield check(
+                not after or _final(journal, after[0]) != status,
+                (refused, *after),
+                f"the same submit again after {status}",
+                f"no repeat after {status} until the request is corrected",
+                f"treat {status} as final: raise it, with the answer's text",
+            )
 
 
 def _final(journal: Journal, exchange: Exchange) -> int | None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from contracts.cli.outputs import FILE, fail, known_provider, output_options, report_verdicts, violated
+from contracts import report
+from contracts.cli.outputs import FILE, Files, fail, known_provider, output_options, violated
 from contracts.journal import JournalError, read
 from contracts.judge import judge_journal, ranked
 from contracts.rules import documented_rules, rules_of
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, type=FILE)
+@click.argument("recorded", metavar="FILES...", nargs=-1, required=True, type=FILE)
 @click.option("--provider", help="Judge only the traffic with this provider.")
 @click.option("--spec", multiple=True, type=FILE, help="A spec of your own.")
 @click.option(
@@ -31,13 +32,11 @@ if TYPE_CHECKING:
 )
 @output_options
 def check(
-    files: tuple[Path, ...],
+    recorded: tuple[Path, ...],
     provider: str | None,
     spec: tuple[Path, ...],
     speed: float | None,
-    json_file: Path | None,
-    junit_file: Path | None,
-    html_file: Path | None,
+    files: Files,
 ) -> None:
     """Judge recorded traffic: journals (NDJSON) of `mockserver serve --journal`, or HAR files."""
     try:
@@ -45,15 +44,15 @@ def check(
         rules = [*documented_rules(), *rules_of(spec)]
         if provider is not None:
             known_provider(provider, providers)
-        journals = [each for file in files for each in read(file, providers, provider)]
+        journals = [each for file in recorded for each in read(file, providers, provider)]
         journals = [each if speed is None else replace(each, speed=speed) for each in journals]
     except (JournalError, SpecError) as error:
         fail(str(error))
     if not journals:
         fail("no traffic with a known provider; add your own with --spec")
     verdicts = ranked(verdict for journal in journals for verdict in judge_journal(journal, rules=rules))
-    title = ", ".join(file.name for file in files)
-    report_verdicts(verdicts, journals, title, json_file, junit_file, html_file)
+    click.echo(report.text(verdicts))
+    files.write(verdicts, journals, ", ".join(file.name for file in recorded))
     for fast in sorted({each.speed for each in journals if each.speed != 1}):
         click.echo(f"note: the server's clock ran {fast:g} times as fast; waits are given in client seconds")
     if violated(verdicts):

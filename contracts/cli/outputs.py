@@ -7,8 +7,10 @@ import json
 import os
 import sys
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 import click
 from click.core import ParameterSource
@@ -70,46 +72,44 @@ _JSON = _file_option("--json", "json_file", "Write JSON (specs/verdicts.schema.j
 
 
 def output_options(command: F) -> F:
-    """Add the options that name files for verdicts to a command."""
-    return _JSON(_JUNIT(_HTML(command)))
+    """Add the options that name files for verdicts to a command, which receives them as `files`."""
+    return _JSON(_JUNIT(_HTML(_with_files(command))))
 
 
 def data_options(command: F) -> F:
-    """Add the options for machine-readable files to a command."""
-    return _JSON(_JUNIT(command))
+    """Add the options for machine-readable files to a command, which receives them as `files`."""
+    return _JSON(_JUNIT(_with_files(command)))
 
 
-def report_verdicts(
-    verdicts: Sequence[Verdict],
-    journals: Sequence[Journal],
-    title: str,
-    json_file: Path | None,
-    junit_file: Path | None,
-    html_file: Path | None,
-) -> None:
-    """Write verdicts to the terminal and to the requested files."""
-    click.echo(report.text(verdicts))
-    write_files(verdicts, journals, title, json_file, junit_file, html_file)
+def _with_files(command: F) -> F:
+    @wraps(command)
+    def call(
+        json_file: Path | None = None, junit_file: Path | None = None, html_file: Path | None = None, **more: Any
+    ) -> Any:
+        return command(files=Files(json_file, junit_file, html_file), **more)
+
+    return cast("F", call)
 
 
-def write_files(
-    verdicts: Sequence[Verdict],
-    journals: Sequence[Journal],
-    title: str,
-    json_file: Path | None,
-    junit_file: Path | None,
-    html_file: Path | None = None,
-) -> None:
-    """Write verdicts to the requested files."""
-    try:
-        if json_file is not None:
-            json_file.write_text(json.dumps(report.as_json(verdicts), indent=2) + "\n", encoding="utf-8")
-        if junit_file is not None:
-            junit_file.write_text(report.junit(verdicts), encoding="utf-8")
-        if html_file is not None:
-            html_file.write_text(report.html(verdicts, journals, title=title), encoding="utf-8")
-    except OSError as error:
-        fail(f"cannot write {error.filename}: {error.strerror}")
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The files to write verdicts to."""
+
+    json: Path | None
+    junit: Path | None
+    html: Path | None
+
+    def write(self, verdicts: Sequence[Verdict], journals: Sequence[Journal], title: str) -> None:
+        """Write verdicts to the requested files, or exit with code 2."""
+        try:
+            if self.json is not None:
+                self.json.write_text(json.dumps(report.as_json(verdicts), indent=2) + "\n", encoding="utf-8")
+            if self.junit is not None:
+                self.junit.write_text(report.junit(verdicts), encoding="utf-8")
+            if self.html is not None:
+                self.html.write_text(report.html(verdicts, journals, title=title), encoding="utf-8")
+        except OSError as error:
+            fail(f"cannot write {error.filename}: {error.strerror}")
 
 
 def violated(verdicts: Sequence[Verdict]) -> bool:

@@ -4,36 +4,42 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from typing import TYPE_CHECKING
+from typing import Any
 from urllib.parse import urlsplit
 
 import click
 
 from contracts import report
-from contracts.cli.outputs import FILE, data_options, fail, violated, write_files
+from contracts.cli.outputs import FILE, Files, data_options, fail, violated
 from mockserver.spec.document import SpecError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @click.command()
 @click.option("--base-url", required=True, help="The address before the API's paths.")
 @click.option("--key", required=True, envvar="CONTRACTS_KEY", help="An API key (or CONTRACTS_KEY).")
 @click.option("--provider", "name", help="The provider; by default, found by the address.")
-@click.option("--spec", multiple=True, type=FILE, help="A spec of your own.")
+@click.option("--spec", "spec_files", multiple=True, type=FILE, help="A spec of your own.")
 @click.option("--dialect", multiple=True, help="An API variant (dialect) of the provider.")
 @click.option(
     "--spend",
+    "spend_credits",
     type=click.FloatRange(min=0),
     default=0,
     show_default=True,
     help="Credits that tasks may cost; with 0, no task is created.",
 )
 @click.option("--other-key", envvar="CONTRACTS_OTHER_KEY", help="A key of another account; it must see no tasks.")
-@click.option("--time-limit", type=click.FloatRange(min=1), default=900, show_default=True, help="Limit in seconds.")
+@click.option(
+    "--time-limit",
+    "time_limit_s",
+    type=click.FloatRange(min=1),
+    default=900,
+    show_default=True,
+    help="Limit in seconds.",
+)
 @click.option(
     "--timeout",
+    "patience_s",
     type=click.FloatRange(min=0.1),
     default=30,
     show_default=True,
@@ -53,26 +59,7 @@ if TYPE_CHECKING:
 @click.option("--callback-url", help="The address as seen from outside, such as that of a tunnel.")
 @click.option("--secret", envvar="CONTRACTS_SECRET", help="The webhook secret.")
 @data_options
-def provider(
-    base_url: str,
-    key: str,
-    name: str | None,
-    spec: tuple[Path, ...],
-    dialect: tuple[str, ...],
-    spend: float,
-    other_key: str | None,
-    time_limit: float,
-    timeout: float,
-    max_examples: int,
-    seed: int,
-    clock_url: str | None,
-    callback_host: str | None,
-    callback_port: int,
-    callback_url: str | None,
-    secret: str | None,
-    json_file: Path | None,
-    junit_file: Path | None,
-) -> None:
+def provider(files: Files, base_url: str, name: str | None, dialect: tuple[str, ...], **terms: Any) -> None:
     """Judge a server of the API: this mock server, another mock, or the real provider.
 
     Without --spend, no task is created. Exit codes: 0 no violations, 1 violations, 2 wrong usage, such as an
@@ -88,24 +75,9 @@ def provider(
         fail(f"--base-url {base_url}: must start with http:// or https://")
     if importlib.util.find_spec("schemathesis") is None:
         fail("this needs schemathesis, which is not installed: pip install 'mockserver-genvideo[contracts]'")
-    terms = Terms(
-        base_url=base_url,
-        key=key,
-        other_key=other_key,
-        spend_credits=spend,
-        time_limit_s=time_limit,
-        patience_s=timeout,
-        max_examples=max_examples,
-        seed=seed,
-        clock_url=clock_url,
-        callback_host=callback_host,
-        callback_port=callback_port,
-        callback_url=callback_url,
-        secret=secret,
-        spec_files=spec,
-    )
     try:
-        found = judge(load(name, spec, dialect, base_url), terms, lambda text: click.echo(f"… {text}", err=True))
+        spec = load(name, terms["spec_files"], dialect, base_url)
+        found = judge(spec, Terms(base_url, **terms), lambda text: click.echo(f"… {text}", err=True))
     except (SpecError, LookupError, ClockError, KeyRefusedError, UnreachableError, UnsendableError) as error:
         fail(str(error.args[0] if error.args else error))
     except OSError as error:
@@ -113,6 +85,6 @@ def provider(
     click.echo(report.text(found.verdicts))
     for note in found.notes:
         click.echo(f"note: {note}")
-    write_files(found.verdicts, (), base_url, json_file, junit_file)
+    files.write(found.verdicts, (), base_url)
     if violated(found.verdicts):
         sys.exit(1)

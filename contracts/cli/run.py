@@ -4,38 +4,36 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
-from contracts.cli.outputs import (
-    FILE,
-    check_writable,
-    fail,
-    output_options,
-    progress_bar,
-    report_verdicts,
-    violated,
-)
+from contracts import report
+from contracts.cli.outputs import FILE, Files, check_writable, fail, output_options, progress_bar, violated
 from mockserver.spec.document import SpecError
-
-DEFAULT_EXAMPLES = 100
 
 
 @click.command()
-@click.option("--provider", "name", required=True, help="The provider whose API the client uses.")
+@click.option("--provider", required=True, help="The provider whose API the client uses.")
 @click.option("--client", help="A Python client: module:Name, or path/to/file.py:Name.")
 @click.option("--command", help="A client in any language: a command that makes one video.")
 @click.option("--spec", multiple=True, type=FILE, help="A spec of your own.")
-@click.option("--dialect", multiple=True, help="An API variant (dialect) of the provider.")
+@click.option("--dialect", "dialects", multiple=True, help="An API variant (dialect) of the provider.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Random seed.")
 @click.option(
     "--max-examples",
+    "most_examples",
     type=click.IntRange(min=0),
-    default=DEFAULT_EXAMPLES,
+    default=100,
     show_default=True,
     help="Number of random situations, after one per condition; not for --command.",
 )
-@click.option("--time-limit", type=click.FloatRange(min=1), help="Real seconds after which no situation is started.")
+@click.option(
+    "--time-limit",
+    "time_limit_s",
+    type=click.FloatRange(min=1),
+    help="Real seconds after which no situation is started.",
+)
 @click.option("--callbacks/--no-callbacks", default=None, help="Whether the client receives callbacks.")
 @click.option(
     "--jobs", type=click.IntRange(1, 1000), default=1, show_default=True, help="Concurrent jobs, with --scenario."
@@ -50,6 +48,7 @@ DEFAULT_EXAMPLES = 100
 )
 @click.option(
     "--job-limit",
+    "job_limit_s",
     type=click.FloatRange(min=1),
     default=60,
     show_default=True,
@@ -65,31 +64,13 @@ DEFAULT_EXAMPLES = 100
     help="Where the smallest situation of each violation is written, as a scenario.",
 )
 @output_options
-def run(
-    name: str,
-    client: str | None,
-    command: str | None,
-    spec: tuple[Path, ...],
-    dialect: tuple[str, ...],
-    seed: int,
-    max_examples: int,
-    time_limit: float | None,
-    callbacks: bool | None,
-    jobs: int,
-    scenario: str | None,
-    speed: float,
-    job_limit: float,
-    directory: Path,
-    json_file: Path | None,
-    junit_file: Path | None,
-    html_file: Path | None,
-) -> None:
+def run(files: Files, **options: Any) -> None:
     """Judge a client: run it against about 200 failure scenarios.
 
     A Python client runs in virtual time, and its waits cost nothing; a command's waits are real. Exit codes: 0 no
     violations, 1 violations, 2 wrong usage.
     """
-    if (client is None) == (command is None):
+    if (options["client"] is None) == (options["command"] is None):
         fail("name the client: --client module:Name for Python, --command '...' for any language")
     try:
         from contracts.client.campaign import Options, run_campaign  # noqa: PLC0415 - hypothesis loads slowly
@@ -97,31 +78,16 @@ def run(
         from contracts.client.subprocess import CommandError  # noqa: PLC0415
     except ModuleNotFoundError as error:
         fail(f"this needs {error.name}, which is not installed: pip install 'mockserver-genvideo[contracts]'")
-    options = Options(
-        provider=name,
-        client=client,
-        command=command,
-        spec=spec,
-        dialects=dialect,
-        seed=seed,
-        most_examples=max_examples,
-        time_limit_s=time_limit,
-        callbacks=callbacks,
-        speed=speed,
-        job_limit_s=job_limit,
-        scenario=scenario,
-        jobs=jobs,
-        directory=directory,
-    )
     try:
-        result = run_campaign(options, progress_bar)
+        result = run_campaign(Options(**options), progress_bar)
     except (SpecError, SubjectError, CommandError) as error:
         fail(str(error))
-    title = f"{client or command} against {result.search.provider.title}"
-    report_verdicts(result.verdicts, result.search.journals, title, json_file, junit_file, html_file)
+    click.echo(report.text(result.verdicts))
+    title = f"{options['client'] or options['command']} against {result.search.provider.title}"
+    files.write(result.verdicts, result.search.journals, title)
     for line in result.remarks:
         click.echo(line)
     count = len(result.search.met)
-    click.echo(f"{count} situation{'s' if count != 1 else ''} tested, seed {seed}")
+    click.echo(f"{count} situation{'s' if count != 1 else ''} tested, seed {options['seed']}")
     if violated(result.verdicts):
         sys.exit(1)

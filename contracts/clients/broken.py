@@ -55,12 +55,8 @@ def mutants() -> tuple[Mutant, ...]:
     return tuple(_mutants)
 
 
-def _anywhere(_: Provider) -> bool:
-    return True
-
-
 def breaks(
-    clause: str, seen: str, *also: str, applies: Callable[[Provider], bool] = _anywhere
+    clause: str, seen: str, *also: str, applies: Callable[[Provider], bool] = lambda _: True
 ) -> Callable[[Mixin], Mixin]:
     """Register a mutant with the clause that it violates."""
 
@@ -168,17 +164,22 @@ class SubmitsBlindly(PoliteClient):
 # -- trying again -----------------------------------------------------------------------------------
 
 
-def _advised(provider: Provider) -> bool:
-    return any(advice.waits_s for advice in provider.client.retry)
+def _asked_s(state: tenacity.RetryCallState) -> float:
+    """Return the wait that the last answer's Retry-After asks for."""
+    error = state.outcome.exception() if state.outcome is not None else None
+    return error.retry_after_s if isinstance(error, ApiError) else 0
 
 
-@breaks("retry.waits-grow", "retried 1", applies=_advised)
+@breaks(
+    "retry.waits-grow",
+    "retried 1",
+    applies=lambda provider: any(advice.waits_s for advice in provider.client.retry),
+)
 class WaitsASecond(PoliteClient):
     """Always waits about a second."""
 
     def wait_s(self, state: tenacity.RetryCallState) -> float:
-        error = state.outcome.exception() if state.outcome is not None else None
-        return max(random.uniform(1, 1.4), error.retry_after_s if isinstance(error, ApiError) else 0)
+        return max(random.uniform(1, 1.4), _asked_s(state))
 
 
 @breaks("retry.not-at-once", r"retried 0", "retry.waits-grow")
@@ -186,22 +187,15 @@ class TriesAtOnce(PoliteClient):
     """Hardly waits."""
 
     def wait_s(self, state: tenacity.RetryCallState) -> float:
-        error = state.outcome.exception() if state.outcome is not None else None
-        asked_s = error.retry_after_s if isinstance(error, ApiError) else 0
-        return asked_s or random.uniform(0.01, 0.2)
+        return _asked_s(state) or random.uniform(0.01, 0.2)
 
 
-@breaks(
-    "retry.jitter",
-    "each waited",
-    applies=lambda provider: any(advice.jitter for advice in provider.client.retry),
-)
+@breaks("retry.jitter", "each waited", applies=lambda provider: any(advice.jitter for advice in provider.client.retry))
 class WaitsLikeAllOthers(PoliteClient):
     """Waits 1, 2, 4 s to the millisecond."""
 
     def wait_s(self, state: tenacity.RetryCallState) -> float:
-        error = state.outcome.exception() if state.outcome is not None else None
-        return max(2.0 ** (state.attempt_number - 1), error.retry_after_s if isinstance(error, ApiError) else 0)
+        return max(2.0 ** (state.attempt_number - 1), _asked_s(state))
 
 
 @breaks("retry.retry-after", "an answer with Retry-After")
@@ -232,19 +226,13 @@ class PressesHarder(PoliteClient):
     """Shortens its waits."""
 
     def wait_s(self, state: tenacity.RetryCallState) -> float:
-        error = state.outcome.exception() if state.outcome is not None else None
-        growing_s = (9, 4, 4)[min(state.attempt_number, 3) - 1] + random.uniform(0, 0.3)
-        return max(growing_s, error.retry_after_s if isinstance(error, ApiError) else 0)
+        return max((9, 4, 4)[min(state.attempt_number, 3) - 1] + random.uniform(0, 0.3), _asked_s(state))
 
 
 # -- polling ----------------------------------------------------------------------------------------
 
 
-@breaks(
-    "poll.first-wait",
-    "the first query 0",
-    applies=lambda provider: provider.client.poll.first_after_s is not None,
-)
+@breaks("poll.first-wait", "the first query 0", applies=lambda provider: provider.client.poll.first_after_s is not None)
 class AsksAtOnce(PoliteClient):
     """Polls as soon as the task exists."""
 
@@ -511,12 +499,7 @@ class ActsOnEveryCallback(PoliteClient):
         return seen
 
 
-@breaks(
-    "callbacks.early-kept",
-    "was not used",
-    "callbacks.lost-recovered-by-poll",
-    applies=sends_callbacks,
-)
+@breaks("callbacks.early-kept", "was not used", "callbacks.lost-recovered-by-poll", applies=sends_callbacks)
 class ForgetsEarlyCallbacks(_NeverAsks):
     """Drops callbacks of tasks that are not known yet."""
 
@@ -541,11 +524,8 @@ class ComparesPlainly(PoliteClient):
 
 
 @breaks("outcome.ends", "did not end", "poll.gives-up")
-class AsksForEver(PoliteClient):
+class AsksForEver(WaitsForEver):
     """Polls without limit."""
-
-    give_up_after_s = 1e9
-    most_polls = 1_000_000_000
 
 
 @breaks("outcome.begins", "before any request to the API")
@@ -582,22 +562,20 @@ class HidesReasons(PoliteClient):
 class AsksTooMuchOfAnEnd(PoliteClient):
     """Refuses a final answer with an unknown field."""
 
+    only_an_end = True
+
     def seen(self, body: Any) -> Seen:
         seen = super().seen(body)
-        if seen.ended == "success" and "x_internal" in json.dumps(body):
+        if (seen.ended == "success" or not self.only_an_end) and "x_internal" in json.dumps(body):
             raise ValueError("the answer has a field that is not in the document")
         return seen
 
 
 @breaks("outcome.follows-to-the-end", "when its task was still")
-class AsksTooMuchOfAnswers(PoliteClient):
-    """Refuses an answer with an unknown field."""
+class AsksTooMuchOfAnswers(AsksTooMuchOfAnEnd):
+    """Refuses any answer with an unknown field."""
 
-    def seen(self, body: Any) -> Seen:
-        seen = super().seen(body)
-        if "x_internal" in json.dumps(body):
-            raise ValueError("the answer has a field that is not in the document")
-        return seen
+    only_an_end = False
 
 
 @breaks("outcome.error-has-request-id", "the error of job")

@@ -327,7 +327,7 @@ class PoliteClient:
     async def handle_callback(self, headers: Mapping[str, str], body: bytes) -> int:
         """Handle a callback; return the status to answer. Header names are in lower case.
 
-        It only wakes whoever waits for the task. The task is then asked after, so that a callback that is
+        It only wakes the code that waits for the task, which then queries it, so that a callback that is
         repeated, comes in another order or tells something else than the API does no harm.
         """
         if not self.signed_well(headers, body):

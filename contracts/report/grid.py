@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from contracts.report.coverage import Coverage
 from contracts.report.markup import Markup, tag
@@ -12,6 +12,7 @@ from mockserver.provider import Operation
 _OUTCOMES = ("acknowledged", "refused", "timeout", "unreachable", "blocked", "lost")
 _HEAT = (1, 10, 100)
 _NEVER = tag("td", "never", class_="never")
+_NONE = tag("td", tag("span", "none", class_="unseen"), class_="blank")
 _NOT_DECLARED = tag("td", tag("span", "not declared", class_="unseen"), class_="blank")
 
 
@@ -22,7 +23,7 @@ def coverage_section(coverage: Coverage) -> Markup:
         "section",
         tag("h2", f"Coverage: {title}"),
         tag("p", _summary(coverage), class_="lead"),
-        tag("div", _answers(coverage), class_="scroll", tabindex="0", role="region", aria_label="Answers"),
+        _answers(coverage),
         _callbacks(coverage),
         tag("div", _states(coverage), _faults(coverage), class_="columns"),
         class_="coverage",
@@ -47,15 +48,9 @@ def _answers(coverage: Coverage) -> Markup:
     columns: list[int | None] = [*sorted(each for each in statuses if each is not None)]
     if None in statuses:
         columns.append(None)
-    heads = [tag("th", "no answer" if each is None else str(each), scope="col") for each in columns]
+    heads = ["no answer" if each is None else str(each) for each in columns]
     rows = [_operation(operation, columns, coverage) for operation in coverage.provider.operations.values()]
-    return tag(
-        "table",
-        tag("caption", "Requests, by operation and answer"),
-        tag("thead", tag("tr", tag("th", "Operation", scope="col"), *heads)),
-        tag("tbody", *rows),
-        class_="grid",
-    )
+    return _table("Requests, by operation and answer", ("Operation", *heads), 0, rows)
 
 
 def _operation(operation: Operation, columns: Sequence[int | None], coverage: Coverage) -> Markup:
@@ -93,7 +88,7 @@ def _states(coverage: Coverage) -> Markup:
         tag("tr", tag("th", line(word, 60), scope="row"), tag("td", kind, class_="words"), _number(count))
         for word, kind, count in rows
     ]
-    return _small("States in answers to queries", ("State", "Kind", "Answers"), 2, body)
+    return _table("States in answers to queries", ("State", "Kind", "Answers"), 2, body)
 
 
 def _callbacks(coverage: Coverage) -> Markup | None:
@@ -108,17 +103,12 @@ def _callbacks(coverage: Coverage) -> Markup | None:
     body = []
     for event, fault in lines:
         counts = [coverage.callbacks[event, fault, outcome] for outcome in outcomes]
-        cells = (
-            [
-                _count(each) if each else tag("td", tag("span", "none", class_="unseen"), class_="blank")
-                for each in counts
-            ]
-            if any(counts)
-            else [tag("td", "never", class_="never", colspan=len(outcomes))]
-        )
+        cells = [_count(each) if each else _NONE for each in counts]
+        if not any(counts):
+            cells = [tag("td", "never", class_="never", colspan=len(outcomes))]
         fault_words = tag("td", line(fault, 60).replace("_", " ") or "\N{EN DASH}", class_="words")
         body.append(tag("tr", tag("th", line(event, 60), scope="row"), fault_words, *cells))
-    return _small("Callbacks, by event, fault and outcome", ("Event", "Fault", *outcomes), 2, body)
+    return _table("Callbacks, by event, fault and outcome", ("Event", "Fault", *outcomes), 2, body)
 
 
 def _faults(coverage: Coverage) -> Markup | None:
@@ -127,17 +117,13 @@ def _faults(coverage: Coverage) -> Markup | None:
         return None
     items = [
         tag("li", tag("span", line(fault, 60).replace("_", " ")), tag("b", f"{count:,}"))
-        for fault, count in _most(coverage.faults)
+        for fault, count in sorted(coverage.faults.items(), key=lambda each: (-each[1], each[0]))
     ]
     head = tag("h3", "Faults, by affected requests and callbacks")
     return tag("div", head, tag("ul", *items), class_="faults")
 
 
-def _most(counts: Mapping[str, int]) -> list[tuple[str, int]]:
-    return sorted(counts.items(), key=lambda each: (-each[1], each[0]))
-
-
-def _small(caption: str, heads: Sequence[str], words: int, body: Sequence[Markup]) -> Markup:
+def _table(caption: str, heads: Sequence[str], words: int, body: Sequence[Markup]) -> Markup:
     """Make a table whose first columns hold words."""
     cells = [
         tag("th", each, scope="col", class_="words" if number < words else None) for number, each in enumerate(heads)

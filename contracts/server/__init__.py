@@ -13,7 +13,6 @@ targets         requests about tasks, written from the spec
 probe           requests that must be refused
 tasks           tasks from submit to file
 conformance     schemathesis over every operation
-media_duration  the duration of a result file
 clauses         one rule each, a function over the evidence
 judge           all of this
 """

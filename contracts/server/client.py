@@ -182,16 +182,32 @@ class ApiClient:
             transport_error = f"invalid or incomplete HTTP answer: {_named(error)}"
         except ValueError as error:
             raise UnsendableError(str(error)) from None
-        exchange = self._record(method, url, headers, body, operation, status, fields, content)
-        call = Call(
-            replace(exchange, at_ms=at_ms),
-            operation,
-            content,
-            fields,
-            None,
-            transport_error,
-            self._loop.time() - started_s,
+        key_header = self.spec.provider.key.header.lower()
+        exchange = Exchange(
+            seq=len(self.calls) + 1,
+            at_ms=at_ms,
+            operation=None if operation is None else operation.id,
+            role=None if operation is None else operation.role,
+            task=None,
+            account=None,
+            gate=None,
+            error=None,
+            faults=(),
+            method=method,
+            path=urlsplit(url).path,
+            query=urlsplit(url).query,
+            headers=tuple(
+                (name, KEY_MARK + "contracts]" if name.lower() == key_header else value)
+                for name, value in headers.items()
+            ),
+            body=_shown(body),
+            body_whole=len(body) <= _SHOWN,
+            status=status,
+            answer_headers=fields,
+            answer_body=_shown(content),
+            answer_bytes=len(content),
         )
+        call = Call(exchange, operation, content, fields, None, transport_error, self._loop.time() - started_s)
         return replace(call, refusal=refusal(self.spec, call))
 
     async def _session(self) -> aiohttp.ClientSession:
@@ -212,44 +228,6 @@ class ApiClient:
             while more := await answer.content.read(_LARGEST_BYTES - len(content)):
                 content += more
             return answer.status, tuple(answer.headers.items()), content
-
-    def _record(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        body: bytes,
-        operation: Operation | None,
-        status: int | None,
-        fields: tuple[tuple[str, str], ...],
-        content: bytes,
-    ) -> Exchange:
-        parts = urlsplit(url)
-        own = self.spec.provider.key.header.lower()
-        kept = tuple(
-            (name, KEY_MARK + "contracts]" if name.lower() == own else value) for name, value in headers.items()
-        )
-        return Exchange(
-            seq=len(self.calls) + 1,
-            at_ms=0,
-            operation=None if operation is None else operation.id,
-            role=None if operation is None else operation.role,
-            task=None,
-            account=None,
-            gate=None,
-            error=None,
-            faults=(),
-            method=method,
-            path=parts.path,
-            query=parts.query,
-            headers=kept,
-            body=_shown(body),
-            body_whole=len(body) <= _SHOWN,
-            status=status,
-            answer_headers=fields,
-            answer_body=_shown(content),
-            answer_bytes=len(content),
-        )
 
 
 def _shown(content: bytes) -> str | None:

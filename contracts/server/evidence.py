@@ -137,6 +137,20 @@ class Evidence:
             before = observation
         return None
 
+    def ended(self, *kinds: str) -> Iterator[tuple[TaskTrace, Observation, End]]:
+        """Yield the tasks that ended (in one of these kinds), the query that showed it, and the end."""
+        for trace in self.traces:
+            found = self.ending(trace)
+            if found is not None and (not kinds or found[2].kind in kinds):
+                yield trace, found[1], found[2]
+
+    def shown(self) -> Iterator[tuple[TaskTrace, Observation]]:
+        """Yield every query that was answered with the task."""
+        for trace in self.traces:
+            for observation in trace.observations:
+                if observation.call.fine:
+                    yield trace, observation
+
     def links_of(self, observation: Observation) -> list[str]:
         """Return the links to files in an answer."""
         found = [

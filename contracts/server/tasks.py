@@ -206,11 +206,11 @@ class TaskRunner:
 
     def _expiring(self) -> Iterable[tuple[TaskTrace, ResultKind, int, int]]:
         """Yield the tasks with links, and the two instants between which each task ended."""
-        for trace in self.evidence.traces:
-            end, kind = self.evidence.ending(trace), self.evidence.kind_of(trace)
-            if end is not None and end[2].kind == "success" and kind is not None:
-                before = end[0].call if end[0] is not None else trace.submit
-                yield trace, kind, before.exchange.at_ms, end[1].call.exchange.at_ms
+        for trace, shown, _ in self.evidence.ended("success"):
+            kind, found = self.evidence.kind_of(trace), self.evidence.ending(trace)
+            if kind is not None and found is not None:
+                before = trace.submit if found[0] is None else found[0].call
+                yield trace, kind, before.exchange.at_ms, shown.call.exchange.at_ms
 
     def _advance_to(self, instant_ms: int) -> None:
         wait_s = (instant_ms - self.client.now_ms()) / 1000

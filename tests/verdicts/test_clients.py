@@ -25,7 +25,7 @@ NAMES = sorted(GOOD)
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_good_client_is_clean(name: str) -> None:
-    """In whatever it meets, no clause accuses it, every job of its ends, and it never goes elsewhere."""
+    """In every situation, no clause is violated, every job ends, and no other address is contacted."""
     provider = providers()[name]
     chosen = applicable(provider, rules=documented_rules())
     callbacks = provider.callbacks is not None

@@ -42,7 +42,7 @@ def violated(journal: Journal) -> dict[str, str]:
 
 
 class Believer:
-    """Polls every three seconds, and takes the word of a signed callback for the end."""
+    """Polls every three seconds, and accepts a signed callback as the end."""
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
@@ -167,7 +167,7 @@ def early(event: str) -> Traffic:
 
 
 def test_an_early_callback_of_a_failure_is_reported_and_no_more() -> None:
-    """Nothing has to be asked then; without jobs nobody can tell; a forgotten one is a violation."""
+    """Nothing has to be asked then; without jobs it cannot be known; a forgotten one is a violation."""
     clause = "callbacks.early-kept"
     assert by_clause(early("failed").job("raised", "failed").journal())[clause].judgement == "kept"
     assert by_clause(early("failed").journal())[clause].judgement == "not exercised"
@@ -194,7 +194,7 @@ def test_a_callback_that_told_the_end_ends_polling(clause: str) -> None:
 
 
 def test_an_error_when_time_is_over_is_an_end() -> None:
-    """Nobody has to ask a sixty-first time because the sixtieth met an error."""
+    """After an error at the sixtieth query, a sixty-first is not required."""
     traffic = Traffic().submit()
     for _ in range(59):
         traffic.wait(3).query()
@@ -203,7 +203,7 @@ def test_an_error_when_time_is_over_is_an_end() -> None:
 
 
 def test_an_end_in_capitals_with_its_reason_is_an_end() -> None:
-    """The reason that stands beside it is the task's, and no error of the answer's."""
+    """The reason beside it is the task's, not an error of the answer."""
     failed = {"jobId": TASK[GOOGLE], "status": "FAILED", "error": {"code": "model_error", "message": "model_error"}}
     journal = Traffic().submit().wait(60).query(answer=failed).job("raised", "model_error").journal()
     assert "poll.errors-are-retried" not in violated(journal)
@@ -258,7 +258,7 @@ def entry(method: str, url: str, answer: Any, second: int, **more: Any) -> dict[
 def har(
     path: Path, *, key: bool = True, size: int | None = None, link: str = "https://cdn.example/v/0.mp4?s=1"
 ) -> Path:
-    """Write a day with the real provider as a HAR file: submit, query, download from a host of somebody else's."""
+    """Write a day with the real provider as a HAR file: submit, query, download from a third party's host."""
     api, task = "https://api.evolink.ai/v1", TASK[EVOLINK]
     body = {"model": "gemini-omni-flash-text-to-video", "prompt": "a red kite", "duration": 6}
     done = {"id": task, "status": "completed", "results": [link]}

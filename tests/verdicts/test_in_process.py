@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 COMPARE = hmac.compare_digest
 EVOLINK, GOOGLE = "evolink", "googlegeminiomni"
-#: The jobs of a calm day end within this, in virtual time.
+#: Without faults, jobs end within this, in virtual time.
 A_DAY_MS = 86_400_000
 PATIENCE_S = 20.0
 
@@ -67,7 +67,7 @@ def nothing_is_left() -> Iterator[None]:
     sockets, threads, chance = _sockets(), set(threading.enumerate()), random.getstate()
     yield
     for thread in set(threading.enumerate()) - threads:
-        if thread.name.startswith("media-shelf"):
+        if thread.name.startswith("media-cache"):
             continue  # files are made once, for all runs
         thread.join(PATIENCE_S)
         assert not thread.is_alive(), thread
@@ -343,7 +343,7 @@ def test_one_that_exits_does_not_end_the_program(client: Any, ended: str) -> Non
     """Its job failed, and the words say how."""
     found = job(client)
     assert found.ended == ended
-    assert "the client wanted to end the program: SystemExit(3)" in found.said
+    assert "the client tried to exit the program: SystemExit(3)" in found.said
 
 
 class Computes(Broken):
@@ -390,7 +390,7 @@ def test_one_that_computes_without_end_is_given_up(client: Any, monkeypatch: pyt
     (only,) = found.journal.jobs
     assert (only.ended, only.said, found.hangs) == (
         "never",
-        "given up after 0.1 real seconds: it does something without end",
+        "given up after 0.1 real seconds: the client does not yield",
         True,
     )
     assert violated(found) == {"outcome.ends"}
@@ -466,7 +466,7 @@ def test_one_that_asks_without_waiting_is_stopped(client: Any, monkeypatch: pyte
     monkeypatch.setattr(session, "MOST_REQUESTS_PER_JOB", 60)
     found = run(client)
     (only,) = found.journal.jobs
-    assert (only.ended, only.said, found.hangs) == ("never", "stopped after 60 requests a job", False)
+    assert (only.ended, only.said, found.hangs) == ("never", "stopped after 60 requests per job", False)
     assert 60 <= len(found.journal.exchanges) < 2000
     assert "outcome.ends" in violated(found)
 
@@ -501,7 +501,7 @@ def test_one_that_leaves_tasks_behind_leaves_nothing() -> None:
     ],
 )
 @pytest.mark.parametrize("blocking", [False, True])
-def test_one_that_connects_elsewhere_meets_nobody(url: str, stray: str, blocking: bool) -> None:
+def test_one_that_connects_elsewhere_is_refused(url: str, stray: str, blocking: bool) -> None:
     """Nothing goes out; the address is noted, and the job has failed."""
 
     class Elsewhere(Broken):
@@ -563,7 +563,7 @@ def test_a_handler_that_is_broken(way: str) -> None:
 
 
 @pytest.mark.parametrize("way", ["raises", "exits", "never ends", "hears nothing"])
-def test_a_close_that_is_broken_holds_nobody_up(way: str) -> None:
+def test_a_close_that_fails_delays_nothing(way: str) -> None:
     """It is waited for a minute, virtually."""
 
     class Closes(Broken):
@@ -676,6 +676,6 @@ def test_ports_that_are_taken_do_not_matter() -> None:
             taken.bind(("127.0.0.1", 4010))
             taken.listen()
         except OSError:
-            pytest.skip("somebody has it already")
+            pytest.skip("the port is in use")
         assert run(subject(GOOD[EVOLINK])).journal.jobs[0].ended == "returned"
         assert run(Blocking).journal.jobs[0].ended == "returned"

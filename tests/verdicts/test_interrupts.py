@@ -22,7 +22,7 @@ KILLS = "import sys; from contracts.cli import main; sys.argv[1:] = ['kills', '-
 
 
 def _alive(group: int) -> dict[int, int]:
-    """Return the processes of a group with the seconds they have worked; dead ones that nobody waited for left out."""
+    """Return the processes of a group with the seconds they have worked; zombies are left out."""
     shown = subprocess.run(["ps", "-eo", "pgid=,pid=,cputimes=,stat="], capture_output=True, text=True, check=True)
     lines = [line.split() for line in shown.stdout.splitlines()]
     return {int(pid): int(seconds) for pgid, pid, seconds, stat in lines if pgid == str(group) and stat[0] != "Z"}
@@ -39,7 +39,7 @@ def _until(done: Callable[[], bool]) -> None:
 @pytest.mark.skipif(sys.platform == "win32" or shutil.which("ps") is None, reason="there are no process groups here")
 @pytest.mark.parametrize("worked_s", [0, 2])
 def test_kills_is_interrupted(worked_s: int) -> None:
-    """As a terminal does it, when workers are born or at work: the signal goes to everybody in the group."""
+    """As a terminal does it, when workers are born or at work: the signal goes to every process in the group."""
     run = subprocess.Popen(
         [sys.executable, "-c", KILLS],
         stdout=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""`contracts provider`: our own server keeps every law, and each broken one is caught by the law that is meant."""
+"""`contracts provider`: the mock server violates no clause, and each broken server is caught by the right clause."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def spec_of(name: str) -> Spec:
 
 
 def by_judgement(found: Judgement, judgement: str) -> set[str]:
-    """Return the ids of the laws that were judged so."""
+    """Return the ids of the clauses with a judgement."""
     return {each.clause.id for each in found.verdicts if each.judgement == judgement}
 
 
 def verdict(found: Judgement, server_clause: str) -> Verdict:
-    """Return the verdict of one law."""
+    """Return the verdict of one clause."""
     return next(each for each in found.verdicts if each.clause.id == server_clause)
 
 
@@ -62,7 +62,7 @@ UNSAID = {
 
 
 @pytest.mark.parametrize("name", sorted(UNSAID))
-def test_ours_keeps_every_law(name: str) -> None:
+def test_the_mock_server_violates_no_clause(name: str) -> None:
     """Each of our providers keeps all that it can be asked, with tasks and without."""
     files = (KILN,) if name == "kiln" else ()
     with MockServer(specs=files, only=name) as mock:
@@ -94,7 +94,7 @@ def test_no_more_is_spent_than_said() -> None:
         found = judge(spec_of("evolink"), terms)
         assert 1000 - price * 1.5 <= mock.account("evolink").available_credits < 1000
     assert by_judgement(found, "violated") == set()
-    assert any("was not made: it costs" in note for note in found.notes)
+    assert any("was not created: it costs" in note for note in found.notes)
 
 
 # -- broken ones ------------------------------------------------------------------------------------
@@ -270,7 +270,7 @@ def failed(said: Said) -> bool:
     return said.method == "GET" and said.json.get("status") == "failed"
 
 
-#: By law: what breaks it, in answers and callbacks, and at which provider where it is not EvoLink.
+#: By clause: what breaks it, in answers and callbacks, and at which provider where it is not EvoLink.
 BROKEN: dict[str, Callable[[Said], Said]] = {
     "answers.agree": on(is_query, id="task-unified-1781000000-somebody"),
     "answers.no-server-error": breaks_on_bad_bodies(),
@@ -322,8 +322,8 @@ APART = {
 }
 
 
-def test_every_law_has_its_breaker() -> None:
-    """No law stands untested."""
+def test_every_clause_has_a_breakage() -> None:
+    """Every clause has a test."""
     assert {each.id for each in all_server_clauses()} == set(BROKEN) | APART
 
 
@@ -332,12 +332,15 @@ def spoiled(
     spoil: Callable[[Said], Said] = lambda said: said,
     *,
     ask: Callable[[Said], Said] = lambda said: said,
-    deaf: bool = False,
+    ignores_acknowledgements: bool = False,
     **settings: Any,
 ) -> Iterator[RunningServer]:
-    """Run a mock server that is reached through a middleman only."""
-    with Spoiled(spoil, ask=ask, deaf=deaf) as middleman, MockServer(public_url=middleman.root, **settings) as mock:
-        middleman.upstream = f"127.0.0.1:{mock.server.port}"
+    """Run a mock server that is reached only through a proxy that alters answers."""
+    with (
+        Spoiled(spoil, ask=ask, deaf=ignores_acknowledgements) as proxy,
+        MockServer(public_url=proxy.root, **settings) as mock,
+    ):
+        proxy.upstream = f"127.0.0.1:{mock.server.port}"
         yield mock
 
 
@@ -346,26 +349,26 @@ def judge_journal(
     spoil: Callable[[Said], Said] = lambda said: said,
     *,
     ask: Callable[[Said], Said] = lambda said: said,
-    deaf: bool = False,
+    ignores_acknowledgements: bool = False,
     **terms: Any,
 ) -> Judgement:
     """Judge a server that is spoiled, without generated requests unless said otherwise."""
-    with spoiled(spoil, ask=ask, deaf=deaf, only=name) as mock:
+    with spoiled(spoil, ask=ask, ignores_acknowledgements=ignores_acknowledgements, only=name) as mock:
         ready = {"spend_credits": AMPLE, "max_examples": 0, **terms}
         return judge(spec_of(name), Terms(mock.url(name), mock.key(name), **ready))
 
 
-def test_the_middleman_spoils_nothing_by_itself() -> None:
+def test_the_proxy_alters_nothing_by_itself() -> None:
     """A server behind it is clean, so what the tests below find is what was spoiled."""
     assert by_judgement(judge_journal("evolink"), "violated") == set()
     assert by_judgement(judge_journal("googlegeminiomni"), "violated") == set()
 
 
-@pytest.mark.parametrize("law", sorted(BROKEN))
-def test_a_broken_server_is_caught(server_clause: str) -> None:
-    """Each kind of breakage violates the law that is meant, with the exchange that shows it."""
-    found = judge_journal(ELSEWHERE.get(server_clause, "evolink"), BROKEN[server_clause])
-    caught = verdict(found, server_clause)
+@pytest.mark.parametrize("clause", sorted(BROKEN))
+def test_a_broken_server_is_caught(clause: str) -> None:
+    """Each kind of breakage violates the intended clause, with the exchange that shows it."""
+    found = judge_journal(ELSEWHERE.get(clause, "evolink"), BROKEN[clause])
+    caught = verdict(found, clause)
     assert caught.judgement == "violated", by_judgement(found, "violated")
     for shown in caught.violations:
         assert shown.records
@@ -375,18 +378,18 @@ def test_a_broken_server_is_caught(server_clause: str) -> None:
 
 
 def test_a_server_without_accounts_is_caught() -> None:
-    """Where every key is one, or none is needed, the laws about keys say so."""
+    """Where every key is one, or none is needed, the clauses about keys are violated."""
     found = judge_journal("evolink", ask=knows_no_keys)
     assert {"keys.asked-for", "keys.checked", "keys.tasks-apart"} <= by_judgement(found, "violated")
 
 
-def test_a_deaf_server_is_caught() -> None:
-    """A server that calls back although it was acknowledged breaks that law, and no other."""
-    assert by_judgement(judge_journal("evolink", deaf=True), "violated") == {"callbacks.come-once"}
+def test_a_server_that_repeats_callbacks_is_caught() -> None:
+    """A server that calls back although it was acknowledged violates that clause, and no other."""
+    assert by_judgement(judge_journal("evolink", ignores_acknowledgements=True), "violated") == {"callbacks.come-once"}
 
 
-def test_a_careless_server_is_caught_and_not_fed() -> None:
-    """A server that makes a task of anything is found out, and once it has made one too many, is sent no more."""
+def test_a_server_that_accepts_anything_is_caught_and_sent_no_more() -> None:
+    """A server that creates a task for any request is caught, and is sent no more after the first one too many."""
     sent: list[bytes] = []
 
     def ask(said: Said) -> Said:
@@ -403,7 +406,7 @@ def test_a_careless_server_is_caught_and_not_fed() -> None:
 
 @contextmanager
 def talking(answer: bytes) -> Iterator[str]:
-    """Listen on a free port, and say the same to everybody: nothing, where that is empty."""
+    """Listen on a free port, and send the same answer to every request; an empty one is no answer."""
     over = threading.Event()
 
     def serve(listener: socket.socket) -> None:
@@ -435,14 +438,14 @@ def talking(answer: bytes) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("answer", "seen"),
     [
-        (b"", "no whole answer within"),
-        (b"+OK what do you want?\r\n", "no HTTP"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{", "broke off"),
+        (b"", "no complete answer within"),
+        (b"+OK what do you want?\r\n", "invalid or incomplete HTTP answer"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{", "invalid or incomplete HTTP answer"),
     ],
     ids=["hangs", "speaks something else", "breaks off"],
 )
 def test_a_silent_server_is_caught(answer: bytes, seen: str) -> None:
-    """A server that hangs, speaks no HTTP or breaks off breaks the law that answers come; the judge goes home."""
+    """A server that hangs, sends no HTTP or breaks off violates `answers.come`; the judge stops."""
     with talking(answer) as url:
         found = judge(spec_of("evolink"), Terms(url, "sk-any", patience_s=10 if answer else 0.2))
     caught = verdict(found, "answers.come")

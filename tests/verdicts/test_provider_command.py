@@ -67,7 +67,7 @@ def test_a_spec_of_ones_own() -> None:
 
 
 def test_wrong_use() -> None:
-    """Exit code 2 and one line: nobody there, a key that is not taken, an API that nobody knows, no address."""
+    """Exit code 2 and one line: no server, a refused key, an unknown API, no address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     closed = f"http://127.0.0.1:{port}/evolink"
@@ -76,11 +76,11 @@ def test_wrong_use() -> None:
         wrong = [
             (("--base-url", closed, "--key", "sk-any"), "cannot reach"),
             (("--base-url", gemini, "--key", "not-a-key"), "does not accept this key: 401"),
-            (("--base-url", "http://127.0.0.1:9/elsewhere", "--key", "any"), "say with --provider"),
+            (("--base-url", "http://127.0.0.1:9/elsewhere", "--key", "any"), "name the provider with --provider"),
             (("--base-url", crun, "--key", "any", "--provider", "nobody"), "unknown provider 'nobody'"),
             (("--base-url", crun, "--key", "any", "--spec", "/no/such.yaml"), "cannot be read"),
             (("--base-url", crun, "--key", "any", "--clock-url", f"{crun}/clock"), "is not the clock of a mock server"),
-            (("--base-url", "127.0.0.1:4010", "--key", "any"), "begins with http"),
+            (("--base-url", "127.0.0.1:4010", "--key", "any"), "must start with http:"),
             (("--base-url", crun, "--key", "any", "--dialect", "dutch"), "dutch"),
         ]
         for arguments, words in wrong:
@@ -94,7 +94,7 @@ def test_wrong_use() -> None:
 
 @pytest.mark.parametrize("dialect", ["always_200"])
 def test_a_dialect(dialect: str) -> None:
-    """A server that speaks a dialect keeps the laws in it."""
+    """A server in a dialect keeps the clauses."""
     with MockServer(providers={"crun": {"dialects": [dialect]}}) as mock:
         result = run(
             *("--base-url", mock.url("crun"), "--key", mock.key("crun"), "--spend", "900"),

@@ -278,7 +278,7 @@ def test_the_schema_lets_nothing_else_through() -> None:
 
 
 def test_coverage_counts() -> None:
-    """Answers by operation, states, callbacks and faults are counted; what was never met is told."""
+    """Answers by operation, states, callbacks and faults are counted; what never occurred is reported."""
     journal = (
         Traffic(PROVIDER)
         .submit(status=429, task=None, faults=["error"])
@@ -374,7 +374,7 @@ def test_the_page_is_one_file() -> None:
     assert policy == f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
 
 
-def test_every_verdict_stands_in_the_page() -> None:
+def test_every_verdict_is_in_the_page() -> None:
     """Each clause has a row, the violated ones first; each violated one a card, a drawing and its evidence."""
     verdicts, journals = judged_run()
     read = _Reader(html(verdicts, journals, title="A client"))
@@ -400,7 +400,7 @@ def test_every_verdict_stands_in_the_page() -> None:
 
 
 def test_coverage_in_the_page() -> None:
-    """The tables have the counts, and say of what was declared and not met that it never was."""
+    """The tables have the counts, and show what was declared but never occurred."""
     journal = hasty()
     for read in (
         _Reader(html(judge_journal(journal), [journal, journal], title="x")),

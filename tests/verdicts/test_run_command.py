@@ -331,11 +331,11 @@ def test_check_knows_the_speed_of_the_clock(tmp_path: Path, waited: float, speed
     assert "the first query 2 s after the submit" in said or not code
 
 
-def test_laws_and_what_concerns_one_provider_are_listed() -> None:
-    """`--laws` lists the other direction; `--provider` leaves out what others ask."""
+def test_clauses_for_servers_and_of_one_provider_are_listed() -> None:
+    """`--servers` lists the clauses for servers; `--provider` leaves out those of other providers."""
     heads = re.compile(r"^(\S+)  \((?:must|should|advice)\)$", re.MULTILINE)
-    laws = heads.findall(run("list", "--laws")[1])
-    assert laws == [each.id for each in all_server_clauses()]
+    servers = heads.findall(run("list", "--servers")[1])
+    assert servers == [each.id for each in all_server_clauses()]
     every, some = (run("list", *more)[1] for more in ((), ("--provider", EVOLINK)))
     assert set(heads.findall(some)) < set(heads.findall(every))
     assert "crun." in every
@@ -363,7 +363,7 @@ def test_a_client_meets_a_dialect() -> None:
 
 
 def test_the_list_has_every_clause() -> None:
-    """With its rule, how much it matters, and its sources: documents, or that everybody asks it."""
+    """With its rule, its severity, and its sources: documents, or general best practice."""
     code, said, _ = run("list")
     assert code == 0
     for clause in all_clauses():
@@ -435,7 +435,7 @@ def test_kills_of_a_few(run_campaign: Callable[..., tuple[int, str]]) -> None:
     assert first == "the good client of toapis: not accused"
     assert second == "toapis  FetchesWithKey: caught by results.without-key"
     most = len(all_clauses())
-    assert last == f"1 broken clients and 1 good ones at 1 providers, {most} of {most} clauses tried: 0 wrong"
+    assert last == f"1 broken clients and 1 good ones at 1 providers, {most} of {most} clauses tested: 0 wrong"
 
 
 def test_kills_in_processes(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The search: it meets what there is to meet, finds what needs more than one thing, and makes it small."""
+"""The search: it covers all conditions, finds violations that need several, and shrinks them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clients that are commands: Node, curl, and subjects that are broken in every way that a process can be."""
+"""Clients that are commands: Node, curl, and commands that fail in every way that a process can."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ WAITING = ["callback lost"]
 #: When it has shown that it asks without end, and when that it waits without asking. It asks every fifth of a
 #: second; a task lasts about ten seconds at this speed, and longer only where it never ends.
 NAIVE_SPEED, MOST_REQUESTS, LONGEST_WAIT_S = 10.0, 80, 20
-#: How a template's job ends, by what it meets.
+#: How a template's job ends, by condition.
 TEMPLATE = {
     EVOLINK: {
         "no faults": "returned",
@@ -145,7 +145,7 @@ def naive_runs() -> dict[str, Run]:
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Run]]:
     """Let every template that can run meet its situations."""
     other = tmp_path_factory.mktemp("clients") / "client.mjs"
-    words = (HERE / "googlegeminiomni.arguments.mjs").read_text(encoding="utf-8")
+    words = (HERE / "googlegeminiomni.words.mjs").read_text(encoding="utf-8")
     template = (TEMPLATES / "client.mjs").read_text(encoding="utf-8")
     other.write_text(re.sub(r"// --- your.*?// --- end[^\n]*\n", lambda _: words, template, flags=re.DOTALL))
     with ThreadPoolExecutor(3) as pool:
@@ -195,7 +195,7 @@ def _clean(run: Run, ended: str) -> None:
 
 @needs_node
 def test_a_receiver_that_is_gone_with_its_job_is_not_accused(runs: dict[str, dict[str, Run]]) -> None:
-    """Callbacks that come after a job is over are nobody's fault."""
+    """Callbacks that arrive after the end of a job are not judged."""
     for run in runs[GOOGLE].values():
         assert all(each.status is not None for each in run.journal.deliveries)
 
@@ -204,7 +204,7 @@ def test_a_receiver_that_is_gone_with_its_job_is_not_accused(runs: dict[str, dic
 
 
 def played(*words: str, jobs: int = 1, time_limit_s: float = 10, callbacks: bool = False) -> Run:
-    """Let a command make videos on a calm day."""
+    """Let a command make videos without faults."""
     met = Situation(EVOLINK, (), jobs, callbacks=callbacks)
     return run_command(Command(words), providers()[EVOLINK], met, speed=600, time_limit_s=time_limit_s)
 
@@ -221,7 +221,7 @@ def shell(script: str, **more: float) -> Job:
 
 
 def gone(pid_file: Path) -> bool:
-    """Tell whether a process is no more."""
+    """Tell whether a process has ended."""
     return not Path(f"/proc/{int(pid_file.read_text())}").exists()
 
 
@@ -229,12 +229,12 @@ def test_a_program_that_is_not_there_cannot_be_started(tmp_path: Path) -> None:
     """The words say which program, and why; it can be asked beforehand."""
     found = job("no-such-program")
     assert (found.ended, found.size_bytes) == ("raised", None)
-    assert found.said.startswith("cannot be started: no-such-program: No such file or directory; no request came to ")
+    assert found.said.startswith("cannot be started: no-such-program: No such file or directory; no request reached ")
     plain = tmp_path / "plain.txt"
     plain.write_text("no program")
     assert "Permission denied" in job(str(plain)).said
     assert Command(("no-such-program",)).problem() == "program not found: no-such-program"
-    assert Command((str(plain),)).problem() == f"{plain} cannot be run"
+    assert Command((str(plain),)).problem() == f"{plain} is not executable"
     assert Command((sys.executable,)).problem() is None
 
 
@@ -242,14 +242,14 @@ def test_a_directory_that_is_not_there_is_told_of(tmp_path: Path) -> None:
     """The words say which."""
     command = Command(("true",), tmp_path / "none")
     run = run_command(command, providers()[EVOLINK], Situation(EVOLINK), speed=600, time_limit_s=5)
-    assert "there is no directory" in run.journal.jobs[0].said
+    assert "no directory" in run.journal.jobs[0].said
 
 
 @pytest.mark.parametrize(
     ("script", "said"),
     [
         ("kill -SEGV $$", "crashed: ended by SIGSEGV"),
-        ("sh -c 'kill -KILL $$'; exit $?", "exit code 137 (which is what shells say after SIGKILL)"),
+        ("sh -c 'kill -KILL $$'; exit $?", "exit code 137 (a shell's code for SIGKILL)"),
         ("echo one; echo two >&2; exit 3", "exit code 3; two;"),
         ("echo only out; exit 3", "exit code 3; only out;"),
     ],
@@ -262,19 +262,19 @@ def test_a_crash_is_told_with_its_last_words(script: str, said: str) -> None:
 
 
 def test_one_that_hangs_is_stopped_in_time(tmp_path: Path) -> None:
-    """Its time is up, and it is no more."""
+    """At its time limit it is stopped, and its process has ended."""
     found = shell(f"echo $$ >{tmp_path}/pid; exec sleep 1000", time_limit_s=1.5)
     assert found.ended == "never"
-    assert found.said.startswith("had not ended after 1.5 s, and was stopped; no request came to http://127.0.0.1:")
+    assert found.said.startswith("had not ended after 1.5 s, and was stopped; no request reached http://127.0.0.1:")
     assert gone(tmp_path / "pid")
 
 
 @needs_proc
-def test_one_that_is_deaf_to_term_is_killed_with_its_children(tmp_path: Path) -> None:
-    """TERM is followed by KILL, for everybody."""
+def test_one_that_ignores_term_is_killed_with_its_children(tmp_path: Path) -> None:
+    """TERM is followed by KILL, for the whole process tree."""
     script = f"trap '' TERM; (while :; do sleep 1000; done) & echo $! >{tmp_path}/pid; while :; do sleep 1000; done"
     found = shell(script, time_limit_s=1.5)
-    assert "was stopped with KILL, since it did not end when it was asked to (TERM)" in found.said
+    assert "was stopped with KILL, because it ignored TERM" in found.said
     assert gone(tmp_path / "pid")
 
 
@@ -292,7 +292,7 @@ def test_one_that_never_connects_is_told_so() -> None:
     """That it reports success makes it worse."""
     run = played("true")
     assert run.journal.exchanges == ()
-    assert "no request came to http://127.0.0.1:" in run.journal.jobs[0].said
+    assert "no request reached http://127.0.0.1:" in run.journal.jobs[0].said
     assert violated(run) == {"outcome.success-is-real"}
 
 
@@ -301,9 +301,9 @@ def test_one_that_connects_to_the_wrong_place_is_told_so() -> None:
     """Another port cannot be seen; another path can."""
     found = shell("curl -sS http://127.0.0.1:9/v1/videos/generations")
     assert found.said.startswith("exit code 7; curl: ")
-    assert "no request came to http://127.0.0.1:" in found.said
+    assert "no request reached http://127.0.0.1:" in found.said
     found = shell("curl -sS -d '{}' $CONTRACT_BASE_URL/v2/videos")
-    assert "but none that the API knows; the first was POST /v2/videos" in found.said
+    assert "but none of its operations; the first was POST /v2/videos" in found.said
 
 
 @needs_proc
@@ -319,7 +319,7 @@ def test_a_daemon_is_found_and_ended(tmp_path: Path) -> None:
     )
     found = job(sys.executable, "-c", script, str(tmp_path / "pid"))
     assert found.ended == "returned"
-    assert re.search(r"it left processes behind, which were ended: \S+", found.said)
+    assert re.search(r"it left processes running, which were killed: \S+", found.said)
     assert gone(tmp_path / "pid")
 
 
@@ -329,7 +329,7 @@ def test_a_daemon_of_one_that_hangs_is_ended_too(tmp_path: Path) -> None:
     script = f"setsid sh -c 'trap \"\" TERM; echo $$ >{tmp_path}/pid; sleep 1000; sleep 1000' & exec sleep 1000"
     found = shell(script, time_limit_s=2)
     assert "had not ended after 2 s" in found.said
-    assert "it left processes behind, which were ended: s" in found.said
+    assert "it left processes running, which were killed: s" in found.said
     assert gone(tmp_path / "pid")
 
 
@@ -346,11 +346,11 @@ def test_one_that_kills_its_own_group_is_a_crash() -> None:
 
 
 @needs_proc
-def test_one_that_kills_its_warden_is_told_so(tmp_path: Path) -> None:
+def test_one_that_kills_its_supervisor_is_reported(tmp_path: Path) -> None:
     """It goes down with it, and so does what it has started."""
     found = shell(f"sleep 1000 & echo $! >{tmp_path}/pid; kill -KILL $PPID; sleep 1000")
     assert found.said.startswith("killed together with its supervisor")
-    with contextlib.suppress(ProcessLookupError):  # whoever adopts orphans here may take its time to bury them
+    with contextlib.suppress(ProcessLookupError):  # the process that adopts orphans may reap them late
         watch = os.pidfd_open(int((tmp_path / "pid").read_text()))
         assert select.select([watch], [], [], 10)[0]
         os.close(watch)
@@ -425,10 +425,10 @@ def test_what_would_prove_nothing_is_said() -> None:
     )
     assert why("task never finishes").startswith("a good client may take 600 s")
     assert "a date" in why("Retry-After in date")
-    assert "process each" in exclusion_reason(Situation(EVOLINK, (), 2), provider, speed=60, time_limit_s=120)
+    assert "each job is a process" in exclusion_reason(Situation(EVOLINK, (), 2), provider, speed=60, time_limit_s=120)
 
 
-# -- whoever runs it is stopped ---------------------------------------------------------------------
+# -- the runner is stopped --------------------------------------------------------------------------
 
 RUNNER = """
 import sys

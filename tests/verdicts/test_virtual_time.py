@@ -85,7 +85,7 @@ def test_time_jumps_from_timer_to_timer(delays: list[float]) -> None:
     assert all(at == pytest.approx(delay, abs=1e-5) for delay, at in rung)
 
 
-def test_time_stands_still_while_there_is_work() -> None:
+def test_time_does_not_pass_while_there_is_work() -> None:
     """However many turns the work takes, no timer rings before it is done."""
 
     async def work(loop: VirtualLoop) -> tuple[float, bool]:
@@ -98,7 +98,7 @@ def test_time_stands_still_while_there_is_work() -> None:
 
 
 def test_a_thread_at_work_holds_time() -> None:
-    """While it is at work the loop turns, and no time passes; asleep, it waits for virtual time like everybody."""
+    """While it is at work the loop turns, and no time passes; asleep, it waits for virtual time as all threads do."""
 
     async def work(loop: VirtualLoop) -> tuple[list[float], float]:
         def job() -> list[float]:
@@ -147,7 +147,7 @@ def test_what_a_thread_returns_or_raises_comes_back() -> None:
 
 
 def test_waiting_for_nothing_is_told() -> None:
-    """Where everybody waits and no timer is set, nothing will ever happen."""
+    """If every thread waits and no timer is set, nothing will ever happen."""
     with virtual() as loop:
         with pytest.raises(StalledError):
             loop.run_until_complete(loop.create_future())
@@ -392,7 +392,7 @@ def test_aiohttp_works_over_it() -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "192.0.2.1", "api.example.invalid"])
-def test_where_nobody_listens_is_refused_and_noted(host: str) -> None:
+def test_an_address_without_a_listener_is_refused_and_noted(host: str) -> None:
     """Other ports, other addresses, and names of the net; none is tried, really."""
 
     async def work(loop: VirtualLoop) -> list[str]:
@@ -417,7 +417,7 @@ def test_a_server_that_has_closed_is_not_reached() -> None:
     run(work)
 
 
-def test_a_socket_that_was_dialled_and_dropped_harms_nobody() -> None:
+def test_a_socket_that_is_connected_and_dropped_harms_nothing() -> None:
     """Another socket that gets its number is not taken for it; nor can bytes be sent past the transports."""
 
     async def work(loop: VirtualLoop) -> bytes:
@@ -541,8 +541,8 @@ def test_threads_wait_for_bytes_in_virtual_time() -> None:
     assert run(work) == [(b"late", 8.0), (b"late", 8.0), ("timed out", 2.0)]
 
 
-def test_threads_reach_nobody_outside() -> None:
-    """Neither by address nor by name; it is noted, and nobody is asked."""
+def test_threads_reach_no_outside_address() -> None:
+    """Neither by address nor by name; it is noted, and no request is sent."""
 
     async def work(loop: VirtualLoop) -> list[str]:
         for address in (("192.0.2.1", 80), ("api.example.invalid", 443)):

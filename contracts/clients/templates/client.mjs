@@ -206,7 +206,7 @@ function signedWell(headers, body) {
 }
 
 /**
- * Listen for callbacks. They only wake whoever waits for the task, which is asked after then: one that is
+ * Listen for callbacks. They only wake the code that waits for the task and then queries it: one that is
  * repeated, comes early or in another order, or tells something else than the API, does no harm.
  */
 async function receiver() {

@@ -2,8 +2,7 @@
 
     @server_clause("tasks.never-back", "A status never goes back.", fix="...", covers=["*.task.statuses"])
     def never_back(evidence):
-        yield Exercised()                       the rule applied here, and was kept
-        yield broken([call], seen, asks)
+        yield check(kept, [call], seen, asks)       the rule applied here; was it kept?
 
 `covers` are patterns of the documents' rules for the provider; a report names those as sources.
 """
@@ -25,7 +24,7 @@ from mockserver.provider import Provider
 
 Judge = Callable[[Evidence], Iterator[Finding]]
 
-__all__ = ["Exercised", "Finding", "all_server_clauses", "broken", "server_clause"]
+__all__ = ["Exercised", "Finding", "all_server_clauses", "broken", "check", "server_clause"]
 
 _clauses: dict[str, Clause] = {}
 
@@ -62,6 +61,11 @@ def broken(shown: Iterable[Call | Delivery], seen: str, asks: str) -> Violation:
     """Make a violation, with the calls and callbacks that show it."""
     records: list[Record] = [each.exchange if isinstance(each, Call) else each for each in shown]
     return Violation(tuple(records), seen, asks, "")
+
+
+def check(kept: bool, shown: Iterable[Call | Delivery], seen: str, asks: str) -> Finding:
+    """Return a violation unless the rule was kept."""
+    return Exercised() if kept else broken(shown, seen, asks)
 
 
 @cache

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from contracts.server.call import Call
-from contracts.server.clauses import Exercised, Finding, broken, server_clause
+from contracts.server.clauses import Exercised, Finding, broken, check, server_clause
 from contracts.server.evidence import Evidence
 from contracts.server.refusals import nearest
 
@@ -21,10 +21,7 @@ _FIX = "answer as the spec says, or correct the spec"
 def come(evidence: Evidence) -> Iterator[Finding]:
     """Find requests without an answer."""
     for call in evidence.calls:
-        if call.transport_error is None:
-            yield Exercised()
-        else:
-            yield broken([call], call.transport_error, "an answer")
+        yield check(call.transport_error is None, [call], call.transport_error or "", "an answer")
 
 
 @server_clause(
@@ -35,10 +32,9 @@ def come(evidence: Evidence) -> Iterator[Finding]:
 def no_server_error(evidence: Evidence) -> Iterator[Finding]:
     """Find answers of 500 and above."""
     for call in evidence.answered():
-        if call.status is not None and call.status >= 500:
-            yield broken([call], f"{call.status} {_start(call)}", "an answer below 500")
-        else:
-            yield Exercised()
+        yield check(
+            call.status is None or call.status < 500, [call], f"{call.status} {_start(call)}", "an answer below 500"
+        )
 
 
 @server_clause(
@@ -75,58 +71,40 @@ def errors_shape(evidence: Evidence) -> Iterator[Finding]:
     for call in evidence.answered():
         if not call.of_api or call.status is None or call.status < 400:
             continue
-        if call.refusal is not None:
+        yield check(
+            call.refusal is not None,
+            [call],
+            f"{nearest(evidence.spec, call)}: {_start(call)}",
+            "one of the provider's errors",
+        )
+
+
+def _conforms(id_: str, rule: str, fix: str = _FIX, covers: Sequence[str] = ()) -> None:
+    """Register a clause about what schemathesis found."""
+
+    @server_clause(id_, rule, fix=fix, covers=covers)
+    def conforms(evidence: Evidence) -> Iterator[Finding]:
+        found = [each for each in evidence.nonconforming if each.clause == id_]
+        for each in found:
+            yield broken([each.call], each.seen, each.asks)
+        if id_ in evidence.tested and not found:
             yield Exercised()
-        else:
-            yield broken([call], f"{nearest(evidence.spec, call)}: {_start(call)}", "one of the provider's errors")
 
 
-def _nonconforming(evidence: Evidence, name: str) -> Iterator[Finding]:
-    found = [each for each in evidence.nonconforming if each.clause == name]
-    for each in found:
-        yield broken([each.call], each.seen, each.asks)
-    if name in evidence.tested and not found:
-        yield Exercised()
-
-
-@server_clause("shapes.status", "Every status is documented for its operation.", fix=_FIX)
-def statuses(evidence: Evidence) -> Iterator[Finding]:
-    """Return what schemathesis found."""
-    return _nonconforming(evidence, "shapes.status")
-
-
-@server_clause("shapes.content-type", "Every content type is documented.", fix=_FIX)
-def content_types(evidence: Evidence) -> Iterator[Finding]:
-    """Return what schemathesis found."""
-    return _nonconforming(evidence, "shapes.content-type")
-
-
-@server_clause("shapes.headers", "Every answer has the documented headers.", fix=_FIX)
-def headers(evidence: Evidence) -> Iterator[Finding]:
-    """Return what schemathesis found."""
-    return _nonconforming(evidence, "shapes.headers")
-
-
-@server_clause(
+_conforms("shapes.status", "Every status is documented for its operation.")
+_conforms("shapes.content-type", "Every content type is documented.")
+_conforms("shapes.headers", "Every answer has the documented headers.")
+_conforms(
     "shapes.body",
     "Every body matches the documented schema.",
-    fix=_FIX,
     covers=["*.submit.answer*", "*.answer.code", "*.task.created-at", "*.upload.answers-url", "*.job.*-has-*"],
 )
-def bodies(evidence: Evidence) -> Iterator[Finding]:
-    """Return what schemathesis found."""
-    return _nonconforming(evidence, "shapes.body")
-
-
-@server_clause(
+_conforms(
     "shapes.bad-data-refused",
     "Requests that do not match the documented schema are refused.",
     fix="validate requests with the schema first",
     covers=["*.error.400-trigger", "*.error.400", "*.error.422"],
 )
-def bad_data(evidence: Evidence) -> Iterator[Finding]:
-    """Return what schemathesis found."""
-    return _nonconforming(evidence, "shapes.bad-data-refused")
 
 
 @server_clause(

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from contracts.analysis import sends_callbacks, signs_callbacks
 from contracts.journal import parse_json
-from contracts.server.clauses import Exercised, Finding, broken, server_clause
+from contracts.server.clauses import Exercised, Finding, broken, check, server_clause
 from contracts.server.evidence import Evidence, Observation, TaskTrace
 from contracts.server.extract import Extractor, mismatch
 from contracts.server.receiver import Received
@@ -24,12 +24,9 @@ _OF_THE_MOMENT = ("$now", "$account.", "$request")
 def _expected(evidence: Evidence) -> Iterator[tuple[TaskTrace, Observation, str, Callbacks]]:
     """Yield the tasks that ended in a state for which callbacks are sent."""
     callbacks = evidence.spec.provider.callbacks
-    for trace in evidence.traces if callbacks is not None else ():
-        found = evidence.ending(trace)
-        if callbacks is None or found is None or trace.callback_path is None:
-            continue
-        if found[2].name in callbacks.events:
-            yield trace, found[1], found[2].name, callbacks
+    for trace, observation, end in evidence.ended():
+        if callbacks is not None and trace.callback_path is not None and end.name in callbacks.events:
+            yield trace, observation, end.name, callbacks
 
 
 def _came(evidence: Evidence) -> Iterator[tuple[TaskTrace, Observation, str, Callbacks, Received]]:
@@ -89,10 +86,8 @@ def shape(evidence: Evidence) -> Iterator[Finding]:
         missing = [name for name in callbacks.headers if name not in received.headers]
         if found is not None:
             yield broken([delivery], f"a callback where {found}", "the documented body")
-        elif missing:
-            yield broken([delivery], f"a callback without {', '.join(missing)}", "the documented headers")
         else:
-            yield Exercised()
+            yield check(not missing, [delivery], f"a callback without {', '.join(missing)}", "the documented headers")
 
 
 @server_clause(
@@ -118,14 +113,12 @@ def equal_query(evidence: Evidence) -> Iterator[Finding]:
             told, asked = places.read(fact, body), queried.read(fact, observation.call.json)
             if _plain(told) != _plain(asked):
                 differing.append(f"{fact.rpartition('.')[2]} {told!r} where the query says {asked!r}")
-        if differing:
-            yield broken(
-                [observation.call, evidence.delivery(received, state)],
-                f"of {trace.id}: {'; '.join(differing)}",
-                "the same",
-            )
-        else:
-            yield Exercised()
+        yield check(
+            not differing,
+            [observation.call, evidence.delivery(received, state)],
+            f"of {trace.id}: {'; '.join(differing)}",
+            "the same",
+        )
 
 
 @server_clause(
@@ -145,14 +138,13 @@ def signed(evidence: Evidence) -> Iterator[Finding]:
         wanted = signature_of(rule, received.body, evidence.secret or rule.default_secret)
         if found is None:
             yield broken([evidence.delivery(received, state)], f"no {rule.header}", f"{rule.header}: {rule.prefix}…")
-        elif not hmac.compare_digest(found.encode(), wanted.encode()):
-            yield broken(
+        else:
+            yield check(
+                hmac.compare_digest(found.encode(), wanted.encode()),
                 [evidence.delivery(received, state)],
                 f"{rule.header}: {found}",
                 f"{wanted}, if --secret is the webhook secret",
             )
-        else:
-            yield Exercised()
 
 
 def signature_of(rule: Signature, body: bytes, secret: str) -> str:

@@ -3,44 +3,68 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
-from contracts.server.clauses import Exercised, Finding, broken, server_clause
+from contracts.server.clauses import Exercised, Finding, broken, check, server_clause
 from contracts.server.evidence import Evidence
 from contracts.server.refusals import difference
 
 
-def _refused(evidence: Evidence, condition: str) -> Iterator[Finding]:
-    error = evidence.spec.provider.refusals[condition]
-    for probe in evidence.probes:
-        if probe.condition != condition or probe.call.transport_error is not None:
-            continue
-        found = difference(evidence.spec, error, probe.call)
-        if found is None:
-            yield Exercised()
-        else:
-            yield broken([probe.call], found, f"{error.status}, the documented error {error.name}")
+def _refuses(condition: str, id_: str, rule: str, **more: Any) -> None:
+    """Register a clause: each request that meets a condition of the spec gets that condition's error."""
+
+    @server_clause(id_, rule, **more)
+    def refused(evidence: Evidence) -> Iterator[Finding]:
+        error = evidence.spec.provider.refusals[condition]
+        for probe in evidence.probes:
+            if probe.condition != condition or probe.call.transport_error is not None:
+                continue
+            found = difference(evidence.spec, error, probe.call)
+            asks = f"{error.status}, the documented error {error.name}"
+            yield check(found is None, [probe.call], found or "", asks)
 
 
-@server_clause(
+_refuses(
+    "missing_key",
     "keys.asked-for",
     "Requests without a key are refused.",
     fix="check the key first",
     covers=["*.error.401*", "*.auth.required"],
 )
-def key_asked_for(evidence: Evidence) -> Iterator[Finding]:
-    """Check the answer to a request without a key."""
-    return _refused(evidence, "missing_key")
-
-
-@server_clause(
+_refuses(
+    "invalid_key",
     "keys.checked",
     "Requests with an invalid key are refused.",
     fix="look the key up, and refuse an unknown one",
     covers=["*.error.401*", "*.auth.key-format"],
 )
-def key_checked(evidence: Evidence) -> Iterator[Finding]:
-    """Check the answer to a request with a malformed key."""
-    return _refused(evidence, "invalid_key")
+_refuses(
+    "unknown_task",
+    "tasks.unknown-refused",
+    "An unknown task is answered with the documented error.",
+    fix="answer an unknown id with the documented error",
+    covers=["*.error.404"],
+)
+_refuses(
+    "malformed_task_id",
+    "tasks.malformed-refused",
+    "A malformed task id is answered with the documented error.",
+    fix="check the form of an id before looking it up",
+    applies=lambda provider: provider.task_id_matches is not None,
+)
+_refuses(
+    "unknown_path",
+    "paths.unknown-refused",
+    "An unknown path is answered with the documented error.",
+    fix="answer unknown paths with the provider's own error, too",
+    severity="should",
+)
+_refuses(
+    "malformed_body",
+    "bodies.malformed-refused",
+    "A body that is not JSON is answered with the documented error.",
+    fix="refuse unreadable bodies with the provider's own error",
+)
 
 
 @server_clause(
@@ -56,46 +80,3 @@ def tasks_apart(evidence: Evidence) -> Iterator[Finding]:
             yield broken([trace.submit, call], f"{trace.id} shown to another key", "an unknown task")
         elif call.refusal is refusals["unknown_task"]:
             yield Exercised()
-
-
-@server_clause(
-    "tasks.unknown-refused",
-    "An unknown task is answered with the documented error.",
-    fix="answer an unknown id with the documented error",
-    covers=["*.error.404"],
-)
-def unknown_task(evidence: Evidence) -> Iterator[Finding]:
-    """Check the answer to a well-formed id that does not exist."""
-    return _refused(evidence, "unknown_task")
-
-
-@server_clause(
-    "tasks.malformed-refused",
-    "A malformed task id is answered with the documented error.",
-    fix="check the form of an id before looking it up",
-    applies=lambda provider: provider.task_id_matches is not None,
-)
-def malformed_task(evidence: Evidence) -> Iterator[Finding]:
-    """Check the answer to a malformed id, if the document defines a form."""
-    return _refused(evidence, "malformed_task_id")
-
-
-@server_clause(
-    "paths.unknown-refused",
-    "An unknown path is answered with the documented error.",
-    fix="answer unknown paths with the provider's own error, too",
-    severity="should",
-)
-def unknown_path(evidence: Evidence) -> Iterator[Finding]:
-    """Check the answer to a path that is not documented."""
-    return _refused(evidence, "unknown_path")
-
-
-@server_clause(
-    "bodies.malformed-refused",
-    "A body that is not JSON is answered with the documented error.",
-    fix="refuse unreadable bodies with the provider's own error",
-)
-def malformed_body(evidence: Evidence) -> Iterator[Finding]:
-    """Check the answer to an incomplete JSON object."""
-    return _refused(evidence, "malformed_body")

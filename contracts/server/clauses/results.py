@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import wave
 from collections.abc import Iterator
+from io import BytesIO
 from urllib.parse import parse_qs, urlsplit
 
-from contracts.server.clauses import Exercised, Finding, broken, server_clause
+from contracts.server.clauses import Exercised, Finding, broken, check, server_clause
 from contracts.server.evidence import Evidence, Fetch, Observation, TaskTrace
-from contracts.server.media_duration import duration_s
 from mockserver.clock import instant_of, iso_of
+from mockserver.media.shape import mp4_duration_s
 from mockserver.provider import ResultKind
 
 _TOLERANCE_S = 0.5
@@ -17,10 +19,10 @@ _STATED_WITHIN_MS = 60_000
 
 def _done(evidence: Evidence) -> Iterator[tuple[TaskTrace, Observation, ResultKind]]:
     """Yield the tasks that succeeded, the answer that showed it, and the kind of file they make."""
-    for trace in evidence.traces:
-        found, kind = evidence.ending(trace), evidence.kind_of(trace)
-        if found is not None and found[2].kind == "success" and kind is not None:
-            yield trace, found[1], kind
+    for trace, observation, _ in evidence.ended("success"):
+        kind = evidence.kind_of(trace)
+        if kind is not None:
+            yield trace, observation, kind
 
 
 def _fetched(evidence: Evidence, *when: str) -> Iterator[tuple[TaskTrace, Fetch, ResultKind]]:
@@ -40,10 +42,7 @@ def given(evidence: Evidence) -> Iterator[Finding]:
     """Count the links in the answer that showed the end."""
     for trace, observation, kind in _done(evidence):
         links, wanted = evidence.links_of(observation), kind.count(trace.scope)
-        if len(links) == wanted:
-            yield Exercised()
-        else:
-            yield broken([observation.call], f"{len(links)} links", f"{wanted}")
+        yield check(len(links) == wanted, [observation.call], f"{len(links)} links", f"{wanted}")
 
 
 @server_clause(
@@ -61,10 +60,8 @@ def link_works(evidence: Evidence) -> Iterator[Finding]:
             yield broken([call], f"{call.status}", "200 and the file")
         elif length is not None and length != str(len(call.content)):
             yield broken([call], f"{len(call.content)} of {length} bytes", "the whole file")
-        elif not call.content:
-            yield broken([call], "an empty file", "the file")
         else:
-            yield Exercised()
+            yield check(bool(call.content), [call], "an empty file", "the file")
 
 
 @server_clause(
@@ -79,10 +76,7 @@ def media_type(evidence: Evidence) -> Iterator[Finding]:
         if fetch.call.status != 200:
             continue
         found = (fetch.call.exchange.answer_header("Content-Type") or "none").partition(";")[0].strip().lower()
-        if found == kind.media:
-            yield Exercised()
-        else:
-            yield broken([fetch.call], f"Content-Type {found}", kind.media)
+        yield check(found == kind.media, [fetch.call], f"Content-Type {found}", kind.media)
 
 
 @server_clause(
@@ -98,12 +92,23 @@ def plays_as_long(evidence: Evidence) -> Iterator[Finding]:
         wanted = kind.duration_s(trace.scope)
         if fetch.call.status != 200 or not isinstance(wanted, int | float):
             continue
-        found = duration_s(fetch.call.content)
+        found = _duration_s(fetch.call.content)
         if found is not None and abs(found - wanted) <= _TOLERANCE_S:
             yield Exercised()
         else:
             seen = "a file whose duration cannot be read" if found is None else f"{found:g} s"
             yield broken([trace.submit, fetch.call], seen, f"{wanted:g} s")
+
+
+def _duration_s(content: bytes) -> float | None:
+    """Return the duration of a video or sound; None if it cannot be read."""
+    if content[:4] != b"RIFF":
+        return mp4_duration_s(content)
+    try:
+        with wave.open(BytesIO(content)) as sound:
+            return float(sound.getnframes() / sound.getframerate())
+    except (wave.Error, EOFError, ZeroDivisionError):
+        return None
 
 
 @server_clause(
@@ -115,10 +120,12 @@ def plays_as_long(evidence: Evidence) -> Iterator[Finding]:
 def lasts(evidence: Evidence) -> Iterator[Finding]:
     """Check downloads shortly before the link expires, if the clock can be advanced."""
     for _, fetch, kind in _fetched(evidence, "before"):
-        if fetch.call.status in (200, 206):
-            yield Exercised()
-        else:
-            yield broken([fetch.call], f"{fetch.call.status} before the end of {kind.lifetime_s} s", "the file")
+        yield check(
+            fetch.call.status in (200, 206),
+            [fetch.call],
+            f"{fetch.call.status} before the end of {kind.lifetime_s} s",
+            "the file",
+        )
 
 
 @server_clause(
@@ -130,14 +137,12 @@ def lasts(evidence: Evidence) -> Iterator[Finding]:
 def expires(evidence: Evidence) -> Iterator[Finding]:
     """Check downloads after the link has expired, if the clock can be advanced."""
     for _, fetch, kind in _fetched(evidence, "late"):
-        if fetch.call.status == kind.expired.status:
-            yield Exercised()
-        else:
-            yield broken(
-                [fetch.call],
-                f"{fetch.call.status} after the end of {kind.lifetime_s} s",
-                f"{kind.expired.status}",
-            )
+        yield check(
+            fetch.call.status == kind.expired.status,
+            [fetch.call],
+            f"{fetch.call.status} after the end of {kind.lifetime_s} s",
+            f"{kind.expired.status}",
+        )
 
 
 @server_clause(
@@ -156,14 +161,12 @@ def stated_end(evidence: Evidence) -> Iterator[Finding]:
         before = trace.submit if found[0] is None else found[0].call
         earliest_ms = before.exchange.at_ms + kind.lifetime_s * 1000 - _STATED_WITHIN_MS
         latest_ms = observation.call.exchange.at_ms + kind.lifetime_s * 1000 + _STATED_WITHIN_MS
-        if earliest_ms <= stated_ms <= latest_ms:
-            yield Exercised()
-        else:
-            yield broken(
-                [before, observation.call],
-                f"a link that expires at {iso_of(stated_ms, digits=0)}",
-                f"{kind.lifetime_s} s after the task's end: {iso_of(latest_ms - _STATED_WITHIN_MS, digits=0)}",
-            )
+        yield check(
+            earliest_ms <= stated_ms <= latest_ms,
+            [before, observation.call],
+            f"a link that expires at {iso_of(stated_ms, digits=0)}",
+            f"{kind.lifetime_s} s after the task's end: {iso_of(latest_ms - _STATED_WITHIN_MS, digits=0)}",
+        )
 
 
 def _stated_ms(evidence: Evidence, observation: Observation, kind: ResultKind) -> int | None:
@@ -197,7 +200,9 @@ def _stated_ms(evidence: Evidence, observation: Observation, kind: ResultKind) -
 def signature_needed(evidence: Evidence) -> Iterator[Finding]:
     """Check downloads from links without their signature."""
     for _, fetch, kind in _fetched(evidence, "unsigned"):
-        if fetch.call.status == kind.unsigned.status:
-            yield Exercised()
-        else:
-            yield broken([fetch.call], f"{fetch.call.status} without the signature", f"{kind.unsigned.status}")
+        yield check(
+            fetch.call.status == kind.unsigned.status,
+            [fetch.call],
+            f"{fetch.call.status} without the signature",
+            f"{kind.unsigned.status}",
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from contracts.server.clauses import Exercised, Finding, broken, server_clause
+from contracts.server.clauses import Exercised, Finding, broken, check, server_clause
 from contracts.server.evidence import Evidence, Observation
 from contracts.server.extract import Extractor
 
@@ -30,11 +30,7 @@ def taken(evidence: Evidence) -> Iterator[Finding]:
             yield broken([call], f"{call.status} to the example of {model.name}: {words}", "a task, and its id")
 
 
-@server_clause(
-    "tasks.ids-unique",
-    "Task ids are unique.",
-    fix="generate unique ids",
-)
+@server_clause("tasks.ids-unique", "Task ids are unique.", fix="generate unique ids")
 def ids_unique(evidence: Evidence) -> Iterator[Finding]:
     """Compare the ids of all submits."""
     for id_, traces in evidence.by_id().items():
@@ -60,10 +56,12 @@ def id_form(evidence: Evidence) -> Iterator[Finding]:
     if spec.provider.task_id_matches is not None:
         matches.append(spec.provider.task_id_matches)
     for trace in evidence.traces if matches else ():
-        if all(each(trace.id) for each in matches):
-            yield Exercised()
-        else:
-            yield broken([trace.submit], f"the id {trace.id!r}", "an id in the documented form")
+        yield check(
+            all(each(trace.id) for each in matches),
+            [trace.submit],
+            f"the id {trace.id!r}",
+            "an id in the documented form",
+        )
 
 
 @server_clause(
@@ -96,10 +94,12 @@ def link_leads_there(evidence: Evidence) -> Iterator[Finding]:
             found = evidence.observation(call).id
             if call.transport_error is not None:
                 continue
-            if call.fine and found in (None, trace.id):
-                yield Exercised()
-            else:
-                yield broken([trace.submit, call], f"{call.status}, about {found!r}", f"the status of {trace.id}")
+            yield check(
+                call.fine and found in (None, trace.id),
+                [trace.submit, call],
+                f"{call.status}, about {found!r}",
+                f"the status of {trace.id}",
+            )
 
 
 @server_clause(
@@ -110,16 +110,9 @@ def link_leads_there(evidence: Evidence) -> Iterator[Finding]:
 )
 def states_known(evidence: Evidence) -> Iterator[Finding]:
     """Find statuses that are not documented."""
-    for trace in evidence.traces:
-        for observation in trace.observations:
-            if not observation.call.fine:
-                continue
-            if observation.state is None:
-                yield broken(
-                    [observation.call], f"the status {observation.word!r}", f"one of {', '.join(evidence.order)}"
-                )
-            else:
-                yield Exercised()
+    for _, observation in evidence.shown():
+        seen, asks = f"the status {observation.word!r}", f"one of {', '.join(evidence.order)}"
+        yield check(observation.state is not None, [observation.call], seen, asks)
 
 
 @server_clause(
@@ -138,14 +131,12 @@ def never_back(evidence: Evidence) -> Iterator[Finding]:
             if before is not None and before.state is not None:
                 if evidence.end_of(before.state) is not None:
                     break
-                if evidence.order[observation.state] < evidence.order[before.state]:
-                    yield broken(
-                        [before.call, observation.call],
-                        f"{before.word} and then {observation.word}",
-                        f"{before.word}, or what comes after it",
-                    )
-                else:
-                    yield Exercised()
+                yield check(
+                    evidence.order[observation.state] >= evidence.order[before.state],
+                    [before.call, observation.call],
+                    f"{before.word} and then {observation.word}",
+                    f"{before.word}, or what comes after it",
+                )
             before = observation
 
 
@@ -157,22 +148,16 @@ def never_back(evidence: Evidence) -> Iterator[Finding]:
 )
 def end_is_final(evidence: Evidence) -> Iterator[Finding]:
     """Check the queries after each task's first end."""
-    for trace in evidence.traces:
-        found = evidence.ending(trace)
-        if found is None:
-            continue
-        _, ended, end = found
+    for trace, ended, end in evidence.ended():
         for observation in trace.observations[trace.observations.index(ended) + 1 :]:
             if not observation.call.fine:
                 continue
-            if observation.state == end.name:
-                yield Exercised()
-            else:
-                yield broken(
-                    [ended.call, observation.call],
-                    f"{ended.word} and then {observation.word}",
-                    f"{ended.word}, which is final",
-                )
+            yield check(
+                observation.state == end.name,
+                [ended.call, observation.call],
+                f"{ended.word} and then {observation.word}",
+                f"{ended.word}, which is final",
+            )
 
 
 @server_clause(
@@ -205,15 +190,10 @@ def progress_is_percent(evidence: Evidence) -> Iterator[Finding]:
     """Check the progress in every query, if it is documented."""
     if "$task.progress" not in evidence.queried:
         return
-    for trace in evidence.traces:
-        for observation in trace.observations:
-            if not observation.call.fine:
-                continue
-            value = observation.progress
-            if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 100:
-                yield Exercised()
-            else:
-                yield broken([observation.call], f"progress {value!r}", "a number from 0 to 100")
+    for _, observation in evidence.shown():
+        value = observation.progress
+        is_percent = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 100
+        yield check(is_percent, [observation.call], f"progress {value!r}", "a number from 0 to 100")
 
 
 @server_clause(
@@ -225,14 +205,9 @@ def progress_is_percent(evidence: Evidence) -> Iterator[Finding]:
 def failure_has_reason(evidence: Evidence) -> Iterator[Finding]:
     """Check the answers about failed tasks."""
     facts = [each for each in ("$task.reason_code", "$task.reason_message") if each in evidence.queried]
-    for trace in evidence.traces:
-        found = evidence.ending(trace)
-        if found is None or found[2].kind != "failure" or not facts:
-            continue
-        if any(evidence.queried.read(fact, found[1].call.json) for fact in facts):
-            yield Exercised()
-        else:
-            yield broken([found[1].call], f"{trace.id} failed without a reason", "the reason")
+    for trace, shown, _ in evidence.ended("failure") if facts else ():
+        has_reason = any(evidence.queried.read(fact, shown.call.json) for fact in facts)
+        yield check(has_reason, [shown.call], f"{trace.id} failed without a reason", "the reason")
 
 
 @server_clause(
@@ -243,15 +218,10 @@ def failure_has_reason(evidence: Evidence) -> Iterator[Finding]:
 )
 def failure_is_free(evidence: Evidence) -> Iterator[Finding]:
     """Check the charge in the answers about failed tasks."""
-    for trace in evidence.traces:
-        found = evidence.ending(trace)
-        if found is None or found[2].kind == "success":
-            continue
-        charged = _charged(evidence, found[1], found[2].name)
-        if charged:
-            yield broken([found[1].call], f"{charged} credits for a task with status {found[1].word}", "0")
-        elif charged is not None:
-            yield Exercised()
+    for _, shown, end in evidence.ended():
+        charged = None if end.kind == "success" else _charged(evidence, shown, end.name)
+        if charged is not None:
+            yield check(not charged, [shown.call], f"{charged} credits for a task with status {shown.word}", "0")
 
 
 def _charged(evidence: Evidence, observation: Observation, state: str) -> float | None:
