@@ -1,7 +1,5 @@
 """Chunked transfer coding that is not well-formed."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from mockserver.engine.faults import Exercise, Fault, Injection

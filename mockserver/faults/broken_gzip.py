@@ -1,7 +1,5 @@
 """A body that says it is gzip, and is not whole."""
 
-from __future__ import annotations
-
 import gzip
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """A callback that comes after a poll has already shown the end."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 from mockserver.engine.callbacks import Delivery

@@ -1,7 +1,5 @@
 """A failed task that is charged all the same."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from mockserver.engine.context import RequestContext

@@ -1,7 +1,5 @@
 """A callback that reports another end than the query."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from mockserver.engine.callbacks import Delivery

@@ -1,7 +1,5 @@
 """A callback with a truncated body."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from mockserver.engine.callbacks import Delivery

@@ -1,7 +1,5 @@
 """A callback that is delivered more than once."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 from mockserver.engine.callbacks import Delivery

@@ -1,7 +1,5 @@
 """A callback that arrives before the response to the submit."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from mockserver.engine.context import RequestContext

@@ -1,7 +1,5 @@
 """An answer with its status, and nothing in it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 from mockserver.engine.context import RequestContext

@@ -1,7 +1,5 @@
 """One of the provider's errors, although the request is valid."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from email.utils import formatdate

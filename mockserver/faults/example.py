@@ -1,7 +1,5 @@
 """An example from the spec instead of a real response."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from http import HTTPStatus
 

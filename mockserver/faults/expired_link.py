@@ -1,7 +1,5 @@
 """A link that has already expired."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from mockserver.engine.context import RequestContext

@@ -1,7 +1,5 @@
 """A link that expires during the download."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from mockserver.engine.context import RequestContext

@@ -1,7 +1,5 @@
 """Undocumented fields."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

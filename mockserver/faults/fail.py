@@ -1,7 +1,5 @@
 """A task that fails for one of the provider's reasons."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """A download that the store refuses."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from mockserver.engine.context import RequestContext

@@ -1,7 +1,5 @@
 """A connection that is held open without a response."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from mockserver.engine.faults import Exercise, Fault, Injection

@@ -1,7 +1,5 @@
 """A task that has succeeded but has no links yet."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from mockserver.engine.context import RequestContext, View

@@ -1,7 +1,5 @@
 """A delay of responses: fixed, random or growing."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from mockserver.engine.faults import Exercise, Fault, Injection

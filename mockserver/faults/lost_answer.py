@@ -1,7 +1,5 @@
 """The answer to a submit is lost after the task was made."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from http import HTTPStatus
 

@@ -1,7 +1,5 @@
 """Another model name in the response than in the request."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from mockserver.engine.context import RequestContext

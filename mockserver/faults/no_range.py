@@ -1,7 +1,5 @@
 """A store that knows no ranges."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from mockserver.engine.faults import Exercise, Fault, Injection

@@ -1,7 +1,5 @@
 """A field that is null."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from mockserver.engine.context import RequestContext

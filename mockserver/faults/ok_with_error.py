@@ -1,7 +1,5 @@
 """Status 200, with an error inside."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 from mockserver.engine.context import RequestContext

@@ -1,7 +1,5 @@
 """A callback that is signed with the previous secret."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from mockserver.engine.callbacks import Delivery

@@ -1,7 +1,5 @@
 """The state names of an older version of the document."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from mockserver.engine.context import RequestContext, View

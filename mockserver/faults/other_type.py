@@ -1,7 +1,5 @@
 """A field of another type than documented."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

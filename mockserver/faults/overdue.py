@@ -1,7 +1,5 @@
 """A task that takes far longer than documented."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from mockserver.engine.context import RequestContext

@@ -1,7 +1,5 @@
 """Progress that decreases."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from mockserver.engine.context import RequestContext, View

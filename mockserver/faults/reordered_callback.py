@@ -1,7 +1,5 @@
 """Callbacks in another order than the ends of their tasks."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from mockserver.engine.callbacks import Delivery

@@ -1,7 +1,5 @@
 """A task that was just made, and is not found yet."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from mockserver.engine.context import RequestContext

@@ -1,7 +1,5 @@
 """A connection that is reset: before, within or after the headers, or in the body."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from mockserver.engine.faults import Exercise, Fault, Injection

@@ -1,7 +1,5 @@
 """A callback whose signature is for other bytes."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 

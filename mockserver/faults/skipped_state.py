@@ -1,7 +1,5 @@
 """A state that no query ever sees."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from mockserver.engine.context import RequestContext

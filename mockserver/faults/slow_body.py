@@ -1,7 +1,5 @@
 """A body that comes drop by drop."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from mockserver.engine.faults import Exercise, Fault, Injection

@@ -1,7 +1,5 @@
 """A download that comes slowly."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from mockserver.engine.faults import Exercise, Fault, Injection

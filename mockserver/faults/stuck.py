@@ -1,7 +1,5 @@
 """A task that stays in a state."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from mockserver.engine.context import RequestContext

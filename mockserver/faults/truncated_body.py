@@ -1,7 +1,5 @@
 """A body that ends before its Content-Length."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from mockserver.engine.faults import Exercise, Fault, Injection

@@ -1,7 +1,5 @@
 """A file that is not whole, though its length is right."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from mockserver.engine.faults import Exercise, Fault, Injection

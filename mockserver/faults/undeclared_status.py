@@ -1,7 +1,5 @@
 """An undocumented status code."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from mockserver.engine.context import RequestContext

@@ -1,7 +1,5 @@
 """A callback with an undocumented event."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A callback without its signature."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from mockserver.engine.callbacks import Delivery

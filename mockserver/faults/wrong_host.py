@@ -1,7 +1,5 @@
 """Links that lead to a host that does not exist."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import orjson

@@ -1,7 +1,5 @@
 """A Content-Length that is more than the file."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from mockserver.engine.faults import Exercise, Fault, Injection

@@ -1,7 +1,5 @@
 """A file that is not a video."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from mockserver.engine.faults import Exercise, Fault, Injection

@@ -1,7 +1,5 @@
 """Where the states of a task's course lie."""
 
-from __future__ import annotations
-
 from mockserver.engine.task import Task
 from mockserver.provider import Provider
 

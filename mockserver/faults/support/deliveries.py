@@ -1,7 +1,5 @@
 """Changing the deliveries that a callback has become."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Errors in a provider's own shape, by status or by the name in its spec."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from http import HTTPStatus
 

@@ -1,7 +1,5 @@
 """Changes the JSON of a response."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """Parameters of faults: dataclass fields that carry their unit, what they mean, and their range."""
 
-from __future__ import annotations
-
 from dataclasses import field
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Why a task fails, by the provider's own word or by a part of it."""
 
-from __future__ import annotations
-
 from mockserver.provider import End, Reason
 
 

@@ -1,7 +1,5 @@
 """What the store behind a result link answers."""
 
-from __future__ import annotations
-
 from mockserver.engine.context import RequestContext
 from mockserver.engine.faults import Injection
 from mockserver.engine.messages import Response
