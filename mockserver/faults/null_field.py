@@ -20,6 +20,7 @@ class NullField(Fault):
     effect: ClassVar[str] = "One field of the answer is null."
     symptom: ClassVar[str] = "A client that trusts the schema fails where it uses the field."
     hides_result: ClassVar[bool] = True
+    withholds_links: ClassVar[bool] = True
 
     field: str = parameter("", "JSON pointer to the field, as /data/status; empty is one that is drawn.")
 

@@ -25,6 +25,7 @@ class OtherType(Fault):
     )
     symptom: ClassVar[str] = "A client that trusts the schema fails where it uses the field."
     hides_result: ClassVar[bool] = True
+    withholds_links: ClassVar[bool] = True
     exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("field of another type", operation="query", times=1),)
 
     field: str = parameter("", "JSON pointer to the field, as /data/status; empty is one that is drawn.")
