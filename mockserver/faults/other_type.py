@@ -19,16 +19,10 @@ class OtherType(Fault):
         "One field of the response has another type: numbers and booleans become strings, strings become lists, "
         "lists and objects are wrapped in an object."
     )
-<<<<<<< HEAD
     symptom = "A client that trusts the schema fails where it uses the field."
     hides_result = True
+    withholds_links = True
     exercised_with = (Exercise("field of another type", operation="query", times=1),)
-=======
-    symptom: ClassVar[str] = "A client that trusts the schema fails where it uses the field."
-    hides_result: ClassVar[bool] = True
-    withholds_links: ClassVar[bool] = True
-    exercised_with: ClassVar[tuple[Exercise, ...]] = (Exercise("field of another type", operation="query", times=1),)
->>>>>>> contracts2
 
     field: str = parameter("", FIELD)
 
