@@ -909,8 +909,8 @@ WRONG: list[tuple[Callable[[ProviderHandle], object], str]] = [
     (lambda say: say.inject("broken_gzip", level=9), "broken_gzip has no parameter 'level'; it has none"),
     (lambda say: say.inject("fail", provider="crun"), "fail has no parameter 'provider'"),
     (lambda say: say.inject("latency", seconds="soon"), "latency: seconds must be a number; got 'soon'"),
-    (lambda say: say.inject("latency", seconds=None), "latency: seconds is of type number"),
-    (lambda say: say.inject("reset", at="dawn"), "reset: at is one of before_headers"),
+    (lambda say: say.inject("latency", seconds=None), "latency: seconds must be of type number"),
+    (lambda say: say.inject("reset", at="dawn"), "reset: at must be one of before_headers"),
     (lambda say: say.inject("error", operation="buy"), "where.operation: must be one of callback"),
     (lambda say: say.inject("error", model="m"), "where.model: must be one of gemini-omni"),
     (lambda say: say.inject("error", phase="limbo"), "where.phase: must be one of accepted, done"),
@@ -924,11 +924,11 @@ WRONG: list[tuple[Callable[[ProviderHandle], object], str]] = [
     (lambda say: say.stick_next("done"), "state must be one of"),
     (lambda say: say.stick_next(times=0), "when.times must be an integer from 1"),
     (lambda say: say.fail_next(times=0), "when.times must be an integer from 1"),
-    (lambda say: say.fail_next(None), "fail: reason is of type string"),  # type: ignore[arg-type]
-    (lambda say: say.refuse_next(200), "error: status is a number from 400 to 599"),
+    (lambda say: say.fail_next(None), "fail: reason must be of type string"),  # type: ignore[arg-type]
+    (lambda say: say.refuse_next(200), "error: status must be a number from 400 to 599"),
     (lambda say: say.refuse_next(503, operation="buy"), "where.operation: must be one of"),
-    (lambda say: say.refuse_next(503, retry_after_s=-1), "error: retry_after_s is a number from 0"),
-    (lambda say: say.refuse("503 "), "error: status is a number, and '503 ' is none"),  # type: ignore[arg-type]
+    (lambda say: say.refuse_next(503, retry_after_s=-1), "error: retry_after_s must be a number from 0"),
+    (lambda say: say.refuse("503 "), "error: status must be a number; got '503 '"),  # type: ignore[arg-type]
     (lambda say: say.refuse(503, for_s=-1), "when.for_s must be a number from 0"),
     (lambda say: say.lose_answer(times=-1), "when.times must be an integer from 1"),
     (lambda say: say.expire_links(times=0), "when.times must be an integer from 1"),
@@ -941,9 +941,9 @@ WRONG: list[tuple[Callable[[ProviderHandle], object], str]] = [
     (lambda say: say.limit(per_minute=1, key="no key"), "key: not a well-formed key for googlegeminiomni.com"),
     (lambda say: say.set_credits(1, key="no key"), "key: not a well-formed key for googlegeminiomni.com"),
     (lambda say: say.revoke_key("no key"), "key: not a well-formed key for googlegeminiomni.com"),
-    *((lambda say, value=value: say.delay_next(value), "overdue: by_s is ") for value in NO_NUMBER),
-    *((lambda say, value=value: say.slow_down(value), "latency: seconds is ") for value in NO_NUMBER),
-    *((lambda say, value=value: say.delay_callbacks(value), "late_callback: by_s is ") for value in NO_NUMBER),
+    *((lambda say, value=value: say.delay_next(value), "overdue: by_s must be ") for value in NO_NUMBER),
+    *((lambda say, value=value: say.slow_down(value), "latency: seconds must be ") for value in NO_NUMBER),
+    *((lambda say, value=value: say.delay_callbacks(value), "late_callback: by_s must be ") for value in NO_NUMBER),
     *(
         (lambda say, value=value: say.set_credits(value), "credits must be a number from 0 to 1000000000")
         for value in (*NO_NUMBER, 1_000_000_001)
