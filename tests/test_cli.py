@@ -299,7 +299,7 @@ def test_check_says_file_line_and_fix(tmp_path: Path) -> None:
     done = run("check", str(bad))
     line = next(number for number, text in enumerate(bad.read_text().splitlines(), 1) if "patience" in text)
     assert done.returncode == 1
-    assert f"{bad}:{line}: x-mock/callbacks/patience: unknown word: patience (" in done.stdout
+    assert f"{bad}:{line}: x-mock/callbacks/patience: unknown key: patience (" in done.stdout
 
 
 @pytest.mark.slow

@@ -80,7 +80,7 @@ def _references(document: Document) -> list[SpecIssue]:
             document.resolve(reference)
         except KeyError:
             fix = "references lead into the same document, as #/components/…"
-            issues.append(document.issue((*path, "$ref"), f"{reference!r} leads nowhere", fix))
+            issues.append(document.issue((*path, "$ref"), f"{reference!r} does not exist", fix))
 
     walk(document.data, ())
     return issues

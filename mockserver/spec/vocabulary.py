@@ -87,18 +87,19 @@ def _issue(document: Document, error: jsonschema_rs.ValidationError, place: tupl
         unknown = details["unexpected"]
         return document.issue(
             (*path, unknown[0]),
-            f"unknown word{'s' if len(unknown) > 1 else ''}: {', '.join(unknown)}",
-            "specs/x-mock.schema.json lists the words that may stand here",
+            f"unknown key{'s' if len(unknown) > 1 else ''}: {', '.join(unknown)}",
+            "specs/x-mock.schema.json lists the known keys",
         )
     if error.kind.name == "required":
         return document.issue(
-            path, f"has no `{details['property']}`", "the vocabulary, specs/x-mock.schema.json, asks for it"
+            path, f"missing required key `{details['property']}`", "specs/x-mock.schema.json describes it"
         )
     if error.kind.name == "oneOf" and "context" in details:
         branches = [branch for branch in details["context"] if branch]
         nearest = min(branches, key=lambda branch: (_wrong_role(branch), len(branch)), default=None)
         if nearest:
-            return _issue(document, nearest[0], place)
+            unknown_first = sorted(nearest, key=lambda each: each.kind.name != "additionalProperties")
+            return _issue(document, unknown_first[0], place)
     return document.issue(path, error.message)
 
 

@@ -43,23 +43,23 @@ MISTAKES = [
     ("      result: video\n", "      result: film\n", "there is no result 'film'", "result: film"),
     ("path: '/files/{task_id}/{index}.mp4'\n", "path: '/f/{task_id}'\n", "no operation of role `result`", "/f/"),
     ("when: [content_refused]", "when: [content_refused, plan_forbidden]", "already answered by", "plan_forbidden"),
-    (", when: [content_refused]", "", "nothing answers content_refused", "errors:"),
+    (", when: [content_refused]", "", "no error has content_refused in its `when`", "errors:"),
     ("kind: failure\n", "kind: success\n", "is a second success", "failed:"),
-    ("request: '#/components/schemas/VideoRequest'", "request: '#/components/schemas/No'", "leads nowhere", "/No'"),
+    ("request: '#/components/schemas/VideoRequest'", "request: '#/components/schemas/No'", "does not exist", "/No'"),
     ("prompt: A red kite loops over a beach at dusk, duration: 6}", "prompt: x, duration: 60}", "does not fit", "60"),
-    ("{$ref: '#/components/schemas/TaskInfo'}", "{$ref: '#/components/schemas/Nope'}", "leads nowhere", "/Nope"),
+    ("{$ref: '#/components/schemas/TaskInfo'}", "{$ref: '#/components/schemas/Nope'}", "does not exist", "/Nope"),
     ("openapi: 3.1.0", "openapi: 3.0.3", "write `openapi: 3.1.0`", "3.0.3"),
     ("      operationId: getTask\n      summary", "      summary", "operationId", "get:"),
     ("    timeout_s: 10\n", "    timeout_s: soon\n", "soon", "timeout_s: soon"),
     ("    timeout_s: 10\n", "    timeout_s: 10\n    timeout_s: 11\n", "occurs twice", "timeout_s: 11"),
-    ("  lifecycle:\n", "  lifecycel:\n", "unknown word: lifecycel", "lifecycel"),
+    ("  lifecycle:\n", "  lifecycel:\n", "unknown key: lifecycel", "lifecycel"),
     (
         "      processing: {lasts_s: {from: 45, to: 70}",
         "      processing: {lasts_s: {from: 90, to: 70}",
         "more than",
         "90",
     ),
-    ("test_keys: {no_credits: ", "test_keys: {no_money: ", "unknown word: no_money", "no_money"),
+    ("test_keys: {no_credits: ", "test_keys: {no_money: ", "unknown key: no_money", "no_money"),
     ("no_credits: sk-evolink-mock-no-credits", "no_credits: 7", "not of type", "no_credits: 7"),
     ("no_credits: sk-evolink-mock-no-credits", "no_credits: [a]", "not of type", "no_credits: [a]"),
     ("no_credits: sk-evolink-mock-no-credits", "no_credits: null", "not of type", "no_credits: null"),
@@ -74,8 +74,8 @@ MISTAKES = [
     ("processing: {lasts_s", "processing: {older_word: '', lasts_s", "older_word: ", "older_word: ''"),
     ("processing: {lasts_s", "processing: {older_word: 7, lasts_s", "not of type", "older_word: 7"),
     ("processing: {lasts_s", "processing: {older_word: [a, b], lasts_s", "not of type", "older_word: [a, b]"),
-    ("processing: {lasts_s", "processing: {older_words: a, lasts_s", "unknown word: older_words", "older_words"),
-    ("completed: {kind: success", "completed: {older_word: done, kind: success", "unknown word: older_word", "done"),
+    ("processing: {lasts_s", "processing: {older_words: a, lasts_s", "unknown key: older_words", "older_words"),
+    ("completed: {kind: success", "completed: {older_word: done, kind: success", "unknown key: older_word", "done"),
     ("              status: completed", "              status: [completed", "is not valid YAML", ""),
 ]
 
@@ -149,7 +149,7 @@ def test_two_leads_of_one_name(tmp_path: Path) -> None:
     one, other = tmp_path / "one.yaml", tmp_path / "other.yaml"
     one.write_text(EVOLINK, encoding="utf-8")
     other.write_text(EVOLINK, encoding="utf-8")
-    assert "is already led by" in str(check_files([one, other])[0])
+    assert "is already defined in" in str(check_files([one, other])[0])
     providers = load_providers([one])
     assert [provider.name for provider in providers].count("evolink") == 1
 

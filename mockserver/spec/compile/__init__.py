@@ -45,7 +45,7 @@ def compile_providers(documents: Iterable[Document], dialects: Mapping[str, Iter
             issues.append(
                 document.issue(
                     ("x-mock", "provider"),
-                    f"{name!r} is already led by {leads[name].name}",
+                    f"{name!r} is already defined in {leads[name].name}",
                     "give it another name, or make it `part_of` that provider",
                 )
             )

@@ -58,7 +58,7 @@ def compile_refusals(context: Context, errors: Mapping[str, ErrorAnswer]) -> dic
     if missing:
         context.report(
             ("x-mock", "errors"),
-            f"nothing answers {', '.join(missing)}",
+            f"no error has {', '.join(missing)} in its `when`",
             "add each to the `when` of the error that the provider would send",
         )
     return refusals

@@ -111,7 +111,7 @@ def _model(
     try:
         schema = document.resolve(entry["request"])
     except KeyError:
-        context.report((*path, "request"), f"{entry['request']} leads nowhere in this document", document=document)
+        context.report((*path, "request"), f"{entry['request']} does not exist in this document", document=document)
     callback_url = context.mock.get("callbacks", {}).get("url", "")
     lifted = tuple(callback_url.partition("#/")[2].split("/")) if "#/" in callback_url else None
     try:
