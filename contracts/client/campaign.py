@@ -244,12 +244,12 @@ def _remarks(search: Search, provider: Provider) -> Iterator[str]:
         times = f"{search.hangs} situation{'s' if search.hangs > 1 else ''}"
         more = "; no more were tried" if search.hangs >= MOST_HANGS else ""
         yield f"note: the client hung in {times}, and was stopped{more}"
-    unknown = list(dict.fromkeys(each for run in search.met.values() for each in _unknown_addresses(run)))
+    unknown = list(dict.fromkeys(each for run in search.met.values() for each in stray_addresses(run)))
     if unknown:
         yield f"note: the client tried to reach {', '.join(unknown[:5])}, where nothing listens"
 
 
-def _unknown_addresses(run: Run) -> Iterator[str]:
+def stray_addresses(run: Run) -> Iterator[str]:
     """Yield the unknown addresses that a client tried to reach of its own accord: no answer gave a link to them."""
     for address in run.unknown_addresses:
         host = address.rpartition(":")[0]

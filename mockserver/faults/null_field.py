@@ -16,6 +16,7 @@ class NullField(Fault):
     symptom = "A client that trusts the schema fails where it uses the field."
     hides_result = True
     withholds_links = True
+    not_for_clients = "no document says what to do: a client may stop, or ask again"
 
     field: str = parameter("", FIELD)
 

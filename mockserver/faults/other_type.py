@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from mockserver.engine.context import RequestContext
-from mockserver.engine.faults import Exercise, Fault, Injection
+from mockserver.engine.faults import Fault, Injection
 from mockserver.engine.messages import Response
 from mockserver.faults.support.json_edit import FIELD, field_changed
 from mockserver.faults.support.parameters import parameter
@@ -22,7 +22,7 @@ class OtherType(Fault):
     symptom = "A client that trusts the schema fails where it uses the field."
     hides_result = True
     withholds_links = True
-    exercised_with = (Exercise("field of another type", operation="query", times=1),)
+    not_for_clients = "no document says what to do: a client may stop, or ask again"
 
     field: str = parameter("", FIELD)
 

@@ -501,7 +501,8 @@ class EngineMachine(RuleBasedStateMachine):
             client = self.clients[who]
             if task.id in self.last_words:
                 context = RequestContext(client.state, self.now_ms)
-                context.task, context.body = task, task.body
+                context.set_task(task)
+                context.body = task.body
                 assert orjson.dumps(context.reply(client.operation("query").id)) == self.last_words[task.id]
 
     def teardown(self) -> None:
