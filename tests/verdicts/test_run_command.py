@@ -335,6 +335,7 @@ def test_clauses_for_servers_and_of_one_provider_are_listed() -> None:
     """`--servers` lists the clauses for servers; `--provider` leaves out those of other providers."""
     heads = re.compile(r"^(\S+)  \((?:must|should|advice)\)$", re.MULTILINE)
     servers = heads.findall(run("list", "--servers")[1])
+    assert heads.findall(run("list", "--laws")[1]) == servers  # the old spelling
     assert servers == [each.id for each in all_server_clauses()]
     every, some = (run("list", *more)[1] for more in ((), ("--provider", EVOLINK)))
     assert set(heads.findall(some)) < set(heads.findall(every))
