@@ -92,7 +92,7 @@ async def _from_submit_to_file(job: Job, server: Server, session: aiohttp.Client
     provider = job.provider
     state, clock = server.runtime.world.providers[provider.name], server.runtime.clock
     base_url = server.base_url(provider.name)
-    headers = {provider.key.header: f"{'Bearer ' if provider.key.bearer else ''}{provider.key.example}"}
+    headers = provider.key.header_with(provider.key.example)
     assert job.model.example is not None
     body = dict(job.model.example)
     if provider.callbacks is not None:

@@ -321,6 +321,10 @@ class KeyRule:
     #: Keys that bring a situation with them.
     test_keys: Mapping[str, TestKey] = field(default_factory=dict)
 
+    def header_with(self, key: str) -> dict[str, str]:
+        """Return the request header that carries a key."""
+        return {self.header: f"Bearer {key}" if self.bearer else key}
+
 
 @dataclass(frozen=True, slots=True)
 class PollAdvice:

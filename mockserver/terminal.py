@@ -43,9 +43,9 @@ def curl_line(provider: Provider, base_url: str) -> str:
     """Return a shell command that submits a task."""
     submit = next(each for each in provider.operations.values() if each.role == "submit")
     model = next(iter(provider.models.values()))
-    key = f"Bearer {provider.key.example}" if provider.key.bearer else provider.key.example
+    ((name, value),) = provider.key.header_with(provider.key.example).items()
     body = dict(model.example) if model.example is not None else {"model": model.name}
-    headers = ("-H", f"{provider.key.header}: {key}", "-H", "Content-Type: application/json")
+    headers = ("-H", f"{name}: {value}", "-H", "Content-Type: application/json")
     return shlex.join(["curl", base_url + submit.path, *headers, "-d", json.dumps(body, ensure_ascii=False)])
 
 

@@ -53,7 +53,7 @@ def _example_credits(provider: Provider) -> float:
     state, model = world.providers[provider.name], next(iter(provider.models.values()))
     operation = next(each for each in provider.operations.values() if each.role == "submit")
     key = provider.key
-    headers = {key.header: f"Bearer {key.example}" if key.bearer else key.example, "Content-Type": "application/json"}
+    headers = {**key.header_with(key.example), "Content-Type": "application/json"}
     request = Request(operation.method, operation.path, headers, json.dumps(model.example or {}).encode())
     world.handle(state, state.router.find(request.method, request.path), request, 0)
     return state.account(key.example, 0).reserved_ucr / UCR

@@ -90,8 +90,7 @@ class ApiClient:
 
     def key_headers(self, key: str | None = None) -> dict[str, str]:
         """Return the header with a key: by default, the user's."""
-        rule, text = self.spec.provider.key, self._key if key is None else key
-        return {rule.header: f"Bearer {text}" if rule.bearer else text}
+        return self.spec.provider.key.header_with(self._key if key is None else key)
 
     def ask(
         self,

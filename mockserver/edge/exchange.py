@@ -108,7 +108,8 @@ class Exchange:
     def plain_bytes(self, *, keep_alive: bool = True) -> bytes:
         """Return the bytes of a response that no fault changes on its way, and write it down."""
         response = self.outcome.response
-        content, size = _content_of(response), len(_content_of(response))
+        content = _content_of(response)
+        size = len(content)
         kept = response if size <= self.runtime.journal.body_limit else replace(response, body=b"", file=None)
         self.journal(response.status, response.headers, content, size, kept)
         return wire_bytes(
