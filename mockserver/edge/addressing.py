@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from aiohttp.hdrs import HOST
+
 from mockserver.edge.runtime import Runtime
 from mockserver.edge.sessions import SESSION_HEADER, Sessions
 from mockserver.engine.state import ProviderState
@@ -18,6 +20,7 @@ from mockserver.provider import Provider
 from mockserver.settings import Settings
 
 ADMIN = "/__admin"
+_ADMIN_SEGMENT = ADMIN[1:]
 #: A tilde, and how some clients encode one in a path.
 _SESSION_MARKS = ("/~", "/%7E", "/%7e")
 
@@ -47,6 +50,7 @@ class Addresses:
     def __init__(self, settings: Settings, providers: Sequence[Provider], port: int) -> None:
         self.port = port
         self._settings = settings
+        self._only = settings.only
         self._names_by_host = {
             spelling: provider.name
             for provider in providers
@@ -79,7 +83,7 @@ class Addresses:
             SessionError: it names a session that cannot be had.
         """
         path, _, query = target.partition("?")
-        host = headers.get("Host", "")
+        host = headers.get(HOST, "")
         if not path.startswith("/"):
             absolute = urlsplit(path)
             path, host = absolute.path or "/", absolute.netloc or host
@@ -92,11 +96,11 @@ class Addresses:
         name = self._names_by_host.get(host) or self._names_by_host.get(host.lower())
         if name is not None:
             return Address(runtime, providers[name], path, query)
-        if path.startswith(ADMIN) and path[len(ADMIN) : len(ADMIN) + 1] in ("", "/"):
-            return Address(runtime, None, path, query)
-        if self._settings.only is not None:
-            return Address(runtime, providers[self._settings.only], path, query)
         first, slash, rest = path[1:].partition("/")
+        if first == _ADMIN_SEGMENT:
+            return Address(runtime, None, path, query)
+        if self._only is not None:
+            return Address(runtime, providers[self._only], path, query)
         state = providers.get(first)
         if state is None:
             return Address(runtime, None, path, query)

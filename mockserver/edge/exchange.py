@@ -29,7 +29,7 @@ from mockserver.engine.routes import RouteMatch
 from mockserver.engine.state import ProviderState
 from mockserver.engine.transmission import Transmission
 from mockserver.engine.world import Outcome
-from mockserver.journal.record import NewExchange
+from mockserver.journal.record import Exchange as JournalEntry
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -86,7 +86,7 @@ class Exchange:
         """Write down what is sent."""
         request = self.request
         self.runtime.journal.exchange(
-            NewExchange(
+            JournalEntry(
                 self.now_ms,
                 self.provider,
                 response or self.outcome.response,
@@ -108,7 +108,7 @@ class Exchange:
     def plain_bytes(self, *, keep_alive: bool = True) -> bytes:
         """Return the bytes of a response that no fault changes on its way, and write it down."""
         response = self.outcome.response
-        content = _content_of(response)
+        content = response.body if response.file is None else _content_of(response)
         size = len(content)
         kept = response if size <= self.runtime.journal.body_limit else replace(response, body=b"", file=None)
         self.journal(response.status, response.headers, content, size, kept)
@@ -192,9 +192,10 @@ class RequestHandler:
             request.body, request.oversized = b"", True
         try:
             exchange = Exchange.of_provider(runtime, state, match, request, target, self._date)
-            if exchange.delivers_first:
+            outcome = exchange.outcome
+            if outcome.delivers_first and exchange.delivers_first:
                 return exchange
-            if exchange.outcome.injections:
+            if outcome.injections:
                 exchange.apply_faults()
                 return exchange
             return exchange.plain_bytes()

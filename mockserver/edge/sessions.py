@@ -12,13 +12,15 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
+from multidict import istr
+
 from mockserver.clock import Wall
 from mockserver.edge.runtime import Runtime
 from mockserver.provider import Provider
 from mockserver.settings import Settings
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-SESSION_HEADER = "X-Mock-Session"
+SESSION_HEADER = istr("X-Mock-Session")
 MOST_SESSIONS = 1000
 IDLE_S = 900.0
 

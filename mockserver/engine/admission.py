@@ -12,6 +12,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from multidict import istr
+
 from mockserver.engine.accounts import Account
 from mockserver.engine.body import BodyError, parse_json
 from mockserver.engine.context import RequestContext
@@ -21,6 +23,8 @@ from mockserver.engine.targets import url_problem
 from mockserver.provider import KeyRule, Model, Operation, Problem, Provider, Role
 
 _HEADERS_REMEMBERED = 10_000
+#: Names of headers that are looked up without being lowered each time.
+_CONTENT_TYPE = istr("Content-Type")
 _NUMBER_LENGTH = 18
 _INTEGER = re.compile(r"-?[0-9]+")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]{1,2})?")
@@ -114,7 +118,7 @@ def rate(context: RequestContext) -> Refused | None:
 def parse(context: RequestContext) -> Refused | None:
     """Is the body well-formed JSON?"""
     request = context.request
-    content_type = request.headers.get("Content-Type", "")
+    content_type = request.headers.get(_CONTENT_TYPE, "")
     if content_type != "application/json" and not _is_json(content_type):
         return "unsupported_media_type", Problem("send JSON, with Content-Type: application/json")
     if request.broken:

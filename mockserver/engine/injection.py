@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import orjson
+from multidict import istr
 
 from mockserver.engine.admission import key, presented_key
 from mockserver.engine.callbacks import Delivery
@@ -18,11 +19,12 @@ from mockserver.engine.task import Task
 
 #: The start of a test value in a prompt, and the header that requests faults.
 TEST_VALUE = b"mock:"
-FAULT_HEADER = "X-Mock-Fault"
+FAULT_HEADER = istr("X-Mock-Fault")
 #: The prefix of the chance names of rules that apply to one request only, and their id.
 REQUESTED = "request"
 #: Prompts with test values that are remembered.
 TEST_VALUES_KEPT = 10_000
+_PREFER = istr("Prefer")
 _BODY_ROLES = frozenset(("submit", "estimate", "decoy"))
 
 
@@ -111,7 +113,7 @@ class RuleFinder:
             bool(self._table.rules)
             or (bool(request.body) and _may_hold_test_values(request))
             or FAULT_HEADER in headers
-            or "Prefer" in headers
+            or _PREFER in headers
         )
 
     def find(self, context: RequestContext) -> FoundRules:

@@ -28,10 +28,12 @@ NOWHERE = RouteMatch(None, None, _NO_VALUES)
 class Router:
     """The paths of one provider: plain ones in a table, `/tasks/{id}` by its prefix, other templates as patterns."""
 
-    __slots__ = ("_plain", "_tailed", "_templated")
+    __slots__ = ("_known", "_plain", "_tailed", "_templated")
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._plain: dict[str, Route] = {}
+        #: What is found for plain paths and the methods that they have.
+        self._known: dict[tuple[str, str], RouteMatch] = {}
         self._tailed: list[tuple[str, str, Route]] = []
         self._templated: list[tuple[str, re.Pattern[str], tuple[str, ...], Route]] = []
         for route in routes:
@@ -44,9 +46,14 @@ class Router:
                 self._templated.append((pieces[0], re.compile(pattern), names, route))
             else:
                 self._plain[route.path] = route
+                for method, operation in route.operations.items():
+                    self._known[route.path, method] = RouteMatch(route, operation, _NO_VALUES)
 
     def find(self, method: str, path: str) -> RouteMatch:
         """Match a raw (percent-encoded) path; HEAD is accepted where GET returns a file."""
+        known = self._known.get((path, method))
+        if known is not None:
+            return known
         route = self._plain.get(path)
         if route is not None:
             return RouteMatch(route, _operation(route, method), _NO_VALUES)

@@ -18,7 +18,7 @@ from typing import Any
 import orjson
 
 from mockserver.engine.callbacks import Attempt, Delivery
-from mockserver.journal.record import DeliveryAttempt, Exchange, Headers, NewExchange, ReceiverResponse, record_of
+from mockserver.journal.record import DeliveryAttempt, Exchange, Headers, ReceiverResponse, record_of
 from mockserver.journal.redaction import Redaction
 from mockserver.settings import DEFAULT_BODY_LIMIT, DEFAULT_ENTRIES
 
@@ -79,15 +79,16 @@ class Journal:
         """How many entries were dropped for newer ones since the journal was last cleared."""
         return self.last_seq - self.forgotten_seq - len(self._ring)
 
-    def exchange(self, new: NewExchange) -> None:
+    def exchange(self, entry: Exchange) -> None:
         """Add an exchange."""
-        limit, size = self.body_limit, len(new.request_body)
-        if size > limit:
-            new = new._replace(request_body=new.request_body[:limit])
-        if new.response_body is not None and new.response_bytes > limit:
-            new = new._replace(response_body=new.response_body[:limit])
-        self.last_seq += 1
-        self._add(Exchange(self.last_seq, self._wall_s(), new, size))
+        limit = self.body_limit
+        if entry.request_bytes > limit:
+            entry.request_body = entry.request_body[:limit]
+        if entry.response_bytes > limit and entry.response_body is not None:
+            entry.response_body = entry.response_body[:limit]
+        self.last_seq = entry.seq = self.last_seq + 1
+        entry.wall_s = self._wall_s()
+        self._add(entry)
 
     def delivery(self, delivery: Delivery, attempt: Attempt, response: ReceiverResponse | None) -> None:
         """Add a delivery attempt."""

@@ -18,29 +18,45 @@ from mockserver.journal.redaction import Redaction
 Headers = Any
 
 
-class NewExchange(NamedTuple):
-    """A request and its response, as the edge reports them; a body of None is not kept, status 0 means no response."""
+class Exchange:
+    """A request and its response, as the edge reports them; a body of None is not kept, status 0 means no response.
 
-    at_ms: int
-    provider: str | None
-    response: Response
-    method: str
-    target: str
-    request_headers: Headers
-    request_body: bytes
-    status: int
-    response_headers: Headers
-    response_body: bytes | None
-    response_bytes: int
+    The journal numbers and times it, and cuts its bodies.
+    """
 
+    __slots__ = (
+        *("at_ms", "method", "provider", "request_body", "request_bytes", "request_headers", "response"),
+        *("response_body", "response_bytes", "response_headers", "seq", "status", "target", "wall_s"),
+    )
 
-class Exchange(NamedTuple):
-    """An entry: what the edge reported, its bodies cut at the limit, and the full length of the request's."""
-
-    seq: int
-    wall_s: float
-    new: NewExchange
-    request_bytes: int
+    def __init__(
+        self,
+        at_ms: int,
+        provider: str | None,
+        response: Response,
+        method: str,
+        target: str,
+        request_headers: Headers,
+        request_body: bytes,
+        status: int,
+        response_headers: Headers,
+        response_body: bytes | None,
+        response_bytes: int,
+    ) -> None:
+        self.at_ms = at_ms
+        self.provider = provider
+        self.response = response
+        self.method = method
+        self.target = target
+        self.request_headers = request_headers
+        self.request_body = request_body
+        self.request_bytes = len(request_body)
+        self.status = status
+        self.response_headers = response_headers
+        self.response_body = response_body
+        self.response_bytes = response_bytes
+        self.seq = 0
+        self.wall_s = 0.0
 
 
 class ReceiverResponse(NamedTuple):
@@ -70,17 +86,17 @@ def record_of(entry: Exchange | DeliveryAttempt, redact: Redaction) -> dict[str,
 
 
 def _exchange_record(entry: Exchange, redact: Redaction) -> dict[str, Any]:
-    new, response = entry.new, entry.new.response
-    path, _, query = new.target.partition("?")
-    headers = new.response_headers
+    response = entry.response
+    path, _, query = entry.target.partition("?")
+    headers = entry.response_headers
     if isinstance(headers, tuple):  # our own responses are kept without Content-Type
         headers = (("Content-Type", response.content_type), *headers)
     return {
         "seq": entry.seq,
         "kind": "exchange",
-        "at": iso_of(new.at_ms),
+        "at": iso_of(entry.at_ms),
         "wall": iso_of(int(entry.wall_s * 1000)),
-        "provider": new.provider,
+        "provider": entry.provider,
         "operation": response.operation,
         "task": response.task_id,
         "account": response.account_id,
@@ -88,16 +104,16 @@ def _exchange_record(entry: Exchange, redact: Redaction) -> dict[str, Any]:
         "error": response.error,
         "faults": list(response.faults),
         "request": {
-            "method": new.method,
+            "method": entry.method,
             "path": redact.text(path),
             "query": redact.text(query),
-            **_message_record(new.request_headers, new.request_body, entry.request_bytes, redact),
+            **_message_record(entry.request_headers, entry.request_body, entry.request_bytes, redact),
         },
         "response": {
-            "status": new.status,
-            **_message_record(headers, new.response_body, new.response_bytes, redact),
+            "status": entry.status,
+            **_message_record(headers, entry.response_body, entry.response_bytes, redact),
         }
-        if new.status
+        if entry.status
         else None,
     }
 

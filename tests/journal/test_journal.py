@@ -20,7 +20,7 @@ from mockserver.clock import MANUAL_START_MS, iso_of
 from mockserver.engine.messages import Response
 from mockserver.journal.har import har
 from mockserver.journal.journal import Journal
-from mockserver.journal.record import NewExchange
+from mockserver.journal.record import Exchange
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +38,7 @@ def written(
     """Write an exchange down, of which only some parts matter."""
     response, size = Response(200, answered), len(answered)
     journal.exchange(
-        NewExchange(MANUAL_START_MS, "evolink", response, "POST", target, headers, sent, 200, (), answered, size)
+        Exchange(MANUAL_START_MS, "evolink", response, "POST", target, headers, sent, 200, (), answered, size)
     )
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from multidict import istr
+
 from mockserver.provider import UCR, ClientAdvice, KeyRule, Plan, PollAdvice, Provider, RetryAdvice, TestKey
 from mockserver.spec.compile.answers import (
     compile_callbacks,
@@ -192,7 +194,7 @@ def _key(context: Context) -> KeyRule:
     if not pattern.fullmatch(rule["example"]):
         context.report(("x-mock", "authentication", "example"), "does not have the form that key_pattern asks for")
     return KeyRule(
-        header="Authorization" if bearer else scheme.get("name", "Authorization"),
+        header=istr("Authorization" if bearer else scheme.get("name", "Authorization")),
         bearer=bearer,
         well_formed=pattern.fullmatch,
         example=rule["example"],
