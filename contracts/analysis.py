@@ -78,7 +78,7 @@ def is_ok(exchange: Exchange) -> bool:
 
 
 def error_inside(provider: Provider, exchange: Exchange) -> Any:
-    """Return the code of an error inside an answer with a 2xx status; None if there is none."""
+    """Return the code of an error inside an answer with a 2xx status, if any."""
     answer = exchange.answer
     if not is_ok(exchange) or not isinstance(answer, dict):
         return None
@@ -96,7 +96,7 @@ def error_inside(provider: Provider, exchange: Exchange) -> Any:
 
 
 def status_of(exchange: Exchange) -> str | None:
-    """Return the task status in an answer; None if it has none."""
+    """Return the task status in an answer, if any."""
     return _status_in(exchange.answer)
 
 
@@ -113,14 +113,14 @@ def _status_in(value: Any) -> str | None:
 
 
 def is_known_status(provider: Provider, word: str) -> bool:
-    """Tell whether the provider has a status, in any case; older names count."""
+    """Tell whether the provider has a status, in any letter case; former names count."""
     lifecycle = provider.lifecycle
     words = (*(state.name for state in lifecycle.states), *lifecycle.ends, *lifecycle.older_words.values())
     return word.lower() in (each.lower() for each in words)
 
 
 def end_shown(journal: Journal, exchange: Exchange) -> End | None:
-    """Return the final status that an answer shows, in any case; None if it shows none."""
+    """Return the final status that an answer shows, in any letter case, if any."""
     if not is_ok(exchange) or error_inside(journal.provider, exchange) is not None:
         return None
     word = status_of(exchange)
@@ -164,7 +164,7 @@ def ended_by_callback(journal: Journal, query: Exchange) -> bool:
 
 
 def patience_is_over(journal: Journal, submit: Exchange, queries: Sequence[Exchange], at_ms: int) -> bool:
-    """Tell whether a task was waited for as long, or polled as often, as the document (or our default) asks."""
+    """Tell whether the client waited as long, or polled as often, as documented (or as our default says)."""
     advice = journal.provider.client.poll
     if advice.at_most is not None and len(queries) >= advice.at_most:
         return True

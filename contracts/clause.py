@@ -47,7 +47,7 @@ class Exercised:
 
 @dataclass(frozen=True)
 class Violation:
-    """The rule was broken: the records that show it, what was seen, what the document asks, and the fix."""
+    """The rule was broken: the records that show it, what was seen, what is expected, and the fix."""
 
     records: tuple[Record, ...]
     seen: str

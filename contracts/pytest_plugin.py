@@ -54,7 +54,7 @@ class Contract:
 
 
 def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
-    """Explain verdicts in a failed assertion as a report does."""
+    """Explain verdicts in a failed assertion, in the format of a report."""
     if op != "==" or not (isinstance(left, list) and isinstance(right, list)):
         return None
     shown = [each for each in (*left, *right) if type(each).__module__ == "contracts.clause"]

@@ -68,7 +68,7 @@ def waivers() -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Covered:
-    """A rule, and the clauses that cover it; or the reason why there are none."""
+    """A rule, and the clauses that cover it, or the reason why it has no clause."""
 
     rule: Rule
     clauses: tuple[str, ...]

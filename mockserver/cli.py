@@ -172,7 +172,7 @@ def demo(seed: int) -> None:
 
     Each goes from submit to downloaded file.
     """
-    from mockserver.demo import run_demo  # noqa: PLC0415 - only when asked for
+    from mockserver.demo import run_demo  # noqa: PLC0415 - only this command needs it
 
     sys.exit(run(_until_a_signal(run_demo(replace(Settings(), port=0, seed=seed, speed=60)))))
 

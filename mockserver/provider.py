@@ -37,7 +37,7 @@ class ProviderRules:
 
 
 class Problem(NamedTuple):
-    """What is wrong with a request: in words, and the field at fault where there is one."""
+    """What is wrong with a request: a message, and the field, if one is at fault."""
 
     message: str
     field: str | None = None
@@ -56,7 +56,7 @@ class Schema:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What an account may do; None is no limit."""
+    """What an account may do; None means no limit."""
 
     name: str
     summary: str

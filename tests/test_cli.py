@@ -181,7 +181,7 @@ def test_settings_by_file_environment_and_flag(tmp_path: Path) -> None:
         ("[providers.evolink]\nplans = 'x'", "unknown key 'plans'"),
         ("[providers.nobody]\nplan = 'x'", "unknown provider; known: "),
         ("[providers.googlegeminiomni]\nplan = 'gold'", "must be one of "),
-        ("[providers.crun]\ndialects = ['nope']", "there is no dialect 'nope'"),
+        ("[providers.crun]\ndialects = ['nope']", "unknown dialect 'nope'"),
         ("speed = ", "not valid TOML"),
         ('host = "a\\u0000b"', "must be a non-empty string without null characters"),
         ('journal = "a\\u0000b"', "must be a non-empty string without null characters"),
@@ -214,16 +214,16 @@ def test_a_host_that_cannot_be_a_name_is_refused(tmp_path: Path) -> None:
         (["--speed", "-1"], "got -1.0"),
         (["--clock", "sundial"], "one of real, manual"),
         (["--clock", "manual", "--speed", "60"], "--speed 60 has no effect on a manual clock"),
-        (["--only", "nobody"], "there is no provider 'nobody'"),
+        (["--only", "nobody"], "unknown provider 'nobody'"),
         (["--dialect", "crun"], "PROVIDER=NAME"),
-        (["--dialect", "nobody=x"], "there is no provider 'nobody'"),
+        (["--dialect", "nobody=x"], "unknown provider 'nobody'"),
         (["--plan", "crun=gold"], "got 'gold'"),
         (["--spec", "missing.yaml"], "missing.yaml: cannot be read"),
         (["--config", "missing.toml"], "missing.toml: not readable"),
         (["--host", "no.such.host.invalid"], "cannot listen on"),
         (["--journal", "/no/such/folder/journal.ndjson"], "journal"),
         (["--callback-ca", "/no/such/ca.pem"], "callback"),
-        (["--no-builtin"], "nothing to serve"),
+        (["--no-builtin"], "no specs to serve"),
     ],
 )
 def test_wrong_flags_are_refused(arguments: list[str], complaint: str) -> None:
@@ -365,7 +365,7 @@ def test_scenarios_checks_files_as_a_process(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "1 scenario checked: no errors\n", "")
     done = run("scenarios", str(good), str(bad))
     assert (done.returncode, done.stderr) == (1, "1 error\n")
-    assert done.stdout == f"{bad}:3: timeline/0/fault: there is no fault 'eror'; did you mean 'error'?\n"
+    assert done.stdout == f"{bad}:3: timeline/0/fault: unknown fault 'eror'; did you mean 'error'?\n"
     assert CliRunner().invoke(main, ["scenarios", str(tmp_path)]).exit_code == 2
 
 

@@ -82,7 +82,7 @@ def in_time(journal: Journal) -> Iterator[Finding]:
 
 @clause(
     "callbacks.forged-refused",
-    "Refuse a callback with an invalid signature with 401.",
+    "Reject a callback with an invalid signature with status 401.",
     covers=["*.callback.wrong-signature-401", "*.callback.verify-*"],
     applies=signs_callbacks,
 )
@@ -107,7 +107,7 @@ def forged_refused(journal: Journal) -> Iterator[Finding]:
 
 @clause(
     "callbacks.unreadable-handled",
-    "Handle a callback that cannot be read without failing.",
+    "Handle an unreadable callback without failing.",
     general=True,
     applies=sends_callbacks,
 )

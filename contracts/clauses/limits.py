@@ -54,7 +54,7 @@ def _too_many(journal: Journal, submit: Exchange) -> bool:
 
 @clause(
     "limits.no-credits-stops",
-    "After 402, do not submit until there are credits again.",
+    "After 402, do not submit until the account has credits again.",
     covers=["*.error.402-*"],
     general=True,
 )
@@ -71,7 +71,7 @@ def no_credits_stops(journal: Journal) -> Iterator[Finding]:
                 yield Violation(
                     (refused, again),
                     "another submit after 402",
-                    "no submit until there are credits",
+                    "no submit until the account has credits",
                     "stop submitting at the first 402, and report it",
                 )
                 break
@@ -80,7 +80,7 @@ def no_credits_stops(journal: Journal) -> Iterator[Finding]:
 
 @clause(
     "limits.failed-not-resubmitted",
-    "Do not submit a failed job again and again without changing it.",
+    "Do not keep resubmitting a failed job unchanged.",
     covers=["*.poll.failed-is-an-error", "*.bulk.failure-is-kept-apart"],
     general=True,
     severity="should",

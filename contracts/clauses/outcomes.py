@@ -88,7 +88,7 @@ def success_is_real(journal: Journal) -> Iterator[Finding]:
         yield Violation(
             _last(journal, job),
             seen,
-            "an error if there is no file",
+            "an error if no file was received",
             "report a job as done when its status is a success and its file is complete; raise an error otherwise",
         )
 
@@ -152,7 +152,7 @@ def returns_file(journal: Journal) -> Iterator[Finding]:
 
 @clause(
     "outcome.error-has-request-id",
-    "Put the request id into the error when the provider fails for good.",
+    "Include the request id in the error when the provider fails permanently.",
     covers=["*.error.500-keep-request-id", "*.retry.reports-body", "*.error.500-escalate"],
     severity="should",
 )
@@ -178,7 +178,7 @@ def error_has_request_id(journal: Journal) -> Iterator[Finding]:
 
 @clause(
     "outcome.follows-to-the-end",
-    "Do not give up a task that is still in progress before its time limit.",
+    "Do not give up on a task that is in progress before its time limit.",
     general=True,
 )
 def follows_to_the_end(journal: Journal) -> Iterator[Finding]:
@@ -216,7 +216,7 @@ def _left(job: Job, records: tuple[Record, ...], when: str) -> Violation:
 
 
 def _dropped(journal: Journal, job: Job, trace: TaskTrace) -> bool:
-    """Tell whether a job failed although its submit succeeded, and before it could learn anything of its task."""
+    """Tell whether a job failed after a successful submit, before the status of its task was known."""
     (submit,) = trace.submits
     well = accepted(submit) and not submit.faults and job.ended == "raised" and not trace.deliveries
     known = {each.task for each in journal.traces if each.submits}

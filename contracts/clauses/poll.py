@@ -45,7 +45,7 @@ def _called_back(journal: Journal, before: Exchange, after: Exchange) -> bool:
 
 
 def _may_stop(journal: Journal, submit: Exchange, queries: tuple[Exchange, ...]) -> bool:
-    """Tell whether polling could stop at the last query: a callback told the end, or the time limit was reached."""
+    """Tell whether polling could stop at the last query: a callback reported the end, or the time limit was reached."""
     return ended_by_callback(journal, queries[-1]) or patience_is_over(journal, submit, queries, queries[-1].at_ms)
 
 
@@ -161,7 +161,7 @@ def gives_up(journal: Journal) -> Iterator[Finding]:
             yield Exercised()
 
 
-@clause("poll.unknown-status", "Continue polling at an unknown status.", general=True)
+@clause("poll.unknown-status", "Continue polling after an unknown status.", general=True)
 def unknown_status(journal: Journal) -> Iterator[Finding]:
     """Find polling that stops at a status that is not documented."""
     for submit, queries in _polls(journal):

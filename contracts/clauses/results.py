@@ -96,7 +96,7 @@ def without_key(journal: Journal) -> Iterator[Finding]:
     severity="should",
 )
 def link_as_given(journal: Journal) -> Iterator[Finding]:
-    """Find failed downloads whose target is in no answer and no callback."""
+    """Find failed downloads whose target does not appear in any answer or callback."""
     for trace in journal.traces:
         answers = [each.answer_body or "" for each in (*trace.queries, *trace.submits)]
         given = "".join((*answers, *(each.body or "" for each in trace.deliveries)))
@@ -108,7 +108,7 @@ def link_as_given(journal: Journal) -> Iterator[Finding]:
             elif download.status is None or download.status not in OK:
                 yield Violation(
                     (download,),
-                    f"a download from {_target(download)}, which is in no answer",
+                    f"a download from {_target(download)}, which does not appear in any answer",
                     "the link as given",
                     "use the link unchanged, query included",
                 )

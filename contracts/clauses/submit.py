@@ -228,7 +228,7 @@ def not_again_after_lost_answer(journal: Journal) -> Iterator[Finding]:
 
 @clause(
     "submit.one-task-a-job",
-    "Submit a job once: do not pay for a second task while the first is good.",
+    "Submit a job once: do not pay for a second task while nothing is wrong with the first.",
     general=True,
 )
 def one_task_a_job(journal: Journal) -> Iterator[Finding]:

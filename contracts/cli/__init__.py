@@ -1,6 +1,7 @@
 """The command line: `contracts run|check|provider|list|coverage|kills`.
 
-outputs     options and files for verdicts, errors, progress
+outputs     files for verdicts, errors, progress
+options     options that several commands share
 check       `check`: recorded traffic
 run         `run`: a client in many situations
 provider    `provider`: a server

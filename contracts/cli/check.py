@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from contracts import report
+from contracts.cli.options import spec_option
 from contracts.cli.outputs import FILE, Files, fail, known_provider, output_options, violated
 from contracts.journal import JournalError, read
 from contracts.judge import judge_journal, ranked
@@ -23,12 +24,11 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("recorded", metavar="FILES...", nargs=-1, required=True, type=FILE)
 @click.option("--provider", help="Judge only the traffic with this provider.")
-@click.option("--spec", multiple=True, type=FILE, help="A spec of your own.")
+@spec_option("spec")
 @click.option(
     "--speed",
     type=click.FloatRange(min=0, min_open=True),
-    help="The value of `mockserver serve --speed`: the client's waits are that much shorter than in the journal. "
-    "By default, it is read from the journal.",
+    help="The value of `mockserver serve --speed`; default: read from the journal.",
 )
 @output_options
 def check(

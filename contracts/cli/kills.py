@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from contracts.clause import all_clauses
+from contracts.cli.options import number
 from contracts.cli.outputs import progress_bar
 
 if TYPE_CHECKING:
@@ -16,10 +17,8 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Random seed.")
-@click.option(
-    "--max-examples", type=click.IntRange(min=0), default=10, show_default=True, help="Random situations per client."
-)
+@number("--seed", click.IntRange(0, 2**63 - 1), "Random seed.", default=0)
+@number("--max-examples", click.IntRange(min=0), "Random situations per client.", default=10)
 @click.option("--workers", type=click.IntRange(1, 64), default=os.cpu_count() or 1, help="Number of processes.")
 def kills(seed: int, max_examples: int, workers: int) -> None:
     """Mutation-test the clauses (for maintainers).

@@ -10,53 +10,39 @@ from urllib.parse import urlsplit
 import click
 
 from contracts import report
-from contracts.cli.outputs import FILE, Files, data_options, fail, violated
+from contracts.cli.options import dialect_option, number, spec_option
+from contracts.cli.outputs import Files, data_options, fail, violated
 from mockserver.spec.document import SpecError
 
 
 @click.command()
-@click.option("--base-url", required=True, help="The address before the API's paths.")
+@click.option("--base-url", required=True, help="The base URL of the API.")
 @click.option("--key", required=True, envvar="CONTRACTS_KEY", help="An API key (or CONTRACTS_KEY).")
-@click.option("--provider", "name", help="The provider; by default, found by the address.")
-@click.option("--spec", "spec_files", multiple=True, type=FILE, help="A spec of your own.")
-@click.option("--dialect", multiple=True, help="An API variant (dialect) of the provider.")
-@click.option(
-    "--spend",
-    "spend_credits",
-    type=click.FloatRange(min=0),
+@click.option("--provider", "name", help="The provider; default: detected from the base URL.")
+@spec_option("spec_files")
+@dialect_option("dialect")
+@number(
+    "--spend spend_credits",
+    click.FloatRange(min=0),
+    "Credits that tasks may cost; with 0, no task is created.",
     default=0,
-    show_default=True,
-    help="Credits that tasks may cost; with 0, no task is created.",
 )
 @click.option("--other-key", envvar="CONTRACTS_OTHER_KEY", help="A key of another account; it must see no tasks.")
-@click.option(
-    "--time-limit",
-    "time_limit_s",
-    type=click.FloatRange(min=1),
-    default=900,
-    show_default=True,
-    help="Limit in seconds.",
+@number("--time-limit time_limit_s", click.FloatRange(min=1), "Limit of the whole test, in seconds.", default=900)
+@number("--timeout patience_s", click.FloatRange(min=0.1), "Limit for each answer, in seconds.", default=30)
+@number(
+    "--max-examples", click.IntRange(min=0), "Generated requests, valid and invalid, for each operation.", default=20
 )
+@number("--seed", click.IntRange(), "Random seed.", default=0)
+@click.option("--clock-url", help="URL of a mock server's clock; default: detected from the base URL.")
+@click.option("--callback-host", help="Address to listen on for callbacks; 127.0.0.1 if the server runs here.")
 @click.option(
-    "--timeout",
-    "patience_s",
-    type=click.FloatRange(min=0.1),
-    default=30,
-    show_default=True,
-    help="Seconds to wait for an answer.",
+    "--callback-port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    help="Port to listen on for callbacks; 0 for any free port.",
 )
-@click.option(
-    "--max-examples",
-    type=click.IntRange(min=0),
-    default=20,
-    show_default=True,
-    help="Generated requests, valid and invalid, for each operation.",
-)
-@click.option("--seed", type=int, default=0, show_default=True, help="Random seed.")
-@click.option("--clock-url", help="Address of a mock server's clock; found automatically above the API's address.")
-@click.option("--callback-host", help="Where to listen for callbacks; 127.0.0.1 for a server on this machine.")
-@click.option("--callback-port", type=click.IntRange(0, 65535), default=0, help="The port; by default, any free one.")
-@click.option("--callback-url", help="The address as seen from outside, such as that of a tunnel.")
+@click.option("--callback-url", help="Public URL of that address, such as that of a tunnel.")
 @click.option("--secret", envvar="CONTRACTS_SECRET", help="The webhook secret.")
 @data_options
 def provider(files: Files, base_url: str, name: str | None, dialect: tuple[str, ...], **terms: Any) -> None:

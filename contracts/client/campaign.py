@@ -250,7 +250,7 @@ def _remarks(search: Search, provider: Provider) -> Iterator[str]:
 
 
 def stray_addresses(run: Run) -> Iterator[str]:
-    """Yield the unknown addresses that a client tried to reach of its own accord: no answer gave a link to them."""
+    """Yield the unknown addresses that a client tried to reach without a link to them in any answer."""
     for address in run.unknown_addresses:
         host = address.rpartition(":")[0]
         if not any(f"//{host}" in (each.answer_body or "") for each in run.journal.exchanges):

@@ -81,7 +81,7 @@ def load(name: str) -> Factory:
     found = getattr(module, attribute, None)
     if not callable(found):
         what = "is not callable" if hasattr(module, attribute) else "not found"
-        raise SubjectError(f"{attribute} {what} in {place}; name the client's class, or a function that creates it")
+        raise SubjectError(f"{attribute} {what} in {place}; use the client's class, or a function that creates it")
     made: Factory = found
     return made
 
@@ -94,7 +94,7 @@ def _from_path(name: str) -> Any:
 
 def _from_file(path: Path) -> Any:
     if not path.is_file():
-        raise SubjectError(f"{path}: no such file")
+        raise SubjectError(f"{path}: file not found")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None

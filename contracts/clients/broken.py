@@ -157,8 +157,8 @@ class SubmitsTwice(PoliteClient):
 class SubmitsBlindly(PoliteClient):
     """Repeats a submit that was not answered."""
 
-    async def patiently(self, attempt: Any, *, repeatable: bool = True) -> Any:  # noqa: ARG002
-        return await super().patiently(attempt, repeatable=True)
+    async def with_retries(self, attempt: Any, *, repeatable: bool = True) -> Any:  # noqa: ARG002
+        return await super().with_retries(attempt, repeatable=True)
 
 
 # -- trying again -----------------------------------------------------------------------------------
@@ -284,7 +284,7 @@ class KnowsAllWords(PoliteClient):
 
     def seen(self, body: Any) -> Seen:
         if "reviewing" in json.dumps(body).lower():
-            return Seen("failed", reason="the status is not one of those that there are")
+            return Seen("failed", reason="unknown status")
         return super().seen(body)
 
 
@@ -343,7 +343,7 @@ class FetchesWithKey(PoliteClient):
         return await super().fetch(url)
 
 
-@breaks("results.link-as-given", "which is in no answer", "outcome.returns-file", "results.fetched")
+@breaks("results.link-as-given", "does not appear in any answer", "outcome.returns-file", "results.fetched")
 class TidiesLinks(PoliteClient):
     """Removes parts of the link."""
 

@@ -3,7 +3,7 @@
     async with EvoLink(base_url, api_key) as client:
         video = await client.generate("A red kite over the sea")
 
-It submits once, waits (for a callback if it has an address for them, and asks when that is overdue), and
+It submits once, waits (for a callback if it has a callback URL, and polls when the callback is overdue), and
 downloads. What a passing trouble stops is tried again, after waits that grow; what is refused for good is
 raised with the provider's reason.
 """
@@ -201,7 +201,7 @@ class PoliteClient:
     async def submit(self, prompt: str) -> str:
         """Submit a job; return the task id."""
         try:
-            answer = await self.patiently(lambda: self.submit_once(prompt), repeatable=False)
+            answer = await self.with_retries(lambda: self.submit_once(prompt), repeatable=False)
         except ApiError as error:
             self._broke = self._broke or error.status == 402
             raise
@@ -236,7 +236,7 @@ class PoliteClient:
     async def look(self, task_id: str, asking: Asking) -> Seen | None:
         """Poll a task; None if it is not found (yet)."""
         try:
-            answer = await self.patiently(lambda: self.ask(task_id, asking))
+            answer = await self.with_retries(lambda: self.ask(task_id, asking))
         except ApiError as error:
             if error.status == 404:
                 return None
@@ -259,7 +259,7 @@ class PoliteClient:
 
     async def download(self, url: str) -> bytes:
         """Download the complete file from the link as given, without the key."""
-        return await self.patiently(lambda: self.fetch(url))
+        return await self.with_retries(lambda: self.fetch(url))
 
     async def fetch(self, url: str) -> bytes:
         """Download a file once."""
@@ -301,7 +301,7 @@ class PoliteClient:
             raise Unreadable("the answer is not a JSON object")
         return answer
 
-    async def patiently(self, attempt: Callable[[], Awaitable[T]], *, repeatable: bool = True) -> T:
+    async def with_retries(self, attempt: Callable[[], Awaitable[T]], *, repeatable: bool = True) -> T:
         """Retry while an attempt fails temporarily; raise the last error.
 
         If it is not repeatable, it is retried only after an answer that says that nothing was done.

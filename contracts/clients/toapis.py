@@ -41,7 +41,7 @@ class ToAPIs(PoliteClient):
         reason = f"{error.get('code')}: {error.get('message')}" if error else ""
         return Seen({"completed": "success", "failed": "failed"}.get(status), files[0].get("url"), reason)
 
-    def called_back_about(self, event: Any) -> str | None:  # noqa: ARG002 - there are no callbacks
+    def called_back_about(self, event: Any) -> str | None:  # noqa: ARG002 - ToAPIs sends no callbacks
         """Return None."""
         return None
 

@@ -1,4 +1,4 @@
-"""Read a HAR file, as browsers and proxies export it, into records like those of our own journal."""
+"""Read a HAR file, as exported by browsers and proxies, into records like those of our own journal."""
 
 from __future__ import annotations
 

@@ -175,7 +175,7 @@ def _trace(task: str, records: Sequence[Record]) -> TaskTrace:
 
 
 def parse_json(text: str | bytes | None) -> Any:
-    """Parse JSON; None if there is none, or it is invalid."""
+    """Parse JSON; None if it is missing or invalid."""
     if not text:
         return None
     try:

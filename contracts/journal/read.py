@@ -176,7 +176,7 @@ class _RecordReader:
         )
 
     def _redacted(self, text: str) -> str:
-        """Replace keys with a mark, as our own journal does."""
+        """Replace keys with the mark that our own journal uses."""
         for key in self._keys:
             text = text.replace(key, "[key of unknown]")
         return text

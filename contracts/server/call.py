@@ -12,7 +12,7 @@ from mockserver.provider import ErrorAnswer, Operation
 
 @dataclass(frozen=True)
 class Call:
-    """A request and its answer; `transport_error` says why there is no complete answer."""
+    """A request and its answer; `transport_error` says why the answer is missing or incomplete."""
 
     exchange: Exchange
     operation: Operation | None

@@ -123,7 +123,7 @@ class ApiClient:
         return call
 
     def bare(self, method: str, url: str, body: Any = None) -> tuple[int, Any]:
-        """Send a request that is not judged, for example to a control plane; status 0 if there is no answer."""
+        """Send a request that is not judged, for example to a control plane; status 0 if no answer arrives."""
         data = b"" if body is None else json.dumps(body).encode()
         try:
             status, _, content = self.run(self._exchange(method, url, {"Content-Type": "application/json"}, data))

@@ -27,7 +27,7 @@ class Deadline:
         """Check that there is time left.
 
         Raises:
-            TimeIsUpError: there is none.
+            TimeIsUpError: the time limit is reached.
         """
         if self.left_s <= 0:
             raise TimeIsUpError

@@ -82,7 +82,7 @@ class Spec:
                 yield link["operationId"], link.get("parameters", {})
 
     def schema_of(self, operation: Operation, pointer: Iterable[str]) -> dict[str, Any]:
-        """Return the schema at a pointer in an operation's success; an empty one if there is none."""
+        """Return the schema at a pointer in an operation's success; empty if it does not exist."""
         lead = self.documents[0]
         response = _resolved(
             lead, self.raw_operations[operation.id].get("responses", {}).get(str(operation.status), {})

@@ -27,7 +27,7 @@ def apply_changes(state: ProviderState, account: Account, changes: Mapping[str, 
     """Apply changes to an account.
 
     Raises:
-        KeyError: the provider has no such plan.
+        KeyError: the provider does not have this plan.
         ValueError: `available_credits` is negative.
     """
     plan = state.provider.plans[changes["plan"]] if "plan" in changes else account.plan

@@ -56,7 +56,7 @@ class AnswersNow(Protocol):
 
 
 class HttpServer(web.Server):
-    """aiohttp's server, with connections of our own."""
+    """aiohttp's server, with our own connections."""
 
     def __init__(
         self,
@@ -105,7 +105,7 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,  # noqa: ARG002 - aiohttp's signature
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Report invalid HTTP, in few words, and without the library's name."""
+        """Report invalid HTTP briefly, without the library's name."""
         if request.transport is None:
             raise ConnectionResetError("the client has gone")
         what = " ".join((message or "").partition("\n\n")[0].partition(" when reading")[0].split()).rstrip(":")[:200]

@@ -302,7 +302,7 @@ class CallbackDispatcher:
             return _Result("lost", None, "lost by an injected fault")
         try:
             host = urlsplit(delivery.url).hostname or ""
-            # No resolver is asked for an address; in any spelling, since versions of aiohttp connect to 2130706433 too.
+            # An address is not resolved; in any notation, because some versions of aiohttp also accept 2130706433.
             address = literal_address(host.rstrip("."))
             problem = None if address is None else address_problem(address, rule.target, self._world.rules.targets)
             if problem is not None:

@@ -28,7 +28,7 @@ def read_fault_request(world: World, fault_request: Mapping[str, Any]) -> tuple[
     """Read a fault request: `fault`, `with`, `where`, `when`.
 
     Raises:
-        InvalidFaultError: a value is invalid; the message begins with its name.
+        InvalidFaultError: a value is invalid; the message starts with its name.
     """
     fault = build(str(fault_request["fault"]), fault_request.get("with") or {})
     where = read_where(world, fault_request.get("where") or {})
@@ -36,10 +36,10 @@ def read_fault_request(world: World, fault_request: Mapping[str, Any]) -> tuple[
     problems = [fault.problem(each) for each in providers]
     if problems and all(problems):
         raise InvalidFaultError(f"{fault.name}: {problems[0]}")
-    if where.provider is not None:  # without one, the request may be for any served provider
+    if where.provider is not None:  # otherwise, the fault may apply to any served provider
         for provider in providers:
             if (why := fault.never_at(provider)) is not None:
-                raise InvalidFaultError(f"where.provider: {fault.name} never applies there: {why}")
+                raise InvalidFaultError(f"where.provider: {fault.name} cannot apply: {why}")
     if where.operation is not None:
         _check_reach(fault, where.operation, providers)
     return fault, where, read_when(fault_request.get("when") or {})
@@ -56,8 +56,8 @@ def _check_reach(fault: Fault, operation: str, providers: Sequence[Provider]) ->
     if "request" in moments:
         within |= fault.roles or {each.role for each in operations}
     if not meant & within:
-        reach = f"only {' or '.join(sorted(within))}" if len(within) < _MOST_LISTED else "requests"
-        raise InvalidFaultError(f"where.operation: {fault.name} applies to {reach}, not to {operation}")
+        reach = f"only to {' or '.join(sorted(within))}" if len(within) < _MOST_LISTED else "to requests"
+        raise InvalidFaultError(f"where.operation: {fault.name} applies {reach}, not to {operation}")
 
 
 def read_where(world: World, given: Mapping[str, Any]) -> Match:
@@ -84,7 +84,7 @@ def read_where(world: World, given: Mapping[str, Any]) -> Match:
     if "prompt" in conditions:
         try:
             conditions["prompt"] = re.compile(conditions["prompt"])
-        except (re.error, OverflowError, FutureWarning) as error:  # the last where warnings are errors
+        except (re.error, OverflowError, FutureWarning) as error:  # FutureWarning if warnings are errors
             raise InvalidFaultError(f"where.prompt is not a regular expression: {error}") from None
         except RecursionError:
             raise InvalidFaultError("where.prompt is not a regular expression: nested too deep") from None

@@ -167,7 +167,7 @@ class Runtime:
         return active
 
     def scenario_record(self) -> dict[str, Any] | None:
-        """Describe the progress of the active scenario; None if there is none."""
+        """Describe the progress of the active scenario, if any."""
         if self.active_scenario is None:
             return None
         record = self.active_scenario.record(self.world, self.journal.records(), self.clock.now_ms())

@@ -181,7 +181,7 @@ class Server:
 
 
 def _scenario(settings: Settings, runtime: Runtime) -> Scenario | None:
-    """Read the scenario to start in, if there is one."""
+    """Read the scenario to start with, if any."""
     if settings.scenario is None:
         return None
     scenario = read(find(settings.scenario))

@@ -51,7 +51,7 @@ class Sessions:
         self._wall_s = wall.monotonic_s
         self._runtimes: dict[str, Runtime] = {}
         self._used_s: dict[str, float] = {}
-        #: Set while there is a session.
+        #: Set while a session exists.
         self.nonempty = asyncio.Event()
 
     def __iter__(self) -> Iterator[str]:
@@ -65,7 +65,7 @@ class Sessions:
         """Return the runtime of a session; create the session if it does not exist.
 
         Raises:
-            SessionError: the name is invalid, or there are too many sessions.
+            SessionError: the name is invalid, or too many sessions exist.
         """
         runtime = self._runtimes.get(name)
         if runtime is None:

@@ -21,7 +21,7 @@ AttemptResult = Literal["acknowledged", "refused", "timeout", "unreachable", "bl
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt to deliver: its result, with the receiver's status where there is one."""
+    """One attempt to deliver: its result, with the receiver's status, if any."""
 
     number: int
     at_ms: int

@@ -26,7 +26,7 @@ def run_command(world: World, task_id: str, name: Command, now_ms: int, reason: 
         KeyError: no task has this id.
         TaskEndedError: the task has ended.
         NotHeldError: the task is not held, and was to be released.
-        UnknownReasonError: the provider has no such reason to fail.
+        UnknownReasonError: the provider does not have this failure reason.
         NoSuchEndError: the provider has no cancelled state.
     """
     state, task = world.find_task(task_id)

@@ -10,7 +10,7 @@ fault applies, when, and how often. The hooks of all rules that apply run in the
     alter_task          a new task, before its submit is answered                         (a task)
     alter_deliveries    the deliveries of a callback                                      (a callback)
 
-A hook that returns None has changed nothing, and does not count as a hit.
+A hook that returns None changes nothing and does not count as a hit.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class MatchContext:
 class RuleRecord:
     """How often a rule has matched and changed something, and what its fault keeps from one hit to the next."""
 
-    #: The most hits that the rule may have; None is no limit.
+    #: The maximum number of hits; None means no limit.
     times: int | None = None
     matches: int = 0
     hits: int = 0
@@ -117,7 +117,7 @@ class Injection:
         return self.record.hits + (0 if self.applied else 1)
 
     def chance(self, slot: int = 0) -> float:
-        """Return a number in [0, 1) of this injection's own; there are six slots."""
+        """Return a number in [0, 1) that belongs to this injection; slots are 0 to 5."""
         return fraction(self.drawn, slot + 1)
 
     @property
@@ -221,7 +221,7 @@ class Fault:
     def alter_deliveries(
         self, injection: Injection, context: RequestContext, deliveries: list[Delivery]
     ) -> list[Delivery] | None:
-        """Change the deliveries of a callback, or how many there are."""
+        """Change the deliveries of a callback, or their number."""
         return None
 
 

@@ -86,7 +86,7 @@ class FoundRules(NamedTuple):
     """The rules that apply to a request, and its facts; `problem` says why its own fault request is invalid."""
 
     rules: Sequence[Rule]
-    #: Those of the rules that the request itself has asked for.
+    #: Those of the rules that the request itself contains.
     requested: Sequence[Rule]
     #: None where no rule applies and the facts were not needed.
     facts: MatchContext | None
@@ -103,7 +103,7 @@ class RuleFinder:
         self._directives = directives
         #: The prompts whose test values are in the table, with the ids of their rules.
         self._prompts: dict[tuple[str, str, str], list[str]] = {}
-        #: How many requests of each account have asked for faults: each has draws of its own.
+        #: How many requests of each account have contained fault requests: each has separate draws.
         self._requested: dict[str | None, int] = {}
 
     def may_find(self, request: Request) -> bool:
@@ -158,7 +158,7 @@ class RuleFinder:
         return fitting
 
     def _number(self, requested: Sequence[Rule], account_id: str | None) -> None:
-        """Give the rules that a request has asked for draws of their own."""
+        """Give the rules of a request's fault requests separate draws."""
         number = self._requested[account_id] = self._requested.get(account_id, -1) + 1
         for place, rule in enumerate(requested):
             rule.chance_name = f"{REQUESTED}/{number}/{place}"

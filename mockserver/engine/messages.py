@@ -23,7 +23,7 @@ def well_formed(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """The file of a multipart body, as the edge decoded it; `problem` says why there is no file."""
+    """The file of a multipart body, as the edge decoded it; `problem` says why it is missing."""
 
     content: bytes = b""
     media_type: str = ""

@@ -46,7 +46,7 @@ def submit(
 
 
 def _book(state: ProviderState, task: Task, booked: Booked) -> None:
-    """Book the callback of a task's end, where there is one."""
+    """Book the callback of a task's end, if any."""
     callbacks = state.provider.callbacks
     if (
         task.callback_url is not None
@@ -233,7 +233,7 @@ def file(context: RequestContext, _operation: Operation, _booked: Booked) -> Res
 
 
 def result(context: RequestContext, operation: Operation, _booked: Booked) -> Response | Refused:
-    """Serve a result file as the file host does: to every request with the link, until it expires."""
+    """Serve a result file like the file host: to every request with the link, until it expires."""
     values, state = context.path_values, context.state
     task = state.tasks.get(values.get("task_id", ""))
     kinds = [kind for kind in state.provider.results.values() if kind.path == operation.path]

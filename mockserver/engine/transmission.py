@@ -19,7 +19,7 @@ class Transmission:
     body: bytes
     #: False for HEAD: lengths are told as if the body came.
     with_body: bool = True
-    #: Of a result file, all of it, although only a part may have been asked for.
+    #: The whole result file, even if only a part was requested.
     file: bytes | None = None
     #: Before the first byte.
     wait_s: float = 0.0
@@ -51,11 +51,11 @@ class Transmission:
 
     @property
     def is_file(self) -> bool:
-        """Whether this is a result file, or the part of it that was asked for."""
+        """Whether this is a result file or the requested part of it."""
         return self.file is not None and self.status in (200, 206)
 
     def set_file(self, file: bytes) -> None:
-        """Send all of a file with status 200, whatever part was asked for."""
+        """Send the whole file with status 200, even if only a part was requested."""
         self.status = 200
         self.file = file
         self.set_header("Content-Range", None)

@@ -1,9 +1,9 @@
-"""Faults: one per file, found by name.
+"""Faults: one per file, discovered by name.
 
 To add one: write a file here with one frozen dataclass that derives from `mockserver.engine.faults.Fault`, with its
 parameters as fields and the hooks that it needs (engine/faults.py lists them), and a test that shows it on the wire
-(tests/faults/). The file's name is the fault's. The control plane, the header X-Mock-Fault, the test values, scenario
-files and the live page find it here.
+(tests/faults/). The file's name is the fault's name. The control plane, the header X-Mock-Fault, the test values,
+scenario files and the live page find it here.
 
 `directives` reads fault requests from prompts and headers, `page` writes README.md, `support` holds what several
 faults share.
@@ -50,7 +50,7 @@ def all_faults() -> dict[str, type[Fault]]:
 
 
 def build(name: str, given: Mapping[str, Any]) -> Fault:
-    """Make a fault from its name and its parameters; numbers may be written as text, with s, m or h for seconds.
+    """Build a fault from its name and parameters; numbers may be strings, with the unit s, m or h.
 
     Raises:
         InvalidFaultError: the fault is unknown, or a parameter is invalid.
@@ -58,19 +58,19 @@ def build(name: str, given: Mapping[str, Any]) -> Fault:
     faults = all_faults()
     kind = faults.get(name)
     if kind is None:
-        raise InvalidFaultError(f"there is no fault {name[:80]!r}{_perhaps(name, faults)}")
+        raise InvalidFaultError(f"unknown fault {name[:80]!r}{_perhaps(name, faults)}")
     known = {each.name: each for each in _parameters(kind)}
     values: dict[str, Any] = {}
     for key, value in given.items():
         if key not in known:
             has = ", ".join(known) or "none"
-            raise InvalidFaultError(f"{name} has no parameter {key[:80]!r}; it has {has}")
+            raise InvalidFaultError(f"{name}: unknown parameter {key[:80]!r}; known: {has}")
         values[key] = _value(name, known[key], value)
     return kind(**values)
 
 
 def parameter_names(name: str) -> frozenset[str]:
-    """Return the names of a fault's parameters; none where the fault is unknown."""
+    """Return the names of a fault's parameters; empty if the fault is unknown."""
     kind = all_faults().get(name)
     return frozenset() if kind is None else frozenset(each.name for each in _parameters(kind))
 
@@ -85,7 +85,7 @@ def _parameters(kind: type[Fault]) -> tuple[Field[Any], ...]:
 
 
 def _type_of(parameter: Field[Any]) -> str:
-    """Return the name of a parameter's type, whether the file postpones its annotations or not."""
+    """Return the name of a parameter's type, with or without postponed annotations in the file."""
     return parameter.type if isinstance(parameter.type, str) else parameter.type.__name__
 
 
@@ -132,7 +132,7 @@ def _number(fault: str, name: str, text: str) -> float:
 
 
 def described(kind: type[Fault]) -> dict[str, Any]:
-    """Describe a fault and its parameters, as in the catalogue."""
+    """Return the catalogue entry of a fault: its description and its parameters."""
     return {
         "name": kind.name,
         "family": kind.family,

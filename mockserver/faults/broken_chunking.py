@@ -1,4 +1,4 @@
-"""Chunked transfer coding that is not well-formed."""
+"""Invalid chunked transfer coding."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""A body that says it is gzip, and is not whole."""
+"""A gzip body with damaged data."""
 
 import gzip
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from mockserver.engine.transmission import Transmission
 @dataclass(frozen=True)
 class BrokenGzip(Fault):
     family = "transport"
-    effect = "The body is compressed, and damaged in the middle; the lengths are right."
+    effect = "The body is gzip-compressed and corrupted in the middle; the lengths are correct."
     symptom = "The HTTP library fails while it decompresses the body."
     exercised_with = (Exercise("invalid gzip", operation="query", times=1),)
 

@@ -1,4 +1,4 @@
-"""A callback that comes after a poll has already shown the end."""
+"""A callback that arrives after a poll has shown the end of the task."""
 
 from dataclasses import dataclass, replace
 
@@ -15,7 +15,7 @@ class CallbackAfterPoll(Fault):
     symptom = "The handler is called for a task that the client has already finished."
     exercised_with = (Exercise("callback after the poll", callbacks=True),)
 
-    latest_s: float = parameter(600.0, "How long it waits for a query.", "seconds of mock time")
+    latest_s: float = parameter(600.0, "The longest wait for a query.", "seconds of mock time")
 
     def alter_deliveries(
         self, injection: Injection, context: RequestContext, deliveries: list[Delivery]

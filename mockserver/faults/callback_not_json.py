@@ -11,7 +11,7 @@ from mockserver.faults.support.deliveries import with_body
 @dataclass(frozen=True)
 class CallbackNotJson(Fault):
     family = "callbacks"
-    effect = "The body is a form although Content-Type says JSON; the signature matches it."
+    effect = "The body is a URL-encoded form, but Content-Type says JSON; the signature matches the body."
     symptom = "JSON parsing fails."
     corrupts_callback = True
     signs_again = True

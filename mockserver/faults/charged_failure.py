@@ -1,4 +1,4 @@
-"""A failed task that is charged all the same."""
+"""A failed task that is charged."""
 
 from dataclasses import dataclass
 
@@ -13,10 +13,10 @@ from mockserver.faults.support.reasons import reason_of
 class ChargedFailure(Fault):
     family = "meaning"
     effect = "The task fails and its credits are spent, contrary to the documentation."
-    symptom = "The account has spent more than the successful tasks cost."
+    symptom = "The account is charged more than the successful tasks cost."
     exercised_with = (Exercise("task fails and is charged"),)
 
-    reason: str = parameter("", "The provider's reason; empty is the first one in the spec.")
+    reason: str = parameter("", "The provider's failure reason; empty: the first one in the spec.")
 
     def alter_task(self, injection: Injection, context: RequestContext, task: Task) -> Task | None:
         failure = context.state.provider.lifecycle.failure

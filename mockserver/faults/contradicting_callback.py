@@ -1,4 +1,4 @@
-"""A callback that reports another end than the query."""
+"""A callback that contradicts the query."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from mockserver.faults.support.deliveries import with_body
 class ContradictingCallback(Fault):
     family = "callbacks"
     effect = "The callback reports a failure where the task succeeded, or the reverse."
-    symptom = "A client that trusts the callback without a query has the wrong outcome."
+    symptom = "A client that trusts the callback without a query gets the wrong outcome."
     hides_result = True
     signs_again = True
     exercised_with = (Exercise("callback contradicts the query", callbacks=True),)

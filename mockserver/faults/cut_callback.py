@@ -13,12 +13,12 @@ from mockserver.faults.support.parameters import parameter
 class CutCallback(Fault):
     family = "callbacks"
     effect = "The body is truncated; the signature matches the bytes that are sent."
-    symptom = "JSON parsing fails; a handler that crashes is called again at every attempt."
+    symptom = "JSON parsing fails; a handler that crashes receives the callback again with each retry."
     corrupts_callback = True
     signs_again = True
     exercised_with = (Exercise("callback truncated", times=1, callbacks=True),)
 
-    keep_fraction: float = parameter(0.5, "How much of the body is sent.", "fraction", most=0.999)
+    keep_fraction: float = parameter(0.5, "The part of the body that is sent.", "fraction", most=0.999)
 
     def alter_deliveries(
         self, injection: Injection, context: RequestContext, deliveries: list[Delivery]

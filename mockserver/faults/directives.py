@@ -1,4 +1,4 @@
-"""Fault requests inside requests: test values in prompts, and headers.
+"""Fault requests in API requests: test values in prompts, and headers.
 
 mock:503  mock:429x3  mock:fail=content_policy  mock:slow=90s      in a prompt
 X-Mock-Fault: latency;seconds=2, extra_fields                      a header, for this request only
@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from mockserver.engine.faults import Fault, FaultDirectives, InvalidFaultError
 from mockserver.faults import all_faults, build
 
-#: The start and form of a test value; quotes, brackets and full stops around it belong to the prompt.
+#: The start and form of a test value; surrounding quotes, brackets and full stops belong to the prompt.
 _WORD = re.compile(r"""(?<![^\s,;"'([{“«])mock:[^\s,;]+""", re.IGNORECASE)
 _AROUND = ".!?:\"')]}”»"
 _SPELLED = re.compile(r"mock:([a-z0-9_]+?)(?:=([^=]+?))?(?:x([1-9][0-9]{0,3}))?")
@@ -27,7 +27,7 @@ _MOST_REQUESTS = 20
 
 
 class Alias(NamedTuple):
-    """A short name for a fault: the fault, the parameter that `=` sets, and the operation that it applies to."""
+    """A short name for a fault, with the parameter that `=` sets and the operation that the fault applies to."""
 
     fault: str
     parameter: str | None
@@ -36,26 +36,26 @@ class Alias(NamedTuple):
     summary: str
 
 
-#: Names that are shorter, or more specific, than a fault's name.
+#: Names that are shorter or more specific than the fault's name.
 ALIASES: dict[str, Alias] = {
-    "fail": Alias("fail", "reason", None, "mock:fail=content_policy", "The task fails, for this reason."),
-    "stuck": Alias("stuck", "state", None, "mock:stuck", "The task never leaves a state (the last one by default)."),
+    "fail": Alias("fail", "reason", None, "mock:fail=content_policy", "The task fails for this reason."),
+    "stuck": Alias("stuck", "state", None, "mock:stuck", "The task never leaves a state (default: the last one)."),
     "slow": Alias("overdue", "by_s", None, "mock:slow=90s", "The task takes this much longer."),
-    "poll": Alias("error", "status", "query", "mock:poll=503x2", "Queries of the task answer this error, this often."),
-    "submit": Alias("error", "status", "submit", "mock:submit=429x3", "The submit answers this error, this often."),
+    "poll": Alias("error", "status", "query", "mock:poll=503x2", "Queries of the task get this error, N times."),
+    "submit": Alias("error", "status", "submit", "mock:submit=429x3", "The submit gets this error, N times."),
     "lag": Alias("replication_lag", "for_s", None, "mock:lag=5s", "Queries do not find the task for this long."),
-    "no_callback": Alias("lost_callback", None, None, "mock:no_callback", "The callback never comes."),
-    "late_callback": Alias("late_callback", "by_s", None, "mock:late_callback=10m", "The callback comes this late."),
-    "two_callbacks": Alias("duplicated_callback", None, None, "mock:two_callbacks", "The callback comes twice."),
+    "no_callback": Alias("lost_callback", None, None, "mock:no_callback", "The callback never arrives."),
+    "late_callback": Alias("late_callback", "by_s", None, "mock:late_callback=10m", "The callback is this late."),
+    "two_callbacks": Alias("duplicated_callback", None, None, "mock:two_callbacks", "The callback arrives twice."),
     "bad_signature": Alias("wrong_signature", None, None, "mock:bad_signature", "The callback's signature is wrong."),
     "expired": Alias("expired_link", None, None, "mock:expired", "The links to the files have expired."),
 }
 
 
 def test_values() -> list[tuple[str, str]]:
-    """Return examples of all test values with what they do: short words, statuses, then every fault by its name."""
+    """Return an example of each test value with its effect: a status, the short names, then the faults."""
     out = [
-        ("mock:429x3", "The submit answers this status three times, then passes. Any status from 400 to 599."),
+        ("mock:429x3", "The submit gets this status three times, then succeeds. Any status from 400 to 599."),
         *((alias.example, alias.summary) for alias in ALIASES.values()),
     ]
     short = {alias.example.partition("=")[0] for alias in ALIASES.values()}
@@ -75,7 +75,7 @@ class RequestDirectives(FaultDirectives):
     """Reads fault requests from prompts and headers."""
 
     def in_headers(self, headers: Mapping[str, str]) -> list[Fault]:
-        """Read X-Mock-Fault and Prefer; other preferences are ignored, as RFC 7240 asks."""
+        """Read X-Mock-Fault and Prefer; other preferences are ignored (RFC 7240)."""
         found: list[Fault] = []
         text = _field(headers, "X-Mock-Fault")
         if text is not None:
@@ -86,24 +86,24 @@ class RequestDirectives(FaultDirectives):
                 name, value = _pair(fault_request)
                 if name.lower() == "code":
                     if not _ERROR_STATUS.fullmatch(value):
-                        raise InvalidFaultError(f"Prefer: code is a status from 400 to 599, and {value[:40]!r} is none")
+                        raise InvalidFaultError(f"Prefer: code must be a status from 400 to 599; got {value[:40]!r}")
                     found.append(build("error", {"status": value}))
                 elif name.lower() == "example":
                     found.append(build("example", {"example": value}))
         return found
 
     def in_prompt(self, text: str) -> list[tuple[Fault, str | None, int | None]]:
-        """Read the test values in a prompt."""
+        """Read the test values of a prompt."""
         words = (match[0].rstrip(_AROUND) for match in _WORD.finditer(text))
         return [_for_prompt(word) for word in islice((word for word in words if ":" in word), _MOST_REQUESTS)]
 
 
 def _for_prompt(text: str) -> tuple[Fault, str | None, int | None]:
-    """Read one test value: the fault, the operation that it applies to, how often."""
+    """Read one test value: the fault, the operation that it applies to, and the number of times."""
     match = _SPELLED.fullmatch(text)
     if match is None:
         raise InvalidFaultError(
-            f"{text[:60]!r} is no test value; they are spelled like mock:503, mock:429x3, mock:fail=content_policy, "
+            f"{text[:60]!r} is not a test value; examples: mock:503, mock:429x3, mock:fail=content_policy, "
             "mock:slow=90s"
         )
     word, value, times = match[1], match[2], match[3]
@@ -122,7 +122,7 @@ def _for_prompt(text: str) -> tuple[Fault, str | None, int | None]:
 
 
 def _alias(word: str) -> Alias:
-    """Return the alias for a status, a short name, or a fault's own name."""
+    """Return the alias for a status, a short name or the name of a fault."""
     if _ERROR_STATUS.fullmatch(word):
         return Alias("error", None, "submit", "", "")
     if word in ALIASES:
@@ -130,23 +130,23 @@ def _alias(word: str) -> Alias:
     kind = all_faults().get(word)
     if kind is None:
         if word[0].isdecimal():
-            why = "a status is from 400 to 599, and it comes x1 to x9999 times"
-            raise InvalidFaultError(f"mock:{word[:60]} is no test value; {why}")
+            why = "the status must be from 400 to 599, the count from x1 to x9999"
+            raise InvalidFaultError(f"mock:{word[:60]} is not a test value; {why}")
         near = difflib.get_close_matches(word, (*ALIASES, *all_faults()), n=1)
         perhaps = f"did you mean mock:{near[0]}?" if near else "`mockserver providers` lists them"
-        raise InvalidFaultError(f"mock:{word[:60]} is no test value; {perhaps}")
+        raise InvalidFaultError(f"mock:{word[:60]} is not a test value; {perhaps}")
     parameter = _first_parameter(kind)
     return Alias(word, None if parameter is None else parameter.name, None, "", "")
 
 
 def _for_one_request(fault_request: str) -> Fault:
-    """Read one fault of X-Mock-Fault."""
+    """Read one fault from X-Mock-Fault."""
     name, *pairs = _split(fault_request, ";")
     return build(name, dict(_pair(pair) for pair in pairs if pair))
 
 
 def _field(headers: Mapping[str, str], name: str) -> str | None:
-    """Return a header; where it came in several lines, all of them."""
+    """Return a header; several lines of it are joined."""
     if name not in headers:
         return None
     lines = headers.getall(name) if hasattr(headers, "getall") else [headers[name]]
@@ -154,7 +154,7 @@ def _field(headers: Mapping[str, str], name: str) -> str | None:
 
 
 def _split(text: str, marks: str) -> list[str]:
-    """Split at marks outside quotes."""
+    """Split at separators outside quotes."""
     parts = [""]
     for piece in re.findall(r'"[^"]*"|.', text, re.DOTALL):
         if piece in marks:
@@ -165,7 +165,7 @@ def _split(text: str, marks: str) -> list[str]:
 
 
 def _pair(text: str) -> tuple[str, str]:
-    """Read NAME=VALUE, with spaces around both, and the value perhaps in quotes."""
+    """Read NAME=VALUE; both may have spaces around them, and the value may be in quotes."""
     name, _, value = text.partition("=")
     value = value.strip()
     return name.strip(), value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' else value

@@ -12,13 +12,13 @@ from mockserver.faults.support.parameters import parameter
 class DuplicatedCallback(Fault):
     family = "callbacks"
     effect = "The same callback is sent again, as a separate delivery."
-    symptom = "Work that the handler does for each callback is repeated."
+    symptom = "The handler does its work again for each copy."
     exercised_with = tuple(
         Exercise(f"callback duplicated: x{copies}", {"copies": copies}, callbacks=True) for copies in (1, 3)
     )
 
-    copies: int = parameter(1, "How many additional times it is sent.", least=1, most=100)
-    gap_s: float = parameter(1.0, "The time between two of them.", "seconds of mock time")
+    copies: int = parameter(1, "The number of additional copies.", least=1, most=100)
+    gap_s: float = parameter(1.0, "The time between two copies.", "seconds of mock time")
 
     def alter_deliveries(
         self, injection: Injection, context: RequestContext, deliveries: list[Delivery]

@@ -16,7 +16,7 @@ class EarlyCallback(Fault):
     exercised_with = (Exercise("callback early", callbacks=True),)
 
     def alter_task(self, injection: Injection, context: RequestContext, task: Task) -> Task | None:
-        """Let the task end now, and the answer wait for the callback."""
+        """End the task now, and delay the response until the callback is delivered."""
         if task.callback_url is None:
             return None
         now_ms = task.submitted_ms

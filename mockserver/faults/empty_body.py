@@ -1,4 +1,4 @@
-"""An answer with its status, and nothing in it."""
+"""A response with a status and an empty body."""
 
 from dataclasses import dataclass, replace
 
@@ -11,7 +11,7 @@ from mockserver.engine.messages import Response
 class EmptyBody(Fault):
     family = "answers"
     effect = "The request is carried out; the response has no body."
-    symptom = "JSON parsing fails; after a submit, the client lacks the id of a task that exists."
+    symptom = "JSON parsing fails; after a submit, the client does not know the id of the new task."
     exercised_with = (
         Exercise("submit answered with an empty body", operation="submit", times=1),
         Exercise("query answered with an empty body", operation="query", times=1),

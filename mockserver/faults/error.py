@@ -1,4 +1,4 @@
-"""One of the provider's errors, although the request is valid."""
+"""One of the provider's errors in response to a valid request."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from mockserver.faults.support.parameters import parameter
 from mockserver.provider import Provider
 
 _TOO_MANY = 429
-#: Statuses that the same request meets again, and statuses that may pass.
+#: Permanent errors, and errors that a retry may not meet.
 _FINAL = frozenset((400, 401, 402, 403, 422))
 _PASSING = frozenset((_TOO_MANY, 455, 500, 502, 503, 504, 505))
 
@@ -21,12 +21,12 @@ _PASSING = frozenset((_TOO_MANY, 455, 500, 502, 503, 504, 505))
 class Error(Fault):
     family = "answers"
     effect = "The request is refused with one of the provider's errors; nothing else happens."
-    symptom = "The call raises the provider's error; a retry may succeed."
+    symptom = "The call fails with the provider's error; a retry may succeed."
 
     status: int = parameter(
-        503, "Status of the error; of several errors with this status, the first in the spec.", "", least=400, most=599
+        503, "Status of the error; the spec's first error with this status is sent.", "", least=400, most=599
     )
-    error: str = parameter("", "Name of the error in the spec; needed where several errors have the status.")
+    error: str = parameter("", "Name of the error in the spec; needed if several errors have the status.")
     retry_after: str = parameter(
         "as_documented", "The form of Retry-After.", choices=("as_documented", "none", "seconds", "date")
     )
@@ -34,8 +34,8 @@ class Error(Fault):
 
     @classmethod
     def exercises(cls, provider: Provider) -> Iterator[Exercise]:
-        """Yield each of the provider's statuses: those that are final, and those that may pass."""
-        # A dialect may answer every error with 200, and name the status only in the body.
+        """Yield each error status of the provider, permanent and temporary."""
+        # In some dialects the status of every error is 200; only the body contains the real one.
         known = {each for error in provider.errors.values() for each in (error.status, error.code)}
         for status in sorted(_FINAL & known):
             yield Exercise(f"submit refused: {status}", {"status": status}, "submit")

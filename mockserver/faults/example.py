@@ -19,10 +19,10 @@ class Example(Fault):
     symptom = "Ids and links in the response do not exist."
     not_for_clients = "a client asks for an example itself, with the header Prefer"
 
-    example: str = parameter("", "Name of the example in the spec; empty is the first successful one.")
+    example: str = parameter("", "Name of the example in the spec; empty: the first successful one.")
 
     def replace_response(self, injection: Injection, context: RequestContext) -> Response | None:
-        """Answer with the example, where the operation has one of this name."""
+        """Answer with the example of this name, if the operation has one."""
         operation = context.operation
         if operation is None:
             return None
@@ -30,4 +30,4 @@ class Example(Fault):
             if name == self.example or (not self.example and status < HTTPStatus.MULTIPLE_CHOICES):
                 return Response(status, orjson.dumps(body), gate="fault", error=None)
         known = ", ".join(dict.fromkeys(name for name, _, _ in operation.examples)) or "none"
-        return refused(context, f"there is no example {self.example!r} of {operation.id}; there are {known}")
+        return refused(context, f"unknown example {self.example!r} of {operation.id}; known: {known}")

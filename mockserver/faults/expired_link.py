@@ -11,7 +11,7 @@ from mockserver.faults.support.store import expired
 @dataclass(frozen=True)
 class ExpiredLink(Fault):
     family = "results"
-    effect = "The file host responds as for an expired link."
+    effect = "The file host responds as it does to an expired link."
     symptom = "The download is refused although the link is new."
     roles = frozenset(("result",))
     exercised_with = (Exercise("link expired"),)

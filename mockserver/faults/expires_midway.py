@@ -13,12 +13,12 @@ from mockserver.faults.support.store import expired
 @dataclass(frozen=True)
 class ExpiresMidway(Fault):
     family = "results"
-    effect = "The first download of a link is cut off in the middle; the link has expired afterwards."
-    symptom = "The file is incomplete, and a retry is refused."
+    effect = "The first download of a link is cut off in the middle; then the link has expired."
+    symptom = "The file is incomplete; a retry is refused."
     roles = frozenset(("result",))
     exercised_with = (Exercise("link expires during the download", times=1),)
 
-    keep_fraction: float = parameter(0.5, "How much of the file is sent.", "fraction", most=0.999)
+    keep_fraction: float = parameter(0.5, "The part of the file that is sent.", "fraction", most=0.999)
 
     def replace_response(self, injection: Injection, context: RequestContext) -> Response | None:
         return expired(injection, context) if injection.match_context.path in injection.record.memory else None

@@ -1,4 +1,4 @@
-"""A task that fails for one of the provider's reasons."""
+"""A task that fails with one of the provider's reasons."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ class Fail(Fault):
     effect = "The task fails."
     symptom = "The query reports the failure and its reason; no credits are spent."
 
-    reason: str = parameter("", "The provider's reason; empty is the first one in the spec.")
+    reason: str = parameter("", "The provider's failure reason; empty: the first one in the spec.")
     stage: float = parameter(
         -1.0,
-        "When the task fails, as a fraction of its duration; -1 is the usual point of the reason.",
+        "When the task fails, as a fraction of its duration; -1: as the spec says for the reason.",
         "fraction",
         least=-1,
         most=1,
@@ -28,14 +28,14 @@ class Fail(Fault):
 
     @classmethod
     def exercises(cls, provider: Provider) -> Iterator[Exercise]:
-        """Yield each of the provider's reasons, failures in bulk, and a failure told by callback."""
+        """Yield each reason of the provider, failures in bulk, and a failure that a callback reports."""
         ends = provider.lifecycle.ends.values()
         reasons = [reason for end in ends if end.kind == "failure" for reason in end.reasons]
         for reason in reasons:
             yield Exercise(f"task fails: {reason}", {"reason": reason})
         yield Exercise("tasks fail in bulk", {"reason": reasons[0]} if reasons else {}, jobs=3)
         if provider.callbacks is not None:
-            yield Exercise("task fails, told by callback", callbacks=True)
+            yield Exercise("task fails, reported by callback", callbacks=True)
 
     def alter_task(self, injection: Injection, context: RequestContext, task: Task) -> Task | None:
         failure = context.state.provider.lifecycle.failure

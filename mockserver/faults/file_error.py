@@ -1,4 +1,4 @@
-"""A download that the store refuses."""
+"""A download that the file host refuses."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from mockserver.faults.support.parameters import parameter
 class FileError(Fault):
     family = "results"
     effect = "The file host responds with an error instead of the file."
-    symptom = "The download fails although the task has succeeded; a retry may succeed."
+    symptom = "The download fails although the task succeeded; a retry may succeed."
     roles = frozenset(("result",))
     exercised_with = tuple(
         Exercise(f"file refused: {status}{' once' if times else ''}", {"status": status}, times=times)

@@ -13,7 +13,7 @@ from mockserver.faults.support.parameters import parameter
 class LateCallback(Fault):
     family = "callbacks"
     effect = "The callback is sent some time after the task has ended."
-    symptom = "A client that relies on the callback alone waits long."
+    symptom = "A client that relies on callbacks alone waits for a long time."
     exercised_with = (Exercise("callback late", {"by_s": 900.0}, callbacks=True),)
 
     by_s: float = parameter(600.0, "The delay.", "seconds of mock time")

@@ -11,7 +11,7 @@ from mockserver.faults.support.parameters import parameter
 @dataclass(frozen=True)
 class LateUrl(Fault):
     family = "meaning"
-    effect = "For some seconds after the end, responses lack the links."
+    effect = "For some seconds after the task's end, responses contain no links."
     symptom = "A client that expects links as soon as the task succeeds finds none."
     roles = frozenset(("query", "list"))
     hides_result = True

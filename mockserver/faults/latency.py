@@ -6,7 +6,7 @@ from mockserver.engine.faults import Exercise, Fault, Injection
 from mockserver.engine.transmission import Transmission
 from mockserver.faults.support.parameters import parameter
 
-#: No answer waits longer than this, however much it has grown.
+#: The longest delay of a response.
 LONGEST_S = 3600.0
 
 
@@ -14,7 +14,7 @@ LONGEST_S = 3600.0
 class Latency(Fault):
     family = "transport"
     effect = "Every response is delayed."
-    symptom = "Calls take longer; a client's own timeout may end them."
+    symptom = "Calls take longer; the client may time out."
     delays_answer = True
     exercised_with = (
         Exercise("submit slow", {"seconds": 8.0}, "submit"),
@@ -22,8 +22,8 @@ class Latency(Fault):
     )
 
     seconds: float = parameter(1.0, "The delay of every response.", "seconds of wall time", most=3600)
-    spread_s: float = parameter(0.0, "The most that is added at random.", "seconds of wall time", most=3600)
-    growth_s: float = parameter(0.0, "What is added for each earlier response.", "seconds of wall time", most=3600)
+    spread_s: float = parameter(0.0, "The maximum random extra delay.", "seconds of wall time", most=3600)
+    growth_s: float = parameter(0.0, "The extra delay for each earlier response.", "seconds of wall time", most=3600)
 
     def alter_transmission(self, injection: Injection, transmission: Transmission) -> bool | None:
         wait_s = self.seconds + self.spread_s * injection.chance() + self.growth_s * (injection.number - 1)

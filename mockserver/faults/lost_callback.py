@@ -10,8 +10,8 @@ from mockserver.engine.faults import Exercise, Fault, Injection
 @dataclass(frozen=True)
 class LostCallback(Fault):
     family = "callbacks"
-    effect = "The callback is lost on its way; the provider does not send it again."
-    symptom = "A client that does not poll never learns of the end."
+    effect = "The callback is lost in transit; the provider does not resend it."
+    symptom = "A client that does not poll never learns that the task has ended."
     client_waits_s = 180.0
     exercised_with = (Exercise("callback lost", callbacks=True),)
 

@@ -1,4 +1,4 @@
-"""Another model name in the response than in the request."""
+"""A model name in the response that differs from the request's."""
 
 from dataclasses import dataclass
 

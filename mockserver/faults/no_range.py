@@ -1,4 +1,4 @@
-"""A store that knows no ranges."""
+"""A file host that does not support ranges."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ class NoRange(Fault):
     exercised_with = (Exercise("Range ignored"),)
 
     def alter_transmission(self, injection: Injection, transmission: Transmission) -> bool | None:
-        """Send everything, and say that ranges are not served."""
+        """Send the whole file, and declare that ranges are not supported."""
         if not transmission.is_file:
             return None
         transmission.set_file(transmission.file or b"")

@@ -1,4 +1,4 @@
-"""Status 200, with an error inside."""
+"""An error in a response with status 200."""
 
 from dataclasses import dataclass, replace
 
@@ -22,7 +22,7 @@ class OkWithError(Fault):
     )
 
     status: int = parameter(500, "Status of the error in the body.", least=400, most=599)
-    error: str = parameter("", "Name of the error in the spec; needed where several errors have the status.")
+    error: str = parameter("", "Name of the error in the spec; needed if several errors have the status.")
 
     def problem(self, provider: Provider) -> str | None:
         return unknown_error(provider, self.error)

@@ -1,4 +1,4 @@
-"""A callback that is signed with the previous secret."""
+"""A callback signed with the previous secret."""
 
 from dataclasses import dataclass
 
@@ -12,13 +12,13 @@ from mockserver.faults.support.parameters import parameter
 @dataclass(frozen=True)
 class OldSecret(Fault):
     family = "callbacks"
-    effect = "The signature is made with a secret that is no longer valid."
-    symptom = "A handler that still accepts old secrets takes a forged callback."
+    effect = "The signature is computed with a secret that is no longer valid."
+    symptom = "A handler that still accepts old secrets accepts a forged callback."
     needs_signature = True
     forges_signature = True
     exercised_with = (Exercise("callback forged: old secret", times=1, callbacks=True),)
 
-    secret: str = parameter("", "The old secret; empty is the account's previous one, or one that was never valid.")
+    secret: str = parameter("", "The old secret; empty: the account's previous one, or one that was never valid.")
 
     def alter_deliveries(
         self, injection: Injection, context: RequestContext, deliveries: list[Delivery]

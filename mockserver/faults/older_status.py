@@ -10,13 +10,13 @@ from mockserver.provider import Provider
 @dataclass(frozen=True)
 class OlderStatus(Fault):
     family = "meaning"
-    effect = "The response uses the former name of a state, where it had one."
+    effect = "The response uses the former name of a state, if it had one."
     symptom = "A client that knows only the current names does not recognise the state."
     exercised_with = (Exercise("older status", operation="query", times=2),)
 
     @classmethod
     def never_at(cls, provider: Provider) -> str | None:
-        return None if provider.lifecycle.older_words else f"{provider.title} has no older words for its states"
+        return None if provider.lifecycle.older_words else f"{provider.title} has no former names of states"
 
     def alter_view(self, injection: Injection, context: RequestContext, view: View) -> View | None:
         older = context.state.provider.lifecycle.older_words

@@ -1,4 +1,4 @@
-"""A field of another type than documented."""
+"""A field whose type differs from the documented type."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +19,7 @@ class OtherType(Fault):
         "One field of the response has another type: numbers and booleans become strings, strings become lists, "
         "lists and objects are wrapped in an object."
     )
-    symptom = "A client that trusts the schema fails where it uses the field."
+    symptom = "A client that trusts the schema fails when it uses the field."
     hides_result = True
     withholds_links = True
     not_for_clients = "no document says what to do: a client may stop, or ask again"

@@ -12,10 +12,10 @@ from mockserver.faults.support.parameters import parameter
 class Overdue(Fault):
     family = "meaning"
     effect = "The last state before the end lasts longer."
-    symptom = "The task ends after a client would have given up."
+    symptom = "A client with a time limit gives up before the task ends."
     exercised_with = (Exercise("task overdue", {"by_s": 240.0}),)
 
-    by_s: float = parameter(600.0, "How much longer it takes.", "seconds of mock time")
+    by_s: float = parameter(600.0, "How much longer the state lasts.", "seconds of mock time")
 
     def alter_task(self, injection: Injection, context: RequestContext, task: Task) -> Task | None:
         later_ms = round(self.by_s * 1000)

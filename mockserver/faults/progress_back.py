@@ -12,13 +12,13 @@ from mockserver.faults.support.parameters import parameter
 class ProgressBack(Fault):
     family = "meaning"
     effect = "Every second response about a running task shows less progress than the one before."
-    symptom = "A client that expects progress to grow fails or shows wrong values."
+    symptom = "A client that expects progress to increase fails or shows wrong values."
     exercised_with = (Exercise("progress goes back", operation="query"),)
 
-    by_percent: int = parameter(20, "How much less it shows.", "percent", least=1, most=100)
+    by_percent: int = parameter(20, "By how much the progress decreases.", "percent", least=1, most=100)
 
     def alter_view(self, injection: Injection, context: RequestContext, view: View) -> View | None:
-        """Show less than the last time, every second time that a task on its way shows progress."""
+        """Lower the progress in every second response about a running task."""
         last: dict[str, int] = injection.record.memory
         said: dict[str, int] = {}
 

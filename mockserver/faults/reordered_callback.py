@@ -1,4 +1,4 @@
-"""Callbacks in another order than the ends of their tasks."""
+"""Callbacks that arrive in a different order from the ends of their tasks."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from mockserver.faults.support.parameters import parameter
 class ReorderedCallback(Fault):
     family = "callbacks"
     effect = "Every second callback is delayed, so that later ones overtake it."
-    symptom = "A client that relies on the order confuses its tasks."
+    symptom = "A client that relies on the order mixes up its tasks."
     exercised_with = (Exercise("callbacks in another order", jobs=3, callbacks=True),)
 
     by_s: float = parameter(30.0, "The delay.", "seconds of mock time")

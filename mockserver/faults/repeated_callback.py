@@ -1,4 +1,4 @@
-"""A callback that is sent again although it was acknowledged."""
+"""A callback that is sent again after it was acknowledged."""
 
 from dataclasses import dataclass, replace
 
@@ -11,8 +11,8 @@ from mockserver.faults.support.parameters import parameter
 @dataclass(frozen=True)
 class RepeatedCallback(Fault):
     family = "callbacks"
-    effect = "The acknowledgement is lost, so the next attempts are made as well."
-    symptom = "Work that the handler does for each callback is repeated."
+    effect = "The acknowledgement is lost, so the provider retries."
+    symptom = "The handler does its work again for each attempt."
     exercised_with = (Exercise("callback sent again although acknowledged", callbacks=True),)
 
     unheard: int = parameter(1, "How many acknowledgements are lost.", least=1, most=100)

@@ -1,4 +1,4 @@
-"""A task that was just made, and is not found yet."""
+"""A new task that queries do not find yet."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from mockserver.faults.support.parameters import parameter
 class ReplicationLag(Fault):
     family = "meaning"
     effect = "For some seconds after the submit, queries do not find the task."
-    symptom = "A client that gives up at the first such response loses a task that it has paid for."
+    symptom = "A client that gives up at the first such response loses a task that it pays for."
     roles = frozenset(("query", "cancel"))
     hides_task = True
     exercised_with = (Exercise("task not found yet", {"for_s": 4.0}),)

@@ -1,4 +1,4 @@
-"""A connection that is reset: before, within or after the headers, or in the body."""
+"""A connection reset before, within or after the headers, or in the body."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ from mockserver.engine.faults import Exercise, Fault, Injection
 from mockserver.engine.transmission import Transmission
 from mockserver.faults.support.parameters import parameter
 
-#: Less than any head that we write, more than its first line.
+#: Longer than the status line, shorter than the shortest head that the server writes.
 WITHIN_HEADERS = 40
 
 
@@ -14,14 +14,14 @@ WITHIN_HEADERS = 40
 class Reset(Fault):
     family = "transport"
     effect = "The request is carried out; a TCP reset cuts off the response."
-    symptom = "The call fails with a connection error, not with a status."
+    symptom = "The call fails with a connection error, without a status."
     exercised_with = tuple(
         Exercise(f"connection reset: {at}", {"at": at}, "query", 2) for at in ("before_headers", "within_body")
     )
 
     at: str = parameter(
         "before_headers",
-        "Where the response is cut.",
+        "Where the response is cut off.",
         choices=("before_headers", "within_headers", "after_headers", "within_body"),
     )
 

@@ -1,4 +1,4 @@
-"""A callback whose signature has another length."""
+"""A callback whose signature has the wrong length."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""A callback whose signature is for other bytes."""
+"""A callback whose signature was computed over other bytes."""
 
 import json
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from mockserver.faults.support.deliveries import signed, with_signature
 @dataclass(frozen=True)
 class SignatureOfOtherBytes(Fault):
     family = "callbacks"
-    effect = "The signature is for the same JSON with other whitespace, not for the bytes that are sent."
-    symptom = "A handler that checks re-serialised JSON may accept it; one that checks the raw bytes rejects it."
+    effect = "The signature covers the same JSON with different whitespace, not the bytes that are sent."
+    symptom = "A handler that checks re-serialised JSON may accept it; a handler that checks the raw bytes rejects it."
     needs_signature = True
     forges_signature = True
     exercised_with = (Exercise("callback forged: signature of other bytes", times=1, callbacks=True),)
@@ -21,7 +21,7 @@ class SignatureOfOtherBytes(Fault):
     def alter_deliveries(
         self, injection: Injection, context: RequestContext, deliveries: list[Delivery]
     ) -> list[Delivery] | None:
-        """Sign the body as Python's json writes it; one that is not JSON stays as it is."""
+        """Sign the body as Python's json writes it; a body that is not JSON stays unchanged."""
         try:
             written = {each.body: json.dumps(json.loads(each.body)).encode() for each in deliveries}
         except ValueError:

@@ -1,4 +1,4 @@
-"""A state that no query ever sees."""
+"""A state that the task skips."""
 
 from dataclasses import dataclass
 
@@ -14,15 +14,15 @@ from mockserver.provider import Provider
 class SkippedState(Fault):
     family = "meaning"
     effect = "The task skips a state."
-    symptom = "A client that waits to see that state waits for ever."
+    symptom = "A client that waits for this state waits for ever."
 
-    state: str = parameter("", "The state; empty is the last one before the end.")
+    state: str = parameter("", "The state; empty: the last one before the end.")
 
     def problem(self, provider: Provider) -> str | None:
         return unknown_state(provider, self.state)
 
     def alter_task(self, injection: Injection, context: RequestContext, task: Task) -> Task | None:
-        """Leave the state at the instant at which it is entered; all that follows comes earlier."""
+        """Leave the state in the instant it is entered; all later states begin earlier."""
         index = state_index(task, self.state)
         if index is None:
             return None

@@ -1,4 +1,4 @@
-"""A body that comes drop by drop."""
+"""A body that is sent slowly."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ class SlowBody(Fault):
     bytes_per_s: float = parameter(50.0, "Speed of the body.", "bytes a second of wall time", least=1, most=1e9)
 
     def alter_transmission(self, injection: Injection, transmission: Transmission) -> bool | None:
-        """Slow the body down; of two paces the slower one counts."""
+        """Slow the body down; of two speeds, the lower one applies."""
         if not transmission.sent_body():
             return None
         transmission.bytes_per_s = min(self.bytes_per_s, transmission.bytes_per_s or self.bytes_per_s)

@@ -1,4 +1,4 @@
-"""A download that comes slowly."""
+"""A slow download."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from mockserver.faults.support.parameters import parameter
 class SlowFile(Fault):
     family = "results"
     effect = "The file is sent slowly."
-    symptom = "The link may expire, or the client's timeout end the download, before the file is complete."
+    symptom = "The link may expire, or the client may time out, before the file is complete."
     roles = frozenset(("result",))
     exercised_with = (Exercise("file slow", {"bytes_per_s": 40_000.0}),)
 

@@ -1,4 +1,4 @@
-"""Status in another case."""
+"""A status in different letter case."""
 
 from dataclasses import dataclass
 

@@ -13,18 +13,18 @@ from mockserver.provider import Provider
 @dataclass(frozen=True)
 class Stuck(Fault):
     family = "meaning"
-    effect = "The task enters the state, and never leaves it."
-    symptom = "Polling goes on until the client gives up."
+    effect = "The task enters the state and never leaves it."
+    symptom = "The client polls until it gives up."
     never_finishes = True
     exercised_with = (Exercise("task never finishes"),)
 
-    state: str = parameter("", "The state; empty is the last one before the end.")
+    state: str = parameter("", "The state; empty: the last one before the end.")
 
     def problem(self, provider: Provider) -> str | None:
         return unknown_state(provider, self.state)
 
     def alter_task(self, injection: Injection, context: RequestContext, task: Task) -> Task | None:
-        """Hold the task from the moment at which it enters the state."""
+        """Hold the task from the instant it enters the state."""
         index = state_index(task, self.state)
         if index is None or starts_ms(task, index) >= task.ends_ms:
             return None

@@ -11,10 +11,10 @@ from mockserver.faults.support.parameters import parameter
 class TruncatedBody(Fault):
     family = "transport"
     effect = "The connection is closed in the middle of the body, before Content-Length is reached."
-    symptom = "A client that checks the length detects it; another one reads invalid JSON or keeps part of a file."
+    symptom = "A client that checks the length detects it; others read invalid JSON or keep part of a file."
     exercised_with = (Exercise("answer truncated", operation="query", times=1),)
 
-    keep_fraction: float = parameter(0.5, "How much of the body is sent.", "fraction", most=0.999)
+    keep_fraction: float = parameter(0.5, "The part of the body that is sent.", "fraction", most=0.999)
 
     def alter_transmission(self, injection: Injection, transmission: Transmission) -> bool | None:
         if not transmission.sent_body():

@@ -1,4 +1,4 @@
-"""A file that is not whole, though its length is right."""
+"""A truncated file with a matching Content-Length."""
 
 from dataclasses import dataclass
 
@@ -10,12 +10,12 @@ from mockserver.faults.support.parameters import parameter
 @dataclass(frozen=True)
 class TruncatedFile(Fault):
     family = "results"
-    effect = "The file is truncated, and Content-Length is that of the part; Range is ignored."
+    effect = "The file is truncated, and Content-Length matches the part that is sent; Range is ignored."
     symptom = "The download seems complete; the file does not play."
     roles = frozenset(("result",))
     exercised_with = (Exercise("file truncated: once", times=1), Exercise("file truncated: always"))
 
-    keep_fraction: float = parameter(0.5, "How much of the file is sent.", "fraction", most=0.999)
+    keep_fraction: float = parameter(0.5, "The part of the file that is sent.", "fraction", most=0.999)
 
     def alter_transmission(self, injection: Injection, transmission: Transmission) -> bool | None:
         if not transmission.is_file:

@@ -12,7 +12,7 @@ from mockserver.faults.support.parameters import parameter
 class UndeclaredStatus(Fault):
     family = "answers"
     effect = "The request is refused with an undocumented status."
-    symptom = "A client that handles a fixed list of statuses does not handle it."
+    symptom = "A client that handles only a fixed list of statuses misses it."
     exercised_with = (
         Exercise("undeclared status: query", operation="query", times=1),
         Exercise("undeclared status: submit", operation="submit", times=1),
@@ -21,5 +21,5 @@ class UndeclaredStatus(Fault):
     status: int = parameter(520, "The status.", least=400, most=999)
 
     def replace_response(self, injection: Injection, context: RequestContext) -> Response | None:
-        """Answer with a body that is no error of the provider's either."""
+        """Answer with a body that does not have the form of the provider's errors."""
         return Response(self.status, b"unknown error", "text/plain", gate="fault", error="undeclared_status")

@@ -17,17 +17,17 @@ from mockserver.faults.support.parameters import parameter
 class UnknownEvent(Fault):
     family = "callbacks"
     effect = "Another callback is sent first, with an unknown event and status."
-    symptom = "A handler that knows only the documented events rejects it or treats it as an end."
+    symptom = "A handler that knows only the documented events rejects it, or treats it as an end."
     adds_unknown_event = True
     signs_again = True
     exercised_with = (Exercise("callback of an unknown event", callbacks=True),)
 
-    word: str = parameter("reviewing", "The new name of the event and the status.")
+    word: str = parameter("reviewing", "The unknown name of the event and the status.")
 
     def alter_deliveries(
         self, injection: Injection, context: RequestContext, deliveries: list[Delivery]
     ) -> list[Delivery] | None:
-        """Add it; what tells one end from the other is where the new word goes."""
+        """Add the callback; the new name replaces the values that differ between one end and the other."""
         first = deliveries[0]
         task = injection.match_context.task
         contrary = None if task is None else contrary_callback_body(context.state, task)
@@ -40,7 +40,7 @@ class UnknownEvent(Fault):
 
 
 def _reworded(value: Any, contrary: Any, end: str, word: str) -> Any:
-    """Put a word in the place of the end's name, and of each text that is another one where a task ends otherwise."""
+    """Replace the name of the end, and each string that differs in the callback of the contrary end."""
     if isinstance(value, dict):
         others = contrary if isinstance(contrary, dict) else {}
         return {key: _reworded(each, others.get(key), end, word) for key, each in value.items()}

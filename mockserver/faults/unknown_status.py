@@ -10,7 +10,7 @@ from mockserver.faults.support.parameters import parameter
 @dataclass(frozen=True)
 class UnknownStatus(Fault):
     family = "meaning"
-    effect = "Until its end, the task is shown in an unknown state."
+    effect = "Until the task ends, responses show an unknown state."
     symptom = "A client that treats an unknown state as an end or an error gives up too early."
     exercised_with = (Exercise("unknown status", operation="query", times=2),)
 

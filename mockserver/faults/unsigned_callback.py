@@ -11,7 +11,7 @@ from mockserver.faults.support.deliveries import with_signature
 @dataclass(frozen=True)
 class UnsignedCallback(Fault):
     family = "callbacks"
-    effect = "The signature's header is missing."
+    effect = "The signature header is missing."
     symptom = "A handler that accepts unsigned callbacks accepts forged ones."
     needs_signature = True
     forges_signature = True

@@ -1,4 +1,4 @@
-"""Links that lead to a host that does not exist."""
+"""Links to a host that does not exist."""
 
 from dataclasses import dataclass, replace
 

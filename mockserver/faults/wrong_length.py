@@ -1,4 +1,4 @@
-"""A Content-Length that is more than the file."""
+"""A Content-Length that is larger than the file."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ class WrongLength(Fault):
     roles = frozenset(("result",))
     exercised_with = (Exercise("file shorter than its Content-Length", times=1),)
 
-    more_bytes: int = parameter(1000, "How much larger it is.", "bytes", least=1, most=1_000_000_000)
+    more_bytes: int = parameter(1000, "By how much it is larger than the file.", "bytes", least=1, most=1_000_000_000)
 
     def alter_transmission(self, injection: Injection, transmission: Transmission) -> bool | None:
         if not transmission.is_file:

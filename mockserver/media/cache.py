@@ -104,7 +104,7 @@ class MediaCache:
             self._temporary.cleanup()
 
     def _put_in_cache(self, shape: Shape) -> Path:
-        """Encode the file in a folder of its own, then move it into place (in the worker)."""
+        """Encode the file in a separate folder, then move it into place (in the worker)."""
         name = shape.file_name
         path = self._directory / name
         try:

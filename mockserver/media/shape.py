@@ -87,7 +87,7 @@ def _even(length_px: float) -> int:
 
 
 def mp4_duration_s(content: bytes) -> float | None:
-    """Return the duration in the movie header; None if there is no valid one."""
+    """Return the duration in the movie header, if it is valid."""
     try:
         return _movie_s(content, 0, len(content))
     except struct.error:

@@ -1,1 +1,1 @@
-"""From YAML to a provider: reading, checking, compiling. Nothing here runs while requests are served."""
+"""Read, check and compile specs from YAML to providers. This code does not run while requests are served."""

@@ -1,4 +1,4 @@
-"""Which specs are served: the built-in ones, the user's own, or both."""
+"""Choose the specs to serve: the built-in ones, the user's own, or both."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def load_providers(
     dialects: Mapping[str, Iterable[str]] | None = None,
     only: str | None = None,
 ) -> list[Provider]:
-    """Read, check and compile specs; the built-in ones once for all servers of a process.
+    """Read, check and compile specs; built-in specs are compiled once for each process.
 
-    A spec of the user's own that leads a provider of a built-in name takes its place.
+    A user's spec replaces a built-in provider of the same name.
 
     Raises:
-        SpecError: with every fault of every file.
+        SpecError: with every issue of every file.
     """
     own, chosen = [Path(spec) for spec in specs], {name: tuple(each) for name, each in (dialects or {}).items()}
     if builtin and not own:
@@ -53,11 +53,11 @@ def _load(
     if faults:
         raise SpecError(faults)
     if not documents:
-        raise SpecError([SpecIssue("specs", None, "there is nothing to serve", "name a spec with --spec FILE")])
+        raise SpecError([SpecIssue("specs", None, "no specs to serve", "add one with --spec FILE")])
     names = [document.data["x-mock"].get("provider") for document in documents]
     if only is not None and only not in names:
         known = ", ".join(sorted(name for name in names if name))
-        raise SpecError([SpecIssue("only", None, f"there is no provider {only!r}", f"there are {known}")])
+        raise SpecError([SpecIssue("only", None, f"unknown provider {only!r}", f"known: {known}")])
     if only is not None:
         documents = [
             document
@@ -69,7 +69,7 @@ def _load(
 
 
 def _read(paths: Iterable[Path], faults: list[SpecIssue], *, whole: bool = False) -> list[Document]:
-    """Read specs; those that are not our own are checked as a whole, which takes longer."""
+    """Read specs; with `whole`, also run the slower checks of a user's spec."""
     documents = []
     for path in paths:
         try:

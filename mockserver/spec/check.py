@@ -1,4 +1,4 @@
-"""`mockserver check`: everything that is wrong with specs of a user's own, with file, line and the fix."""
+"""`mockserver check`: report every issue of a user's specs, with file, line and fix."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from mockserver.spec.vocabulary import builtin_specs, check_vocabulary
 
 
 def check_files(paths: Iterable[Path]) -> list[SpecIssue]:
-    """Return the issues of these files: YAML, references, OpenAPI 3.1, x-mock, and what they say together.
+    """Return the issues of these files: YAML, references, OpenAPI 3.1, x-mock, and consistency between files.
 
-    A file that is `part_of` a provider may lean on a built-in spec that leads it.
+    A file that is `part_of` a provider may extend a built-in spec.
     """
     issues: list[SpecIssue] = []
     documents: list[Document] = []
@@ -41,7 +41,7 @@ def check_files(paths: Iterable[Path]) -> list[SpecIssue]:
 
 
 def document_issues(document: Document) -> list[SpecIssue]:
-    """Return the issues of one document, taken by itself."""
+    """Return the issues of a single document."""
     issues = _references(document) or _openapi(document)
     try:
         check_vocabulary(document)
@@ -51,7 +51,7 @@ def document_issues(document: Document) -> list[SpecIssue]:
 
 
 def _leads_wanted(documents: list[Document]) -> list[Document]:
-    """Return the built-in documents of providers that the checked ones are only part of."""
+    """Return the built-in main specs of providers that the checked documents are part of."""
     led = {document.data["x-mock"].get("provider") for document in documents}
     wanted = {document.data["x-mock"].get("part_of") for document in documents} - {None} - led
     if not wanted:
@@ -79,7 +79,7 @@ def _references(document: Document) -> list[SpecIssue]:
         try:
             document.resolve(reference)
         except KeyError:
-            fix = "references lead into the same document, as #/components/…"
+            fix = "references must point into the same document, such as #/components/…"
             issues.append(document.issue((*path, "$ref"), f"{reference!r} does not exist", fix))
 
     walk(document.data, ())
@@ -87,25 +87,25 @@ def _references(document: Document) -> list[SpecIssue]:
 
 
 def _openapi(document: Document) -> list[SpecIssue]:
-    """Validate against the OpenAPI 3.1 schema, by the reference implementation."""
+    """Validate against the OpenAPI 3.1 schema with openapi-spec-validator."""
     from openapi_spec_validator import OpenAPIV31SpecValidator  # noqa: PLC0415 - slow to load, only needed here
 
     version = document.data.get("openapi")
     if not isinstance(version, str) or not version.startswith("3.1"):
-        return [document.issue(("openapi",), f"is {version!r}", "write `openapi: 3.1.0`")]
+        return [document.issue(("openapi",), f"must be 3.1.x; got {version!r}", "write `openapi: 3.1.0`")]
     issues = []
     try:
         for error in OpenAPIV31SpecValidator(document.data).iter_errors():
             path = _whole_path(document.data, tuple(getattr(error, "absolute_path", ())), error)
             message = str(getattr(error, "message", error))
             issues.append(document.issue(path, f"is not valid OpenAPI 3.1: {message[:300]}"))
-    except Exception as error:  # noqa: BLE001 - the validator fails in its own ways on what is far from a spec
+    except Exception as error:  # noqa: BLE001 - the validator raises arbitrary errors for some invalid documents
         issues.append(document.issue((), f"is not valid OpenAPI 3.1: {type(error).__name__}: {str(error)[:300]}"))
     return list(dict.fromkeys(issues))
 
 
 def _whole_path(data: Any, path: tuple[str | int, ...], error: Any) -> tuple[str | int, ...]:
-    """Complete a path that the validator gives from a schema on: by the first place where it leads to the issue."""
+    """Complete a path that the validator reports relative to a schema: return the first place that fits."""
     instance = getattr(error, "instance", None)
     if not path or _at(data, path) is instance:
         return path

@@ -18,17 +18,17 @@ import yaml
 from mockserver.spec.pointer import MISSING, keys_of, pointed
 
 Path_ = tuple[str | int, ...]
-#: The nesting that may exhaust the stack of PyYAML's C reader, and the nesting that is always read.
+#: Deeper nesting may exhaust the stack of PyYAML's C reader; nesting up to the second limit is always read.
 _SAFE_NESTING = 5000
 _SURE_NESTING = 100
 _LONGEST_WORD = 80
-_TOO_DEEP = "it is nested too deep"
+_TOO_DEEP = "nested too deep"
 _LONGEST_MESSAGE = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class SpecIssue:
-    """Something wrong in a spec: what, where, and what to do about it."""
+    """A problem in a spec: where, what, and how to fix it."""
 
     file: str
     line: int | None
@@ -41,7 +41,7 @@ class SpecIssue:
 
 
 class SpecError(ValueError):
-    """A spec cannot be served; `issues` says why."""
+    """A spec cannot be served; `issues` lists the reasons."""
 
     def __init__(self, issues: list[SpecIssue]) -> None:
         super().__init__("\n".join(str(issue) for issue in issues))
@@ -132,7 +132,7 @@ class Document:
         """Follow a reference within this document, such as ``#/components/schemas/Task``.
 
         Raises:
-            KeyError: it leads nowhere.
+            KeyError: the target does not exist.
         """
         return resolve(self.data, pointer)
 
@@ -145,7 +145,7 @@ def resolve(data: Any, pointer: str) -> Any:
     """Follow a reference within a document.
 
     Raises:
-        KeyError: it leads nowhere, or to another document.
+        KeyError: the target does not exist, or is in another document.
     """
     found = pointed(data, keys_of(pointer[1:]), MISSING) if pointer.startswith("#/") else MISSING
     if found is MISSING:
@@ -173,9 +173,9 @@ def shortened(text: str, most: int = _LONGEST_WORD) -> str:
 
 
 def _loaded(text: str) -> Any:
-    """Load a text, unless its nesting would exhaust the stack.
+    """Load a text unless its nesting could exhaust the stack.
 
-    Each level takes a bracket, or a column of its line; most texts have too few of them for that.
+    Each level takes a bracket or a column of its line; most texts have too few of them.
 
     Raises:
         YAMLError: it is not YAML, or is nested too deep.
@@ -207,19 +207,19 @@ def _wrong(at: Any, what: str) -> yaml.MarkedYAMLError:
 
 
 class _Loader(yaml.CSafeLoader):
-    """YAML 1.2's JSON view of things: no dates, bytes or sets, string keys, and no key twice."""
+    """Reads YAML as JSON: no dates, bytes or sets; keys are strings and unique."""
 
 
 def _mapping(loader: _Loader, node: yaml.Node) -> dict[str, Any]:
     if not isinstance(node, yaml.MappingNode):
-        raise _wrong(node, "this is not a mapping")
+        raise _wrong(node, "expected a mapping")
     out: dict[str, Any] = {}
     for key_node, value_node in node.value:
         if not isinstance(key_node, yaml.ScalarNode):
             raise _wrong(key_node, "a key must be a string")
         key = key_node.value
         if key in out:
-            raise _wrong(key_node, f"the key {shortened(key)!r} occurs twice in one mapping")
+            raise _wrong(key_node, f"duplicate key {shortened(key)!r}")
         out[key] = loader.construct_object(value_node, deep=True)
     return out
 
@@ -240,9 +240,9 @@ def _text(loader: _Loader, node: Any) -> Any:
 
 _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
 _Loader.add_constructor("tag:yaml.org,2002:timestamp", _text)
-_Loader.add_constructor("tag:yaml.org,2002:int", _scalar(_Loader.construct_yaml_int, "whole number"))
-_Loader.add_constructor("tag:yaml.org,2002:float", _scalar(_Loader.construct_yaml_float, "number"))
-_Loader.add_constructor("tag:yaml.org,2002:bool", _scalar(_Loader.construct_yaml_bool, "boolean"))
+_Loader.add_constructor("tag:yaml.org,2002:int", _scalar(_Loader.construct_yaml_int, "valid integer"))
+_Loader.add_constructor("tag:yaml.org,2002:float", _scalar(_Loader.construct_yaml_float, "valid number"))
+_Loader.add_constructor("tag:yaml.org,2002:bool", _scalar(_Loader.construct_yaml_bool, "valid boolean"))
 for _tag in ("binary", "set", "omap", "pairs"):
     del _Loader.yaml_constructors[f"tag:yaml.org,2002:{_tag}"]
 

@@ -26,7 +26,7 @@ def _properties(root: str, *names: str) -> dict[str, str]:
     return {name: f"{root}_{name}" for name in names}
 
 
-#: The names behind each root, with what each reads of the context: a path of attributes, or a property of its own.
+#: The names of each root, and the attribute path of the context that each one reads.
 NAMES: dict[str, dict[str, str]] = {
     "task": {
         "id": "task.id",
@@ -56,7 +56,7 @@ NAMES: dict[str, dict[str, str]] = {
     "now": {},
     "server": {"url": "state.server_url"},
 }
-#: The instants behind a root, each of which has three notations: unix_ms, unix_s and iso.
+#: The instants of a root; each has three notations: unix_ms, unix_s and iso.
 INSTANTS: dict[str, dict[str, str]] = {
     "task": {
         "submitted_": "task.submitted_ms",
@@ -75,7 +75,7 @@ _CHOICE = ({"by", "values"}, {"by", "values", "otherwise"})
 
 
 def names_of(root: str) -> dict[str, str]:
-    """Return every name behind a root, with the Python source that reads it from the context `s`."""
+    """Return every name of a root, with the Python source that reads it from the context `s`."""
     names = {name: f"s.{path}" for name, path in NAMES[root].items()}
     for instant, path in INSTANTS.get(root, {}).items():
         names |= {f"{instant}{notation}": form.format(path) for notation, form in _NOTATIONS.items()}
@@ -83,7 +83,7 @@ def names_of(root: str) -> dict[str, str]:
 
 
 class ExpressionError(ValueError):
-    """An expression that has no meaning; `path` are the keys that lead to it in its template."""
+    """An invalid expression; `path` is its place in the template."""
 
     def __init__(self, message: str, path: tuple[str | int, ...] = ()) -> None:
         super().__init__(message)
@@ -91,7 +91,7 @@ class ExpressionError(ValueError):
 
 
 def constant(value: Any) -> Value:
-    """Return a template that always has this value."""
+    """Return a function that always returns this value."""
     return lambda _context: value
 
 
@@ -99,7 +99,7 @@ def compile_value(template: Any) -> Value:
     """Compile a template.
 
     Raises:
-        ExpressionError: an expression in it has no meaning; its `path` says where.
+        ExpressionError: an expression in it is invalid; its `path` says where.
     """
     writer = _Writer()
     source = writer.template(template)
@@ -107,7 +107,7 @@ def compile_value(template: Any) -> Value:
 
 
 class _Writer:
-    """Writes the Python source of one template; every value in it is bound to a name."""
+    """Writes the Python source of one template; each value is bound to a name."""
 
     def __init__(self) -> None:
         self._names: dict[str, Any] = {
@@ -118,7 +118,7 @@ class _Writer:
         }
 
     def function(self, source: str) -> Value:
-        """Compile the source. Its text is all ours; values from the spec are bound to names, never written into it."""
+        """Compile the source. Values from the spec are bound to names and never become part of the source text."""
         made: Value = eval(compile(f"lambda s: {source}", "<template>", "eval"), self._names)  # noqa: S307
         return made
 
@@ -129,7 +129,7 @@ class _Writer:
         return name
 
     def template(self, template: Any) -> str | None:
-        """Write a template; None where it has no expression."""
+        """Write a template; None if it contains no expression."""
         if isinstance(template, str):
             return self._text(template)
         if isinstance(template, dict):
@@ -167,9 +167,9 @@ class _Writer:
     def _choice(self, template: dict[str, Any]) -> str:
         by, cases, rest = self._at(template["by"], "by"), template["values"], template.get("otherwise")
         if by is None:
-            raise ExpressionError("a choice is made by an expression, which starts with $", ("by",))
+            raise ExpressionError("`by` must be an expression, which starts with $", ("by",))
         if not isinstance(cases, dict):
-            raise ExpressionError("a choice looks its values up in a mapping", ("values",))
+            raise ExpressionError("`values` must be a mapping", ("values",))
         values = {key: self._at(each, "values", key) for key, each in cases.items()}
         otherwise = self._at(rest, "otherwise")
         if otherwise is None and not any(values.values()):
@@ -196,7 +196,7 @@ class _Writer:
         if not pointer:
             return source
         if not pointer.startswith("/"):
-            raise ExpressionError(f"{text}: what follows # is a JSON pointer and starts with /")
+            raise ExpressionError(f"{text}: expected a JSON pointer, which starts with /, after #")
         keys = keys_of(pointer)
         if source == "s.body" and len(keys) == 1:
             return f"s.body.get({self.bound(keys[0])}) if isinstance(s.body, dict) else None"
@@ -217,10 +217,10 @@ class _Writer:
             return f"s.reply({self.bound(name)})"
         if root not in NAMES:
             roots = ", ".join(f"${each}" for each in ["request", "input", "reply", "request_id", *NAMES])
-            raise ExpressionError(f"{text}: ${root} is not known; there are {roots}")
+            raise ExpressionError(f"{text}: ${root} is unknown; known: {roots}")
         names = names_of(root)
         if name not in names:
-            raise ExpressionError(f"{text}: ${root} has no {name!r}; it has {', '.join(sorted(names))}")
+            raise ExpressionError(f"{text}: ${root} has no {name!r}; known: {', '.join(sorted(names))}")
         return names[name]
 
     def _request(self, text: str, place: str, name: str) -> str:
@@ -240,12 +240,12 @@ class _Writer:
 
 
 def _iso_text(instant_ms: int | None) -> str | None:
-    """Convert an instant to ISO 8601, to the second; null stays null."""
+    """Convert an instant to ISO 8601, with a precision of one second; None stays None."""
     return None if instant_ms is None else iso_of(instant_ms, digits=0)
 
 
 def _without_nulls(made: dict[str, Any], optional: tuple[str, ...]) -> dict[str, Any]:
-    """Leave out the optional keys whose value is null."""
+    """Remove the optional keys whose value is null."""
     for key in optional:
         if made[key] is None:
             del made[key]

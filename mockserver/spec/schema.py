@@ -1,4 +1,4 @@
-"""JSON Schemas of a spec, compiled for the hot path: judged by jsonschema-rs, explained in plain words."""
+"""JSON Schemas of a spec, compiled for the hot path with jsonschema-rs; problems are explained in plain English."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def compile_schema(document: Document, schema: dict[str, Any], lifted: tuple[str
     """Compile a schema that may refer to the document's components.
 
     Args:
-        document: what `$ref`s lead into.
+        document: the target of the `$ref`s.
         schema: the schema itself.
-        lifted: path of properties to a field whose text rules (pattern, format, length) are judged
-            elsewhere; used for callback addresses, which have rules of their own.
+        lifted: path of properties to a field whose text rules (pattern, format, length) are checked
+            elsewhere; used for callback addresses, which have separate rules.
 
     Raises:
         ValueError: it is not a valid schema.
@@ -44,7 +44,7 @@ def compile_schema(document: Document, schema: dict[str, Any], lifted: tuple[str
 
 
 def _closed(document: Document, schema: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema with the components it needs inside it, so that its references resolve."""
+    """Return the schema with the components that it refers to."""
     out = deepcopy(schema)
     components: dict[str, Any] = {}
     waiting: list[Any] = [out]
@@ -72,7 +72,7 @@ def _resolved(root: dict[str, Any], schema: Any) -> dict[str, Any]:
 
 
 def _lift(root: dict[str, Any], path: tuple[str, ...]) -> None:
-    """Take the text rules off one property."""
+    """Remove the text rules of one property."""
     schema = _resolved(root, root)
     for key in path[:-1]:
         schema = _resolved(root, schema.get("properties", {}).get(key))
@@ -83,14 +83,14 @@ def _lift(root: dict[str, Any], path: tuple[str, ...]) -> None:
 
 
 class _Defaults(NamedTuple):
-    """The defaults of an object's own properties, and of the objects below them."""
+    """The defaults of an object's properties, and of nested objects."""
 
     own: dict[str, Any]
     below: dict[str, _Defaults]
 
 
 def _defaults(root: dict[str, Any]) -> Callable[[Any], Any]:
-    """Make the function that fills in the defaults of an object's properties, at every depth."""
+    """Return a function that fills in the defaults of an object's properties, at every depth."""
     defaults = _property_defaults(root, _resolved(root, root), 0)
     if not defaults.own and not defaults.below:
         return lambda value: value
@@ -123,7 +123,7 @@ def _filled(value: Any, defaults: _Defaults) -> Any:
 
 
 def _problem(error: jsonschema_rs.ValidationError) -> Problem:
-    """Say in words what a validator found; what the client sent is not repeated."""
+    """Explain a validation error, without quoting what the client sent."""
     path = [str(key) for key in error.instance_path]
     details = error.kind.as_dict()
     if error.kind.name == "required":
@@ -131,7 +131,7 @@ def _problem(error: jsonschema_rs.ValidationError) -> Problem:
         message = "is required"
     elif "unexpected" in details:
         path.append(str(details["unexpected"][0])[:80])
-        message = "is not known"
+        message = "unknown field"
     else:
         words = _WORDS.get(error.kind.name)
         message = "is not allowed here" if words is None else words(details)
@@ -144,11 +144,11 @@ def _written(value: Any) -> str:
 
 
 def _none_of(details: dict[str, Any]) -> str:
-    """Say what each of the allowed forms would have asked for."""
+    """Explain why the value matches none of the allowed forms."""
     wants = [_problem(branch[0]).message.removeprefix("the body ") for branch in details.get("context", ()) if branch]
     if not wants or len(wants) > _FORMS_TOLD:
-        return "has none of the allowed values"
-    return f"has none of the allowed forms ({'; or '.join(wants)})"
+        return "does not match any allowed form"
+    return f"does not match any allowed form ({'; or '.join(wants)})"
 
 
 _WORDS: dict[str, Callable[[dict[str, Any]], str]] = {
@@ -164,12 +164,12 @@ _WORDS: dict[str, Callable[[dict[str, Any]], str]] = {
     "multipleOf": lambda details: f"must be a multiple of {_written(details['multiple_of'])}",
     "minItems": lambda details: f"must have at least {details['limit']} items",
     "maxItems": lambda details: f"must have at most {details['limit']} items",
-    "uniqueItems": lambda _details: "holds an item twice",
+    "uniqueItems": lambda _details: "contains duplicate items",
     "minProperties": lambda details: f"must have at least {details['limit']} fields",
     "maxProperties": lambda details: f"must have at most {details['limit']} fields",
-    "pattern": lambda _details: "does not have the right form",
+    "pattern": lambda _details: "does not match the required pattern",
     "format": lambda details: f"is not a well-formed {details['format']}",
     "oneOf": _none_of,
     "anyOf": _none_of,
-    "not": lambda _details: "has fields that exclude each other",
+    "not": lambda _details: "contains mutually exclusive fields",
 }

@@ -1,4 +1,4 @@
-"""The vocabulary of x-mock, as a JSON Schema, and the check of a document against it."""
+"""The JSON Schema of x-mock, and the check of a document against it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mockserver.spec.document import Document, SpecError, SpecIssue
 
 
 def specs_directory() -> Path:
-    """Return the folder of the specs: inside the installed package, beside it in a checkout."""
+    """Return the folder of the specs: inside an installed package, next to it in a checkout."""
     packaged = Path(__file__).parent.parent / "_specs"
     return packaged if packaged.is_dir() else Path(__file__).parent.parent.parent / "specs"
 
@@ -31,7 +31,7 @@ def vocabulary() -> dict[str, Any]:
 
 
 def conditions() -> tuple[str, ...]:
-    """Return every condition that an error can answer, in the order of the gates."""
+    """Return every condition that the `when` of an error can name, in the order of the gates."""
     return tuple(vocabulary()["$defs"]["condition"]["enum"])
 
 
@@ -42,10 +42,10 @@ def _validator(definition: str) -> jsonschema_rs.Draft202012Validator:
 
 
 def check_vocabulary(document: Document) -> None:
-    """See that a document speaks x-mock and nothing else.
+    """Check that a document uses x-mock correctly, without unknown keys.
 
     Raises:
-        SpecError: with every issue, and the line it stands on.
+        SpecError: with every issue and its line.
     """
     issues: list[SpecIssue] = []
     mock = document.data.get("x-mock")
@@ -54,19 +54,19 @@ def check_vocabulary(document: Document) -> None:
             [
                 document.issue(
                     ("x-mock",),
-                    "says neither `provider` nor `part_of`",
-                    "a spec that is to be served needs x-mock at its root; specs/x-mock.schema.json has the words",
+                    "missing `provider` or `part_of`",
+                    "a spec needs x-mock at its root; specs/x-mock.schema.json describes it",
                 )
             ]
         )
     if not isinstance(document.data.get("paths"), dict) or not document.data["paths"]:
-        raise SpecError([document.issue(("paths",), "has no operations", "an OpenAPI document lists its paths")])
+        raise SpecError([document.issue(("paths",), "has no operations", "add the paths of the API")])
     if not isinstance(document.data.get("info"), dict) or "title" not in document.data["info"]:
         raise SpecError([document.issue(("info",), "has no title", "add info.title")])
     issues += _issues(document, "part" if "part_of" in mock else "provider", mock, ("x-mock",))
     for path, item in document.data["paths"].items():
         if not isinstance(item, dict):
-            issues.append(document.issue(("paths", path), "is no path item", "a mapping of methods was expected"))
+            issues.append(document.issue(("paths", path), "expected a mapping of methods"))
             continue
         for method, operation in item.items():
             if isinstance(operation, dict) and "x-mock" in operation:

@@ -94,7 +94,7 @@ class ProviderHandle:
         """Keep the next `times` tasks in a state for ever (default: the last state before the end).
 
         Raises:
-            InvalidFaultError: the provider has no such state.
+            InvalidFaultError: the provider does not have this state.
         """
         known = [each.name for each in self._runtime.world.providers[self.name].provider.lifecycle.states]
         if state and state not in known:

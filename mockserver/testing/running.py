@@ -228,7 +228,7 @@ class _Server(Generic[ClockT, TaskT, Done]):
         """Return a session of the same server; create it if it does not exist.
 
         Raises:
-            SessionError: the name is invalid, or there are too many sessions.
+            SessionError: the name is invalid, or too many sessions exist.
         """
         self._perform(partial(self.server.sessions.get, name))
         return type(self)(self.server, self._loop, name)

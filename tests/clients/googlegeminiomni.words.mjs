@@ -17,7 +17,7 @@ const FAILURE = ['failed'];
 const linkIn = (answer) => answer.outputUrl;
 const reasonIn = (answer) => answer.error;
 const problemIn = (answer) => answer?.error;
-const calledBackAbout = (event) => (/^job\.(completed|failed)$/.test(event.event) ? event.jobId : undefined);
+const callbackTaskId = (event) => (/^job\.(completed|failed)$/.test(event.event) ? event.jobId : undefined);
 const SIGNATURE_HEADER = 'x-gemini-signature';
 const FIRST_WAIT_S = 3;
 const POLL_INTERVAL_S = 3;

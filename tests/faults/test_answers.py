@@ -41,7 +41,7 @@ ERRORS: list[tuple[str, int, dict[str, Any]]] = [
     ("googlegeminiomni", 401, {"error": "The API key is missing or wrong"}),
     ("toapis", 429, {"error": {"code": 429, "message": "Too many requests", "type": "rate_limit_exceeded"}}),
     ("crun", 402, {"code": 402, "message": "The account has too few credits for this task", "data": None}),
-    ("kiln", 409, {"oops": "over", "about": "this error was asked for"}),
+    ("kiln", 409, {"oops": "over", "about": "this error was requested"}),
 ]
 
 
@@ -127,7 +127,7 @@ async def test_error_of_a_name_that_is_none(fault: str, status: int) -> None:
         await put(edge, fault, error="upstream_error")
         seen = await look(edge, submit_bytes(edge, "kiln"))
         assert (seen.status, seen.json["oops"]) == (status, "wrong")
-        about = "there is no error 'upstream_error' to answer with; there are lost, method, "
+        about = "unknown error 'upstream_error'; known: lost, method, "
         assert seen.json["about"].startswith(about)
         await untouched(edge, "kiln")
 
@@ -325,6 +325,6 @@ async def test_example_that_is_none() -> None:
         task_id = await submitted(edge, "evolink")
         await put(edge, "example", {"operation": "getTask"}, example="finished")
         seen = await look(edge, query_bytes(edge, "evolink", task_id))
-        message = "there is no example 'finished' of getTask; there are completed, failed, "
+        message = "unknown example 'finished' of getTask; known: completed, failed, "
         assert seen.status == 400
         assert seen.json["error"]["message"].startswith(message)

@@ -182,9 +182,9 @@ def _calm() -> dict[str, Seen]:
 @pytest.mark.parametrize(
     ("fault", "operation", "words"),
     [
-        ("fail", "showPiece", "fail applies to only submit, not to showPiece"),
-        ("lost_callback", "submit", "lost_callback applies to only callback, not to submit"),
-        ("expired_link", "query", "expired_link applies to only result, not to query"),
+        ("fail", "showPiece", "fail applies only to submit, not to showPiece"),
+        ("lost_callback", "submit", "lost_callback applies only to callback, not to submit"),
+        ("expired_link", "query", "expired_link applies only to result, not to query"),
         ("latency", "callback", "latency applies to requests, not to callback"),
     ],
 )
@@ -201,14 +201,14 @@ async def test_what_could_never_strike(fault: str, operation: str, words: str) -
         ("lost_callback", "toapis", "ToAPIs sends no callbacks"),
         ("wrong_signature", "toapis", "ToAPIs sends no callbacks"),
         ("wrong_signature", "evolink", "EvoLink does not sign its callbacks"),
-        ("older_status", "crun", "crun.ai has no older words for its states"),
+        ("older_status", "crun", "crun.ai has no former names of states"),
     ],
 )
 async def test_what_could_never_strike_at_a_provider(fault: str, provider: str, why: str) -> None:
     """It is refused where the provider is named; for whoever is served, it is taken."""
     async with world() as edge:
         reply = await edge.admin("POST", "/faults", {"fault": fault, "where": {"provider": provider}})
-        message = f"where.provider: {fault} never applies there: {why}"
+        message = f"where.provider: {fault} cannot apply: {why}"
         assert (reply.status, reply.json["error"]["message"]) == (400, message)
         assert (await edge.admin("POST", "/faults", {"fault": fault})).status == 200
 

@@ -307,9 +307,9 @@ MISTAKES = [
     ("    gap:\n", "    count: {}\n    gap:\n", "not an expectation", "that: something is measured"),
     ("  - that: something is measured\n    gap", "  - gap", "missing required key `that`", "gap"),
     # names that name nothing
-    ("    fault: error\n", "    fault: eror\n", "there is no fault 'eror'; did you mean 'error'?", "fault: eror"),
+    ("    fault: error\n", "    fault: eror\n", "unknown fault 'eror'; did you mean 'error'?", "fault: eror"),
     ("  - fault: latency\n", "  - fault: xyzzy\n", "`mockserver faults` lists them", "xyzzy"),
-    ("      retry_after: seconds\n", "      retry: 1\n", "error has no parameter 'retry'; it has status", "retry: 1"),
+    ("      retry_after: seconds\n", "      retry: 1\n", "error: unknown parameter 'retry'; known: status", "retry: 1"),
     ("      retry_after: seconds\n", "      retry_after: soon\n", "retry_after must be one of as_documented", "soon"),
     ("      status: 429\n      retry", "      status: 200\n      retry", "a number from 400 to 599", "status: 200"),
     ("      status: 429\n      retry", "      status: .inf\n      retry", "status", "status: .inf"),
@@ -342,28 +342,28 @@ MISTAKES = [
     ("      fault: error\n      outcome", "      fault: eror\n      outcome", "; got 'eror'", "fault: eror"),
     ("      event: completed\n", "      event: done\n", "; got 'done'", "event"),
     # what is no YAML, or not the YAML of JSON
-    ("seed: 7\n", "seed: 7\nseed: 8\n", "the key 'seed' occurs twice in one mapping", "seed: 8"),
-    ("      every: 2\n", "      every: 2\n      every: 2\n", "the key 'every' occurs twice", "every: 2"),
+    ("seed: 7\n", "seed: 7\nseed: 8\n", "duplicate key 'seed'", "seed: 8"),
+    ("      every: 2\n", "      every: 2\n      every: 2\n", "duplicate key 'every'", "every: 2"),
     ("seed: 7\n", "seed: [7\n", "is not valid YAML", ""),
     ("seed: 7\n", "\tseed: 7\n", "found a tab character", "\tseed"),
     ("seed: 7\n", "seed: *seven\n", "found undefined alias", "*seven"),
     ("seed: 7\n", "seed: !!python/object:os.system x\n", "could not determine a constructor", "python"),
     ("seed: 7\n", "seed: !!binary aGk=\n", "could not determine a constructor", "binary"),
     ("timeline:\n", "timeline: !!set {a}\nx:\n", "could not determine a constructor", "set"),
-    ("seed: 7\n", "seed: !!int seven\n", "'seven' is not a whole number", "seven"),
-    ("seed: 7\n", "seed: !!bool seven\n", "'seven' is not a boolean", "seven"),
-    ("seed: 7\n", "seed: !!float ''\n", "'' is not a number", "float"),
-    ("seed: 7\n", "seed: !!map seven\n", "this is not a mapping", "seven"),
-    ("seed: 7\n", "seed: 0x_\n", "'0x_' is not a whole number", "0x_"),
-    ("seed: 7\n", f"seed: {'9' * 5000}\n", "is not a whole number", "seed"),
+    ("seed: 7\n", "seed: !!int seven\n", "'seven' is not a valid integer", "seven"),
+    ("seed: 7\n", "seed: !!bool seven\n", "'seven' is not a valid boolean", "seven"),
+    ("seed: 7\n", "seed: !!float ''\n", "'' is not a valid number", "float"),
+    ("seed: 7\n", "seed: !!map seven\n", "expected a mapping", "seven"),
+    ("seed: 7\n", "seed: 0x_\n", "'0x_' is not a valid integer", "0x_"),
+    ("seed: 7\n", f"seed: {'9' * 5000}\n", "is not a valid integer", "seed"),
     ("seed: 7\n", "? [seed]\n: 7\n", "a key must be a string", "[seed]"),
     ("seed: 7\n", "seed: \x07\n", "the character 0x0007 is not allowed", "seed"),
     ("seed: 7\n", "<<: {seed: 7}\n", "unknown key: <<", "<<"),
     ("timeline:\n", "timeline: &a [*a]\nx:\n", "found unconstructable recursive node", "&a"),
-    ("seed: 7\n", f"seed: {'[' * 400}{']' * 400}\n", "it is nested too deep", "seed"),
-    ("seed: 7\n", f"seed: {'[' * 100_000}\n", "it is nested too deep", "seed"),
-    ("seed: 7\n", f"seed: {'{a: ' * 40_000}\n", "it is nested too deep", "seed"),
-    ("seed: 7\n", f"seed:\n  {'- ' * 60_000}x\n", "it is nested too deep", "- - -"),
+    ("seed: 7\n", f"seed: {'[' * 400}{']' * 400}\n", "nested too deep", "seed"),
+    ("seed: 7\n", f"seed: {'[' * 100_000}\n", "nested too deep", "seed"),
+    ("seed: 7\n", f"seed: {'{a: ' * 40_000}\n", "nested too deep", "seed"),
+    ("seed: 7\n", f"seed:\n  {'- ' * 60_000}x\n", "nested too deep", "- - -"),
     ("seed: 7\n", f"seed: {'[' * 110}{']' * 110}\n", "is nested more than 100 levels deep", "seed"),
     ("expect:\n", "---\nexpect:\n", "another document", ""),
 ]
@@ -446,9 +446,9 @@ def test_all_mistakes_are_told_at_once() -> None:
     )
     assert [str(fault).partition(";")[0].partition(" (")[0] for fault in faults_in(text)] == [
         "scenario.yaml:10: accounts/0/plan: must be one of pro, premium, starter",
-        "scenario.yaml:23: timeline/0/with/s: error has no parameter 's'",
+        "scenario.yaml:23: timeline/0/with/s: error: unknown parameter 's'",
         "scenario.yaml:30: timeline/0/where/model: must be one of gemini-omni-flash-text-to-video",
-        "scenario.yaml:40: timeline/1/fault: there is no fault 'latncy'",
+        "scenario.yaml:40: timeline/1/fault: unknown fault 'latncy'",
     ]
 
 
@@ -703,7 +703,7 @@ def test_on_the_command_line_all_files_are_told_of(tmp_path: Path) -> None:
     code, said = run_cli(str(good), str(bad), str(missing))
     assert code == 1
     assert said.splitlines() == [
-        f"{bad}:40: timeline/1/fault: there is no fault 'latncy'; did you mean 'latency'?",
+        f"{bad}:40: timeline/1/fault: unknown fault 'latncy'; did you mean 'latency'?",
         f"{missing}: cannot be read: No such file or directory",
         "2 errors",
     ]

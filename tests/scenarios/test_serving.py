@@ -107,9 +107,9 @@ async def test_what_cannot_start_changes_nothing() -> None:
         runtime = edge.mock.runtime
         active = await runtime.start_scenario(scenario("overdue"))
         task_id = await edge.submit("evolink")
-        with pytest.raises(SpecError, match="there is no fault 'nothing'"):
+        with pytest.raises(SpecError, match="unknown fault 'nothing'"):
             await runtime.start_scenario(scenario("nothing"))
-        with pytest.raises(SpecError, match="there is no fault 'nothing'"):
+        with pytest.raises(SpecError, match="unknown fault 'nothing'"):
             runtime.change_scenario(scenario("nothing"))
         assert runtime.active_scenario is active
         assert in_force(edge) == ["overdue"]
@@ -541,7 +541,7 @@ def test_serve_watches_a_file(tmp_path: Path) -> None:
             ready, _, _ = select.select([running.stderr], [], [], give_up - time.monotonic())
             assert ready
             complaint += os.read(running.stderr.fileno(), 65536).decode()
-        assert f"{file}:3: timeline/0/fault: there is no fault 'overdu'; did you mean 'overdue'?" in complaint
+        assert f"{file}:3: timeline/0/fault: unknown fault 'overdu'; did you mean 'overdue'?" in complaint
         assert "Traceback" not in complaint
         assert running_scenario(address)["scenario"] == "late"
         file.write_text(REFUSING + "expect:\n  - {that: one is submitted, count: {operation: submit}, at_least: 1}\n")

@@ -21,13 +21,18 @@ EVOLINK = (specs_directory() / "evolink-gemini-omni-flash.yaml").read_text(encod
 #: What to change in a good spec (old, new), the words of the fault, and words of the line it stands on.
 MISTAKES = [
     ("provider: evolink\n", "provider: Evo Link\n", "provider", "provider: Evo"),
-    ("    default_plan: default\n", "    default_plan: gold\n", "there is no plan 'gold'", "default_plan"),
-    ("    scheme: bearer\n    example", "    scheme: basic\n    example", "has no 'basic'", "scheme: basic"),
+    ("    default_plan: default\n", "    default_plan: gold\n", "unknown plan 'gold'", "default_plan"),
+    (
+        "    scheme: bearer\n    example",
+        "    scheme: basic\n    example",
+        "unknown security scheme 'basic'",
+        "scheme: basic",
+    ),
     ("role: query\n", "role: ask\n", "ask", "role: ask"),
     ("progress: $task.progress\n", "progress: $task.percent\n", "$task has no 'percent'", "$task.percent"),
-    ("status: $task.status\n", "status: $job.status\n", "$job is not known", "$job.status"),
+    ("status: $task.status\n", "status: $job.status\n", "$job is unknown", "$job.status"),
     ("'task-unified-{unix_s}-{base36:8}'", "'task-{base99:8}'", "a placeholder must be one of", "base99"),
-    ("'task-unified-{unix_s}-{base36:8}'", "'task-{unix_s}-{digits:2}'", "too little chance in it", "digits:2"),
+    ("'task-unified-{unix_s}-{base36:8}'", "'task-{unix_s}-{digits:2}'", "too few different ids", "digits:2"),
     ("header: X-Request-Id", "header: 'X Request: Id'", "does not match", "X Request: Id"),
     ("ratio: {by", "ratio: wide # {by", "does not match", "ratio: wide"),
     ("maximum: 100\n", "maximum: much\n", "'much' is not of type 'number'", "maximum: much"),
@@ -37,26 +42,31 @@ MISTAKES = [
         "regular expression",
         "'^task-('",
     ),
-    ("completed: $reply.getTask\n", "completed: $reply.getJob\n", "no operation of role `query`", "getJob"),
-    ("      completed: $reply.getTask\n", "      finished: $reply.getTask\n", "is no terminal state", "finished:"),
-    ("    reason: content_policy_violation\n", "    reason: rude\n", "none of the failure's reasons", "reason: rude"),
-    ("      result: video\n", "      result: film\n", "there is no result 'film'", "result: film"),
+    ("completed: $reply.getTask\n", "completed: $reply.getJob\n", "is not an operation of role `query`", "getJob"),
+    ("      completed: $reply.getTask\n", "      finished: $reply.getTask\n", "is not a terminal state", "finished:"),
+    ("    reason: content_policy_violation\n", "    reason: rude\n", "is not a reason of the failure", "reason: rude"),
+    ("      result: video\n", "      result: film\n", "unknown result 'film'", "result: film"),
     ("path: '/files/{task_id}/{index}.mp4'\n", "path: '/f/{task_id}'\n", "no operation of role `result`", "/f/"),
-    ("when: [content_refused]", "when: [content_refused, plan_forbidden]", "already answered by", "plan_forbidden"),
+    (
+        "when: [content_refused]",
+        "when: [content_refused, plan_forbidden]",
+        "already in the `when` of",
+        "plan_forbidden",
+    ),
     (", when: [content_refused]", "", "no error has content_refused in its `when`", "errors:"),
-    ("kind: failure\n", "kind: success\n", "is a second success", "failed:"),
+    ("kind: failure\n", "kind: success\n", "is a second end of kind success", "failed:"),
     ("request: '#/components/schemas/VideoRequest'", "request: '#/components/schemas/No'", "does not exist", "/No'"),
-    ("prompt: A red kite loops over a beach at dusk, duration: 6}", "prompt: x, duration: 60}", "does not fit", "60"),
+    ("prompt: A red kite loops over a beach at dusk, duration: 6}", "prompt: x, duration: 60}", "does not match", "60"),
     ("{$ref: '#/components/schemas/TaskInfo'}", "{$ref: '#/components/schemas/Nope'}", "does not exist", "/Nope"),
     ("openapi: 3.1.0", "openapi: 3.0.3", "write `openapi: 3.1.0`", "3.0.3"),
     ("      operationId: getTask\n      summary", "      summary", "operationId", "get:"),
     ("    timeout_s: 10\n", "    timeout_s: soon\n", "soon", "timeout_s: soon"),
-    ("    timeout_s: 10\n", "    timeout_s: 10\n    timeout_s: 11\n", "occurs twice", "timeout_s: 11"),
+    ("    timeout_s: 10\n", "    timeout_s: 10\n    timeout_s: 11\n", "duplicate key", "timeout_s: 11"),
     ("  lifecycle:\n", "  lifecycel:\n", "unknown key: lifecycel", "lifecycel"),
     (
         "      processing: {lasts_s: {from: 45, to: 70}",
         "      processing: {lasts_s: {from: 90, to: 70}",
-        "more than",
+        "greater than",
         "90",
     ),
     ("test_keys: {no_credits: ", "test_keys: {no_money: ", "unknown key: no_money", "no_money"),
@@ -66,10 +76,10 @@ MISTAKES = [
     (
         "no_credits: sk-evolink-mock-no-credits",
         "no_credits: ''",
-        "no_credits: does not have the form",
+        "no_credits: does not match key_pattern",
         "no_credits: ''",
     ),
-    ("revoked: sk-evolink-mock-revoked", "revoked: two words", "revoked: does not have the form", "two words"),
+    ("revoked: sk-evolink-mock-revoked", "revoked: two words", "revoked: does not match key_pattern", "two words"),
     ("    test_keys: {", "    test_keys: sk-mock-revoked\n    source_: {", "test_keys: ", "test_keys: sk-mock-revoked"),
     ("processing: {lasts_s", "processing: {older_word: '', lasts_s", "older_word: ", "older_word: ''"),
     ("processing: {lasts_s", "processing: {older_word: 7, lasts_s", "not of type", "older_word: 7"),
@@ -158,7 +168,7 @@ def test_a_part_leans_on_the_built_in_lead() -> None:
     """A document that is part of a built-in provider checks without its lead on the command line."""
     flash = specs_directory() / "toapis-gemini-omni-flash.yaml"
     assert check_files([flash]) == []
-    with pytest.raises(SpecError, match="no spec leads the provider 'toapis'"):
+    with pytest.raises(SpecError, match="no spec defines the provider 'toapis'"):
         load_providers([flash], builtin=False)
 
 

@@ -903,11 +903,14 @@ def test_verbs_from_many_threads() -> None:
 
 NO_NUMBER = ["x", None, True, [90], -1, float("nan"), float("inf")]
 WRONG: list[tuple[Callable[[ProviderHandle], object], str]] = [
-    (lambda say: say.inject("latencies"), "there is no fault 'latencies'; did you mean 'latency'?"),
-    (lambda say: say.inject("zzz"), "there is no fault 'zzz'; `mockserver faults` lists them"),
-    (lambda say: say.inject("latency", secs=1), "latency has no parameter 'secs'; it has seconds, spread_s, growth_s"),
-    (lambda say: say.inject("broken_gzip", level=9), "broken_gzip has no parameter 'level'; it has none"),
-    (lambda say: say.inject("fail", provider="crun"), "fail has no parameter 'provider'"),
+    (lambda say: say.inject("latencies"), "unknown fault 'latencies'; did you mean 'latency'?"),
+    (lambda say: say.inject("zzz"), "unknown fault 'zzz'; `mockserver faults` lists them"),
+    (
+        lambda say: say.inject("latency", secs=1),
+        "latency: unknown parameter 'secs'; known: seconds, spread_s, growth_s",
+    ),
+    (lambda say: say.inject("broken_gzip", level=9), "broken_gzip: unknown parameter 'level'; known: none"),
+    (lambda say: say.inject("fail", provider="crun"), "fail: unknown parameter 'provider'"),
     (lambda say: say.inject("latency", seconds="soon"), "latency: seconds must be a number; got 'soon'"),
     (lambda say: say.inject("latency", seconds=None), "latency: seconds must be of type number"),
     (lambda say: say.inject("reset", at="dawn"), "reset: at must be one of before_headers"),

@@ -102,7 +102,7 @@ def met(*names: str) -> Run:
         ("callback lost", "callback after the poll"),
         ("callback lost", "query always fails: 429"),
         ("callback early", "task fails and is charged"),
-        ("task fails, told by callback",),
+        ("task fails, reported by callback",),
     ],
 )
 def test_who_believes_callbacks_is_accused_of_nothing(names: tuple[str, ...]) -> None:

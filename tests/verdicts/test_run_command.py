@@ -226,12 +226,12 @@ def test_a_command_is_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        ((), "name the client: --client module:Name for Python, --command '...' for any language"),
-        (("--client", "a:B", "--command", "true"), "name the client"),
+        ((), "specify the client: --client module:Name for Python, --command '...' for any language"),
+        (("--client", "a:B", "--command", "true"), "specify the client"),
         (("--provider", "nobody", "--client", GOOD_CLIENT), "unknown provider 'nobody'; known: crun, evolink"),
         (("--client", "nothing"), "'nothing' is not a client; write module:Name, or path/to/file.py:Name"),
         (("--client", "no.such.module:Client"), "cannot import no.such.module: ModuleNotFoundError"),
-        (("--client", "none.py:Client"), "none.py: no such file"),
+        (("--client", "none.py:Client"), "none.py: file not found"),
         (("--client", "exits.py:Client"), "cannot import exits.py: SystemExit: 7"),
         (("--client", "broken.py:Client"), "cannot import broken.py: SyntaxError"),
         (("--client", "contracts.clients:nobody"), "nobody not found in contracts.clients"),
@@ -313,7 +313,7 @@ def test_wrong_use_as_a_process(tmp_path: Path) -> None:
     """The same there: one line, and no traceback."""
     done = process("run", "--provider", EVOLINK, "--client", "none.py:Client", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "contracts: none.py: no such file\n"
+    assert done.stderr == "contracts: none.py: file not found\n"
 
 
 # -- check, list, coverage --------------------------------------------------------------------------

@@ -78,7 +78,7 @@ _ENDINGS = (StalledError, KeyboardInterrupt, SystemExit, RuntimeError)
 
 
 def _clean_up(loop: VirtualLoop) -> None:
-    """Cancel remaining threads and tasks, as `asyncio.run` does, with a time limit."""
+    """Cancel remaining threads and tasks like `asyncio.run`, with a time limit."""
     loop.threads.cancel()
     for _ in range(_ROUNDS):
         left = asyncio.all_tasks(loop)

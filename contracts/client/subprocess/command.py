@@ -30,7 +30,7 @@ class Command:
 
     @classmethod
     def of(cls, text: str, cwd: Path | None = None) -> Command:
-        """Split a command as a shell does, without its expansions.
+        """Split a command like a shell, without expansions.
 
         Raises:
             CommandError: the command is empty, or a quote is not closed.

@@ -1,6 +1,6 @@
 """Supervise one command: start it, wait for it, and leave none of its processes running.
 
-A program of its own that needs only the standard library: `supervisor.py REPORT PATIENCE_S COMMAND...`. Its parent
+A separate program that needs only the standard library: `supervisor.py REPORT PATIENCE_S COMMAND...`. Its parent
 holds the other end of its standard input. When that closes, for whatever reason, the command is stopped: with
 TERM, and after PATIENCE_S with KILL. Processes that the command leaves behind, daemons included, become children
 of the supervisor (on Linux it is their subreaper) and are killed as well. The result is written to REPORT as JSON.
@@ -161,7 +161,7 @@ def _supervise(arguments: list[str], patience_s: float) -> dict[str, Any]:
 
 
 def _apart(pid: int, session: int) -> bool:
-    """Tell whether a process has left the command's session, as a daemon does."""
+    """Tell whether a process has left the command's session, like a daemon."""
     try:
         return os.getsid(pid) != session
     except OSError:

@@ -120,7 +120,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Return the factory of the server at an address in this loop.
 
         Raises:
-            ConnectionRefusedError: there is none; the address is recorded.
+            ConnectionRefusedError: the server does not exist; the address is recorded.
         """
         server, factory = self._listening.get(self.known_as.get(port, port), (None, None))
         if host not in _HERE or server is None or factory is None or not server.sockets:

@@ -1,14 +1,14 @@
-// A client of an asynchronous video API that keeps to the rules. For Go 1.21 and newer; needs nothing else.
-// Copy it, and put your provider's words into the block below (they are EvoLink's).
+// A client of an asynchronous video API that keeps the rules. For Go 1.21 and newer, without dependencies.
+// Copy it, and put your provider's names into the block below (they are those of EvoLink).
 //
 //	API_KEY=... go run client.go "A red kite over the sea"
 //	go build -o client client.go && contracts run --provider evolink --command ./client
 //
-// Build it for contracts: `go run` would compile it once for each job, within the job's time.
+// Build it for contracts: `go run` compiles it for every job, within the job's time limit.
 //
-// It submits once, asks until the task has ended, and downloads. What a passing trouble stops is tried again,
-// after waits that grow; what is refused for good ends it with the provider's reason on standard error and
-// exit code 1. The last line it prints is the file's name. It does not listen for callbacks.
+// It submits once, polls until the task has ended, and downloads the file. Temporary failures are retried after
+// growing waits; a final refusal ends it with the provider's reason on standard error and exit code 1. The last
+// line of its output is the file name. It does not receive callbacks.
 package main
 
 import (
@@ -32,7 +32,7 @@ const (
 	baseURL      = "https://api.evolink.ai"
 	submitPath   = "/v1/videos/generations"
 	firstWait    = 5 * time.Second // before the first query
-	pollInterval = 5 * time.Second // between two
+	pollInterval = 5 * time.Second // between two queries
 	mostPolls    = 100
 	giveUpAfter  = 600 * time.Second
 )
@@ -45,7 +45,7 @@ func submitBody(prompt string) any {
 	return map[string]any{"model": "gemini-omni-flash-text-to-video", "prompt": prompt, "duration": 6}
 }
 
-// answer is what the API answers: to a submit, to a query, and where it refuses.
+// answer is the API's answer to a submit or a query, or a refusal.
 type answer struct {
 	ID      string   `json:"id"`
 	Status  string   `json:"status"`
@@ -64,24 +64,24 @@ var (
 // --- end of your provider ---------------------------------------------------------------------------
 
 var (
-	retryWaits = []time.Duration{time.Second, 2 * time.Second, 4 * time.Second} // and a random part
-	passing    = map[int]bool{408: true, 429: true, 500: true, 502: true, 503: true, 504: true}
+	retryWaits = []time.Duration{time.Second, 2 * time.Second, 4 * time.Second} // plus jitter
+	temporary  = map[int]bool{408: true, 429: true, 500: true, 502: true, 503: true, 504: true}
 	api        = &http.Client{Timeout: 30 * time.Second}
 	files      = &http.Client{Timeout: 300 * time.Second}
 )
 
-// trouble is an error that tells whether another try may help, and how long the API asked to wait before it.
-type trouble struct {
-	message  string
-	status   int
-	passes   bool
-	answered bool
-	wait     time.Duration
+// callError is a failed request: whether a retry may succeed, whether an answer was received, and Retry-After.
+type callError struct {
+	message   string
+	status    int
+	retryable bool
+	answered  bool
+	wait      time.Duration
 }
 
-func (t *trouble) Error() string { return t.message }
+func (t *callError) Error() string { return t.message }
 
-// retryAfter reads Retry-After: seconds, or a date, compared with the server's own Date.
+// retryAfter reads Retry-After: seconds, or a date, which is compared with the server's Date.
 func retryAfter(header http.Header) time.Duration {
 	text := header.Get("Retry-After")
 	if seconds, err := strconv.Atoi(text); err == nil {
@@ -97,7 +97,7 @@ func retryAfter(header http.Header) time.Duration {
 	return time.Until(at)
 }
 
-// call makes one request to the API.
+// call sends one request to the API.
 func call(method, path string, body any) (*answer, error) {
 	var content io.Reader
 	if body != nil {
@@ -114,16 +114,16 @@ func call(method, path string, body any) (*answer, error) {
 	authorize(request, key)
 	if body != nil {
 		request.Header.Set("Content-Type", "application/json")
-		request.GetBody = nil // net/http must not send a submit again by itself
+		request.GetBody = nil // net/http must not repeat a submit on its own
 	}
 	response, err := api.Do(request)
 	if err != nil {
-		return nil, &trouble{message: err.Error(), passes: true}
+		return nil, &callError{message: err.Error(), retryable: true}
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
 	if err != nil {
-		return nil, &trouble{message: method + " " + path + ": " + err.Error(), passes: true}
+		return nil, &callError{message: method + " " + path + ": " + err.Error(), retryable: true}
 	}
 	var found answer
 	err = json.Unmarshal(text, &found)
@@ -132,48 +132,48 @@ func call(method, path string, body any) (*answer, error) {
 		if found.Error != nil && found.Error.Message != "" {
 			why = found.Error.Message
 		}
-		return nil, &trouble{
-			message:  fmt.Sprintf("%d: %s (request %s)", response.StatusCode, why, response.Header.Get("X-Request-Id")),
-			status:   response.StatusCode,
-			passes:   passing[response.StatusCode],
-			answered: true,
-			wait:     retryAfter(response.Header),
+		return nil, &callError{
+			message:   fmt.Sprintf("%d: %s (request %s)", response.StatusCode, why, response.Header.Get("X-Request-Id")),
+			status:    response.StatusCode,
+			retryable: temporary[response.StatusCode],
+			answered:  true,
+			wait:      retryAfter(response.Header),
 		}
 	}
 	if err != nil {
-		return nil, &trouble{message: method + " " + path + ": the answer cannot be read: " + err.Error(), passes: true}
+		return nil, &callError{message: method + " " + path + ": the answer cannot be read: " + err.Error(), retryable: true}
 	}
 	if found.Status == "" && found.Error != nil {
-		return nil, &trouble{message: "an error inside 200: " + found.Error.Message, passes: true}
+		return nil, &callError{message: "an error inside 200: " + found.Error.Message, retryable: true}
 	}
 	return &found, nil
 }
 
-// patiently tries something again while what stops it passes.
-func patiently[T any](attempt func() (T, error), mayRepeat func(*trouble) bool) (T, error) {
+// withRetries retries temporary failures.
+func withRetries[T any](attempt func() (T, error), mayRetry func(*callError) bool) (T, error) {
 	for tries := 0; ; tries++ {
 		value, err := attempt()
-		var met *trouble
-		if err == nil || !errors.As(err, &met) || tries >= len(retryWaits) || !mayRepeat(met) {
+		var failure *callError
+		if err == nil || !errors.As(err, &failure) || tries >= len(retryWaits) || !mayRetry(failure) {
 			return value, err
 		}
 		wait := retryWaits[tries]
-		if met.wait > wait {
-			wait = met.wait
+		if failure.wait > wait {
+			wait = failure.wait
 		}
 		time.Sleep(wait + time.Duration(rand.Int63n(int64(500*time.Millisecond))))
 	}
 }
 
-// submit submits the job once: it is repeated only where an answer says that nothing was done.
+// submit submits the job once: it repeats the request only after an answer that says that nothing was done.
 func submit(prompt string) (string, error) {
-	made, err := patiently(
+	made, err := withRetries(
 		func() (*answer, error) { return call(http.MethodPost, submitPath, submitBody(prompt)) },
-		func(met *trouble) bool { return met.passes && met.answered },
+		func(failure *callError) bool { return failure.retryable && failure.answered },
 	)
-	var met *trouble
-	if errors.As(err, &met) && met.passes && !met.answered {
-		return "", fmt.Errorf("%w; there may be a task, and it may be paid for: look before you repeat it", err)
+	var failure *callError
+	if errors.As(err, &failure) && failure.retryable && !failure.answered {
+		return "", fmt.Errorf("%w; the task may exist and be charged: check before repeating it", err)
 	}
 	if err == nil && made.ID == "" {
 		return "", errors.New("the answer to the submit names no task")
@@ -184,18 +184,18 @@ func submit(prompt string) (string, error) {
 	return made.ID, nil
 }
 
-// finished asks until the task has ended; it returns the link of the file.
-func finished(taskID string) (string, error) {
+// waitForEnd polls until the task has ended; it returns the link to the file.
+func waitForEnd(taskID string) (string, error) {
 	deadline := time.Now().Add(giveUpAfter)
 	time.Sleep(firstWait)
 	for polls := 0; polls < mostPolls && time.Now().Before(deadline); polls++ {
-		task, err := patiently(
+		task, err := withRetries(
 			func() (*answer, error) { return call(http.MethodGet, queryPath(taskID), nil) },
-			func(met *trouble) bool { return met.passes },
+			func(failure *callError) bool { return failure.retryable },
 		)
-		var met *trouble
-		if errors.As(err, &met) && met.status == http.StatusNotFound {
-			task, err = &answer{}, nil // it is not to be found yet
+		var failure *callError
+		if errors.As(err, &failure) && failure.status == http.StatusNotFound {
+			task, err = &answer{}, nil // not found yet
 		}
 		if err != nil {
 			return "", err
@@ -215,22 +215,22 @@ func finished(taskID string) (string, error) {
 	return "", fmt.Errorf("%s has not ended after %s or %d queries", taskID, giveUpAfter, mostPolls)
 }
 
-// download fetches the file: as the link says, without the key, and whole (net/http compares it with its length).
+// download fetches the complete file from the link as given, without the key (net/http checks its length).
 func download(link string) ([]byte, error) {
 	response, err := files.Get(link)
 	if err != nil {
-		return nil, &trouble{message: "the file: " + err.Error(), passes: true}
+		return nil, &callError{message: "the file: " + err.Error(), retryable: true}
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return nil, &trouble{
-			message: fmt.Sprintf("the file's link answered %d", response.StatusCode),
-			passes:  passing[response.StatusCode],
+		return nil, &callError{
+			message:   fmt.Sprintf("the file's link answered %d", response.StatusCode),
+			retryable: temporary[response.StatusCode],
 		}
 	}
 	content, err := io.ReadAll(response.Body)
 	if err != nil {
-		return nil, &trouble{message: "the file: " + err.Error(), passes: true}
+		return nil, &callError{message: "the file: " + err.Error(), retryable: true}
 	}
 	return content, nil
 }
@@ -240,13 +240,13 @@ func generate(prompt, output string) error {
 	if err != nil {
 		return err
 	}
-	link, err := finished(taskID)
+	link, err := waitForEnd(taskID)
 	if err != nil {
 		return err
 	}
-	content, err := patiently(
+	content, err := withRetries(
 		func() ([]byte, error) { return download(link) },
-		func(met *trouble) bool { return met.passes },
+		func(failure *callError) bool { return failure.retryable },
 	)
 	if err != nil {
 		return err
@@ -254,7 +254,7 @@ func generate(prompt, output string) error {
 	return os.WriteFile(output, content, 0o644)
 }
 
-// first returns the first of some texts that is not empty.
+// first returns the first text that is not empty.
 func first(texts ...string) string {
 	for _, text := range texts {
 		if text != "" {

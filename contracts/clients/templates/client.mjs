@@ -1,12 +1,12 @@
-// A client of an asynchronous video API that keeps to the rules. For Node 20 and newer; needs nothing else.
-// Copy it, and put your provider's words into the block below (they are EvoLink's).
+// A client of an asynchronous video API that keeps the rules. For Node 20 and newer, without dependencies.
+// Copy it, and put your provider's names into the block below (they are those of EvoLink).
 //
 //   API_KEY=... node client.mjs "A red kite over the sea"
 //   contracts run --provider evolink --command 'node client.mjs'
 //
-// It submits once, waits (for a callback if it has an address for them, and asks when that is overdue), and
-// downloads. What a passing trouble stops is tried again, after waits that grow; what is refused for good ends
-// it with the provider's reason on standard error and exit code 1. The last line it prints is the file's name.
+// It submits once, waits for the task (with a callback URL, for a callback; it polls when that is overdue), and
+// downloads the file. Temporary failures are retried after growing waits; a final refusal ends it with the
+// provider's reason on standard error and exit code 1. The last line of its output is the file name.
 
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import { once } from 'node:events';
@@ -32,38 +32,38 @@ const FAILURE = ['failed', 'cancelled'];
 const linkIn = (answer) => answer.results?.[0];
 const reasonIn = (answer) => answer.error && `${answer.error.code}: ${answer.error.message}`;
 const problemIn = (answer) => answer?.error?.message; // of a refusal
-const calledBackAbout = (event) => event.id; // undefined for events that do not matter here
-const SIGNATURE_HEADER = null; // EvoLink signs nothing; 'x-gemini-signature' elsewhere, HMAC-SHA256 in hex
+const callbackTaskId = (event) => event.id; // the task's id; undefined for other events
+const SIGNATURE_HEADER = null; // of an HMAC-SHA256 in hex, such as 'x-gemini-signature'; EvoLink does not sign
 const FIRST_WAIT_S = 5; // before the first query
-const POLL_INTERVAL_S = 5; // between two
+const POLL_INTERVAL_S = 5; // between two queries
 const MOST_POLLS = 100;
 const GIVE_UP_AFTER_S = 600;
-const CALLBACK_PATIENCE_S = 30; // then the task is asked after, callback or not
+const CALLBACK_PATIENCE_S = 30; // before the first query, if a callback is expected
 // --- end of your provider ----------------------------------------------------------------------------
 
-const RETRY_WAITS_S = [1, 2, 4]; // and a random part
-const PASSING = new Set([408, 429, 500, 502, 503, 504]);
+const RETRY_WAITS_S = [1, 2, 4]; // plus jitter
+const TEMPORARY = new Set([408, 429, 500, 502, 503, 504]);
 const REQUEST_TIMEOUT_MS = 30_000;
 const LARGEST_CALLBACK = 1_000_000;
 
-const told = process.env;
-const baseUrl = (told.CONTRACT_BASE_URL ?? told.BASE_URL ?? BASE_URL).replace(/\/+$/, '');
-const apiKey = told.CONTRACT_API_KEY ?? told.API_KEY;
-const prompt = told.CONTRACT_PROMPT ?? process.argv.slice(2).join(' ');
-const output = told.CONTRACT_OUTPUT ?? 'video.mp4';
-const callbackUrl = told.CONTRACT_CALLBACK_URL ?? told.CALLBACK_URL;
-const callbackPort = Number(told.CONTRACT_CALLBACK_PORT ?? told.CALLBACK_PORT ?? 8080);
-const callbackSecret = told.CONTRACT_CALLBACK_SECRET ?? told.CALLBACK_SECRET;
+const env = process.env;
+const baseUrl = (env.CONTRACT_BASE_URL ?? env.BASE_URL ?? BASE_URL).replace(/\/+$/, '');
+const apiKey = env.CONTRACT_API_KEY ?? env.API_KEY;
+const prompt = env.CONTRACT_PROMPT ?? process.argv.slice(2).join(' ');
+const output = env.CONTRACT_OUTPUT ?? 'video.mp4';
+const callbackUrl = env.CONTRACT_CALLBACK_URL ?? env.CALLBACK_URL;
+const callbackPort = Number(env.CONTRACT_CALLBACK_PORT ?? env.CALLBACK_PORT ?? 8080);
+const callbackSecret = env.CONTRACT_CALLBACK_SECRET ?? env.CALLBACK_SECRET;
 
-/** Trouble; `passes` tells whether another try may help, `waitS` how long the API asked to wait before it. */
-class Trouble extends Error {
-  constructor(message, { status = 0, passes = false, answered = false, waitS = 0 } = {}) {
+/** A failed request: whether a retry may succeed, whether an answer was received, and Retry-After. */
+class CallError extends Error {
+  constructor(message, { status = 0, retryable = false, answered = false, waitS = 0 } = {}) {
     super(message);
-    Object.assign(this, { status, passes, answered, waitS });
+    Object.assign(this, { status, retryable, answered, waitS });
   }
 }
 
-/** Read Retry-After: seconds, or a date, compared with the server's own Date. */
+/** Read Retry-After: seconds, or a date, which is compared with the server's Date. */
 function retryAfterS(headers) {
   const text = headers.get('retry-after')?.trim() ?? '';
   if (/^\d+$/.test(text)) return Number(text);
@@ -71,15 +71,15 @@ function retryAfterS(headers) {
   return Math.max(0, (Date.parse(text) - now) / 1000) || 0;
 }
 
-/** Do something with a signal that ends it in time. The timer also keeps Node alive until then: a `fetch` whose body
- * cannot be unpacked may never settle, and Node would end with exit code 0 as if all were done. */
+/** Run something with a time limit. The timer also keeps Node alive until then: a `fetch` whose body cannot be
+ * decompressed may never settle, and Node would exit with code 0. */
 async function inTime(milliseconds, work) {
   const over = new AbortController();
   let timer;
   const late = new Promise((_, reject) => {
     timer = setTimeout(() => {
       over.abort();
-      reject(new Error(`no whole answer within ${milliseconds / 1000} s`));
+      reject(new Error(`no complete answer within ${milliseconds / 1000} s`));
     }, milliseconds);
   });
   try {
@@ -89,7 +89,7 @@ async function inTime(milliseconds, work) {
   }
 }
 
-/** Make one request to the API; return the answer as an object, or throw a Trouble. */
+/** Send one request to the API; return the answer as an object, or throw a CallError. */
 async function request(method, path, body) {
   let response, text;
   try {
@@ -104,69 +104,69 @@ async function request(method, path, body) {
       return [answered, await answered.text()];
     });
   } catch (error) {
-    throw new Trouble(`${method} ${path}: ${error.cause?.message ?? error.message}`, { passes: true });
+    throw new CallError(`${method} ${path}: ${error.cause?.message ?? error.message}`, { retryable: true });
   }
   let answer = null;
   try {
     answer = JSON.parse(text);
   } catch {
-    // a page of some proxy's
+    // not JSON, for example a page from a proxy
   }
   if (!response.ok) {
     const requestId = response.headers.get('x-request-id');
     const why = problemIn(answer) ?? 'no reason given';
-    throw new Trouble(`${response.status}: ${why}${requestId ? ` (request ${requestId})` : ''}`, {
+    throw new CallError(`${response.status}: ${why}${requestId ? ` (request ${requestId})` : ''}`, {
       status: response.status,
-      passes: PASSING.has(response.status),
+      retryable: TEMPORARY.has(response.status),
       answered: true,
       waitS: retryAfterS(response.headers),
     });
   }
   if (answer === null || typeof answer !== 'object') {
-    throw new Trouble(`${method} ${path}: the answer is not a JSON object`, { passes: true });
+    throw new CallError(`${method} ${path}: the answer is not a JSON object`, { retryable: true });
   }
   if (statusIn(answer) === undefined && problemIn(answer)) {
-    throw new Trouble(`an error inside ${response.status}: ${problemIn(answer)}`, { passes: true });
+    throw new CallError(`an error inside ${response.status}: ${problemIn(answer)}`, { retryable: true });
   }
   return answer;
 }
 
-/** Try something again while what stops it passes. */
-async function patiently(attempt, mayRepeat = (trouble) => trouble.passes) {
+/** Retry temporary failures. */
+async function withRetries(attempt, mayRetry = (error) => error.retryable) {
   for (let tries = 0; ; tries += 1) {
     try {
       return await attempt();
-    } catch (trouble) {
-      if (tries >= RETRY_WAITS_S.length || !(trouble instanceof Trouble) || !mayRepeat(trouble)) throw trouble;
-      await sleep(1000 * Math.max(RETRY_WAITS_S[tries] + Math.random() / 2, trouble.waitS + Math.random() / 10));
+    } catch (error) {
+      if (tries >= RETRY_WAITS_S.length || !(error instanceof CallError) || !mayRetry(error)) throw error;
+      await sleep(1000 * Math.max(RETRY_WAITS_S[tries] + Math.random() / 2, error.waitS + Math.random() / 10));
     }
   }
 }
 
-/** Submit the job once: it is repeated only where an answer says that nothing was done. */
+/** Submit the job once: repeat the request only after an answer that says that nothing was done. */
 async function submit() {
   try {
-    const answer = await patiently(
+    const answer = await withRetries(
       () => request('POST', SUBMIT_PATH, submitBody(prompt, callbackUrl)),
-      (trouble) => trouble.passes && trouble.answered,
+      (error) => error.retryable && error.answered,
     );
     const taskId = taskIdIn(answer);
-    if (typeof taskId !== 'string') throw new Trouble('the answer to the submit names no task');
+    if (typeof taskId !== 'string') throw new CallError('the answer to the submit names no task');
     return taskId;
-  } catch (trouble) {
-    if (!trouble.passes || trouble.answered) throw trouble;
-    throw new Error(`${trouble.message}; there may be a task, and it may be paid for: look before you repeat it`);
+  } catch (error) {
+    if (!error.retryable || error.answered) throw error;
+    throw new Error(`${error.message}; the task may exist and be charged: check before repeating it`);
   }
 }
 
-/** Wait until the task has ended, by a callback or by asking; return the link of its file. */
-async function finished(taskId, calledBack) {
+/** Wait until the task has ended, with callbacks or by polling; return the link to its file. */
+async function waitForEnd(taskId, calledBack) {
   const deadline = performance.now() + GIVE_UP_AFTER_S * 1000;
   await calledBack(taskId, callbackUrl ? CALLBACK_PATIENCE_S : FIRST_WAIT_S);
   for (let polls = 0; polls < MOST_POLLS && performance.now() < deadline; polls += 1) {
-    const answer = await patiently(() => request('GET', queryPath(taskId))).catch((trouble) => {
-      if (trouble.status === 404) return {}; // it is not to be found yet
-      throw trouble;
+    const answer = await withRetries(() => request('GET', queryPath(taskId))).catch((error) => {
+      if (error.status === 404) return {}; // not found yet
+      throw error;
     });
     const status = String(statusIn(answer)).toLowerCase(); // an unknown status is not an end
     if (FAILURE.includes(status)) throw new Error(`the task ${status}: ${reasonIn(answer) ?? 'no reason given'}`);
@@ -176,7 +176,7 @@ async function finished(taskId, calledBack) {
   throw new Error(`${taskId} has not ended after ${GIVE_UP_AFTER_S} s or ${MOST_POLLS} queries`);
 }
 
-/** Fetch the file: as the link says, without the key, and whole. */
+/** Download the complete file from the link as given, without the key. */
 async function download(link) {
   let response, content;
   try {
@@ -185,20 +185,20 @@ async function download(link) {
       return [answered, Buffer.from(await answered.arrayBuffer())];
     });
   } catch (error) {
-    throw new Trouble(`the file: ${error.cause?.message ?? error.message}`, { passes: true });
+    throw new CallError(`the file: ${error.cause?.message ?? error.message}`, { retryable: true });
   }
   if (response.status !== 200) {
-    throw new Trouble(`the file's link answered ${response.status}`, { passes: PASSING.has(response.status) });
+    throw new CallError(`the file's link answered ${response.status}`, { retryable: TEMPORARY.has(response.status) });
   }
   const length = response.headers.get('content-length');
   if (length !== null && !response.headers.has('content-encoding') && Number(length) !== content.length) {
-    throw new Trouble(`${content.length} of ${length} bytes of the file came`, { passes: true });
+    throw new CallError(`only ${content.length} of ${length} bytes of the file were received`, { retryable: true });
   }
   return content;
 }
 
-/** Check a signature over the bytes as they came, in constant time, whatever its length. */
-function signedWell(headers, body) {
+/** Check a signature over the raw bytes, in constant time, whatever its length. */
+function isSigned(headers, body) {
   if (!SIGNATURE_HEADER || !callbackSecret) return true;
   const digest = (text) => createHash('sha256').update(text).digest();
   const wanted = createHmac('sha256', callbackSecret).update(body).digest('hex');
@@ -206,27 +206,27 @@ function signedWell(headers, body) {
 }
 
 /**
- * Listen for callbacks. They only wake the code that waits for the task and then queries it: one that is
- * repeated, comes early or in another order, or tells something else than the API, does no harm.
+ * Listen for callbacks. A callback only triggers a query of its task, so repeated, early, reordered and
+ * contradicting callbacks do no harm.
  */
 async function receiver() {
-  const toldOf = new Set();
+  const reported = new Set();
   let wake = () => {};
   const calledBack = async (taskId, seconds) => {
     const over = new AbortController();
     const woken = new Promise((resolve) => {
       wake = (id) => id === taskId && resolve();
-      if (toldOf.delete(taskId)) resolve();
+      if (reported.delete(taskId)) resolve();
     });
     await Promise.race([woken, sleep(seconds * 1000, undefined, { signal: over.signal }).catch(() => {})]);
     over.abort();
-    toldOf.delete(taskId);
+    reported.delete(taskId);
     wake = () => {};
   };
   if (!callbackUrl) return { calledBack, close: () => {} };
 
   const handle = (headers, body) => {
-    if (!signedWell(headers, body)) return 401;
+    if (!isSigned(headers, body)) return 401;
     let event;
     try {
       event = JSON.parse(body.toString('utf8'));
@@ -234,8 +234,8 @@ async function receiver() {
       return 400;
     }
     if (event === null || typeof event !== 'object') return 400;
-    const taskId = calledBackAbout(event);
-    if (taskId !== undefined && toldOf.size < 1000) toldOf.add(taskId);
+    const taskId = callbackTaskId(event);
+    if (taskId !== undefined && reported.size < 1000) reported.add(taskId);
     wake(taskId);
     return 200;
   };
@@ -252,7 +252,7 @@ async function receiver() {
       outgoing.writeHead(status).end();
     });
   });
-  server.listen(callbackPort, told.CALLBACK_HOST ?? '127.0.0.1');
+  server.listen(callbackPort, env.CALLBACK_HOST ?? '127.0.0.1');
   await once(server, 'listening');
   return {
     calledBack,
@@ -267,8 +267,8 @@ async function main() {
   if (!apiKey || !prompt) throw new Error('usage: API_KEY=... node client.mjs PROMPT');
   const { calledBack, close } = await receiver();
   try {
-    const link = await finished(await submit(), calledBack);
-    await writeFile(output, await patiently(() => download(link)));
+    const link = await waitForEnd(await submit(), calledBack);
+    await writeFile(output, await withRetries(() => download(link)));
     console.log(output);
   } finally {
     close();

@@ -59,7 +59,7 @@ header() { sed -n 's/^'"$1"': *\([^[:cntrl:]]*\).*/\1/Ip' "$aside/headers" | tai
 pause() {
   asked=$(header Retry-After)
   case $asked in
-  *[!0-9]*) # a date, compared with the server's own Date
+  *[!0-9]*) # a date, which is compared with the server's Date
     asked=$(($(date -d "$asked" +%s 2>/dev/null || echo 0) - $(date -d "$(header Date)" +%s 2>/dev/null || date +%s))) ;;
   esac
   random=$(od -An -N2 -tu2 /dev/urandom)
@@ -80,13 +80,13 @@ request() { # METHOD PATH
     set -- "$2"
   fi
   code=$(curl -sS --max-time 30 -K "$aside/key" -D "$aside/headers" -o "$aside/answer" -w '%{http_code}' "$@" \
-    2>"$aside/trouble") || code=000
+    2>"$aside/error") || code=000
 }
 
 reason() {
   why=$(field message)
   id=$(header X-Request-Id)
-  printf '%s: %s' "$code" "${why:-$(cat "$aside/trouble")}${id:+ (request $id)}"
+  printf '%s: %s' "$code" "${why:-$(cat "$aside/error")}${id:+ (request $id)}"
 }
 
 # Submit the job once: repeat it only after an answer that says that nothing was done.
@@ -139,12 +139,12 @@ done
 # Download the complete file from the link as given, without the key (curl checks its length).
 try=1
 until curl -sS --fail --max-time 300 -D "$aside/headers" -o "$OUTPUT" -w '%{http_code}' "$link" \
-  >"$aside/code" 2>"$aside/trouble"; do
+  >"$aside/code" 2>"$aside/error"; do
   code=$(cat "$aside/code")
   case $code in
   000 | 200 | 408 | 429 | 5??) [ "$try" -lt "$TRIES" ] ;;
   *) false ;;
-  esac || { rm -f "$OUTPUT"; die "the file: $(cat "$aside/trouble")"; }
+  esac || { rm -f "$OUTPUT"; die "the file: $(cat "$aside/error")"; }
   pause "$try"
   try=$((try + 1))
 done

@@ -26,7 +26,7 @@ def come(evidence: Evidence) -> Iterator[Finding]:
 
 @server_clause(
     "answers.no-server-error",
-    "No answer is a 5xx.",
+    "No answer has a 5xx status.",
     fix="catch the failure, and refuse invalid requests with the provider's own error",
 )
 def no_server_error(evidence: Evidence) -> Iterator[Finding]:
@@ -62,8 +62,8 @@ def request_id(evidence: Evidence) -> Iterator[Finding]:
 
 @server_clause(
     "errors.shape",
-    "Every error has the provider's shape, and the code and type for its status.",
-    fix="write all errors in one place, from the provider's table of errors",
+    "Every error has the provider's format, and the code and type for its status.",
+    fix="generate all errors in one place, from the provider's table of errors",
     covers=["*.error.4*", "*.error.standard-codes", "*.answer.code-list", "*.answer.message"],
 )
 def errors_shape(evidence: Evidence) -> Iterator[Finding]:

@@ -73,7 +73,7 @@ def come_once(evidence: Evidence) -> Iterator[Finding]:
 @server_clause(
     "callbacks.shape",
     "A callback has the documented fields and headers.",
-    fix="write callbacks from the same record as the answer to a query",
+    fix="build callbacks from the same record as the answer to a query",
     applies=sends_callbacks,
     covers=["*.callback.*-body", "*.callback.same-as-data", "*.callback.timestamp", "*.callback.failed-reason"],
 )
@@ -93,7 +93,7 @@ def shape(evidence: Evidence) -> Iterator[Finding]:
 @server_clause(
     "callbacks.equal-query",
     "A callback agrees with the query.",
-    fix="write the callback and the answer to a query from one record",
+    fix="build the callback and the answer to a query from one record",
     applies=sends_callbacks,
     covers=["*.callback.same-as-query", "*.callback.same-as-data"],
 )

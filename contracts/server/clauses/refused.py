@@ -49,7 +49,7 @@ _refuses(
     "malformed_task_id",
     "tasks.malformed-refused",
     "A malformed task id is answered with the documented error.",
-    fix="check the form of an id before looking it up",
+    fix="check the format of an id before looking it up",
     applies=lambda provider: provider.task_id_matches is not None,
 )
 _refuses(

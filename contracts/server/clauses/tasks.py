@@ -42,8 +42,8 @@ def ids_unique(evidence: Evidence) -> Iterator[Finding]:
 
 @server_clause(
     "tasks.id-form",
-    "A task id has the documented form.",
-    fix="generate ids in the documented form: clients check it",
+    "A task id has the documented format.",
+    fix="generate ids in the documented format: clients check it",
     covers=["*.task.id-shape", "*.submit.job-id-shape"],
 )
 def id_form(evidence: Evidence) -> Iterator[Finding]:
@@ -60,7 +60,7 @@ def id_form(evidence: Evidence) -> Iterator[Finding]:
             all(each(trace.id) for each in matches),
             [trace.submit],
             f"the id {trace.id!r}",
-            "an id in the documented form",
+            "an id in the documented format",
         )
 
 
@@ -225,7 +225,7 @@ def failure_is_free(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _charged(evidence: Evidence, observation: Observation, state: str) -> float | None:
-    """Return the charge in an answer about an ended task; None if that status has none."""
+    """Return the charge in an answer about an ended task, if that status has one."""
     spec = evidence.spec
     extractor = Extractor(spec, [spec.reply_in(each.id, state) for each in spec.of_role("query")])
     value = extractor.read("$task.charged_credits", observation.call.json)

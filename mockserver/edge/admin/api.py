@@ -75,7 +75,7 @@ Handler = Callable[[AdminRequest], Awaitable[Any]]
 
 def not_found(kind: str, name: str) -> RefusedError:
     """Return the refusal of a name or id that does not exist."""
-    return RefusedError(404, "not_found", f"no such {kind}: {name[:80]!r}")
+    return RefusedError(404, "not_found", f"unknown {kind}: {name[:80]!r}")
 
 
 @contextmanager
@@ -179,7 +179,7 @@ class Admin:
         plane = control_plane()
         match = plane.router.find(http.method, path)
         if match.route is None:
-            raise RefusedError(404, "not_found", f"no such path: {path[:80]!r}; see /__admin/openapi.json")
+            raise RefusedError(404, "not_found", f"unknown path: {path[:80]!r}; see /__admin/openapi.json")
         operation = match.operation
         if operation is None:
             allowed = allowed_methods(match.route)

@@ -1,1 +1,1 @@
-"""What several faults have in common."""
+"""Helpers that several faults share."""

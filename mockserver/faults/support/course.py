@@ -1,11 +1,11 @@
-"""Where the states of a task's course lie."""
+"""The states of a task and when it enters and leaves them."""
 
 from mockserver.engine.task import Task
 from mockserver.provider import Provider
 
 
 def state_index(task: Task, state: str) -> int | None:
-    """Return which of the states on the way this is; the last one where none is named, None where it is none."""
+    """Return the index of a task's state; without a name, that of the last state; None if the name is unknown."""
     names = [each.name for each in task.model.states]
     if not state:
         return len(names) - 1
@@ -13,17 +13,17 @@ def state_index(task: Task, state: str) -> int | None:
 
 
 def starts_ms(task: Task, index: int) -> int:
-    """Return when a state on the way is entered."""
+    """Return when the task enters a state."""
     return task.entered_ms[index - 1] if index else task.submitted_ms
 
 
 def stops_ms(task: Task, index: int) -> int:
-    """Return when it is left, as long as nothing interferes."""
+    """Return when the task leaves a state, unless a command or a fault changes it."""
     return task.entered_ms[index] if index < len(task.entered_ms) else task.due_ms
 
 
 def unknown_state(provider: Provider, state: str) -> str | None:
-    """Say that a provider has no state of this name; None where it has, or where none is named."""
+    """Return an error message if a provider has no state of this name."""
     names = [each.name for each in provider.lifecycle.states]
     return (
         None

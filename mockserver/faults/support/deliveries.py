@@ -1,4 +1,4 @@
-"""Changing the deliveries that a callback has become."""
+"""Changes the deliveries of a callback."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,12 +7,12 @@ from mockserver.engine.callbacks import Delivery, signature_of
 
 
 def later(deliveries: list[Delivery], by_s: float) -> list[Delivery]:
-    """Put deliveries off, by seconds of mock time."""
+    """Delay deliveries by seconds of mock time."""
     return [replace(each, due_ms=each.due_ms + round(by_s * 1000)) for each in deliveries]
 
 
 def with_signature(deliveries: list[Delivery], changed: Callable[[Delivery, str], str | None]) -> list[Delivery] | None:
-    """Change the signature, or (with None) leave its header out; None where there is none to be changed."""
+    """Change the signature, or omit its header if the new value is None; None if no signature changed."""
     out = [_with_signature(each, changed) for each in deliveries]
     return None if all(new is old for new, old in zip(out, deliveries, strict=True)) else out
 
@@ -28,7 +28,7 @@ def _with_signature(delivery: Delivery, changed: Callable[[Delivery, str], str |
 
 
 def signed(delivery: Delivery, *, secret: str | None = None, body: bytes | None = None) -> str:
-    """Sign as the provider would: this delivery's body with its secret, or others."""
+    """Sign as the provider does; another secret or body may be given."""
     rule = delivery.rule.signature
     if rule is None:
         return ""
@@ -38,12 +38,12 @@ def signed(delivery: Delivery, *, secret: str | None = None, body: bytes | None 
 
 
 def secret_of(delivery: Delivery) -> str:
-    """Return what this delivery is signed with."""
+    """Return the secret that signs this delivery."""
     rule = delivery.rule.signature
     return delivery.account.secret or ("" if rule is None else rule.default_secret)
 
 
 def with_body(deliveries: list[Delivery], changed: Callable[[bytes], bytes]) -> list[Delivery]:
-    """Change the body, and sign it again."""
+    """Change the body and sign it again."""
     out = [replace(each, body=changed(each.body)) for each in deliveries]
     return with_signature(out, lambda each, _old: signed(each)) or out

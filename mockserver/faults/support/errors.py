@@ -1,4 +1,4 @@
-"""Errors in a provider's own shape, by status or by the name in its spec."""
+"""Errors in a provider's own format, by status or by name in its spec."""
 
 from dataclasses import replace
 from http import HTTPStatus
@@ -10,17 +10,17 @@ from mockserver.provider import ErrorAnswer, Problem, Provider
 
 
 def error_asked_for(context: RequestContext, status: int, name: str) -> Response:
-    """Answer with the error of a name, or where none is named, of a status; with words where there is no such name."""
+    """Answer with the error of this name or, without a name, of this status; refuse an unknown name."""
     errors = context.state.provider.errors
     if not name:
         return provoked(context, _error_of(context.state.provider, status))
     if name not in errors:
-        return refused(context, f"there is no error {name[:80]!r} to answer with; there are {', '.join(errors)}")
+        return refused(context, f"unknown error {name[:80]!r}; known: {', '.join(errors)}")
     return provoked(context, errors[name])
 
 
 def unknown_error(provider: Provider, name: str) -> str | None:
-    """Say that a provider has no error of this name; None where it has, or where none is named."""
+    """Return an error message if a provider has no error of this name."""
     if not name or name in provider.errors:
         return None
     return f"{provider.title} has no error {name[:80]!r}; it has {', '.join(provider.errors)}"
@@ -29,13 +29,13 @@ def unknown_error(provider: Provider, name: str) -> str | None:
 def _error_of(provider: Provider, status: int) -> ErrorAnswer:
     """Return the error that a provider declares for a status.
 
-    Where it declares none, its shape carries the status all the same, in the words of an error of the server's
-    or of a path that it does not know; the code is then the status.
+    If it declares none, use the format of one of its server errors, or of its error for an unknown path, with
+    the status as code.
     """
     errors = provider.errors.values()
     declared = (
         *(error for error in errors if error.status == status),
-        *(error for error in errors if error.code == status),  # where the body says what the status does not
+        *(error for error in errors if error.code == status),  # if only the body contains the status
     )
     if declared:
         return declared[0]
@@ -45,8 +45,8 @@ def _error_of(provider: Provider, status: int) -> ErrorAnswer:
     return replace(like, name=f"status_{status}", status=status, code=status)
 
 
-def provoked(context: RequestContext, error: ErrorAnswer, message: str = "this error was asked for") -> Response:
-    """Answer with an error that nothing but a fault is the reason of."""
+def provoked(context: RequestContext, error: ErrorAnswer, message: str = "this error was requested") -> Response:
+    """Answer with an error that a fault caused."""
     context.problem = Problem(message)
     response = error_response(context, error)
     response.gate = "fault"
@@ -54,5 +54,5 @@ def provoked(context: RequestContext, error: ErrorAnswer, message: str = "this e
 
 
 def refused(context: RequestContext, message: str) -> Response:
-    """Answer that what was asked for makes no sense."""
+    """Answer that the fault request is invalid."""
     return refusal_response(context, "fault", ("invalid_parameter", Problem(message)))

@@ -10,14 +10,14 @@ from mockserver.engine.faults import Injection
 from mockserver.engine.messages import Response
 from mockserver.spec.pointer import MISSING, keys_of, pointed
 
-#: What the parameter that names the field means.
+#: The summary of the parameter that names the field.
 FIELD = "JSON pointer to the field, such as /data/status; empty is a random field."
-#: The place of a value: the keys of the containers that lead to it.
+#: The place of a value: the keys that lead to it.
 Place = tuple[str | int, ...]
 
 
 def edited(response: Response, edit: Callable[[Any], Any]) -> Response | None:
-    """Return the response with its JSON changed; None where it is not JSON, or where nothing changed."""
+    """Return the response with its JSON changed; None if it is not JSON, or if nothing changed."""
     try:
         before = orjson.loads(response.body)
     except orjson.JSONDecodeError:
@@ -48,7 +48,7 @@ def mapped(value: Any, change: Callable[[Any], Any]) -> Any:
 def field_changed(
     response: Response, pointer: str, injection: Injection, change: Callable[[Any], Any]
 ) -> Response | None:
-    """Change the field that a JSON pointer leads to, or one that is drawn; None where there is no such field."""
+    """Change the field at a JSON pointer, or a random field; None if the response does not have the field."""
 
     def edit(body: Any) -> Any:
         if pointer:
@@ -70,7 +70,7 @@ def field_changed(
 
 
 def place_of(value: Any, pointer: str) -> Place | None:
-    """Return the place that a JSON pointer leads to, if there is one."""
+    """Return the place that a JSON pointer refers to; None if it does not exist."""
     place: list[str | int] = []
     for key in keys_of(pointer):
         place.append(int(key) if isinstance(value, list) and key.isdecimal() else key)

@@ -1,9 +1,9 @@
-"""Parameters of faults: dataclass fields that carry their unit, what they mean, and their range."""
+"""Parameters of faults: dataclass fields with a unit, a summary and a range."""
 
 from dataclasses import field
 from typing import Any
 
-#: A year: nothing in mock time is put off for longer.
+#: One year: the longest delay in mock time.
 LONGEST_S = 31_536_000.0
 
 
@@ -16,7 +16,7 @@ def parameter(
     least: float = 0,
     most: float = LONGEST_S,
 ) -> Any:
-    """Make a parameter; its type is that of the field, its range (inclusive) is for numbers."""
+    """Define a parameter; its type is that of the field, its range (inclusive) applies to numbers."""
     return field(
         default=default, metadata={"summary": summary, "unit": unit, "choices": choices, "least": least, "most": most}
     )

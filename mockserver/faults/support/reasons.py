@@ -1,12 +1,12 @@
-"""Why a task fails, by the provider's own word or by a part of it."""
+"""The reason of a failed task, by the provider's code or its beginning."""
 
 from mockserver.provider import End, Reason
 
 
 def reason_of(failure: End, word: str) -> Reason | None:
-    """Return the reason of this code, or the first whose code begins with the word.
+    """Return the reason with this code, or the first whose code begins with the word.
 
-    Where the provider knows none, the word itself is the code: a client meets reasons that no list has.
+    If the provider has no such reason, the word becomes the code: clients also meet undocumented reasons.
     """
     if not word:
         return next(iter(failure.reasons.values()), None)

@@ -1,4 +1,4 @@
-"""What the store behind a result link answers."""
+"""Responses of the file host."""
 
 from mockserver.engine.context import RequestContext
 from mockserver.engine.faults import Injection
@@ -7,7 +7,7 @@ from mockserver.engine.render import file_refusal_response
 
 
 def expired(injection: Injection, context: RequestContext) -> Response | None:
-    """Answer as for a link whose time is over; None where the link leads to no task's file."""
+    """Answer as for an expired link; None if the link does not belong to a task."""
     task = injection.match_context.task
     if task is None or task.result is None:
         return None

@@ -1,4 +1,4 @@
-"""From documents to providers: everything that can be worked out before the first request is worked out here."""
+"""Compile documents into providers, so that as little as possible is computed for each request."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def compile_providers(documents: Iterable[Document], dialects: Mapping[str, Iter
     """Compile documents into the providers they describe.
 
     Args:
-        documents: specs that have passed the vocabulary's check.
+        documents: specs that have passed `check_vocabulary`.
         dialects: names of the dialects to switch on, by provider.
 
     Raises:
-        SpecError: with every issue that was found.
+        SpecError: with every issue.
     """
     leads: dict[str, Document] = {}
     parts: list[Document] = []
@@ -48,7 +48,7 @@ def compile_providers(documents: Iterable[Document], dialects: Mapping[str, Iter
                 document.issue(
                     ("x-mock", "provider"),
                     f"{name!r} is already defined in {leads[name].name}",
-                    "give it another name, or make it `part_of` that provider",
+                    "use another name, or make this spec `part_of` that provider",
                 )
             )
         else:
@@ -56,14 +56,14 @@ def compile_providers(documents: Iterable[Document], dialects: Mapping[str, Iter
     issues += [
         part.issue(
             ("x-mock", "part_of"),
-            f"no spec leads the provider {part.data['x-mock']['part_of']!r}",
-            "serve the spec that has it as `provider` too",
+            f"no spec defines the provider {part.data['x-mock']['part_of']!r}",
+            "also serve the spec with this `provider`",
         )
         for part in parts
         if part.data["x-mock"]["part_of"] not in leads
     ]
     issues += [
-        SpecIssue("dialects", None, f"there is no provider {name!r}", f"there are {', '.join(leads) or 'none'}")
+        SpecIssue("dialects", None, f"unknown provider {name!r}", f"known: {', '.join(leads) or 'none'}")
         for name in dialects
         if name not in leads
     ]
@@ -103,8 +103,8 @@ def _compiled(context: Context) -> Provider | None:
     if accounts["default_plan"] not in plans:
         context.report(
             ("x-mock", "accounts", "default_plan"),
-            f"there is no plan {accounts['default_plan']!r}",
-            f"there are {', '.join(plans)}",
+            f"unknown plan {accounts['default_plan']!r}",
+            f"known: {', '.join(plans)}",
         )
     content_policy = compile_content_policy(context, lifecycle)
     task_ids = mock["ids"]["task"]
@@ -183,16 +183,14 @@ def _key(context: Context) -> KeyRule:
     schemes = context.lead.data.get("components", {}).get("securitySchemes", {})
     scheme = schemes.get(rule["scheme"])
     if scheme is None:
-        context.report(
-            path, f"components.securitySchemes has no {rule['scheme']!r}", f"it has {', '.join(schemes) or 'none'}"
-        )
+        context.report(path, f"unknown security scheme {rule['scheme']!r}", f"known: {', '.join(schemes) or 'none'}")
         scheme = {}
     bearer = scheme.get("type") == "http" and str(scheme.get("scheme")).lower() == "bearer"
     if scheme and not bearer and not (scheme.get("type") == "apiKey" and scheme.get("in") == "header"):
-        context.report(path, "is neither http bearer nor apiKey in a header", "use one of these two")
+        context.report(path, "must be http bearer or apiKey in a header")
     pattern = context.pattern(rule.get("key_pattern", _VISIBLE_ASCII), "x-mock", "authentication", "key_pattern")
     if not pattern.fullmatch(rule["example"]):
-        context.report(("x-mock", "authentication", "example"), "does not have the form that key_pattern asks for")
+        context.report(("x-mock", "authentication", "example"), "does not match key_pattern")
     return KeyRule(
         header=istr("Authorization" if bearer else scheme.get("name", "Authorization")),
         bearer=bearer,
@@ -207,13 +205,11 @@ def _test_keys(
 ) -> dict[str, TestKey]:
     for kind, key in entry.items():
         if not pattern.fullmatch(key):
-            context.report(
-                ("x-mock", "authentication", "test_keys", kind), "does not have the form that key_pattern asks for"
-            )
+            context.report(("x-mock", "authentication", "test_keys", kind), "does not match key_pattern")
         if key == example or list(entry.values()).count(key) > 1:
             context.report(
                 ("x-mock", "authentication", "test_keys", kind),
-                f"{key!r} is used for something else, too",
-                "give each situation a key of its own",
+                f"{key!r} is used more than once",
+                "use a different key for each test key and the example",
             )
     return {key: kind for kind, key in entry.items()}

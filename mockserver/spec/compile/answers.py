@@ -1,4 +1,4 @@
-"""What the provider sends besides replies: errors, result files, uploads, callbacks."""
+"""Compile errors, result files, uploads and callbacks."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ def compile_error(context: Context, name: str, entry: dict[str, Any]) -> ErrorAn
 
 
 def compile_refusals(context: Context, errors: Mapping[str, ErrorAnswer]) -> dict[str, ErrorAnswer]:
-    """Map every condition to the error that answers it; none may be missing, none answered twice."""
+    """Map each condition to its error; each condition needs exactly one error."""
     refusals: dict[str, ErrorAnswer] = {}
     for name, entry in context.mock["errors"].items():
         for index, condition in enumerate(entry.get("when", ())):
             if condition in refusals:
                 context.report(
                     ("x-mock", "errors", name, "when", index),
-                    f"{condition} is already answered by {refusals[condition].name}",
-                    "let one error answer it",
+                    f"{condition} is already in the `when` of {refusals[condition].name}",
+                    "keep one of the two",
                 )
             refusals[condition] = errors[name]
     missing = [condition for condition in conditions() if condition not in refusals]
@@ -59,7 +59,7 @@ def compile_refusals(context: Context, errors: Mapping[str, ErrorAnswer]) -> dic
         context.report(
             ("x-mock", "errors"),
             f"no error has {', '.join(missing)} in its `when`",
-            "add each to the `when` of the error that the provider would send",
+            "add each to the `when` of the error that the provider sends",
         )
     return refusals
 
@@ -96,7 +96,7 @@ def _refusal(context: Context, entry: dict[str, Any], *path: str | int) -> FileR
 
 
 def compile_uploads(context: Context) -> Uploads | None:
-    """Compile the rules of uploads, where the provider takes any."""
+    """Compile the rules of uploads, if the provider accepts them."""
     entry = context.mock.get("uploads")
     if entry is None:
         return None
@@ -110,14 +110,14 @@ def compile_uploads(context: Context) -> Uploads | None:
 
 
 def compile_callbacks(context: Context, lifecycle: Lifecycle) -> Callbacks | None:
-    """Compile the rules of callbacks, where the provider sends any."""
+    """Compile the rules of callbacks, if the provider sends them."""
     entry = context.mock.get("callbacks")
     if entry is None:
         return None
     path = ("x-mock", "callbacks")
     for state in entry["events"]:
         if state not in lifecycle.ends:
-            context.report((*path, "events", state), "is no terminal state", f"they are {', '.join(lifecycle.ends)}")
+            context.report((*path, "events", state), "is not a terminal state", f"known: {', '.join(lifecycle.ends)}")
     signature = entry.get("signature")
     target = entry.get("target", {})
     acknowledged = entry["acknowledged_by"]

@@ -1,4 +1,4 @@
-"""What every step of compiling shares: the documents of one provider, and the issues found so far."""
+"""Shared by all steps of compiling: the documents of one provider, and the issues found so far."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from mockserver.spec.document import Document, SpecError, SpecIssue
 from mockserver.spec.expressions import ExpressionError, compile_value, constant
 from mockserver.spec.vocabulary import check_vocabulary
 
-#: A format that can say fewer ids than these runs out of them.
+#: The least number of different ids that a format must allow.
 _FEWEST_IDS = 1_000_000_000
 
 
 class Context:
-    """The documents of one provider in the dialects that are switched on; the first leads it."""
+    """The documents of one provider with the chosen dialects applied; the first is the main spec."""
 
     def __init__(self, documents: list[Document], dialects: tuple[str, ...]) -> None:
         self.issues: list[SpecIssue] = []
@@ -36,14 +36,14 @@ class Context:
                 self.issues.append(
                     documents[0].issue(
                         ("x-mock", "dialects"),
-                        f"there is no dialect {name!r}",
-                        f"there are: {', '.join(known) or 'none'}",
+                        f"unknown dialect {name!r}",
+                        f"known: {', '.join(known) or 'none'}",
                     )
                 )
         return tuple(known.values())
 
     def _in_dialects(self, document: Document, switched_on: tuple[str, ...]) -> Document:
-        """Apply the dialects that are switched on; what comes out must speak the vocabulary as well."""
+        """Apply the chosen dialects; the result must pass `check_vocabulary`, too."""
         for name in switched_on:
             entry = document.data["x-mock"].get("dialects", {}).get(name)
             if entry is None:
@@ -60,11 +60,11 @@ class Context:
     def report(
         self, path: tuple[str | int, ...], message: str, fix: str = "", *, document: Document | None = None
     ) -> None:
-        """Add an issue, at a path of the leading document or of the given one."""
+        """Add an issue at a path of the main spec or of the given document."""
         self.issues.append((document or self.lead).issue(path, message, fix))
 
     def value(self, template: Any, *path: str | int, document: Document | None = None) -> Value:
-        """Compile a template of the leading document, or of the one that is named."""
+        """Compile a template of the main spec or of the given document."""
         try:
             return compile_value(template)
         except ExpressionError as error:
@@ -79,8 +79,8 @@ class Context:
             self.report(path, str(error))
             return lambda _drawn, _unix_s: ""
         if possible_ids(text) < _FEWEST_IDS:
-            fix = "write something like {base36:8}, {hex:12} or {uuid} into it"
-            self.report(path, f"{text!r} has too little chance in it: ids would soon be the same", fix)
+            fix = "add a random part such as {base36:8}, {hex:12} or {uuid}"
+            self.report(path, f"{text!r} allows too few different ids", fix)
         return made
 
     def pattern(self, text: str, *path: str | int, flags: int = 0) -> re.Pattern[str]:

@@ -1,4 +1,4 @@
-"""Paths and methods: which operation plays which part, and whether they fit together."""
+"""Compile paths and methods: the role of each operation, and checks that they fit together."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MULTIPART_OVERHEAD_BYTES = 1 << 16
 
 
 def compile_routes(context: Context) -> tuple[Route, ...]:
-    """Compile the paths of the leading document; the others may have no more than these."""
+    """Compile the paths of the main spec; the other documents may not add any."""
     routes: list[Route] = []
     lead_paths = context.lead.data["paths"]
     for part in context.documents[1:]:
@@ -26,7 +26,7 @@ def compile_routes(context: Context) -> tuple[Route, ...]:
                 if method in item and method not in lead_paths.get(path, {}):
                     context.report(
                         ("paths", path, method),
-                        f"{context.lead.name}, which leads the provider, has no such operation",
+                        f"is missing in {context.lead.name}, the main spec of the provider",
                         "add it there",
                         document=part,
                     )
@@ -46,10 +46,10 @@ def _operation(context: Context, path: str, method: str, item: dict[str, Any]) -
     place = ("paths", path, method)
     mock = entry.get("x-mock")
     if mock is None:
-        context.report(place, "has no x-mock", "say with `x-mock: {role: …}` which part it plays")
+        context.report(place, "has no x-mock", "add `x-mock: {role: …}`")
         return None
     if "operationId" not in entry:
-        context.report(place, "has no operationId", "give it one: journals and templates name it")
+        context.report(place, "has no operationId", "add one: journals and templates use it")
         return None
     role = mock["role"]
     reply = mock.get("reply", {})
@@ -57,13 +57,13 @@ def _operation(context: Context, path: str, method: str, item: dict[str, Any]) -
     max_body_bytes = mock.get("max_body_bytes", DEFAULT_MAX_BODY_BYTES)
     if role == "upload":
         if "uploads" not in context.mock:
-            context.report(place, "takes uploads, but x-mock has no `uploads`", "add it at the root")
+            context.report(place, "has role `upload`, but the root x-mock has no `uploads`", "add `uploads`")
         max_body_bytes = context.mock.get("uploads", {}).get("max_bytes", 0) + _MULTIPART_OVERHEAD_BYTES
     where = (*place, "x-mock")
     for state in reply.get("in", {}):
         lifecycle = context.mock["lifecycle"]
         if state not in lifecycle["states"] and state not in lifecycle["ends"]:
-            context.report((*where, "reply", "in", state), "the lifecycle has no such state")
+            context.report((*where, "reply", "in", state), "is not a state of the lifecycle")
     parameters = _parameters(context, item, entry)
     in_path = str(mock.get("task", "")).removeprefix("$request.path.")
     return Operation(
@@ -97,7 +97,7 @@ def _operation(context: Context, path: str, method: str, item: dict[str, Any]) -
 
 
 def _examples(context: Context, entry: dict[str, Any]) -> Iterator[tuple[str, int, Any]]:
-    """Give the examples of an operation's JSON answers, successes first."""
+    """Yield the examples of an operation's JSON answers, successes first."""
     for status, raw in sorted(entry.get("responses", {}).items()):
         if not str(status).isdecimal():
             continue
@@ -132,28 +132,28 @@ def _parameters(context: Context, item: dict[str, Any], entry: dict[str, Any]) -
 
 
 def check_routes(context: Context, operations: Mapping[str, Operation], results: Mapping[str, ResultKind]) -> None:
-    """See that results and uploads are really served under the paths they name."""
+    """Check that an operation serves each path of a result or an upload."""
     served = {each.path for each in operations.values() if each.role in ("result", "file")}
     for name, kind in results.items():
         if kind.path not in served:
             context.report(
                 ("x-mock", "results", name, "path"),
                 f"no operation of role `result` has the path {kind.path}",
-                "add that path with a get",
+                "add this path with a get",
             )
     uploads = context.mock.get("uploads")
     if uploads is not None and uploads["path"] not in served:
         context.report(
             ("x-mock", "uploads", "path"),
             f"no operation of role `file` has the path {uploads['path']}",
-            "add that path with a get",
+            "add this path with a get",
         )
     if not any(each.role == "submit" for each in operations.values()):
-        context.report(("paths",), "no operation has the role `submit`", "mark the one that makes tasks")
+        context.report(("paths",), "no operation has the role `submit`", "mark the one that creates tasks")
 
 
 def check_replies(context: Context, template: Any, operations: Mapping[str, Operation], *path: str | int) -> None:
-    """See that every `$reply.X` in the root extension names a query."""
+    """Check that every `$reply.X` in the root x-mock names a query."""
     if isinstance(template, dict):
         for key, value in template.items():
             if key != "dialects":
@@ -164,6 +164,6 @@ def check_replies(context: Context, template: Any, operations: Mapping[str, Oper
             known = [each.id for each in operations.values() if each.role == "query"]
             context.report(
                 ("x-mock", *path),
-                f"{name!r} is no operation of role `query`",
-                f"there are {', '.join(known) or 'none'}",
+                f"{name!r} is not an operation of role `query`",
+                f"known: {', '.join(known) or 'none'}",
             )

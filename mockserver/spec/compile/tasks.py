@@ -1,4 +1,4 @@
-"""What becomes of a task: states and ends, models, prices, and what the provider will not make."""
+"""Compile the lifecycle, the models with their prices, and the content policy."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _AMOUNTS_KEPT = 1024
 
 
 def compile_lifecycle(context: Context) -> Lifecycle:
-    """Compile the states and ends, one success and one failure at least."""
+    """Compile the states and ends: at least one success and one failure."""
     entry = context.mock["lifecycle"]
     states = tuple(
         _state(name, state["lasts_s"], state.get("progress", {"from": 0, "to": 0}))
@@ -37,14 +37,14 @@ def compile_lifecycle(context: Context) -> Lifecycle:
     )
     for state in states:
         if state.shortest_ms > state.longest_ms:
-            context.report(("x-mock", "lifecycle", "states", state.name, "lasts_s"), "`from` is more than `to`")
+            context.report(("x-mock", "lifecycle", "states", state.name, "lasts_s"), "`from` is greater than `to`")
     reached = 0
     for state in states:
         if not reached <= state.progress_from <= state.progress_to:
             context.report(
                 ("x-mock", "lifecycle", "states", state.name, "progress"),
-                "goes back, and progress never does",
-                "let `from` be at least the `to` of the state before, and `to` at least `from`",
+                "progress must not decrease",
+                "`from` must be at least the `to` of the state before, and `to` at least `from`",
             )
         reached = state.progress_to
     ends = {}
@@ -63,13 +63,13 @@ def compile_lifecycle(context: Context) -> Lifecycle:
     by_kind: dict[str, End] = {}
     for name, compiled in ends.items():
         if compiled.kind in by_kind:
-            context.report((*path, name), f"is a second {compiled.kind}", "keep one end of each kind")
+            context.report((*path, name), f"is a second end of kind {compiled.kind}", "keep one end of each kind")
         if name in entry["states"]:
-            context.report((*path, name), "is also a state on the way", "rename one of them")
+            context.report((*path, name), "is also the name of a state", "rename one of them")
         by_kind.setdefault(compiled.kind, compiled)
     for kind in ("success", "failure"):
         if kind not in by_kind:
-            context.report(path, f"has no {kind}", f"add an end with kind: {kind}")
+            context.report(path, f"has no end of kind {kind}", f"add one with kind: {kind}")
     blank = End("", "failure", None, {})
     return Lifecycle(
         states,
@@ -93,7 +93,7 @@ def compile_models(context: Context, lifecycle: Lifecycle, results: Mapping[str,
         for name, entry in document.data["x-mock"]["models"].items():
             path = ("x-mock", "models", name)
             if name in models:
-                context.report(path, "stands in another document of this provider too", "keep one", document=document)
+                context.report(path, "is also in another document of this provider", "keep one", document=document)
             models[name] = _model(context, document, name, entry, lifecycle, results)
     return models
 
@@ -117,21 +117,21 @@ def _model(
     try:
         request = compile_schema(document, schema, lifted)
     except (ValueError, KeyError) as error:
-        context.report((*path, "request"), f"is not a schema that compiles: {error}", document=document)
+        context.report((*path, "request"), f"is not a valid schema: {error}", document=document)
         request = compile_schema(document, {})
     example = entry.get("example")
     if example is not None and not request.accepts(example):
         problem = request.problems(example)[0]
-        context.report((*path, "example"), f"does not fit the request schema: {problem.message}", document=document)
+        context.report((*path, "example"), f"does not match the request schema: {problem.message}", document=document)
     for state in entry.get("lasts_s", {}):
         if state not in context.mock["lifecycle"]["states"]:
-            context.report((*path, "lasts_s", state), "the lifecycle has no such state", document=document)
+            context.report((*path, "lasts_s", state), "is not a state of the lifecycle", document=document)
     for result in _constants(entry.get("result")):
         if result is not None and result not in results:
             context.report(
                 (*path, "result"),
-                f"there is no result {result!r}",
-                f"there are {', '.join(results)}",
+                f"unknown result {result!r}",
+                f"known: {', '.join(results) or 'none'}",
                 document=document,
             )
     price = entry["price"]
@@ -167,7 +167,7 @@ def _model(
 
 
 def _constants(template: Any) -> list[str | None]:
-    """Return the names that a value can come out as."""
+    """Return the constants that a template can evaluate to."""
     if isinstance(template, dict):
         return [
             each for value in (*template["values"].values(), template.get("otherwise")) for each in _constants(value)
@@ -181,7 +181,7 @@ def _amount(
     words = {"base_credits": 0, "each": 1, "credits_per_unit": 0, "factors": [], **entry}
     words.pop("decimals", None)
     for name in ("base_credits", "each", "credits_per_unit", "factors"):
-        context.value(words[name], *path, name, document=document)  # says where each issue is
+        context.value(words[name], *path, name, document=document)  # reports issues with their path
     try:
         parts = compile_value([words["base_credits"], words["each"], words["credits_per_unit"], *words["factors"]])
     except ExpressionError:
@@ -193,7 +193,7 @@ def _amount(
         values = tuple(parts(request_context))
         try:
             found = known.get(values)
-        except TypeError:  # a value that is no number, and nothing that can be looked up either
+        except TypeError:  # a value that is not hashable
             values = tuple(map(_number, values))
             found = known.get(values)
         if found is None:
@@ -208,14 +208,14 @@ def _amount(
 
 
 def _number(value: Any) -> Decimal:
-    """Read a template's value as a number; what is none counts as nothing."""
+    """Read a template's value as a number; other types count as 0."""
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return Decimal(0)
     return Decimal(str(value))
 
 
 def compile_content_policy(context: Context, lifecycle: Lifecycle) -> ContentPolicy | None:
-    """Compile what the provider will not make, where the spec says so."""
+    """Compile the content policy, if the spec has one."""
     entry = context.mock.get("content_policy")
     if entry is None:
         return None
@@ -224,8 +224,8 @@ def compile_content_policy(context: Context, lifecycle: Lifecycle) -> ContentPol
     if entry["at"] == "generation" and reason not in lifecycle.failure.reasons:
         context.report(
             (*path, "reason"),
-            f"{reason!r} is none of the failure's reasons",
-            f"they are {', '.join(lifecycle.failure.reasons) or 'none'}",
+            f"{reason!r} is not a reason of the failure",
+            f"known: {', '.join(lifecycle.failure.reasons) or 'none'}",
         )
     return ContentPolicy(
         texts=tuple(context.value(text, *path, "texts") for text in entry["texts"]),

@@ -14,7 +14,7 @@ _ISSUES_SHOWN = 10
 
 
 async def fault_catalog(_request: AdminRequest) -> Any:
-    """List every fault there is."""
+    """List every fault."""
     return {"faults": catalogue()}
 
 

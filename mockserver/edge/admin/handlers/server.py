@@ -17,7 +17,7 @@ from mockserver.journal.har import har
 
 
 async def health(request: AdminRequest) -> Any:
-    """Return status, mock time, and how many connections and background tasks there are."""
+    """Return status, mock time, and the number of connections and background tasks."""
     return {
         "status": "ok",
         "now": iso_of(request.now_ms),
