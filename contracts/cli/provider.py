@@ -33,7 +33,7 @@ from mockserver.spec.document import SpecError
 @number(
     "--max-examples", click.IntRange(min=0), "Generated requests, valid and invalid, for each operation.", default=20
 )
-@number("--seed", click.IntRange(), "Random seed.", default=0)
+@click.option("--seed", type=int, default=0, show_default=True, help="Random seed.")
 @click.option("--clock-url", help="URL of a mock server's clock; default: detected from the base URL.")
 @click.option("--callback-host", help="Address to listen on for callbacks; 127.0.0.1 if the server runs here.")
 @click.option(

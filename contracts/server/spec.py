@@ -121,7 +121,7 @@ def load(name: str | None, files: Iterable[Path], dialects: Iterable[str], base_
     if name is None:
         name = next((each for each in known if _serves(known[each], base_url)), None)
     if name is None:
-        raise LookupError(f"name the provider with --provider ({', '.join(known)}), or a spec with --spec")
+        raise LookupError(f"specify the provider with --provider ({', '.join(known)}), or a spec with --spec")
     if name not in known:
         raise LookupError(f"unknown provider {name!r}; known: {', '.join(known)}")
     chosen = tuple(dialects)

@@ -97,7 +97,7 @@ def _openapi(document: Document) -> list[SpecIssue]:
     try:
         for error in OpenAPIV31SpecValidator(document.data).iter_errors():
             path = _whole_path(document.data, tuple(getattr(error, "absolute_path", ())), error)
-            message = str(getattr(error, "message", error))
+            message = str(getattr(error, "message", error)).partition("\n")[0]
             issues.append(document.issue(path, f"is not valid OpenAPI 3.1: {message[:300]}"))
     except Exception as error:  # noqa: BLE001 - the validator raises arbitrary errors for some invalid documents
         issues.append(document.issue((), f"is not valid OpenAPI 3.1: {type(error).__name__}: {str(error)[:300]}"))

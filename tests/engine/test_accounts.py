@@ -1,4 +1,4 @@
-"""Credits: reserved at submit, settled or given back at the end, and the books always balance."""
+"""Credits: reserved at submit, settled or refunded at the end; the ledger always balances."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ HOUR_MS = 3_600_000
 
 
 def balances(client: Client, now_ms: int) -> tuple[int, int, int]:
-    """Return available, reserved and spent micro-credits at an instant, after checking the law."""
+    """Return available, reserved and spent micro-credits at an instant, after checking their sum."""
     account = client.account
     account.settle(now_ms)
     found = (account.available_ucr, account.reserved_ucr, account.spent_ucr)
@@ -55,7 +55,7 @@ def test_a_success_reserves_then_settles(name: str) -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_a_failed_task_costs_nothing(name: str) -> None:
-    """At a failure everything that was reserved is given back, and nothing is spent."""
+    """A failure refunds the whole reservation; nothing is spent."""
     client = Client(new_world(), name)
     task = client.task(client.submit(START_MS).task_id)
     run_command(client.world, task.id, "fail", START_MS + 1_000)
@@ -66,7 +66,7 @@ def test_a_failed_task_costs_nothing(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["evolink", "kiln"])
 def test_a_cancelled_task_costs_nothing(name: str) -> None:
-    """At a cancellation everything that was reserved is given back."""
+    """A cancellation refunds the whole reservation."""
     client = Client(new_world(), name)
     task = client.task(client.submit(START_MS).task_id)
     run_command(client.world, task.id, "cancel", START_MS + 1_000)
@@ -77,7 +77,7 @@ def test_a_cancelled_task_costs_nothing(name: str) -> None:
     "name", [name for name in ALL if (policy := providers()[name].content_policy) and policy.reason]
 )
 def test_a_task_that_the_policy_stops_costs_nothing(name: str) -> None:
-    """Where the content policy strikes during the generation, the task is let in, fails, and is free."""
+    """If the content policy applies during the generation, the task is accepted, fails, and is free."""
     client = Client(new_world(), name)
     task = client.task(client.submit(START_MS, text=RUDE).task_id)
     assert task.end.kind == "failure"
@@ -107,7 +107,7 @@ def test_a_held_task_stays_reserved() -> None:
 
 
 def test_the_ledger_is_in_the_order_in_which_things_happened() -> None:
-    """However late anybody looks, entries stand in the order of their instants, each at its own."""
+    """However late the ledger is read, its entries are in the order of their instants."""
     client = Client(new_world(), "crun")
     ids = [client.submit(START_MS + 100 * number).task_id for number in range(8)]
     client.account.settle(START_MS + HOUR_MS)
@@ -118,7 +118,7 @@ def test_the_ledger_is_in_the_order_in_which_things_happened() -> None:
 
 
 def test_when_one_looks_changes_nothing() -> None:
-    """An account that is looked at all the time ends with the same books as one that is looked at once."""
+    """An account that is read all the time ends with the same ledger as one that is read once."""
     seldom, often = (Client(new_world(), "crun") for _ in range(2))
     for client in (seldom, often):
         for number in range(5):
@@ -130,7 +130,7 @@ def test_when_one_looks_changes_nothing() -> None:
 
 
 def test_a_submit_needs_its_whole_price() -> None:
-    """A task is let in when exactly its price is there, and refused when a micro-credit of it is missing."""
+    """A task is accepted with exactly its price available, and refused if one micro-credit is missing."""
     client = Client(new_world(), "kiln")
     client.account.grant(10 * UCR - client.account.available_ucr, START_MS)
     assert client.submit(START_MS).status == 201
@@ -163,7 +163,7 @@ def test_credits_that_come_back_can_be_spent_at_once() -> None:
 
 
 def test_documented_credits() -> None:
-    """With documented credits a ToAPIs account holds 10, which run out; where no document says, there are plenty."""
+    """With documented credits a ToAPIs account holds 10, which run out; undocumented accounts have ample credits."""
     world = new_world(rules={name: ProviderRules(credits="documented") for name in ALL})
     toapis = Client(world, "toapis")
     submitted = 0
@@ -208,7 +208,7 @@ def test_longer_videos_cost_more_at_toapis() -> None:
 
 
 def make_account() -> Account:
-    """Open an account that holds nothing."""
+    """Open an account without credits."""
     return Account("acct", "key", Plan("p", ""), None)
 
 
@@ -224,7 +224,7 @@ def test_a_grant_can_take_away_what_is_available_and_no_more() -> None:
 
 
 def test_reserved_credits_cannot_be_taken_away() -> None:
-    """What is reserved for a running task is out of a grant's reach."""
+    """A grant cannot change what is reserved for a running task."""
     client = Client(new_world(), "kiln")
     client.submit(START_MS)
     with pytest.raises(ValueError, match="reserved or spent"):
@@ -234,7 +234,7 @@ def test_reserved_credits_cannot_be_taken_away() -> None:
 
 
 def test_a_charge_goes_as_far_as_the_credits() -> None:
-    """A charge without a task takes what is there, and never leaves a debt."""
+    """A charge without a task takes at most the available credits; the balance is never negative."""
     account = make_account()
     account.grant(5, 0)
     account.charge(3, 1)

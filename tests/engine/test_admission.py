@@ -191,7 +191,7 @@ def test_without_faults_every_gate_opens(name: str) -> None:
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("gate", ORDER)
 def test_every_refusal_has_its_request_id(name: str, gate: str) -> None:
-    """A refusal by any gate carries the provider's request id header, in the form that the spec gives it."""
+    """A refusal by any gate has the provider's request id header, in the format of the spec."""
     provider = providers()[name]
     form = r"trace-[0-9A-HJKMNP-TV-Z]{10}" if name == "kiln" else r"req_[0-9a-f]{24}"
     request_id = headers_of(submit_wrongly(name, frozenset([gate])))[provider.request_id_header]
@@ -206,7 +206,7 @@ def test_a_body_can_repeat_the_request_id_of_the_header() -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_request_ids_never_repeat(name: str) -> None:
-    """Answers and refusals, with and without a key, all have ids of their own."""
+    """Answers and refusals, with and without a key, have different request ids."""
     client = Client(new_world(), name)
     replies = []
     for _ in range(50):
@@ -254,7 +254,7 @@ def test_an_unknown_method_is_told_what_is_allowed(name: str, method: str) -> No
 
 @pytest.mark.parametrize("name", ALL)
 def test_an_oversized_body_names_the_limit(name: str) -> None:
-    """A body over the operation's limit is a 413 before anybody looks at its key."""
+    """A body over the operation's limit is refused with 413 before its key is checked."""
     client = Client(new_world(), name)
     operation = client.operation("submit")
     reply = client.send(operation.method, operation.path, START_MS, oversized=True, headers={})
@@ -341,7 +341,7 @@ def test_a_revoked_key_is_refused_from_then_on(name: str) -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_downloads_need_no_key(name: str) -> None:
-    """The store behind a link asks for no key."""
+    """The file host requires no key."""
     client = Client(new_world(), name)
     task = client.task(client.submit(START_MS).task_id)
     assert client.fetch(client.links(task.id, task.ends_ms)[0], task.ends_ms).status == 200

@@ -1,4 +1,4 @@
-"""Strict JSON: what everybody would read alike is read, and nothing else."""
+"""Strict JSON: only unambiguous JSON is accepted."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_json_is_read(body: bytes, value: Any) -> None:
     [b"18446744073709551616", b"-9223372036854775809", b"123456789012345678901234567890", b"1" + b"0" * 308],
 )
 def test_an_integer_beyond_64_bits_is_read_as_the_nearest_number(body: bytes) -> None:
-    """An integer that no machine word holds comes out as the float that is nearest to it."""
+    """An integer beyond 64 bits becomes the nearest float."""
     assert parse_json(body) == float(body)
 
 
@@ -83,7 +83,7 @@ def test_an_integer_beyond_64_bits_is_read_as_the_nearest_number(body: bytes) ->
     ],
 )
 def test_what_is_not_json_is_refused_with_the_reason(body: bytes, words: str) -> None:
-    """Broken JSON, other encodings and the liberties of lenient parsers are refused, in words."""
+    """Invalid JSON, other encodings and the extensions of lenient parsers are refused with an explanation."""
     with pytest.raises(BodyError) as caught:
         parse_json(body)
     assert words in str(caught.value)
@@ -114,7 +114,7 @@ def test_a_key_that_stands_twice_is_refused(body: bytes) -> None:
 
 
 def test_a_long_key_that_stands_twice_is_named_in_part() -> None:
-    """The message does not repeat an endless key."""
+    """The message shortens a long key."""
     key = "k" * 10_000
     with pytest.raises(BodyError) as caught:
         parse_json(f'{{"{key}":1,"{key}":2}}'.encode())
@@ -134,7 +134,7 @@ def test_a_long_key_that_stands_twice_is_named_in_part() -> None:
     ],
 )
 def test_equal_keys_in_different_objects_are_fine(body: bytes) -> None:
-    """Only within one object must keys differ; colons and quotes inside strings deceive nobody."""
+    """Keys must be unique only within one object; colons and quotes inside strings are not counted."""
     assert parse_json(body) == json.loads(body)
 
 

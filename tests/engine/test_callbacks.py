@@ -1,4 +1,4 @@
-"""Callbacks as values: when they fall due, what is in them, how they are signed, when they are tried again."""
+"""Callbacks as values: when they are due, their bodies, signatures and retries."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_a_callback_falls_due_at_the_very_end(name: str) -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_without_an_address_there_is_no_callback(name: str) -> None:
-    """A task that names no receiver puts nothing on the agenda."""
+    """A task without a callback URL books no callback."""
     client = Client(new_world(), name)
     client.submit(START_MS)
     assert len(client.world.event_queue) == 0
@@ -117,7 +117,7 @@ def test_a_provider_without_callbacks_ignores_an_address() -> None:
 
 
 def test_callbacks_come_in_the_order_in_which_tasks_end() -> None:
-    """Whatever the order of the submits, and across providers, what ends first is told first."""
+    """Callbacks are sent in the order in which tasks end, across providers, whatever the order of the submits."""
     world = new_world()
     ends = {}
     for number in range(12):
@@ -131,7 +131,7 @@ def test_callbacks_come_in_the_order_in_which_tasks_end() -> None:
 
 @pytest.mark.parametrize("name", WITH_CALLBACKS)
 def test_each_documented_end_sends_its_event(name: str) -> None:
-    """Success and failure are told; EvoLink tells of a cancellation, kiln does not."""
+    """Success and failure send a callback; a cancellation does at EvoLink, but not at kiln."""
     told = {}
     for command in ("complete", "fail", "cancel"):
         client = Client(new_world(), name)
@@ -189,7 +189,7 @@ def test_hold_and_end_send_one_callback(ending: str) -> None:
 
 @pytest.mark.parametrize("name", WITH_CALLBACKS)
 def test_the_account_has_settled_when_the_callback_goes_out(name: str) -> None:
-    """At the moment a callback is taken off the agenda the credits of its task are booked."""
+    """When a callback is taken from the queue, the credits of its task are settled."""
     client = Client(new_world(), name)
     task = client.task(client.submit(START_MS, callback=RECEIVER).task_id)
     assert client.world.pop_due(task.ends_ms) is not None
@@ -382,7 +382,7 @@ def test_an_acknowledged_callback_is_over(name: str, failures: int) -> None:
 
 
 def test_a_blocked_address_is_not_tried_again() -> None:
-    """Where no connection may go, trying again leads nowhere."""
+    """A delivery to a blocked address is not retried."""
     client = Client(new_world(), "evolink")
     delivery = ended_delivery(client)
     client.world.attempted(delivery, refused(1, delivery.due_ms, "blocked"))

@@ -1,4 +1,4 @@
-"""Rate limits: exact to the millisecond, and the same as a model that simply counts."""
+"""Rate limits: exact to the millisecond, and equal to a model that counts requests."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def test_a_held_task_keeps_its_place() -> None:
 
 
 def test_starter_has_no_api() -> None:
-    """On Starter every operation is a 403, the queries of tasks from better days included."""
+    """On Starter every operation is refused with 403, including queries of tasks from an earlier plan."""
     client = Client(new_world(), "googlegeminiomni")
     task_id = client.submit(START_MS).task_id
     assert task_id is not None

@@ -1,4 +1,4 @@
-"""What each role of an operation does once the gates are open."""
+"""What each role of an operation does after admission."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_two_queries_at_one_instant_agree(name: str) -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_the_answer_of_an_ended_task_is_for_ever(name: str) -> None:
-    """From the end on, a year later included, the query's body is the same bytes."""
+    """After the end, even a year later, the query's body has the same bytes."""
     client = Client(new_world(), name)
     for reason in (None, *client.provider.lifecycle.failure.reasons):
         task_id = client.submit(START_MS).task_id
@@ -160,7 +160,7 @@ def test_evolink_tells_what_went_wrong() -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_a_policy_word_is_a_word(name: str) -> None:
-    """The content policy strikes at its words in any letter case, and not at words that only contain them."""
+    """The content policy refuses its words in any letter case, but not words that only contain them."""
     client = Client(new_world(), name)
     at_submit = client.provider.content_policy is not None and client.provider.content_policy.at_submit
     harmless = client.task(client.submit(START_MS, text="Gorehamxnsfwx" if name != "kiln" else "fine").task_id)
@@ -191,7 +191,7 @@ def test_tasks_fail_at_the_rate_that_was_set() -> None:
     assert 0.2 < shares[0.3] < 0.4
 
 
-def test_a_drawn_failure_strikes_at_the_share_of_its_reason() -> None:
+def test_a_drawn_failure_ends_the_task_at_the_share_of_its_reason() -> None:
     """A reason with at_fraction 0.5 ends the task at half its time, one without at its end."""
     client = Client(new_world(rules={"kiln": ProviderRules(failure_rate=1)}), "kiln")
     ends = {}
@@ -217,7 +217,7 @@ def test_one_seed_gives_one_course(name: str) -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_other_accounts_change_nothing(name: str) -> None:
-    """An account's answers are the same bytes whether it is alone or others submit, fail and knock in between."""
+    """An account's answers have the same bytes whether or not other accounts send requests in between."""
     key = providers()[name].key.example
 
     def course(noise: bool) -> list[tuple[int, bytes, object]]:
@@ -327,7 +327,7 @@ def test_an_item_of_a_list_is_what_the_query_answers() -> None:
 
 
 def test_a_list_shows_only_ones_own() -> None:
-    """Another key's tasks are neither listed nor counted, nor a place to go on from."""
+    """Another key's tasks are neither listed nor counted, and cannot be the start of a page."""
     world = new_world()
     client, other = Client(world, "kiln", "pass-aaaa"), Client(world, "kiln", "pass-bbbb")
     theirs = other.submit(START_MS).task_id
@@ -396,7 +396,7 @@ def test_whole_credits_are_integers() -> None:
 
 @pytest.mark.parametrize(("name", "price"), [("toapis", 0.02), ("kiln", 4)])
 def test_the_wrong_endpoint_charges_without_a_task(name: str, price: float) -> None:
-    """The chat trap: a refusal, no task, and the credits are gone all the same."""
+    """The chat endpoint refuses a video model: no task is created, but credits are charged."""
     client = Client(new_world(), name)
     held = client.account.available_ucr
     reply = client.ask("decoy", START_MS, client.body())
@@ -454,7 +454,7 @@ def test_an_uploads_address_can_be_used_in_a_job() -> None:
 
 
 def test_a_file_has_its_name_and_id() -> None:
-    """Another id or another name leads nowhere."""
+    """A wrong id or name is not found."""
     client = Client(new_world(), "googlegeminiomni")
     url = loads(client.upload(START_MS, name="a.png"))["url"]
     assert client.fetch(url.replace("a.png", "b.png"), START_MS).status == 404
@@ -519,7 +519,7 @@ def test_a_link_works_from_the_end_to_its_last_second(name: str) -> None:
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_the_store_refuses_in_its_own_way(name: str) -> None:
-    """The store behind a link answers XML with a code, and not the provider's error body."""
+    """The file host answers with XML and a code, not with the provider's error body."""
     client = Client(new_world(), name)
     _, ends_ms, links = finished(client)
     reply = client.fetch(links[0], ends_ms + 10 * WEEK_MS)
@@ -573,7 +573,7 @@ def test_a_signature_is_of_one_task() -> None:
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_task_that_failed_has_no_file(name: str) -> None:
-    """The link that a success would have given leads nowhere after a failure."""
+    """After a failure, the link that a success would have is not found."""
     client = Client(new_world(), name)
     task_id = str(client.submit(START_MS).task_id)
     twin = Client(new_world(), name)

@@ -1,4 +1,4 @@
-"""Where callbacks may go: URLs at submit, addresses at delivery, in all three modes."""
+"""Allowed callback targets: URLs at submit, addresses at delivery, in all three modes."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_every_spelling_of_this_machine_is_known(host: str, around: str) -> None
 
 @pytest.mark.parametrize("host", INTERNAL)
 def test_every_spelling_of_an_internal_address_is_known(host: str) -> None:
-    """Private, link-local, shared, reserved and multicast addresses are refused unless anything goes."""
+    """Private, link-local, shared, reserved and multicast addresses are refused except in mode `any`."""
     assert verdicts(f"https://{host}/hook") == [False, False, True]
 
 
@@ -195,7 +195,7 @@ def test_what_is_no_absolute_url_is_refused_in_every_mode(url: str) -> None:
 
 @pytest.mark.parametrize("value", [7, True, [], {"url": "https://client.example/"}])
 def test_what_is_no_string_is_no_url(value: object) -> None:
-    """Where a request schema lets other types through, they are refused here, even where anything goes."""
+    """Values of other types that a request schema accepts are refused here, even in mode `any`."""
     assert [url_problem(value, ANY, mode) for mode in MODES] == ["is not a string"] * 3
 
 
@@ -240,7 +240,7 @@ def test_the_limit_of_the_length_is_the_specs() -> None:
     ],
 )
 def test_an_address_is_judged_where_its_name_leads(address: str, expected: list[bool]) -> None:
-    """What a name resolves to is judged by the same rules as an address in the URL."""
+    """A resolved address is checked by the same rules as an address in the URL."""
     parsed = ipaddress.ip_address(address)
     assert [address_problem(parsed, ANY, mode) is None for mode in MODES] == expected
     assert all(address_problem(parsed, OPEN, mode) is None for mode in MODES)
@@ -276,7 +276,7 @@ def test_the_judgements_agree(address: ipaddress.IPv4Address | ipaddress.IPv6Add
 
 @given(st.text(max_size=40))
 def test_any_text_is_judged(text: str) -> None:
-    """Whatever comes as a URL, or as its host, there is a verdict and never a crash."""
+    """Any text as a URL or host is accepted or refused, without a crash."""
     for url in (text, f"https://{text}", f"https://{text}/", f"http://client.example:{text}"):
         for mode in MODES:
             problem = url_problem(url, ANY, mode)

@@ -1,4 +1,4 @@
-"""The lifecycle: what `standing` says of a task, and what each command makes of it."""
+"""The lifecycle: `status_at` of a task, and the effect of each command."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_a_state_of_no_length_is_never_seen() -> None:
 
 
 def test_a_failure_keeps_the_progress_it_was_reached_with(task: Task) -> None:
-    """An end whose progress is `last` shows for ever what had been reached when it struck."""
+    """An end whose progress is `last` keeps the progress that the task had reached."""
     failed = end_now(task, 60_000, LIFECYCLE.failure, FLAW)
     assert [status_at(failed, at) for at in (59_999, 60_000, 10**9)] == [
         ("firing", 44, False),
@@ -183,7 +183,7 @@ def test_an_ending_command_ends_the_task_at_its_instant(
 
 
 def test_a_task_that_fails_while_held_fails_with_the_progress_it_was_held_at(task: Task) -> None:
-    """The time for which a task was held brings it no further."""
+    """A task makes no progress while it is held."""
     failed = end_now(hold(task, 60_000), 119_000, LIFECYCLE.failure, FLAW)
     assert status_at(failed, 119_000) == ("cracked", 45, True)
 

@@ -46,7 +46,7 @@ ERRORS: list[tuple[str, int, dict[str, Any]]] = [
 
 
 async def untouched(edge: Edge, name: str) -> None:
-    """See that no task was made and nothing is reserved or spent."""
+    """Check that no task was created and nothing is reserved or spent."""
     assert edge.state(name).tasks == {}
     for ledger in (await ledgers(edge)).values():
         assert [each["kind"] for each in ledger["ledger"]] == ["grant"]
@@ -121,7 +121,7 @@ async def test_error_by_name() -> None:
 
 @shows("error", "ok_with_error")
 @pytest.mark.parametrize(("fault", "status"), [("error", 400), ("ok_with_error", 200)])
-async def test_error_of_a_name_that_is_none(fault: str, status: int) -> None:
+async def test_error_of_an_unknown_name(fault: str, status: int) -> None:
     """A name that only another provider has is told so in the provider's shape, with those that there are."""
     async with world() as edge:
         await put(edge, fault, error="upstream_error")
@@ -134,7 +134,7 @@ async def test_error_of_a_name_that_is_none(fault: str, status: int) -> None:
 
 @shows("error", "ok_with_error")
 @pytest.mark.parametrize("fault", ["error", "ok_with_error"])
-async def test_error_of_a_name_that_nobody_has(fault: str) -> None:
+async def test_error_name_unknown_to_every_provider(fault: str) -> None:
     """A name that no provider in question has is refused: by the control plane, and in the header."""
     async with world() as edge:
         fault_request = {"fault": fault, "with": {"error": "upstream_error"}, "where": {"provider": "kiln"}}
@@ -319,7 +319,7 @@ async def test_example() -> None:
 
 
 @shows("example")
-async def test_example_that_is_none() -> None:
+async def test_unknown_example() -> None:
     """A name of no example is refused in the provider's shape, with those that there are."""
     async with world() as edge:
         task_id = await submitted(edge, "evolink")

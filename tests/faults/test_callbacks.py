@@ -191,8 +191,8 @@ async def test_early_callback_waits_for_no_other() -> None:
 
 
 @shows("early_callback")
-async def test_early_callback_of_a_task_that_nobody_is_told_of() -> None:
-    """A task without a receiver is left as it is."""
+async def test_early_callback_of_a_task_without_a_receiver() -> None:
+    """A task without a receiver does not change."""
     async with world() as edge:
         await put(edge, "early_callback")
         for name in ("evolink", "toapis"):
@@ -331,7 +331,7 @@ async def test_a_refused_query_shows_no_end() -> None:
 
 @shows("callback_after_poll", "duplicated_callback")
 @pytest.mark.parametrize("asked", [False, True])
-async def test_callbacks_that_were_kept_back_are_let_go_of(*, asked: bool) -> None:
+async def test_delayed_callbacks_are_released(*, asked: bool) -> None:
     """Once they have been sent, nothing of them is kept for a query that may never come."""
     async with told() as (edge, receiver):
         await put(edge, "callback_after_poll", latest_s=40)
@@ -350,7 +350,7 @@ async def test_callbacks_that_were_kept_back_are_let_go_of(*, asked: bool) -> No
 
 @shows("callback_after_poll")
 async def test_callback_after_no_poll() -> None:
-    """If nobody asks, it comes when it is late; a query after that changes nothing, not even the next attempt."""
+    """Without a query, it is sent after the time limit; later queries change nothing, not even the next attempt."""
     async with told(500) as (edge, receiver):
         await put(edge, "callback_after_poll", latest_s=40)
         start_ms = edge.mock.clock.now_ms
@@ -620,7 +620,7 @@ async def test_one_after_the_other(faults: tuple[str, ...], named: tuple[str, ..
 
 @shows("duplicated_callback", "late_callback", "wrong_signature")
 async def test_copies_of_what_was_changed() -> None:
-    """Copies are copies of what came of the faults before, and what comes after strikes all of them."""
+    """Copies are copies of what came of the faults before, and what comes after affects all of them."""
     async with told() as (edge, receiver):
         await put(edge, "wrong_signature", {"provider": "kiln"})
         await put(edge, "duplicated_callback", {"provider": "kiln"}, copies=2, gap_s=5)

@@ -91,14 +91,14 @@ def test_every_fault_is_shown(fault: str) -> None:
 
 @pytest.mark.parametrize("fault", all_faults())
 def test_every_fault_is_run_where_nothing_else_may_be_touched(fault: str) -> None:
-    """It is put in force for one client's task, at a provider that gives it a hold; and once, if it is of requests."""
+    """It is activated for one client's task, at a provider that gives it a hold; and once, if it is of requests."""
     providers = {provider for provider, name, _ in test_isolation.CASES if name == fault}
     assert [each for each in providers if fault not in test_isolation.NOT_THERE[each]]
     if all_faults()[fault].moments() == {"request"}:
         assert fault in test_isolation.ONCE
 
 
-def test_isolation_runs_what_there_is() -> None:
+def test_isolation_runs_every_fault() -> None:
     """Nothing is run, exempted or slowed there that is no fault, and everything that is found there is run."""
     names = set(all_faults())
     assert {fault for _, fault, _ in test_isolation.CASES} == names

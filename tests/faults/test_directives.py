@@ -1,4 +1,4 @@
-"""Wishes for faults inside requests: test values in prompts, X-Mock-Fault, Prefer.
+"""Fault requests inside requests: test values in prompts, X-Mock-Fault, Prefer.
 
 Most of it is asked of a world directly, for every provider; what depends on bytes is asked over a socket.
 """
@@ -91,7 +91,7 @@ class Wisher(Client):
         ]
 
     def refused(self, reply: Response, *words: str) -> str:
-        """Hold a refusal to the provider's shape, and to words that help; return them."""
+        """Hold a refusal to the provider's shape and a helpful message; return them."""
         answer = self.provider.refusals["invalid_parameter"]
         assert (reply.status, reply.error, reply.gate) == (answer.status, answer.name, "fault"), reply.body
         other = self.send("GET", "/no/such/path", START_MS, headers={})
@@ -426,8 +426,8 @@ UNKNOWN = [
 
 @pytest.mark.parametrize(("text", "words"), UNKNOWN, ids=[text[:30] for text, _ in UNKNOWN])
 @pytest.mark.parametrize("name", ALL)
-def test_what_is_none(name: str, text: str, words: list[str]) -> None:
-    """A test value that means nothing is refused in the provider's shape, every time, with words that help."""
+def test_invalid_test_values(name: str, text: str, words: list[str]) -> None:
+    """A test value that means nothing is refused in the provider's shape, every time, with a helpful message."""
     client = Wisher(name)
     for _ in range(2):
         reply = client.ask_for(text)
@@ -531,7 +531,7 @@ def test_without_a_key(name: str) -> None:
 
 
 async def test_keys_are_not_shown() -> None:
-    """The rule that a test value becomes names the account, not its key, so that no list of faults shows keys."""
+    """The rule that a test value becomes names the account, not its key, so that lists of faults do not show keys."""
     async with serving() as edge:
         reply = await edge.try_submit("evolink", prompt="A kite mock:429x2")
         assert reply.status == 429
@@ -548,7 +548,7 @@ async def test_keys_are_not_shown() -> None:
 
 
 def test_taken_away_and_asked_for_again() -> None:
-    """Who takes a prompt's faults away is not haunted by them, and a prompt that asks again gets them again."""
+    """After a prompt's faults are removed they do not return, until a new request contains the prompt."""
     client = Wisher("evolink")
     assert statuses(client, "mock:429x2", 3) == [429, 429, 200]
     client.world.faults.clear()
@@ -580,7 +580,7 @@ def test_many_prompts(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
 
 
 def test_a_prompt_full_of_them() -> None:
-    """A prompt of nothing but test values makes as many rules as anybody could mean, and no more."""
+    """A prompt of nothing but test values makes at most twenty rules."""
     client = Wisher("toapis")
     assert client.ask_for("mock:503 " * 400).status == 503
     assert 0 < len(client.rules()) <= 50
@@ -663,7 +663,7 @@ def test_preferences_that_are_not_ours(name: str, text: str) -> None:
     "value", ["", "200", "204", "399", "600", "4040", "abc", "-503", "503.0", "\uff15\uff10\uff13"]
 )
 @pytest.mark.parametrize("name", ALL)
-def test_codes_that_are_none(name: str, value: str) -> None:
+def test_invalid_codes(name: str, value: str) -> None:
     """A code that no error has is refused, and the words say which there are."""
     client = Wisher(name)
     client.fault_requests = {"Prefer": f"code={value}"}
@@ -724,7 +724,7 @@ def test_examples(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_examples_that_are_none(name: str) -> None:
+def test_unknown_examples(name: str) -> None:
     """An example that the operation does not have is refused, with the names of those it has."""
     client = Wisher(name)
     client.fault_requests = {"Prefer": "example=nobody"}
@@ -749,7 +749,7 @@ def test_the_first_example(name: str) -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_for_one_request(name: str) -> None:
-    """A fault in the header strikes that request, and no other."""
+    """A fault in the header affects that request, and no other."""
     client = Wisher(name)
     task = client.made("of silk")
     plain = loads(client.query(task.id, START_MS))
@@ -826,7 +826,7 @@ def test_header_and_table_and_prompt() -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_for_the_task_that_is_made(name: str) -> None:
-    """On a submit a fault of tasks strikes the task that it makes; on other requests it passes by."""
+    """On a submit a fault of tasks affects the task that it makes; on other requests it passes by."""
     client = Wisher(name)
     client.fault_requests = {"X-Mock-Fault": "fail;reason=content_policy"}
     task = client.made("of silk")
@@ -838,7 +838,7 @@ def test_for_the_task_that_is_made(name: str) -> None:
 
 @pytest.mark.parametrize("name", WITH_CALLBACKS)
 def test_for_the_callback_of_the_task_that_is_made(name: str) -> None:
-    """On a submit a fault of callbacks strikes those of the task that it makes."""
+    """On a submit a fault of callbacks affects those of the task that it makes."""
     client = Wisher(name)
     client.fault_requests = {"X-Mock-Fault": "late_callback;by_s=10m"}
     assert [late_ms for late_ms, _ in client.delivered("of silk")] == [10 * MINUTE_MS]
@@ -847,7 +847,7 @@ def test_for_the_callback_of_the_task_that_is_made(name: str) -> None:
 
 
 @pytest.mark.parametrize("fault", ["expired_link", "file_error;status=403", "lost_answer", "wrong_length"])
-def test_what_cannot_strike_passes_by(fault: str) -> None:
+def test_faults_that_cannot_apply_change_nothing(fault: str) -> None:
     """A fault of files, or of submits, leaves other requests as they are: a client may send it with everything."""
     client, plain = Wisher("evolink"), Wisher("evolink")
     task = client.made("of silk")
@@ -885,8 +885,8 @@ WRONG_HEADERS = [
 
 @pytest.mark.parametrize(("text", "words"), WRONG_HEADERS, ids=[ascii(text)[:40] for text, _ in WRONG_HEADERS])
 @pytest.mark.parametrize("name", ALL)
-def test_headers_that_are_none(name: str, text: str, words: list[str]) -> None:
-    """A header that means nothing is refused in the provider's shape, with words that help."""
+def test_invalid_headers(name: str, text: str, words: list[str]) -> None:
+    """A header that means nothing is refused in the provider's shape, with a helpful message."""
     client = Wisher(name)
     client.fault_requests = {"X-Mock-Fault": text}
     client.refused(client.submit(START_MS), *words)

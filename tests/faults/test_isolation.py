@@ -1,4 +1,4 @@
-"""Nothing else is touched: a day with a fault is, for everybody it is not meant for, the day without it, byte by byte.
+"""Isolation: a fault changes nothing for requests that it does not apply to, byte by byte.
 
 And for those it is meant for, the journal names the fault where something was changed, and nowhere else.
 """
@@ -52,7 +52,7 @@ def calm(provider: str) -> Day:
 
 
 def own_account(provider: str) -> str:
-    """Return the name of the account that the struck task belongs to: the first that was opened."""
+    """Return the name of the account that the affected task belongs to: the first that was opened."""
     return next(name for name in calm(provider).ledgers if name.startswith(f"{provider} "))
 
 
@@ -65,14 +65,14 @@ def fault_request(provider: str, fault: str, operation: str | None, **when: Any)
 
 
 def operation_of(fault: str) -> str | None:
-    """Return the role that a fault is put in force for: queries, where it could strike others too."""
+    """Return the role that a fault is activated for: queries, where it could affect other requests, too."""
     kind = all_faults()[fault]
     narrow = kind.moments() != {"request"} or kind.family == "results" or fault == "lost_answer"
     return None if narrow else "query"
 
 
 def is_bystander(label: str) -> bool:
-    """Tell whether an exchange has nothing to do with the task that is struck, nor with its account."""
+    """Tell whether an exchange has nothing to do with the task that is affected, nor with its account."""
     return not label.endswith((" struck", " account"))
 
 

@@ -86,7 +86,7 @@ REASONS = {
 @shows("fail")
 @pytest.mark.parametrize(("word", "code"), REASONS.items())
 async def test_fail_by_a_word(word: str, code: str) -> None:
-    """A reason is named by its code or the beginning of it; none is the first, and one that is none goes as it is."""
+    """A reason is named by its code or the beginning of it; none is the first, and one that is none is used as it is."""
     async with world() as edge:
         await put(edge, "fail", reason=word)
         task_id = await submitted(edge, "evolink")
@@ -142,7 +142,7 @@ async def test_a_cancelled_task_is_not_charged() -> None:
 @shows("stuck")
 @pytest.mark.parametrize(("state", "is_"), [("", "cooling"), ("drying", "drying"), ("firing", "firing")])
 async def test_stuck(state: str, is_: str) -> None:
-    """The task comes to the state at its time, stays for ever, is told to nobody, and keeps its credits reserved."""
+    """The task comes to the state at its time, stays for ever, sends no callback, and keeps its credits reserved."""
     with nothing_logged():
         async with world() as edge, receiving() as receiver:
             made = await put(edge, "stuck", {"provider": "kiln"}, {"times": 1}, state=state)

@@ -97,7 +97,7 @@ async def test_expired_link(name: str, way: str) -> None:
 
 @shows("expired_link")
 def test_expired_link_for_a_while() -> None:
-    """Once it is taken away, the link leads to the file as if nothing had been."""
+    """Once it is removed, the link leads to the file as if nothing had been."""
     calm = calm_file()
 
     async def run() -> None:
@@ -324,7 +324,7 @@ OF_FILES = ("expired_link", "expires_midway", "file_error", "no_range", "slow_fi
 
 @pytest.mark.parametrize("fault", [*OF_FILES, "wrong_media_type"])
 async def test_only_downloads(fault: str) -> None:
-    """A fault of the store's strikes no submit, no query and no balance, not even when a header asks for it there."""
+    """A fault of the store's affects no submit, no query and no balance, not even when a header asks for it there."""
 
     async def run(*, struck: bool) -> list[Seen]:
         async with world() as edge:
@@ -377,7 +377,7 @@ async def test_a_late_file_is_the_same(method: str, headers: dict[str, str], sta
 
 
 async def test_two_links_of_one_task() -> None:
-    """A fault for one task strikes all of its files, and nobody else's."""
+    """A fault for one task affects all of its files, and of no other task."""
     async with world() as edge:
         tasks = [await submitted(edge, "kiln") for _ in range(2)]
         await edge.advance(130)

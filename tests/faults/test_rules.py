@@ -1,4 +1,4 @@
-"""Where and when a rule strikes, what it counts, and that the table finds what a search through all rules would."""
+"""Where and when a rule applies, what it counts, and that the table finds what a search through all rules would."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ WHERE: list[tuple[dict[str, str], tuple[str, ...]]] = [
 
 @pytest.mark.parametrize(("where", "struck"), WHERE, ids=[str(each[0]) for each in WHERE])
 def test_where(where: dict[str, str], struck: tuple[str, ...]) -> None:
-    """A rule strikes what all of its conditions apply to, and answers everything else as ever."""
+    """A rule affects what all of its conditions apply to, and answers everything else as ever."""
 
     async def run(*, rule_in_force: bool) -> dict[str, Seen]:
         async with world() as edge:
@@ -188,7 +188,7 @@ def _calm() -> dict[str, Seen]:
         ("latency", "callback", "latency applies to requests, not to callback"),
     ],
 )
-async def test_what_could_never_strike(fault: str, operation: str, words: str) -> None:
+async def test_rules_that_cannot_apply(fault: str, operation: str, words: str) -> None:
     """A rule that nothing could ever meet is refused, and says why."""
     async with world() as edge:
         reply = await edge.admin("POST", "/faults", {"fault": fault, "where": {"operation": operation}})
@@ -204,7 +204,7 @@ async def test_what_could_never_strike(fault: str, operation: str, words: str) -
         ("older_status", "crun", "crun.ai has no former names of states"),
     ],
 )
-async def test_what_could_never_strike_at_a_provider(fault: str, provider: str, why: str) -> None:
+async def test_rules_that_cannot_apply_at_a_provider(fault: str, provider: str, why: str) -> None:
     """It is refused where the provider is named; for whoever is served, it is taken."""
     async with world() as edge:
         reply = await edge.admin("POST", "/faults", {"fault": fault, "where": {"provider": provider}})
@@ -325,7 +325,7 @@ async def test_times(when: dict[str, float], struck: set[float]) -> None:
 
 
 async def pattern(edge: Edge, others: Sequence[bytes] = (), number: int = 40) -> str:
-    """Return which of one account's queries are struck, with requests of others in between."""
+    """Return which of one account's queries are affected, with requests of others in between."""
     task_id = await submitted(edge, "evolink")
     marks = ""
     for index in range(number):
@@ -336,7 +336,7 @@ async def pattern(edge: Edge, others: Sequence[bytes] = (), number: int = 40) ->
 
 
 async def test_probability() -> None:
-    """Which are struck is drawn from the seed: about as many as is said, the same again, and others with another."""
+    """Which are affected is drawn from the seed: about as many as is said, the same again, and others with another."""
 
     async def run(seed: int) -> str:
         async with world(seed=seed) as edge:
@@ -392,7 +392,7 @@ async def test_the_first_request_of_each_key_draws_for_itself() -> None:
 
 
 async def test_two_rules_of_one_kind_draw_apart() -> None:
-    """Two rules that say the same are two: they do not strike the same requests."""
+    """Two rules that say the same are two: they do not affect the same requests."""
 
     async def run() -> list[str]:
         async with world() as edge:
@@ -458,7 +458,7 @@ async def test_request_ids_are_those_without_a_fault(name: str) -> None:
 
 @shows("extra_fields", "model_echo", "null_field")
 async def test_order() -> None:
-    """Rules strike in the order in which they were added, then what the request itself asks for; all are named so."""
+    """Rules apply in the order in which they were added, then what the request itself asks for; all are named so."""
     async with world() as edge:
         await put(edge, "model_echo", {"operation": "query"}, name_as="first")
         await put(edge, "extra_fields", {"prompt": "kite"}, field="model")
@@ -495,7 +495,7 @@ async def test_the_first_answer_counts() -> None:
 
 
 async def test_removal() -> None:
-    """A rule that is taken away strikes no more; all can be taken away at once, and a reset takes them too."""
+    """A rule that is removed no longer applies; all can be removed at once, and a reset takes them too."""
     async with world() as edge:
         task_id = await submitted(edge, "evolink")
         request = query_bytes(edge, "evolink", task_id)
@@ -600,7 +600,7 @@ def wheres() -> st.SearchStrategy[Match]:
 
 
 def whens() -> st.SearchStrategy[Schedule]:
-    """Draw when a rule strikes."""
+    """Draw when a rule applies."""
     return st.builds(
         Schedule,
         after=st.integers(0, 3),
@@ -659,7 +659,7 @@ STEPS = st.lists(
 @given(first=st.lists(st.tuples(st.sampled_from(KINDS), wheres(), whens()), max_size=12), steps=STEPS)
 @settings(max_examples=150)
 def test_the_table_finds_what_a_search_finds(first: list[Any], steps: list[Any]) -> None:
-    """Whatever is added, taken away and struck in between: find() is a search through all rules, in their order."""
+    """Whatever is added, removed and affected in between: find() is a search through all rules, in their order."""
     table = RuleTable(Chance(1))
     rules: list[Rule] = []
     for kind, where, when in first:
@@ -711,8 +711,8 @@ def test_what_the_table_remembers(steps: list[Any], asked: list[MatchContext]) -
     when=whens(), calls=st.lists(st.tuples(st.integers(0, 20), st.sampled_from(("acc-1", "acc-2", None))), max_size=30)
 )
 @settings(max_examples=400)
-def test_a_rule_strikes_by_its_counts_and_times(when: Schedule, calls: list[tuple[int, str | None]]) -> None:
-    """A rule strikes exactly where its counts, its times and its draws say, worked out here by hand."""
+def test_a_rule_applies_by_its_counts_and_times(when: Schedule, calls: list[tuple[int, str | None]]) -> None:
+    """A rule applies exactly where its counts, its times and its draws say, worked out here by hand."""
     state, _ = tasks()
     chance = Chance(3)
     table = RuleTable(chance)
@@ -745,7 +745,7 @@ def test_a_rule_strikes_by_its_counts_and_times(when: Schedule, calls: list[tupl
 
 
 def test_a_prompt_with_two_texts() -> None:
-    """A rule whose pattern is in two texts of one request strikes it once."""
+    """A rule whose pattern is in two texts of one request affects it once."""
     state, _ = tasks()
     table = RuleTable(Chance(1))
     made = table.add(build("error", {}), Match(prompt=re.compile("kite")), Schedule(), START_MS)

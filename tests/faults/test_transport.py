@@ -387,7 +387,7 @@ def first_piece(port: int, request: bytes) -> bytes:
 @shows("slow_body")
 @pytest.mark.parametrize("loop", LOOPS)
 def test_slow_body(loop: str) -> None:
-    """The head comes at once, the body drop by drop at its pace; in the end all of it is there."""
+    """The head comes at once, the body slowly, at the given speed; in the end all of it is there."""
     calm = calm_query()
 
     async def run() -> None:
@@ -450,7 +450,7 @@ async def test_together(faults: list[tuple[str, dict[str, Any]]], ending: str, b
 
 @shows("no_range")
 async def test_used_up_while_another_waited() -> None:
-    """Two downloads at once meet a fault that may strike once: one of them does."""
+    """Two downloads at once meet a fault that may apply once: one of them does."""
     async with world() as edge:
         task_id = await submitted(edge, "kiln")
         await edge.advance(130)

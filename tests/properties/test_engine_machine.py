@@ -1,4 +1,4 @@
-"""The engine under any traffic: a state machine whose invariants are the laws of tasks, money, limits and callbacks.
+"""The engine under random traffic: a state machine with the invariants of tasks, credits, limits and callbacks.
 
 Every step is data, done by a `Driver`. At the end the whole run is done again in a new world, and then once for
 each account alone: the answers must be the same bytes.
@@ -59,7 +59,7 @@ RATES = ((None, None), (1, 2), (2, 3), (3, 4), (2, 6))
 
 
 class Step(NamedTuple):
-    """One thing that happens: what, to whose account (None is nobody's), when."""
+    """One thing that happens: what, to which account (None: no account), when."""
 
     kind: str
     who: int | None
@@ -82,7 +82,7 @@ class ChangeFeed(NamedTuple):
 
 
 class Driver:
-    """Does steps in a world of its own."""
+    """Does steps in a separate world."""
 
     def __init__(self, seed: int, accounts: tuple[tuple[str, str], ...]) -> None:
         self.world = new_world(seed=seed)
@@ -242,7 +242,7 @@ class EngineMachine(RuleBasedStateMachine):
         return [counted[-limit] + length_ms for limit, length_ms in self.windows(who) if len(counted) >= limit]
 
     def expected_gate(self, who: int, fault: str | None, price_ucr: int) -> str | None:
-        """Foretell the gate that refuses a submit, from the models alone."""
+        """Predict the gate that refuses a submit, from the models alone."""
         plan = self.clients[who].account.plan
         if not plan.api:
             return "plan"
@@ -397,7 +397,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     @rule(who=st.integers(0, 3), keep=st.sampled_from([0, 1, 10, 200, 10_000]))
     def change_credits(self, who: int, keep: int) -> None:
-        """Grant or take credits, so that some are left for a few tasks, and let others stray and knock meanwhile."""
+        """Grant or take credits, so that some are left for a few tasks, while others send invalid requests."""
         self.do("noise", None)
         client = self.clients[who]
         if client.has("decoy") and client.account.plan.api:
@@ -496,7 +496,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     @invariant()
     def answers_are_functions_of_time(self) -> None:
-        """What a query would answer does not hang on who asks for it, or how often it was asked before."""
+        """The answer to a query does not depend on earlier queries, or on who sent them."""
         for who, task in self.all_tasks():
             client = self.clients[who]
             if task.id in self.last_words:
@@ -525,7 +525,7 @@ class EngineMachine(RuleBasedStateMachine):
 
 
 def test_the_laws_hold_under_any_traffic() -> None:
-    """Lifecycle, ledger, limits, callbacks and determinism hold in every run that Hypothesis thinks of."""
+    """Lifecycle, ledger, limits, callbacks and determinism hold in every generated run."""
     run_state_machine_as_test(EngineMachine, settings=settings(max_examples=150, stateful_step_count=50))
 
 

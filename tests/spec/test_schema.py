@@ -269,7 +269,7 @@ def test_what_the_client_sent_is_not_repeated(name: str) -> None:
                 assert len(problem.message) < 300
 
 
-def test_a_schema_that_is_none_is_refused() -> None:
+def test_an_invalid_schema_is_refused() -> None:
     """A type that does not exist is told when the spec is read."""
     with pytest.raises(ValueError, match="nonsense"):
         compile_schema(EMPTY, {"type": "nonsense"})

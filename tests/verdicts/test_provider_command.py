@@ -76,7 +76,7 @@ def test_wrong_use() -> None:
         wrong = [
             (("--base-url", closed, "--key", "sk-any"), "cannot reach"),
             (("--base-url", gemini, "--key", "not-a-key"), "does not accept this key: 401"),
-            (("--base-url", "http://127.0.0.1:9/elsewhere", "--key", "any"), "name the provider with --provider"),
+            (("--base-url", "http://127.0.0.1:9/elsewhere", "--key", "any"), "specify the provider with --provider"),
             (("--base-url", crun, "--key", "any", "--provider", "nobody"), "unknown provider 'nobody'"),
             (("--base-url", crun, "--key", "any", "--spec", "/no/such.yaml"), "cannot be read"),
             (("--base-url", crun, "--key", "any", "--clock-url", f"{crun}/clock"), "is not the clock of a mock server"),

@@ -224,7 +224,7 @@ def compile_content_policy(context: Context, lifecycle: Lifecycle) -> ContentPol
     if entry["at"] == "generation" and reason not in lifecycle.failure.reasons:
         context.report(
             (*path, "reason"),
-            f"{reason!r} is not a reason of the failure",
+            f"must be a reason of the failure; got {reason!r}",
             f"known: {', '.join(lifecycle.failure.reasons) or 'none'}",
         )
     return ContentPolicy(
