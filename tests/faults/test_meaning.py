@@ -86,7 +86,7 @@ REASONS = {
 @shows("fail")
 @pytest.mark.parametrize(("word", "code"), REASONS.items())
 async def test_fail_by_a_word(word: str, code: str) -> None:
-    """A reason is named by its code or the beginning of it; none is the first, and one that is none is used as it is."""
+    """A reason is named by its code or its beginning; the default is the first; an unknown one is used as given."""
     async with world() as edge:
         await put(edge, "fail", reason=word)
         task_id = await submitted(edge, "evolink")
