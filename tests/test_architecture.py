@@ -9,6 +9,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+from support.tables import for_each
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("mockserver", "contracts")
@@ -117,7 +118,7 @@ def test_the_map_names_every_member(package: str) -> None:
     assert members(package) - named - {"__main__"} == set()
 
 
-@pytest.mark.parametrize("path", modules("mockserver/engine"), ids=lambda path: path.name)
+@for_each("path", modules("mockserver/engine"))
 def test_the_engine_is_sans_io(path: Path) -> None:
     """The engine imports no sockets, event loops, wall clocks, unseeded randomness or parsers of specs."""
     assert not {name.partition(".")[0] for name in imports_of(path)} & OUTSIDE_WORLD

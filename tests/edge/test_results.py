@@ -14,6 +14,7 @@ import av
 import pytest
 from aiohttp import FormData
 from support.edge import PROVIDERS, Edge, Response, example, nothing_logged, request_bytes, serving
+from support.tables import for_each
 
 from mockserver.media.cache import MediaCache
 from mockserver.media.encode import MediaCacheClosedError
@@ -239,8 +240,8 @@ async def test_not_there_before_the_end(name: str) -> None:
         assert "<Code>NoSuchKey</Code>" in reply.body.decode()
 
 
-@pytest.mark.parametrize("name", ["crun", "evolink", "toapis"])
-@pytest.mark.parametrize("index", ["1", "99999", "-1", "x", "", "0x0", "%2e%2e"])
+@for_each("name", ["crun", "evolink", "toapis"])
+@for_each("index", ["1", "99999", "-1", "x", "", "0x0", "%2e%2e"])
 async def test_no_such_file(name: str, index: str) -> None:
     """A task has as many files as its answer names, and no others."""
     async with serving() as edge:
@@ -417,7 +418,7 @@ async def test_upload_wrong() -> None:
         assert edge.state("googlegeminiomni").files == {}
 
 
-@pytest.mark.parametrize("kind", ["image/jpeg", "image/png", "image/webp", "video/mp4", "IMAGE/PNG", "image/png; q=1"])
+@for_each("kind", ["image/jpeg", "image/png", "image/webp", "video/mp4", "IMAGE/PNG", "image/png; q=1"])
 async def test_upload_types(kind: str) -> None:
     """The documented types are taken, however they are written."""
     async with serving() as edge:
@@ -426,7 +427,7 @@ async def test_upload_types(kind: str) -> None:
         assert reply.json["contentType"] == kind.lower().partition(";")[0]
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("kind", "body"),
     [
         ("application/json", b"{}"),
@@ -475,7 +476,7 @@ BROKEN_FORMS = {
 }
 
 
-@pytest.mark.parametrize(("kind", "body"), BROKEN_FORMS.values(), ids=BROKEN_FORMS)
+@for_each(("kind", "body"), BROKEN_FORMS.values())
 async def test_upload_broken(kind: str, body: bytes) -> None:
     """A form that is none is refused in shape, and the server goes on."""
     with nothing_logged():
@@ -523,7 +524,7 @@ EVIL_NAMES = [
 ]
 
 
-@pytest.mark.parametrize("name", EVIL_NAMES)
+@for_each("name", EVIL_NAMES)
 async def test_upload_with_an_evil_name(name: str) -> None:
     """Whatever a file is called, its address is one plain path that leads back to it."""
     async with serving() as edge:

@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 from support.edge import CALLBACK_FIELDS, OTHER_KEYS, PATIENCE_S, Receiver, example, nothing_logged, receiving
 from support.faults import until
+from support.tables import for_each
 
 import mockserver.edge.build
 from mockserver import MockServer
@@ -398,8 +399,8 @@ def test_drop_of_the_default_world(mode: str) -> None:
     played(story, mode)
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("name", ["", "!", "a/b", "x" * 101, ".hidden", "é"])
+@for_each("mode", MODES)
+@for_each("name", ["", "!", "a/b", "x" * 101, ".hidden", "é"])
 def test_sessions_that_cannot_be(mode: str, name: str) -> None:
     """An invalid session name is refused with a reason, and no session is created."""
 
@@ -602,8 +603,8 @@ CALLBACKS: list[tuple[Callable[[ProviderHandle], ActiveFault], list[tuple[str, b
 ]
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize(("say", "told", "hits"), CALLBACKS)
+@for_each("mode", MODES)
+@for_each(("say", "told", "hits"), CALLBACKS)
 def test_callbacks_so_often(
     say: Callable[[ProviderHandle], ActiveFault], told: list[tuple[str, bool]], hits: int, mode: str
 ) -> None:
