@@ -130,17 +130,16 @@ async def test_range(asked: str, status: int, part: slice) -> None:
         assert reply.headers["Content-Type"] == "audio/mp4"
 
 
-@pytest.mark.parametrize("asked", ["bytes=99999999-", "bytes=5-2", "bytes=x-y", "bytes=--5"])
-async def test_range_that_cannot_be(asked: str) -> None:
+async def test_range_that_cannot_be() -> None:
     """A range outside the file, or none at all, is answered 416 with the file's length."""
     with nothing_logged():
         async with serving() as edge:
             link = await short_file(edge)
             length = (await edge.call("HEAD", link)).headers["Content-Length"]
-            reply = await edge.call("GET", link, headers={"Range": asked})
-            assert reply.status == 416
-            assert reply.headers["Content-Range"] == f"bytes */{length}"
-            assert (await edge.call("GET", link)).status == 200
+            for asked in ("bytes=99999999-", "bytes=5-2", "bytes=x-y", "bytes=--5"):
+                reply = await edge.call("GET", link, headers={"Range": asked})
+                assert (reply.status, reply.headers["Content-Range"]) == (416, f"bytes */{length}"), asked
+                assert (await edge.call("GET", link)).status == 200
 
 
 async def test_a_part_of_another_version_is_no_part_of_this_one() -> None:

@@ -6,6 +6,7 @@ Most of it is asked of a world directly, for every provider; what depends on byt
 from __future__ import annotations
 
 import asyncio
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -670,6 +671,7 @@ def test_codes_that_are_none(name: str, value: str) -> None:
     assert not client.state.tasks
 
 
+@cache
 def examples_of(name: str) -> list[tuple[str, str, int, Any]]:
     """Every named example in a provider's leading document: operation, name, status, body, read from the YAML."""
     document = next(

@@ -377,7 +377,9 @@ async def test_each_starts_for_any_provider(only: str | None) -> None:
             ]
 
 
-@pytest.mark.parametrize("name", PLAYS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name == "maintenance_window" else []) for name in PLAYS]
+)
 def test_it_strikes_a_naive_client_and_judges_it(name: str, waits: list[float]) -> None:
     """Every fault of the scenario affects a naive client, which fails every expectation, and the record says so."""
     record = record_of(name, good=False, waits=waits)
