@@ -1,8 +1,10 @@
-"""What the whole suite shares: pytest's plugin for tests of plugins, Hypothesis without chance, and Ctrl-C."""
+"""What the whole suite shares: pytest's plugin for tests of plugins, Hypothesis without chance, bytecode, Ctrl-C."""
 
 from __future__ import annotations
 
+import os
 import signal
+from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 
@@ -16,6 +18,11 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("repeatable")
+
+# Half of a run would be compiling where the environment lets Python keep no bytecode. The workers of pytest-xdist and
+# the commands that tests start inherit these; nothing is written beside the sources.
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+    os.environ.setdefault("PYTHONPYCACHEPREFIX", str(Path(__file__).parent.parent / ".pytest_cache" / "bytecode"))
 
 # A shell starts its background jobs deaf to Ctrl-C, and commands that tests start and interrupt inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

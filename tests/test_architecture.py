@@ -9,6 +9,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+from support.tables import for_each
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("mockserver", "contracts")
@@ -49,10 +50,16 @@ def name_of(path: Path) -> str:
 
 
 @cache
+def nodes_of(path: Path) -> list[ast.AST]:
+    """Return all nodes of a module's syntax tree."""
+    return list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+@cache
 def imports_of(path: Path) -> frozenset[str]:
     """Return the modules that a module imports: at its top, for types alone, and inside functions."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -117,7 +124,7 @@ def test_the_map_names_every_member(package: str) -> None:
     assert members(package) - named - {"__main__"} == set()
 
 
-@pytest.mark.parametrize("path", modules("mockserver/engine"), ids=lambda path: path.name)
+@for_each("path", modules("mockserver/engine"))
 def test_the_engine_is_sans_io(path: Path) -> None:
     """The engine imports no sockets, event loops, wall clocks, unseeded randomness or parsers of specs."""
     assert not {name.partition(".")[0] for name in imports_of(path)} & OUTSIDE_WORLD
@@ -133,7 +140,7 @@ def test_no_provider_is_named_in_code() -> None:
     """What is particular to a provider stands in its spec: no comparison in the code names a provider."""
     names = {"toapis", "crun", "evolink", "googlegeminiomni"}
     for path in (path for package in PACKAGES for path in modules(package)):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in nodes_of(path):
             if isinstance(node, ast.Compare):
                 constants = {each.value for each in ast.walk(node) if isinstance(each, ast.Constant)}
                 assert not constants & names, f"{path}:{node.lineno} compares with a provider's name"
@@ -145,7 +152,7 @@ def test_no_class_is_too_long_to_read() -> None:
         f"{name_of(path)}.{node.name}"
         for path in (path for package in PACKAGES for path in modules(package))
         if not name_of(path).startswith("contracts.clients")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in nodes_of(path)
         if isinstance(node, ast.ClassDef) and (node.end_lineno or 0) - node.lineno + 1 > LONGEST_CLASS
     ]
     assert long == []

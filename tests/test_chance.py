@@ -9,6 +9,7 @@ from collections import Counter
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.tables import for_each
 
 from mockserver.chance import DRAW_BYTES, Chance, fraction, id_format
 
@@ -79,7 +80,7 @@ FORMS = [
 ]
 
 
-@pytest.mark.parametrize(("text", "form"), FORMS)
+@for_each(("text", "form"), FORMS)
 def test_an_id_has_the_form_that_was_written(text: str, form: str) -> None:
     """Text stays, and each placeholder becomes so many letters of its alphabet."""
     make, chance = id_format(text), Chance(5)
@@ -95,17 +96,15 @@ def test_a_uuid_is_one_of_version_4() -> None:
         assert (found.version, found.variant) == (4, uuid.RFC_4122)
 
 
-@pytest.mark.parametrize(
-    "text", ["{hex:12}", "{base36:8}", "{base32:10}", "{uuid}", "x{digits:12}", "{hex:6}{base36:6}"]
-)
+@for_each("text", ["{hex:12}", "{base36:8}", "{base32:10}", "{uuid}", "x{digits:12}", "{hex:6}{base36:6}"])
 def test_ids_do_not_repeat(text: str) -> None:
     """Ten thousand draws give ten thousand ids."""
     make, chance = id_format(text), Chance(9)
     assert len({make(chance.draw(str(number)), 0) for number in range(10_000)}) == 10_000
 
 
-@pytest.mark.parametrize("alphabet", ["hex", "base36", "base32", "digits"])
-@pytest.mark.parametrize("length", [1, 2, 7, 32])
+@for_each("alphabet", ["hex", "base36", "base32", "digits"])
+@for_each("length", [1, 2, 7, 32])
 def test_every_letter_of_an_id_is_drawn(alphabet: str, length: int) -> None:
     """At each place of an id every letter of the alphabet turns up, about as often as the others."""
     make, chance = id_format(f"{{{alphabet}:{length}}}"), Chance(11)
@@ -125,16 +124,14 @@ def test_two_placeholders_draw_apart(text: str) -> None:
     assert sum(each[: len(each) // 2] == each[len(each) // 2 :] for each in ids) <= 1
 
 
-@pytest.mark.parametrize("text", ["{hex}", "{hex:x}", "{unix}", "{base64:4}", "{", "}", "a{b}c", "{hex:4", "{{hex:4}}"])
+@for_each("text", ["{hex}", "{hex:x}", "{unix}", "{base64:4}", "{", "}", "a{b}c", "{hex:4", "{{hex:4}}"])
 def test_an_unknown_placeholder_is_refused(text: str) -> None:
     """A format that means nothing is refused with what could stand there."""
     with pytest.raises(ValueError, match=r"a placeholder must be one of \{unix_s\}"):
         id_format(text)
 
 
-@pytest.mark.parametrize(
-    "text", ["{hex:100}", "{base36:60}", "{uuid}{uuid}{uuid}", "{base32:30}{base32:30}", "{digits:999}"]
-)
+@for_each("text", ["{hex:100}", "{base36:60}", "{uuid}{uuid}{uuid}", "{base32:30}{base32:30}", "{digits:999}"])
 def test_more_chance_than_a_draw_has_is_refused(text: str) -> None:
     """An id that could not be drawn whole is refused when the spec is read."""
     with pytest.raises(ValueError, match="a draw has 32 bytes for ids"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.tables import for_each
 
 from mockserver.clock import LAST_MS, MANUAL_START_MS, Clock, instant_of, iso_of
 
@@ -96,9 +97,7 @@ def test_time_cannot_run_backwards(speed: float) -> None:
     assert clock.speed == 3
 
 
-@pytest.mark.parametrize(
-    ("speed", "until_ms", "wait_s"), [(1, 5_000, 5), (60, 60_000, 1), (1, 0, 0), (1, -5, 0), (0.5, 1, 0.002)]
-)
+@for_each(("speed", "until_ms", "wait_s"), [(1, 5_000, 5), (60, 60_000, 1), (1, 0, 0), (1, -5, 0), (0.5, 1, 0.002)])
 def test_the_wait_for_an_instant_is_told_in_wall_time(speed: float, until_ms: int, wait_s: float) -> None:
     """How long to sleep hangs on the pace; what has passed already needs no wait."""
     assert Clock(0, speed, Wall()).wall_wait_s(until_ms) == pytest.approx(wait_s)
@@ -149,7 +148,7 @@ def test_an_instant_is_written_in_utc(instant_ms: int, three: str, none: str) ->
     assert (iso_of(instant_ms), iso_of(instant_ms, digits=0)) == (three, none)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "instant_ms"),
     [
         ("1970-01-01T00:00:00Z", 0),
@@ -165,9 +164,7 @@ def test_an_instant_is_read_in_any_time_zone(text: str, instant_ms: int) -> None
     assert instant_of(text) == instant_ms
 
 
-@pytest.mark.parametrize(
-    "text", ["2026-06-05", "2026-06-05T00:00:00", "noon", "", "1780617600", "2026-13-01T00:00:00Z"]
-)
+@for_each("text", ["2026-06-05", "2026-06-05T00:00:00", "noon", "", "1780617600", "2026-13-01T00:00:00Z"])
 def test_what_is_no_instant_is_refused(text: str) -> None:
     """Text without a time zone, or that is no date, is refused."""
     with pytest.raises(ValueError, match=r"has no time zone|Invalid isoformat|month must be"):

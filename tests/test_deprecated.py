@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 
 import pytest
+from support.tables import for_each
 
 import mockserver
 
@@ -21,7 +22,7 @@ OLD = [
 ]
 
 
-@pytest.mark.parametrize(("module", "old", "new"), OLD)
+@for_each(("module", "old", "new"), OLD)
 def test_an_old_name_is_the_new_one(module: str, old: str, new: str) -> None:
     """The old name gives the same object as the new one, with a warning that names the new one."""
     where, _, name = new.rpartition(".")

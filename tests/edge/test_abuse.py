@@ -59,6 +59,8 @@ TRANSPORT: list[tuple[str, dict[str, Any]]] = [
     ("truncated_body", {"keep_fraction": 0.9}),
 ]
 PROBABILITY = 0.12
+#: The loop that `serve` runs on is tried in the quick tests; the other one as well where all tests run.
+DAILY_LOOP = ["uvloop", pytest.param("asyncio", marks=pytest.mark.slow)]
 #: A status line where an answer may begin, and those that abuse may meet; none of them is the server's own failure.
 STATUS = re.compile(rb"(?:\A|\n|\}|>)HTTP/1\.1 ([0-9]{3}) ")
 STATUSES = {100, 200, 206, 400, 401, 402, 404, 405, 408, 413, 416, 429}
@@ -316,7 +318,7 @@ def test_any_bytes(loop: str) -> None:
     drawn(loop, 60, st.tuples(st.lists(_PIECE, min_size=1, max_size=4), _ENDING), send)
 
 
-@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("loop", DAILY_LOOP)
 def test_half_a_request(loop: str) -> None:
     """A request that breaks off anywhere does nothing: no task is made, and an answer, if any, is a refusal."""
 
@@ -467,7 +469,7 @@ FLOODS: dict[str, tuple[list[bytes], set[int]]] = {
 }
 
 
-@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("loop", DAILY_LOOP)
 def test_header_floods(loop: str) -> None:
     """Too many headers, and too long ones: what is too much is refused in few words, and all of them at once too."""
 
@@ -599,7 +601,7 @@ async def test_gone_before_its_body_is_read() -> None:
         await read_body(request, 1000, 1)
 
 
-@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("loop", DAILY_LOOP)
 def test_dropped_before_the_answer_and_sent_again(loop: str) -> None:
     """A client that hangs up as soon as it has asked, again and again, is paid no attention; each task is made once."""
 

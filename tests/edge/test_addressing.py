@@ -8,6 +8,7 @@ import socket
 import pytest
 from jsonschema import Draft202012Validator
 from support.edge import PROVIDERS, request_bytes, serving
+from support.tables import for_each
 
 from contracts.journal import of_records
 from mockserver.journal.har import har
@@ -176,8 +177,8 @@ async def test_who_went_to_no_provider_is_written_down() -> None:
         assert of_records([first, second], [edge.provider(name) for name in PROVIDERS]) == []
 
 
-@pytest.mark.parametrize("path", ["", "/", "/v1/nothing", "/v1/credits/"])
-@pytest.mark.parametrize("name", PROVIDERS)
+@for_each("path", ["", "/", "/v1/nothing", "/v1/credits/"])
+@for_each("name", PROVIDERS)
 async def test_unknown_path(name: str, path: str) -> None:
     """A wrong path under a provider's prefix is answered 404 in that provider's shape, with a request id."""
     async with serving() as edge:

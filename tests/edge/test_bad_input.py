@@ -30,6 +30,7 @@ from support.edge import (
     run_on,
     serving,
 )
+from support.tables import for_each
 
 import mockserver.edge.server
 from mockserver.edge.request_body import read_body
@@ -162,7 +163,7 @@ NO_JSON = {
 }
 
 
-@pytest.mark.parametrize("body", NO_JSON.values(), ids=NO_JSON)
+@for_each("body", NO_JSON.values())
 async def test_not_json(body: bytes) -> None:
     """A body that is not JSON that everybody reads alike is refused, by every provider in its own shape."""
     async with serving() as edge:
@@ -173,7 +174,7 @@ async def test_not_json(body: bytes) -> None:
             assert edge.state(name).tasks == {}
 
 
-@pytest.mark.parametrize("body", [b"null", b"true", b"17", b'"kite"', b"[]", b'[{"model": "m"}]', b"{}"])
+@for_each("body", [b"null", b"true", b"17", b'"kite"', b"[]", b'[{"model": "m"}]', b"{}"])
 async def test_not_an_object(body: bytes) -> None:
     """JSON that is not an object, or an empty one, is refused as an invalid body."""
     async with serving() as edge:
@@ -183,7 +184,7 @@ async def test_not_an_object(body: bytes) -> None:
             check_refusal(name, reply, INVALID[name])
 
 
-@pytest.mark.parametrize(
+@for_each(
     "kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "application/jsonp", "\xff", ";"]
 )
 async def test_another_content_type(kind: str) -> None:
@@ -312,7 +313,7 @@ def quick_file(shape: Shape, path: Path, stop: threading.Event) -> None:
     path.write_bytes(shape.file_name.encode())
 
 
-@pytest.mark.parametrize(
+@for_each(
     "model", ["", " ", "no-such-model", "GEMINI_OMNI", "gemini-omni-flash-text-to-video\n", "模型", "x" * 100_000]
 )
 async def test_unknown_model(model: str) -> None:
@@ -333,7 +334,7 @@ PROMPTS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "model", "field", "limit"), PROMPTS)
+@for_each(("name", "model", "field", "limit"), PROMPTS)
 async def test_prompt_length(name: str, model: str, field: tuple[str, ...], limit: int) -> None:
     """A prompt of exactly the longest length passes, one more is refused, an empty one too; characters are counted."""
     async with serving() as edge:
@@ -394,8 +395,8 @@ async def test_body_at_the_limit() -> None:
             assert (len(body), reply.status) == (size, status)
 
 
-@pytest.mark.parametrize("path", ["/evolink/v1/credits", "/evolink/nothing", "/nobody", "/", "/__admin/health"])
-@pytest.mark.parametrize("method", ["GET", "POST"])
+@for_each("path", ["/evolink/v1/credits", "/evolink/nothing", "/nobody", "/", "/__admin/health"])
+@for_each("method", ["GET", "POST"])
 async def test_10_mb_where_none_is_taken(method: str, path: str) -> None:
     """An unexpected body does no harm: the response is the same as without it."""
     async with serving() as edge:
@@ -428,8 +429,8 @@ async def test_long_url(length: int) -> None:
             check_refusal(name, reply, 404)
 
 
-@pytest.mark.parametrize("loop", LOOPS)
-@pytest.mark.parametrize("length", [9000, 100_000, 2 * MIB])
+@for_each("loop", LOOPS)
+@for_each("length", [9000, 100_000, 2 * MIB])
 def test_overlong_head(loop: str, length: int) -> None:
     """An address, a header or a method beyond all bounds is refused or cut off, in few words."""
 
@@ -566,8 +567,8 @@ SMUGGLING = {
 }
 
 
-@pytest.mark.parametrize("loop", LOOPS)
-@pytest.mark.parametrize("request_", SMUGGLING.values(), ids=SMUGGLING)
+@for_each("loop", LOOPS)
+@for_each("request_", SMUGGLING.values())
 def test_smuggling(loop: str, request_: bytes) -> None:
     """A request that two readers could read in two ways is read in none: one refusal, and the connection is closed."""
 
@@ -631,8 +632,8 @@ NO_HTTP = {
 }
 
 
-@pytest.mark.parametrize("loop", LOOPS)
-@pytest.mark.parametrize("sent", NO_HTTP.values(), ids=NO_HTTP)
+@for_each("loop", LOOPS)
+@for_each("sent", NO_HTTP.values())
 def test_no_http(loop: str, sent: bytes) -> None:
     """What is no HTTP/1.1 is refused in a word, or cut off."""
 
@@ -662,7 +663,7 @@ def test_noise(loop: str) -> None:
     run_on(loop, main())
 
 
-@pytest.mark.parametrize("method", ["CONNECT", "TRACE", "OPTIONS", "PROPFIND", "DELETE", "PUT", "PATCH", "HEAD"])
+@for_each("method", ["CONNECT", "TRACE", "OPTIONS", "PROPFIND", "DELETE", "PUT", "PATCH", "HEAD"])
 async def test_other_methods(method: str) -> None:
     """A method that a path does not know is answered 405 with what it does know, in the provider's shape."""
     async with serving() as edge, edge.raw() as wire:
@@ -691,8 +692,8 @@ async def test_options_of_everything() -> None:
         assert set(answer.json["providers"]) == set(PROVIDERS)
 
 
-@pytest.mark.parametrize("loop", LOOPS)
-@pytest.mark.parametrize(
+@for_each("loop", LOOPS)
+@for_each(
     "upgrade",
     [
         {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Key": "eA==", "Sec-WebSocket-Version": "13"},
@@ -761,7 +762,7 @@ BROKEN_CODING = {
 }
 
 
-@pytest.mark.parametrize(("coding", "content"), BROKEN_CODING.values(), ids=BROKEN_CODING)
+@for_each(("coding", "content"), BROKEN_CODING.values())
 async def test_broken_coding(coding: str, content: bytes) -> None:
     """A body that cannot be decoded is refused like any other that is no JSON, and the connection goes on."""
     async with serving() as edge, edge.raw() as wire:
@@ -821,7 +822,7 @@ STRANGE_IDS = [
 ]
 
 
-@pytest.mark.parametrize("task_id", STRANGE_IDS)
+@for_each("task_id", STRANGE_IDS)
 async def test_ids_of_another_shape(task_id: str) -> None:
     """An id that no task has is not found, or refused as no id at all, whatever it looks like."""
     async with serving() as edge:
@@ -846,8 +847,8 @@ async def test_ids_that_are_no_text() -> None:
                 check_shape(name, answer.status, answer.body)
 
 
-@pytest.mark.parametrize("key", ["", " ", "\xff\xfe", "k k", "gomni_", "gomni_" + "g" * 64, "é"])
-@pytest.mark.parametrize("name", PROVIDERS)
+@for_each("key", ["", " ", "\xff\xfe", "k k", "gomni_", "gomni_" + "g" * 64, "é"])
+@for_each("name", PROVIDERS)
 async def test_malformed_keys(name: str, key: str) -> None:
     """What is no key is answered 401, and the journal can still be read."""
     async with serving() as edge, edge.raw() as wire:

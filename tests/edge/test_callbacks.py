@@ -27,6 +27,7 @@ from support.edge import (
     run_on,
     serving,
 )
+from support.tables import for_each
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -248,7 +249,7 @@ async def test_told_after_billing() -> None:
 # -- acknowledgement and retries ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
+@for_each("status", [200, 201, 202, 204, 299])
 async def test_2xx_is_enough_for_evolink(status: int) -> None:
     """Any 2xx acknowledges EvoLink's callback."""
     async with serving() as edge, receiving(status) as receiver:
@@ -257,8 +258,8 @@ async def test_2xx_is_enough_for_evolink(status: int) -> None:
         assert outcomes(edge) == [("acknowledged", status)]
 
 
-@pytest.mark.parametrize("name", ["crun", "googlegeminiomni"])
-@pytest.mark.parametrize("status", [201, 202, 204, 299])
+@for_each("name", ["crun", "googlegeminiomni"])
+@for_each("status", [201, 202, 204, 299])
 async def test_only_200_is_enough_elsewhere(name: str, status: int) -> None:
     """The other providers ask for exactly 200: every other 2xx is tried again."""
     async with serving() as edge, receiving(status) as receiver:
@@ -267,8 +268,8 @@ async def test_only_200_is_enough_elsewhere(name: str, status: int) -> None:
         assert outcomes(edge) == [("refused", status)] * 4
 
 
-@pytest.mark.parametrize("name", SENDERS)
-@pytest.mark.parametrize("status", [300, 304, 400, 401, 404, 410, 429, 500, 503])
+@for_each("name", SENDERS)
+@for_each("status", [300, 304, 400, 401, 404, 410, 429, 500, 503])
 async def test_other_statuses_are_retried(name: str, status: int) -> None:
     """Every status that does not acknowledge is tried again, whatever it means elsewhere."""
     async with serving() as edge, receiving(status) as receiver:
@@ -294,8 +295,8 @@ async def test_schedule(name: str) -> None:
         assert ahead == [*(each["at"] for each in attempts(edge)[1:]), None]
 
 
-@pytest.mark.parametrize("name", SENDERS)
-@pytest.mark.parametrize("good", [2, 3, 4])
+@for_each("name", SENDERS)
+@for_each("good", [2, 3, 4])
 async def test_recovery(name: str, good: int) -> None:
     """The first attempt that goes well is the last."""
     async with serving() as edge:
@@ -392,7 +393,7 @@ NO_ANSWERS = {
 }
 
 
-@pytest.mark.parametrize("sent", NO_ANSWERS.values(), ids=NO_ANSWERS)
+@for_each("sent", NO_ANSWERS.values())
 async def test_receiver_that_speaks_no_http(sent: bytes) -> None:
     """A receiver whose answer is none counts as one that cannot be reached, and takes nothing down with it."""
     with nothing_logged():
@@ -413,7 +414,7 @@ async def test_receiver_that_speaks_no_http(sent: bytes) -> None:
                 assert outcomes(edge) == [("unreachable", None)] * 4
 
 
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@for_each("status", [301, 302, 303, 307, 308])
 async def test_redirects_are_not_followed(status: int) -> None:
     """A redirect is a status like any other that does not acknowledge: where it leads to is not called."""
     async with serving() as edge, receiving() as other:
@@ -488,8 +489,8 @@ async def test_redelivery() -> None:
 # -- receivers that use the mock ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("loop", LOOPS)
-@pytest.mark.parametrize("name", SENDERS)
+@for_each("loop", LOOPS)
+@for_each("name", SENDERS)
 def test_receiver_that_queries(loop: str, name: str) -> None:
     """A receiver that asks the mock from inside its handler is answered, at the time of that instant."""
     seen: list[tuple[str, int, str]] = []
@@ -691,8 +692,8 @@ INTERNAL = [
 LOOPBACK = ["127.0.0.1", "127.8.8.8", "localhost", "LOCALHOST", "a.localhost", "[::1]", "2130706433", "127.1"]
 
 
-@pytest.mark.parametrize("host", INTERNAL)
-@pytest.mark.parametrize("mode", ["documented", "loopback"])
+@for_each("host", INTERNAL)
+@for_each("mode", ["documented", "loopback"])
 async def test_internal_addresses_are_refused(mode: str, host: str) -> None:
     """An internal address, however it is spelled, is refused at submit by all three providers."""
     async with serving(callback_targets=mode) as edge:
@@ -700,7 +701,7 @@ async def test_internal_addresses_are_refused(mode: str, host: str) -> None:
             await refused(edge, name, f"https://{host}/hook")
 
 
-@pytest.mark.parametrize("host", LOOPBACK)
+@for_each("host", LOOPBACK)
 async def test_loopback_addresses(host: str) -> None:
     """This machine is let through by default, over http too; by the documents' own rules it is not."""
     for mode in ("documented", "loopback", "any"):
@@ -725,8 +726,8 @@ async def test_https_only(mode: str) -> None:
         await told(edge, "googlegeminiomni", "http://client.example/hook")
 
 
-@pytest.mark.parametrize("mode", ["documented", "loopback", "any"])
-@pytest.mark.parametrize(
+@for_each("mode", ["documented", "loopback", "any"])
+@for_each(
     "url",
     [
         "",

@@ -16,6 +16,7 @@ import orjson
 import pytest
 from support.control_plane import DOCUMENT, OPERATIONS, ask, bad, check_documented, good
 from support.edge import OTHER_KEYS, PROVIDERS, Edge, receiving, request_bytes, serving
+from support.tables import for_each
 
 from mockserver import MockServer, __version__
 from mockserver.clock import MANUAL_START_MS, iso_of
@@ -115,7 +116,7 @@ async def test_time_never_goes_back() -> None:
         assert (await good(edge, "moveClock", {"set": "2026-06-05T00:01:00Z"}))["attempts"] == 0
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("body", "code"),
     [
         ({}, "invalid_body"),
@@ -193,7 +194,7 @@ async def test_tasks() -> None:
         assert await good(edge, "tasks", provider="nobody") == {"tasks": [], "total": 4}
 
 
-@pytest.mark.parametrize("limit", ["0", "-1", "1001", "x", "", "1.5", "1e2", "%D9%A1", "9" * 30])
+@for_each("limit", ["0", "-1", "1001", "x", "", "1.5", "1e2", "%D9%A1", "9" * 30])
 async def test_tasks_refuses(limit: str) -> None:
     """A limit that is none is refused."""
     async with serving() as edge:
@@ -446,8 +447,8 @@ async def test_requests() -> None:
         assert len((await good(edge, "requests", limit="2"))["records"]) == 2
 
 
-@pytest.mark.parametrize("operation", ["requests", "countRequests"])
-@pytest.mark.parametrize("words", [{"kind": "rumour"}, {"status": "ok"}, {"after": "-1"}, {"after": "x"}])
+@for_each("operation", ["requests", "countRequests"])
+@for_each("words", [{"kind": "rumour"}, {"status": "ok"}, {"after": "-1"}, {"after": "x"}])
 async def test_requests_refuses(operation: str, words: dict[str, str]) -> None:
     """A filter that means nothing is refused."""
     async with serving() as edge:
@@ -610,7 +611,7 @@ def test_every_operation_is_tested() -> None:
     assert [name for name in OPERATIONS if not re.search(rf'"{name}"', text)] == []
 
 
-@pytest.mark.parametrize("path", ["/nothing", "/tasks/", "//health", "/health/", "/tasks/x/y/z", ""])
+@for_each("path", ["/nothing", "/tasks/", "//health", "/health/", "/tasks/x/y/z", ""])
 async def test_no_such_operation(path: str) -> None:
     """A path that the control plane has not is answered 404, with where to look."""
     async with serving() as edge:
@@ -619,7 +620,7 @@ async def test_no_such_operation(path: str) -> None:
         assert "openapi.json" in reply.json["error"]["message"]
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
+@for_each("name", OPERATIONS)
 async def test_methods(name: str) -> None:
     """A method that a path does not know is answered 405, with those it does know."""
     method, path, _ = OPERATIONS[name]
@@ -637,7 +638,7 @@ async def test_methods(name: str) -> None:
 WITH_BODY = [name for name, (_, _, entry) in OPERATIONS.items() if "requestBody" in entry]
 
 
-@pytest.mark.parametrize("name", WITH_BODY)
+@for_each("name", WITH_BODY)
 async def test_bodies(name: str) -> None:
     """Where a body is asked for, one that is none is refused for what is wrong with it."""
     method, path, _ = OPERATIONS[name]
@@ -688,7 +689,7 @@ FOREIGN_HOSTS = [
 ]
 
 
-@pytest.mark.parametrize("host", FOREIGN_HOSTS)
+@for_each("host", FOREIGN_HOSTS)
 async def test_foreign_host(host: str) -> None:
     """A request that means another host is refused, so that no name that is made to lead here gets in."""
     async with serving() as edge, edge.raw() as wire:
@@ -701,7 +702,7 @@ async def test_foreign_host(host: str) -> None:
         assert answer.json["error"]["code"] == "foreign_host"
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1:{port}", "localhost:{port}", "LOCALHOST", "[::1]:{port}", "127.0.0.1"])
+@for_each("host", ["127.0.0.1:{port}", "localhost:{port}", "LOCALHOST", "[::1]:{port}", "127.0.0.1"])
 async def test_own_host(host: str) -> None:
     """This machine may be called by any of its own names."""
     async with serving() as edge, edge.raw() as wire:
@@ -711,7 +712,7 @@ async def test_own_host(host: str) -> None:
         assert answer.status == 200
 
 
-@pytest.mark.parametrize(
+@for_each(
     "origin",
     [
         "https://evil.example",

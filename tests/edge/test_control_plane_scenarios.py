@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from support.control_plane import bad, check_documented, good
 from support.edge import Edge, serving
+from support.tables import for_each
 
 from mockserver.scenarios.read import gallery, read
 from mockserver.terminal import scenario_report
@@ -111,7 +111,7 @@ async def refused_then_taken(edge: Edge) -> str:
     return await edge.submit("evolink")
 
 
-@pytest.mark.parametrize(
+@for_each(
     "name",
     [
         *("", "black friday", "Black_Friday", "black_friday.yaml", "./black_friday", "../gallery/black_friday"),
@@ -125,7 +125,7 @@ async def test_no_file_is_read_by_name(name: str) -> None:
         assert (await good(edge, "scenarios"))["running"] is None
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("body", "kind", "status", "code"),
     [
         (

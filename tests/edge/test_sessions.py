@@ -24,6 +24,7 @@ from support.edge import (
     request_bytes,
     serving,
 )
+from support.tables import for_each
 
 import mockserver.edge.runtime
 import mockserver.edge.server
@@ -129,8 +130,8 @@ async def test_clocks(by: str) -> None:
         assert dates == [f"Fri, 05 Jun 2026 {time} GMT" for time in ("00:00:00", "00:01:00", "02:00:00")]
 
 
-@pytest.mark.parametrize("by", BY)
-@pytest.mark.parametrize("name", PROVIDERS)
+@for_each("by", BY)
+@for_each("name", PROVIDERS)
 async def test_tasks(name: str, by: str) -> None:
     """A task is found in the session that it was submitted in, and nowhere else."""
     async with serving() as edge:
@@ -360,7 +361,7 @@ async def test_good_names(name: str) -> None:
         assert list(await sessions(edge)) == [name]
 
 
-@pytest.mark.parametrize("name", BAD_NAMES)
+@for_each("name", BAD_NAMES)
 async def test_bad_names(name: str) -> None:
     """A name that is none is refused in words, in the control plane's shape, and makes no session."""
     with nothing_logged():
@@ -561,7 +562,7 @@ async def test_drop() -> None:
         assert await one.submit("evolink") == task_id
 
 
-@pytest.mark.parametrize("name", ["nobody", "..", "x" * 200, "%20", "%ff", "~one"])
+@for_each("name", ["nobody", "..", "x" * 200, "%20", "%ff", "~one"])
 async def test_drop_of_what_is_not_there(name: str) -> None:
     """There is nothing to drop under a name that no session has, and that is said."""
     async with serving() as edge, edge.raw() as wire:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import orjson
-import pytest
 from support.edge import Edge, Response, serving
 from support.engine import ALL, KILN, providers
+from support.tables import for_each
 
 if TYPE_CHECKING:
     from mockserver.provider import TestKey as Kind
@@ -64,8 +64,8 @@ def test_who_has_them() -> None:
         assert rule.example not in rule.test_keys
 
 
-@pytest.mark.parametrize("credits_mode", ["ample", "documented"])
-@pytest.mark.parametrize("name", WITH_TEST_KEYS)
+@for_each("credits_mode", ["ample", "documented"])
+@for_each("name", WITH_TEST_KEYS)
 async def test_no_credits(name: str, credits_mode: str) -> None:
     """The account has nothing, so that a submit is refused for want of credits, until it is given some."""
     async with world(credits=credits_mode) as edge:
@@ -80,7 +80,7 @@ async def test_no_credits(name: str, credits_mode: str) -> None:
         await submitted(edge, name, key)
 
 
-@pytest.mark.parametrize("name", WITH_TEST_KEYS)
+@for_each("name", WITH_TEST_KEYS)
 async def test_revoked(name: str) -> None:
     """The key is refused everywhere that a key is asked for, until the control plane lets it in again."""
     async with world() as edge:
@@ -98,7 +98,7 @@ async def test_revoked(name: str) -> None:
         await submitted(edge, name, key)
 
 
-@pytest.mark.parametrize("name", WITH_TEST_KEYS)
+@for_each("name", WITH_TEST_KEYS)
 async def test_rate_limited(name: str) -> None:
     """One submit passes; the next is refused, where the provider says so with how long to wait, for that minute."""
     async with world() as edge:
@@ -120,7 +120,7 @@ async def test_rate_limited(name: str) -> None:
         assert account["plan"] == plain["plan"]
 
 
-@pytest.mark.parametrize("name", WITH_TEST_KEYS)
+@for_each("name", WITH_TEST_KEYS)
 async def test_queries_of_the_rate_limited(name: str) -> None:
     """Queries count against the limit where the provider counts all requests, and pass where it does not."""
     async with world() as edge:
@@ -133,7 +133,7 @@ async def test_queries_of_the_rate_limited(name: str) -> None:
             assert reply.status == 200
 
 
-@pytest.mark.parametrize("name", WITH_TEST_KEYS)
+@for_each("name", WITH_TEST_KEYS)
 async def test_other_keys_are_not_touched(name: str) -> None:
     """Whatever becomes of the test keys, other keys of the provider are served as ever."""
     async with world() as edge:
@@ -148,7 +148,7 @@ async def test_other_keys_are_not_touched(name: str) -> None:
             assert reply.status in (401, 404, 429)
 
 
-@pytest.mark.parametrize("name", WITH_TEST_KEYS)
+@for_each("name", WITH_TEST_KEYS)
 async def test_after_a_reset(name: str) -> None:
     """A reset, and another session, find the test keys as they were at the start, whatever was done to them."""
     async with world() as edge:
@@ -173,7 +173,7 @@ def edge_body(edge: Edge, name: str) -> Any:
     return next(iter(edge.provider(name).models.values())).example
 
 
-@pytest.mark.parametrize("name", WITH_TEST_KEYS)
+@for_each("name", WITH_TEST_KEYS)
 async def test_they_are_keys_to_the_journal_too(name: str) -> None:
     """Test keys do not stand in the journal in clear, refused or not, and not in the list of accounts."""
     async with world() as edge:
@@ -184,7 +184,7 @@ async def test_they_are_keys_to_the_journal_too(name: str) -> None:
             assert key.encode() not in shown
 
 
-@pytest.mark.parametrize("name", WITH_TEST_KEYS)
+@for_each("name", WITH_TEST_KEYS)
 async def test_with_test_values(name: str) -> None:
     """A test key and a test value in one request: the fault comes first, then the key's own situation."""
     async with world() as edge:

@@ -16,6 +16,7 @@ from support.engine import (
     new_world,
     providers,
 )
+from support.tables import for_each
 
 from mockserver.engine.accounts import Account, Entry
 from mockserver.engine.commands import run_command
@@ -35,7 +36,7 @@ def balances(client: Client, now_ms: int) -> tuple[int, int, int]:
     return found
 
 
-@pytest.mark.parametrize("name", ALL)
+@for_each("name", ALL)
 def test_a_success_reserves_then_settles(name: str) -> None:
     """The price is reserved until the millisecond of the end, then what was used is spent and the rest is free."""
     client = Client(new_world(), name)
@@ -53,7 +54,7 @@ def test_a_success_reserves_then_settles(name: str) -> None:
     assert client.account.ledger == expected
 
 
-@pytest.mark.parametrize("name", ALL)
+@for_each("name", ALL)
 def test_a_failed_task_costs_nothing(name: str) -> None:
     """A failure refunds the whole reservation; nothing is spent."""
     client = Client(new_world(), name)

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.tables import for_each
 
 from mockserver.engine.body import MAX_NESTING, BodyError, parse_json
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("body", "value"),
     [
         (b"{}", {}),
@@ -46,7 +47,7 @@ def test_an_integer_beyond_64_bits_is_read_as_the_nearest_number(body: bytes) ->
     assert parse_json(body) == float(body)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("body", "words"),
     [
         (b"", "the body is empty"),
@@ -90,7 +91,7 @@ def test_what_is_not_json_is_refused_with_the_reason(body: bytes, words: str) ->
     assert len(str(caught.value)) < 200
 
 
-@pytest.mark.parametrize(
+@for_each(
     "body",
     [
         b'{"a":1,"a":1}',
@@ -121,7 +122,7 @@ def test_a_long_key_that_stands_twice_is_named_in_part() -> None:
     assert len(str(caught.value)) < 200
 
 
-@pytest.mark.parametrize(
+@for_each(
     "body",
     [
         b'{"a":{"a":{"a":1}}}',
@@ -138,8 +139,8 @@ def test_equal_keys_in_different_objects_are_fine(body: bytes) -> None:
     assert parse_json(body) == json.loads(body)
 
 
-@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}"), ('[{"a":', "}]"), ('{"a":[', "]}")])
-@pytest.mark.parametrize("inner", ["1", "[]", '"["'])
+@for_each(("opening", "closing"), [("[", "]"), ('{"a":', "}"), ('[{"a":', "}]"), ('{"a":[', "]}")])
+@for_each("inner", ["1", "[]", '"["'])
 def test_nesting_has_its_limit(opening: str, closing: str, inner: str) -> None:
     """So many levels are read and not one more, of whatever they are made; brackets in strings are no levels."""
     each = opening.count("[") + opening.count("{")
@@ -150,8 +151,8 @@ def test_nesting_has_its_limit(opening: str, closing: str, inner: str) -> None:
         parse_json((opening * (levels // each + 1) + inner + closing * (levels // each + 1)).encode())
 
 
-@pytest.mark.parametrize("levels", [101, 254, 256, 500, 1_000, 1_023, 1_024, 1_025, 5_000, 100_000, 1_000_000])
-@pytest.mark.parametrize("shape", [b"[%b]", b'{"a":%b}', b'{"a":1,"a":%b}'])
+@for_each("levels", [101, 254, 256, 500, 1_000, 1_023, 1_024, 1_025, 5_000, 100_000, 1_000_000])
+@for_each("shape", [b"[%b]", b'{"a":%b}', b'{"a":1,"a":%b}'])
 def test_bottomless_nesting_is_refused(levels: int, shape: bytes) -> None:
     """A thousand levels, or a million, closed or not, are refused like any other bad body."""
     opening, closing = shape.split(b"%b")

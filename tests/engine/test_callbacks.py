@@ -25,6 +25,7 @@ from support.engine import (
     new_world,
     providers,
 )
+from support.tables import for_each
 
 from mockserver.engine.callbacks import Attempt, AttemptResult, Delivery, EventQueue, signature_of
 from mockserver.engine.commands import run_command
@@ -101,7 +102,7 @@ def test_a_callback_falls_due_at_the_very_end(name: str) -> None:
     assert client.world.next_due_ms() is None
 
 
-@pytest.mark.parametrize("name", ALL)
+@for_each("name", ALL)
 def test_without_an_address_there_is_no_callback(name: str) -> None:
     """A task without a callback URL books no callback."""
     client = Client(new_world(), name)
@@ -362,8 +363,8 @@ def test_each_failure_is_followed_by_its_retry(name: str, outcome: AttemptResult
     assert client.world.deliveries() == [delivery]
 
 
-@pytest.mark.parametrize("name", WITH_CALLBACKS)
-@pytest.mark.parametrize("failures", [0, 1, 2])
+@for_each("name", WITH_CALLBACKS)
+@for_each("failures", [0, 1, 2])
 def test_an_acknowledged_callback_is_over(name: str, failures: int) -> None:
     """After the first acknowledgement nothing is tried again, however many attempts had failed before."""
     client = Client(new_world(), name)

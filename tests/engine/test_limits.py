@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.engine import START_MS, Client, headers_of, new_world, providers
+from support.tables import for_each
 
 from mockserver.engine.commands import run_command
 from mockserver.engine.limits import HOUR_MS, MINUTE_MS, RateLog
@@ -72,7 +73,7 @@ def test_the_window_of_an_hour_is_exact_to_the_millisecond() -> None:
     assert client.submit(START_MS + HOUR_MS).status == 429
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("after_ms", "retry_after"), [(0, "60"), (1, "60"), (1_000, "59"), (58_999, "2"), (59_000, "1"), (59_999, "1")]
 )
 def test_retry_after_is_the_least_number_of_whole_seconds(after_ms: int, retry_after: str) -> None:

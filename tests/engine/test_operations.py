@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import orjson
 import pytest
 from support.engine import ALL, RUDE, SHIPPED, START_MS, Client, headers_of, loads, new_world, providers
+from support.tables import for_each
 
 from mockserver.engine.commands import NoSuchEndError, UnknownReasonError, run_command
 from mockserver.engine.messages import FileWanted, Form, StoredFile
@@ -38,7 +39,7 @@ ID_FORMS = {
 }
 
 
-@pytest.mark.parametrize("name", ALL)
+@for_each("name", ALL)
 def test_a_submit_makes_a_task_with_an_id_of_the_documented_form(name: str) -> None:
     """Each submit makes one task, whose id has the provider's form and is in the answer."""
     client = Client(new_world(), name)
@@ -63,7 +64,7 @@ def test_a_reply_carries_the_headers_of_the_spec() -> None:
     }
 
 
-@pytest.mark.parametrize("name", ALL)
+@for_each("name", ALL)
 def test_a_query_tells_the_state_of_its_instant(name: str) -> None:
     """At the first and last millisecond of each state the query's body is that state's, and it is that of the task."""
     client = Client(new_world(), name)
@@ -77,7 +78,7 @@ def test_a_query_tells_the_state_of_its_instant(name: str) -> None:
         assert shown == [status_at(task, at_ms).status]
 
 
-@pytest.mark.parametrize("name", ALL)
+@for_each("name", ALL)
 def test_two_queries_at_one_instant_agree(name: str) -> None:
     """However often and in whatever order of instants a task is queried, one instant has one body."""
     client = Client(new_world(), name)
@@ -88,7 +89,7 @@ def test_two_queries_at_one_instant_agree(name: str) -> None:
     assert forwards == backwards[::-1]
 
 
-@pytest.mark.parametrize("name", ALL)
+@for_each("name", ALL)
 def test_the_answer_of_an_ended_task_is_for_ever(name: str) -> None:
     """After the end, even a year later, the query's body has the same bytes."""
     client = Client(new_world(), name)
@@ -102,7 +103,7 @@ def test_the_answer_of_an_ended_task_is_for_ever(name: str) -> None:
         assert len(bodies) == 1
 
 
-@pytest.mark.parametrize("name", ALL)
+@for_each("name", ALL)
 def test_a_task_of_another_key_is_not_found(name: str) -> None:
     """Another account's task is answered exactly as one that does not exist, and the journal learns nothing of it."""
     world = new_world()
@@ -158,7 +159,7 @@ def test_evolink_tells_what_went_wrong() -> None:
     assert found["error"]["message"]
 
 
-@pytest.mark.parametrize("name", ALL)
+@for_each("name", ALL)
 def test_a_policy_word_is_a_word(name: str) -> None:
     """The content policy refuses its words in any letter case, but not words that only contain them."""
     client = Client(new_world(), name)
@@ -215,7 +216,7 @@ def test_one_seed_gives_one_course(name: str) -> None:
     assert runs[0] != runs[2]
 
 
-@pytest.mark.parametrize("name", ALL)
+@for_each("name", ALL)
 def test_other_accounts_change_nothing(name: str) -> None:
     """An account's answers have the same bytes whether or not other accounts send requests in between."""
     key = providers()[name].key.example
@@ -335,7 +336,7 @@ def test_a_list_shows_only_ones_own() -> None:
     assert client.ask("list", START_MS, query=f"after={theirs}").status == 400
 
 
-@pytest.mark.parametrize("size", ["0", "4", "-1", "x", "", "1.0", "%C2%B2", "9" * 5_000])
+@for_each("size", ["0", "4", "-1", "x", "", "1.0", "%C2%B2", "9" * 5_000])
 def test_a_page_of_another_size_is_refused(size: str) -> None:
     """A size that is no whole number from 1 to the limit is refused, however long it is."""
     reply = Client(new_world(), "kiln").ask("list", START_MS, query=f"size={size}")
@@ -495,7 +496,7 @@ def test_each_account_keeps_its_newest_uploads() -> None:
 # -- results ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ALL)
+@for_each("name", ALL)
 def test_a_link_works_from_the_end_to_its_last_second(name: str) -> None:
     """A file is there from the end of its task until its documented lifetime is over, to the second that links name."""
     client = Client(new_world(), name)
@@ -603,7 +604,7 @@ def test_a_link_of_another_kind_leads_nowhere() -> None:
     assert client.fetch(link.replace(client.account.id, "usr_0000000000"), ends_ms).error == "result_missing"
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("name", "model", "changes", "wanted"),
     [
         ("toapis", None, {"duration": 10, "aspect_ratio": "9:16"}, FileWanted("video/mp4", 10.0, 720, "9:16")),
@@ -642,7 +643,7 @@ def test_crun_makes_the_file_of_its_input() -> None:
 # -- commands ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ALL)
+@for_each("name", ALL)
 def test_a_task_can_fail_for_every_reason_of_its_provider(name: str) -> None:
     """Each reason that the spec knows can be chosen, and the query tells it; without one the first is taken."""
     client = Client(new_world(), name)
@@ -656,7 +657,7 @@ def test_a_task_can_fail_for_every_reason_of_its_provider(name: str) -> None:
         assert chosen.message in shown or chosen.code in shown
 
 
-@pytest.mark.parametrize("name", ALL)
+@for_each("name", ALL)
 def test_an_unknown_reason_is_refused_and_changes_nothing(name: str) -> None:
     """A reason that the provider does not know is refused with the list of those it knows."""
     client = Client(new_world(), name)

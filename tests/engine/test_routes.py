@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.engine import ALL, providers
+from support.tables import for_each
 
 from mockserver.engine.messages import well_formed
 from mockserver.engine.routes import NOWHERE, Router, allowed_methods
@@ -39,7 +40,7 @@ def found(method: str, path: str) -> tuple[str | None, dict[str, str]]:
     return None if match.operation is None else match.operation.id, dict(match.path_values)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("method", "path", "expected"),
     [
         ("POST", "/jobs", ("POST /jobs", {})),
@@ -62,7 +63,7 @@ def test_a_request_leads_to_its_operation(method: str, path: str, expected: tupl
     assert found(method, path) == expected
 
 
-@pytest.mark.parametrize(
+@for_each(
     "path",
     [
         "",
@@ -139,7 +140,7 @@ def test_well_formed_text_stays_as_it_is(text: str) -> None:
         assert out == text
 
 
-@pytest.mark.parametrize("name", ALL)
+@for_each("name", ALL)
 def test_every_operation_of_a_spec_is_found_at_its_path(name: str) -> None:
     """With its placeholders filled in, each operation's path leads to that operation."""
     provider = providers()[name]

@@ -7,6 +7,7 @@ import ipaddress
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.tables import for_each
 
 from mockserver.engine.targets import address_problem, is_loopback, literal_address, url_problem
 from mockserver.provider import CallbackTarget, TargetMode
@@ -104,33 +105,33 @@ def verdicts(url: str, target: CallbackTarget = ANY) -> list[bool]:
     return [url_problem(url, target, mode) is None for mode in MODES]
 
 
-@pytest.mark.parametrize("host", LOOPBACK)
-@pytest.mark.parametrize("around", ["https://{}/hook", "https://{}:8443/", "https://user:pw@{}/?a=b#c"])
+@for_each("host", LOOPBACK)
+@for_each("around", ["https://{}/hook", "https://{}:8443/", "https://user:pw@{}/?a=b#c"])
 def test_every_spelling_of_this_machine_is_known(host: str, around: str) -> None:
     """Documented rules refuse this machine however it is written; the other two modes let it through."""
     assert is_loopback(host.strip("[]"))
     assert verdicts(around.format(host)) == [False, True, True]
 
 
-@pytest.mark.parametrize("host", INTERNAL)
+@for_each("host", INTERNAL)
 def test_every_spelling_of_an_internal_address_is_known(host: str) -> None:
     """Private, link-local, shared, reserved and multicast addresses are refused except in mode `any`."""
     assert verdicts(f"https://{host}/hook") == [False, False, True]
 
 
-@pytest.mark.parametrize("host", PUBLIC)
+@for_each("host", PUBLIC)
 def test_public_hosts_are_let_through(host: str) -> None:
     """Public addresses on both sides of every internal range, and names of any kind, pass in every mode."""
     assert verdicts(f"https://{host}/hook") == [True, True, True]
 
 
-@pytest.mark.parametrize("host", [*LOOPBACK, *INTERNAL, *PUBLIC])
+@for_each("host", [*LOOPBACK, *INTERNAL, *PUBLIC])
 def test_a_provider_may_have_no_rule_for_addresses(host: str) -> None:
     """Where the spec allows internal addresses, none is refused in any mode."""
     assert verdicts(f"https://{host}/hook", OPEN) == [True, True, True]
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("url", "expected"),
     [
         ("https://client.example/", [True, True, True]),
@@ -152,7 +153,7 @@ def test_plain_http_passes_where_the_document_allows_it() -> None:
     assert verdicts("http://client.example/hook") == [True, True, True]
 
 
-@pytest.mark.parametrize(
+@for_each(
     "url",
     [
         "",
@@ -214,7 +215,7 @@ def test_the_limit_of_the_length_is_the_specs() -> None:
     assert verdicts("https://client.example/12345678", target) == [False, False, False]
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("address", "expected"),
     [
         ("127.0.0.1", [False, True, True]),
@@ -283,7 +284,7 @@ def test_any_text_is_judged(text: str) -> None:
             assert problem is None or problem
 
 
-@pytest.mark.parametrize("host", ["", ".", "client.example", "1.2.3.4.5", "256.0.0.1", "0x", "1e3", "٣", "127.0.0.1x"])
+@for_each("host", ["", ".", "client.example", "1.2.3.4.5", "256.0.0.1", "0x", "1e3", "٣", "127.0.0.1x"])
 def test_a_name_is_no_address(host: str) -> None:
     """What no resolver takes for an address is a name."""
     assert literal_address(host) is None

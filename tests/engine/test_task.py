@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.engine import ALL, START_MS, Client, new_world, providers
+from support.tables import for_each
 
 from mockserver.engine.task import (
     NotHeldError,
@@ -228,7 +229,7 @@ def test_commands_leave_the_old_task_as_it_was(task: Task) -> None:
     assert tuple(task) == before
 
 
-@pytest.mark.parametrize("name", ALL)
+@for_each("name", ALL)
 def test_each_provider_goes_through_its_states_in_their_order(name: str) -> None:
     """Every state of the spec is entered in its order, in a length that it allows, and success comes last."""
     provider = providers()[name]

@@ -1,26 +1,7 @@
-"""What tests of faults share: result files, which are made once for all servers."""
+"""The servers of these tests make their result files once for all."""
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING
+from support.media import media_cache, one_media_cache
 
-import pytest
-
-from mockserver.edge import server
-from mockserver.media.cache import MediaCache
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-
-@pytest.fixture(scope="session")
-def media_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of result files."""
-    return tmp_path_factory.mktemp("shelf")
-
-
-@pytest.fixture(autouse=True)
-def _one_media_cache(media_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every server keep its result files in the same folder."""
-    monkeypatch.setattr(server, "MediaCache", partial(MediaCache, media_cache))
+__all__ = ["media_cache", "one_media_cache"]

@@ -23,6 +23,7 @@ from support.faults import (
     submitted,
     world,
 )
+from support.tables import for_each
 
 #: An error by its status at each provider, and the body that carries it.
 ERRORS: list[tuple[str, int, dict[str, Any]]] = [
@@ -53,7 +54,7 @@ async def untouched(edge: Edge, name: str) -> None:
 
 
 @shows("error")
-@pytest.mark.parametrize("code", [401, 402, 429, 455, 500])
+@for_each("code", [401, 402, 429, 455, 500])
 async def test_error_in_a_dialect_that_answers_with_200(code: int) -> None:
     """Where only the body says which error it is, one that is asked for by its status is found by it, in its words."""
     async with serving(providers={"crun": {"dialects": ["always_200"]}}) as edge:
@@ -66,7 +67,7 @@ async def test_error_in_a_dialect_that_answers_with_200(code: int) -> None:
 
 
 @shows("error")
-@pytest.mark.parametrize(("name", "status", "body"), ERRORS)
+@for_each(("name", "status", "body"), ERRORS)
 async def test_error(name: str, status: int, body: dict[str, Any]) -> None:
     """A submit is refused with the provider's own error of this status; nothing happens, and the next one passes."""
     with nothing_logged():

@@ -31,6 +31,7 @@ from support.faults import (
     until,
     world,
 )
+from support.tables import for_each
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -72,8 +73,8 @@ def at_s(edge: Edge, receiver: Receiver, start_ms: int) -> list[float]:
 
 
 @shows("lost_callback")
-@pytest.mark.parametrize("way", ["rule", "header", "test value"])
-@pytest.mark.parametrize("name", ["kiln", "evolink"])
+@for_each("way", ["rule", "header", "test value"])
+@for_each("name", ["kiln", "evolink"])
 async def test_lost_callback(name: str, way: str) -> None:
     """The callback never comes and is not tried again; another task's comes, and the query tells of the end."""
     with nothing_logged():
@@ -246,8 +247,8 @@ RETRIES = {"kiln": (2, 60), "evolink": (1, 2, 4), GOOGLE: (30, 300, 1800)}
 
 
 @shows("repeated_callback")
-@pytest.mark.parametrize("name", RETRIES)
-@pytest.mark.parametrize("unheard", [1, 2, 100])
+@for_each("name", RETRIES)
+@for_each("unheard", [1, 2, 100])
 async def test_repeated_callback(name: str, unheard: int) -> None:
     """Acknowledgements are not heard so often: the next attempts come at their times, until there are none left."""
     async with told() as (edge, receiver):
@@ -366,7 +367,7 @@ async def test_callback_after_no_poll() -> None:
 
 
 @shows("contradicting_callback")
-@pytest.mark.parametrize(
+@for_each(
     ("name", "field", "words"),
     [
         ("evolink", "status", ("completed", "failed")),
@@ -374,7 +375,7 @@ async def test_callback_after_no_poll() -> None:
         (GOOGLE, "status", ("done", "failed")),
     ],
 )
-@pytest.mark.parametrize("fails", [False, True])
+@for_each("fails", [False, True])
 async def test_contradicting_callback(name: str, field: str, words: tuple[str, str], *, fails: bool) -> None:
     """The callback tells of the other end, in the provider's shape for that and signed rightly; the query does not."""
     with nothing_logged():
@@ -421,8 +422,8 @@ async def test_unknown_event(name: str, words: dict[str, str]) -> None:
 
 
 @shows("cut_callback")
-@pytest.mark.parametrize("name", ["kiln", "evolink"])
-@pytest.mark.parametrize("kept", [0, 0.5, 0.999])
+@for_each("name", ["kiln", "evolink"])
+@for_each("kept", [0, 0.5, 0.999])
 async def test_cut_callback(name: str, kept: float) -> None:
     """The body is the beginning of what it would be, its length and its signature fit it, and it is no JSON."""
     async with told() as (edge, receiver):
@@ -514,8 +515,8 @@ async def test_wrong_signature(name: str, way: str) -> None:
 
 
 @shows("signature_length")
-@pytest.mark.parametrize("name", SIGNERS)
-@pytest.mark.parametrize("characters", [0, 10, 1000])
+@for_each("name", SIGNERS)
+@for_each("characters", [0, 10, 1000])
 async def test_signature_length(name: str, characters: int) -> None:
     """The signature is a right one that was cut, or filled up, to the length that is asked for."""
     async with told() as (edge, receiver):
@@ -576,7 +577,7 @@ async def test_a_secret_that_never_was(name: str) -> None:
 OF_SIGNATURES = ("old_secret", "signature_length", "signature_of_other_bytes", "unsigned_callback", "wrong_signature")
 
 
-@pytest.mark.parametrize("fault", OF_SIGNATURES)
+@for_each("fault", OF_SIGNATURES)
 async def test_where_nothing_is_signed(fault: str) -> None:
     """A provider that signs nothing has no signature to be touched: its callback is as ever, and not counted."""
     async with told() as (edge, receiver):
@@ -593,7 +594,7 @@ async def test_where_nothing_is_signed(fault: str) -> None:
 
 
 @shows("callback_not_json", "cut_callback", "signature_of_other_bytes", "unsigned_callback", "wrong_signature")
-@pytest.mark.parametrize(
+@for_each(
     ("faults", "named", "is_signed"),
     [
         (("callback_not_json", "signature_of_other_bytes"), ("callback_not_json",), "right"),

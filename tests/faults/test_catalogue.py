@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
 import pytest
 from faults import test_isolation
+from support.tables import for_each
 
 import mockserver.faults
 from mockserver.engine.faults import Fault
@@ -80,7 +81,7 @@ def test_marks_are_read() -> None:
     assert {mark.test.partition("::")[0] for mark in MARKED} >= {f"test_{family}.py" for family in FAMILIES}
 
 
-@pytest.mark.parametrize("fault", all_faults())
+@for_each("fault", all_faults())
 def test_every_fault_is_shown(fault: str) -> None:
     """A test in its own family's file is marked with it, and has its name in its body or its cases."""
     home = f"test_{all_faults()[fault].family}.py"
@@ -89,7 +90,7 @@ def test_every_fault_is_shown(fault: str) -> None:
     assert [mark for mark in found if mark.names_it], f"{found[0].test} is marked with {fault}, and does not name it"
 
 
-@pytest.mark.parametrize("fault", all_faults())
+@for_each("fault", all_faults())
 def test_every_fault_is_run_where_nothing_else_may_be_touched(fault: str) -> None:
     """It is activated for one client's task, at a provider that gives it a hold; and once, if it is of requests."""
     providers = {provider for provider, name, _ in test_isolation.CASES if name == fault}
@@ -112,7 +113,7 @@ def test_files_and_faults_are_the_same() -> None:
     assert len(FILES) > 50
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@for_each("path", FILES)
 def test_a_file_is_one_fault(path: Path) -> None:
     """The file defines one fault, of its own name in capitals, in one of the families, with its words."""
     assert kinds_in(path) == ["".join(word.capitalize() for word in path.stem.split("_"))]

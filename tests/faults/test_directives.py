@@ -6,6 +6,7 @@ Most of it is asked of a world directly, for every provider; what depends on byt
 from __future__ import annotations
 
 import asyncio
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -25,6 +26,7 @@ from support.engine import (
     loads,
     providers,
 )
+from support.tables import for_each
 
 import mockserver.engine.injection
 from mockserver.chance import Chance
@@ -134,8 +136,8 @@ def test_the_table() -> None:
     assert read == set(all_faults()) - {"example"}
 
 
-@pytest.mark.parametrize("value", TABLE)
-@pytest.mark.parametrize("name", ALL)
+@for_each("value", TABLE)
+@for_each("name", ALL)
 def test_every_value_is_taken(name: str, value: str) -> None:
     """Every test value of the table is in force at every provider as soon as a prompt holds it."""
     client = Wisher(name)
@@ -177,8 +179,8 @@ async def test_every_value_on_the_wire(name: str) -> None:
 # -- test values in prompts: what the short words do ----------------------------------------------
 
 
-@pytest.mark.parametrize("value", ["mock:429x3", "mock:submit=429x3"])
-@pytest.mark.parametrize("name", ALL)
+@for_each("value", ["mock:429x3", "mock:submit=429x3"])
+@for_each("name", ALL)
 def test_statuses(name: str, value: str) -> None:
     """The submit answers the provider's own error so often, makes nothing, and then passes."""
     client = Wisher(name)
@@ -192,8 +194,8 @@ def test_statuses(name: str, value: str) -> None:
     assert client.ask_for(value).error is None
 
 
-@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 408, 422, 429, 500, 503, 505, 599])
-@pytest.mark.parametrize("name", ALL)
+@for_each("status", [400, 401, 402, 403, 404, 408, 422, 429, 500, 503, 505, 599])
+@for_each("name", ALL)
 def test_any_status(name: str, status: int) -> None:
     """Any status from 400 to 599 can be asked for, at every provider, in its shape; it comes once."""
     client = Wisher(name)
@@ -203,7 +205,7 @@ def test_any_status(name: str, status: int) -> None:
     assert client.ask_for(f"mock:{status}").error is None
 
 
-@pytest.mark.parametrize("name", ALL)
+@for_each("name", ALL)
 def test_fail(name: str) -> None:
     """The task fails for the reason that was named, or for one whose word begins so, and costs nothing."""
     client = Wisher(name)
@@ -218,7 +220,7 @@ def test_fail(name: str) -> None:
     assert client.made("mock:fail").reason == first
 
 
-@pytest.mark.parametrize("name", ALL)
+@for_each("name", ALL)
 def test_stuck(name: str) -> None:
     """The task comes to the last state on its way, or the one that is named, and is there for ever."""
     client = Wisher(name)
@@ -230,7 +232,7 @@ def test_stuck(name: str) -> None:
         assert client.query(task.id, START_MS + YEAR_MS).error is None
 
 
-@pytest.mark.parametrize("name", ALL)
+@for_each("name", ALL)
 def test_slow(name: str) -> None:
     """The task ends so much later than it would have."""
     plain, slow = Wisher(name).made("of silk"), Wisher(name).made("mock:slow=90s")
@@ -239,7 +241,7 @@ def test_slow(name: str) -> None:
     assert status_at(slow, slow.ends_ms).status == plain.end.name
 
 
-@pytest.mark.parametrize("name", ALL)
+@for_each("name", ALL)
 def test_poll(name: str) -> None:
     """The submit passes, two queries of its task answer the error, and the third tells how it stands."""
     client = Wisher(name)
@@ -250,7 +252,7 @@ def test_poll(name: str) -> None:
     assert client.query(client.made("mock:poll=503x2").id, START_MS).error is None
 
 
-@pytest.mark.parametrize("name", ALL)
+@for_each("name", ALL)
 def test_lag(name: str) -> None:
     """Queries do not find the task for five seconds, then they do."""
     client = Wisher(name)
@@ -290,7 +292,7 @@ def test_bad_signature(name: str) -> None:
         assert bad.headers == good.headers
 
 
-@pytest.mark.parametrize("name", ALL)
+@for_each("name", ALL)
 def test_expired(name: str) -> None:
     """The links of the task have expired from the start: the store answers as it does when their time is over."""
     client = Wisher(name)
@@ -306,7 +308,7 @@ def test_expired(name: str) -> None:
 # -- test values in prompts: how they are read -----------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ALL)
+@for_each("name", ALL)
 def test_counted_by_prompt_and_key(name: str) -> None:
     """Each prompt of each key has its three errors; those of others, and of other providers, do not count."""
     one = Wisher(name)
@@ -319,7 +321,7 @@ def test_counted_by_prompt_and_key(name: str) -> None:
     assert statuses(Wisher(elsewhere, world=one.world), "mock:429x3", 4) == [429, 429, 429, 200]
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("value", "seconds"),
     [
         ("90", 90),
@@ -342,7 +344,7 @@ def test_units(value: str, seconds: float) -> None:
         assert Wisher("evolink").made(f"mock:slow={value}{end}").ends_ms == plain.ends_ms + seconds * 1000
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "expected"),
     [
         ("mock:503", [503, 200]),
@@ -424,8 +426,8 @@ UNKNOWN = [
 ]
 
 
-@pytest.mark.parametrize(("text", "words"), UNKNOWN, ids=[text[:30] for text, _ in UNKNOWN])
-@pytest.mark.parametrize("name", ALL)
+@for_each(("text", "words"), UNKNOWN)
+@for_each("name", ALL)
 def test_invalid_test_values(name: str, text: str, words: list[str]) -> None:
     """A test value that means nothing is refused in the provider's shape, every time, with a helpful message."""
     client = Wisher(name)
@@ -440,7 +442,7 @@ def test_invalid_test_values(name: str, text: str, words: list[str]) -> None:
     assert client.ask_for("of silk").error is None
 
 
-@pytest.mark.parametrize(
+@for_each(
     "text",
     [
         "mock",
@@ -462,7 +464,7 @@ def test_invalid_test_values(name: str, text: str, words: list[str]) -> None:
         "mock\n:503",
     ],
 )
-@pytest.mark.parametrize("name", ALL)
+@for_each("name", ALL)
 def test_ordinary_prompts(name: str, text: str) -> None:
     """A prompt that only contains the word is a prompt like any other: the answer is what it is without wishes."""
     client = Wisher(name)
@@ -470,7 +472,7 @@ def test_ordinary_prompts(name: str, text: str) -> None:
     assert client.rules() == []
 
 
-@pytest.mark.parametrize(
+@for_each(
     "written",
     [
         rb"\u006dock:503",
@@ -487,7 +489,7 @@ def test_ordinary_prompts(name: str, text: str) -> None:
         rb"\/ mock:503 \/",
     ],
 )
-@pytest.mark.parametrize("name", ALL)
+@for_each("name", ALL)
 def test_as_json_may_write_it(name: str, written: bytes) -> None:
     """Whichever way JSON writes the prompt's characters, the test value in it is found."""
     client = Wisher(name)
@@ -516,7 +518,7 @@ def test_other_operations_are_not_read() -> None:
     assert client.rules() == []
 
 
-@pytest.mark.parametrize("name", ALL)
+@for_each("name", ALL)
 def test_without_a_key(name: str) -> None:
     """Who has no key gets no faults: the answer is the provider's own refusal, and nothing is remembered."""
     client = Wisher(name)
@@ -589,7 +591,7 @@ def test_a_prompt_full_of_them() -> None:
 # -- Prefer ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ALL)
+@for_each("name", ALL)
 def test_code(name: str) -> None:
     """`Prefer: code` answers that status in the provider's shape, at any operation, and nothing happens."""
     client = Wisher(name)
@@ -608,7 +610,7 @@ def test_code(name: str) -> None:
     assert client.rules() == []
 
 
-@pytest.mark.parametrize(
+@for_each(
     "text",
     [
         "code=503",
@@ -630,7 +632,7 @@ def test_how_a_code_is_spelled(text: str) -> None:
     assert client.submit(START_MS).status == 503
 
 
-@pytest.mark.parametrize(
+@for_each(
     "text",
     [
         "",
@@ -651,7 +653,7 @@ def test_how_a_code_is_spelled(text: str) -> None:
         "=",
     ],
 )
-@pytest.mark.parametrize("name", ALL)
+@for_each("name", ALL)
 def test_preferences_that_are_not_ours(name: str, text: str) -> None:
     """A preference that this server does not know changes nothing."""
     client, plain = Wisher(name), Wisher(name)
@@ -659,10 +661,8 @@ def test_preferences_that_are_not_ours(name: str, text: str) -> None:
     assert client.submit(START_MS).body == plain.submit(START_MS).body
 
 
-@pytest.mark.parametrize(
-    "value", ["", "200", "204", "399", "600", "4040", "abc", "-503", "503.0", "\uff15\uff10\uff13"]
-)
-@pytest.mark.parametrize("name", ALL)
+@for_each("value", ["", "200", "204", "399", "600", "4040", "abc", "-503", "503.0", "\uff15\uff10\uff13"])
+@for_each("name", ALL)
 def test_invalid_codes(name: str, value: str) -> None:
     """A code that no error has is refused, and the words say which there are."""
     client = Wisher(name)
@@ -671,6 +671,7 @@ def test_invalid_codes(name: str, value: str) -> None:
     assert not client.state.tasks
 
 
+@cache
 def examples_of(name: str) -> list[tuple[str, str, int, Any]]:
     """Every named example in a provider's leading document: operation, name, status, body, read from the YAML."""
     document = next(
@@ -747,7 +748,7 @@ def test_the_first_example(name: str) -> None:
 # -- X-Mock-Fault ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ALL)
+@for_each("name", ALL)
 def test_for_one_request(name: str) -> None:
     """A fault in the header affects that request, and no other."""
     client = Wisher(name)
@@ -788,7 +789,7 @@ def test_several_errors() -> None:
     assert (reply.status, dict(reply.headers)["Retry-After"], reply.faults) == (429, "9", ("error",))
 
 
-@pytest.mark.parametrize("name", ALL)
+@for_each("name", ALL)
 def test_each_request_draws_anew(name: str) -> None:
     """What is drawn for a fault in the header differs from one request to the next, and not from run to run."""
 
@@ -824,7 +825,7 @@ def test_header_and_table_and_prompt() -> None:
     assert {"of_table", "of_prompt", "of_header"} <= loads(reply).keys()
 
 
-@pytest.mark.parametrize("name", ALL)
+@for_each("name", ALL)
 def test_for_the_task_that_is_made(name: str) -> None:
     """On a submit a fault of tasks affects the task that it makes; on other requests it passes by."""
     client = Wisher(name)
@@ -883,8 +884,8 @@ WRONG_HEADERS = [
 ]
 
 
-@pytest.mark.parametrize(("text", "words"), WRONG_HEADERS, ids=[ascii(text)[:40] for text, _ in WRONG_HEADERS])
-@pytest.mark.parametrize("name", ALL)
+@for_each(("text", "words"), WRONG_HEADERS)
+@for_each("name", ALL)
 def test_invalid_headers(name: str, text: str, words: list[str]) -> None:
     """A header that means nothing is refused in the provider's shape, with a helpful message."""
     client = Wisher(name)

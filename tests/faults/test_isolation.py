@@ -112,10 +112,14 @@ def test_nothing_else_is_touched(provider: str, fault: str, operation: str | Non
         assert named > 0
 
 
-ONCE = [fault for fault, kind in all_faults().items() if kind.moments() == {"request"}]
+ONCE = {fault: kind.family for fault, kind in all_faults().items() if kind.moments() == {"request"}}
+#: The first of each family is tried in the quick tests too.
+DAILY = {family: fault for fault, family in reversed(ONCE.items())}.values()
 
 
-@pytest.mark.parametrize("fault", ONCE)
+@pytest.mark.parametrize(
+    "fault", [pytest.param(fault, marks=[] if fault in DAILY else pytest.mark.slow) for fault in ONCE]
+)
 def test_once_is_once(fault: str) -> None:
     """With `times: 1` one exchange is touched, and every later one is what it is without the fault."""
     before = calm("toapis")

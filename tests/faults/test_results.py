@@ -27,6 +27,7 @@ from support.faults import (
     timed,
     world,
 )
+from support.tables import for_each
 
 #: Each provider's links live so long after the end of the task, and end so.
 EXPIRED = {
@@ -65,8 +66,8 @@ def without_trace(seen: Seen) -> list[str]:
 
 
 @shows("expired_link")
-@pytest.mark.parametrize("name", EXPIRED)
-@pytest.mark.parametrize("way", ["rule", "header", "test value"])
+@for_each("name", EXPIRED)
+@for_each("way", ["rule", "header", "test value"])
 async def test_expired_link(name: str, way: str) -> None:
     """A new link is answered as the provider's store answers when its time is over, byte for byte."""
 
@@ -159,7 +160,7 @@ def links_of_later(edge: Edge, task_id: str) -> str:
 
 
 @shows("wrong_host")
-@pytest.mark.parametrize("name", EXPIRED)
+@for_each("name", EXPIRED)
 async def test_wrong_host(name: str) -> None:
     """The links in the answer name a host that cannot be found; but for that the answer is the same."""
     async with world() as edge:
@@ -195,7 +196,7 @@ async def test_any_wrong_host(host: str) -> None:
 
 
 @shows("file_error")
-@pytest.mark.parametrize("status", [403, 404, 410, 500, 503])
+@for_each("status", [403, 404, 410, 500, 503])
 def test_file_error(status: int) -> None:
     """The store refuses the file, once; the next try gets it; queries are left alone."""
     calm = calm_file()
@@ -322,7 +323,7 @@ async def test_wrong_media_type(method: str) -> None:
 OF_FILES = ("expired_link", "expires_midway", "file_error", "no_range", "slow_file", "truncated_file", "wrong_length")
 
 
-@pytest.mark.parametrize("fault", [*OF_FILES, "wrong_media_type"])
+@for_each("fault", [*OF_FILES, "wrong_media_type"])
 async def test_only_downloads(fault: str) -> None:
     """A fault of the store's affects no submit, no query and no balance, not even when a header asks for it there."""
 
@@ -356,8 +357,8 @@ CONDITIONS: dict[str, tuple[dict[str, str], int]] = {
 }
 
 
-@pytest.mark.parametrize(("headers", "status"), CONDITIONS.values(), ids=CONDITIONS)
-@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@for_each(("headers", "status"), CONDITIONS.values())
+@for_each("method", ["GET", "HEAD"])
 async def test_a_late_file_is_the_same(method: str, headers: dict[str, str], status: int) -> None:
     """What only comes later is, byte for byte, what comes at once: ranges, conditions and validators included."""
 

@@ -29,6 +29,7 @@ from support.faults import (
     submitted,
     world,
 )
+from support.tables import for_each
 
 from mockserver.chance import Chance, fraction
 from mockserver.engine.commands import run_command
@@ -214,7 +215,7 @@ async def test_rules_that_cannot_apply_at_a_provider(fault: str, provider: str, 
 
 
 @shows("fail")
-@pytest.mark.parametrize(
+@for_each(
     ("where", "fails"),
     [
         ({"prompt": "red"}, [True, False]),
@@ -237,7 +238,7 @@ async def test_where_a_task_is_made(where: dict[str, str], fails: list[bool]) ->
 
 
 @shows("lost_callback")
-@pytest.mark.parametrize(
+@for_each(
     ("where", "lost"),
     [
         ({"phase": "glazed"}, [True, False]),
@@ -275,7 +276,7 @@ COUNTS: list[tuple[dict[str, int], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("when", "struck"), COUNTS, ids=[str(each[0]) for each in COUNTS])
+@for_each(("when", "struck"), COUNTS)
 async def test_counts(when: dict[str, int], struck: str) -> None:
     """After so many, every nth, and so often: in what the rule applies to; others in between are not counted."""
     async with world() as edge:
@@ -308,7 +309,7 @@ TIMES: list[tuple[dict[str, float], set[float]]] = [
 ]
 
 
-@pytest.mark.parametrize(("when", "struck"), TIMES, ids=[str(each[0]) for each in TIMES])
+@for_each(("when", "struck"), TIMES)
 async def test_times(when: dict[str, float], struck: set[float]) -> None:
     """From an instant on, until an instant, and for so long after the first hit: in mock time since it was added."""
     async with world() as edge:
@@ -519,7 +520,7 @@ async def test_removal() -> None:
         assert not await struck()
 
 
-@pytest.mark.parametrize("name", sorted(all_faults()))
+@for_each("name", sorted(all_faults()))
 async def test_every_fault_works_with_the_sixth_provider(name: str) -> None:
     """With kiln a whole job meets each fault by its defaults: nothing breaks in the mock, and its accounts balance."""
     gently: dict[str, dict[str, Any]] = {

@@ -29,6 +29,7 @@ from support.faults import (
     until,
     world,
 )
+from support.tables import for_each
 
 from mockserver.chance import fraction
 
@@ -79,8 +80,8 @@ def struck_query(loop: str, fault: str, **given: Any) -> Seen:
 
 
 @shows("reset")
-@pytest.mark.parametrize("loop", LOOPS)
-@pytest.mark.parametrize("at", ["before_headers", "within_headers", "after_headers", "within_body"])
+@for_each("loop", LOOPS)
+@for_each("at", ["before_headers", "within_headers", "after_headers", "within_body"])
 def test_reset(loop: str, at: str) -> None:
     """What has come before the reset is what would have come; then the socket fails with ECONNRESET."""
     calm = calm_query()
@@ -147,8 +148,8 @@ async def test_no_task_no_lost_answer() -> None:
 
 
 @shows("truncated_body")
-@pytest.mark.parametrize("loop", LOOPS)
-@pytest.mark.parametrize("fraction_kept", [0, 0.25, 0.999])
+@for_each("loop", LOOPS)
+@for_each("fraction_kept", [0, 0.25, 0.999])
 def test_truncated_body(loop: str, fraction_kept: float) -> None:
     """The head tells the whole length, a part of the body follows, and the connection is closed."""
     calm = calm_query()

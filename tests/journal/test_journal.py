@@ -14,6 +14,7 @@ import orjson
 import pytest
 from aiohttp import FormData
 from support.edge import OTHER_KEYS, PROVIDERS, Edge, example, receiving, request_bytes, serving
+from support.tables import for_each
 
 import mockserver.spec.vocabulary
 from mockserver.clock import MANUAL_START_MS, iso_of
@@ -311,7 +312,7 @@ def test_secrets_in_bytes() -> None:
     assert base64.b64decode(record["request"]["body_base64"]) == b"\xff\xfe[key]\x00"
 
 
-@pytest.mark.parametrize("kept", range(4, 9))
+@for_each("kept", range(4, 9))
 def test_secrets_that_were_cut(kept: int) -> None:
     """Where a body was cut in the middle of a secret, what is left of that is taken out."""
     journal = Journal(lambda: {"hush-hush": "key"}, body_limit=10 + kept)
@@ -323,7 +324,7 @@ def test_secrets_that_were_cut(kept: int) -> None:
 # -- bodies ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("size", "cut"), [(0, False), (99, False), (100, False), (101, True), (100_000, True)])
+@for_each(("size", "cut"), [(0, False), (99, False), (100, False), (101, True), (100_000, True)])
 async def test_bodies_are_cut(size: int, cut: bool) -> None:
     """Of a body beyond the limit the beginning is kept, with its true length."""
     async with serving(journal_body_bytes=100) as edge:
@@ -348,7 +349,7 @@ async def test_answers_are_cut() -> None:
         VALIDATOR.validate(delivery)
 
 
-@pytest.mark.parametrize("limit", range(1, 9))
+@for_each("limit", range(1, 9))
 def test_cut_inside_a_character(limit: int) -> None:
     """A text that is cut stays a text: of a character that was cut through nothing is kept."""
     journal = Journal(dict, body_limit=limit)

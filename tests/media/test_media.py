@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from support.tables import for_each
 
 from mockserver.media.cache import MediaCache
 from mockserver.media.encode import READY_MADE, MediaCacheClosedError, write_clips, write_file
@@ -158,7 +159,7 @@ async def until_started(bench: Bench) -> None:
 # ------------------------------------------------------------------ shapes
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("short_side_px", "ratio", "size"),
     [
         (720, "16:9", (1280, 720)),
@@ -180,7 +181,7 @@ def test_short_side_and_ratio_give_even_sides(short_side_px: int, ratio: str, si
     assert (shape.width_px, shape.height_px) == size
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("values", "complaint"),
     [
         (("video/avi", 5.0, 720, "16:9"), "media must be"),

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.edge import OTHER_KEYS, receiving, serving
+from support.tables import for_each
 
 from mockserver.clock import MANUAL_START_MS, instant_of, iso_of
 from mockserver.scenarios.expectations import check_expectations
@@ -60,7 +61,7 @@ GOOD: tuple[bool, str, list[int]] = (True, "as expected", [])
 # -- counts ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", range(6))
+@for_each("number", range(6))
 def test_counts_and_their_boundaries(number: int) -> None:
     """At least and at most take the number itself in; what is too much, or all there is, is named."""
     records = [record(seq + 1) for seq in range(number)]
@@ -99,7 +100,7 @@ FITTING: list[tuple[dict[str, Any], dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("fits", "does_not"), FITTING)
+@for_each(("fits", "does_not"), FITTING)
 def test_filters(fits: dict[str, Any], does_not: dict[str, Any]) -> None:
     """A filter means the records that agree with every one of its words; an operation goes by its id or its role."""
     records = [record(1, gate="rate", error="rate_limited", faults=["error", "latency"])]
@@ -127,7 +128,7 @@ def test_gaps_at_least(gap_ms: int, kept: bool) -> None:
     assert verdict(records, gap={}, at_least_s=0.3) == (GOOD if kept else (False, seen, [1, 2]))
 
 
-@pytest.mark.parametrize(("gap_ms", "kept"), [(0, True), (299, True), (300, True), (301, False), (9000, False)])
+@for_each(("gap_ms", "kept"), [(0, True), (299, True), (300, True), (301, False), (9000, False)])
 def test_gaps_at_most(gap_ms: int, kept: bool) -> None:
     """A gap of just so many seconds is short enough, one of a millisecond more is not."""
     records = [record(1, 100), record(2, 100 + gap_ms)]

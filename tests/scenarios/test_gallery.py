@@ -17,6 +17,7 @@ import aiohttp
 import orjson
 import pytest
 from support.edge import PROVIDERS, Edge, Received, receiving, serving
+from support.tables import for_each
 
 from mockserver.clock import MANUAL_START_MS
 from mockserver.edge import faulty_response as sending
@@ -353,7 +354,7 @@ def test_each_has_a_play() -> None:
         assert (PLAYS[name].good is not None) == bool(read(path).expect), name
 
 
-@pytest.mark.parametrize("name", gallery())
+@for_each("name", gallery())
 def test_each_says_what_it_is(name: str) -> None:
     """Each is called by its file's name, and says what happens and what a good client does, in sentences."""
     scenario = read(gallery()[name])
@@ -363,7 +364,7 @@ def test_each_says_what_it_is(name: str) -> None:
     assert scenario.fault_requests
 
 
-@pytest.mark.parametrize("only", [None, *PROVIDERS])
+@for_each("only", [None, *PROVIDERS])
 async def test_each_starts_for_any_provider(only: str | None) -> None:
     """Each can be started where all providers are served, and where only one is."""
     async with serving(only=only) as edge:
@@ -376,7 +377,9 @@ async def test_each_starts_for_any_provider(only: str | None) -> None:
             ]
 
 
-@pytest.mark.parametrize("name", PLAYS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name == "maintenance_window" else []) for name in PLAYS]
+)
 def test_it_strikes_a_naive_client_and_judges_it(name: str, waits: list[float]) -> None:
     """Every fault of the scenario affects a naive client, which fails every expectation, and the record says so."""
     record = record_of(name, good=False, waits=waits)

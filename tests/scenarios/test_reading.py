@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.edge import PROVIDERS, Edge, nothing_logged, serving
+from support.tables import for_each
 
 from mockserver.chance import Chance
 from mockserver.cli import main
@@ -191,9 +192,7 @@ def test_a_scenario_is_put_in_force_as_it_was_read() -> None:
     assert clock.speed == 60
 
 
-@pytest.mark.parametrize(
-    "word", ["summary", "good_client", "seed", "clock", "accounts", "expect", "scenario", "timeline"]
-)
+@for_each("word", ["summary", "good_client", "seed", "clock", "accounts", "expect", "scenario", "timeline"])
 def test_what_may_be_left_out(word: str) -> None:
     """A scenario needs a name and a time line; all else may be left out."""
     data = Document.parse("x", WHOLE).data
@@ -233,14 +232,14 @@ def test_aliases_and_comments() -> None:
     assert len(scenario_in(text).fault_requests) == 2
 
 
-@pytest.mark.parametrize("name", gallery())
+@for_each("name", gallery())
 def test_the_gallery_is_found_by_name(name: str) -> None:
     """Each scenario of the gallery is found by its name, and a path by itself."""
     assert find(name) == gallery()[name]
     assert find(str(gallery()[name])) == gallery()[name]
 
 
-@pytest.mark.parametrize("name", ["", "no_such_day", "no/such/day.yaml", "x" * 5000, "a\0b", "~"])
+@for_each("name", ["", "no_such_day", "no/such/day.yaml", "x" * 5000, "a\0b", "~"])
 def test_what_is_not_found(name: str) -> None:
     """An unknown name is an error that lists the known ones; no path, however odd, causes another kind of error."""
     with pytest.raises(SpecError) as raised:
@@ -369,7 +368,7 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize(("old", "new", "words", "line"), MISTAKES)
+@for_each(("old", "new", "words", "line"), MISTAKES)
 def test_each_mistake_is_named(old: str, new: str, words: str, line: str) -> None:
     """A mistake is one complaint: the file, the line it stands on, what is wrong, in one line of a bearable length."""
     assert WHOLE.count(old) == 1 or old in WHOLE
@@ -402,7 +401,7 @@ def test_words_that_do_not_go_together(fault: str, given: str, where: str, words
     assert len(scenario_in(text.replace(where, "{}")).fault_requests) == 1
 
 
-@pytest.mark.parametrize("text", ["", "# nothing\n", "[]", "just words", "3", "null", "---\n...\n"])
+@for_each("text", ["", "# nothing\n", "[]", "just words", "3", "null", "---\n...\n"])
 def test_what_is_no_scenario_at_all(text: str) -> None:
     """A file that holds no mapping is told so, with its first line."""
     assert [str(fault) for fault in faults_in(text)] == ["scenario.yaml:1: expected a mapping"]

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 from support.engine import START_MS, Client, new_world
+from support.tables import for_each
 
 from mockserver.engine.context import RequestContext, credits_of
 from mockserver.engine.messages import Request
@@ -40,7 +41,7 @@ def value(template: Any, context: RequestContext | None = None) -> Any:
     return compile_value(template)(context_at() if context is None else context)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("expression", "expected"),
     [
         ("$request.body#/wish", "A bowl the colour of a wet leaf"),
@@ -111,7 +112,7 @@ def test_an_expression_gives_what_it_names(expression: str, expected: Any) -> No
     assert type(found) is type(expected)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("expression", "expected"),
     [
         ("$task.status", "glazed"),
@@ -170,7 +171,7 @@ def test_problems_are_told_one_by_one() -> None:
     assert value("$problem.all", context) == [{"field": "a", "message": "first"}, {"field": None, "message": "second"}]
 
 
-@pytest.mark.parametrize(
+@for_each(
     "template",
     [
         "text",
@@ -223,7 +224,7 @@ def test_an_optional_key_is_left_out_when_it_is_null() -> None:
     assert list(found) == ["b", "c", "e"]
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "expected"),
     [
         ("{$task.status}", "firing"),
@@ -242,7 +243,7 @@ def test_expressions_inside_a_text_are_put_in_as_text(text: str, expected: str) 
     assert value(text) == expected
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("by", "expected"),
     [
         ("$task.status", "in the fire"),
@@ -274,7 +275,7 @@ def test_only_these_keys_make_a_choice() -> None:
     assert value(template) == {"by": "firing", "values": {}, "more": 1}
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("template", "words", "path"),
     [
         ("$nothing", r"\$nothing is unknown; known: \$request, \$input", ()),
@@ -309,14 +310,14 @@ def test_what_means_nothing_is_refused_where_it_stands(template: Any, words: str
     assert caught.value.path == path
 
 
-@pytest.mark.parametrize("root", NAMES)
+@for_each("root", NAMES)
 def test_every_word_of_the_tables_compiles(root: str) -> None:
     """Each fact is reached by its own name."""
     for name in names_of(root):
         assert callable(compile_value(f"${root}.{name}"))
 
 
-@pytest.mark.parametrize("root", NAMES)
+@for_each("root", NAMES)
 def test_every_name_is_a_typed_attribute_of_the_context(root: str) -> None:
     """Every name behind a root is read from an attribute of the context; no property of the context is left over."""
     read = {attribute for source in names_of(root).values() for attribute in re.findall(r"\bs\.(\w+)", source)}
@@ -327,9 +328,7 @@ def test_every_name_is_a_typed_attribute_of_the_context(root: str) -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("amount_ucr", "written"), [(0, 0), (1_000_000, 1), (1_500_000, 1.5), (102_340_000, 102.34), (1, 1e-06)]
-)
+@for_each(("amount_ucr", "written"), [(0, 0), (1_000_000, 1), (1_500_000, 1.5), (102_340_000, 102.34), (1, 1e-06)])
 def test_credits_are_written_whole_where_they_are(amount_ucr: int, written: float) -> None:
     """Whole credits are integers, others are floats."""
     assert credits_of(amount_ucr) == written

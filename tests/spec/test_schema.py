@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.engine import providers
+from support.tables import for_each
 
 from mockserver.provider import Problem
 from mockserver.spec.document import Document
@@ -201,7 +202,7 @@ def test_both_validators_judge_any_schema_alike(schema: dict[str, Any], values: 
 # -- words ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("schema", "value", "problems"),
     [
         ({"type": "string"}, 1, [(None, "the body must be of type string")]),
@@ -256,7 +257,7 @@ def test_ten_problems_are_enough() -> None:
     assert len(explained({"items": {"type": "string"}}, list(range(1_000)))) == 10
 
 
-@pytest.mark.parametrize("name", MODELS)
+@for_each("name", MODELS)
 def test_what_the_client_sent_is_not_repeated(name: str) -> None:
     """No message shows a value of the body, however wrong: it may be secret, and it may be endless."""
     document, pointer, example = MODELS[name]
@@ -350,7 +351,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("model", DEFAULTS)
+@for_each("model", DEFAULTS)
 def test_the_documents_defaults_are_filled_in(model: str) -> None:
     """A body with only a model and a prompt is completed with the documents' defaults, and nothing else."""
     provider = next(each for each in providers().values() if model in each.models)

@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 from support.edge import CALLBACK_FIELDS, OTHER_KEYS, PATIENCE_S, Receiver, example, nothing_logged, receiving
 from support.faults import until
+from support.tables import for_each
 
 import mockserver.edge.build
 from mockserver import MockServer
@@ -319,8 +320,14 @@ def test_every_verb_is_here() -> None:
     assert set(VERBS) == there
 
 
-@pytest.mark.parametrize(("world", "mode"), list(zip(WORLDS, MODES, strict=True)))
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize(
+    ("verb", "world", "mode"),
+    [
+        pytest.param(verb, *where, marks=pytest.mark.slow if (number + other) % 2 else [])
+        for number, verb in enumerate(VERBS)
+        for other, where in enumerate(zip(WORLDS, MODES, strict=True))
+    ],
+)
 def test_a_verb_in_its_own_world(verb: str, world: str | None, mode: str) -> None:
     """A client in the world that is spoken to meets what was said; one in another world of the server does not."""
     say, met = VERBS[verb]
@@ -398,8 +405,8 @@ def test_drop_of_the_default_world(mode: str) -> None:
     played(story, mode)
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("name", ["", "!", "a/b", "x" * 101, ".hidden", "é"])
+@for_each("mode", MODES)
+@for_each("name", ["", "!", "a/b", "x" * 101, ".hidden", "é"])
 def test_sessions_that_cannot_be(mode: str, name: str) -> None:
     """An invalid session name is refused with a reason, and no session is created."""
 
@@ -602,8 +609,8 @@ CALLBACKS: list[tuple[Callable[[ProviderHandle], ActiveFault], list[tuple[str, b
 ]
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize(("say", "told", "hits"), CALLBACKS)
+@for_each("mode", MODES)
+@for_each(("say", "told", "hits"), CALLBACKS)
 def test_callbacks_so_often(
     say: Callable[[ProviderHandle], ActiveFault], told: list[tuple[str, bool]], hits: int, mode: str
 ) -> None:

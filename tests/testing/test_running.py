@@ -327,8 +327,7 @@ def test_provider_settings() -> None:
             assert orjson.loads(answer.read())["code"] == 401
 
 
-@pytest.mark.parametrize("as_text", [True, False])
-@pytest.mark.parametrize("alone", [True, False])
+@pytest.mark.parametrize(("as_text", "alone"), [(True, True), (False, False)])
 def test_own_spec(tmp_path: Path, as_text: bool, alone: bool) -> None:
     """A spec of one's own is served beside the built-in ones, or in the place of the one it is named like."""
     text = (specs_directory() / "evolink-gemini-omni-flash.yaml").read_text(encoding="utf-8")
