@@ -1,12 +1,21 @@
-"""What the whole suite shares: pytest's plugin for tests of plugins, Hypothesis without chance, bytecode, Ctrl-C."""
+"""What the whole suite shares: plugins, the order of the tests, Hypothesis without chance, what processes inherit."""
 
 from __future__ import annotations
 
 import os
 import signal
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from mockserver.edge import server
+from mockserver.media.cache import MediaCache
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 pytest_plugins = ["pytester"]
 
@@ -27,3 +36,25 @@ if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
 # A shell starts its background jobs deaf to Ctrl-C, and commands that tests start and interrupt inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Many tests start Python: Hypothesis reads the project's constants once, not in each process.
+os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(Path(__file__).parent.parent / ".hypothesis"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_media_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let every server keep its result files in the same folder, where each is made once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(server, "MediaCache", partial(MediaCache, tmp_path_factory.mktemp("media")))
+        yield
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run what takes long first, so that no core waits for a long test at the end."""
+    items.sort(key=_about_s, reverse=True)
+
+
+def _about_s(item: pytest.Item) -> float:
+    """Say how long a test takes, roughly: `slow` may tell it, in seconds."""
+    slow = item.get_closest_marker("slow")
+    return 0 if slow is None else slow.kwargs.get("about_s", 1)

@@ -18,7 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from click.testing import CliRunner
 
+from contracts.cli import main
+from contracts.client.in_process import session
 from mockserver import MockServer
 
 if TYPE_CHECKING:
@@ -42,12 +45,12 @@ def block(kind: str, name: str, readme: str = "README.md") -> str:
     return found[1]
 
 
-def run(command: list[str], cwd: Path, timeout_s: float = 900) -> subprocess.CompletedProcess[str]:
+def run(command: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run a command and return what came of it; the timeout only ends a command that hangs."""
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=timeout_s, check=False)
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=900, check=False)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(about_s=40)
 def test_the_demo_command(tmp_path: Path) -> None:
     """The first command, typed into a fresh copy of the checkout, makes its environment and shows five good jobs."""
     ignore = shutil.ignore_patterns(".venv", ".git", "__pycache__", "tests", ".*_cache", ".hypothesis")
@@ -158,14 +161,20 @@ def test_the_contracts_commands(tmp_path: Path) -> None:
     assert (done.returncode, "auth.key-in-its-header" in done.stdout) == (1, True), done.stderr
 
 
-@pytest.mark.slow
-def test_the_client_example(tmp_path: Path) -> None:
-    """The example of a client is judged by the command beside it, which says what the README shows."""
+@pytest.mark.slow(about_s=8)
+def test_the_client_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The example of a client is judged by the command beside it, which says what the README shows.
+
+    It asks without end where a task fails. Here it is stopped sooner than usual, and meets nothing that is drawn.
+    """
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(session, "MOST_REQUESTS_PER_JOB", 200)
     (tmp_path / "my_client.py").write_text(block("example", "client"), encoding="utf-8")
     install, judge = block("command", "run").splitlines()
     assert install == ".venv/bin/pip install -q -e '.[contracts]'"
-    done = run([str(BIN / "contracts"), *shlex.split(judge)[1:], "--max-examples", "10"], tmp_path)
-    assert (done.returncode, done.stderr) == (1, "")
+    done = CliRunner().invoke(main, [*shlex.split(judge)[1:], "--max-examples", "0"])
+    assert (done.exit_code, done.stderr) == (1, "")
     written = re.sub(r"\d+", "N", done.stdout).splitlines()
     for line in re.sub(r"\d+", "N", block("output", "run")).splitlines():
         assert line in written
@@ -255,7 +264,7 @@ def fetch(url: str, headers: dict[str, str], body: Any = None) -> Any:
         return json.load(answer)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(about_s=10)
 def test_the_wheel_serves_the_packaged_specs(tmp_path: Path) -> None:
     """Installed from its wheel, away from the checkout, the server knows all its providers."""
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]

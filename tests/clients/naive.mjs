@@ -50,7 +50,7 @@ const job = await api(`${baseUrl}/api/v1/generate`, {
 if (!callbackUrl) {
   let status = { status: 'accepted' };
   while (status.status !== 'done') {
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    await new Promise((resolve) => setTimeout(resolve, 100));
     status = await api(`${baseUrl}/api/v1/jobs/${job.jobId}`);
   }
   await save(status.outputUrl);

@@ -18,11 +18,12 @@ from mockserver.testing.running import MockServer
 if TYPE_CHECKING:
     from mockserver.testing.running import RunningServer
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(about_s=15)
 
 SCHEMATHESIS = str(Path(sys.executable).parent / "schemathesis")
 CONTROL_PLANE = Path(__file__).parent.parent.parent / "mockserver/edge/control-plane.yaml"
-EXAMPLES = 12
+#: Of each operation, beside those of the coverage phase, which tries the bounds of every field.
+EXAMPLES = 4
 
 #: Any well-formed key opens an account of its own, so a made-up one is let in; where a document gives keys a
 #: form (googlegeminiomni.com), the check holds and stays on.

@@ -182,8 +182,9 @@ async def test_etag() -> None:
         assert (await edge.call("GET", link, headers={"If-Match": '"other"'})).status == 412
 
 
-async def test_same_file_for_the_same_request() -> None:
+async def test_same_file_for_the_same_request(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two tasks that ask for the same get the same bytes, on any server."""
+    monkeypatch.setattr("mockserver.edge.server.MediaCache", MediaCache)
 
     async def run() -> Response:
         async with serving() as edge:
@@ -305,8 +306,9 @@ async def test_links_differ_by_seed() -> None:
 
 
 @pytest.mark.slow
-async def test_downloads_do_not_hold_up_others() -> None:
+async def test_downloads_do_not_hold_up_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """While a large file is being made, queries are answered."""
+    monkeypatch.setattr("mockserver.edge.server.MediaCache", MediaCache)
     async with serving() as edge:
         link = await finished(edge, "googlegeminiomni", "gemini-omni-video", resolution="1080p", duration=10)
         download = asyncio.create_task(edge.call("GET", link))

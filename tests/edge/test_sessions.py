@@ -450,8 +450,10 @@ async def test_a_token_is_asked_for_in_sessions_too() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("way", ["header", "path", "real host", "only"])
-@pytest.mark.parametrize("name", PROVIDERS)
+@pytest.mark.parametrize(
+    ("name", "way"),
+    [*((name, "header") for name in PROVIDERS), *(("evolink", way) for way in ("path", "real host", "only"))],
+)
 async def test_results_stay_in_the_session(name: str, way: str) -> None:
     """The link to a result leads into the session by itself, however the session was named when it was given out."""
     async with serving(only=name if way == "only" else None) as edge:

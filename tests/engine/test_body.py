@@ -268,7 +268,7 @@ def spelled(draw: st.DrawFn) -> str:
 
 
 @pytest.mark.slow
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(VALUES, st.booleans(), st.sampled_from([(",", ":"), (", ", ": "), (" , ", " : "), ("\n,", "\t:")]))
 def test_what_the_standard_library_writes_is_read(value: Any, ascii_only: bool, separators: tuple[str, str]) -> None:
     """Any value, written with any blanks and with or without escapes, is read as the standard library reads it."""
@@ -280,7 +280,7 @@ def test_what_the_standard_library_writes_is_read(value: Any, ascii_only: bool, 
 
 
 @pytest.mark.slow
-@settings(max_examples=500)
+@settings(max_examples=200)
 @given(spelled())
 def test_keys_that_stand_twice_are_found_however_they_are_spelled(text: str) -> None:
     """Of hand-written texts with escaped, blank-ridden and colon-laden keys exactly the unambiguous ones are read."""
@@ -288,7 +288,7 @@ def test_keys_that_stand_twice_are_found_however_they_are_spelled(text: str) -> 
 
 
 @pytest.mark.slow
-@settings(max_examples=500)
+@settings(max_examples=200)
 @given(VALUES | spelled(), st.data())
 def test_a_damaged_text_is_judged_alike(value: Any, data: st.DataObject) -> None:
     """A byte that is lost, doubled or changed leads both readers to the same verdict."""

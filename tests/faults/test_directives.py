@@ -980,7 +980,7 @@ def live_on(client: Wisher, reply: Response) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(st.sampled_from(ALL), _PROMPTS)
 def test_any_prompt(name: str, text: str) -> None:
     """Whatever stands in a prompt, there is an answer, and the task that it may make can be followed to its end."""
@@ -993,7 +993,7 @@ def test_any_prompt(name: str, text: str) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(st.sampled_from(ALL), _HEADERS, st.sampled_from(["X-Mock-Fault", "Prefer"]))
 def test_any_header(name: str, text: str, header: str) -> None:
     """Whatever stands in X-Mock-Fault or Prefer, there is an answer at every operation, with a key and without."""

@@ -658,7 +658,7 @@ STEPS = st.lists(
 
 @pytest.mark.slow
 @given(first=st.lists(st.tuples(st.sampled_from(KINDS), wheres(), whens()), max_size=12), steps=STEPS)
-@settings(max_examples=150)
+@settings(max_examples=80)
 def test_the_table_finds_what_a_search_finds(first: list[Any], steps: list[Any]) -> None:
     """Whatever is added, removed and affected in between: find() is a search through all rules, in their order."""
     table = RuleTable(Chance(1))
@@ -688,7 +688,7 @@ def test_the_table_finds_what_a_search_finds(first: list[Any], steps: list[Any])
 
 @pytest.mark.slow
 @given(steps=STEPS, asked=st.lists(match_context(), min_size=1, max_size=3))
-@settings(max_examples=80)
+@settings(max_examples=50)
 def test_what_the_table_remembers(steps: list[Any], asked: list[MatchContext]) -> None:
     """What was found under a name is, found again at any later instant, what a search would find then."""
     table = RuleTable(Chance(1))
@@ -711,7 +711,7 @@ def test_what_the_table_remembers(steps: list[Any], asked: list[MatchContext]) -
 @given(
     when=whens(), calls=st.lists(st.tuples(st.integers(0, 20), st.sampled_from(("acc-1", "acc-2", None))), max_size=30)
 )
-@settings(max_examples=400)
+@settings(max_examples=200)
 def test_a_rule_applies_by_its_counts_and_times(when: Schedule, calls: list[tuple[int, str | None]]) -> None:
     """A rule applies exactly where its counts, its times and its draws say, worked out here by hand."""
     state, _ = tasks()

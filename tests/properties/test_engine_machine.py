@@ -526,7 +526,7 @@ class EngineMachine(RuleBasedStateMachine):
 
 def test_the_laws_hold_under_any_traffic() -> None:
     """Lifecycle, ledger, limits, callbacks and determinism hold in every generated run."""
-    run_state_machine_as_test(EngineMachine, settings=settings(max_examples=150, stateful_step_count=50))
+    run_state_machine_as_test(EngineMachine, settings=settings(max_examples=90, stateful_step_count=50))
 
 
 def test_a_long_quiet_life_ends_well() -> None:

@@ -311,7 +311,7 @@ def kept(expectation: dict[str, Any], records: list[dict[str, Any]]) -> bool:
 
 
 @pytest.mark.slow
-@settings(max_examples=700)
+@settings(max_examples=300)
 @given(EXPECTATIONS, RECORDS)
 def test_a_plain_judge_agrees(expectation: dict[str, Any], records: list[dict[str, Any]]) -> None:
     """A judge that looks at everything, slowly, comes to the same verdict; who breaks something is named truly."""

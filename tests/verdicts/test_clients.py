@@ -31,7 +31,7 @@ def test_a_good_client_is_clean(name: str) -> None:
     chosen = applicable(provider, rules=documented_rules())
     callbacks = provider.callbacks is not None
 
-    @settings(max_examples=60)
+    @settings(max_examples=30)
     @given(situations(provider, callbacks=callbacks))
     def check(situation: Situation) -> None:
         found = run_situation(subject(GOOD[name]), provider, situation)

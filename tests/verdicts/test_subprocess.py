@@ -35,7 +35,7 @@ TEMPLATES = Path(contracts.__file__).parent / "clients" / "templates"
 SPEED = 60.0
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.slow(about_s=20),  # once for the file, whose tests share their runs
     pytest.mark.skipif(sys.platform == "win32", reason="commands are run by POSIX means"),
 ]
 needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="there is no node here")
@@ -76,9 +76,9 @@ NAIVE = {
 }
 #: Where it waits for ever without asking; elsewhere it asks for ever, if it does not end.
 WAITING = ["callback lost"]
-#: When it has shown that it asks without end, and when that it waits without asking. It asks every fifth of a
-#: second; a task lasts about ten seconds at this speed, and longer only where it never ends.
-NAIVE_SPEED, MOST_REQUESTS, LONGEST_WAIT_S = 10.0, 80, 20
+#: When it has shown that it asks without end, and when that it waits without asking. It asks every tenth of a
+#: second; a task lasts about five seconds at this speed, and longer only where it never ends.
+NAIVE_SPEED, MOST_REQUESTS, LONGEST_WAIT_S = 20.0, 80, 12
 #: How a template's job ends, by condition.
 TEMPLATE = {
     EVOLINK: {
