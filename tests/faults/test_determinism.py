@@ -1,4 +1,4 @@
-"""A hundred days drawn at random, each lived twice: the journals are equal to the byte, but for wall times."""
+"""Two hundred days drawn at random, each lived twice: the journals are equal to the byte, but for wall times."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from mockserver.faults import all_faults
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-pytestmark = pytest.mark.slow(about_s=8)
+pytestmark = pytest.mark.slow(about_s=12)
 
-DAYS = 100
+DAYS = 200
 #: Parameters that keep wall time short, where the defaults would not.
 GENTLY: dict[str, dict[str, Any]] = {
     "latency": {"seconds": 0.0, "spread_s": 0.001},

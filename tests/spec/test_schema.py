@@ -105,7 +105,7 @@ def _near(document: Document, field: dict[str, Any]) -> st.SearchStrategy[Any]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_both_validators_judge_a_submit_body_alike(name: str, data: st.DataObject) -> None:
     """Good, spoilt and borderline bodies of every model are accepted by both validators or by neither."""
@@ -117,7 +117,7 @@ def test_both_validators_judge_a_submit_body_alike(name: str, data: st.DataObjec
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_every_refusal_is_explained_and_no_other(name: str, data: st.DataObject) -> None:
     """A body has problems exactly when it is not accepted: at most ten, each in words, with the field at fault."""
@@ -185,7 +185,7 @@ VALUES = st.recursive(
 
 
 @pytest.mark.slow
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(SCHEMAS, st.lists(VALUES, min_size=5, max_size=5))
 def test_both_validators_judge_any_schema_alike(schema: dict[str, Any], values: list[Any]) -> None:
     """Of schemas and values at random, what one validator accepts the other does too; every problem has words."""
@@ -368,7 +368,7 @@ def test_cruns_inner_defaults_are_filled_in() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_defaults_change_nothing_that_was_sent(name: str, data: st.DataObject) -> None:
     """Whatever was sent stays, the body itself is not touched, filling twice is filling once, good stays good."""

@@ -21,20 +21,8 @@ def submit(mock_server):
         return json.loads(answer.read())["id"]
 """
 
-
-@pytest.fixture
-def inner(pytester: pytest.Pytester) -> pytest.Pytester:
-    """A test run that turns warnings into errors, as this one does, without plugins that load slowly."""
-    quick = "-p no:cacheprovider -p no:schemathesis -p no:hypothesispytest -p no:asyncio"
-    pytester.makeini(f"[pytest]\naddopts = --strict-markers {quick}\nfilterwarnings = error")
-    return pytester
-
-
-def test_fixtures(inner: pytest.Pytester) -> None:
-    """`mock_server` is a running server, `clock` is its clock, and a task runs to its end with them."""
-    inner.makepyfile(
-        SUBMIT
-        + """
+#: `mock_server` is a running server, `clock` is its clock, and a task runs to its end with them.
+FIXTURES = """
 def test_a_task(mock_server, clock):
     task = mock_server.task(submit(mock_server))
     assert task.status == "pending"
@@ -42,15 +30,8 @@ def test_a_task(mock_server, clock):
     assert task.status == "completed"
     assert clock.now_ms == mock_server.clock.now_ms
 """
-    )
-    inner.runpytest_subprocess().assert_outcomes(passed=1)
-
-
-def test_fresh_for_each_test(inner: pytest.Pytester) -> None:
-    """Each test has a server of its own, with new state."""
-    inner.makepyfile(
-        SUBMIT
-        + """
+#: Each test has a server of its own, with new state.
+FRESH = """
 import pytest
 ids = []
 
@@ -61,15 +42,8 @@ def test_turn(mock_server, clock, turn):
     clock.advance(5)
     assert len(set(ids)) == 1
 """
-    )
-    inner.runpytest_subprocess().assert_outcomes(passed=3)
-
-
-def test_marker(inner: pytest.Pytester) -> None:
-    """The marker changes settings: of one test, or of a class, of which the nearer counts."""
-    inner.makepyfile(
-        SUBMIT
-        + """
+#: The marker changes settings: of one test, or of a class, of which the nearer counts.
+MARKER = """
 import pytest
 
 @pytest.mark.mock_server(only="evolink", providers={"evolink": {"failure_rate": 1}})
@@ -88,8 +62,53 @@ class TestSeeds:
     def test_of_its_own(self, mock_server):
         assert mock_server.server.settings.seed == 2
 """
-    )
-    inner.runpytest_subprocess().assert_outcomes(passed=3)
+#: What is said to a provider reads as a sentence, and holds for this test alone.
+VERBS = """
+import urllib.error
+import pytest
+
+def test_fail_next(mock_server, clock):
+    failing = mock_server.evolink.fail_next("generation_timeout")
+    first, second = submit(mock_server), submit(mock_server)
+    clock.advance(600)
+    assert mock_server.task(first).status == "failed"
+    assert mock_server.task(second).status == "completed"
+    assert failing.hits == 1
+
+def test_limit(mock_server):
+    mock_server.evolink.limit(per_minute=2)
+    submit(mock_server), submit(mock_server)
+    with pytest.raises(urllib.error.HTTPError, match="429") as caught:
+        submit(mock_server)
+    caught.value.close()
+
+def test_untouched(mock_server, clock):
+    tasks = [submit(mock_server) for _ in range(5)]
+    clock.advance(600)
+    assert {mock_server.task(each).status for each in tasks} == {"completed"}
+
+def test_within_a_block(mock_server):
+    with mock_server.evolink.refuse(500) as refusing, pytest.raises(urllib.error.HTTPError, match="500") as caught:
+        submit(mock_server)
+    caught.value.close()
+    submit(mock_server)
+    assert refusing.hits == 1
+"""
+
+
+@pytest.fixture
+def inner(pytester: pytest.Pytester) -> pytest.Pytester:
+    """A test run that turns warnings into errors, as this one does, without plugins that load slowly."""
+    quick = "-p no:cacheprovider -p no:schemathesis -p no:hypothesispytest -p no:asyncio"
+    pytester.makeini(f"[pytest]\naddopts = --strict-markers {quick}\nfilterwarnings = error")
+    return pytester
+
+
+def test_what_tests_are_given(inner: pytest.Pytester) -> None:
+    """The server, its clock, the marker and the verbs, each in a file of its own, in one run."""
+    files = {"test_fixtures": FIXTURES, "test_fresh": FRESH, "test_marker": MARKER, "test_verbs": VERBS}
+    inner.makepyfile(**{name: SUBMIT + text for name, text in files.items()})
+    inner.runpytest_subprocess().assert_outcomes(passed=11)
 
 
 def test_wrong_marker(inner: pytest.Pytester) -> None:
@@ -173,45 +192,6 @@ def test_passes(mock_server):
         ]
     )
     assert result.stdout.str().count("mockserver journal") == 1
-
-
-def test_verbs(inner: pytest.Pytester) -> None:
-    """What is said to a provider reads as a sentence, and holds for this test alone."""
-    inner.makepyfile(
-        SUBMIT
-        + """
-import urllib.error
-import pytest
-
-def test_fail_next(mock_server, clock):
-    failing = mock_server.evolink.fail_next("generation_timeout")
-    first, second = submit(mock_server), submit(mock_server)
-    clock.advance(600)
-    assert mock_server.task(first).status == "failed"
-    assert mock_server.task(second).status == "completed"
-    assert failing.hits == 1
-
-def test_limit(mock_server):
-    mock_server.evolink.limit(per_minute=2)
-    submit(mock_server), submit(mock_server)
-    with pytest.raises(urllib.error.HTTPError, match="429") as caught:
-        submit(mock_server)
-    caught.value.close()
-
-def test_untouched(mock_server, clock):
-    tasks = [submit(mock_server) for _ in range(5)]
-    clock.advance(600)
-    assert {mock_server.task(each).status for each in tasks} == {"completed"}
-
-def test_within_a_block(mock_server):
-    with mock_server.evolink.refuse(500) as refusing, pytest.raises(urllib.error.HTTPError, match="500") as caught:
-        submit(mock_server)
-    caught.value.close()
-    submit(mock_server)
-    assert refusing.hits == 1
-"""
-    )
-    inner.runpytest_subprocess().assert_outcomes(passed=4)
 
 
 def test_under_xdist(inner: pytest.Pytester) -> None:
