@@ -7,7 +7,7 @@ import socket
 
 import pytest
 from jsonschema import Draft202012Validator
-from support.edge import PROVIDERS, request_bytes, serving
+from support.edge import ONE_DAILY, PROVIDERS, request_bytes, serving
 from support.tables import for_each
 
 from contracts.journal import of_records
@@ -76,7 +76,7 @@ async def test_store_host() -> None:
         assert reply.headers["Content-Type"] == "audio/mp4"
 
 
-@pytest.mark.parametrize("name", PROVIDERS)
+@pytest.mark.parametrize("name", ONE_DAILY)
 async def test_only(name: str) -> None:
     """With `only`, that provider stands at the root, its links lead there, and no other is served."""
     async with serving(only=name) as edge:

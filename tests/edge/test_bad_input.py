@@ -245,7 +245,11 @@ def test_fields_are_found() -> None:
     assert len(FIELDS) > 35
 
 
-@pytest.mark.parametrize(("name", "model", "field"), FIELDS, ids=lambda part: part if isinstance(part, str) else None)
+@pytest.mark.parametrize(
+    ("name", "model", "field"),
+    [pytest.param(*each, marks=[] if each[0] in ("crun", "evolink") else pytest.mark.slow) for each in FIELDS],
+    ids=lambda part: part if isinstance(part, str) else None,
+)
 async def test_any_value_in_any_field(
     name: str, model: str, field: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ import pytest
 from aiohttp import ClientError, FormData
 from support.edge import (
     CALLBACK_FIELDS,
+    ONE_DAILY,
     PROVIDERS,
     Edge,
     Received,
@@ -310,7 +311,7 @@ async def story(edge: Edge, name: str) -> list[Response]:
     return replies
 
 
-@pytest.mark.parametrize("name", PROVIDERS)
+@pytest.mark.parametrize("name", ONE_DAILY)
 async def test_the_same_seed(name: str) -> None:
     """The same requests have the same answers in every session, in the nameless world, and in another server."""
     seen = []

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import aiohttp
 import orjson
+import pytest
 import uvloop
 from aiohttp import web
 from yarl import URL
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 #: Wall seconds after which a test that waits for a socket is given up: never reached when all is well.
 PATIENCE_S = 20.0
 PROVIDERS = ("crun", "evolink", "googlegeminiomni", "toapis")
+#: For what takes long and hardly differs: the quick tests try it at one provider, all tests at each.
+ONE_DAILY = [pytest.param(name, marks=[] if name == "evolink" else pytest.mark.slow) for name in PROVIDERS]
 #: A second key of each provider's, well-formed and not the one that `mock.key` gives.
 OTHER_KEYS = {
     "crun": "crun-another-key",

@@ -30,7 +30,8 @@ from mockserver.spec.vocabulary import specs_directory
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mockserver.testing.running import AsyncRunningServer, RunningServer
+    from mockserver.media.cache import MediaCache
+from mockserver.testing.running import AsyncRunningServer, RunningServer
 
 BODY = {"model": "gemini-omni-flash-text-to-video", "prompt": "A kite", "duration": 6}
 
@@ -489,6 +490,7 @@ def test_nothing_is_left(hook: Hook, tmp_path: Path, monkeypatch: pytest.MonkeyP
         with urllib.request.urlopen(link) as answer:
             assert answer.read(8)
 
+    monkeypatch.setattr("mockserver.edge.server.MediaCache", MediaCache)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with MockServer() as mock:
         use(mock)
