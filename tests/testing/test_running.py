@@ -30,7 +30,7 @@ from mockserver.spec.vocabulary import specs_directory
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mockserver.media.cache import MediaCache
+from mockserver.media.cache import MediaCache
 from mockserver.testing.running import AsyncRunningServer, RunningServer
 
 BODY = {"model": "gemini-omni-flash-text-to-video", "prompt": "A kite", "duration": 6}
