@@ -93,6 +93,9 @@ class FoundRules(NamedTuple):
     problem: str | None = None
 
 
+_NO_RULES = FoundRules((), (), None)
+
+
 class RuleFinder:
     """Finds the rules for requests: in the table, in test values of prompts, and in headers."""
 
@@ -108,12 +111,10 @@ class RuleFinder:
 
     def may_find(self, request: Request) -> bool:
         """Tell quickly whether there can be rules for a request."""
-        headers = request.headers
         return (
             bool(self._table.rules)
             or (bool(request.body) and _may_hold_test_values(request))
-            or FAULT_HEADER in headers
-            or _PREFER in headers
+            or _may_request_faults(request)
         )
 
     def find(self, context: RequestContext) -> FoundRules:
@@ -122,6 +123,11 @@ class RuleFinder:
         The test values in its prompt are added to the table when they are first seen.
         """
         table, now_ms, operation = self._table, context.now_ms, context.operation
+        name = _remember_as(context)
+        in_headers = _may_request_faults(context.request)
+        rules = None if name is None else table.remembered(name, now_ms)
+        if rules is not None and not rules and not in_headers:
+            return _NO_RULES
         facts: MatchContext | None = None
         problem: str | None = None
         requested: list[Rule] = []
@@ -129,11 +135,10 @@ class RuleFinder:
             if operation is not None and operation.role == "submit" and _may_hold_test_values(context.request):
                 facts = facts_of_request(context)
                 self._add_test_values(context, facts)
-            requested = [Rule(REQUESTED, each, Match(), Schedule(), now_ms) for each in self._in_headers(context)]
+            if in_headers:
+                requested = [Rule(REQUESTED, each, Match(), Schedule(), now_ms) for each in self._in_headers(context)]
         except InvalidFaultError as error:
             problem = str(error)
-        name = _remember_as(context)
-        rules = None if name is None else table.remembered(name, now_ms)
         if facts is None and (rules is None or rules or requested or problem):
             facts = facts_of_request(context)
         if rules is None and facts is not None:
@@ -191,6 +196,11 @@ class RuleFinder:
             del self._prompts[prompt]
             return False
         return ids is not None
+
+
+def _may_request_faults(request: Request) -> bool:
+    """Tell quickly whether the headers may request faults."""
+    return FAULT_HEADER in request.headers or _PREFER in request.headers
 
 
 def _may_hold_test_values(request: Request) -> bool:

@@ -155,6 +155,9 @@ class World:
             context.request_id = context.state.next_request_id(context.account, context.now_ms // 1000)
         if problem is not None:
             return Outcome(refusal_response(context, "fault", ("invalid_parameter", Problem(problem))))
+        if not rules and (context.operation is None or context.operation.role != "submit"):
+            context.task = context.body = context.inputs = None  # the gates work them out
+            return Outcome(self._respond(context, booked), bool(booked))
         injections = [] if facts is None else self.faults.injections(rules, facts)
         response = replaced_response(injections, context)
         injector = TaskInjector(self.faults, requested)
