@@ -17,7 +17,7 @@ Value = Callable[[Any], Any]
 
 Role = Literal["submit", "query", "cancel", "list", "estimate", "balance", "upload", "file", "result", "decoy"]
 
-TestKey = Literal["no_credits", "revoked", "rate_limited"]
+TestKey = Literal["no_credits", "revoked", "rate_limited", "no_scope"]
 
 CreditsMode = Literal["ample", "documented"]
 #: Where callbacks may go: the provider's own rule, the same with this machine allowed, or anywhere.
@@ -64,11 +64,16 @@ class Plan:
     requests_per_minute: int | None = None
     requests_per_hour: int | None = None
     concurrent_tasks: int | None = None
+    tasks_per_day: int | None = None
+    #: The windows of the limits begin with each minute, hour and day; otherwise they slide.
+    fixed_windows: bool = False
 
     @property
     def limits_rate(self) -> bool:
-        """Whether requests are counted at all."""
-        return self.requests_per_minute is not None or self.requests_per_hour is not None
+        """Whether requests or tasks are counted at all."""
+        return (
+            self.requests_per_minute is not None or self.requests_per_hour is not None or self.tasks_per_day is not None
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +236,8 @@ class Callbacks:
     timeout_s: float
     retry_after_ms: tuple[int, ...]
     target: CallbackTarget
+    #: The waits count from the beginning of the first attempt, not from the failure before each.
+    waits_from_first: bool = False
 
 
 @dataclass(frozen=True, slots=True)

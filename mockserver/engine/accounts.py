@@ -68,6 +68,7 @@ class Account:
         "_due",
         "_revisions",
         "_running",
+        "accepted",
         "granted_ucr",
         "id",
         "key",
@@ -92,6 +93,7 @@ class Account:
         self.previous_secret: str | None = None
         self.revoked = False
         self.rate = RateLog()
+        self.accepted = RateLog(tasks=True)
         self.requests = 0
         self.request_base = 0
         self.tasks: list[str] = []
@@ -135,6 +137,7 @@ class Account:
         self.tasks.append(task.id)
         self.ledger.append(Entry(task.submitted_ms, "reserve", task.reserved_ucr, task.id))
         self._running += 1
+        self.accepted.count(self.plan, task.submitted_ms)
         self._await_end(task)
 
     def revise(self, task: Reservation) -> None:

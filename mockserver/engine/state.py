@@ -86,6 +86,8 @@ class ProviderState:
     def _apply_test_key(self, account: Account) -> None:
         kind = self.provider.key.test_keys.get(account.key)
         account.revoked = kind == "revoked"
+        if kind == "no_scope":
+            account.plan = replace(account.plan, api=False)
         if kind == "rate_limited":
             account.plan = replace(account.plan, requests_per_minute=1)
 

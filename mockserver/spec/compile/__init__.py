@@ -96,8 +96,9 @@ def _compiled(context: Context) -> Provider | None:
     models = compile_models(context, lifecycle, results)
     key = _key(context)
     accounts = mock["accounts"]
+    fixed = accounts.get("rate_window") == "fixed"
     plans = {
-        name: Plan(name, **{key: value for key, value in entry.items() if key != "source"})
+        name: Plan(name, fixed_windows=fixed, **{key: value for key, value in entry.items() if key != "source"})
         for name, entry in accounts["plans"].items()
     }
     if accounts["default_plan"] not in plans:

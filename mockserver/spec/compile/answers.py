@@ -18,6 +18,8 @@ from mockserver.provider import (
 from mockserver.spec.compile.context import Context
 from mockserver.spec.vocabulary import conditions
 
+#: Conditions that have the error of another one, unless the spec lists them.
+_FALLBACKS = {"quota_exceeded": "rate_exceeded"}
 _NO_SUCH_FILE = {"status": 404, "content_type": "text/plain", "body": "no such file"}
 
 
@@ -54,6 +56,9 @@ def compile_refusals(context: Context, errors: Mapping[str, ErrorAnswer]) -> dic
                     "keep one of the two",
                 )
             refusals[condition] = errors[name]
+    for condition, other in _FALLBACKS.items():
+        if condition not in refusals and other in refusals:
+            refusals[condition] = refusals[other]
     missing = [condition for condition in conditions() if condition not in refusals]
     if missing:
         context.report(
@@ -143,4 +148,5 @@ def compile_callbacks(context: Context, lifecycle: Lifecycle) -> Callbacks | Non
             internal_addresses_refused=target.get("internal_addresses", "refused") == "refused",
             max_length=target.get("max_length", 2048),
         ),
+        waits_from_first=entry.get("retry_counted_from") == "first_attempt",
     )
