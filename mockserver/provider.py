@@ -14,6 +14,8 @@ from mockserver.chance import IdFormat
 
 #: A compiled template: a function from the request context to JSON, or to one value.
 Value = Callable[[Any], Any]
+#: What a provider chooses for a task: a function from drawn bytes.
+Draw = Callable[[bytes], Any]
 
 Role = Literal["submit", "query", "cancel", "list", "estimate", "balance", "upload", "file", "result", "decoy"]
 
@@ -200,6 +202,9 @@ class Uploads:
     max_bytes: int
     media_types: tuple[str, ...]
     keeps: int
+    #: Where a submit body names files, and why a task fails that names one that is not there.
+    referenced_by: tuple[Value, ...] = ()
+    missing_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +289,8 @@ class Operation:
     #: Those that the schema gate checks: all but a task id in the path, which is looked up.
     checked_parameters: tuple[Parameter, ...] = ()
     charges_ucr: int = 0
+    #: The ledger shows a charge with token counts.
+    counts_tokens: bool = False
     #: The examples of its answers in the spec: name, status, body.
     examples: tuple[tuple[str, int, Any], ...] = ()
 
@@ -327,6 +334,8 @@ class KeyRule:
     example: str
     #: Keys that bring a situation with them.
     test_keys: Mapping[str, TestKey] = field(default_factory=dict)
+    #: Makes new keys; None where the spec does not say what they look like.
+    new_key: IdFormat | None = None
 
     def header_with(self, key: str) -> dict[str, str]:
         """Return the request header that carries a key."""
@@ -393,3 +402,4 @@ class Provider:
     operations: Mapping[str, Operation]
     dialects: tuple[Dialect, ...]
     client: ClientAdvice = ClientAdvice()
+    draws: Mapping[str, Draw] = field(default_factory=dict)

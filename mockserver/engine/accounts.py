@@ -23,6 +23,8 @@ class Entry(NamedTuple):
     kind: Kind
     amount_ucr: int
     task_id: str | None
+    #: Input and output tokens of a charge that counts them.
+    tokens: tuple[int, int] | None = None
 
 
 class Reservation(Protocol):
@@ -125,11 +127,11 @@ class Account:
         """Change the secret that signs callbacks; the old one is kept as `previous_secret`."""
         self.previous_secret, self.secret = self.secret, secret
 
-    def charge(self, amount_ucr: int, now_ms: int) -> None:
+    def charge(self, amount_ucr: int, now_ms: int, tokens: tuple[int, int] | None = None) -> None:
         """Spend credits at once, without a task; at most what is available."""
         amount_ucr = min(amount_ucr, self.available_ucr)
         self.spent_ucr += amount_ucr
-        self.ledger.append(Entry(now_ms, "charge", amount_ucr, None))
+        self.ledger.append(Entry(now_ms, "charge", amount_ucr, None, tokens))
 
     def open(self, task: Reservation) -> None:
         """Reserve the credits of a new task, and count it as running."""

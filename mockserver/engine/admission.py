@@ -74,7 +74,7 @@ def key(context: RequestContext) -> Refused | None:
     if not rule.well_formed(text):
         return "invalid_key", Problem("the API key is not well-formed")
     account = state.account(text, context.now_ms)
-    if account.revoked:
+    if account.revoked or text in state.retired_keys:
         return "invalid_key", Problem("the API key has been revoked")
     context.account = account
     if header is not None and len(state.accounts_by_header) < _HEADERS_REMEMBERED:

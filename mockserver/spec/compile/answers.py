@@ -100,17 +100,27 @@ def _refusal(context: Context, entry: dict[str, Any], *path: str | int) -> FileR
     return FileRefusal(entry["status"], entry["content_type"], context.value(entry["body"], *path, "body"))
 
 
-def compile_uploads(context: Context) -> Uploads | None:
+def compile_uploads(context: Context, lifecycle: Lifecycle) -> Uploads | None:
     """Compile the rules of uploads, if the provider accepts them."""
     entry = context.mock.get("uploads")
     if entry is None:
         return None
+    path = ("x-mock", "uploads")
+    reason = entry.get("missing_reason")
+    if ("referenced_by" in entry or reason is not None) and reason not in lifecycle.failure.reasons:
+        context.report(
+            (*path, "missing_reason"),
+            f"must be a reason of the failure; got {reason!r}",
+            f"known: {', '.join(lifecycle.failure.reasons) or 'none'}",
+        )
     return Uploads(
         path=entry["path"],
         field=entry["field"],
         max_bytes=entry["max_bytes"],
         media_types=tuple(entry["media_types"]),
         keeps=entry.get("keeps", 100),
+        referenced_by=tuple(context.value(each, *path, "referenced_by") for each in entry.get("referenced_by", ())),
+        missing_reason=reason,
     )
 
 
