@@ -118,6 +118,7 @@ _KEYS = {
     "no_credits": "an account without credits",
     "revoked": "a revoked key",
     "rate_limited": "one submit per minute",
+    "no_scope": "a key that may not use the API",
 }
 
 
@@ -164,6 +165,7 @@ def _plan(plan: Plan, provider: Provider) -> str:
         for number, unit in (
             (plan.requests_per_minute, f"{counted} per minute"),
             (plan.requests_per_hour, "per hour"),
+            (plan.tasks_per_day, "tasks per day"),
             (plan.concurrent_tasks, "concurrent tasks"),
         )
         if number is not None

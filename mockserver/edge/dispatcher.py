@@ -1,7 +1,8 @@
 """Delivers callbacks: takes due deliveries from the event queue, makes the attempts, reports the results.
 
 A slow receiver does not delay others: each origin has its own queue and a limit of concurrent attempts. Waiting
-for a receiver takes wall time, which is never scaled. `CallbackDispatcher` is the main type.
+for a receiver takes wall time, which is never scaled; after a timeout, the retry waits for the same time of a manual
+clock. `CallbackDispatcher` is the main type.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ RESPONSE_BYTES_READ = 65_536
 _LOG = logging.getLogger("mockserver")
 _YIELD_EVERY = 64
 _LONGEST_WAIT_S = 30.0
+#: Exact; aiohttp's own timeouts are rounded up to a whole second of the loop's clock.
+receiver_timeout = asyncio.timeout
 
 
 class BlockedAddressError(OSError):
@@ -287,10 +290,14 @@ class CallbackDispatcher:
             awaited.set()
 
     async def _attempt(self, delivery: Delivery) -> None:
+        began_ms = self._clock.now_ms()
         result = await self._post(delivery)
         self._attempts += 1
         self._acknowledged += result.outcome == "acknowledged"
-        attempt = Attempt(len(delivery.attempts) + 1, self._clock.now_ms(), *result[:3])
+        took_ms = self._clock.now_ms() - began_ms
+        if result.outcome == "timeout":
+            took_ms = max(took_ms, round(delivery.rule.timeout_s * 1000))
+        attempt = Attempt(len(delivery.attempts) + 1, began_ms, *result[:3], took_ms)
         self._world.attempted(delivery, attempt)
         self._journal.delivery(delivery, attempt, result.response)
         if delivery.state == "waiting":
@@ -308,13 +315,16 @@ class CallbackDispatcher:
             if problem is not None:
                 return _Result("blocked", None, f"{host} {problem}")
             session = self._session(delivery)
-            async with session.post(
-                delivery.url,
-                data=delivery.body,
-                headers=delivery.headers,
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=rule.timeout_s),
-            ) as response:
+            async with (
+                receiver_timeout(rule.timeout_s),
+                session.post(
+                    delivery.url,
+                    data=delivery.body,
+                    headers=delivery.headers,
+                    allow_redirects=False,
+                    timeout=aiohttp.ClientTimeout(total=None),
+                ) as response,
+            ):
                 body = await response.content.read(RESPONSE_BYTES_READ)
                 message = self._journal.receiver_response(response.headers, body)
                 status = response.status

@@ -99,8 +99,8 @@ class Runtime:
             rule = state.provider.callbacks
             if rule is not None and rule.signature is not None:
                 out[rule.signature.default_secret] = "webhook secret"
-            for account in state.accounts.values():
-                out[account.key] = f"key of {account.id}"
+            for key, account in (*state.retired_keys.items(), *state.accounts.items()):
+                out[key] = f"key of {account.id}"
                 if account.secret is not None:
                     out[account.secret] = f"webhook secret of {account.id}"
         if self.settings.admin_token:

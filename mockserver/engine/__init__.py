@@ -7,7 +7,7 @@ randomness. The files, in import order (each imports only those before it; tests
     messages      requests, responses, forms and files, as values
     routes        finds the operation for a method and a path
     body          strict JSON parsing
-    limits        rate limits over sliding windows
+    limits        rate limits and quotas over windows of time
     targets       where callbacks may go
     transmission  the bytes of a response, and how they are sent
     accounts      accounts and their ledger of reservations

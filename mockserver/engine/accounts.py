@@ -23,6 +23,8 @@ class Entry(NamedTuple):
     kind: Kind
     amount_ucr: int
     task_id: str | None
+    #: Input and output tokens of a charge that counts them.
+    tokens: tuple[int, int] | None = None
 
 
 class Reservation(Protocol):
@@ -68,6 +70,7 @@ class Account:
         "_due",
         "_revisions",
         "_running",
+        "accepted",
         "granted_ucr",
         "id",
         "key",
@@ -92,6 +95,7 @@ class Account:
         self.previous_secret: str | None = None
         self.revoked = False
         self.rate = RateLog()
+        self.accepted = RateLog(tasks=True)
         self.requests = 0
         self.request_base = 0
         self.tasks: list[str] = []
@@ -123,11 +127,11 @@ class Account:
         """Change the secret that signs callbacks; the old one is kept as `previous_secret`."""
         self.previous_secret, self.secret = self.secret, secret
 
-    def charge(self, amount_ucr: int, now_ms: int) -> None:
+    def charge(self, amount_ucr: int, now_ms: int, tokens: tuple[int, int] | None = None) -> None:
         """Spend credits at once, without a task; at most what is available."""
         amount_ucr = min(amount_ucr, self.available_ucr)
         self.spent_ucr += amount_ucr
-        self.ledger.append(Entry(now_ms, "charge", amount_ucr, None))
+        self.ledger.append(Entry(now_ms, "charge", amount_ucr, None, tokens))
 
     def open(self, task: Reservation) -> None:
         """Reserve the credits of a new task, and count it as running."""
@@ -135,6 +139,7 @@ class Account:
         self.tasks.append(task.id)
         self.ledger.append(Entry(task.submitted_ms, "reserve", task.reserved_ucr, task.id))
         self._running += 1
+        self.accepted.count(self.plan, task.submitted_ms)
         self._await_end(task)
 
     def revise(self, task: Reservation) -> None:

@@ -28,6 +28,7 @@ Booked = list[tuple[int, TaskEnds]]
 _MOST_TRIES = 1000
 _INDEX = re.compile(r"0|[1-9][0-9]{0,3}")
 _DIGITS_READ = 9
+_BYTES_PER_TOKEN = 4
 
 
 def submit(
@@ -110,6 +111,11 @@ def _drawn_end(context: RequestContext, drawn: bytes) -> tuple[End, Reason | Non
     failure = lifecycle.failure
     if policy is not None and policy.reason is not None and violates_policy(context):
         return failure, failure.reasons[policy.reason]
+    uploads = state.provider.uploads
+    if uploads is not None and uploads.missing_reason is not None:
+        for url in uploads.referenced_by:
+            if state.nothing_at(url(context)):
+                return failure, failure.reasons[uploads.missing_reason]
     if state.rules.failure_rate and fraction(drawn, 7) < state.rules.failure_rate:
         reasons = list(failure.reasons.values())
         return failure, reasons[int(fraction(drawn, 6) * len(reasons))] if reasons else None
@@ -268,7 +274,8 @@ def decoy(context: RequestContext, operation: Operation, _booked: Booked) -> Res
     assert context.account is not None
     if operation.charges_ucr:
         context.account.settle(context.now_ms)
-        context.account.charge(operation.charges_ucr, context.now_ms)
+        tokens = (-(-len(context.request.body) // _BYTES_PER_TOKEN), 0) if operation.counts_tokens else None
+        context.account.charge(operation.charges_ucr, context.now_ms, tokens)
     return "wrong_endpoint", Problem("this model is not served here", operation.model_field)
 
 

@@ -27,7 +27,7 @@ from mockserver.engine.commands import NoSuchEndError, UnknownReasonError
 from mockserver.engine.faults import InvalidFaultError
 from mockserver.engine.messages import Request
 from mockserver.engine.routes import Router, allowed_methods
-from mockserver.engine.state import ProviderState
+from mockserver.engine.state import NoKeyFormatError, ProviderState
 from mockserver.engine.task import NotHeldError, TaskEndedError
 from mockserver.provider import Operation, Parameter, Route, Schema
 from mockserver.spec.document import Document
@@ -94,6 +94,7 @@ _REFUSALS: dict[type[Exception], tuple[int, str]] = {
     NoSuchEndError: (400, "invalid_body"),
     TaskEndedError: (409, "conflict"),
     NotHeldError: (409, "conflict"),
+    NoKeyFormatError: (409, "conflict"),
     AdvanceUnderWayError: (409, "advance_under_way"),
 }
 
