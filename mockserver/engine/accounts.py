@@ -16,6 +16,10 @@ from mockserver.provider import Plan
 Kind = Literal["grant", "reserve", "settle", "refund", "charge"]
 
 
+#: The newest lines of a ledger that are kept.
+LEDGER_KEPT = 500_000
+
+
 class Entry(NamedTuple):
     """A line of the ledger. `settle` spends reserved credits; `refund` makes the rest available again."""
 
@@ -75,6 +79,7 @@ class Account:
         "id",
         "key",
         "ledger",
+        "opened",
         "plan",
         "previous_secret",
         "rate",
@@ -98,7 +103,9 @@ class Account:
         self.accepted = RateLog(tasks=True)
         self.requests = 0
         self.request_base = 0
+        #: The ids of its tasks, oldest first; `opened` counts those that are no longer kept too.
         self.tasks: list[str] = []
+        self.opened = 0
         self.granted_ucr: int = 0
         self.reserved_ucr: int = 0
         self.spent_ucr: int = 0
@@ -137,6 +144,9 @@ class Account:
         """Reserve the credits of a new task, and count it as running."""
         self.reserved_ucr += task.reserved_ucr
         self.tasks.append(task.id)
+        self.opened += 1
+        if len(self.ledger) > LEDGER_KEPT:
+            del self.ledger[: LEDGER_KEPT // 4]
         self.ledger.append(Entry(task.submitted_ms, "reserve", task.reserved_ucr, task.id))
         self._running += 1
         self.accepted.count(self.plan, task.submitted_ms)

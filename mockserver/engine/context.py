@@ -235,6 +235,8 @@ class RequestContext(_TaskProperties, _AccountProperties):
     error: ErrorAnswer | None = None
     problem: Problem | None = None
     file: StoredFile | None = None
+    #: What was evicted to make room for what it has made, in words.
+    evicted = ""
     list_items: Sequence[Any] = ()
     list_total = 0
     list_next: str | None = None
