@@ -105,11 +105,11 @@ def _ident() -> int:
 
 def unix_s(part: Part) -> float:
     """Return the value of `time.time()`."""
-    return part.loop.start_s + part.loop.now_s
+    return float(part.loop.start_s + part.loop.now_s)
 
 
 def _unix_ns(part: Part) -> int:
-    return round(part.loop.start_s * 1_000_000_000) + int(part.loop.now_s * 1_000_000_000)
+    return int(round(part.loop.start_s * 1_000_000_000) + part.loop.now_s * 1_000_000_000)
 
 
 def _now(part: Part, owner: int, tz: Any = None) -> Any:
@@ -164,7 +164,7 @@ def _hooks() -> tuple[_Hook, ...]:
         return ()
 
     def running_s(part: Part, _owner: int) -> float:
-        return part.loop.now_s
+        return float(part.loop.now_s)
 
     def running_ns(part: Part, _owner: int) -> int:
         return int(part.loop.now_s * 1_000_000_000)
