@@ -170,11 +170,10 @@ class Session:
         return MANUAL_START_MS + int(self._loop.now_s * 1000)
 
     async def _await_callbacks(self, server: Server) -> None:
-        """Wait for the callbacks that are still due."""
-        until_s = self._loop.now_s + _AFTERWARDS_S
-        while server.runtime.world.event_queue and self._loop.now_s < until_s:  # noqa: ASYNC110 - seconds are free
+        """Wait for the callbacks that are still due, and for those that the client is handling."""
+        until_s, world = self._loop.now_s + _AFTERWARDS_S, server.runtime.world
+        while (world.event_queue or world.under_way) and self._loop.now_s < until_s:  # noqa: ASYNC110 - seconds are free
             await asyncio.sleep(60)
-        await server.runtime.dispatcher.drain_due()
 
     async def _close(self) -> None:
         """Close the client, if it can be closed."""
