@@ -25,7 +25,19 @@ ORDER = {
         *("context", "render", "admission", "faults", "rules", "injection", "operations", "world", "commands"),
     ),
     "contracts": (
-        *("journal", "analysis", "clause", "rules", "judge", "clauses", "client", "server", "clients", "mutation"),
+        *(
+            "journal",
+            "analysis",
+            "clause",
+            "blame",
+            "rules",
+            "judge",
+            "clauses",
+            "client",
+            "server",
+            "clients",
+            "mutation",
+        ),
         *("report", "pytest_plugin", "cli"),
     ),
 }

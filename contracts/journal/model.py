@@ -105,7 +105,8 @@ class TaskTrace:
 class Job:
     """A job that a runner gave to the client, and its result.
 
-    `ended` is "returned", "raised" or "never". `said` is the error as the client's user would see it.
+    `ended` is "returned", "raised" or "never". `said` is the error as the client's user would see it, and `kept` what
+    else is on it. `limit` is the runner's own limit that stopped the job, if one did.
     """
 
     number: int
@@ -115,6 +116,12 @@ class Job:
     said: str
     started_ms: int
     ended_ms: int
+    limit: str = ""
+    kept: str = ""
+
+    def tells(self, word: str) -> bool:
+        """Tell whether the error has a word, in its text or beside it, in upper or lower case."""
+        return word.lower() in f"{self.said}\n{self.kept}".lower()
 
 
 @dataclass(frozen=True, slots=True)
