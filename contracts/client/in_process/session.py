@@ -38,6 +38,7 @@ _AFTERWARDS_S = 3 * 3600.0
 #: What `time.time()` returns at the start.
 START_S = MANUAL_START_MS / 1000
 _HERE = "127.0.0.1"
+_LONGEST_KEPT = 4000
 #: The ports of the server and the callback receiver in virtual time.
 _PORT, _HOOK_PORT = 4010, 4011
 
@@ -158,7 +159,8 @@ class Session:
         else:
             ended, value = "returned", work.result()
         size = len(value) if isinstance(value, bytes | bytearray | memoryview) else None
-        self._ended.append(Job(number, prompt, ended, size, _chain_text(error) or why, started_ms, self._now_ms()))
+        said = _chain_text(error) or why
+        self._ended.append(Job(number, prompt, ended, size, said, started_ms, self._now_ms(), kept=_kept_on(error)))
 
     async def _generate(self, prompt: str) -> Any:
         try:
@@ -265,5 +267,15 @@ def _chain_text(error: BaseException | None) -> str:
     parts: list[str] = []
     while error is not None and len(parts) < 5:
         parts.append(f"{type(error).__name__}: {error}")
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "; ".join(parts)
+
+
+def _kept_on(error: BaseException | None) -> str:
+    """Write what an error and its causes hold beside their texts, such as a request id."""
+    parts: list[str] = []
+    while error is not None and len(parts) < 5:
+        with contextlib.suppress(Exception):  # a client's `__repr__` may fail
+            parts.append(repr({**vars(error), "args": error.args})[:_LONGEST_KEPT])
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     return "; ".join(parts)
