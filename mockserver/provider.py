@@ -386,3 +386,5 @@ class Provider:
     operations: Mapping[str, Operation]
     dialects: tuple[Dialect, ...]
     client: ClientAdvice = ClientAdvice()
+    #: Whether any answer shows the progress of a task.
+    shows_progress: bool = False

@@ -144,6 +144,7 @@ def _compiled(context: Context) -> Provider | None:
         operations=operations,
         dialects=context.dialects,
         client=_advice(mock.get("client", {})),
+        shows_progress=any("$task.progress" in str(each.data) for each in context.documents),
     )
     return None if context.issues else provider
 
