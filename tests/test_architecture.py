@@ -21,8 +21,20 @@ ORDER = {
         *("edge", "testing", "terminal", "demo", "cli", "__main__"),
     ),
     "mockserver.engine": (
-        *("messages", "routes", "body", "limits", "targets", "transmission", "accounts", "task", "callbacks", "state"),
-        *("context", "render", "admission", "faults", "rules", "injection", "operations", "world", "commands"),
+        *("messages", "routes", "body", "limits", "targets", "transmission", "accounts", "task", "callbacks"),
+        *(
+            "keeping",
+            "state",
+            "context",
+            "render",
+            "admission",
+            "faults",
+            "rules",
+            "injection",
+            "operations",
+            "world",
+            "commands",
+        ),
     ),
     "contracts": (
         *("journal", "analysis", "clause", "rules", "judge", "clauses", "client", "server", "clients", "mutation"),

@@ -112,7 +112,8 @@ class Search:
         """Add the result of a situation."""
         self.met[situation] = run
         self.hangs += run.hangs
-        verdicts = judge_by(self._chosen(), run.journal)
+        journal = replace(run.journal, records=(), jobs=()) if run.untested else run.journal
+        verdicts = judge_by(self._chosen(), journal)
         self._verdicts[situation] = {verdict.clause.id: verdict for verdict in verdicts}
         for verdict in verdicts:
             self._note(situation, verdict)

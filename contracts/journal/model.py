@@ -107,6 +107,9 @@ class Job:
     """A job that a runner gave to the client, and its result.
 
     `ended` is "returned", "raised" or "never". `said` is the error as the client's user would see it.
+    `stopped` says why the runner ended the job, and with which option it would have waited longer: then `ended` is
+    "never", and nobody knows whether the client would have ended it by itself. It is empty for a job that certainly
+    does not end, such as one that sends requests without end.
     """
 
     number: int
@@ -116,6 +119,7 @@ class Job:
     said: str
     started_ms: int
     ended_ms: int
+    stopped: str = ""
 
 
 @dataclass(frozen=True, slots=True)

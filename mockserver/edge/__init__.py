@@ -3,6 +3,7 @@
 build              loads the providers of the settings and starts a server
 server             starts and closes what serves on one socket
 connection         aiohttp's connection, with a faster way for plain requests
+access             who may use the control plane, and who may make a session
 addressing         finds the provider and the session that a request is for
 exchange           answers a request: engine in, bytes and journal entry out
 request_body       reads bodies, with limits on size and time

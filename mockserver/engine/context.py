@@ -240,6 +240,8 @@ class RequestContext(_TaskProperties, _AccountProperties):
     error: ErrorAnswer | None = None
     problem: Problem | None = None
     file: StoredFile | None = None
+    #: What was evicted to make room for what it has made, in words.
+    evicted = ""
     list_items: Sequence[Any] = ()
     list_total = 0
     list_next: str | None = None
@@ -259,6 +261,17 @@ class RequestContext(_TaskProperties, _AccountProperties):
     def reply(self, operation_id: str) -> Any:
         """Render what a query would return for the task."""
         return self.body_of(self.state.provider.operations[operation_id])
+
+    def drawn(self, name: str) -> Any:
+        """Return what the provider chooses for the task, or for the task that a submit would create."""
+        task, account = self.task, self.account
+        if task is not None:
+            account, ordinal = task.account, task.ordinal
+        else:
+            assert account is not None
+            ordinal = len(account.tasks)
+        provider = self.state.provider
+        return provider.draws[name](self.state.chance.draw(f"{provider.name}/{account.id}/task/{ordinal}/{name}"))
 
     def header(self, name: str) -> str | None:
         """Return a header of the request."""

@@ -18,7 +18,7 @@ from contracts.client.in_process.digest_spy import CompareDigestSpy
 from contracts.client.run import MOST_REQUESTS_PER_JOB, Run, media_cache_of, prompt_of
 from contracts.client.subject import Factory, Setting, SubjectError
 from contracts.client.virtual_time.loop import VirtualLoop
-from contracts.client.virtual_time.patches import in_virtual_time
+from contracts.client.virtual_time.parts import as_part, in_virtual_time
 from contracts.client.virtual_time.threads import VirtualThread
 from contracts.journal import Job, Journal, of_records
 from mockserver.clock import MANUAL_START_MS, Wall
@@ -105,7 +105,7 @@ class Session:
             await server.close()
         return self.so_far()
 
-    def so_far(self, why: str = "", *, hangs: bool = False) -> Run:
+    def so_far(self, why: str = "", *, hangs: bool = False, untested: str = "") -> Run:
         """Return the result so far; jobs that have not ended count as never ended, for the reason given."""
         records = () if self._server is None else self._server.runtime.journal.records()
         (journal,) = of_records(records, [self._provider]) or [Journal(self._provider, ())]
@@ -116,7 +116,7 @@ class Session:
         ]
         journal = replace(journal, jobs=tuple(jobs), runner_facts=self._digest_spy.facts())
         takes_callbacks = callable(getattr(self._client, "handle_callback", None))
-        return Run(None, journal, tuple(dict.fromkeys(self._loop.unknown_addresses)), takes_callbacks, hangs)
+        return Run(None, journal, tuple(dict.fromkeys(self._loop.unknown_addresses)), takes_callbacks, hangs, untested)
 
     async def _run_client(self, server: Server, setting: Setting) -> None:
         try:
@@ -252,7 +252,8 @@ async def _in_thread(loop: VirtualLoop, function: Callable[..., T], *given: Any)
         else:
             out.set_result(value)
 
-    threading.Thread(target=work, name="client", daemon=True).start()
+    with as_part(None):  # it takes part as the runner's thread
+        threading.Thread(target=work, name="client", daemon=True).start()
     try:
         return await out
     except asyncio.CancelledError:

@@ -92,6 +92,7 @@ def _operation(context: Context, path: str, method: str, item: dict[str, Any]) -
         task_field=str(mock.get("task", "")).rpartition(".")[2],
         checked_parameters=tuple(each for each in parameters if (each.place, each.name) != ("path", in_path)),
         charges_ucr=round(mock.get("charges_credits", 0) * UCR),
+        counts_tokens=mock.get("counts_tokens", False),
         examples=tuple(_examples(context, entry)),
     )
 
