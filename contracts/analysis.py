@@ -36,6 +36,12 @@ Duty = Literal[
     "corrupts_callback",
     "adds_unknown_event",
     "signs_again",
+    "reformats_callback",
+    "lags",
+    "spoils_file",
+    "redirects",
+    "fills_progress",
+    "withholds_answer",
 ]
 
 
@@ -105,6 +111,23 @@ def error_inside(provider: Provider, exchange: Exchange) -> Any:
     code = answer.get("code")
     codes = {error.code for error in provider.errors.values()}
     return code if code in codes else None
+
+
+#: Errors that may be gone at the next request.
+PASSING = frozenset((429, 455, *range(500, 600)))
+
+
+def is_passing_error(journal: Journal, exchange: Exchange) -> bool:
+    """Tell whether a request failed in a way that says nothing about its task: another one may succeed."""
+    if exchange.status is None or exchange.status in PASSING:
+        return True
+    inside = error_inside(journal.provider, exchange)
+    return inside in PASSING if isinstance(inside, int) else inside is not None
+
+
+def elsewhere(journal: Journal, exchange: Exchange) -> bool:
+    """Tell whether a request went to another host, which a redirect had named."""
+    return exchange.header("Host") in journal.redirect_hosts
 
 
 # -- what answers say of tasks ----------------------------------------------------------------------
@@ -320,6 +343,24 @@ def is_short(download: Exchange) -> bool:
 def is_whole(download: Exchange) -> bool:
     """Tell whether a file was received completely."""
     return download.method == "GET" and download.status == HTTP_OK and not is_short(download)
+
+
+def spoiled(download: Exchange) -> bool:
+    """Tell whether a download is not the file that was made, although it looks complete."""
+    return bool(faults_in(download, "spoils_file"))
+
+
+def whole_sizes(downloads: Iterable[Exchange]) -> set[int]:
+    """Return the size of a file, as whole downloads and the announced totals of others tell it."""
+    out = set()
+    for each in downloads:
+        _, _, total = (each.answer_header("Content-Range") or "").partition("/")
+        length = each.answer_header("Content-Length") or ""
+        if each.status == HTTP_PARTIAL and total.isdecimal():
+            out.add(int(total))
+        elif each.status == HTTP_OK and length.isdecimal() and not spoiled(each):
+            out.add(int(length))
+    return out
 
 
 def sizes(downloads: Iterable[Exchange]) -> set[int]:

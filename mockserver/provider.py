@@ -408,4 +408,6 @@ class Provider:
     operations: Mapping[str, Operation]
     dialects: tuple[Dialect, ...]
     client: ClientAdvice = ClientAdvice()
+    #: Whether any answer shows the progress of a task.
+    shows_progress: bool = False
     draws: Mapping[str, Draw] = field(default_factory=dict)

@@ -9,6 +9,7 @@ from contracts.analysis import (
     KEY_MARK,
     accepted,
     created,
+    elsewhere,
     end_callbacks,
     end_sent,
     error_inside,
@@ -128,7 +129,7 @@ def key_in_its_header(journal: Journal) -> Iterator[Finding]:
     rule = journal.provider.key
     form = f"{rule.header}: Bearer KEY" if rule.bearer else f"{rule.header}: KEY"
     for each in journal.exchanges:
-        if not secured(journal, each):
+        if not secured(journal, each) or elsewhere(journal, each):
             continue
         value = each.header(rule.header)
         if value is None and _key_removed(journal, each):

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import hashlib
 import hmac
+import importlib
 import json
 import random
 from collections.abc import Callable, Mapping
@@ -51,7 +52,8 @@ _mutants: list[Mutant] = []
 
 
 def mutants() -> tuple[Mutant, ...]:
-    """Return all mutants."""
+    """Return all mutants: those of this file and of `careless`."""
+    importlib.import_module("contracts.clients.careless")
     return tuple(_mutants)
 
 

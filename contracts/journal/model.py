@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
+from urllib.parse import urlsplit
 
 from mockserver.provider import Provider
 
@@ -164,6 +165,12 @@ class Journal:
     def of_role(self, *roles: str) -> tuple[Exchange, ...]:
         """Return the requests to operations of these roles."""
         return tuple(each for each in self.exchanges if each.role in roles)
+
+    @cached_property
+    def redirect_hosts(self) -> frozenset[str]:
+        """The hosts that redirects named, other than those that sent them."""
+        places = ((each, urlsplit(each.answer_header("Location") or "").netloc) for each in self.exchanges)
+        return frozenset(host for each, host in places if host and host != each.header("Host"))
 
     @cached_property
     def traces(self) -> tuple[TaskTrace, ...]:

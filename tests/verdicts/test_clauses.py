@@ -6,19 +6,18 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.traffic import TASK, Traffic
+from support.missed_days import MISSED
+from support.traffic import TASK, Traffic, providers
 
 from contracts import all_clauses, judge_journal
 from contracts.clause import RENAMED, current_id
+from contracts.judge import applicable
 
 if TYPE_CHECKING:
     from contracts.clause import Verdict
 
 Day = Callable[[], Traffic]
-AT_TOAPIS = frozenset(
-    ("retry.jitter", "retry.eases-off", "submit.right-endpoint", "poll.first-wait", "outcome.error-has-request-id")
-)
-GOOGLE, TOAPIS = "googlegeminiomni", "toapis"
+GOOGLE, TOAPIS, EVOLINK = "googlegeminiomni", "toapis", "evolink"
 LINK = {"jobId": TASK[GOOGLE], "status": "done", "outputUrl": "http://h/googlegeminiomni/omni/u/t/output.mp4"}
 KEYED = [["Authorization", "Bearer [key of acct_1]"]]
 NEW = ["unknown_event"]
@@ -307,6 +306,7 @@ DAYS: dict[str, tuple[list[Day], list[Day]]] = {
         [lambda: toapis_chain(1, 2, 4), lambda: toapis_chain(2.9, 1, 1)],
         [lambda: toapis_chain(8, 8, 1)],
     ),
+    **MISSED,
 }
 
 
@@ -497,8 +497,8 @@ def test_violated(clause: str, number: int) -> None:
 @pytest.mark.parametrize("clause", DAYS)
 def test_not_exercised(clause: str) -> None:
     """Traffic that has nothing to do with a rule leaves it open, and never counts as kept."""
-    provider = TOAPIS if clause in AT_TOAPIS else GOOGLE
-    found = verdict(Traffic(provider).exchange("result", task=None, status=404, headers=[], path="/x"), clause)
+    names = {each.id: name for name in (EVOLINK, TOAPIS, GOOGLE) for each, _ in applicable(providers()[name])}
+    found = verdict(Traffic(names[clause]).exchange("result", task=None, status=404, headers=[], path="/x"), clause)
     expected = "kept" if clause == "results.without-key" else "not exercised"
     assert found.judgement == expected
 
