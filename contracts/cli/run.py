@@ -11,6 +11,7 @@ import click
 from contracts import report
 from contracts.cli.options import dialect_option, number, spec_option
 from contracts.cli.outputs import Files, check_writable, fail, output_options, progress_bar, violated
+from contracts.judge import untested_core
 from mockserver.spec.document import SpecError
 
 
@@ -52,7 +53,7 @@ def run(files: Files, **options: Any) -> None:
     """Judge a client: run it against about 200 failure scenarios.
 
     A Python client runs in virtual time, without real waits; a command runs in real time. Exit codes: 0 no
-    violations, 1 violations, 2 wrong usage.
+    violations, 1 violations or no job without faults was judged, 2 wrong usage.
     """
     if (options["client"] is None) == (options["command"] is None):
         fail("specify the client: --client module:Name for Python, --command '...' for any language")
@@ -73,5 +74,9 @@ def run(files: Files, **options: Any) -> None:
         click.echo(line)
     count = len(result.search.met)
     click.echo(f"{count} situation{'s' if count != 1 else ''} tested, seed {options['seed']}")
-    if violated(result.verdicts):
+    untested = untested_core(result.verdicts, faultless=options["scenario"] is None)
+    for verdict in untested:
+        why = f": {verdict.reason}" if verdict.reason else ""
+        click.echo(f"nothing is proved: {verdict.clause.id} was not tested{why}")
+    if violated(result.verdicts) or untested:
         sys.exit(1)

@@ -29,6 +29,8 @@ class Run:
     takes_callbacks: bool = False
     #: Whether it was stopped because it hung, in real time.
     hangs: bool = False
+    #: Why nothing can be said about the client: the runner could not follow it. Then nothing counts as tested.
+    untested: str = ""
 
 
 def prompt_of(number: int) -> str:

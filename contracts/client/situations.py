@@ -31,7 +31,7 @@ class Event:
             fault,
             tuple(exercise.parameters.items()),
             () if exercise.operation is None else (("operation", exercise.operation),),
-            () if exercise.times is None else (("times", exercise.times),),
+            tuple((name, value) for name in ("every", "times") if (value := getattr(exercise, name)) is not None),
         )
 
     def data(self, provider: str) -> dict[str, Any]:

@@ -27,7 +27,7 @@ _LONGEST_MESSAGE = 200
 _FIX = "specs/scenario.schema.json lists the keys allowed here"
 _EXPECTATION = "write `count` with at_least or at_most, or `gap` with at_least_s or at_most_s"
 #: The limits of an account that a scenario may set.
-LIMITS = ("requests_per_minute", "requests_per_hour", "concurrent_tasks")
+LIMITS = ("requests_per_minute", "requests_per_hour", "tasks_per_day", "concurrent_tasks")
 GALLERY = Path(__file__).with_name("gallery")
 
 

@@ -8,8 +8,11 @@ import logging
 import random
 from collections.abc import Iterator
 from dataclasses import replace
+from time import process_time
 
+from contracts.client.in_process import alarm as alarm_module
 from contracts.client.in_process.alarm import HangsError, alarm
+from contracts.client.in_process.foreign import Foreign
 from contracts.client.in_process.session import START_S, Session, exit_error
 from contracts.client.run import Run
 from contracts.client.situations import Situation
@@ -22,6 +25,12 @@ from mockserver.scenarios.read import Scenario
 #: How long cancelled tasks have to end, in virtual time, and how often they are cancelled.
 _PATIENCE_S = 1.0
 _ROUNDS = 3
+#: A client that has used more of the processor than this share of the longest run computes; one that has not, waits.
+_BUSY_SHARE = 0.1
+_REAL_WAIT = (
+    "the client waits in real time, in a library that the runner cannot follow (such as uvloop or pycurl); "
+    "test it with --command"
+)
 
 
 def run_situation(factory: Factory, provider: Provider, situation: Situation) -> Run:
@@ -53,16 +62,20 @@ def run_scenario(
     random_state = random.getstate()
     random.seed(seed)
     try:
+        began_s, foreign = process_time(), Foreign()
         with virtual_time(loop, START_S), alarm(loop), _quiet():
             asyncio.set_event_loop(loop)
             loop.set_exception_handler(lambda _loop, _context: None)
             session = Session(loop, factory, provider, scenario, jobs, callbacks=callbacks)
             try:
-                return loop.run_until_complete(session.run())
+                run = loop.run_until_complete(session.run())
+                endless = any(job.ended == "never" for job in run.journal.jobs)
+                return replace(run, untested=foreign.found()) if endless else run
             except StalledError as error:
-                return session.so_far(str(error))
+                return session.so_far(str(error), untested=foreign.found())
             except HangsError as error:
-                return session.so_far(str(error), hangs=True)
+                why = foreign.found() or ("" if _computed_since(began_s) else _REAL_WAIT)
+                return session.so_far(str(error), hangs=True, untested=why)
             except SystemExit as error:
                 return session.so_far(exit_error(error))
             finally:
@@ -71,6 +84,11 @@ def run_scenario(
         asyncio.set_event_loop(None)
         loop.close()
         random.setstate(random_state)
+
+
+def _computed_since(began_s: float) -> bool:
+    """Tell whether the process has worked rather than waited."""
+    return process_time() - began_s > _BUSY_SHARE * alarm_module.LONGEST_RUN_S
 
 
 #: How a loop may end during cleanup; it raises RuntimeError if it was already asked to stop.

@@ -18,7 +18,7 @@ from contracts.client.in_process.digest_spy import CompareDigestSpy
 from contracts.client.run import MOST_REQUESTS_PER_JOB, Run, media_cache_of, prompt_of
 from contracts.client.subject import Factory, Setting, SubjectError
 from contracts.client.virtual_time.loop import VirtualLoop
-from contracts.client.virtual_time.patches import in_virtual_time
+from contracts.client.virtual_time.parts import as_part, in_virtual_time
 from contracts.client.virtual_time.threads import VirtualThread
 from contracts.journal import Job, Journal, of_records
 from mockserver.clock import MANUAL_START_MS, Wall
@@ -38,6 +38,7 @@ _AFTERWARDS_S = 3 * 3600.0
 #: What `time.time()` returns at the start.
 START_S = MANUAL_START_MS / 1000
 _HERE = "127.0.0.1"
+_LONGEST_KEPT = 4000
 #: The ports of the server and the callback receiver in virtual time.
 _PORT, _HOOK_PORT = 4010, 4011
 
@@ -105,7 +106,7 @@ class Session:
             await server.close()
         return self.so_far()
 
-    def so_far(self, why: str = "", *, hangs: bool = False) -> Run:
+    def so_far(self, why: str = "", *, hangs: bool = False, untested: str = "") -> Run:
         """Return the result so far; jobs that have not ended count as never ended, for the reason given."""
         records = () if self._server is None else self._server.runtime.journal.records()
         (journal,) = of_records(records, [self._provider]) or [Journal(self._provider, ())]
@@ -116,7 +117,7 @@ class Session:
         ]
         journal = replace(journal, jobs=tuple(jobs), runner_facts=self._digest_spy.facts())
         takes_callbacks = callable(getattr(self._client, "handle_callback", None))
-        return Run(None, journal, tuple(dict.fromkeys(self._loop.unknown_addresses)), takes_callbacks, hangs)
+        return Run(None, journal, tuple(dict.fromkeys(self._loop.unknown_addresses)), takes_callbacks, hangs, untested)
 
     async def _run_client(self, server: Server, setting: Setting) -> None:
         try:
@@ -158,7 +159,8 @@ class Session:
         else:
             ended, value = "returned", work.result()
         size = len(value) if isinstance(value, bytes | bytearray | memoryview) else None
-        self._ended.append(Job(number, prompt, ended, size, _chain_text(error) or why, started_ms, self._now_ms()))
+        said = _chain_text(error) or why
+        self._ended.append(Job(number, prompt, ended, size, said, started_ms, self._now_ms(), kept=_kept_on(error)))
 
     async def _generate(self, prompt: str) -> Any:
         try:
@@ -170,11 +172,10 @@ class Session:
         return MANUAL_START_MS + int(self._loop.now_s * 1000)
 
     async def _await_callbacks(self, server: Server) -> None:
-        """Wait for the callbacks that are still due."""
-        until_s = self._loop.now_s + _AFTERWARDS_S
-        while server.runtime.world.event_queue and self._loop.now_s < until_s:  # noqa: ASYNC110 - seconds are free
+        """Wait for the callbacks that are still due, and for those that the client is handling."""
+        until_s, world = self._loop.now_s + _AFTERWARDS_S, server.runtime.world
+        while (world.event_queue or world.under_way) and self._loop.now_s < until_s:  # noqa: ASYNC110 - seconds are free
             await asyncio.sleep(60)
-        await server.runtime.dispatcher.drain_due()
 
     async def _close(self) -> None:
         """Close the client, if it can be closed."""
@@ -252,7 +253,8 @@ async def _in_thread(loop: VirtualLoop, function: Callable[..., T], *given: Any)
         else:
             out.set_result(value)
 
-    threading.Thread(target=work, name="client", daemon=True).start()
+    with as_part(None):  # it takes part as the runner's thread
+        threading.Thread(target=work, name="client", daemon=True).start()
     try:
         return await out
     except asyncio.CancelledError:
@@ -265,5 +267,15 @@ def _chain_text(error: BaseException | None) -> str:
     parts: list[str] = []
     while error is not None and len(parts) < 5:
         parts.append(f"{type(error).__name__}: {error}")
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "; ".join(parts)
+
+
+def _kept_on(error: BaseException | None) -> str:
+    """Write what an error and its causes hold beside their texts, such as a request id."""
+    parts: list[str] = []
+    while error is not None and len(parts) < 5:
+        with contextlib.suppress(Exception):  # a client's `__repr__` may fail
+            parts.append(repr({**vars(error), "args": error.args})[:_LONGEST_KEPT])
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     return "; ".join(parts)

@@ -175,7 +175,9 @@ class _Session:
             ended_ms = self._server.runtime.clock.now_ms()
             why = f"{self._most_requests} requests for one job" if enough.is_set() else f"{self._time_limit_s:g} s"
             outcome: Outcome = outcome_of(ending, why, self._command.cwd or Path.cwd(), output)
-        return Job(number, prompt, outcome.ended, outcome.size_bytes, outcome.said, started_ms, ended_ms)
+        over = outcome.ended == "never" and not enough.is_set()
+        stopped = f"stopped by the runner after {self._time_limit_s:g} s (--job-limit)" if over else ""
+        return Job(number, prompt, outcome.ended, outcome.size_bytes, outcome.said, started_ms, ended_ms, stopped)
 
     async def _watch(self, enough: asyncio.Event) -> None:
         """Stop commands that send requests without end."""
