@@ -42,7 +42,7 @@ class WebhookOnly:
         except ValueError:
             return 400
         if not hmac.compare_digest(wanted, given):
-            return 403
+            return 401
         try:
             event = json.loads(body)
         except ValueError:
@@ -102,13 +102,13 @@ class WebhookOnly:
                 async with self.http.get(url) as answer:
                     answer.raise_for_status()
                     content = await answer.read()
-                    if answer.content_length in (None, len(content)):
+                    if answer.content_type.startswith("video/") and answer.content_length in (None, len(content)):
                         return content
             except aiohttp.ClientError:
                 if wait_s is None:
                     raise
             await asyncio.sleep(wait_s or 0)
-        raise RuntimeError(f"{url} is cut off")
+        raise RuntimeError(f"{url} gives no whole video")
 
 
 class WebhookAndSlowPoll(WebhookOnly):

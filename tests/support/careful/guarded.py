@@ -90,6 +90,8 @@ class Adaptive:
             try:
                 async with self.http.get(url, headers=headers) as answer:
                     answer.raise_for_status()
+                    if not answer.content_type.startswith("video/"):
+                        raise RuntimeError(f"{url} gives {answer.content_type}")
                     if answer.status != 206:
                         content = b""
                     async for chunk in answer.content.iter_any():

@@ -56,11 +56,16 @@ class WithHttpx:
         self.http = httpx.AsyncClient(timeout=20)
         self.base_url = setting.base_url
         self.auth = {"Authorization": f"Bearer {setting.api_key}"}
+        self.places = asyncio.Semaphore(5)
 
     async def aclose(self) -> None:
         await self.http.aclose()
 
     async def generate(self, prompt: str) -> bytes:
+        async with self.places:
+            return await self.job(prompt)
+
+    async def job(self, prompt: str) -> bytes:
         body = {"model": "gemini-omni-video", "prompt": prompt, "resolution": "1080p", "duration": 8}
         job_id = (await self.submit(body))["jobId"]
         polls = 0
@@ -101,4 +106,6 @@ class WithHttpx:
         if answer.status_code in PASSING:
             raise Passing(answer)
         answer.raise_for_status()
+        if not answer.headers.get("Content-Type", "").startswith("video/"):
+            raise RuntimeError(f"{url} gives {answer.headers.get('Content-Type')}")
         return answer.content

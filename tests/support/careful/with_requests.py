@@ -78,6 +78,8 @@ class WithRequests:
             try:
                 answer = self.session.get(url, timeout=60)
                 answer.raise_for_status()
+                if not answer.headers.get("Content-Type", "").startswith("video/"):
+                    raise VideoError(f"{url} gives {answer.headers.get('Content-Type')}")
                 if len(answer.content) == int(answer.headers.get("Content-Length", len(answer.content))):
                     return answer.content
             except requests.RequestException as error:

@@ -101,10 +101,12 @@ class WithThreads:
             try:
                 with urllib.request.urlopen(url, timeout=60) as answer:
                     content: bytes = answer.read()
-                    if len(content) == int(answer.headers.get("Content-Length", len(content))):
+                    if answer.headers.get_content_maintype() == "video" and len(content) == int(
+                        answer.headers.get("Content-Length", len(content))
+                    ):
                         return content
             except (OSError, HTTPException):
                 if wait_s is None:
                     raise
             time.sleep(wait_s or 0)
-        raise RuntimeError(f"{url} is cut off")
+        raise RuntimeError(f"{url} gives no whole video")
