@@ -176,7 +176,8 @@ def _failures(journal: Journal, trace: TaskTrace) -> Iterator[Record]:
     ends = journal.provider.lifecycle.ends
     yield from (query for query in trace.queries if shows(journal, query, "failure"))
     for delivery in end_callbacks(journal, trace):
-        if delivery.outcome == "acknowledged" and ends[delivery.event].kind == "failure":
+        asked = any(query.seq > delivery.seq for query in trace.queries)  # then the query's word counts
+        if delivery.outcome == "acknowledged" and ends[delivery.event].kind == "failure" and not asked:
             yield delivery
 
 

@@ -155,7 +155,7 @@ class SubmitsTwice(PoliteClient):
         return await super().submit(prompt)
 
 
-@breaks("submit.not-again-after-lost-answer", "after a lost answer")
+@breaks("submit.not-again-after-lost-answer", "the same submit again after its answer")
 class SubmitsBlindly(PoliteClient):
     """Repeats a submit that was not answered."""
 
@@ -544,6 +544,7 @@ class NeverSubmits(PoliteClient):
     "outcome.makes-video",
     "although nothing went wrong at the provider",
     *("outcome.follows-to-the-end", "callbacks.lost-recovered-by-poll", "callbacks.early-kept"),
+    "outcome.failure-has-its-reason",  # which a callback told it
 )
 class AsksElsewhere(PoliteClient):
     """Polls at a path that does not exist."""
