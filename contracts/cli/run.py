@@ -31,7 +31,7 @@ from mockserver.spec.document import SpecError
 @click.option("--callbacks/--no-callbacks", default=None, help="Whether the client receives callbacks.")
 @number("--jobs", click.IntRange(1, 1000), "Concurrent jobs, with --scenario.", default=1)
 @click.option("--scenario", help="Run only this situation: a built-in scenario or a file.")
-@number("--speed", click.FloatRange(min=0.1), "With --command: speed of the server's clock.", default=60.0)
+@number("--speed", click.FloatRange(min=0.1), "With --command: speed of the server's clock; default: by the client.")
 @number(
     "--job-limit job_limit_s",
     click.FloatRange(min=1),

@@ -6,18 +6,26 @@ import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from shlex import join
 from time import monotonic
 
 from contracts.clause import Verdict
-from contracts.client.catalogue import sweep
 from contracts.client.in_process import run_situation
 from contracts.client.run import Run
 from contracts.client.search import MOST_HANGS, Search
 from contracts.client.situations import Situation
 from contracts.client.subject import Factory, SubjectError, load
-from contracts.client.subprocess import Command, CommandError, exclusion_reason, run_commands
+from contracts.client.subprocess import (
+    FASTEST,
+    FIRST_SPEED,
+    Command,
+    CommandError,
+    limit_in,
+    run_commands,
+    speed_for,
+)
 from contracts.rules import Rule, documented_rules, rules_of
 from mockserver.provider import Provider
 from mockserver.scenarios.read import find, read
@@ -27,7 +35,7 @@ from mockserver.spec.catalog import load_providers
 Progress = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
 
 #: How many commands run at once; they mostly wait.
-_AT_ONCE = 8
+_AT_ONCE = 16
 
 
 def _no_progress(_what: str) -> AbstractContextManager[Callable[[int, int], None]]:
@@ -47,7 +55,8 @@ class Options:
     most_examples: int
     time_limit_s: float | None
     callbacks: bool | None
-    speed: float
+    #: With a command: the speed of the server's clock; None adapts it to the client.
+    speed: float | None
     job_limit_s: float
     #: A single situation instead of many: a scenario, with so many concurrent jobs.
     scenario: str | None
@@ -179,29 +188,41 @@ def _run_command(
     if problem is not None:
         raise CommandError(problem)
     callbacks = bool(options.callbacks) and provider.callbacks is not None
-    planned = [single] if single is not None else sweep(provider, callbacks=callbacks, jobs=False, seed=options.seed)
-    left_out: list[str] = []
-    chosen = []
-    for situation in planned:
-        reason = exclusion_reason(situation, provider, speed=options.speed, time_limit_s=options.job_limit_s)
-        if reason:
-            left_out.append(f"left out: {situation}: {reason}")
-        else:
-            chosen.append(situation)
     search = Search(_in_batches, provider, rules, callbacks=callbacks, jobs=False, seed=options.seed, shrink=False)
     until_s = None if options.time_limit_s is None else monotonic() + options.time_limit_s
+    speed = options.speed or FASTEST
+    if single is not None:
+        runs = run_commands(command, provider, [single], speed=speed, time_limit_s=options.job_limit_s)
+        search.add(single, runs[0])
+        return search, []
+    chosen = search.planned()
+    if options.speed is None:
+        (first,) = run_commands(
+            command, provider, chosen[:1], speed=FIRST_SPEED, time_limit_s=options.job_limit_s, paced=True
+        )
+        speed = speed_for(first.journal)
+    # Those that take long start first, and the others run meanwhile.
+    chosen.sort(key=lambda each: -limit_in(each, provider, options.job_limit_s))
     with progress("situations") as show:
-        for start in range(0, len(chosen), _AT_ONCE):
-            if until_s is not None and monotonic() > until_s:
-                left_out.append(f"left out: {len(chosen) - start} situations: time limit reached")
-                break
-            batch = chosen[start : start + _AT_ONCE]
-            runs = run_commands(
-                command, provider, batch, speed=options.speed, time_limit_s=options.job_limit_s, at_once=_AT_ONCE
-            )
-            for situation, run in zip(batch, runs, strict=True):
-                search.add(situation, run)
-            show(len(search.met), len(chosen))
+        done = count(1)
+        runs = run_commands(
+            command,
+            provider,
+            chosen,
+            speed=speed,
+            time_limit_s=options.job_limit_s,
+            at_once=_AT_ONCE,
+            ended=lambda _run: show(next(done), len(chosen)),
+            paced=True,
+            until_s=until_s,
+        )
+    for run in runs:
+        if run.situation is not None:
+            search.add(run.situation, run)
+    left_out = ["left out: situations with several jobs: each job is a process, which cannot know of the others"]
+    if len(runs) < len(chosen):
+        left_out.append(f"left out: {len(chosen) - len(runs)} situations: time limit reached")
+    left_out.append(f"note: the server's clock ran {speed:g} times as fast as the client's, so that it sees all states")
     return search, left_out
 
 
@@ -215,8 +236,6 @@ def _with_replays(search: Search, verdicts: Sequence[Verdict], options: Options)
     command += ["--client", options.client] if options.client is not None else ["--command", options.command or ""]
     command += [word for path in options.spec for word in ("--spec", str(path))]
     command += [word for name in options.dialects for word in ("--dialect", name)]
-    if options.command is not None:  # its waits are real, and the result depends on these
-        command += ["--speed", f"{options.speed:g}", "--job-limit", f"{options.job_limit_s:g}"]
     out = []
     for verdict in verdicts:
         situation = search.smallest(verdict)
@@ -226,6 +245,9 @@ def _with_replays(search: Search, verdicts: Sequence[Verdict], options: Options)
         path = options.directory / f"{verdict.provider}-{verdict.clause.id}.yaml"
         more = ["--jobs", str(situation.jobs)] if situation.jobs > 1 else []
         more += ["--callbacks"] if situation.callbacks else []
+        if options.command is not None:  # its waits are real, and the result depends on these
+            limit_s = limit_in(situation, search.provider, options.job_limit_s)
+            more += ["--speed", f"{verdict.speed:g}", "--job-limit", f"{limit_s:g}"]
         replay = join([*command, "--scenario", str(path), *more])
         options.directory.mkdir(parents=True, exist_ok=True)
         path.write_text(situation.yaml(f"{verdict.clause.id}: {verdict.clause.rule}\n{replay}"), encoding="utf-8")
