@@ -61,6 +61,11 @@ def verdict_of(
     return Verdict(clause, provider.name, judgement, tuple(violations), covered, speed=speed)
 
 
+def fails(verdict: Verdict, fail_on: str = "must") -> bool:
+    """Tell whether a verdict is a violation of at least this severity."""
+    return verdict.judgement == "violated" and _SEVERITIES[verdict.clause.severity] <= _SEVERITIES[fail_on]
+
+
 def ranked(verdicts: Iterable[Verdict]) -> list[Verdict]:
     """Sort verdicts: violated, not tested, kept; within each, must before should."""
     return sorted(verdicts, key=lambda each: (_ORDER[each.judgement], _SEVERITIES[each.clause.severity]))

@@ -8,9 +8,10 @@ from typing import Any
 
 import click
 
-from contracts import report
+from contracts.cli.acceptance import Acceptance, acceptance_options
 from contracts.cli.options import dialect_option, number, spec_option
-from contracts.cli.outputs import Files, check_writable, fail, output_options, progress_bar, violated
+from contracts.cli.outputs import Files, check_writable, fail, output_options, progress_bar, show
+from contracts.report import number_of
 from mockserver.spec.document import SpecError
 
 
@@ -38,6 +39,7 @@ from mockserver.spec.document import SpecError
     "With --command: real seconds after which a job is stopped.",
     default=60,
 )
+@click.option("--callback-path", default="/callback", show_default=True, help="The path of the callback URL.")
 @click.option(
     "--violations",
     "directory",
@@ -47,12 +49,13 @@ from mockserver.spec.document import SpecError
     show_default=True,
     help="Folder for the smallest situation of each violation, as a scenario.",
 )
+@acceptance_options
 @output_options
-def run(files: Files, **options: Any) -> None:
+def run(files: Files, accept: Acceptance, **options: Any) -> None:
     """Judge a client: run it against about 200 failure scenarios.
 
     A Python client runs in virtual time, without real waits; a command runs in real time. Exit codes: 0 no
-    violations, 1 violations, 2 wrong usage.
+    violations, 1 violations, 2 wrong usage, 3 the runner cannot say (the notes tell why).
     """
     if (options["client"] is None) == (options["command"] is None):
         fail("specify the client: --client module:Name for Python, --command '...' for any language")
@@ -66,12 +69,17 @@ def run(files: Files, **options: Any) -> None:
         result = run_campaign(Options(**options), progress_bar)
     except (SpecError, SubjectError, CommandError) as error:
         fail(str(error))
-    click.echo(report.text(result.verdicts))
+    verdicts = accept.remaining(result.verdicts)
+    show(verdicts, github=files.github)
     title = f"{options['client'] or options['command']} against {result.search.provider.title}"
-    files.write(result.verdicts, result.search.journals, title)
+    files.write(verdicts, result.search.journals, title, result.situations)
     for line in result.remarks:
         click.echo(line)
-    count = len(result.search.met)
-    click.echo(f"{count} situation{'s' if count != 1 else ''} tested, seed {options['seed']}")
-    if violated(result.verdicts):
+    for line in result.output:
+        click.echo(line)
+    click.echo(f"{number_of(len(result.search.met), 'situation')} tested, seed {options['seed']}")
+    if accept.failed(verdicts):
         sys.exit(1)
+    if not result.conclusive:
+        click.echo("not tested: see the notes above (exit code 3)")
+        sys.exit(3)

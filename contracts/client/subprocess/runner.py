@@ -17,7 +17,7 @@ from contracts.client.run import MOST_REQUESTS_PER_JOB, Run, media_cache_of, pro
 from contracts.client.situations import Situation
 from contracts.client.subject import Setting
 from contracts.client.subprocess.command import Command, environment, port_of
-from contracts.client.subprocess.outcome import Outcome, outcome_of
+from contracts.client.subprocess.outcome import Outcome, outcome_of, text_of
 from contracts.client.subprocess.pace import limit_in, speed_in
 from contracts.client.subprocess.supervise import supervise
 from contracts.journal import Delivery, Job, Journal, Record, of_records
@@ -58,6 +58,7 @@ def run_commands(
     ended: Callable[[Run], object] = lambda _run: None,
     paced: bool = False,
     until_s: float | None = None,
+    callback_path: str = "/callback",
 ) -> list[Run]:
     """Run a command in situations, several at once, each with its own server.
 
@@ -72,6 +73,7 @@ def run_commands(
         ended: called with each run.
         paced: whether speed and limit are adapted to each situation (see `pace`).
         until_s: when no further situation is started, by `time.monotonic()`; such situations have no run.
+        callback_path: the path of the callback URL.
     """
 
     async def one(slots: asyncio.Semaphore, situation: Situation) -> Run | None:
@@ -80,7 +82,7 @@ def run_commands(
                 return None
             own_speed = speed_in(situation, speed) if paced else speed
             limit_s = limit_in(situation, provider, time_limit_s) if paced else time_limit_s
-            run = await _Session(command, provider, situation, own_speed, limit_s, most_requests).run()
+            run = await _Session(command, provider, situation, own_speed, limit_s, most_requests, callback_path).run()
         ended(run)
         return run
 
@@ -104,6 +106,7 @@ class _Session:
         speed: float,
         time_limit_s: float,
         most_requests: int,
+        callback_path: str,
     ) -> None:
         self._command = command
         self._provider = provider
@@ -111,6 +114,8 @@ class _Session:
         self._speed = speed
         self._time_limit_s = time_limit_s
         self._most_requests = most_requests
+        self._callback_path = callback_path
+        self._output: dict[int, str] = {}
 
     async def run(self) -> Run:
         """Start the server, run the jobs, and return the result."""
@@ -139,14 +144,16 @@ class _Session:
         journal = replace(journal, speed=self._speed, records=tuple(_drop_undeliverable(journal, by_port)))
         note = _missing_requests(journal, server.base_url(provider.name))
         jobs = [replace(job, said="; ".join(filter(None, (job.said, note)))) for job in jobs]
-        return Run(situation, replace(journal, jobs=tuple(jobs)), ())
+        return Run(situation, replace(journal, jobs=tuple(jobs)), output=self._output)
 
     def _settings(self) -> list[Setting]:
         """Return the setting of each job."""
         provider, base_url, jobs = self._provider, self._server.base_url(self._provider.name), self._situation.jobs
         if provider.callbacks is None or not self._situation.callbacks:
             return [Setting.of(provider, base_url)] * jobs
-        return [Setting.of(provider, base_url, f"http://{_HERE}:{port}/callback") for port in _free_ports(jobs)]
+        return [
+            Setting.of(provider, base_url, f"http://{_HERE}:{port}{self._callback_path}") for port in _free_ports(jobs)
+        ]
 
     async def _job(self, number: int, setting: Setting, enough: asyncio.Event) -> Job:
         prompt = prompt_of(number)
@@ -161,6 +168,7 @@ class _Session:
                 time_limit_s=self._time_limit_s,
                 enough=enough,
             )
+            self._output[number] = text_of(ending.out) + text_of(ending.err)
             ended_ms = self._server.runtime.clock.now_ms()
             why = f"{self._most_requests} requests for one job" if enough.is_set() else f"{self._time_limit_s:g} s"
             outcome: Outcome = outcome_of(ending, why, self._command.cwd or Path.cwd(), output)
