@@ -110,11 +110,7 @@ def run_campaign(options: Options, progress: Progress = _no_progress) -> Result:
         search, left_out = _run_command(command, provider, rules, options, single, progress)
     verdicts = search.verdicts()
     untested = [(str(situation), run.untested) for situation, run in search.met.items() if run.untested]
-    remarks = [f"left out: {name}: {reason}" for name, reason in left_out]
-    remarks += [f"not tested: {name}: {reason}" for name, reason in untested[:_SHOWN]]
-    if len(untested) > _SHOWN:
-        remarks.append(f"not tested: {len(untested) - _SHOWN} more situations")
-    remarks += _remarks(search, provider)
+    remarks = [*_named("left out", left_out), *_named("not tested", untested), *_remarks(search, provider)]
     if single is None:
         try:
             verdicts = write_replays(search, verdicts, options.directory, _replayed(options))
@@ -129,6 +125,18 @@ def run_campaign(options: Options, progress: Progress = _no_progress) -> Result:
         () if single is None else tuple(_output(search.met[single])),
         not untested and any(each.judgement != "not exercised" for each in verdicts),
     )
+
+
+def _named(what: str, situations: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """Name situations by their reason: all if they are few, otherwise how many."""
+    for reason in dict.fromkeys(reason for _, reason in situations):
+        names = [name for name, each in situations if each == reason]
+        if len(names) <= _SHOWN:
+            yield from (f"{what}: {name}: {reason}" for name in names)
+        else:
+            # The last one may stand for many: the random situations.
+            yield f"{what}: {len(names) - 1} situations, such as {names[0]}: {reason}"
+            yield f"{what}: {names[-1]}: {reason}"
 
 
 def _output(run: Run) -> Iterator[str]:
@@ -196,7 +204,7 @@ def _cut_short(search: Search) -> list[tuple[str, str]]:
         return []
     why = "time limit reached"
     missed = [(str(situation), why) for situation in search.planned() if situation not in search.met]
-    return [*missed, (f"{'all' if missed else 'some'} of {search.most_examples} random situations", why)]
+    return [*missed, (f"{'all' if missed else 'some of'} {search.most_examples} random situations", why)]
 
 
 def _run_command(

@@ -82,6 +82,8 @@ def run_commands(
                 return None
             own_speed = speed_in(situation, speed) if paced else speed
             limit_s = limit_in(situation, provider, time_limit_s) if paced else time_limit_s
+            if until_s is not None:  # patience ends with the run
+                limit_s = min(limit_s, max(until_s - monotonic(), time_limit_s))
             run = await _Session(command, provider, situation, own_speed, limit_s, most_requests, callback_path).run()
         ended(run)
         return run
