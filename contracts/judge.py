@@ -12,6 +12,7 @@ from contracts.clause import (
     Exercised,
     Finding,
     Judgement,
+    Severity,
     Untested,
     Verdict,
     Violation,
@@ -93,6 +94,12 @@ def verdict_of(
         reason=reason,
         kept=kept,
     )
+
+
+def fails(verdict: Verdict, fail_on: Severity = "must") -> bool:
+    """Tell whether a verdict is a violation of at least this severity."""
+    grave = SEVERITIES[: SEVERITIES.index(fail_on) + 1]
+    return verdict.judgement == "violated" and verdict.severity in grave
 
 
 def ranked(verdicts: Iterable[Verdict]) -> list[Verdict]:

@@ -14,7 +14,7 @@ from hypothesis.errors import NoSuchExample
 
 from contracts.blame import grouped
 from contracts.clause import SEVERITIES, Clause, Verdict
-from contracts.client.catalogue import sweep
+from contracts.client.catalogue import most_important_first, sweep
 from contracts.client.draw import parts_of, situations
 from contracts.client.run import Run
 from contracts.client.situations import Situation
@@ -109,8 +109,9 @@ class Search:
         return self.verdicts()
 
     def planned(self) -> list[Situation]:
-        """Return one situation for each condition."""
-        return list(sweep(self.provider, callbacks=self.callbacks, jobs=self.jobs, seed=self.seed))
+        """Return one situation for each condition, the most important first."""
+        planned = sweep(self.provider, callbacks=self.callbacks, jobs=self.jobs, seed=self.seed)
+        return most_important_first(planned)
 
     def add(self, situation: Situation, run: Run) -> None:
         """Add the result of a situation."""

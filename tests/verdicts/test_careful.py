@@ -58,7 +58,7 @@ def violated(name: str, client: Factory, seed: int, *, callbacks: bool) -> Itera
 
 
 @pytest.mark.slow(about_s=6)
-@pytest.mark.parametrize(("name", "client", "callbacks"), CAREFUL, ids=[str(each[1].__name__) for each in CAREFUL])  # type: ignore[attr-defined]
+@pytest.mark.parametrize(("name", "client", "callbacks"), CAREFUL, ids=[str(each[1].__name__) for each in CAREFUL])
 def test_a_careful_client_is_accused_of_nothing(name: str, client: Factory, callbacks: bool) -> None:
     """Whatever its libraries, and whether it polls or is called back."""
     seed = [each[1] for each in CAREFUL].index(client)

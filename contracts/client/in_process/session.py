@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import inspect
 import socket
 import threading
@@ -15,6 +16,7 @@ from typing import Any, TypeVar
 from aiohttp import web
 
 from contracts.client.in_process.digest_spy import CompareDigestSpy
+from contracts.client.in_process.printed import JOB
 from contracts.client.run import MOST_REQUESTS_PER_JOB, Run, media_cache_of, prompt_of
 from contracts.client.subject import Factory, Setting, SubjectError
 from contracts.client.virtual_time.loop import VirtualLoop
@@ -66,13 +68,14 @@ class Session:
         scenario: Scenario,
         jobs: int,
         *,
-        callbacks: bool,
+        callbacks: str | None,
     ) -> None:
         self._loop = loop
         self._factory = factory
         self._provider = provider
         self._scenario = scenario
         self._jobs = jobs
+        #: The path of the callback URL; None if there are no callbacks.
         self._callbacks = callbacks
         self._client: Any = None
         self._server: Server | None = None
@@ -92,7 +95,7 @@ class Session:
         self._loop.known_as[_PORT] = server.port
         try:
             await server.runtime.start_scenario(self._scenario)
-            hook = await self._receiver() if self._callbacks else None
+            hook = await self._receiver() if self._callbacks is not None else None
             setting = Setting.of(self._provider, server.base_url(self._provider.name), hook)
             if hook is not None:
                 self._digest_spy.start()
@@ -143,6 +146,7 @@ class Session:
     async def _job(self, number: int) -> None:
         prompt = prompt_of(number)
         started_ms = self._now_ms()
+        JOB.set(number)
         work = asyncio.create_task(self._generate(prompt), name=f"job {number}")
         await asyncio.wait({work, self._enough}, timeout=LONGEST_JOB_S, return_when=asyncio.FIRST_COMPLETED)
         done = work.done()
@@ -204,7 +208,7 @@ class Session:
         site = web.Server(self._handle_callback, access_log=None)
         self._hook = await self._loop.create_server(site, sock=listener)
         self._loop.known_as[_HOOK_PORT] = listener.getsockname()[1]
-        return f"http://{_HERE}:{_HOOK_PORT}/callback"
+        return f"http://{_HERE}:{_HOOK_PORT}{self._callbacks}"
 
     async def _handle_callback(self, request: web.BaseRequest) -> web.StreamResponse:
         body = await request.read()
@@ -230,13 +234,15 @@ async def _in_thread(loop: VirtualLoop, function: Callable[..., T], *given: Any)
     out: asyncio.Future[T] = loop.create_future()
     thread = VirtualThread(loop, loop.threads)
 
+    context = contextvars.copy_context()
+
     def work() -> None:
         value: Any = None
         error: BaseException | None = None
         thread.begin()
         try:
             with in_virtual_time(loop, thread):
-                value = function(*given)
+                value = context.run(function, *given)
         except BaseException as caught:  # noqa: BLE001 - it is passed on
             error = caught
         thread.call_in_loop(end, value, error)

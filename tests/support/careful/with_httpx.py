@@ -42,9 +42,9 @@ def wait_s(state: tenacity.RetryCallState) -> float:
     return max(base_s + random.random() * base_s, error.wait_s if isinstance(error, Passing) else 0.0)
 
 
-def retried(*kinds: type[BaseException]) -> Any:
-    """Four tries in all."""
-    return tenacity.retry(
+def four_tries(*kinds: type[BaseException]) -> tenacity.AsyncRetrying:
+    """Try again after these errors, four times in all."""
+    return tenacity.AsyncRetrying(
         retry=tenacity.retry_if_exception_type(kinds), wait=wait_s, stop=tenacity.stop_after_attempt(4), reraise=True
     )
 
@@ -85,9 +85,8 @@ class WithHttpx:
                 return await self.download(job["outputUrl"])
         raise TimeoutError(f"{job_id} did not end in three minutes")
 
-    @retried(Passing)
     async def submit(self, body: dict[str, Any]) -> dict[str, Any]:
-        return await self.ask("POST", "/api/v1/generate", body)
+        return await four_tries(Passing)(self.ask, "POST", "/api/v1/generate", body)
 
     async def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         answer = await self.http.request(method, self.base_url + path, json=body, headers=self.auth)
@@ -100,12 +99,15 @@ class WithHttpx:
             raise ValueError(f"not understood: {answer.text}")
         return found
 
-    @retried(Passing, httpx.TransportError)
     async def download(self, url: str) -> bytes:
+        return await four_tries(Passing, httpx.TransportError)(self.fetch, url)
+
+    async def fetch(self, url: str) -> bytes:
         answer = await self.http.get(url)
         if answer.status_code in PASSING:
             raise Passing(answer)
         answer.raise_for_status()
         if not answer.headers.get("Content-Type", "").startswith("video/"):
             raise RuntimeError(f"{url} gives {answer.headers.get('Content-Type')}")
-        return answer.content
+        content: bytes = answer.content
+        return content
