@@ -27,7 +27,7 @@ def files(seed: int, count: int) -> list[tuple[float, str]]:
         path = f"/files/{task.id}/0.mp4"
         for _ in range(2):
             wanted = client.send("GET", path, task.ends_ms).file
-            assert isinstance(wanted, FileWanted)
+        assert isinstance(wanted, FileWanted)
         out.append((wanted.duration_s, wanted.ratio))
         assert task.settles_ucr == pytest.approx(wanted.duration_s * CREDITS_PER_S * UCR, abs=UCR / 100)
     return out

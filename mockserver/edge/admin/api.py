@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import orjson
 from aiohttp import web
 
-from mockserver.edge.admin.auth import PAGES, Access, RefusedError
+from mockserver.edge.admin.auth import OTHER_SPELLINGS, PAGES, Access, RefusedError
 from mockserver.edge.dispatcher import AdvanceUnderWayError
 from mockserver.edge.http_bytes import wire_response
 from mockserver.edge.request_body import read_body
@@ -155,6 +155,7 @@ class Admin:
     async def handle(self, request: web.BaseRequest, runtime: Runtime, path: str, query: str) -> web.StreamResponse:
         """Answer a request to the control plane about one session."""
         status = 200
+        path = OTHER_SPELLINGS.get(path, path)
         try:
             self.access.check(request, path, query)
             answer = await self._perform(request, runtime, path, query)
