@@ -43,7 +43,7 @@ def check_files(paths: Iterable[Path]) -> list[SpecIssue]:
 
 def document_issues(document: Document) -> list[SpecIssue]:
     """Return the issues of a single document."""
-    issues = _references(document) or _openapi(document) or key_issues(document)
+    issues = _references(document) or key_issues(document) or _openapi(document)
     try:
         check_vocabulary(document)
     except SpecError as error:

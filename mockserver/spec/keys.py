@@ -16,17 +16,85 @@ _Path = tuple[str | int, ...]
 
 #: The keywords of JSON Schema 2020-12, and those that OpenAPI 3.1 adds; `x-` names are free.
 _KEYWORDS = frozenset(
-    "$schema $id $ref $anchor $dynamicRef $dynamicAnchor $vocabulary $comment $defs definitions "
-    "allOf anyOf oneOf not if then else dependentSchemas dependentRequired prefixItems items contains properties "
-    "patternProperties additionalProperties propertyNames unevaluatedItems unevaluatedProperties type enum const "
-    "multipleOf maximum exclusiveMaximum minimum exclusiveMinimum maxLength minLength pattern maxItems minItems "
-    "uniqueItems maxContains minContains maxProperties minProperties required title description default deprecated "
-    "readOnly writeOnly examples format contentEncoding contentMediaType contentSchema "
-    "discriminator xml externalDocs example".split()
+    (
+        "$schema",
+        "$id",
+        "$ref",
+        "$anchor",
+        "$dynamicRef",
+        "$dynamicAnchor",
+        "$vocabulary",
+        "$comment",
+        "$defs",
+        "definitions",
+        "allOf",
+        "anyOf",
+        "oneOf",
+        "not",
+        "if",
+        "then",
+        "else",
+        "dependentSchemas",
+        "dependentRequired",
+        "prefixItems",
+        "items",
+        "contains",
+        "properties",
+        "patternProperties",
+        "additionalProperties",
+        "propertyNames",
+        "unevaluatedItems",
+        "unevaluatedProperties",
+        "type",
+        "enum",
+        "const",
+        "multipleOf",
+        "maximum",
+        "exclusiveMaximum",
+        "minimum",
+        "exclusiveMinimum",
+        "maxLength",
+        "minLength",
+        "pattern",
+        "maxItems",
+        "minItems",
+        "uniqueItems",
+        "maxContains",
+        "minContains",
+        "maxProperties",
+        "minProperties",
+        "required",
+        "title",
+        "description",
+        "default",
+        "deprecated",
+        "readOnly",
+        "writeOnly",
+        "examples",
+        "format",
+        "contentEncoding",
+        "contentMediaType",
+        "contentSchema",
+        "discriminator",
+        "xml",
+        "externalDocs",
+        "example",
+    )
 )
 _ONE_SCHEMA = frozenset(
-    "not if then else items contains additionalProperties propertyNames unevaluatedItems unevaluatedProperties "
-    "contentSchema".split()
+    (
+        "not",
+        "if",
+        "then",
+        "else",
+        "items",
+        "contains",
+        "additionalProperties",
+        "propertyNames",
+        "unevaluatedItems",
+        "unevaluatedProperties",
+        "contentSchema",
+    )
 )
 _LIST_OF_SCHEMAS = frozenset(("allOf", "anyOf", "oneOf", "prefixItems"))
 _MAP_OF_SCHEMAS = frozenset(("properties", "patternProperties", "dependentSchemas", "$defs", "definitions"))
@@ -41,9 +109,7 @@ def key_issues(document: Document) -> list[SpecIssue]:
         patched = document.patched(entry["patch"])
         for issue in _issues(patched):
             if issue not in issues:
-                in_dialect = SpecIssue(
-                    issue.file, issue.line, f"in the dialect {name}, {issue.message}", issue.fix
-                )
+                in_dialect = SpecIssue(issue.file, issue.line, f"in the dialect {name}, {issue.message}", issue.fix)
                 issues[in_dialect] = None
     return list(issues)
 
@@ -57,9 +123,7 @@ def _dialects(data: dict[str, Any]) -> dict[str, Any]:
 
 def _issues(document: Document) -> Iterator[SpecIssue]:
     for path in _nulls(document.data, ()):
-        yield document.issue(
-            path, "has no value", "quote the text before it if it contains a comma, or remove the key"
-        )
+        yield document.issue(path, "has no value", "quote the text before it if it contains a comma, or remove the key")
     for path in _unknown_keywords(document.data, (), schema=False):
         known = get_close_matches(str(path[-1]), _KEYWORDS, 1)
         fix = f"did you mean {known[0]}?" if known else "JSON Schema has no such keyword; own ones start with x-"
@@ -69,9 +133,11 @@ def _issues(document: Document) -> Iterator[SpecIssue]:
 def _nulls(value: Any, path: _Path) -> Iterator[_Path]:
     if isinstance(value, dict):
         for key, each in value.items():
+            if key.startswith("x-") or (key in _ANY_JSON and not _names_parts(path)):
+                continue
             if each is None:
                 yield (*path, key)
-            elif not key.startswith("x-") and (key not in _ANY_JSON or _names_parts(path)):
+            else:
                 yield from _nulls(each, (*path, key))
     elif isinstance(value, list):
         for index, each in enumerate(value):
