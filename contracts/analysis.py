@@ -227,8 +227,8 @@ def accepted(exchange: Exchange) -> bool:
 
 
 def is_of_job(trace: TaskTrace, job: Job) -> bool:
-    """Tell whether a task was submitted for a job: the submit contains the job's prompt."""
-    return any(job.prompt in (submit.body or "") for submit in trace.submits)
+    """Tell whether a task was submitted for a job: the submit contains the first sentence of its prompt."""
+    return any(job.mark in (submit.body or "") for submit in trace.submits)
 
 
 def traces_of(journal: Journal, job: Job) -> list[TaskTrace]:
@@ -238,7 +238,7 @@ def traces_of(journal: Journal, job: Job) -> list[TaskTrace]:
 
 def submits_of(journal: Journal, job: Job) -> list[Exchange]:
     """Return the submits that were sent for a job."""
-    return [each for each in journal.of_role("submit") if job.prompt in (each.body or "")]
+    return [each for each in journal.of_role("submit") if job.mark in (each.body or "")]
 
 
 def by_account(exchanges: Iterable[Exchange]) -> dict[str | None, list[Exchange]]:

@@ -121,6 +121,12 @@ class Job:
     ended_ms: int
     stopped: str = ""
 
+    @property
+    def mark(self) -> str:
+        """The first sentence of the prompt, by which the job is known in the traffic."""
+        first, dot, _ = self.prompt.partition(". ")
+        return first + dot.strip()
+
 
 @dataclass(frozen=True, slots=True)
 class RunnerFacts:

@@ -160,7 +160,7 @@ class _Session:
         return [Setting.of(provider, base_url, f"http://{_HERE}:{port}/callback") for port in _free_ports(jobs)]
 
     async def _job(self, number: int, setting: Setting, enough: asyncio.Event) -> Job:
-        prompt = prompt_of(number)
+        prompt = prompt_of(number, self._situation.scenario().prompt)
         started_ms = self._server.runtime.clock.now_ms()
         with tempfile.TemporaryDirectory(prefix="contracts-", ignore_cleanup_errors=True) as aside:
             output = Path(aside) / "video.mp4"
