@@ -292,9 +292,8 @@ def names_task(exchange: Exchange) -> bool:
 
 
 def has_prompt(submit: Exchange, job: Job) -> bool:
-    """Tell whether a submit was sent for a job: it contains the job's prompt, as it is or as JSON writes it."""
-    body = submit.body or ""
-    return job.prompt in body or any(json.dumps(job.prompt, ensure_ascii=each)[1:-1] in body for each in (True, False))
+    """Tell whether a submit was sent for a job: it contains the first sentence of the job's prompt."""
+    return job.mark in (submit.body or "")
 
 
 def is_of_job(trace: TaskTrace, job: Job) -> bool:

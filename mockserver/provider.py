@@ -54,6 +54,8 @@ class Schema:
     accepts: Callable[[Any], bool]
     problems: Callable[[Any], list[Problem]]
     with_defaults: Callable[[Any], Any]
+    #: The names of fields that the schema does not have; it may accept them all the same.
+    unknown_fields: Callable[[Any], list[str]] = lambda _value: []
 
 
 @dataclass(frozen=True, slots=True)

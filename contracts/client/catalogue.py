@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from contracts.client.prompts import prompts
 from contracts.client.situations import NO_FAULTS, Condition, Event, Situation
 from contracts.rules import documented_rules
 from mockserver.chance import Chance
@@ -25,6 +26,7 @@ def conditions(provider: Provider, *, callbacks: bool) -> tuple[Condition, ...]:
     found = [NO_FAULTS, *_of_accounts(provider)]
     if callbacks and provider.callbacks is not None:
         found.append(Condition("callbacks without faults", callbacks=True))
+    found += [Condition(f"prompt: {name}", prompt=text) for name, text in prompts(provider)]
     for name, kind in all_faults().items():
         if kind.never_at(provider) is None and _is_asked(kind, provider):
             found += _of_fault(name, kind, provider)
@@ -76,7 +78,7 @@ def sweep(provider: Provider, *, callbacks: bool, jobs: bool = True, seed: int =
     return [
         Situation(
             provider.name,
-            (condition,) if condition.events or condition.account else (),
+            () if condition.is_plain else (condition,),
             condition.jobs if jobs else 1,
             condition.callbacks,
             seed,

@@ -92,6 +92,63 @@ class TakesAnyBodyForATask(PoliteClient):
         return None if inside and not answer.body.get("data") else super().problem(answer)
 
 
+# -- bodies -----------------------------------------------------------------------------------------
+
+
+class _ChangesPrompts(PoliteClient):
+    """Does something to its prompts."""
+
+    def changed(self, prompt: str) -> str:
+        """Return the prompt as it is sent."""
+        raise NotImplementedError
+
+    def submit_request(self, prompt: str) -> tuple[str, dict[str, Any]]:
+        return super().submit_request(self.changed(prompt))
+
+
+@breaks("submit.prompt-unchanged", "the prompt was sent as")
+class LosesLetters(_ChangesPrompts):
+    """Sends question marks instead of letters that are not ASCII."""
+
+    def changed(self, prompt: str) -> str:
+        return prompt.encode("ascii", "replace").decode()
+
+
+@breaks("submit.prompt-unchanged", "the prompt was sent as 500 characters")
+class CutsPrompts(_ChangesPrompts):
+    """Cuts prompts at 500 characters."""
+
+    def changed(self, prompt: str) -> str:
+        return prompt[:500]
+
+
+@breaks("submit.prompt-unchanged", "the prompt was sent as")
+class EncodesTwice(_ChangesPrompts):
+    """Writes a prompt as JSON, and the body with it as JSON again."""
+
+    def changed(self, prompt: str) -> str:
+        return json.dumps(prompt)[1:-1]
+
+
+@breaks("submit.known-fields", "negative_prompt")
+class SendsUnknownFields(PoliteClient):
+    """Sends fields of another API."""
+
+    def submit_request(self, prompt: str) -> tuple[str, dict[str, Any]]:
+        path, body = super().submit_request(prompt)
+        body.get("input", body)["negative_prompt"] = "blurred"
+        return path, body
+
+
+@breaks("submit.any-success", "failed after 201", "outcome.follows-to-the-end")
+class ExpectsExactly200(PoliteClient):
+    """Takes every status but 200 for a failure."""
+
+    def problem(self, answer: Answer) -> tuple[int, str] | None:
+        found = super().problem(answer)
+        return (answer.status, "unexpected status") if found is None and answer.status != 200 else found
+
+
 # -- waiting ----------------------------------------------------------------------------------------
 
 

@@ -126,6 +126,12 @@ class Job:
         """Tell whether the error has a word, in its text or beside it, in upper or lower case."""
         return word.lower() in f"{self.said}\n{self.kept}".lower()
 
+    @property
+    def mark(self) -> str:
+        """The first sentence of the prompt, by which the job is known in the traffic."""
+        first, dot, _ = self.prompt.partition(". ")
+        return first + dot.strip()
+
 
 @dataclass(frozen=True, slots=True)
 class RunnerFacts:

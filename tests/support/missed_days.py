@@ -23,6 +23,7 @@ REST: dict[str, Any] = {
 WHOLE: dict[str, Any] = {"answer_headers": [["Content-Length", "200"]], "answer_bytes": 200}
 HERE, THERE = ["Host", "127.0.0.1:4010"], ["Host", "localhost:4010"]
 KEY = ["Authorization", "Bearer [key of acct_1]"]
+PROMPT = 'A red kite over the sea, take 1. It says "é" and 風 \\ \U0001fa81.'
 REASON = "The model could not finish the job"
 
 
@@ -124,6 +125,30 @@ MISSED: dict[str, tuple[list[Day], list[Day]]] = {
     "submit.error-inside-success": (
         [lambda: inside(said="200: the server is full")],
         [lambda: inside(said="KeyError: 'jobId'"), lambda: inside().query(task="None", status=404)],
+    ),
+    "submit.prompt-unchanged": (
+        [lambda: Traffic().submit(body={"prompt": PROMPT}).job(prompt=PROMPT)],
+        [
+            lambda: Traffic().submit(body={"prompt": PROMPT[:40]}).job(prompt=PROMPT),
+            lambda: Traffic().submit(body={"prompt": PROMPT.replace("é", "?")}).job(prompt=PROMPT),
+            lambda: Traffic().submit(body={"prompt": "A%20red%20kite"}).job(prompt=PROMPT),
+        ],
+    ),
+    "submit.known-fields": (
+        [day],
+        [
+            lambda: Traffic().submit(body={"model": "gemini-omni-video", "prompt": "x", "negative_prompt": "y"}),
+            lambda: Traffic("crun").submit(
+                body={"model": "google/gemini-omni", "input": {"prompt": "x", "imageurl": "http://h/a.png"}}
+            ),
+        ],
+    ),
+    "submit.any-success": (
+        [lambda: Traffic().submit(status=202).query("done").job()],
+        [
+            lambda: Traffic().submit(status=202).job("raised", "202"),
+            lambda: Traffic().submit(status=202).wait(1).submit(task=SECOND).query("done", task=SECOND).job(),
+        ],
     ),
     "poll.errors-in-a-row": (
         [lambda: polls(500, 200, 500, 200, 500, 200)],

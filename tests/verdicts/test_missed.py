@@ -25,6 +25,11 @@ SHOWN = {
     "PaysForUnreadableAnswers": (EVOLINK, "answer to the submit truncated"),
     "PaysForBadFiles": (EVOLINK, "file refused: 500"),
     "TakesAnyBodyForATask": (EVOLINK, "error inside 200: submit"),
+    "LosesLetters": (EVOLINK, "prompt: many scripts"),
+    "CutsPrompts": (TOAPIS, "prompt: near the limit"),
+    "EncodesTwice": (EVOLINK, "prompt: quotes and escapes"),
+    "SendsUnknownFields": (EVOLINK, "no faults"),
+    "ExpectsExactly200": (GOOGLE, "submit answered with 201"),
     "PollsThroughRetryAfter": (EVOLINK, "Retry-After again and again: query"),
     "MultipliesRetryAfter": (EVOLINK, "Retry-After again and again: submit"),
     "CountsAllErrors": (EVOLINK, "every second query fails"),
@@ -49,7 +54,7 @@ def violated(client: type[PoliteClient], name: str, condition: str) -> dict[str,
     """Run a client under one condition; return what it violated, and what was seen."""
     provider = providers()[name]
     (chosen,) = (each for each in conditions(provider, callbacks=True) if each.name == condition)
-    parts = (chosen,) if chosen.events else ()
+    parts = () if chosen.is_plain else (chosen,)
     run = run_situation(subject(client), provider, Situation(name, parts, chosen.jobs, chosen.callbacks))
     return {each.clause.id: each.violations[0].seen for each in judge_journal(run.journal) if each.violations}
 

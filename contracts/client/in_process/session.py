@@ -115,7 +115,10 @@ class Session:
         (journal,) = of_records(records, [self._provider]) or [Journal(self._provider, ())]
         ended = {job.number: job for job in self._ended}
         jobs = [
-            ended.get(number) or Job(number, prompt_of(number), "never", None, why, MANUAL_START_MS, self._now_ms())
+            ended.get(number)
+            or Job(
+                number, prompt_of(number, self._scenario.prompt), "never", None, why, MANUAL_START_MS, self._now_ms()
+            )
             for number in range(1, self._jobs + 1)
         ]
         journal = replace(journal, jobs=tuple(jobs), runner_facts=self._digest_spy.facts())
@@ -144,7 +147,7 @@ class Session:
             self._enough.set_result(None)
 
     async def _job(self, number: int) -> None:
-        prompt = prompt_of(number)
+        prompt = prompt_of(number, self._scenario.prompt)
         started_ms = self._now_ms()
         JOB.set(number)
         work = asyncio.create_task(self._generate(prompt), name=f"job {number}")
