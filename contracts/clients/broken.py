@@ -544,7 +544,7 @@ class NeverSubmits(PoliteClient):
     "outcome.makes-video",
     "although nothing went wrong at the provider",
     *("outcome.follows-to-the-end", "callbacks.lost-recovered-by-poll", "callbacks.early-kept"),
-    "outcome.failure-has-its-reason",  # which a callback told it
+    "callbacks.failure-has-its-reason",  # it asks no more
 )
 class AsksElsewhere(PoliteClient):
     """Polls at a path that does not exist."""
