@@ -155,7 +155,7 @@ class SubmitsTwice(PoliteClient):
         return await super().submit(prompt)
 
 
-@breaks("submit.not-again-after-lost-answer", "the same submit again after its answer")
+@breaks("submit.not-again-after-lost-answer", "the same submit again after its answer", "payment.unreadable-answer")
 class SubmitsBlindly(PoliteClient):
     """Repeats a submit that was not answered."""
 

@@ -70,9 +70,9 @@ def violated(run: Run) -> set[str]:
 # -- clients that work ------------------------------------------------------------------------------
 
 #: What the naive client is made to meet, and what it is to be accused of.
-_EAGER = {"poll.first-wait", "poll.interval", "results.without-key"}
-_HASTY = {"retry.waits-grow", "retry.retry-after", "retry.not-at-once"}
-_ENDLESS = {"poll.first-wait", "poll.interval", "poll.gives-up", "outcome.ends"}
+_EAGER = {"poll.interval", "results.without-key"}
+_HASTY = {"retry.waits-grow", "retry.retry-after"}
+_ENDLESS = {"poll.interval", "poll.gives-up", "outcome.ends"}
 NAIVE = {
     "no faults": _EAGER,
     "submit fails temporarily: 429 x2": _EAGER | _HASTY,
