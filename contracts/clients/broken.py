@@ -72,7 +72,7 @@ def breaks(
 # -- submitting -------------------------------------------------------------------------------------
 
 
-@breaks("submit.body-as-documented", "duration")
+@breaks("submit.body-as-documented", "duration", "outcome.makes-video")
 class AsksForTooMuch(PoliteClient):
     """Asks for a video of 99 s."""
 
@@ -82,7 +82,7 @@ class AsksForTooMuch(PoliteClient):
         return path, body
 
 
-@breaks("submit.content-type", "Content-Type is text/plain")
+@breaks("submit.content-type", "Content-Type is text/plain", "outcome.makes-video")
 class SaysText(PoliteClient):
     """Sends JSON as text/plain."""
 
@@ -98,7 +98,7 @@ class SaysText(PoliteClient):
         object.__setattr__(self._http, "_request", as_text)
 
 
-@breaks("auth.key-in-its-header", "no .* header|without Bearer")
+@breaks("auth.key-in-its-header", "no .* header|without Bearer", "outcome.makes-video")
 class BareKey(PoliteClient):
     """Sends the key in an undocumented form."""
 
@@ -119,6 +119,7 @@ class KeyInAddress(PoliteClient):
 @breaks(
     "submit.right-endpoint",
     "a video model was sent to",
+    "outcome.makes-video",
     applies=lambda provider: any(each.role == "decoy" for each in provider.operations.values()),
 )
 class Chats(PoliteClient):
@@ -310,6 +311,7 @@ class StopsAtAnError(PoliteClient):
     "not named in any submit's answer",
     "callbacks.lost-recovered-by-poll",
     "callbacks.early-kept",
+    "outcome.makes-video",
 )
 class AsksForAnother(PoliteClient):
     """Changes the task id before polling."""
@@ -355,7 +357,12 @@ class TidiesLinks(PoliteClient):
         return await super().fetch(url.partition("?")[0].replace("/0.", "/00."))
 
 
-@breaks("results.whole", "bytes were received, and the download was not repeated", "outcome.success-is-real")
+@breaks(
+    "results.whole",
+    "bytes were received, and the download was not repeated",
+    "outcome.success-is-real",
+    "results.is-a-video",
+)
 class KeepsHalves(PoliteClient):
     """Keeps a partial file."""
 
@@ -532,7 +539,7 @@ class AsksForEver(WaitsForEver):
     """Polls without limit."""
 
 
-@breaks("outcome.begins", "before any request to the API")
+@breaks("outcome.begins", "before any request to the API", "outcome.makes-video")
 class NeverSubmits(PoliteClient):
     """Fails before its first request."""
 
@@ -595,7 +602,7 @@ class AsksTooMuchOfAnswers(AsksTooMuchOfAnEnd):
     only_an_end = False
 
 
-@breaks("outcome.error-has-request-id", "the error of job")
+@breaks("outcome.error-has-request-id", "the error of job", "submit.error-inside-success")
 class HidesRequestIds(PoliteClient):
     """Reports an API failure without the request id."""
 
