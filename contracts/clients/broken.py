@@ -312,6 +312,7 @@ class StopsAtAnError(PoliteClient):
     "callbacks.lost-recovered-by-poll",
     "callbacks.early-kept",
     "outcome.makes-video",
+    "callbacks.failure-has-its-reason",
 )
 class AsksForAnother(PoliteClient):
     """Changes the task id before polling."""
@@ -560,7 +561,7 @@ class AsksElsewhere(PoliteClient):
         raise ApiError(404, f"there is no path for {task_id}")
 
 
-@breaks("outcome.success-is-real", "reported as done")
+@breaks("outcome.success-is-real", "reported as done", "results.is-a-video", "submit.error-inside-success")
 class CallsErrorsDone(PoliteClient):
     """Reports a job as done when the API refuses."""
 
