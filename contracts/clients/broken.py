@@ -441,7 +441,13 @@ class _NeverAsks(PoliteClient):
         return await super().finished(task_id)
 
 
-@breaks("callbacks.acknowledged", "the receiver answered 410", "callbacks.unknown-events", applies=sends_callbacks)
+@breaks(
+    "callbacks.acknowledged",
+    "the receiver answered 410",
+    "callbacks.unknown-events",
+    "callbacks.signature-over-raw-bytes",
+    applies=sends_callbacks,
+)
 class AcknowledgesNothing(PoliteClient):
     """Answers 410 to every callback."""
 
