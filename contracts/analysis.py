@@ -284,6 +284,12 @@ def accepted(exchange: Exchange) -> bool:
     return names_task(exchange) and received(exchange)
 
 
+def unreadable(submit: Exchange) -> bool:
+    """Tell whether a submit created a task that its answer, with a 2xx status, does not tell the client."""
+    broken = not names_task(submit) or bool(faults_in(submit, "breaks_answer"))
+    return is_ok(submit) and submit.task is not None and broken
+
+
 def names_task(exchange: Exchange) -> bool:
     """Tell whether a submit's answer, as it was sent, names the task that was created."""
     if not is_ok(exchange) or exchange.task is None:

@@ -90,7 +90,7 @@ def failure_has_its_reason(journal: Journal) -> Iterator[Finding]:
         if not words or told[0].at_ms > job.ended_ms + 1000 or faults_in(told[0], "hides_result"):
             continue
         shown = any(end_shown(journal, query) is not None for query in traces[0].queries)
-        if any(word.lower() in job.said.lower() for word in words):
+        if any(job.tells(word) for word in words):
             yield Exercised()
         elif not shown and not any(query.seq > told[0].seq and not is_ok(query) for query in traces[0].queries):
             yield Violation(
