@@ -69,6 +69,7 @@ def trial(name: str, mutant_name: str | None, seed: int, most_examples: int) -> 
     )
     verdicts = search.run()
     violated = {each.clause.id: each.violations[0].seen for each in verdicts if each.judgement == "violated"}
+    violated |= {each.clause.id: each.violation.seen for verdict in verdicts for each in verdict.grouped}
     if mutant is None:
         problems = [f"the good client was accused: {clause}: {seen}" for clause, seen in violated.items()]
         problems += [f"never tested: {each.clause.id}" for each in verdicts if each.judgement == "not exercised"]

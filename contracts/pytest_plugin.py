@@ -16,7 +16,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from contracts.clause import Verdict
+    from contracts.clause import Severity, Verdict
     from mockserver.testing.running import RunningServer
 
 # Everything else is imported in functions: pytest loads this module in every run, also where no test uses it.
@@ -47,7 +47,7 @@ class Contract:
         journals = of_records(self._server.journal, self._server.server.providers)
         return [verdict for journal in journals for verdict in judge_journal(journal)]
 
-    def failure(self, fail_on: str) -> str:
+    def failure(self, fail_on: Severity) -> str:
         """Return the report of the violations that fail the test; empty if there are none."""
         from contracts.judge import fails  # noqa: PLC0415
 

@@ -14,10 +14,12 @@ from mockserver.chance import IdFormat
 
 #: A compiled template: a function from the request context to JSON, or to one value.
 Value = Callable[[Any], Any]
+#: What a provider chooses for a task: a function from drawn bytes.
+Draw = Callable[[bytes], Any]
 
 Role = Literal["submit", "query", "cancel", "list", "estimate", "balance", "upload", "file", "result", "decoy"]
 
-TestKey = Literal["no_credits", "revoked", "rate_limited"]
+TestKey = Literal["no_credits", "revoked", "rate_limited", "no_scope"]
 
 CreditsMode = Literal["ample", "documented"]
 #: Where callbacks may go: the provider's own rule, the same with this machine allowed, or anywhere.
@@ -52,6 +54,8 @@ class Schema:
     accepts: Callable[[Any], bool]
     problems: Callable[[Any], list[Problem]]
     with_defaults: Callable[[Any], Any]
+    #: The names of fields that the schema does not have; it may accept them all the same.
+    unknown_fields: Callable[[Any], list[str]] = lambda _value: []
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +68,16 @@ class Plan:
     requests_per_minute: int | None = None
     requests_per_hour: int | None = None
     concurrent_tasks: int | None = None
+    tasks_per_day: int | None = None
+    #: The windows of the limits begin with each minute, hour and day; otherwise they slide.
+    fixed_windows: bool = False
 
     @property
     def limits_rate(self) -> bool:
-        """Whether requests are counted at all."""
-        return self.requests_per_minute is not None or self.requests_per_hour is not None
+        """Whether requests or tasks are counted at all."""
+        return (
+            self.requests_per_minute is not None or self.requests_per_hour is not None or self.tasks_per_day is not None
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +204,9 @@ class Uploads:
     max_bytes: int
     media_types: tuple[str, ...]
     keeps: int
+    #: Where a submit body names files, and why a task fails that names one that is not there.
+    referenced_by: tuple[Value, ...] = ()
+    missing_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +243,8 @@ class Callbacks:
     timeout_s: float
     retry_after_ms: tuple[int, ...]
     target: CallbackTarget
+    #: The waits count from the beginning of the first attempt, not from the failure before each.
+    waits_from_first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,8 +291,16 @@ class Operation:
     #: Those that the schema gate checks: all but a task id in the path, which is looked up.
     checked_parameters: tuple[Parameter, ...] = ()
     charges_ucr: int = 0
+    #: The ledger shows a charge with token counts.
+    counts_tokens: bool = False
     #: The examples of its answers in the spec: name, status, body.
     examples: tuple[tuple[str, int, Any], ...] = ()
+    #: The media types that its request body may have.
+    media_types: tuple[str, ...] = ()
+    #: Where its answers show a task's status, as keys from the top.
+    status_at: tuple[tuple[str, ...], ...] = ()
+    #: What its answers call a state, where that is not the state's name.
+    status_words: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,6 +342,8 @@ class KeyRule:
     example: str
     #: Keys that bring a situation with them.
     test_keys: Mapping[str, TestKey] = field(default_factory=dict)
+    #: Makes new keys; None where the spec does not say what they look like.
+    new_key: IdFormat | None = None
 
     def header_with(self, key: str) -> dict[str, str]:
         """Return the request header that carries a key."""
@@ -386,3 +410,6 @@ class Provider:
     operations: Mapping[str, Operation]
     dialects: tuple[Dialect, ...]
     client: ClientAdvice = ClientAdvice()
+    #: Whether any answer shows the progress of a task.
+    shows_progress: bool = False
+    draws: Mapping[str, Draw] = field(default_factory=dict)

@@ -54,7 +54,9 @@ def differences(settings: Settings, speed: float) -> list[str]:
     out = ["every well-formed key is valid and has its own account"]
     if settings.credits == "ample":
         out.append("accounts hold ample credits (--credits documented)")
-    if settings.callback_targets == "loopback":
+    from mockserver.edge.runtime import targets_of  # noqa: PLC0415 - tables need no server
+
+    if targets_of(settings) == "loopback":
         out.append("callbacks to this machine are allowed, over http as well (--callback-targets documented)")
     elif settings.callback_targets == "any":
         out.append("callbacks to any address are allowed")
@@ -118,6 +120,7 @@ _KEYS = {
     "no_credits": "an account without credits",
     "revoked": "a revoked key",
     "rate_limited": "one submit per minute",
+    "no_scope": "a key that may not use the API",
 }
 
 
@@ -164,6 +167,7 @@ def _plan(plan: Plan, provider: Provider) -> str:
         for number, unit in (
             (plan.requests_per_minute, f"{counted} per minute"),
             (plan.requests_per_hour, "per hour"),
+            (plan.tasks_per_day, "tasks per day"),
             (plan.concurrent_tasks, "concurrent tasks"),
         )
         if number is not None

@@ -137,7 +137,7 @@ def serving(folder: Path, *flags: str) -> Iterator[int]:
             yield int(found[1])
         finally:
             server.send_signal(signal.SIGINT)
-            server.wait(timeout=20)
+            server.wait(timeout=300)
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from contracts.clause import current_id
+from contracts.clause import Severity, current_id
 from contracts.cli.outputs import FILE, check_writable, fail
 from contracts.judge import fails
 
@@ -29,7 +29,7 @@ class Acceptance:
     allowed: frozenset[str]
     baseline: frozenset[tuple[str, str]]
     new_baseline: Path | None
-    fail_on: str
+    fail_on: Severity
 
     def accepts(self, verdict: Verdict) -> bool:
         """Tell whether a violation is accepted."""
@@ -67,7 +67,7 @@ def acceptance_options(command: F) -> F:
         allow: tuple[str, ...] = (),
         baseline: Path | None = None,
         write_baseline: Path | None = None,
-        fail_on: str = "must",
+        fail_on: Severity = "must",
         **more: Any,
     ) -> Any:
         accept = Acceptance(frozenset(map(_known, allow)), _read(baseline), write_baseline, fail_on)

@@ -11,6 +11,7 @@ import click
 from contracts.cli.acceptance import Acceptance, acceptance_options
 from contracts.cli.options import dialect_option, number, spec_option
 from contracts.cli.outputs import Files, check_writable, fail, output_options, progress_bar, show
+from contracts.judge import untested_core
 from contracts.report import number_of
 from mockserver.spec.document import SpecError
 
@@ -55,7 +56,7 @@ def run(files: Files, accept: Acceptance, **options: Any) -> None:
     """Judge a client: run it against about 200 failure scenarios.
 
     A Python client runs in virtual time, without real waits; a command runs in real time. Exit codes: 0 no
-    violations, 1 violations, 2 wrong usage, 3 the runner cannot say (the notes tell why).
+    violations, 1 violations, 2 wrong usage, 3 nothing is proved (the notes say why).
     """
     if (options["client"] is None) == (options["command"] is None):
         fail("specify the client: --client module:Name for Python, --command '...' for any language")
@@ -78,8 +79,12 @@ def run(files: Files, accept: Acceptance, **options: Any) -> None:
     for line in result.output:
         click.echo(line)
     click.echo(f"{number_of(len(result.search.met), 'situation')} tested, seed {options['seed']}")
+    untested = untested_core(result.verdicts, faultless=options["scenario"] is None)
+    for verdict in untested:
+        why = f": {verdict.reason}" if verdict.reason else ""
+        click.echo(f"nothing is proved: {verdict.clause.id} was not tested{why}")
     if accept.failed(verdicts):
         sys.exit(1)
-    if not result.conclusive:
-        click.echo("not tested: see the notes above (exit code 3)")
+    if untested or not result.conclusive:
+        click.echo("nothing is proved: see the notes above (exit code 3)")
         sys.exit(3)

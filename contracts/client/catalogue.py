@@ -10,7 +10,9 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from contracts.client.prompts import prompts
 from contracts.client.situations import NO_FAULTS, Condition, Event, Situation
+from contracts.rules import documented_rules
 from mockserver.chance import Chance
 from mockserver.engine.faults import Fault
 from mockserver.engine.messages import Request
@@ -24,10 +26,18 @@ def conditions(provider: Provider, *, callbacks: bool) -> tuple[Condition, ...]:
     found = [NO_FAULTS, *_of_accounts(provider)]
     if callbacks and provider.callbacks is not None:
         found.append(Condition("callbacks without faults", callbacks=True))
+    found += [Condition(f"prompt: {name}", prompt=text) for name, text in prompts(provider)]
     for name, kind in all_faults().items():
-        if kind.never_at(provider) is None:
+        if kind.never_at(provider) is None and _is_asked(kind, provider):
             found += _of_fault(name, kind, provider)
-    return tuple(each for each in found if callbacks or not each.callbacks)
+    possible = callbacks and provider.callbacks is not None
+    return tuple(each for each in found if possible or not each.callbacks)
+
+
+def _is_asked(kind: type[Fault], provider: Provider) -> bool:
+    """Tell whether a provider's document asks clients to handle a fault, where that is needed."""
+    own = (rule.id for rule in documented_rules() if rule.provider == provider.name)
+    return not kind.asked_by or any(rule.endswith(kind.asked_by) for rule in own)
 
 
 def _of_fault(name: str, kind: type[Fault], provider: Provider) -> Iterator[Condition]:
@@ -68,7 +78,7 @@ def sweep(provider: Provider, *, callbacks: bool, jobs: bool = True, seed: int =
     return [
         Situation(
             provider.name,
-            (condition,) if condition.events or condition.account else (),
+            () if condition.is_plain else (condition,),
             condition.jobs if jobs else 1,
             condition.callbacks,
             seed,

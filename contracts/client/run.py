@@ -36,9 +36,9 @@ class Run:
     output: Mapping[int, str] = field(default_factory=dict)
 
 
-def prompt_of(number: int) -> str:
-    """Return the prompt of a job, which identifies the job in the traffic."""
-    return f"A red kite over the sea, take {number}."
+def prompt_of(number: int, more: str = "") -> str:
+    """Return the prompt of a job; its first sentence identifies the job in the traffic."""
+    return f"A red kite over the sea, take {number}.{' ' if more else ''}{more}"
 
 
 def media_cache_of(kind: type[MediaCache]) -> MediaCache:

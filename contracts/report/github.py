@@ -18,7 +18,7 @@ def github(verdicts: Iterable[Verdict]) -> Iterator[str]:
             first = each.violations[0]
             text = f"{each.clause.rule} Seen: {line(first.seen)} Fix: {line(first.fix)}"
             title = _escaped(f"{each.provider} {each.clause.id}").replace(":", "%3A").replace(",", "%2C")
-            yield f"::{_KINDS[each.clause.severity]} title={title}::{_escaped(text)}"
+            yield f"::{_KINDS[each.severity]} title={title}::{_escaped(text)}"
 
 
 def _escaped(text: str) -> str:

@@ -114,7 +114,7 @@ def _head(verdicts: Sequence[Verdict], coverages: Sequence[Coverage], title: str
 
 
 def _tile(judgement: Judgement, count: int, verdicts: Iterable[Verdict]) -> Markup:
-    among = [each.clause.severity for each in verdicts if each.judgement == judgement]
+    among = [each.severity for each in verdicts if each.judgement == judgement]
     parts = [f"{among.count(each)} {each}" for each in SEVERITIES if each in among]
     return tag(
         "div",

@@ -1,7 +1,8 @@
 """Delivers callbacks: takes due deliveries from the event queue, makes the attempts, reports the results.
 
 A slow receiver does not delay others: each origin has its own queue and a limit of concurrent attempts. Waiting
-for a receiver takes wall time, which is never scaled. `CallbackDispatcher` is the main type.
+for a receiver takes wall time, which is never scaled; after a timeout, the retry waits for the same time of a manual
+clock. `CallbackDispatcher` is the main type.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ import socket
 import ssl
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -35,6 +37,8 @@ RESPONSE_BYTES_READ = 65_536
 _LOG = logging.getLogger("mockserver")
 _YIELD_EVERY = 64
 _LONGEST_WAIT_S = 30.0
+#: Exact; aiohttp's own timeouts are rounded up to a whole second of the loop's clock.
+receiver_timeout = asyncio.timeout
 
 
 class BlockedAddressError(OSError):
@@ -82,6 +86,12 @@ class _CheckingResolver(AbstractResolver):
 
     async def close(self) -> None:
         await self._inner.close()
+
+
+async def _until_cancelled(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a coroutine function; end quietly when cancelled: a cancelled task keeps the frames it was cancelled in."""
+    with contextlib.suppress(asyncio.CancelledError):
+        await work()
 
 
 class Report(NamedTuple):
@@ -139,7 +149,7 @@ class CallbackDispatcher:
         self._draining = 0
         self._closed = False
         self._attempts = self._acknowledged = 0
-        self._pump = asyncio.create_task(self._run(), name="callbacks")
+        self._pump = asyncio.create_task(_until_cancelled(self._run), name="callbacks")
 
     async def close(self) -> None:
         """Stop, and cancel running attempts."""
@@ -257,7 +267,7 @@ class CallbackDispatcher:
         self._idle.clear()
         if queue.running < self._per_origin:
             queue.running += 1
-            worker = asyncio.create_task(self._work(origin, queue))
+            worker = asyncio.create_task(_until_cancelled(partial(self._work, origin, queue)))
             self._workers.add(worker)
             worker.add_done_callback(self._workers.discard)
 
@@ -287,10 +297,14 @@ class CallbackDispatcher:
             awaited.set()
 
     async def _attempt(self, delivery: Delivery) -> None:
+        began_ms = self._clock.now_ms()
         result = await self._post(delivery)
         self._attempts += 1
         self._acknowledged += result.outcome == "acknowledged"
-        attempt = Attempt(len(delivery.attempts) + 1, self._clock.now_ms(), *result[:3])
+        took_ms = self._clock.now_ms() - began_ms
+        if result.outcome == "timeout":
+            took_ms = max(took_ms, round(delivery.rule.timeout_s * 1000))
+        attempt = Attempt(len(delivery.attempts) + 1, began_ms, *result[:3], took_ms)
         self._world.attempted(delivery, attempt)
         self._journal.delivery(delivery, attempt, result.response)
         if delivery.state == "waiting":
@@ -301,20 +315,23 @@ class CallbackDispatcher:
         if delivery.lost:
             return _Result("lost", None, "lost by an injected fault")
         try:
-            host = urlsplit(delivery.url).hostname or ""
+            host = unquote(urlsplit(delivery.url).hostname or "")
             # An address is not resolved; in any notation, because some versions of aiohttp also accept 2130706433.
             address = literal_address(host.rstrip("."))
             problem = None if address is None else address_problem(address, rule.target, self._world.rules.targets)
             if problem is not None:
                 return _Result("blocked", None, f"{host} {problem}")
             session = self._session(delivery)
-            async with session.post(
-                delivery.url,
-                data=delivery.body,
-                headers=delivery.headers,
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=rule.timeout_s),
-            ) as response:
+            async with (
+                receiver_timeout(rule.timeout_s),
+                session.post(
+                    delivery.url,
+                    data=delivery.body,
+                    headers=delivery.headers,
+                    allow_redirects=False,
+                    timeout=aiohttp.ClientTimeout(total=None),
+                ) as response,
+            ):
                 body = await response.content.read(RESPONSE_BYTES_READ)
                 message = self._journal.receiver_response(response.headers, body)
                 status = response.status

@@ -78,7 +78,7 @@ def task_record(state: ProviderState, task: Task, now_ms: int) -> dict[str, Any]
 def account_record(state: ProviderState, account: Account, now_ms: int) -> dict[str, Any]:
     """Describe an account at an instant: credits, limits and what is left of them."""
     running = account.running_tasks(now_ms)
-    left = account.rate.left(account.plan, now_ms)
+    left = account.rate.left(account.plan, now_ms) | account.accepted.left(account.plan, now_ms)
     if account.plan.concurrent_tasks is not None:
         left["concurrent_tasks"] = max(0, account.plan.concurrent_tasks - running)
     return {

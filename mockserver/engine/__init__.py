@@ -7,12 +7,13 @@ randomness. The files, in import order (each imports only those before it; tests
     messages      requests, responses, forms and files, as values
     routes        finds the operation for a method and a path
     body          strict JSON parsing
-    limits        rate limits over sliding windows
+    limits        rate limits and quotas over windows of time
     targets       where callbacks may go
     transmission  the bytes of a response, and how they are sent
     accounts      accounts and their ledger of reservations
     task          tasks: status as a function of time
     callbacks     callbacks as values, and the queue of what is due
+    keeping       how much is kept, and what makes room
     state         one provider's accounts, tasks, files and links
     context       what is known of a request, and what templates read of it
     render        responses, errors and callback bodies

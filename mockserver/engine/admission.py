@@ -74,7 +74,7 @@ def key(context: RequestContext) -> Refused | None:
     if not rule.well_formed(text):
         return "invalid_key", Problem("the API key is not well-formed")
     account = state.account(text, context.now_ms)
-    if account.revoked:
+    if account.revoked or text in state.retired_keys:
         return "invalid_key", Problem("the API key has been revoked")
     context.account = account
     if header is not None and len(state.accounts_by_header) < _HEADERS_REMEMBERED:
@@ -97,19 +97,25 @@ def plan(context: RequestContext) -> Refused | None:
     """May the account's plan use the API at all?"""
     account = _account(context)
     if not account.plan.api:
-        return "plan_forbidden", Problem(f"the {account.plan.name} plan has no API access")
+        return "plan_forbidden", Problem("the key or its plan has no API access")
     return None
 
 
 def rate(context: RequestContext) -> Refused | None:
-    """Does the rate limit allow the request? A request that passes is counted, whatever the later gates decide.
+    """Do the rate limit and the quota allow the request?
 
-    This gate is for submits, or for every request where the provider counts all of them (see `gates_of`).
+    A request that passes is counted against the rate limit, whatever the later gates decide; a task counts against
+    the quota once it is accepted. This gate is for submits, or for every request where the provider counts all of
+    them (see `gates_of`).
     """
     account = _account(context)
     if account.plan.limits_rate:
+        if account.plan.tasks_per_day is not None and _operation(context).role == "submit":
+            wait_ms = account.accepted.wait_ms(account.plan, context.now_ms)
+            if wait_ms > 0:
+                return "quota_exceeded", Problem("the quota of the day is used up", retry_after_ms=wait_ms)
         wait_ms = account.rate.wait_ms(account.plan, context.now_ms)
-        if wait_ms:
+        if wait_ms > 0:
             return "rate_exceeded", Problem("too many requests", retry_after_ms=wait_ms)
         account.rate.count(account.plan, context.now_ms)
     return None

@@ -21,13 +21,15 @@ AttemptResult = Literal["acknowledged", "refused", "timeout", "unreachable", "bl
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt to deliver: its result, with the receiver's status, if any."""
+    """One attempt to deliver: when it began, its result, with the receiver's status, if any."""
 
     number: int
     at_ms: int
     outcome: AttemptResult
     status: int | None
     detail: str
+    #: The mock time from its beginning to its result. A timeout takes its time on a manual clock too.
+    took_ms: int = 0
 
 
 @dataclass(slots=True)
@@ -119,5 +121,6 @@ def after_attempt(delivery: Delivery, attempt: Attempt) -> bool:
     elif attempt.outcome == "blocked" or made > len(retries):
         delivery.state = "given_up"
         return False
-    delivery.due_ms = attempt.at_ms + retries[made - 1]
+    since_ms = delivery.attempts[0].at_ms if delivery.rule.waits_from_first else attempt.at_ms + attempt.took_ms
+    delivery.due_ms = max(since_ms + retries[made - 1], attempt.at_ms + attempt.took_ms)
     return True

@@ -26,6 +26,8 @@ class View:
     status: Callable[[str], str] | None = None
     progress: Callable[[Task, TaskStatus], int] | None = None
     hides_results: Callable[[Task], bool] | None = None
+    #: The instant as of which a task is shown, if it is not the present one.
+    instant_ms: Callable[[Task], int | None] | None = None
 
     def with_status(self, change: Callable[[str], str]) -> View:
         """Change the status after the changes so far."""
@@ -93,7 +95,10 @@ class _TaskProperties:
     def set_task(self, task: Task) -> None:
         """Set the task, and work out its status."""
         self.task = task
-        self.status = self.shown = status = status_at(task, self.now_ms)
+        now_ms = self.now_ms
+        if self.view is not None and self.view.instant_ms is not None:
+            now_ms = self.view.instant_ms(task) or now_ms
+        self.status = self.shown = status = status_at(task, now_ms)
         if self.view is not None:
             self.shown = ShownStatus(self.view, task, status)
 
@@ -235,6 +240,8 @@ class RequestContext(_TaskProperties, _AccountProperties):
     error: ErrorAnswer | None = None
     problem: Problem | None = None
     file: StoredFile | None = None
+    #: What was evicted to make room for what it has made, in words.
+    evicted = ""
     list_items: Sequence[Any] = ()
     list_total = 0
     list_next: str | None = None
@@ -254,6 +261,17 @@ class RequestContext(_TaskProperties, _AccountProperties):
     def reply(self, operation_id: str) -> Any:
         """Render what a query would return for the task."""
         return self.body_of(self.state.provider.operations[operation_id])
+
+    def drawn(self, name: str) -> Any:
+        """Return what the provider chooses for the task, or for the task that a submit would create."""
+        task, account = self.task, self.account
+        if task is not None:
+            account, ordinal = task.account, task.ordinal
+        else:
+            assert account is not None
+            ordinal = len(account.tasks)
+        provider = self.state.provider
+        return provider.draws[name](self.state.chance.draw(f"{provider.name}/{account.id}/task/{ordinal}/{name}"))
 
     def header(self, name: str) -> str | None:
         """Return a header of the request."""

@@ -1,42 +1,57 @@
-"""Rate limits, exact to the millisecond: a log of what was counted, over a window that slides.
+"""Rate limits and quotas, exact to the millisecond: a log of what was counted, over windows that slide or are fixed.
 
-A limit of n in a window of w lets a request pass at t when fewer than n were counted in (t - w, t].
-What is refused is not counted.
+A limit of n in a sliding window of w lets a request pass at t when fewer than n were counted in (t - w, t]. A fixed
+window begins at each whole multiple of w since 1970 (UTC), so that every minute, hour or day starts anew. What is
+refused is not counted.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 
 from mockserver.provider import Plan
 
 MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
+DAY_MS = 86_400_000
+
+#: The limits of a plan on requests, and those on accepted tasks, each with its window.
+_REQUEST_WINDOWS = (("requests_per_minute", MINUTE_MS), ("requests_per_hour", HOUR_MS))
+_TASK_WINDOWS = (("tasks_per_day", DAY_MS),)
 
 
 class RateLog:
-    """The instants at which an account's requests were counted, as far back as the plan looks."""
+    """The instants at which an account's requests, or its tasks, were counted, as far back as the plan looks."""
 
-    __slots__ = ("_counted_ms",)
+    __slots__ = ("_counted_ms", "_windows")
 
-    def __init__(self) -> None:
+    def __init__(self, *, tasks: bool = False) -> None:
         self._counted_ms: deque[int] = deque()
+        self._windows = _TASK_WINDOWS if tasks else _REQUEST_WINDOWS
+
+    def _limits(self, plan: Plan) -> Iterator[tuple[str, int, int]]:
+        """Yield the name, the limit and the window of each limit that the plan has."""
+        for name, window_ms in self._windows:
+            limit = getattr(plan, name)
+            if limit is not None:
+                yield name, limit, window_ms
 
     def wait_ms(self, plan: Plan, now_ms: int) -> int:
-        """Return how long until the plan lets a request pass; 0 is now."""
-        return max(
-            self._wait_for(plan.requests_per_minute, MINUTE_MS, now_ms),
-            self._wait_for(plan.requests_per_hour, HOUR_MS, now_ms),
-        )
-
-    def _wait_for(self, limit: int | None, window_ms: int, now_ms: int) -> int:
-        if limit is None or len(self._counted_ms) < limit:
-            return 0
-        return max(0, self._counted_ms[-limit] + window_ms - now_ms)
+        """Return how long until the plan lets one more pass; 0 is now."""
+        log = self._counted_ms
+        wait_ms = 0
+        for _, limit, window_ms in self._limits(plan):
+            if len(log) >= limit:
+                first_ms = log[-limit]
+                if plan.fixed_windows:
+                    first_ms -= first_ms % window_ms
+                wait_ms = max(wait_ms, first_ms + window_ms - now_ms)
+        return wait_ms
 
     def count(self, plan: Plan, now_ms: int) -> None:
-        """Count a request that passed."""
-        keep = max(plan.requests_per_minute or 0, plan.requests_per_hour or 0)
+        """Count one that passed."""
+        keep = max((limit for _, limit, _ in self._limits(plan)), default=0)
         if not keep:
             return
         log = self._counted_ms
@@ -47,11 +62,7 @@ class RateLog:
     def left(self, plan: Plan, now_ms: int) -> dict[str, int]:
         """Return what is left of each limit now, by the limit's name."""
         out = {}
-        for name, limit, window_ms in (
-            ("requests_per_minute", plan.requests_per_minute, MINUTE_MS),
-            ("requests_per_hour", plan.requests_per_hour, HOUR_MS),
-        ):
-            if limit is not None:
-                used = sum(1 for at in self._counted_ms if at > now_ms - window_ms)
-                out[name] = max(0, limit - used)
+        for name, limit, window_ms in self._limits(plan):
+            since_ms = now_ms - now_ms % window_ms if plan.fixed_windows else now_ms - window_ms + 1
+            out[name] = max(0, limit - sum(1 for at in self._counted_ms if at >= since_ms))
         return out

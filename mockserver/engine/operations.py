@@ -28,6 +28,7 @@ Booked = list[tuple[int, TaskEnds]]
 _MOST_TRIES = 1000
 _INDEX = re.compile(r"0|[1-9][0-9]{0,3}")
 _DIGITS_READ = 9
+_BYTES_PER_TOKEN = 4
 
 
 def submit(
@@ -37,8 +38,8 @@ def submit(
     task = _new_task(context)
     if injector is not None:
         task = injector.inject(context, task)
-    context.state.tasks[task.id] = task
     task.account.open(task)
+    context.evicted = context.state.keep_task(task, len(context.request.body))
     context.set_task(task)
     if task.callback_url is not None:
         _book(context.state, task, booked)
@@ -62,7 +63,7 @@ def _new_task(context: RequestContext) -> Task:
     assert account is not None
     assert model is not None
     provider, now_ms = state.provider, context.now_ms
-    ordinal = len(account.tasks)
+    ordinal = account.opened
     name = f"{provider.name}/{account.id}/task/{ordinal}"
     drawn = state.chance.draw(name)
     task_id = provider.task_id(drawn, now_ms // 1000)
@@ -110,6 +111,11 @@ def _drawn_end(context: RequestContext, drawn: bytes) -> tuple[End, Reason | Non
     failure = lifecycle.failure
     if policy is not None and policy.reason is not None and violates_policy(context):
         return failure, failure.reasons[policy.reason]
+    uploads = state.provider.uploads
+    if uploads is not None and uploads.missing_reason is not None:
+        for url in uploads.referenced_by:
+            if state.nothing_at(url(context)):
+                return failure, failure.reasons[uploads.missing_reason]
     if state.rules.failure_rate and fraction(drawn, 7) < state.rules.failure_rate:
         reasons = list(failure.reasons.values())
         return failure, reasons[int(fraction(drawn, 6) * len(reasons))] if reasons else None
@@ -166,7 +172,7 @@ def list_(context: RequestContext, operation: Operation, _booked: Booked) -> Res
     assert context.account is not None
     assert operation.item is not None
     state = context.state
-    ids = context.account.tasks[::-1]
+    ids = list(reversed(context.account.tasks))
     limit = operation.default_limit
     if operation.limit is not None and (asked := operation.limit(context)) is not None:
         text = str(asked)
@@ -215,7 +221,7 @@ def upload(context: RequestContext, operation: Operation, _booked: Booked) -> Re
         )
     drawn = state.chance.draw(f"{state.provider.name}/{context.account.id}/file/{context.account.requests}")
     stored = StoredFile(state.provider.file_id(drawn, context.now_ms // 1000), form.name, form.media_type, form.content)
-    state.keep(stored, context.account)
+    context.evicted = state.keep(stored, context.account)
     context.file = stored
     return operation_response(context, operation)
 
@@ -268,7 +274,8 @@ def decoy(context: RequestContext, operation: Operation, _booked: Booked) -> Res
     assert context.account is not None
     if operation.charges_ucr:
         context.account.settle(context.now_ms)
-        context.account.charge(operation.charges_ucr, context.now_ms)
+        tokens = (-(-len(context.request.body) // _BYTES_PER_TOKEN), 0) if operation.counts_tokens else None
+        context.account.charge(operation.charges_ucr, context.now_ms, tokens)
     return "wrong_endpoint", Problem("this model is not served here", operation.model_field)
 
 

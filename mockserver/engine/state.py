@@ -7,10 +7,12 @@ import hmac
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
-from urllib.parse import quote
+from typing import Any, NamedTuple
+from urllib.parse import SplitResult, quote, urlsplit
 
 from mockserver.chance import DRAW_BYTES, Chance
 from mockserver.engine.accounts import Account
+from mockserver.engine.keeping import Shelf
 from mockserver.engine.messages import StoredFile
 from mockserver.engine.routes import Router
 from mockserver.engine.task import Task, link_ends_s
@@ -21,19 +23,32 @@ _STRIDE = int.from_bytes(hashlib.blake2b(b"stride", digest_size=DRAW_BYTES).dige
 _MASK = (1 << (8 * DRAW_BYTES)) - 1
 
 
+#: Names of this machine in URLs that clients write.
+_THIS_MACHINE = frozenset(("localhost", "127.0.0.1", "::1"))
+
+
+class NoKeyFormatError(ValueError):
+    """A key was to be created, but the spec does not say what keys look like."""
+
+
 class ProviderState:
     """The state of one provider. Its accounts are kept by API key."""
 
     __slots__ = (
         "_anonymous_base",
+        "_evicting",
         "_file_ids",
+        "_keys_created",
         "accounts",
         "accounts_by_header",
         "anonymous_requests",
         "chance",
         "files",
+        "kept_tasks",
+        "kept_uploads",
         "links",
         "provider",
+        "retired_keys",
         "router",
         "rules",
         "server_url",
@@ -43,9 +58,18 @@ class ProviderState:
     )
 
     def __init__(
-        self, provider: Provider, chance: Chance, rules: ProviderRules, targets: TargetMode, server_url: str
+        self,
+        provider: Provider,
+        chance: Chance,
+        rules: ProviderRules,
+        targets: TargetMode,
+        server_url: str,
+        kept_tasks: Shelf,
+        kept_uploads: Shelf,
     ) -> None:
         self.provider = provider
+        self.kept_tasks = kept_tasks
+        self.kept_uploads = kept_uploads
         self.targets = targets
         #: The names of the faults that changed a task, by task id.
         self.task_faults: dict[str, tuple[str, ...]] = {}
@@ -56,15 +80,19 @@ class ProviderState:
         self.links: Links = Links(provider, chance, server_url)
         self.accounts: dict[str, Account] = {}
         self.tasks: dict[str, Task] = {}
+        self._evicting = _Tasks(self.tasks, self.task_faults)
         self.files: dict[str, StoredFile] = {}
         self._file_ids: dict[str, deque[str]] = {}
         self.anonymous_requests = 0
         self._anonymous_base = int.from_bytes(chance.draw(f"{provider.name}/requests"), "big")
         self.accounts_by_header: dict[str | None, Account] = {}
+        #: Keys that a rotation has replaced, and the accounts that had them.
+        self.retired_keys: dict[str, Account] = {}
+        self._keys_created = 0
 
     def account(self, key: str, now_ms: int) -> Account:
         """Return the account of a well-formed key; it is opened on first use."""
-        account = self.accounts.get(key)
+        account = self.accounts.get(key) or self.retired_keys.get(key)
         if account is None:
             account = self._open_account(key, now_ms)
             self.accounts[key] = account
@@ -83,9 +111,45 @@ class ProviderState:
         account.grant(0 if provider.key.test_keys.get(key) == "no_credits" else granted_ucr, now_ms)
         return account
 
+    def create_key(self, now_ms: int) -> Account:
+        """Open an account with a new key.
+
+        Raises:
+            NoKeyFormatError: the spec does not say what keys look like.
+        """
+        return self.account(self._new_key(), now_ms)
+
+    def rotate_key(self, account: Account) -> str:
+        """Replace the key of an account, which keeps everything else; the old key is refused from now on.
+
+        Raises:
+            NoKeyFormatError: the spec does not say what keys look like.
+        """
+        old, new = account.key, self._new_key()
+        self.retired_keys[old] = account
+        self.accounts = {new if key == old else key: each for key, each in self.accounts.items()}
+        self.accounts_by_header = {
+            header: each for header, each in self.accounts_by_header.items() if each is not account
+        }
+        account.key, account.revoked = new, False
+        return new
+
+    def _new_key(self) -> str:
+        form = self.provider.key.new_key
+        if form is None:
+            raise NoKeyFormatError(f"{self.provider.title}: the spec has a key_pattern, but no key_format for new keys")
+        while True:
+            drawn = self.chance.draw(f"{self.provider.name}/key/{self._keys_created}")
+            self._keys_created += 1
+            key = form(drawn, 0)
+            if key not in self.accounts and key not in self.retired_keys:
+                return key
+
     def _apply_test_key(self, account: Account) -> None:
         kind = self.provider.key.test_keys.get(account.key)
         account.revoked = kind == "revoked"
+        if kind == "no_scope":
+            account.plan = replace(account.plan, api=False)
         if kind == "rate_limited":
             account.plan = replace(account.plan, requests_per_minute=1)
 
@@ -104,14 +168,73 @@ class ProviderState:
         drawn = (base + ordinal * _STRIDE) & _MASK
         return self.provider.request_id(drawn.to_bytes(DRAW_BYTES, "big"), unix_s)
 
-    def keep(self, stored: StoredFile, account: Account) -> None:
-        """Keep an upload; where the account has too many, its oldest one is deleted."""
+    def nothing_at(self, url: Any) -> bool:
+        """Tell whether a URL leads to this provider on this server, where there is no such file."""
+        try:
+            parts = urlsplit(url) if isinstance(url, str) else SplitResult("", "", "", "", "")
+            path = self._own_path(parts)
+        except ValueError:
+            return False
+        if path is None:
+            return False
+        found = self.router.find("GET", path)
+        role = None if found.operation is None else found.operation.role
+        if role == "file":
+            stored = self.files.get(found.path_values.get("file_id", ""))
+            return stored is None or found.path_values.get("file_name", stored.name) != stored.name
+        if role == "result":
+            return found.path_values.get("task_id") not in self.tasks
+        return True
+
+    def _own_path(self, parts: SplitResult) -> str | None:
+        """Return the path of a URL within this provider; None where it leads elsewhere."""
+        here, host = urlsplit(self.server_url), parts.hostname or ""
+        same_host = host == here.hostname or {host, here.hostname} <= _THIS_MACHINE
+        if same_host and parts.port == here.port and parts.path.startswith(f"{here.path}/"):
+            return parts.path[len(here.path) :]
+        uploads = self.provider.uploads
+        if uploads is not None and host in self.provider.hosts:
+            return parts.path if parts.path.startswith(uploads.path.partition("{")[0]) else None
+        return None
+
+    def keep(self, stored: StoredFile, account: Account) -> str:
+        """Keep an upload; where the account has too many, its oldest is deleted. Return what the server evicted."""
         assert self.provider.uploads is not None
         self.files[stored.id] = stored
         ids = self._file_ids.setdefault(account.id, deque())
         ids.append(stored.id)
         while len(ids) > self.provider.uploads.keeps:
             self.files.pop(ids.popleft(), None)
+        return self.kept_uploads.add(_Uploads(self.files), stored.id, len(stored.content))
+
+    def keep_task(self, task: Task, size_bytes: int) -> str:
+        """Keep a task; return what the server evicted."""
+        self.tasks[task.id] = task
+        return self.kept_tasks.add(self._evicting, task.id, size_bytes)
+
+
+class _Tasks(NamedTuple):
+    """The tasks of one provider. It does not refer to the state: that would be a cycle."""
+
+    tasks: dict[str, Task]
+    faults: dict[str, tuple[str, ...]]
+
+    def evict(self, name: str) -> bool:
+        """Forget a task, the oldest of its account."""
+        task = self.tasks.pop(name)
+        self.faults.pop(name, None)
+        del task.account.tasks[0]
+        return True
+
+
+class _Uploads(NamedTuple):
+    """The uploads of one provider."""
+
+    files: dict[str, StoredFile]
+
+    def evict(self, name: str) -> bool:
+        """Forget an upload."""
+        return self.files.pop(name, None) is not None
 
 
 class Links:

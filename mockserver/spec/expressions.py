@@ -4,6 +4,7 @@
     $input#/duration          the submit body with the defaults of its schema
     $task.status              a name of the vocabulary below
     $reply.getTask#/data      what the query would return for the task
+    $draw.duration_s          what the provider chooses for the task, determined by the seed
     "id {$task.id}"           inside a longer string, inserted as text
 
 A template is JSON that contains expressions; `{by, values, otherwise}` is a choice, and a key that ends in `?` is
@@ -13,6 +14,7 @@ left out when its value is null. A compiled template reads `$task.id` as the att
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Any
 
 from mockserver.clock import iso_of
@@ -95,13 +97,17 @@ def constant(value: Any) -> Value:
     return lambda _context: value
 
 
-def compile_value(template: Any) -> Value:
+def compile_value(template: Any, draws: Collection[str] = ()) -> Value:
     """Compile a template.
+
+    Args:
+        template: the template.
+        draws: the names that `$draw` knows.
 
     Raises:
         ExpressionError: an expression in it is invalid; its `path` says where.
     """
-    writer = _Writer()
+    writer = _Writer(draws)
     source = writer.template(template)
     return constant(template) if source is None else writer.function(source)
 
@@ -109,7 +115,8 @@ def compile_value(template: Any) -> Value:
 class _Writer:
     """Writes the Python source of one template; each value is bound to a name."""
 
-    def __init__(self) -> None:
+    def __init__(self, draws: Collection[str]) -> None:
+        self._draws = draws
         self._names: dict[str, Any] = {
             "pointed": pointed,
             "iso_text": _iso_text,
@@ -213,10 +220,14 @@ class _Writer:
             return "s.input"
         if words == ["request_id"]:
             return "s.request_id"
+        if root == "draw":
+            if name not in self._draws:
+                raise ExpressionError(f"{text}: unknown draw {name!r}; known: {', '.join(self._draws) or 'none'}")
+            return f"s.drawn({self.bound(name)})"
         if root == "reply" and len(words) == 2:
             return f"s.reply({self.bound(name)})"
         if root not in NAMES:
-            roots = ", ".join(f"${each}" for each in ["request", "input", "reply", "request_id", *NAMES])
+            roots = ", ".join(f"${each}" for each in ["request", "input", "reply", "draw", "request_id", *NAMES])
             raise ExpressionError(f"{text}: ${root} is unknown; known: {roots}")
         names = names_of(root)
         if name not in names:

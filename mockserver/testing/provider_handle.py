@@ -155,6 +155,7 @@ class ProviderHandle:
         per_minute: int | None = None,
         per_hour: int | None = None,
         at_once: int | None = None,
+        per_day: int | None = None,
         key: str | None = None,
     ) -> None:
         """Set the limits of an account (default: of the provider's example key); None removes a limit.
@@ -162,11 +163,22 @@ class ProviderHandle:
         Raises:
             InvalidFaultError: a limit is not an integer from 1.
         """
-        for name, value in (("per_minute", per_minute), ("per_hour", per_hour), ("at_once", at_once)):
+        for name, value in (
+            ("per_minute", per_minute),
+            ("per_hour", per_hour),
+            ("at_once", at_once),
+            ("per_day", per_day),
+        ):
             if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
                 raise InvalidFaultError(f"{name} must be an integer from 1, or None for no limit")
 
-        self._change(key, requests_per_minute=per_minute, requests_per_hour=per_hour, concurrent_tasks=at_once)
+        self._change(
+            key,
+            requests_per_minute=per_minute,
+            requests_per_hour=per_hour,
+            tasks_per_day=per_day,
+            concurrent_tasks=at_once,
+        )
 
     def set_credits(self, credits_left: float, key: str | None = None) -> None:
         """Set the available credits of an account.

@@ -29,6 +29,8 @@ from support.edge import (
 )
 from support.tables import for_each
 
+from mockserver.clock import instant_of
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -358,9 +360,67 @@ async def test_timeout() -> None:
             ends_ms = edge.state("evolink").tasks[task_id].ends_ms
             await edge.mock.clock.advance(3600)
             enough.set()
-            assert [got.at_ms for got in receiver.got] == [ends_ms + 1000 * s for s in SCHEDULES["evolink"]]
+            waited_ms = [50 * number + 1000 * s for number, s in enumerate(SCHEDULES["evolink"])]
+            assert [(got.at_ms or 0) - ends_ms for got in receiver.got] == waited_ms
             assert outcomes(edge) == [("timeout", None)] * 4
             assert attempts(edge)[0]["detail"] == "no response within 0.05 s"
+
+
+@pytest.fixture
+def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Let receivers wait for 20 ms at most; return the timeouts that were asked for."""
+    asked: list[float] = []
+
+    def timeout(seconds: float) -> asyncio.Timeout:
+        asked.append(seconds)
+        return asyncio.timeout(0.02)
+
+    monkeypatch.setattr("mockserver.edge.dispatcher.receiver_timeout", timeout)
+    return asked
+
+
+async def test_timeouts_cost_mock_time(short_timeouts: list[float]) -> None:
+    """The timeout is exactly 10 s; on a manual clock too, the retry follows 11 s after the first attempt began."""
+
+    async def wait(_: Received) -> int:
+        await asyncio.sleep(60)
+        return 200
+
+    async with serving() as edge, receiving(wait) as receiver:
+        await told(edge, "evolink", receiver.url())
+        await edge.mock.clock.advance(3600)
+        at_ms = [instant_of(each["at"]) for each in attempts(edge)]
+        assert [each - at_ms[0] for each in at_ms] == [0, 11_000, 23_000, 37_000]
+        assert {each["outcome"] for each in attempts(edge)} == {"timeout"}
+        assert short_timeouts == [10] * 4
+
+
+async def test_an_advance_that_ends_within_a_timeout(short_timeouts: list[float]) -> None:
+    """The clock stops where it was told to; the retry stays due 11 s after the attempt began."""
+
+    async def wait(_: Received) -> int:
+        await asyncio.sleep(60)
+        return 200
+
+    async with serving() as edge, receiving(wait) as receiver:
+        task_id = await told(edge, "evolink", receiver.url())
+        await edge.mock.task(task_id).complete()
+        for seconds, made in ((0, 1), (10.999, 1), (0.001, 2)):
+            await edge.mock.clock.advance(seconds)
+            assert len(attempts(edge)) == made
+        assert short_timeouts == [10] * 2
+
+
+async def test_waits_from_the_first_attempt() -> None:
+    """In the dialect the retries follow 30 s, 5 minutes and 30 minutes after the first attempt."""
+    async with (
+        serving(providers={"googlegeminiomni": {"dialects": ["retries_from_first_attempt"]}}) as edge,
+        receiving(500) as receiver,
+    ):
+        await told(edge, "googlegeminiomni", receiver.url())
+        await edge.mock.clock.advance(7200)
+        at_ms = [instant_of(each["at"]) for each in attempts(edge)]
+        assert [each - at_ms[0] for each in at_ms] == [0, 30_000, 300_000, 1_800_000]
 
 
 @pytest.mark.parametrize("name", SENDERS)

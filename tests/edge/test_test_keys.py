@@ -1,4 +1,4 @@
-"""Keys that bring a situation with them: an account without credits, a revoked key, one submit a minute."""
+"""Keys that bring a situation with them: no credits, a revoked key, one submit a minute, a key without scope."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from support.tables import for_each
 if TYPE_CHECKING:
     from mockserver.provider import TestKey as Kind
 
-GATES = {"insufficient_credits": "credits", "invalid_key": "key", "rate_exceeded": "rate"}
+GATES = {"insufficient_credits": "credits", "invalid_key": "key", "rate_exceeded": "rate", "plan_forbidden": "plan"}
 WITH_TEST_KEYS = tuple(name for name in ALL if providers()[name].key.test_keys)
 
 
@@ -58,8 +58,8 @@ def test_who_has_them() -> None:
     assert WITH_TEST_KEYS == ALL
     for name in WITH_TEST_KEYS:
         rule = providers()[name].key
-        assert set(rule.test_keys.values()) == {"no_credits", "revoked", "rate_limited"}
-        assert len(rule.test_keys) == 3
+        assert set(rule.test_keys.values()) == {"no_credits", "revoked", "rate_limited", "no_scope"}
+        assert len(rule.test_keys) == 4
         assert all(rule.well_formed(key) for key in rule.test_keys)
         assert rule.example not in rule.test_keys
 
@@ -96,6 +96,25 @@ async def test_revoked(name: str) -> None:
         assert (await account_of(edge, name, key))["revoked"] is True
         await account_of(edge, name, key, revoked=False)
         await submitted(edge, name, key)
+
+
+@for_each("name", WITH_TEST_KEYS)
+async def test_no_scope(name: str) -> None:
+    """The key is well-formed and known, but may not use the API, until its account is put on a plan again."""
+    async with world() as edge:
+        key = key_of(name, "no_scope")
+        task_id = await submitted(edge, name)
+        refusal(edge, name, await edge.try_submit(name, key=key), "plan_forbidden")
+        refusal(edge, name, await edge.query(name, task_id, key=key), "plan_forbidden")
+        await account_of(edge, name, key, plan=edge.provider(name).default_plan)
+        await submitted(edge, name, key)
+
+
+async def test_the_scope_of_a_toapis_key() -> None:
+    """ToAPIs answers a key without the scope with 401 authentication_error, like any key that is wrong."""
+    async with world() as edge:
+        reply = await edge.try_submit("toapis", key=key_of("toapis", "no_scope"))
+        assert (reply.status, reply.json["error"]["type"]) == (401, "authentication_error")
 
 
 @for_each("name", WITH_TEST_KEYS)
@@ -145,7 +164,8 @@ async def test_other_keys_are_not_touched(name: str) -> None:
         for key in edge.provider(name).key.test_keys:
             task_id = next(reversed(edge.state(name).tasks))
             reply = await edge.query(name, task_id, key=key)
-            assert reply.status in (401, 404, 429)
+            refused = edge.provider(name).refusals["plan_forbidden"].status
+            assert reply.status in (401, 404, 429, refused)
 
 
 @for_each("name", WITH_TEST_KEYS)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.engine import START_MS, Client, headers_of, new_world, providers
+from support.engine import START_MS, Client, headers_of, loads, new_world, providers
 from support.tables import for_each
 
 from mockserver.engine.commands import run_command
-from mockserver.engine.limits import HOUR_MS, MINUTE_MS, RateLog
+from mockserver.engine.limits import DAY_MS, HOUR_MS, MINUTE_MS, RateLog
 from mockserver.provider import Plan, ProviderRules
 
 GOOGLE = providers()["googlegeminiomni"]
@@ -270,3 +270,67 @@ def test_the_log_agrees_with_a_model_that_counts(minute: int | None, hour: int |
         else:
             assert passes_at(now_ms + wait_ms)
             assert not passes_at(now_ms + wait_ms - 1)
+
+
+# -- quotas and fixed windows -----------------------------------------------------------------------
+
+
+def test_an_exhausted_quota_is_a_429() -> None:
+    """ToAPIs' plan with a quota takes 5 tasks in 24 hours; the next submit is a 429 rate_limit_exceeded."""
+    client = Client(new_world(rules={"toapis": ProviderRules(plan="quota")}), "toapis")
+    for number in range(5):
+        assert client.submit(START_MS + number, {"model": "gemini_omni"}).status == 400  # takes nothing of the quota
+        assert client.submit(START_MS + number).status == 200
+    refused = client.submit(START_MS + 10)
+    assert (refused.status, refused.error) == (429, "quota_exceeded")
+    assert loads(refused)["error"]["type"] == "rate_limit_exceeded"
+    assert client.submit(START_MS + DAY_MS - 1).status == 429
+    assert client.submit(START_MS + DAY_MS).status == 200
+    assert client.submit(START_MS + DAY_MS).status == 429
+    task_id = next(iter(client.account.tasks))
+    assert client.query(task_id, START_MS + DAY_MS).status == 200
+
+
+def test_a_quota_without_an_error_of_its_own_has_that_of_the_rate() -> None:
+    """A spec that does not list `quota_exceeded` answers it like `rate_exceeded`."""
+    assert GOOGLE.refusals["quota_exceeded"] is GOOGLE.refusals["rate_exceeded"]
+
+
+@pytest.mark.parametrize(("after_ms", "status"), [(0, 429), (14_999, 429), (15_000, 200)])
+def test_a_fixed_window_starts_anew_with_the_minute(after_ms: int, status: int) -> None:
+    """In the dialect fixed_windows the limit of a minute is free again at the next whole minute, not 60 s later."""
+    client = Client(new_world(dialects={"googlegeminiomni": ["fixed_windows"]}), "googlegeminiomni")
+    client.set_plan(concurrent_tasks=None)
+    begins_ms = START_MS + 45_000
+    for _ in range(30):
+        assert client.submit(begins_ms).status == 200
+    reply = client.submit(begins_ms + after_ms)
+    assert reply.status == status
+    if status == 429:
+        assert headers_of(reply)["Retry-After"] == str(-(-(15_000 - after_ms) // 1000))
+
+
+def test_windows_slide_unless_the_dialect_fixes_them() -> None:
+    """The default is stated in the spec: windows slide."""
+    assert not PRO.fixed_windows
+    assert GOOGLE.plans["pro"].fixed_windows is False
+
+
+@given(
+    st.lists(st.integers(0, 3 * MINUTE_MS), min_size=1, max_size=40).map(sorted),
+    st.integers(1, 4),
+)
+def test_fixed_windows_equal_a_count(instants: list[int], limit: int) -> None:
+    """A request passes a fixed window exactly where fewer than the limit have passed in its own minute."""
+    plan = Plan("p", "", requests_per_minute=limit, fixed_windows=True)
+    log = RateLog()
+    passed: list[int] = []
+    for at_ms in instants:
+        fits = sum(1 for each in passed if each // MINUTE_MS == at_ms // MINUTE_MS) < limit
+        wait_ms = log.wait_ms(plan, at_ms)
+        assert (wait_ms <= 0) is fits
+        if fits:
+            log.count(plan, at_ms)
+            passed.append(at_ms)
+        else:
+            assert at_ms + wait_ms == (at_ms // MINUTE_MS + 1) * MINUTE_MS

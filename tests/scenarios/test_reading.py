@@ -56,6 +56,7 @@ accounts:
     available_credits: 12.5
     requests_per_minute: 10
     requests_per_hour: 100
+    tasks_per_day: 1000
     concurrent_tasks: 2
     secret: a-secret
     revoked: false

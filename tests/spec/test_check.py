@@ -150,6 +150,7 @@ def test_test_keys_and_older_words(tmp_path: Path) -> None:
         "!~": "no_credits",
         "sk-evolink-mock-revoked": "revoked",
         "sk-evolink-mock-rate-limited": "rate_limited",
+        "sk-evolink-mock-no-scope": "no_scope",
     }
     line = next(line for line in EVOLINK.splitlines(keepends=True) if line.startswith("    test_keys: "))
     for without in ("", "    test_keys: {}\n"):

@@ -62,7 +62,7 @@ def run(*words: str) -> tuple[int, str, str]:
 def process(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run the command line as a process."""
     command = [sys.executable, "-m", "contracts.cli", *words]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=300)
 
 
 @pytest.fixture
@@ -450,7 +450,7 @@ def test_kills_in_processes(tmp_path: Path) -> None:
     )
     path = tmp_path / "few.py"
     path.write_text(script, encoding="utf-8")
-    done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, check=False, timeout=300)
     assert (done.returncode, done.stderr) == (0, "clients: 1 of 2\nclients: 2 of 2\n")
     assert "toapis  FetchesNothing: caught by results.fetched" in done.stdout
     assert "toapis  SaysText: caught by submit.content-type" in done.stdout

@@ -40,6 +40,7 @@ _AFTERWARDS_S = 3 * 3600.0
 #: What `time.time()` returns at the start.
 START_S = MANUAL_START_MS / 1000
 _HERE = "127.0.0.1"
+_LONGEST_KEPT = 4000
 #: The ports of the server and the callback receiver in virtual time.
 _PORT, _HOOK_PORT = 4010, 4011
 
@@ -114,7 +115,10 @@ class Session:
         (journal,) = of_records(records, [self._provider]) or [Journal(self._provider, ())]
         ended = {job.number: job for job in self._ended}
         jobs = [
-            ended.get(number) or Job(number, prompt_of(number), "never", None, why, MANUAL_START_MS, self._now_ms())
+            ended.get(number)
+            or Job(
+                number, prompt_of(number, self._scenario.prompt), "never", None, why, MANUAL_START_MS, self._now_ms()
+            )
             for number in range(1, self._jobs + 1)
         ]
         journal = replace(journal, jobs=tuple(jobs), runner_facts=self._digest_spy.facts())
@@ -143,7 +147,7 @@ class Session:
             self._enough.set_result(None)
 
     async def _job(self, number: int) -> None:
-        prompt = prompt_of(number)
+        prompt = prompt_of(number, self._scenario.prompt)
         started_ms = self._now_ms()
         JOB.set(number)
         work = asyncio.create_task(self._generate(prompt), name=f"job {number}")
@@ -162,7 +166,8 @@ class Session:
         else:
             ended, value = "returned", work.result()
         size = len(value) if isinstance(value, bytes | bytearray | memoryview) else None
-        self._ended.append(Job(number, prompt, ended, size, _chain_text(error) or why, started_ms, self._now_ms()))
+        said = _chain_text(error) or why
+        self._ended.append(Job(number, prompt, ended, size, said, started_ms, self._now_ms(), kept=_kept_on(error)))
 
     async def _generate(self, prompt: str) -> Any:
         try:
@@ -174,11 +179,10 @@ class Session:
         return MANUAL_START_MS + int(self._loop.now_s * 1000)
 
     async def _await_callbacks(self, server: Server) -> None:
-        """Wait for the callbacks that are still due."""
-        until_s = self._loop.now_s + _AFTERWARDS_S
-        while server.runtime.world.event_queue and self._loop.now_s < until_s:  # noqa: ASYNC110 - seconds are free
+        """Wait for the callbacks that are still due, and for those that the client is handling."""
+        until_s, world = self._loop.now_s + _AFTERWARDS_S, server.runtime.world
+        while (world.event_queue or world.under_way) and self._loop.now_s < until_s:  # noqa: ASYNC110 - seconds are free
             await asyncio.sleep(60)
-        await server.runtime.dispatcher.drain_due()
 
     async def _close(self) -> None:
         """Close the client, if it can be closed."""
@@ -272,5 +276,15 @@ def _chain_text(error: BaseException | None) -> str:
     parts: list[str] = []
     while error is not None and len(parts) < 5:
         parts.append(f"{type(error).__name__}: {error}")
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "; ".join(parts)
+
+
+def _kept_on(error: BaseException | None) -> str:
+    """Write what an error and its causes hold beside their texts, such as a request id."""
+    parts: list[str] = []
+    while error is not None and len(parts) < 5:
+        with contextlib.suppress(Exception):  # a client's `__repr__` may fail
+            parts.append(repr({**vars(error), "args": error.args})[:_LONGEST_KEPT])
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     return "; ".join(parts)

@@ -158,7 +158,7 @@ class _Session:
         ]
 
     async def _job(self, number: int, setting: Setting, enough: asyncio.Event) -> Job:
-        prompt = prompt_of(number)
+        prompt = prompt_of(number, self._situation.scenario().prompt)
         started_ms = self._server.runtime.clock.now_ms()
         with tempfile.TemporaryDirectory(prefix="contracts-", ignore_cleanup_errors=True) as aside:
             output = Path(aside) / "video.mp4"

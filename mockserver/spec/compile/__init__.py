@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from multidict import istr
 
+from mockserver.chance import DRAW_BYTES, IdFormat
 from mockserver.provider import UCR, ClientAdvice, KeyRule, Plan, PollAdvice, Provider, RetryAdvice, TestKey
 from mockserver.spec.compile.answers import (
     compile_callbacks,
@@ -19,9 +20,10 @@ from mockserver.spec.compile.answers import (
 )
 from mockserver.spec.compile.context import Context
 from mockserver.spec.compile.operations import check_replies, check_routes, compile_routes
-from mockserver.spec.compile.tasks import compile_content_policy, compile_lifecycle, compile_models
+from mockserver.spec.compile.tasks import compile_content_policy, compile_draws, compile_lifecycle, compile_models
 from mockserver.spec.document import Document, SpecError, SpecIssue
 
+_KEY_FORMAT = "key-{hex:32}"
 _VISIBLE_ASCII = r"[\x21-\x7e]{1,512}"
 
 
@@ -96,8 +98,9 @@ def _compiled(context: Context) -> Provider | None:
     models = compile_models(context, lifecycle, results)
     key = _key(context)
     accounts = mock["accounts"]
+    fixed = accounts.get("rate_window") == "fixed"
     plans = {
-        name: Plan(name, **{key: value for key, value in entry.items() if key != "source"})
+        name: Plan(name, fixed_windows=fixed, **{key: value for key, value in entry.items() if key != "source"})
         for name, entry in accounts["plans"].items()
     }
     if accounts["default_plan"] not in plans:
@@ -136,7 +139,7 @@ def _compiled(context: Context) -> Provider | None:
         lifecycle=lifecycle,
         content_policy=content_policy,
         results=results,
-        uploads=compile_uploads(context),
+        uploads=compile_uploads(context, lifecycle),
         callbacks=compile_callbacks(context, lifecycle),
         errors=errors,
         refusals=compile_refusals(context, errors),
@@ -144,6 +147,8 @@ def _compiled(context: Context) -> Provider | None:
         operations=operations,
         dialects=context.dialects,
         client=_advice(mock.get("client", {})),
+        shows_progress=any("$task.progress" in str(each.data) for each in context.documents),
+        draws=compile_draws(context),
     )
     return None if context.issues else provider
 
@@ -197,7 +202,18 @@ def _key(context: Context) -> KeyRule:
         well_formed=pattern.fullmatch,
         example=rule["example"],
         test_keys=_test_keys(context, rule.get("test_keys", {}), pattern, rule["example"]),
+        new_key=_new_key(context, rule, pattern),
     )
+
+
+def _new_key(context: Context, rule: dict[str, Any], pattern: re.Pattern[str]) -> IdFormat | None:
+    text = rule.get("key_format", _KEY_FORMAT)
+    made = context.id_format(text, "x-mock", "authentication", "key_format")
+    if pattern.fullmatch(made(bytes(DRAW_BYTES), 0)):
+        return made
+    if "key_format" in rule:
+        context.report(("x-mock", "authentication", "key_format"), "does not match key_pattern")
+    return None
 
 
 def _test_keys(

@@ -18,6 +18,8 @@ from mockserver.provider import (
 from mockserver.spec.compile.context import Context
 from mockserver.spec.vocabulary import conditions
 
+#: Conditions that have the error of another one, unless the spec lists them.
+_FALLBACKS = {"quota_exceeded": "rate_exceeded"}
 _NO_SUCH_FILE = {"status": 404, "content_type": "text/plain", "body": "no such file"}
 
 
@@ -54,6 +56,9 @@ def compile_refusals(context: Context, errors: Mapping[str, ErrorAnswer]) -> dic
                     "keep one of the two",
                 )
             refusals[condition] = errors[name]
+    for condition, other in _FALLBACKS.items():
+        if condition not in refusals and other in refusals:
+            refusals[condition] = refusals[other]
     missing = [condition for condition in conditions() if condition not in refusals]
     if missing:
         context.report(
@@ -95,17 +100,27 @@ def _refusal(context: Context, entry: dict[str, Any], *path: str | int) -> FileR
     return FileRefusal(entry["status"], entry["content_type"], context.value(entry["body"], *path, "body"))
 
 
-def compile_uploads(context: Context) -> Uploads | None:
+def compile_uploads(context: Context, lifecycle: Lifecycle) -> Uploads | None:
     """Compile the rules of uploads, if the provider accepts them."""
     entry = context.mock.get("uploads")
     if entry is None:
         return None
+    path = ("x-mock", "uploads")
+    reason = entry.get("missing_reason")
+    if ("referenced_by" in entry or reason is not None) and reason not in lifecycle.failure.reasons:
+        context.report(
+            (*path, "missing_reason"),
+            f"must be a reason of the failure; got {reason!r}",
+            f"known: {', '.join(lifecycle.failure.reasons) or 'none'}",
+        )
     return Uploads(
         path=entry["path"],
         field=entry["field"],
         max_bytes=entry["max_bytes"],
         media_types=tuple(entry["media_types"]),
         keeps=entry.get("keeps", 100),
+        referenced_by=tuple(context.value(each, *path, "referenced_by") for each in entry.get("referenced_by", ())),
+        missing_reason=reason,
     )
 
 
@@ -143,4 +158,5 @@ def compile_callbacks(context: Context, lifecycle: Lifecycle) -> Callbacks | Non
             internal_addresses_refused=target.get("internal_addresses", "refused") == "refused",
             max_length=target.get("max_length", 2048),
         ),
+        waits_from_first=entry.get("retry_counted_from") == "first_attempt",
     )

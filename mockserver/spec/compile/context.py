@@ -66,7 +66,7 @@ class Context:
     def value(self, template: Any, *path: str | int, document: Document | None = None) -> Value:
         """Compile a template of the main spec or of the given document."""
         try:
-            return compile_value(template)
+            return compile_value(template, self.mock.get("draws", ()))
         except ExpressionError as error:
             self.report((*path, *error.path), str(error), document=document)
             return constant(None)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
+from functools import partial
 from typing import Any
 
+from mockserver.chance import fraction
 from mockserver.provider import (
     UCR,
     ContentPolicy,
+    Draw,
     End,
     Lifecycle,
     Model,
@@ -183,7 +186,10 @@ def _amount(
     for name in ("base_credits", "each", "credits_per_unit", "factors"):
         context.value(words[name], *path, name, document=document)  # reports issues with their path
     try:
-        parts = compile_value([words["base_credits"], words["each"], words["credits_per_unit"], *words["factors"]])
+        parts = compile_value(
+            [words["base_credits"], words["each"], words["credits_per_unit"], *words["factors"]],
+            context.mock.get("draws", ()),
+        )
     except ExpressionError:
         parts = constant(())
     quantum = Decimal(1).scaleb(-entry.get("decimals", 2))
@@ -212,6 +218,23 @@ def _number(value: Any) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return Decimal(0)
     return Decimal(str(value))
+
+
+def compile_draws(context: Context) -> dict[str, Draw]:
+    """Compile what the provider chooses for each task."""
+    draws: dict[str, Draw] = {}
+    for name, entry in context.mock.get("draws", {}).items():
+        values = entry.get("of")
+        if values is None:
+            if entry["from"] > entry["to"]:
+                context.report(("x-mock", "draws", name), "`from` is greater than `to`")
+            values = range(entry["from"], max(entry["from"], entry["to"]) + 1)
+        draws[name] = partial(_drawn, tuple(values) if isinstance(values, list) else values)
+    return draws
+
+
+def _drawn(values: Sequence[Any], drawn: bytes) -> Any:
+    return values[int(fraction(drawn, 0) * len(values))]
 
 
 def compile_content_policy(context: Context, lifecycle: Lifecycle) -> ContentPolicy | None:

@@ -7,9 +7,9 @@ from functools import partial
 from typing import Any, get_args
 
 from mockserver.clock import iso_of
+from mockserver.edge.access import RefusedError
 from mockserver.edge.account_changes import account_issues, apply_changes
 from mockserver.edge.admin.api import AdminRequest, not_found, or_not_found
-from mockserver.edge.admin.auth import RefusedError
 from mockserver.edge.records import account_record, delivery_record, newest_tasks, task_record
 from mockserver.engine.accounts import Account
 from mockserver.engine.commands import Command
@@ -72,6 +72,22 @@ async def open_account(request: AdminRequest) -> Any:
     return _change(request, state, state.account(request.body["key"], request.now_ms))
 
 
+async def create_key(request: AdminRequest) -> Any:
+    """Open an account with a new key; only this answer shows the key."""
+    with or_not_found("provider", request.body["provider"]):
+        state = request.runtime.world.providers[request.body["provider"]]
+    _check(state, request.body)
+    created = state.create_key(request.now_ms)
+    return {**_change(request, state, created), "key": created.key}
+
+
+async def rotate_key(request: AdminRequest) -> Any:
+    """Replace the key of an account; only this answer shows the new key."""
+    state, found = _find(request)
+    key = state.rotate_key(found)
+    return {**account_record(state, found, request.now_ms), "key": key}
+
+
 async def change_account(request: AdminRequest) -> Any:
     """Change an account."""
     state, found = _find(request)
@@ -86,6 +102,7 @@ async def ledger(request: AdminRequest) -> Any:
     return {
         "entries": [
             {"at": iso_of(each.at_ms), "kind": each.kind, "credits": credits_of(each.amount_ucr), "task": each.task_id}
+            | ({} if each.tokens is None else {"tokens": dict(zip(("input", "output"), each.tokens, strict=True))})
             for each in found.ledger
         ]
     }

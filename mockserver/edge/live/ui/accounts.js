@@ -5,6 +5,7 @@ import { byId, el, number, reconcile, setAttribute, setText, shortId } from "./d
 const LIMITS = {
   requests_per_minute: "requests per minute",
   requests_per_hour: "requests per hour",
+  tasks_per_day: "tasks per day",
   concurrent_tasks: "concurrent tasks",
 };
 const CREDITS = ["available", "reserved", "spent"];
