@@ -39,6 +39,7 @@ SHOWN = {
     "TakesAnyEventForTheEnd": (EVOLINK, "callback of an unknown event while the task is running"),
     "DropsTheToldReason": (GOOGLE, "task fails, reported by callback"),
     "SignsItsOwnJSON": (GOOGLE, "callback formatted otherwise: indented"),
+    "AcceptsTheOldSecret": (GOOGLE, "callback forged: old secret"),
     "ExpectsTheEndAtOnce": (EVOLINK, "query lags behind the callback"),
     "WaitsForTheCancelled": (EVOLINK, "task cancelled"),
     "TakesProgressForTheEnd": (EVOLINK, "progress 100 before the end"),
