@@ -227,6 +227,26 @@ class NeverTimesOut(PoliteClient):
     request_timeout_s = 1e9
 
 
+@breaks("requests.connections", "connections were open at once")
+class ConnectsForEachRequest(PoliteClient):
+    """Opens a connection for each request, and closes none of them until its end."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.__dict__["sessions"] = [self._http]
+
+    async def request(self, method: str, path: str, body: dict[str, Any] | None = None) -> Answer:
+        connector = aiohttp.TCPConnector(keepalive_timeout=3600)
+        timeout = aiohttp.ClientTimeout(total=self.request_timeout_s)
+        self._http = aiohttp.ClientSession(timeout=timeout, connector=connector)
+        self.__dict__["sessions"].append(self._http)
+        return await super().request(method, path, body)
+
+    async def aclose(self) -> None:
+        for each in self.__dict__["sessions"]:
+            await each.close()
+
+
 # -- callbacks --------------------------------------------------------------------------------------
 
 

@@ -36,6 +36,7 @@ SHOWN = {
     "NeverRetries500": (TOAPIS, "submit fails temporarily: 500 x1"),
     "WaitsTenMinutes": (GOOGLE, "submit fails temporarily: 500 x1"),
     "NeverTimesOut": (EVOLINK, "poll held open for an hour"),
+    "ConnectsForEachRequest": (EVOLINK, "task overdue"),
     "TakesAnyEventForTheEnd": (EVOLINK, "callback of an unknown event while the task is running"),
     "DropsTheToldReason": (GOOGLE, "task fails, reported by callback"),
     "SignsItsOwnJSON": (GOOGLE, "callback formatted otherwise: indented"),

@@ -18,7 +18,7 @@ from contracts.client.subject import Setting
 from contracts.client.subprocess.command import Command, environment, port_of
 from contracts.client.subprocess.outcome import Outcome, outcome_of
 from contracts.client.subprocess.supervise import supervise
-from contracts.journal import Delivery, Job, Journal, Record, of_records
+from contracts.journal import Delivery, Job, Journal, Record, RunnerFacts, of_records
 from mockserver.edge.server import Server
 from mockserver.faults import all_faults
 from mockserver.media.cache import MediaCache
@@ -150,7 +150,8 @@ class _Session:
         journal = replace(journal, speed=self._speed, records=tuple(_drop_undeliverable(journal, by_port)))
         note = _missing_requests(journal, server.base_url(provider.name))
         jobs = [replace(job, said="; ".join(filter(None, (job.said, note)))) for job in jobs]
-        return Run(situation, replace(journal, jobs=tuple(jobs)), ())
+        facts = RunnerFacts(most_connections=server.most_connections)
+        return Run(situation, replace(journal, jobs=tuple(jobs), runner_facts=facts), ())
 
     def _settings(self) -> list[Setting]:
         """Return the setting of each job."""
