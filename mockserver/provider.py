@@ -295,6 +295,12 @@ class Operation:
     counts_tokens: bool = False
     #: The examples of its answers in the spec: name, status, body.
     examples: tuple[tuple[str, int, Any], ...] = ()
+    #: The media types that its request body may have.
+    media_types: tuple[str, ...] = ()
+    #: Where its answers show a task's status, as keys from the top.
+    status_at: tuple[tuple[str, ...], ...] = ()
+    #: What its answers call a state, where that is not the state's name.
+    status_words: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,6 +112,9 @@ def read_config(path: Path) -> dict[str, Any]:
     """
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        repr(raw)  # messages show values
+    except RecursionError:
+        raise ConfigError(f"{path}: not valid TOML: nested too deep") from None
     except OSError as error:
         raise ConfigError(f"{path}: not readable: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -37,7 +37,19 @@ ORDER = {
         ),
     ),
     "contracts": (
-        *("journal", "analysis", "clause", "rules", "judge", "clauses", "client", "server", "clients", "mutation"),
+        *(
+            "journal",
+            "analysis",
+            "clause",
+            "blame",
+            "rules",
+            "judge",
+            "clauses",
+            "client",
+            "server",
+            "clients",
+            "mutation",
+        ),
         *("report", "pytest_plugin", "cli"),
     ),
 }

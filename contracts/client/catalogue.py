@@ -7,7 +7,8 @@ It is derived from the fault registry and the provider's spec: a fault says itse
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
 from contracts.client.prompts import prompts
 from contracts.client.situations import NO_FAULTS, Condition, Event, Situation
@@ -85,3 +86,22 @@ def sweep(provider: Provider, *, callbacks: bool, jobs: bool = True, seed: int =
         for condition in conditions(provider, callbacks=callbacks)
         if jobs or condition.jobs == 1
     ]
+
+
+def most_important_first(situations: Iterable[Situation]) -> list[Situation]:
+    """Sort the situations of a sweep, so that a time limit cuts variants of what was met already.
+
+    First come those without faults, then forged callbacks, then one of each kind, then the second of each kind.
+    """
+    seen: Counter[str] = Counter()
+
+    def rank(situation: Situation) -> tuple[int, int]:
+        if not situation.events:
+            return 0, 0
+        group = situation.conditions[0].group
+        seen[group] += 1
+        forged = any(all_faults()[event.fault].forges_signature for event in situation.events)
+        return (0, 1) if forged else (seen[group], 2)
+
+    ranks = [(rank(each), number, each) for number, each in enumerate(situations)]
+    return [each for _, _, each in sorted(ranks, key=lambda item: item[:2])]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import atexit
 import threading
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from contracts.client.situations import Situation
 from contracts.journal import Journal
@@ -31,6 +32,8 @@ class Run:
     hangs: bool = False
     #: Why nothing can be said about the client: the runner could not follow it. Then nothing counts as tested.
     untested: str = ""
+    #: What the client printed, by the number of the job; 0 is what belongs to none.
+    output: Mapping[int, str] = field(default_factory=dict)
 
 
 def prompt_of(number: int, more: str = "") -> str:

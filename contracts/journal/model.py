@@ -106,10 +106,10 @@ class TaskTrace:
 class Job:
     """A job that a runner gave to the client, and its result.
 
-    `ended` is "returned", "raised" or "never". `said` is the error as the client's user would see it.
-    `stopped` says why the runner ended the job, and with which option it would have waited longer: then `ended` is
-    "never", and nobody knows whether the client would have ended it by itself. It is empty for a job that certainly
-    does not end, such as one that sends requests without end.
+    `ended` is "returned", "raised" or "never". `said` is the error as the client's user would see it, and `kept` what
+    else is on it. `stopped` says why the runner ended the job, and with which option it would have waited longer: then
+    `ended` is "never", and it is unknown whether the client would have ended the job by itself. It is empty for a job
+    that certainly does not end, such as one that sends requests without end.
     """
 
     number: int
@@ -120,6 +120,11 @@ class Job:
     started_ms: int
     ended_ms: int
     stopped: str = ""
+    kept: str = ""
+
+    def tells(self, word: str) -> bool:
+        """Tell whether the error has a word, in its text or beside it, in upper or lower case."""
+        return word.lower() in f"{self.said}\n{self.kept}".lower()
 
     @property
     def mark(self) -> str:

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from aiohttp import web
 
 #: The live page, by path, and the operation that serves it.
-PAGES = {"/ui": "livePage", "/ui/": "livePageInFolder"}
+PAGES = {"/ui": "livePage", "/ui/page": "livePageInFolder"}
+#: Paths that the document has under another name: in OpenAPI, a path should not end with a slash.
+OTHER_SPELLINGS = {"/ui/": "/ui/page"}
 #: A browser asks for these without our headers, so the token may be in the query.
 _TOKEN_IN_QUERY = frozenset((*PAGES, "/events"))
 #: Says only that the server is there; what asks for it (a container's probe) knows no token and no name.

@@ -243,7 +243,7 @@ class RequestHandler:
             request.body, request.oversized, request.stalled = body.content, body.oversized, body.stalled
             request.broken, close = body.broken or body.unreadable, body.cut_short
         if operation is not None and operation.role == "upload" and uploads is not None:
-            request.form = await read_form(request.body, headers, uploads.field, uploads.max_bytes)
+            request.form = read_form(request.body, headers, uploads.field, uploads.max_bytes)
         state = runtime.world.providers[state.provider.name]  # not before: a reset may have come while the body did
         exchange = Exchange.of_provider(runtime, state, match, request, http_request.raw_path, self._date)
         return await self._finish(http_request, exchange, close=close)

@@ -71,6 +71,7 @@ class Account:
     """One API key's account at one provider. Money is in micro-credits."""
 
     __slots__ = (
+        "__weakref__",
         "_due",
         "_revisions",
         "_running",
@@ -111,7 +112,8 @@ class Account:
         self.spent_ucr: int = 0
         self.ledger: list[Entry] = []
         self._running = 0
-        self._due: list[tuple[int, int, int, Reservation]] = []
+        #: When a task ends, its number and revision, what it holds and spends, its id; not the task: it refers to this.
+        self._due: list[tuple[int, int, int, int, int, str]] = []
         self._revisions: dict[int, int] = {}
 
     @property
@@ -159,23 +161,23 @@ class Account:
 
     def _await_end(self, task: Reservation) -> None:
         if task.held_ms is None:
-            heappush(self._due, (task.ends_ms, task.ordinal, task.revision, task))
+            due = (task.ends_ms, task.ordinal, task.revision, task.reserved_ucr, task.spends_ucr, task.id)
+            heappush(self._due, due)
 
     def settle(self, now_ms: int) -> None:
         """Book every task that has ended by now."""
         due = self._due
         while due and due[0][0] <= now_ms:
-            ends_ms, ordinal, revision, task = heappop(due)
+            ends_ms, ordinal, revision, reserved_ucr, spent_ucr, task_id = heappop(due)
             if self._revisions and self._revisions.get(ordinal, 0) != revision:
                 continue
-            reserved_ucr, spent_ucr = task.reserved_ucr, task.spends_ucr
             self._running -= 1
             self.reserved_ucr -= reserved_ucr
             self.spent_ucr += spent_ucr
             if spent_ucr:
-                self.ledger.append(Entry(ends_ms, "settle", spent_ucr, task.id))
+                self.ledger.append(Entry(ends_ms, "settle", spent_ucr, task_id))
             if spent_ucr < reserved_ucr:
-                self.ledger.append(Entry(ends_ms, "refund", reserved_ucr - spent_ucr, task.id))
+                self.ledger.append(Entry(ends_ms, "refund", reserved_ucr - spent_ucr, task_id))
 
     def running_tasks(self, now_ms: int) -> int:
         """Return the number of tasks that have not ended."""

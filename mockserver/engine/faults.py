@@ -149,8 +149,12 @@ class Fault:
     #: Whether the task's callback is delivered before the submit is answered.
     delivers_first: ClassVar[bool] = False
     #: The lines below say what it means for a client's duties; `contracts` reads them.
-    #: An answer arrives at an unknown instant.
+    #: No document describes it: a client that it leads astray has not broken a documented rule.
+    undocumented: ClassVar[bool] = False
+    #: An answer arrives at an unknown instant, or too late for the client.
     delays_answer: ClassVar[bool] = False
+    #: An answer does not arrive whole, or cannot be read.
+    breaks_answer: ClassVar[bool] = False
     #: The job's result cannot be obtained, or need not be.
     hides_result: ClassVar[bool] = False
     #: An answer lacks usable links to the files.

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from email.utils import formatdate
 
+from mockserver.clock import http_date
 from mockserver.engine.context import RequestContext
 from mockserver.engine.faults import Exercise, Fault, Injection
 from mockserver.engine.messages import Response
@@ -71,5 +71,5 @@ class Error(Fault):
             headers = (*headers, ("Retry-After", str(self.retry_after_s)))
         elif self.retry_after == "date":
             at_s = context.now_ms // 1000 + self.retry_after_s
-            headers = (*headers, ("Retry-After", formatdate(at_s, usegmt=True)))
+            headers = (*headers, ("Retry-After", http_date(at_s)))
         return replace(response, headers=headers)

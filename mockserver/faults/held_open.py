@@ -12,6 +12,7 @@ class HeldOpen(Fault):
     family = "transport"
     effect = "The request is carried out but not answered; after a time the connection is closed."
     symptom = "The call hangs until the client's own timeout."
+    breaks_answer = True
     delays_answer = True
     withholds_answer = True
     client_waits_s = 60.0

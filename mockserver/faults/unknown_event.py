@@ -14,6 +14,7 @@ class UnknownEvent(Fault):
     family = "callbacks"
     effect = "Another callback is sent first, with an unknown event and status."
     symptom = "A handler that knows only the documented events rejects it, or treats it as an end."
+    undocumented = True
     adds_unknown_event = True
     signs_again = True
     exercised_with = (Exercise("callback of an unknown event", callbacks=True),)

@@ -11,6 +11,7 @@ class WrongMediaType(Fault):
     family = "results"
     effect = "The download is an HTML page with status 200."
     symptom = "A client that checks only the status saves the page as a video."
+    undocumented = True
     roles = frozenset(("result",))
     spoils_file = True
     exercised_with = (

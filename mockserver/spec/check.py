@@ -8,6 +8,7 @@ from typing import Any
 
 from mockserver.spec.compile import compile_providers
 from mockserver.spec.document import Document, SpecError, SpecIssue
+from mockserver.spec.keys import key_issues
 from mockserver.spec.vocabulary import builtin_specs, check_vocabulary
 
 
@@ -42,7 +43,7 @@ def check_files(paths: Iterable[Path]) -> list[SpecIssue]:
 
 def document_issues(document: Document) -> list[SpecIssue]:
     """Return the issues of a single document."""
-    issues = _references(document) or _openapi(document)
+    issues = _references(document) or key_issues(document) or _openapi(document)
     try:
         check_vocabulary(document)
     except SpecError as error:

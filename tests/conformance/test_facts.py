@@ -14,9 +14,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.engine import RECEIVER, RUDE, START_MS, Client, due_deliveries, headers_of, loads, new_world
 
+from mockserver.engine.messages import FileWanted
 from mockserver.engine.targets import url_problem
+from mockserver.spec.document import Document
+from mockserver.spec.vocabulary import builtin_specs
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mockserver.engine.messages import Response
 
 GUIDE = "Gemini Omni API Model Guide"
@@ -345,3 +350,109 @@ def test_tutorial_bulk_pattern_stays_within_the_limits() -> None:
         assert {reply.status for reply in polled.values()} == {200}
         running = [task_id for task_id, reply in polled.items() if loads(reply)["status"] != "done"]
     assert now_ms - START_MS < 50 * 180 * SECOND
+
+
+# -- variants and closed lists ----------------------------------------------------------------------
+
+CLOSED = {200, 401, 402, 404, 422, 429, 455, 500, 501, 505}
+
+
+@pytest.mark.parametrize("dialects", [[], ["always_200"]], ids=str)
+def test_crun_answers_with_no_code_beyond_the_list(dialects: list[str]) -> None:
+    """Gemini Omni, Response: every error of ours has one of the ten codes, whatever its HTTP status."""
+    client = Client(new_world(dialects={"crun": dialects}), "crun")
+    assert {error.code for error in client.provider.errors.values()} <= CLOSED
+    for reply in (
+        client.send("PUT", client.operation("submit").path, START_MS),
+        client.send("POST", client.operation("submit").path, START_MS, oversized=True),
+        client.send("POST", client.operation("submit").path, START_MS, stalled=True),
+    ):
+        assert loads(reply)["code"] in CLOSED
+
+
+def test_crun_tells_the_credits_of_a_task() -> None:
+    """TaskInfo has `credits`, a number: what the task costs, and nothing once it has failed."""
+    client = Client(new_world(), "crun")
+    for text, at_the_end in ((None, 80), (RUDE, 0)):
+        reply = client.submit(START_MS, client.body(text=text))
+        for at_ms, credits_shown in ((START_MS, 80), (START_MS + DAY_MS, at_the_end)):
+            assert loads(client.query(str(reply.task_id), at_ms))["data"]["credits"] == credits_shown
+
+
+@pytest.mark.parametrize("model", ["gemini_omni", "gemini-omni-flash", "gemini_omni_flash"])
+def test_the_code_of_toapis_in_error_code(model: str) -> None:
+    """In the dialect string_error_code, error.code is the Code of the documents' table."""
+    for dialects, code in (([], 400), (["string_error_code"], "invalid_request_error")):
+        _, reply = sent("toapis", {"model": model}, dialects={"toapis": dialects})
+        assert reply.status == 400
+        assert (loads(reply)["error"]["code"], loads(reply)["error"]["type"]) == (code, "invalid_request_error")
+
+
+@pytest.mark.parametrize("model", ["gemini_omni", "gemini-omni-flash", "gemini_omni_flash"])
+def test_the_public_page_of_toapis(model: str) -> None:
+    """In the dialect public_page a task may have 4 s, 720p and 1080p, and its end has video_url."""
+    body = {"model": model, "prompt": "A heron waits", "duration": 4, "resolution": "1080p"}
+    assert sent("toapis", body)[1].status == 400
+    client, reply = sent("toapis", body, dialects={"toapis": ["public_page"]})
+    shown = loads(client.query(str(reply.task_id), START_MS + DAY_MS))
+    assert shown["video_url"] == shown["result"]["data"][0]["url"]
+    wanted = client.fetch(shown["video_url"], START_MS + DAY_MS - 1000).file
+    assert isinstance(wanted, FileWanted)
+    assert (wanted.duration_s, wanted.short_side_px) == (4, 1080)
+    for resolution in ("720p", "720P"):
+        assert client.submit(START_MS, {**body, "resolution": resolution}).status == 200
+
+
+def test_a_prompt_with_a_restricted_subject() -> None:
+    """Webhook payload: the job is accepted, and fails with a sentence that begins as the document's example does."""
+    for word in ("restricted subject matter", "graphic violence", "nudity", "NSFW"):
+        client, reply = sent("googlegeminiomni", {**VIDEO, "prompt": f"A scene with {word} in it"})
+        shown = loads(client.query(str(reply.task_id), START_MS + DAY_MS))
+        assert shown["status"] == "failed"
+        assert shown["error"].startswith("Content policy: ")
+    for prompt in ("A restricted area sign", "A violent storm", "A nude lipstick"):
+        client, reply = sent("googlegeminiomni", {**VIDEO, "prompt": prompt})
+        assert loads(client.query(str(reply.task_id), START_MS + DAY_MS))["status"] == "done"
+
+
+#: Values that the documents themselves print as examples.
+PRINTED: dict[str, list[Any]] = {
+    "toapis-gemini-omni": ["video_01JZEXAMPLE", 1779247407, "16:9", 6, "720P"],
+    "toapis-gemini-omni-flash": ["gemini-omni-flash", "gemini_omni_flash", "16:9", 6, "720P"],
+    "crun-gemini-omni": ["https://your-domain.com/api/callback", "success"],
+    "evolink-gemini-omni-flash": [
+        *(1757169743, "task-unified-1757169743-7cvnl5zw", "gemini-omni-flash-text-to-video", 6, "16:9"),
+        "https://your-domain.com/webhooks/video-task-completed",
+    ],
+    "googlegeminiomni": [
+        *("job_abc123", 150, 60, "1080p", 8, "en-US", "professional-male", "2026-05-15T14:23:00Z"),
+        *("https://your-cdn.com/lighthouse.jpg", "https://your-cdn.com/reference-face.jpg"),
+        *("https://your-cdn.com/character-clip.mp4", "https://your-app.com/webhooks/gemini-omni"),
+        "https://r2.googlegeminiomni.com/omni/usr_xyz/job_abc123/output.mp4",
+    ],
+}
+
+
+@pytest.mark.parametrize("path", builtin_specs(), ids=lambda path: path.stem)
+def test_the_documents_own_examples_are_examples(path: Path) -> None:
+    """Each value that a document prints as an example is an example in its spec's schemas."""
+    found: list[Any] = []
+
+    def walk(value: Any) -> None:
+        if isinstance(value, dict):
+            found.extend(value["examples"] if isinstance(value.get("examples"), list) else ())
+            for each in value.values():
+                walk(each)
+
+    walk(Document.read(path).data["components"]["schemas"])
+    assert [value for value in PRINTED[path.stem] if value not in found] == []
+
+
+def test_what_the_windows_do_is_stated() -> None:
+    """The specs with limits say whether their windows slide."""
+    for path in builtin_specs():
+        accounts = Document.read(path).data["x-mock"].get("accounts", {})
+        if any("requests_per_minute" in plan for plan in accounts.get("plans", {}).values()):
+            assert accounts["rate_window"] == "sliding"
+            limited = [plan for plan in accounts["plans"].values() if "requests_per_minute" in plan]
+            assert all("sliding window" in plan["summary"] for plan in limited)

@@ -45,8 +45,9 @@ async def test_a_reset_frees_the_world_before() -> None:
     async with aiohttp.ClientSession() as http:
         await submit_everywhere(server, http)
         world, dispatcher = weakref.ref(server.runtime.world), weakref.ref(server.runtime.dispatcher)
+        account = weakref.ref(next(iter(server.runtime.world.providers["evolink"].accounts.values())))
         await server.runtime.reset()
-        assert (world(), dispatcher()) == (None, None)
+        assert (world(), dispatcher(), account()) == (None, None, None)
     await server.close()
 
 
@@ -147,7 +148,7 @@ async def test_memory_is_level_over_resets_and_sessions() -> None:
             await server.runtime.reset()
             await server.sessions.drop(f"s{number}")
 
-        for number in range(30):
+        for number in range(20):
             await round_of(number)
         before = resident_bytes()
         for number in range(100):

@@ -53,8 +53,8 @@ def _typed(status: int, kind: str, **more: Any) -> tuple[int, Any]:
     return status, {"error": {"code": status, "message": ANY, "type": kind, **more}}
 
 
-def _coded(status: int) -> tuple[int, Any]:
-    return status, {"code": status, "message": ANY, "data": None}
+def _coded(status: int, code: int | None = None) -> tuple[int, Any]:
+    return status, {"code": code or status, "message": ANY, "data": None}
 
 
 def _sentence(status: int) -> tuple[int, Any]:
@@ -80,7 +80,15 @@ ANSWERS: dict[str, list[tuple[int, Any] | None]] = {
         _typed(402, "insufficient_quota"),
         _typed(429, "rate_limit_exceeded"),
     ],
-    "crun": [*(_coded(status) for status in (404, 405, 413, 401, 505, 429, 422, 422)), None, _coded(402), _coded(429)],
+    "crun": [
+        _coded(404),
+        _coded(405, 404),
+        _coded(413, 422),
+        *(_coded(status) for status in (401, 505, 429, 422, 422)),
+        None,
+        _coded(402),
+        _coded(429),
+    ],
     "evolink": [
         _typed(404, "not_found_error"),
         _typed(405, "invalid_request_error"),

@@ -610,7 +610,6 @@ def test_a_link_of_another_kind_leads_nowhere() -> None:
         ("toapis", None, {"duration": 10, "aspect_ratio": "9:16"}, FileWanted("video/mp4", 10.0, 720, "9:16")),
         ("toapis", "gemini-omni-flash", {}, FileWanted("video/mp4", 6.0, 720, "16:9")),
         ("evolink", None, {"duration": 3, "aspect_ratio": "9:16"}, FileWanted("video/mp4", 3.0, 720, "9:16")),
-        ("evolink", None, {"duration": "auto", "aspect_ratio": "auto"}, FileWanted("video/mp4", 8.0, 720, "16:9")),
         ("googlegeminiomni", None, {"resolution": "4K", "duration": 10}, FileWanted("video/mp4", 10.0, 2160, "16:9")),
         ("googlegeminiomni", "gemini-omni-audio", {}, FileWanted("audio/mp4", 6.0, 720, "16:9")),
         (

@@ -9,6 +9,7 @@ import queue
 import threading
 import time
 import urllib.request
+from _thread import allocate_lock
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import UTC
 from datetime import datetime as by_name
@@ -18,10 +19,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.traffic import providers
 
+from contracts.client.in_process import alarm
 from contracts.client.in_process.runner import run_situation
 from contracts.client.in_process.session import START_S
+from contracts.client.search import Search
 from contracts.client.situations import Situation
 from contracts.client.subject import Setting, load
+from contracts.rules import documented_rules
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +35,9 @@ if TYPE_CHECKING:
 EVOLINK = "evolink"
 #: How long the clients wait in a job.
 WAIT_S = 1000.0
+#: A lock that nobody sees, as it is not of `threading`, and that is never free.
+READY = allocate_lock()
+READY.acquire()
 #: Held since before the runner.
 REAL_TIME = time.time
 
@@ -227,3 +234,27 @@ class Client:
         found = run_situation(made, providers()[EVOLINK], Situation(EVOLINK, jobs=jobs)).journal.jobs
         assert [each.ended for each in found] == ["returned"] * jobs
         assert sorted(each.ended_ms - each.started_ms for each in found) == [100_000 * n for n in range(1, jobs + 1)]
+
+
+class RealWait:
+    """A client that waits in C, in real time."""
+
+    def __init__(self, setting: Setting) -> None:
+        """Need nothing."""
+
+    async def generate(self, prompt: str) -> None:
+        READY.acquire()
+
+
+@pytest.mark.slow
+def test_a_client_that_cannot_be_followed_is_not_accused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It waits where the runner does not see it: no clause is tested, and the run says why."""
+    monkeypatch.setattr(alarm, "LONGEST_RUN_S", 3.0)
+    monkeypatch.setattr(alarm, "REPEAT_S", 0.1)
+    provider = providers()[EVOLINK]
+    search = Search(lambda each: run_situation(RealWait, provider, each), provider, documented_rules(), shrink=False)
+    plain = Situation(EVOLINK)
+    search.add(plain, search.run_situation(plain))
+    assert search.met[plain].hangs
+    assert "waits in real time" in search.met[plain].untested
+    assert {each.judgement for each in search.verdicts()} == {"not exercised"}

@@ -13,6 +13,7 @@ from time import process_time
 from contracts.client.in_process import alarm as alarm_module
 from contracts.client.in_process.alarm import HangsError, alarm
 from contracts.client.in_process.foreign import Foreign
+from contracts.client.in_process.printed import captured
 from contracts.client.in_process.session import START_S, Session, exit_error
 from contracts.client.run import Run
 from contracts.client.situations import Situation
@@ -33,7 +34,9 @@ _REAL_WAIT = (
 )
 
 
-def run_situation(factory: Factory, provider: Provider, situation: Situation) -> Run:
+def run_situation(
+    factory: Factory, provider: Provider, situation: Situation, *, callback_path: str = "/callback"
+) -> Run:
     """Run a client in a situation.
 
     Raises:
@@ -46,12 +49,20 @@ def run_situation(factory: Factory, provider: Provider, situation: Situation) ->
         jobs=situation.jobs,
         callbacks=situation.callbacks,
         seed=situation.seed,
+        callback_path=callback_path,
     )
     return replace(run, situation=situation)
 
 
 def run_scenario(
-    factory: Factory, provider: Provider, scenario: Scenario, *, jobs: int, callbacks: bool, seed: int
+    factory: Factory,
+    provider: Provider,
+    scenario: Scenario,
+    *,
+    jobs: int,
+    callbacks: bool,
+    seed: int,
+    callback_path: str = "/callback",
 ) -> Run:
     """Run a client with so many concurrent jobs in a scenario.
 
@@ -63,23 +74,24 @@ def run_scenario(
     random.seed(seed)
     try:
         began_s, foreign = process_time(), Foreign()
-        with virtual_time(loop, START_S), alarm(loop), _quiet():
+        with virtual_time(loop, START_S), alarm(loop), _quiet(), captured() as printed:
             asyncio.set_event_loop(loop)
             loop.set_exception_handler(lambda _loop, _context: None)
-            session = Session(loop, factory, provider, scenario, jobs, callbacks=callbacks)
+            session = Session(loop, factory, provider, scenario, jobs, callbacks=callback_path if callbacks else None)
             try:
                 run = loop.run_until_complete(session.run())
                 endless = any(job.ended == "never" for job in run.journal.jobs)
-                return replace(run, untested=foreign.found()) if endless else run
+                run = replace(run, untested=foreign.found()) if endless else run
             except StalledError as error:
-                return session.so_far(str(error), untested=foreign.found())
+                run = session.so_far(str(error), untested=foreign.found())
             except HangsError as error:
                 why = foreign.found() or ("" if _computed_since(began_s) else _REAL_WAIT)
-                return session.so_far(str(error), hangs=True, untested=why)
+                run = session.so_far(str(error), hangs=True, untested=why)
             except SystemExit as error:
-                return session.so_far(exit_error(error))
+                run = session.so_far(exit_error(error))
             finally:
                 _clean_up(loop)
+            return replace(run, output=printed.texts())
     finally:
         asyncio.set_event_loop(None)
         loop.close()

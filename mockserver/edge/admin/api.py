@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import orjson
 from aiohttp import web
 
-from mockserver.edge.access import OPEN, PAGES, Access, RefusedError
+from mockserver.edge.access import OPEN, OTHER_SPELLINGS, PAGES, Access, RefusedError
 from mockserver.edge.addressing import Address
 from mockserver.edge.dispatcher import AdvanceUnderWayError
 from mockserver.edge.http_bytes import wire_response
@@ -156,6 +156,7 @@ class Admin:
     async def handle(self, request: web.BaseRequest, address: Address, path: str) -> web.StreamResponse:
         """Answer a request to the control plane about one session."""
         status, runtime, query = 200, address.runtime, address.query
+        path = OTHER_SPELLINGS.get(path, path)
         try:
             self.access.check(request, path, query)
             if address.new_session is not None and path not in OPEN:

@@ -8,6 +8,16 @@ from support.edge import serving
 from support.engine import KILN, SHIPPED, providers
 from support.tables import for_each
 
+from mockserver.edge.admin.api import control_plane
+
+
+def test_what_shows_a_key() -> None:
+    """Only the two operations that make a key answer with one."""
+    paths = control_plane().document.data["paths"].values()
+    operations = [each for item in paths for each in item.values() if isinstance(each, dict) and "responses" in each]
+    shown = {each["operationId"] for each in operations if "NewKey" in str(each["responses"])}
+    assert shown == {"createKey", "rotateKey"}
+
 
 @for_each("name", SHIPPED)
 async def test_a_created_key_works_and_is_shown_once(name: str) -> None:
