@@ -28,6 +28,9 @@ LEAST_ASKED_S = 15.0
 LONGEST_SHORT_DELAY_S = 120.0
 #: A request without an answer for so long has no timeout.
 LONGEST_TIMEOUT_S = 3000.0
+#: So many connections for each job are enough for anybody; with fewer requests nobody has more.
+CONNECTIONS_A_JOB = 4
+FEWEST_REQUESTS = 10
 _SERVER_ERRORS = frozenset((500, 502, 503, 504))
 
 
@@ -130,6 +133,27 @@ def short_delays(journal: Journal) -> Iterator[Finding]:
                     "short delays, of seconds",
                     "begin with a second or two, and double it",
                 )
+
+
+@clause(
+    "requests.connections",
+    "Use connections again, and close those that you do not need; do not open one for each request.",
+    general=True,
+    severity="should",
+)
+def connections(journal: Journal) -> Iterator[Finding]:
+    """Compare the number of connections that were open at once with the number of jobs."""
+    facts = journal.runner_facts
+    if facts is None or not facts.most_connections or len(journal.exchanges) < FEWEST_REQUESTS:
+        return
+    most = CONNECTIONS_A_JOB * max(1, len(journal.jobs)) + CONNECTIONS_A_JOB
+    yield check(
+        facts.most_connections <= most,
+        journal.exchanges[:1],
+        f"{facts.most_connections} connections were open at once, for {len(journal.exchanges)} requests",
+        f"no more than the requests under way, and some: up to {most} here",
+        "use one session (or pool) for all requests, and close it at the end",
+    )
 
 
 @clause("requests.timeout", "Give every request a timeout.", general=True, severity="should")

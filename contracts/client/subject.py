@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from contracts.client.virtual_time.patches import loaded_for_virtual_time
+from mockserver.engine.callbacks import old_secret_of
 from mockserver.provider import Provider
 
 
@@ -41,13 +42,16 @@ class Setting:
     #: The address of `handle_callback`; None if the client has to poll.
     callback_url: str | None = None
     callback_secret: str | None = None
+    #: The secret before that one. It is no longer valid: a callback that it signs is forged.
+    callback_old_secret: str | None = None
 
     @classmethod
     def of(cls, provider: Provider, base_url: str, callback_url: str | None = None) -> Setting:
         """Return the setting for a provider's clients, with its webhook secret if they receive callbacks."""
         signature = None if provider.callbacks is None else provider.callbacks.signature
         secret = None if signature is None or callback_url is None else signature.default_secret
-        return cls(provider.name, base_url, provider.key.example, callback_url, secret)
+        old = None if secret is None else old_secret_of(secret)
+        return cls(provider.name, base_url, provider.key.example, callback_url, secret, old)
 
 
 @runtime_checkable

@@ -24,6 +24,7 @@ from contracts.clients.polite import (
     TaskFailed,
     Unreadable,
 )
+from mockserver.engine.callbacks import old_secret_of
 
 if TYPE_CHECKING:
     import tenacity
@@ -226,6 +227,26 @@ class NeverTimesOut(PoliteClient):
     request_timeout_s = 1e9
 
 
+@breaks("requests.connections", "connections were open at once")
+class ConnectsForEachRequest(PoliteClient):
+    """Opens a connection for each request, and closes none of them until its end."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.__dict__["sessions"] = [self._http]
+
+    async def request(self, method: str, path: str, body: dict[str, Any] | None = None) -> Answer:
+        connector = aiohttp.TCPConnector(keepalive_timeout=3600)
+        timeout = aiohttp.ClientTimeout(total=self.request_timeout_s)
+        self._http = aiohttp.ClientSession(timeout=timeout, connector=connector)
+        self.__dict__["sessions"].append(self._http)
+        return await super().request(method, path, body)
+
+    async def aclose(self) -> None:
+        for each in self.__dict__["sessions"]:
+            await each.close()
+
+
 # -- callbacks --------------------------------------------------------------------------------------
 
 
@@ -294,6 +315,21 @@ class SignsItsOwnJSON(PoliteClient):
         except ValueError:
             return super().signed_well(headers, b"")
         return super().signed_well(headers, body)
+
+
+@breaks("callbacks.forged-refused", "a callback with old secret was answered 200", applies=signs_callbacks)
+class AcceptsTheOldSecret(PoliteClient):
+    """Accepts signatures of the secret before the present one, too."""
+
+    def signed_well(self, headers: Mapping[str, str], body: bytes) -> bool:
+        present = self.callback_secret
+        if super().signed_well(headers, body) or present is None:
+            return True
+        self.callback_secret = old_secret_of(present)
+        try:
+            return super().signed_well(headers, body)
+        finally:
+            self.callback_secret = present
 
 
 @breaks("callbacks.query-may-lag", "did not show the end yet", applies=sends_callbacks)

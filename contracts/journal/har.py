@@ -26,6 +26,7 @@ def records_of_har(whole: Mapping[str, Any], path: Path) -> Iterator[Mapping[str
                 "seq": number,
                 "kind": "exchange",
                 "at": entry["startedDateTime"],
+                **({"wall": entry["_wall"]} if "_wall" in entry else {}),
                 "host": parts.netloc,
                 "url": request["url"],
                 "faults": [],

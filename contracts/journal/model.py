@@ -135,10 +135,14 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class RunnerFacts:
-    """What a runner observed beside the traffic: signed callbacks, and how many were compared in constant time."""
+    """What a runner observed beside the traffic: signed callbacks, and how many were compared in constant time.
+
+    `most_connections` is how many connections to the API were open at once at most; 0 if that is unknown.
+    """
 
     signed: int = 0
     compared_in_constant_time: int = 0
+    most_connections: int = 0
 
 
 @dataclass(frozen=True)

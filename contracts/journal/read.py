@@ -43,12 +43,16 @@ def read(path: Path, providers: Iterable[Provider], only: str | None = None) -> 
     whole = parse_json(text)
     is_har = isinstance(whole, dict) and "log" in whole
     records = list(records_of_har(whole, path) if is_har else _lines(text, path))
-    speed = _speed_of(records)
+    given = whole["log"].get("_speed") if is_har and isinstance(whole["log"], dict) else None
+    speed = _speed_of(records, float(given) if isinstance(given, int | float) and given > 0 else 1.0)
     return [replace(each, speed=speed) for each in of_records(records, providers, only)]
 
 
-def _speed_of(records: Iterable[Mapping[str, Any]]) -> float:
-    """Return how many times as fast as real time the mock clock ran; 1 if its speed was not constant."""
+def _speed_of(records: Iterable[Mapping[str, Any]], given: float) -> float:
+    """Return how many times as fast as real time the mock clock ran; 1 if its speed was not constant.
+
+    What is given counts where the records are too few to tell.
+    """
     try:
         instants = [(instant_of(each["at"]), instant_of(each["wall"])) for each in records if "wall" in each]
     except (KeyError, TypeError, ValueError, AttributeError):
@@ -58,7 +62,9 @@ def _speed_of(records: Iterable[Mapping[str, Any]]) -> float:
         for (before_ms, earlier_ms), (at_ms, wall_ms) in pairwise(instants)
         if wall_ms - earlier_ms >= _SHORTEST_GAP_MS
     )
-    median = speeds[len(speeds) // 2] if len(speeds) >= _FEWEST_GAPS else 0.0
+    if len(speeds) < _FEWEST_GAPS:
+        return given
+    median = speeds[len(speeds) // 2]
     steady = sum(abs(each - median) <= median / 10 for each in speeds)
     if median <= 0 or steady < len(speeds) * 0.9:
         return 1.0

@@ -84,6 +84,8 @@ class HttpServer(web.Server):
     ) -> None:
         super().__init__(handler, **options)
         self.answer_now = answer_now
+        #: How many connections were open at once at most.
+        self.most_open = 0
         self._options = options
         problem = fast_path_problem(super().__call__())
         self._fast = problem is None
@@ -102,6 +104,7 @@ class HttpServer(web.Server):
 
     def __call__(self) -> web.RequestHandler:
         """Make the protocol of a new connection."""
+        self.most_open = max(self.most_open, len(self.connections) + 1)
         connection = FastConnection if self._fast else Connection
         return connection(self, loop=asyncio.get_running_loop(), **self._options)
 

@@ -151,6 +151,11 @@ class Server:
         return len(self._http.connections)
 
     @property
+    def most_connections(self) -> int:
+        """How many connections were open at once at most."""
+        return self._http.most_open
+
+    @property
     def admin_token(self) -> str | None:
         """The token of the control plane; None where it needs none."""
         return self._admin.access.token

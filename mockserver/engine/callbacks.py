@@ -105,6 +105,11 @@ def signature_of(rule: Signature, secret: str, body: bytes) -> str:
     return rule.prefix + text
 
 
+def old_secret_of(secret: str) -> str:
+    """Return the secret that counts as the one before, where an account has never had another."""
+    return f"not {secret}"
+
+
 def after_attempt(delivery: Delivery, attempt: Attempt) -> bool:
     """Add an attempt to a delivery; return whether another one follows, at `delivery.due_ms`."""
     delivery.attempts.append(attempt)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from mockserver.engine.callbacks import Delivery
+from mockserver.engine.callbacks import Delivery, old_secret_of
 from mockserver.engine.context import RequestContext
 from mockserver.engine.faults import Exercise, Fault, Injection
 from mockserver.faults.support.deliveries import secret_of, signed, with_signature
@@ -24,5 +24,5 @@ class OldSecret(Fault):
         self, injection: Injection, context: RequestContext, deliveries: list[Delivery]
     ) -> list[Delivery] | None:
         first = deliveries[0]
-        secret = self.secret or first.account.previous_secret or f"not {secret_of(first)}"
+        secret = self.secret or first.account.previous_secret or old_secret_of(secret_of(first))
         return with_signature(deliveries, lambda each, _value: signed(each, secret=secret))

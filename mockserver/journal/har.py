@@ -6,8 +6,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 
-def har(records: Iterable[Mapping[str, Any]], version: str) -> dict[str, Any]:
-    """Write exchange records as an HTTP archive; its times are mock time."""
+def har(records: Iterable[Mapping[str, Any]], version: str, speed: float = 0.0) -> dict[str, Any]:
+    """Write exchange records as an HTTP archive; its times are mock time.
+
+    The wall time of each entry, and the clock's speed (0 is unknown), are in fields of our own: `_wall`, `_speed`.
+    """
     entries = []
     for record in records:
         if record["kind"] != "exchange":
@@ -20,6 +23,7 @@ def har(records: Iterable[Mapping[str, Any]], version: str) -> dict[str, Any]:
         entries.append(
             {
                 "startedDateTime": record["at"],
+                **({"_wall": record["wall"]} if "wall" in record else {}),
                 "time": 0,
                 "request": {
                     "method": request["method"],
@@ -62,7 +66,8 @@ def har(records: Iterable[Mapping[str, Any]], version: str) -> dict[str, Any]:
                 "comment": " ".join(record[name] for name in ("provider", "operation", "task") if record[name]),
             }
         )
-    return {"log": {"version": "1.2", "creator": {"name": "mockserver", "version": version}, "entries": entries}}
+    log = {"version": "1.2", "creator": {"name": "mockserver", "version": version}, "entries": entries}
+    return {"log": {**log, "_speed": speed} if speed else log}
 
 
 def _har_pairs(pairs: Iterable[Any]) -> list[dict[str, str]]:

@@ -161,6 +161,10 @@ MISSED: dict[str, tuple[list[Day], list[Day]]] = {
         ],
         [lambda: refused(429, 20, 40, 80, headers=(["Retry-After", "20"],))],
     ),
+    "requests.connections": (
+        [lambda: polls(*[200] * 10).connected(2)],
+        [lambda: polls(*[200] * 10).connected(11)],
+    ),
     "retry.server-errors": (
         [lambda: refused(500, 1).job()],
         [lambda: Traffic().submit(status=500, task=None, answer={"error": "no"}).job("raised")],

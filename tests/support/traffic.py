@@ -141,6 +141,11 @@ class Traffic:
         self.runner_facts = RunnerFacts(signed, compared)
         return self
 
+    def connected(self, most: int) -> Self:
+        """Say how many connections a runner saw open at once."""
+        self.runner_facts = RunnerFacts(most_connections=most)
+        return self
+
     def at_speed(self, speed: float) -> Self:
         """Say how fast the clock went that the traffic was recorded by."""
         self.speed = speed

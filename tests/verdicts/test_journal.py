@@ -14,7 +14,7 @@ from support.traffic import Traffic, providers
 from contracts import JournalError, judge_journal, read
 from contracts.cli import main
 from contracts.rules import coverage, documented_rules, idle_patterns
-from mockserver.clock import iso_of
+from mockserver.clock import MANUAL_START_MS, iso_of
 from mockserver.journal.har import har
 
 if TYPE_CHECKING:
@@ -70,6 +70,23 @@ async def test_a_har_file_is_read(tmp_path: Path) -> None:
     assert [each.role for each in journal.exchanges] == ["submit", "query", "query"]
     assert len(journal.traces) == 1
     assert "poll.interval" in {each.clause.id for each in judge_journal(journal) if each.judgement == "violated"}
+
+
+@pytest.mark.parametrize("number", [2, 8])
+def test_a_har_file_of_a_fast_run_carries_its_speed(number: int, tmp_path: Path) -> None:
+    """Waits in an exported HAR are the client's: by the two clocks of its entries, or by the speed it names."""
+    traffic = Traffic().submit()
+    for _ in range(number):
+        traffic.wait(180).query()
+    records = [
+        {**each, "wall": iso_of(MANUAL_START_MS + 3000 * n), "request": {**each["request"], "body_bytes": 0}}
+        for n, each in enumerate(traffic.records)
+    ]
+    path = tmp_path / "fast.har"
+    path.write_text(json.dumps(har(records, "1", 60)), encoding="utf-8")
+    (journal,) = read(path, providers().values(), "googlegeminiomni")
+    assert journal.speed == 60
+    assert not any(each.violations for each in judge_journal(journal) if each.clause.id == "poll.interval")
 
 
 @pytest.mark.parametrize(

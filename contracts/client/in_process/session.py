@@ -22,7 +22,7 @@ from contracts.client.subject import Factory, Setting, SubjectError
 from contracts.client.virtual_time.loop import VirtualLoop
 from contracts.client.virtual_time.parts import as_part, in_virtual_time
 from contracts.client.virtual_time.threads import VirtualThread
-from contracts.journal import Job, Journal, of_records
+from contracts.journal import Job, Journal, RunnerFacts, of_records
 from mockserver.clock import MANUAL_START_MS, Wall
 from mockserver.edge.server import Server
 from mockserver.media.cache import MediaCache
@@ -121,9 +121,14 @@ class Session:
             )
             for number in range(1, self._jobs + 1)
         ]
-        journal = replace(journal, jobs=tuple(jobs), runner_facts=self._digest_spy.facts())
+        journal = replace(journal, jobs=tuple(jobs), runner_facts=self._facts())
         takes_callbacks = callable(getattr(self._client, "handle_callback", None))
         return Run(None, journal, tuple(dict.fromkeys(self._loop.unknown_addresses)), takes_callbacks, hangs, untested)
+
+    def _facts(self) -> RunnerFacts:
+        """Return what was observed beside the traffic."""
+        connections = 0 if self._server is None else self._server.most_connections
+        return replace(self._digest_spy.facts(), most_connections=connections)
 
     async def _run_client(self, server: Server, setting: Setting) -> None:
         try:

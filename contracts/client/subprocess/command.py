@@ -84,6 +84,7 @@ def environment(setting: Setting, prompt: str, output: Path) -> dict[str, str]:
         out["CONTRACT_CALLBACK_URL"] = setting.callback_url
         out["CONTRACT_CALLBACK_PORT"] = str(port_of(setting))
         out["CONTRACT_CALLBACK_SECRET"] = setting.callback_secret or ""
+        out["CONTRACT_CALLBACK_OLD_SECRET"] = setting.callback_old_secret or ""
     return out
 
 

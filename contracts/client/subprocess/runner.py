@@ -20,7 +20,7 @@ from contracts.client.subprocess.command import Command, environment, port_of
 from contracts.client.subprocess.outcome import Outcome, outcome_of, text_of
 from contracts.client.subprocess.pace import limit_in, speed_in
 from contracts.client.subprocess.supervise import supervise
-from contracts.journal import Delivery, Job, Journal, Record, of_records
+from contracts.journal import Delivery, Job, Journal, Record, RunnerFacts, of_records
 from mockserver.edge.server import Server
 from mockserver.media.cache import MediaCache
 from mockserver.provider import Provider
@@ -146,7 +146,9 @@ class _Session:
         journal = replace(journal, speed=self._speed, records=tuple(_drop_undeliverable(journal, by_port)))
         note = _missing_requests(journal, server.base_url(provider.name))
         jobs = [replace(job, said="; ".join(filter(None, (job.said, note)))) for job in jobs]
-        return Run(situation, replace(journal, jobs=tuple(jobs)), output=self._output)
+        facts = RunnerFacts(most_connections=server.most_connections)
+        journal = replace(journal, jobs=tuple(jobs), runner_facts=facts)
+        return Run(situation, journal, output=self._output)
 
     def _settings(self) -> list[Setting]:
         """Return the setting of each job."""

@@ -136,5 +136,5 @@ async def export_requests(request: AdminRequest) -> Any:
     """Export the journal as NDJSON or HAR."""
     journal = request.runtime.journal
     if request.parameters["format"] == "har":
-        return har(journal.records(), __version__)
+        return har(journal.records(), __version__, request.runtime.clock.speed)
     return Content("application/x-ndjson", journal.ndjson())
