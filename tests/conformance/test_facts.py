@@ -416,7 +416,7 @@ def test_a_prompt_with_a_restricted_subject() -> None:
 
 
 #: Values that the documents themselves print as examples.
-PRINTED = {
+PRINTED: dict[str, list[Any]] = {
     "toapis-gemini-omni": ["video_01JZEXAMPLE", 1779247407, "16:9", 6, "720P"],
     "toapis-gemini-omni-flash": ["gemini-omni-flash", "gemini_omni_flash", "16:9", 6, "720P"],
     "crun-gemini-omni": ["https://your-domain.com/api/callback", "success"],
