@@ -5,6 +5,7 @@ Each line imports only what stands before it:
     journal          recorded traffic, from NDJSON or HAR; what a runner knows besides
     analysis         what clauses read from a journal: retries, statuses, effects of faults
     clause           one rule each, judged over a journal: kept, violated, or not tested
+    blame            what led to a violation: the client, or an answer that no document describes
     rules            the documented rules that clauses cover; waivers.yaml: those that no journal can show
     judge            all applicable clauses over a journal
     clauses/         the clauses, by subject

@@ -21,11 +21,14 @@ KEY_MARK = "[key of "
 UNRELATED_AFTER_S = 900.0
 #: Waits are compared with this tolerance, because the two clocks are not read at the same instant.
 GRACE_S = 0.05
-#: How long a client has to wait for a task if the document does not say.
+#: How long a client has to wait for a task if nothing says how long one takes, or how many times the estimate.
 PATIENCE_S = 240.0
+PATIENCE_FACTOR = 3.0
 
 Duty = Literal[
+    "undocumented",
     "delays_answer",
+    "breaks_answer",
     "hides_result",
     "withholds_links",
     "hides_task",
@@ -33,6 +36,12 @@ Duty = Literal[
     "corrupts_callback",
     "adds_unknown_event",
     "signs_again",
+    "reformats_callback",
+    "lags",
+    "spoils_file",
+    "redirects",
+    "fills_progress",
+    "withholds_answer",
 ]
 
 
@@ -49,18 +58,30 @@ def faults_in(record: Record, *duties: Duty) -> set[str]:
     return {fault for fault in record.faults if any(fault in _faults_that(duty) for duty in duties)}
 
 
+def received(exchange: Exchange) -> bool:
+    """Tell whether an answer is sure to have reached the client: whole, and before the client's own timeout."""
+    return exchange.status is not None and not faults_in(exchange, "delays_answer", "breaks_answer")
+
+
 # -- retries ----------------------------------------------------------------------------------------
 
 
-def unrelated(journal: Journal, before: Exchange, after: Exchange) -> bool:
-    """Tell whether two requests are too far apart to belong together; only if the journal does not know the jobs."""
+def unrelated(journal: Journal, before: Record, after: Record) -> bool:
+    """Tell whether two records are too far apart to belong together; only if the journal does not know the jobs."""
     return not journal.jobs and journal.seconds(before.at_ms, after.at_ms) > UNRELATED_AFTER_S
 
 
 def retry_chains(journal: Journal, exchanges: Iterable[Exchange]) -> Iterator[list[Exchange]]:
-    """Yield the chains of identical requests: same target, body and account, until one is answered with success."""
+    """Yield the chains of identical requests: same target, body and account, until one is answered with success.
+
+    Requests that say nothing of their job (such as those for a balance) are no retries of each other where several
+    jobs may send them.
+    """
     chains: dict[Any, list[Exchange]] = {}
+    owned = {trace.task for trace in journal.traces if trace.submits}
     for each in exchanges:
+        if len(journal.jobs) != 1 and each.method == "GET" and each.task not in owned:
+            continue
         name = (each.account, each.method, each.path, each.query, each.body)
         chain = chains.setdefault(name, [])
         if chain and unrelated(journal, chain[-1], each):
@@ -82,7 +103,7 @@ def error_inside(provider: Provider, exchange: Exchange) -> Any:
     answer = exchange.answer
     if not is_ok(exchange) or not isinstance(answer, dict):
         return None
-    word = _status_in(answer)
+    word = status_of(provider, exchange)
     if word is not None and is_known_status(provider, word):
         return None  # the answer shows a task, and an error in it is the task's
     if answer.get("error"):
@@ -92,21 +113,48 @@ def error_inside(provider: Provider, exchange: Exchange) -> Any:
     return code if code in codes else None
 
 
+#: Errors that may be gone at the next request.
+PASSING = frozenset((429, 455, *range(500, 600)))
+
+
+def is_passing_error(journal: Journal, exchange: Exchange) -> bool:
+    """Tell whether a request failed in a way that says nothing about its task: another one may succeed."""
+    if exchange.status is None or exchange.status in PASSING:
+        return True
+    inside = error_inside(journal.provider, exchange)
+    return inside in PASSING if isinstance(inside, int) else inside is not None
+
+
+def elsewhere(journal: Journal, exchange: Exchange) -> bool:
+    """Tell whether a request went to another host, which a redirect had named."""
+    return exchange.header("Host") in journal.redirect_hosts
+
+
 # -- what answers say of tasks ----------------------------------------------------------------------
 
 
-def status_of(exchange: Exchange) -> str | None:
-    """Return the task status in an answer, if any."""
-    return _status_in(exchange.answer)
+def status_of(provider: Provider, exchange: Exchange) -> str | None:
+    """Return the task status in an answer, if any: where the spec says, or under a usual name."""
+    answer = exchange.answer
+    operation = provider.operations.get(exchange.operation or "")
+    if operation is None:
+        return _usual_status(answer)
+    for keys in operation.status_at:
+        found = answer
+        for key in keys:
+            found = found.get(key) if isinstance(found, dict) else None
+        if isinstance(found, str):
+            return operation.status_words.get(found, found)
+    return _usual_status(answer)
 
 
-def _status_in(value: Any) -> str | None:
+def _usual_status(value: Any) -> str | None:
     if isinstance(value, dict):
         for key in ("status", "state", "taskStatus", "task_status"):
             if isinstance(value.get(key), str):
                 return str(value[key])
         for each in value.values():
-            found = _status_in(each)
+            found = _usual_status(each)
             if found is not None:
                 return found
     return None
@@ -120,10 +168,15 @@ def is_known_status(provider: Provider, word: str) -> bool:
 
 
 def end_shown(journal: Journal, exchange: Exchange) -> End | None:
-    """Return the final status that an answer shows, in any letter case, if any."""
+    """Return the final status that an answer shows for sure, in any letter case, if any."""
+    return end_sent(journal, exchange) if received(exchange) else None
+
+
+def end_sent(journal: Journal, exchange: Exchange) -> End | None:
+    """Return the final status in an answer that may not have reached the client, in any letter case, if any."""
     if not is_ok(exchange) or error_inside(journal.provider, exchange) is not None:
         return None
-    word = status_of(exchange)
+    word = status_of(journal.provider, exchange)
     if word is None:
         return None
     ends = journal.provider.lifecycle.ends.items()
@@ -134,6 +187,16 @@ def shows(journal: Journal, exchange: Exchange, kind: str) -> bool:
     """Tell whether an answer shows an end of this kind: success, failure or cancelled."""
     end = end_shown(journal, exchange)
     return end is not None and end.kind == kind
+
+
+def links_in(value: Any) -> Iterator[str]:
+    """Yield every link in an answer."""
+    if isinstance(value, str):
+        if value.startswith(("https://", "http://")):
+            yield value
+    elif isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from links_in(each)
 
 
 def first_end(journal: Journal, trace: TaskTrace) -> tuple[Exchange, End] | None:
@@ -172,7 +235,11 @@ def patience_is_over(journal: Journal, submit: Exchange, queries: Sequence[Excha
     limits_s = [advice.give_up_after_s] if advice.give_up_after_s else []
     if advice.at_most is not None and interval_s:
         limits_s.append(advice.at_most * interval_s)
-    return journal.seconds(submit.at_ms, at_ms) + interval_s >= min(limits_s or [PATIENCE_S])
+    if not limits_s:
+        model = model_of(journal, submit)
+        estimated_s = None if model is None else model.estimated_s
+        limits_s.append(min(PATIENCE_S, PATIENCE_FACTOR * (estimated_s or PATIENCE_S)))
+    return journal.seconds(submit.at_ms, at_ms) + interval_s >= min(limits_s)
 
 
 def reasons_in(provider: Provider, text: str | None) -> list[str]:
@@ -189,23 +256,49 @@ def reasons_in(provider: Provider, text: str | None) -> list[str]:
 # -- submits and jobs -------------------------------------------------------------------------------
 
 
+def model_name(journal: Journal, submit: Exchange) -> Any:
+    """Return the model that a submit names in the field that the spec says; None if there is none."""
+    operation = journal.provider.operations.get(submit.operation or "")
+    value = submit.json
+    for key in ("model" if operation is None else operation.model_field or "model").split("."):
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
 def model_of(journal: Journal, submit: Exchange) -> Model | None:
-    """Return the model that a submit names; None if the provider does not have it."""
-    body = submit.json
-    name = body.get("model") if isinstance(body, dict) else None
-    return journal.provider.models.get(name) if isinstance(name, str) else None
+    """Return the model of a submit: the one that it names, or the only one; None if the provider does not have it."""
+    name, models = model_name(journal, submit), journal.provider.models
+    operation = journal.provider.operations.get(submit.operation or "")
+    if name is None and operation is not None and operation.model is None and len(models) == 1:
+        return next(iter(models.values()))
+    return models.get(name) if isinstance(name, str) else None
+
+
+def created(exchange: Exchange) -> bool:
+    """Tell whether a submit created a task, whatever the client saw of it."""
+    return exchange.task is not None and (exchange.status is None or is_ok(exchange))
 
 
 def accepted(exchange: Exchange) -> bool:
-    """Tell whether a submit's answer names the task that was created."""
+    """Tell whether a submit's answer names the task that was created, and reached the client."""
+    return names_task(exchange) and received(exchange)
+
+
+def names_task(exchange: Exchange) -> bool:
+    """Tell whether a submit's answer, as it was sent, names the task that was created."""
     if not is_ok(exchange) or exchange.task is None:
         return False
     return isinstance(exchange.answer, dict) and exchange.task in (exchange.answer_body or "")
 
 
+def has_prompt(submit: Exchange, job: Job) -> bool:
+    """Tell whether a submit was sent for a job: it contains the first sentence of the job's prompt."""
+    return job.mark in (submit.body or "")
+
+
 def is_of_job(trace: TaskTrace, job: Job) -> bool:
     """Tell whether a task was submitted for a job: the submit contains the job's prompt."""
-    return any(job.prompt in (submit.body or "") for submit in trace.submits)
+    return any(has_prompt(submit, job) for submit in trace.submits)
 
 
 def traces_of(journal: Journal, job: Job) -> list[TaskTrace]:
@@ -213,9 +306,14 @@ def traces_of(journal: Journal, job: Job) -> list[TaskTrace]:
     return [each for each in journal.traces if is_of_job(each, job)]
 
 
+def cut_off(journal: Journal, trace: TaskTrace) -> bool:
+    """Tell whether the runner's own limit stopped a task's job: what it did not do until then says nothing."""
+    return any(job.stopped and is_of_job(trace, job) for job in journal.jobs)
+
+
 def submits_of(journal: Journal, job: Job) -> list[Exchange]:
     """Return the submits that were sent for a job."""
-    return [each for each in journal.of_role("submit") if job.prompt in (each.body or "")]
+    return [each for each in journal.of_role("submit") if has_prompt(each, job)]
 
 
 def by_account(exchanges: Iterable[Exchange]) -> dict[str | None, list[Exchange]]:
@@ -244,6 +342,24 @@ def is_short(download: Exchange) -> bool:
 def is_whole(download: Exchange) -> bool:
     """Tell whether a file was received completely."""
     return download.method == "GET" and download.status == HTTP_OK and not is_short(download)
+
+
+def spoiled(download: Exchange) -> bool:
+    """Tell whether a download is not the file that was made, although it looks complete."""
+    return bool(faults_in(download, "spoils_file"))
+
+
+def whole_sizes(downloads: Iterable[Exchange]) -> set[int]:
+    """Return the size of a file, as whole downloads and the announced totals of others tell it."""
+    out = set()
+    for each in downloads:
+        _, _, total = (each.answer_header("Content-Range") or "").partition("/")
+        length = each.answer_header("Content-Length") or ""
+        if each.status == HTTP_PARTIAL and total.isdecimal():
+            out.add(int(total))
+        elif each.status == HTTP_OK and length.isdecimal() and not spoiled(each):
+            out.add(int(length))
+    return out
 
 
 def sizes(downloads: Iterable[Exchange]) -> set[int]:

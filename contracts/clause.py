@@ -16,7 +16,7 @@ import importlib
 import pkgutil
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -37,7 +37,11 @@ RENAMED = {
 }
 
 Severity = Literal["must", "should", "advice"]
+#: When a client that works is sure to have a clause tested: by every job, or by one that meets no faults.
+Core = Literal["always", "without faults"]
 Judgement = Literal["kept", "violated", "not exercised"]
+#: What a verdict rests on: a provider's document, its other public pages, or what careful engineers do everywhere.
+Basis = Literal["document", "public page", "best practice"]
 
 
 @dataclass(frozen=True)
@@ -47,20 +51,34 @@ class Exercised:
 
 @dataclass(frozen=True)
 class Violation:
-    """The rule was broken: the records that show it, what was seen, what is expected, and the fix."""
+    """The rule was broken: the records that show it, what was seen, what is expected, and the fix.
+
+    `at_most` is set where this case weighs less than its clause. `cause` names the undocumented fault that led to it.
+    """
 
     records: tuple[Record, ...]
     seen: str
     asks: str
     fix: str
+    at_most: Severity = "must"
+    cause: str = ""
 
 
-Finding = Exercised | Violation
+@dataclass(frozen=True)
+class Untested:
+    """The rule applied here, but whether it was kept cannot be said: the reason."""
+
+    reason: str
 
 
-def check(kept: bool, records: Sequence[Record], seen: str, asks: str, fix: str) -> Finding:
+Finding = Exercised | Violation | Untested
+
+
+def check(
+    kept: bool, records: Sequence[Record], seen: str, asks: str, fix: str, *, at_most: Severity = "must"
+) -> Finding:
     """Return a violation unless the rule was kept."""
-    return Exercised() if kept else Violation(tuple(records), seen, asks, fix)
+    return Exercised() if kept else Violation(tuple(records), seen, asks, fix, at_most)
 
 
 Judge = "Callable[[Journal], Iterator[Finding]]"
@@ -72,6 +90,10 @@ class Clause:
 
     `covers` are patterns of rule ids. A clause applies to a provider if it covers one of its rules, or if it is
     `general` (best practice for every asynchronous API), and if `applies` accepts the provider's features.
+
+    `severity` holds where a document has the rule; `elsewhere` where none does. `judges_requests` says that the clause
+    looks at what a client sends by itself, so that no answer can be the cause of a violation. `about` names the
+    undocumented faults that the clause is about. `core` clauses are tested by every run of a client that works.
     """
 
     id: str
@@ -81,6 +103,10 @@ class Clause:
     general: bool
     applies: Callable[[Provider], bool]
     judge: Callable[[Journal], Iterator[Finding]]
+    elsewhere: Severity = "must"
+    judges_requests: bool = False
+    about: tuple[str, ...] = ()
+    core: Core | None = None
 
     def concerns(self, provider: Provider, covered: Sequence[str]) -> bool:
         """Tell whether the clause applies to a provider, given which of its rules are covered."""
@@ -89,6 +115,28 @@ class Clause:
     def covered(self, rules: Iterable[str]) -> list[str]:
         """Return the rules that the clause covers."""
         return [rule for rule in rules if any(fnmatch.fnmatchcase(rule, pattern) for pattern in self.covers)]
+
+    def severity_on(self, basis: Basis) -> Severity:
+        """Return how severe a violation is: figures of public pages are never a must."""
+        if basis == "document":
+            return self.severity
+        return milder(self.severity, "should" if basis == "public page" else self.elsewhere)
+
+
+SEVERITIES: tuple[Severity, ...] = ("must", "should", "advice")
+
+
+def milder(*given: Severity) -> Severity:
+    """Return the mildest of some severities."""
+    return max(given, key=SEVERITIES.index)
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """A violated clause that has its cause in common with another one, under which it is reported."""
+
+    clause: Clause
+    violation: Violation
 
 
 @dataclass(frozen=True)
@@ -112,9 +160,39 @@ class Verdict:
     violated_in: int = 0
     #: How many times as fast as the client's clock that of the violations' records ran.
     speed: float = 1.0
+    #: What the clause rests on for this provider.
+    basis: Basis = "best practice"
+    #: Why the clause was not tested, if there is more to say than that nothing showed it.
+    reason: str = ""
+    #: Whether the rule was kept at another place.
+    kept: bool = False
+    #: The other clauses that the same undocumented fault made the client violate.
+    grouped: tuple[Grouped, ...] = ()
+
+    @property
+    def cause(self) -> str:
+        """The undocumented fault that led to all its violations; empty if there is none."""
+        return self.violations[0].cause if self.violations else ""
+
+    @property
+    def severity(self) -> Severity:
+        """How severe it is: the clause's weight for this provider, or that of its gravest violation."""
+        weight = self.clause.severity_on(self.basis)
+        if not self.violations:
+            return weight
+        gravest = min((each.at_most for each in self.violations), key=SEVERITIES.index)
+        return milder(weight, gravest, "should" if self.cause else "must")
+
+    def without_violations(self) -> Verdict:
+        """Return what it is where its violations are reported under another clause."""
+        left = max(0, self.exercised_in - self.violated_in)
+        judgement: Judgement = "kept" if left or self.kept else "not exercised"
+        return replace(
+            self, judgement=judgement, violations=(), situation="", replay="", exercised_in=left, violated_in=0
+        )
 
     def __repr__(self) -> str:
-        return f"<{self.judgement}: {self.provider} {self.clause.id} ({self.clause.severity})>"
+        return f"<{self.judgement}: {self.provider} {self.clause.id} ({self.severity})>"
 
 
 _clauses: dict[str, Clause] = {}
@@ -128,6 +206,10 @@ def clause(
     covers: Sequence[str] = (),
     general: bool = False,
     applies: Callable[[Provider], bool] = lambda _: True,
+    elsewhere: Severity = "must",
+    judges_requests: bool = False,
+    about: Sequence[str] = (),
+    core: Core | None = None,
 ) -> Callable[[Callable[[Journal], Iterator[Finding]]], Callable[[Journal], Iterator[Finding]]]:
     """Register a function as a clause.
 
@@ -140,7 +222,9 @@ def clause(
             raise ValueError(f"duplicate clause id {id_!r}")
         if not covers and not general:
             raise ValueError(f"clause {id_!r} covers no rule and is not general: it would apply nowhere")
-        _clauses[id_] = Clause(id_, rule, severity, tuple(covers), general, applies, judge)
+        _clauses[id_] = Clause(
+            id_, rule, severity, tuple(covers), general, applies, judge, elsewhere, judges_requests, tuple(about), core
+        )
         return judge
 
     return register

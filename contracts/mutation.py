@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import signal
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from multiprocessing import active_children, get_context
+from time import monotonic
 
 from contracts.clause import all_clauses
 from contracts.client.in_process.runner import run_situation
@@ -68,6 +69,7 @@ def trial(name: str, mutant_name: str | None, seed: int, most_examples: int) -> 
     )
     verdicts = search.run()
     violated = {each.clause.id: each.violations[0].seen for each in verdicts if each.judgement == "violated"}
+    violated |= {each.clause.id: each.violation.seen for verdict in verdicts for each in verdict.grouped}
     if mutant is None:
         problems = [f"the good client was accused: {clause}: {seen}" for clause, seen in violated.items()]
         problems += [f"never tested: {each.clause.id}" for each in verdicts if each.judgement == "not exercised"]
@@ -84,16 +86,39 @@ def trial(name: str, mutant_name: str | None, seed: int, most_examples: int) -> 
     return Trial(name, mutant.name, mutant.clause, violated, tuple(problems))
 
 
-def trials(seed: int, most_examples: int, workers: int, done: Callable[[Trial], None]) -> list[Trial]:
-    """Try all clients, in parallel; `done` is called with each result."""
+def clause_of(mutant: str | None) -> str | None:
+    """Return the clause that a mutant is broken for."""
+    return next((each.clause for each in mutants() if each.name == mutant), None)
+
+
+def trials(
+    chosen: Sequence[tuple[str, str | None]],
+    seed: int,
+    most_examples: int,
+    workers: int,
+    done: Callable[[Trial], None],
+    time_limit_s: float | None = None,
+) -> list[Trial]:
+    """Try clients, in parallel; `done` is called with each result, as soon as it is there.
+
+    After the time limit, in real seconds, no further client is tried.
+    """
     out = []
+    until_s = None if time_limit_s is None else monotonic() + time_limit_s
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         try:
             with _interrupts_blocked():
-                waiting = [pool.submit(trial, name, mutant, seed, most_examples) for name, mutant in planned()]
-            for each in waiting:
-                out.append(each.result())
-                done(out[-1])
+                waiting = [pool.submit(trial, name, mutant, seed, most_examples) for name, mutant in chosen]
+            left = set(waiting)
+            while left:
+                timeout_s = None if until_s is None else max(until_s - monotonic(), 0)
+                ended, left = wait(left, timeout_s, FIRST_COMPLETED)
+                for each in ended:
+                    done(each.result())
+                if until_s is not None and monotonic() > until_s:
+                    left = {each for each in left if not each.cancel()}
+                    until_s = None
+            out = [each.result() for each in waiting if not each.cancelled()]
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             for worker in active_children():

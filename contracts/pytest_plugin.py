@@ -3,7 +3,8 @@
     def test_a_job(mock_server, contract):
         MyClient(mock_server.url("evolink"), mock_server.key("evolink")).generate("a red kite")
 
-The test fails if a `must` was violated; ``contract.allow("results.without-key")`` ignores a clause.
+The test fails if a `must` was violated (`--contracts-fail-on should`: a `should`, too);
+``contract.allow("results.without-key")`` ignores a clause.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
-    from contracts.clause import Verdict
+    from contracts.clause import Severity, Verdict
     from mockserver.testing.running import RunningServer
 
 # Everything else is imported in functions: pytest loads this module in every run, also where no test uses it.
@@ -46,6 +47,17 @@ class Contract:
         journals = of_records(self._server.journal, self._server.server.providers)
         return [verdict for journal in journals for verdict in judge_journal(journal)]
 
+    def failure(self, fail_on: Severity) -> str:
+        """Return the report of the violations that fail the test; empty if there are none."""
+        from contracts.judge import fails  # noqa: PLC0415
+
+        broken = [each for each in self.violated() if fails(each, fail_on)]
+        if not broken:
+            return ""
+        from contracts.report import text  # noqa: PLC0415
+
+        return text(broken)
+
     def violated(self) -> list[Verdict]:
         """Return the violations that are not allowed; a `must` among them fails the test at its end."""
         return [
@@ -66,12 +78,28 @@ def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str]
 
 
 @pytest.fixture
-def contract(mock_server: RunningServer) -> Iterator[Contract]:
+def contract(mock_server: RunningServer) -> Contract:
     """Judge this test's client: the test fails if a rule that it must keep is broken."""
-    judge = Contract(mock_server)
-    yield judge
-    broken = [each for each in judge.violated() if each.clause.severity == "must"]
-    if broken:
-        from contracts.report import text  # noqa: PLC0415
+    return Contract(mock_server)
 
-        pytest.fail(text(broken), pytrace=False)
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--contracts-fail-on`."""
+    parser.addoption(
+        "--contracts-fail-on",
+        choices=["must", "should"],
+        default="must",
+        help="the least severity of a violation that fails a test with the fixture `contract`",
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """Judge at the end of the test itself, so that a violation is a failure and not an error at teardown."""
+    result = yield
+    judge = pyfuncitem.funcargs.get("contract")
+    if isinstance(judge, Contract):
+        failure = judge.failure(pyfuncitem.config.getoption("contracts_fail_on"))
+        if failure:
+            pytest.fail(failure, pytrace=False)
+    return result

@@ -14,6 +14,8 @@ from contracts.clause import all_clauses
 from mockserver.spec.document import Document
 from mockserver.spec.vocabulary import builtin_specs
 
+#: What the section of a rule says that is not in the document itself, but on the provider's other pages.
+PUBLIC_PAGE = "public page"
 _WAIVERS = Path(__file__).with_name("waivers.yaml")
 
 

@@ -10,12 +10,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from email.utils import formatdate
 from functools import lru_cache
 
 #: Where the manual clock starts, so that two runs produce the same bytes: 2026-06-05T00:00:00Z.
 MANUAL_START_MS = 1_780_617_600_000
 #: The end of mock time: 9000-01-01T00:00:00Z. Dates beyond 9999 cannot be formatted.
 LAST_MS = 221_845_392_000_000
+#: The last second that can be written as a date; later ones are written as this one.
+_LAST_S = 253_402_300_799
 
 
 class TimeWouldGoBackError(ValueError):
@@ -86,7 +89,12 @@ def iso_of(instant_ms: int, *, digits: int = 3) -> str:
 
 @lru_cache(maxsize=1024)
 def _second(unix_s: int) -> str:
-    return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return datetime.fromtimestamp(min(unix_s, _LAST_S), UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def http_date(unix_s: int) -> str:
+    """Write a second as headers do."""
+    return formatdate(min(unix_s, _LAST_S), usegmt=True)
 
 
 @lru_cache(maxsize=1024)

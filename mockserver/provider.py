@@ -54,6 +54,8 @@ class Schema:
     accepts: Callable[[Any], bool]
     problems: Callable[[Any], list[Problem]]
     with_defaults: Callable[[Any], Any]
+    #: The names of fields that the schema does not have; it may accept them all the same.
+    unknown_fields: Callable[[Any], list[str]] = lambda _value: []
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +295,12 @@ class Operation:
     counts_tokens: bool = False
     #: The examples of its answers in the spec: name, status, body.
     examples: tuple[tuple[str, int, Any], ...] = ()
+    #: The media types that its request body may have.
+    media_types: tuple[str, ...] = ()
+    #: Where its answers show a task's status, as keys from the top.
+    status_at: tuple[tuple[str, ...], ...] = ()
+    #: What its answers call a state, where that is not the state's name.
+    status_words: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -402,4 +410,6 @@ class Provider:
     operations: Mapping[str, Operation]
     dialects: tuple[Dialect, ...]
     client: ClientAdvice = ClientAdvice()
+    #: Whether any answer shows the progress of a task.
+    shows_progress: bool = False
     draws: Mapping[str, Draw] = field(default_factory=dict)

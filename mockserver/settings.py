@@ -49,7 +49,8 @@ class Settings:
     clock: ClockKind = "real"
     speed: float = 1.0
     credits: CreditsMode = "ample"
-    callback_targets: TargetMode = "loopback"
+    #: None: `loopback` where only this machine can submit, and `documented` where others can too.
+    callback_targets: TargetMode | None = None
     callback_workers: int | None = None
     callback_ca: str | None = None
     journal: str | None = None
@@ -58,6 +59,12 @@ class Settings:
     public_url: str | None = None
     admin_token: str | None = None
     request_timeout_s: float = 30.0
+    keep_tasks: int = 200_000
+    keep_task_bytes: int = 512_000_000
+    keep_uploads: int = 10_000
+    keep_upload_bytes: int = 512_000_000
+    keep_sessions: int = 1000
+    drain_s: float = 5.0
     scenario: str | None = None
     watch: bool = False
     providers: Mapping[str, ProviderSettings] = field(default_factory=dict)
@@ -85,6 +92,12 @@ _NUMBERS: dict[str, tuple[type, float, float]] = {
     "journal_entries": (int, 1, 10_000_000),
     "journal_body_bytes": (int, 0, 100_000_000),
     "request_timeout_s": (float, 0.1, 3600),
+    "keep_tasks": (int, 1, 100_000_000),
+    "keep_task_bytes": (int, 1, 2**40),
+    "keep_uploads": (int, 1, 100_000_000),
+    "keep_upload_bytes": (int, 1, 2**40),
+    "keep_sessions": (int, 1, 100_000),
+    "drain_s": (float, 0, 3600),
     "failure_rate": (float, 0, 1),
 }
 _LISTS = ("spec", "dialects")
@@ -99,6 +112,9 @@ def read_config(path: Path) -> dict[str, Any]:
     """
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        repr(raw)  # messages show values
+    except RecursionError:
+        raise ConfigError(f"{path}: not valid TOML: nested too deep") from None
     except OSError as error:
         raise ConfigError(f"{path}: not readable: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

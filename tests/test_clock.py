@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.tables import for_each
 
-from mockserver.clock import LAST_MS, MANUAL_START_MS, Clock, instant_of, iso_of
+from mockserver.clock import LAST_MS, MANUAL_START_MS, Clock, http_date, instant_of, iso_of
 
 
 class Wall:
@@ -176,3 +176,9 @@ def test_what_is_written_is_read_back(instant_ms: int) -> None:
     """Every instant survives being written and read."""
     assert instant_of(iso_of(instant_ms)) == instant_ms
     assert instant_of(iso_of(instant_ms, digits=0)) == instant_ms // 1000 * 1000
+
+
+def test_dates_past_the_last_are_written_as_the_last() -> None:
+    """No instant is too late to be written: beyond the year 9999 stands its last second."""
+    assert iso_of(10**18) == "9999-12-31T23:59:59.000Z"
+    assert http_date(10**15) == "Fri, 31 Dec 9999 23:59:59 GMT"

@@ -137,7 +137,7 @@ def serving(folder: Path, *flags: str) -> Iterator[int]:
             yield int(found[1])
         finally:
             server.send_signal(signal.SIGINT)
-            server.wait(timeout=20)
+            server.wait(timeout=300)
 
 
 @pytest.mark.slow
@@ -174,7 +174,7 @@ def test_the_client_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     install, judge = block("command", "run").splitlines()
     assert install == ".venv/bin/pip install -q -e '.[contracts]'"
     done = CliRunner().invoke(main, [*shlex.split(judge)[1:], "--max-examples", "0"])
-    assert (done.exit_code, done.stderr) == (1, "")
+    assert (done.exit_code, "Traceback" in done.stderr) == (1, False)
     written = re.sub(r"\d+", "N", done.stdout).splitlines()
     for line in re.sub(r"\d+", "N", block("output", "run")).splitlines():
         assert line in written

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contracts.analysis import (
     OK,
     accepted,
+    created,
+    cut_off,
     end_callbacks,
     end_shown,
     faults_in,
@@ -19,6 +21,7 @@ from contracts.analysis import (
     sends_callbacks,
     signs_callbacks,
     traces_of,
+    unrelated,
 )
 from contracts.clause import Exercised, Finding, Violation, check, clause
 from contracts.journal import Delivery, Exchange, Job, Journal, TaskTrace
@@ -48,13 +51,20 @@ def acknowledged(journal: Journal) -> Iterator[Finding]:
             continue
         if delivery.outcome == "acknowledged":
             yield Exercised()
-        elif delivery.status is not None:
+        elif delivery.status is not None and not _came_again(journal, delivery):
             yield Violation(
                 (delivery,),
                 f"the receiver answered {delivery.status}",
                 wanted,
                 f"answer {wanted} as soon as the callback is stored",
+                "should" if delivery.status in OK or delivery.status >= 500 else "must",
             )
+
+
+def _came_again(journal: Journal, delivery: Delivery) -> bool:
+    """Tell whether a 5xx asked for the redelivery that the document promises, and that was acknowledged."""
+    same = (each for each in journal.deliveries if each.task == delivery.task and each.seq > delivery.seq)
+    return (delivery.status or 0) >= 500 and any(each.outcome == "acknowledged" for each in same)
 
 
 @clause(
@@ -63,6 +73,7 @@ def acknowledged(journal: Journal) -> Iterator[Finding]:
     covers=["*.callback.timeout", "*.callback.ack-quickly", "*.callback.work-in-queue"],
     general=True,
     applies=sends_callbacks,
+    elsewhere="should",
 )
 def in_time(journal: Journal) -> Iterator[Finding]:
     """Find attempts that timed out."""
@@ -87,7 +98,7 @@ def in_time(journal: Journal) -> Iterator[Finding]:
     applies=signs_callbacks,
 )
 def forged_refused(journal: Journal) -> Iterator[Finding]:
-    """Check the receiver's answers to callbacks whose signature is missing or wrong."""
+    """Check the receiver's answers to callbacks whose signature is missing or wrong; any 4xx refuses them."""
     rule = journal.provider.callbacks
     if rule is None or rule.signature is None:
         return
@@ -102,28 +113,31 @@ def forged_refused(journal: Journal) -> Iterator[Finding]:
             "401",
             f"compute the HMAC over the raw body, compare it with {rule.signature.header} in constant time, "
             "and answer 401 if they differ",
+            at_most="must" if delivery.status in OK else "should",
         )
 
 
 @clause(
     "callbacks.unreadable-handled",
-    "Handle an unreadable callback without failing.",
+    "Refuse an unreadable callback with 4xx: the same bytes would be sent again after a 5xx.",
     general=True,
     applies=sends_callbacks,
+    severity="should",
+    about=("callback_not_json",),
 )
 def unreadable_handled(journal: Journal) -> Iterator[Finding]:
-    """Find receivers that answer 5xx or close the connection."""
+    """Find receivers that close the connection or answer 500, which asks for the same callback again."""
     for delivery in _sent(journal):
         invalid = faults_in(delivery, "forges_signature", "corrupts_callback")
         if not invalid:
             continue
-        if delivery.outcome == "unreachable" or (delivery.status or 0) >= 500:
+        if delivery.outcome == "unreachable" or delivery.status == 500:
             seen = "closed the connection" if delivery.status is None else f"answered {delivery.status}"
             yield Violation(
                 (delivery,),
                 f"the receiver {seen} when it received a {_plain(invalid)}",
                 "a refusal (4xx)",
-                "catch errors in reading a callback, and answer 400 or 401",
+                "refuse a callback that cannot be read with 400, and one with a wrong signature with 401",
             )
         else:
             yield Exercised()
@@ -132,16 +146,17 @@ def unreadable_handled(journal: Journal) -> Iterator[Finding]:
 @clause(
     "callbacks.lost-recovered-by-poll",
     "Poll when an expected callback does not arrive.",
-    covers=["*.callback.preferred"],
     general=True,
     applies=sends_callbacks,
+    severity="should",
 )
 def lost_recovered_by_poll(journal: Journal) -> Iterator[Finding]:
     """Find tasks that were never polled after their callback was lost, unless they were finished or given up before."""
     for trace in journal.traces:
         lost = [each for each in trace.deliveries if each.outcome == "lost"]
+        told = any(each.outcome == "acknowledged" for each in trace.deliveries)
         known = any(accepted(each) for each in trace.submits)
-        if not lost or not known or any(each.outcome == "acknowledged" for each in trace.deliveries):
+        if not lost or told or not known or cut_off(journal, trace):
             continue
         before = [query for query in trace.queries if query.seq < lost[0].seq]
         if any(end_shown(journal, query) is not None for query in before):
@@ -170,6 +185,8 @@ def _given_up(journal: Journal, trace: TaskTrace, lost: Delivery) -> bool:
     covers=["*.callback.ack-200", "*.callback.ack-2xx"],
     general=True,
     applies=sends_callbacks,
+    severity="should",
+    about=("unknown_event",),
 )
 def unknown_events(journal: Journal) -> Iterator[Finding]:
     """Find callbacks of unknown events that are refused, or treated as an end."""
@@ -223,7 +240,9 @@ def idempotent(journal: Journal) -> Iterator[Finding]:
             (
                 each
                 for each in (*trace.downloads, *submits)
-                if each.seq > first.seq and (each.role == "result" or (body is not None and each.body == body))
+                if each.seq > first.seq
+                and (each.role == "result" or (body is not None and each.body == body and created(each)))
+                and not unrelated(journal, first, each)
             ),
             None,
         )
@@ -236,6 +255,7 @@ def idempotent(journal: Journal) -> Iterator[Finding]:
                 f"after a repeated callback, {what}",
                 "one effect, however often a callback arrives",
                 "remember finished tasks, and answer their callbacks without further work",
+                "should" if again.role == "result" else "must",  # another task costs money
             )
 
 
@@ -244,13 +264,14 @@ def idempotent(journal: Journal) -> Iterator[Finding]:
     "Keep a callback that arrives before the submit is answered.",
     general=True,
     applies=sends_callbacks,
+    severity="should",
 )
 def early_kept(journal: Journal) -> Iterator[Finding]:
     """Find tasks that were not followed up after a callback that arrived before the submit's answer."""
     for trace in journal.traces:
         made = next((each for each in trace.submits if accepted(each)), None)
         early = _early(trace, made)
-        if made is None or early is None:
+        if made is None or early is None or cut_off(journal, trace):
             continue
         if trace.queries or trace.downloads or _reported(journal, trace, early):
             yield Exercised()
@@ -274,7 +295,7 @@ def _reported(journal: Journal, trace: TaskTrace, delivery: Delivery) -> bool:
     """Tell whether a job failed with the reason in a callback."""
     words = reasons_in(journal.provider, delivery.body)
     return _failed(journal, delivery) and any(
-        job.ended == "raised" and (not words or any(word.lower() in job.said.lower() for word in words))
+        job.ended == "raised" and (not words or any(job.tells(word) for word in words))
         for job in journal.jobs
         if trace in traces_of(journal, job)
     )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from contracts.analysis import accepted, by_account, faults_in, shows, unrelated
+from contracts.analysis import accepted, by_account, is_ok, received, shows, unrelated
 from contracts.clause import Exercised, Finding, Violation, clause
 from contracts.journal import Exchange, Journal, Record
 
 #: Fewer submits than this do not show whether a client keeps to limits.
 FEWEST_SUBMITS = 3
+#: So many submits may be refused with 402 before it counts as going on.
+MOST_REFUSED = 2
 #: How often a failed job may be submitted in all.
 MOST_SUBMITS = 3
 
@@ -17,7 +19,7 @@ MOST_SUBMITS = 3
 @clause(
     "limits.kept",
     "In bulk, keep to the plan's request rate and number of concurrent tasks.",
-    covers=["*.bulk.*"],
+    covers=["*.bulk.queue", "*.bulk.concurrency*", "*.bulk.next-when-one-ends"],
     severity="should",
 )
 def kept(journal: Journal) -> Iterator[Finding]:
@@ -57,31 +59,37 @@ def _too_many(journal: Journal, submit: Exchange) -> bool:
     "After 402, do not submit until the account has credits again.",
     covers=["*.error.402-*"],
     general=True,
+    severity="should",
 )
 def no_credits_stops(journal: Journal) -> Iterator[Finding]:
-    """Find submits that are refused with 402 again."""
+    """Find submits that are refused with 402 one after the other.
+
+    One job alone is judged by another clause, and two that know nothing of each other may each meet a 402.
+    """
     for submits in by_account(journal.of_role("submit")).values():
-        for number, refused in enumerate(submits):
-            if refused.status != 402 or faults_in(refused, "delays_answer"):
-                continue
-            later = (each for each in submits[number + 1 :] if each.at_ms > refused.at_ms and each.status == 402)
-            # Much later, credits may have been bought in between.
-            again = next((each for each in later if not unrelated(journal, refused, each)), None)
-            if again is not None:
+        row: list[Exchange] = []
+        for submit in submits:
+            if submit.status != 402 or not received(submit):
+                row = [] if is_ok(submit) else row
+            elif not row or (unrelated(journal, row[-1], submit) and not journal.jobs):
+                row = [submit]
+            elif submit.at_ms > row[-1].at_ms:  # otherwise it was on its way when the 402 came
+                row.append(submit)
+            if len(row) > MOST_REFUSED:
                 yield Violation(
-                    (refused, again),
-                    "another submit after 402",
+                    tuple(row),
+                    f"{len(row) - 1} more submits after 402, one after the other",
                     "no submit until the account has credits",
                     "stop submitting at the first 402, and report it",
                 )
                 break
-            yield Exercised()
+            if row:
+                yield Exercised()
 
 
 @clause(
     "limits.failed-not-resubmitted",
     "Do not keep resubmitting a failed job unchanged.",
-    covers=["*.poll.failed-is-an-error", "*.bulk.failure-is-kept-apart"],
     general=True,
     severity="should",
 )

@@ -8,10 +8,12 @@ from contracts.analysis import (
     OK,
     accepted,
     end_callbacks,
+    end_sent,
     faults_in,
     is_whole,
     patience_is_over,
     reasons_in,
+    received,
     seconds_text,
     shows,
     sizes,
@@ -19,9 +21,12 @@ from contracts.analysis import (
     submits_of,
     traces_of,
 )
-from contracts.clause import Exercised, Finding, Violation, check, clause
-from contracts.journal import Job, Journal, Record, TaskTrace
+from contracts.clause import Exercised, Finding, Untested, Violation, check, clause
+from contracts.journal import Exchange, Job, Journal, Record, TaskTrace
 
+#: Refusals that come from what an account may do, and ends without a file.
+_OF_ACCOUNTS = frozenset(("rate", "concurrency", "credits", "plan"))
+_WITHOUT_FILE = ("failure", "cancellation")
 #: How much of an error's text a verdict quotes.
 _QUOTED = 120
 
@@ -40,6 +45,8 @@ def ends(journal: Journal) -> Iterator[Finding]:
     for job in journal.jobs:
         if job.ended != "never":
             yield Exercised()
+        elif job.stopped:
+            yield Untested(f"job {job.number} was {job.stopped}: a longer limit would show its end")
         else:
             lasted_s = journal.seconds(job.started_ms, job.ended_ms)
             why = f": {job.said}" if job.said else f" after {seconds_text(lasted_s)}"
@@ -51,7 +58,7 @@ def ends(journal: Journal) -> Iterator[Finding]:
             )
 
 
-@clause("outcome.begins", "Submit the job.", general=True)
+@clause("outcome.begins", "Submit the job.", general=True, core="always")
 def begins(journal: Journal) -> Iterator[Finding]:
     """Find jobs that failed before any request to the API."""
     for job in journal.jobs:
@@ -67,6 +74,40 @@ def begins(journal: Journal) -> Iterator[Finding]:
 
 
 @clause(
+    "outcome.makes-video",
+    "Return the file of a job that meets no faults.",
+    general=True,
+    core="without faults",
+)
+def makes_video(journal: Journal) -> Iterator[Finding]:
+    """Find jobs that failed although nothing went wrong at the provider, and no limit of the account was reached."""
+    if any(each.faults or each.gate in _OF_ACCOUNTS for each in journal.exchanges):
+        return
+    if any(each.faults or each.outcome == "lost" for each in journal.deliveries):
+        return
+    for job in journal.jobs:
+        traces = traces_of(journal, job)
+        if any(shows(journal, query, kind) for each in traces for query in each.queries for kind in _WITHOUT_FILE):
+            continue
+        if job.ended == "returned":
+            if any(_succeeded(journal, trace) for trace in traces):
+                yield Exercised()
+            continue  # otherwise another clause says that it was no success
+        if job.stopped:
+            yield Untested(f"job {job.number} was {job.stopped}: a longer limit would show its end")
+            continue
+        refused = [each for each in journal.exchanges if each.status is not None and each.status not in OK]
+        how = f"failed with {job.said[:_QUOTED]!r}" if job.ended == "raised" else "did not end"
+        first = f"; the first refused request was {refused[0]}" if refused else ""
+        yield Violation(
+            (*refused[:1], *_last(journal, job)) if refused else _last(journal, job),
+            f"job {job.number} {how}, although nothing went wrong at the provider{first}",
+            "the file of the video",
+            "submit, query and download at the documented paths; run the client once by hand to see its error",
+        )
+
+
+@clause(
     "outcome.success-is-real",
     "Report success only if the task succeeded and its file was downloaded completely.",
     general=True,
@@ -77,10 +118,11 @@ def success_is_real(journal: Journal) -> Iterator[Finding]:
         if job.ended != "returned":
             continue
         traces = traces_of(journal, job)
-        lengths = sizes(each for trace in traces for each in trace.downloads)
+        downloads = [each for trace in traces for each in trace.downloads]
+        lengths = sizes(downloads)
         if not any(_succeeded(journal, trace) for trace in traces):
             seen = f"job {job.number} was reported as done, but none of its tasks had succeeded"
-        elif job.size_bytes is not None and job.size_bytes not in lengths:
+        elif job.size_bytes is not None and downloads and job.size_bytes not in lengths:
             seen = f"job {job.number} was reported as done with {job.size_bytes} bytes, which is not a whole file"
         else:
             yield Exercised()
@@ -94,8 +136,9 @@ def success_is_real(journal: Journal) -> Iterator[Finding]:
 
 
 def _succeeded(journal: Journal, trace: TaskTrace) -> bool:
-    """Tell whether a task's success was shown by an answer or a callback."""
-    shown = any(shows(journal, query, "success") for query in trace.queries)
+    """Tell whether a task's success may have been shown to the client, by an answer or a callback."""
+    ends = [end_sent(journal, query) for query in (*trace.queries, *trace.submits)]
+    shown = any(end is not None and end.kind == "success" for end in ends)
     told = any(delivery.event == journal.provider.lifecycle.success.name for delivery in trace.deliveries)
     return shown or told or any(is_whole(each) for each in trace.downloads)
 
@@ -105,25 +148,37 @@ def _succeeded(journal: Journal, trace: TaskTrace) -> bool:
     "Report a failed task as an error with the provider's reason.",
     covers=["*.poll.failed-is-an-error", "*.callback.by-event"],
     general=True,
+    elsewhere="should",  # a failed job that is reported as done is judged by another clause
 )
 def failure_has_its_reason(journal: Journal) -> Iterator[Finding]:
-    """Check the errors of jobs whose tasks were shown as failed."""
+    """Check the errors of jobs whose tasks were shown as failed, by a query or by a callback."""
     for job in journal.jobs:
         traces = traces_of(journal, job)
-        failed = [query for trace in traces for query in trace.queries if shows(journal, query, "failure")]
-        if not failed or any(_succeeded(journal, trace) for trace in traces):
+        told = [each for trace in traces for each in _failures(journal, trace)]
+        if not told or any(_succeeded(journal, trace) for trace in traces):
             continue
-        words = reasons_in(journal.provider, failed[0].answer_body)
+        failed = told[0]
+        words = reasons_in(journal.provider, failed.answer_body if isinstance(failed, Exchange) else failed.body)
         if job.ended == "returned":
             seen = f"job {job.number} was reported as done, but its task had failed"
-        elif job.ended == "raised" and words and not any(word.lower() in job.said.lower() for word in words):
+        elif job.ended == "raised" and words and not any(job.tells(word) for word in words):
             seen = f"the error of job {job.number} was {job.said[:_QUOTED]!r}, without the reason {' / '.join(words)}"
         else:
             yield Exercised()
             continue
         yield Violation(
-            (failed[0],), seen, "an error with the provider's reason", "raise the code and message of the failure"
+            (failed,), seen, "an error with the provider's reason", "raise the code and message of the failure"
         )
+
+
+def _failures(journal: Journal, trace: TaskTrace) -> Iterator[Record]:
+    """Yield what told the client that a task had failed."""
+    ends = journal.provider.lifecycle.ends
+    yield from (query for query in trace.queries if shows(journal, query, "failure"))
+    for delivery in end_callbacks(journal, trace):
+        asked = any(query.seq > delivery.seq for query in trace.queries)  # then the query's word counts
+        if delivery.outcome == "acknowledged" and ends[delivery.event].kind == "failure" and not asked:
+            yield delivery
 
 
 @clause("outcome.returns-file", "Return the file of a task that succeeded.", general=True)
@@ -135,6 +190,8 @@ def returns_file(journal: Journal) -> Iterator[Finding]:
             continue
         (trace,) = traces
         shown = next((each for each in trace.queries if shows(journal, each, "success")), None)
+        if shown is not None and patience_is_over(journal, trace.submits[0], (), shown.at_ms):
+            continue  # the end came too late for the client
         records: list[Record] = [*trace.submits, *trace.queries, *trace.deliveries]
         hidden = any(faults_in(each, "hides_result") for each in records)
         if shown is None or hidden or any(each.faults for each in trace.downloads):
@@ -153,7 +210,7 @@ def returns_file(journal: Journal) -> Iterator[Finding]:
 @clause(
     "outcome.error-has-request-id",
     "Include the request id in the error when the provider fails permanently.",
-    covers=["*.error.500-keep-request-id", "*.retry.reports-body", "*.error.500-escalate"],
+    covers=["*.error.500-keep-request-id", "*.error.500-escalate"],
     severity="should",
 )
 def error_has_request_id(journal: Journal) -> Iterator[Finding]:
@@ -168,7 +225,7 @@ def error_has_request_id(journal: Journal) -> Iterator[Finding]:
         if not names:
             continue
         yield check(
-            any(str(name) in job.said for name in names),
+            any(job.tells(str(name)) for name in names),
             (submits[-1],),
             f"the error of job {job.number} was {job.said[:_QUOTED]!r}",
             f"an error with the {header} of the answer",
@@ -179,7 +236,9 @@ def error_has_request_id(journal: Journal) -> Iterator[Finding]:
 @clause(
     "outcome.follows-to-the-end",
     "Do not give up on a task that is in progress before its time limit.",
+    covers=["*.poll.gives-up", "*.poll.give-up"],
     general=True,
+    elsewhere="should",
 )
 def follows_to_the_end(journal: Journal) -> Iterator[Finding]:
     """Find jobs that ended while the last answer showed a task in progress, and no callback had told its end."""
@@ -191,11 +250,13 @@ def follows_to_the_end(journal: Journal) -> Iterator[Finding]:
         if len(traces) != 1 or len(submits) != 1 or job.ended == "never":
             continue
         queries = traces[0].queries
+        if queries and not received(queries[-1]):
+            continue  # the client may not have seen the task in progress
         if not queries:
             if _dropped(journal, job, traces[0]):
                 yield _left(job, (submits[0],), "before its task was polled")
             continue
-        word = (status_of(queries[-1]) or "").lower()
+        word = (status_of(journal.provider, queries[-1]) or "").lower()
         callbacks = end_callbacks(journal, traces[0])
         told = any(journal.seconds(job.ended_ms, each.at_ms) <= answering_s for each in callbacks)
         over = patience_is_over(journal, submits[0], queries, job.ended_ms)

@@ -9,13 +9,16 @@ from contracts.analysis import (
     GRACE_S,
     OK,
     accepted,
+    cut_off,
     end_shown,
     ended_by_callback,
     error_inside,
     faults_in,
     first_end,
     is_known_status,
+    is_ok,
     patience_is_over,
+    received,
     seconds_text,
     status_of,
 )
@@ -28,6 +31,10 @@ ANSWERING_S = 1.0
 PASSING = frozenset((429, 455, 500, 502, 503))
 #: A client that still polls after so many errors in a row has no limit.
 MOST_ERRORS = 30
+#: Intervals may vary by so much, so that many clients do not query at the same instant.
+JITTER = 0.1
+#: After the end, so many queries may look for a fresh link or the final usage.
+AFTER_THE_END = 1
 
 
 def _polls(journal: Journal) -> Iterator[tuple[Exchange, tuple[Exchange, ...]]]:
@@ -49,10 +56,15 @@ def _may_stop(journal: Journal, submit: Exchange, queries: tuple[Exchange, ...])
     return ended_by_callback(journal, queries[-1]) or patience_is_over(journal, submit, queries, queries[-1].at_ms)
 
 
+def _stopped(journal: Journal, query: Exchange) -> bool:
+    """Tell whether the runner stopped the job of a query, so that its last query is not the client's choice."""
+    return any(cut_off(journal, trace) for trace in journal.traces if trace.task == query.task)
+
+
 @clause(
     "poll.first-wait",
     "Wait as long as the document advises before the first query.",
-    covers=["*.poll.first-wait", "*.e2e.wait-before-poll"],
+    covers=["*.poll.first-wait"],
     severity="should",
 )
 def first_wait(journal: Journal) -> Iterator[Finding]:
@@ -65,7 +77,7 @@ def first_wait(journal: Journal) -> Iterator[Finding]:
             continue
         waited_s = journal.seconds(submit.at_ms, queries[0].at_ms)
         yield check(
-            waited_s + GRACE_S >= least_s,
+            waited_s + GRACE_S >= least_s * (1 - JITTER),
             (submit, queries[0]),
             f"the first query {seconds_text(waited_s)} after the submit",
             f"{seconds_text(least_s)} or more",
@@ -86,13 +98,15 @@ def interval(journal: Journal) -> Iterator[Finding]:
         return
     for _, queries in _polls(journal):
         for before, after in pairwise(queries):
-            if status_of(before) is None or end_shown(journal, before) is not None:
+            if status_of(journal.provider, before) is None or not received(before):
+                continue
+            if end_shown(journal, before) is not None:
                 continue
             if _called_back(journal, before, after):
                 continue
             waited_s = journal.seconds(before.at_ms, after.at_ms)
             yield check(
-                waited_s + GRACE_S >= least_s,
+                waited_s + GRACE_S >= least_s * (1 - JITTER),
                 (before, after),
                 f"two queries {seconds_text(waited_s)} apart",
                 f"{seconds_text(least_s)} or more",
@@ -114,13 +128,13 @@ def stops_at_end(journal: Journal) -> Iterator[Finding]:
         if found is None:
             continue
         shown, end = found
-        later = [each for each in trace.queries if each.seq > shown.seq]
+        later = [each for each in trace.queries if each.seq > shown.seq and not _called_back(journal, shown, each)]
         expired = any("expired" in str(each.error) for each in trace.downloads)
-        if later and not expired and not faults_in(shown, "withholds_links"):
-            word = status_of(shown) or end.name
+        if len(later) > AFTER_THE_END and not expired and not faults_in(shown, "withholds_links"):
+            word = status_of(journal.provider, shown) or end.name
             yield Violation(
                 (shown, later[0]),
-                f"{len(later)} more {'query' if len(later) == 1 else 'queries'} after the task was shown as {word}",
+                f"{len(later)} more queries after the task was shown as {word}",
                 "no query after the end",
                 f"stop at {end.name}" + ("" if word == end.name else ", in upper or lower case"),
             )
@@ -132,14 +146,15 @@ def stops_at_end(journal: Journal) -> Iterator[Finding]:
     "poll.gives-up",
     "Stop polling at the documented limit.",
     covers=["*.poll.at-most-*", "*.poll.gives-up", "*.poll.give-up"],
+    severity="should",
 )
 def gives_up(journal: Journal) -> Iterator[Finding]:
     """Count the queries of each task, and measure how long they continue."""
     advice = journal.provider.client.poll
     for submit, queries in _polls(journal):
         ended = any(end_shown(journal, each) is not None for each in queries)
-        # A library may repeat a query without an answer, unseen by the client.
-        answered = [each for each in queries if each.status is not None]
+        # A query that failed is repeated, as a retry: it told the client nothing.
+        answered = [each for each in queries if is_ok(each) and error_inside(journal.provider, each) is None]
         if advice.at_most is not None and len(answered) > advice.at_most:
             yield Violation(
                 (submit, answered[advice.at_most]),
@@ -161,15 +176,23 @@ def gives_up(journal: Journal) -> Iterator[Finding]:
             yield Exercised()
 
 
-@clause("poll.unknown-status", "Continue polling after an unknown status.", general=True)
+@clause(
+    "poll.unknown-status",
+    "Continue polling after an unknown status.",
+    general=True,
+    severity="should",
+    about=("unknown_status", "older_status"),
+)
 def unknown_status(journal: Journal) -> Iterator[Finding]:
     """Find polling that stops at a status that is not documented."""
     for submit, queries in _polls(journal):
         for number, query in enumerate(queries):
-            word = status_of(query)
-            if query.status not in OK or word is None or is_known_status(journal.provider, word):
+            word = status_of(journal.provider, query)
+            if query.status not in OK or not received(query) or word is None or is_known_status(journal.provider, word):
                 continue
             if error_inside(journal.provider, query) is not None:
+                continue
+            if number + 1 == len(queries) and _stopped(journal, query):
                 continue
             yield check(
                 number + 1 < len(queries) or _may_stop(journal, submit, queries),
@@ -180,11 +203,11 @@ def unknown_status(journal: Journal) -> Iterator[Finding]:
             )
 
 
-@clause("poll.errors-are-retried", "Retry failed polls, with a limit.", covers=["*.error.404-check-id"], general=True)
+@clause("poll.errors-are-retried", "Retry failed polls, with a limit.", general=True, about=("ok_with_error",))
 def errors_are_retried(journal: Journal) -> Iterator[Finding]:
     """Find polling that stops at the first temporary error, or continues after many."""
     for submit, queries in _polls(journal):
-        row = 0
+        row = earlier = 0
         for number, query in enumerate(queries):
             inside = error_inside(journal.provider, query)
             within = inside in PASSING if isinstance(inside, int) else inside is not None
@@ -198,16 +221,23 @@ def errors_are_retried(journal: Journal) -> Iterator[Finding]:
                     f"{row} queries in a row were answered with errors, and the client continued",
                     "an end to polling after many errors in a row",
                     "count errors in a row, and give up after some",
+                    "should",
                 )
                 break
             if number + 1 < len(queries) or _may_stop(journal, submit, queries):
+                earlier += 1
                 yield Exercised()
-            elif row == 1:
+            elif _stopped(journal, query):
+                continue
+            elif row == 1 and not earlier:
                 yield Violation(
                     (query,),
                     "polling stopped at its first error" + (" (inside an answer with status 200)" if inside else ""),
                     "another query after a temporary error",
                     "wait, and query again; only a known end is an end",
+                    "must"
+                    if any(query.status in each.statuses for each in journal.provider.client.retry)
+                    else "should",
                 )
 
 

@@ -10,19 +10,26 @@ from contracts.analysis import GRACE_S, retry_chains, seconds_text
 from contracts.clause import Exercised, Finding, Violation, check, clause
 from contracts.journal import Exchange, Journal
 
-#: A retry sooner than this is too early, whatever the document says.
-AT_ONCE_S = 0.5
+#: A retry sooner than this does not wait. One may be bad luck: some draw their waits from 0 up.
+AT_ONCE_S = 0.05
+MOST_AT_ONCE = 2
+#: A first wait so many times the documented one is no jitter.
+LONGER_THAN_JITTER = 3.0
 PASSING_STATUSES = frozenset((429, 455, 500, 502, 503, 504, 505))
 FEWEST_WAITS = 3
 #: Waits that differ by less count as equal.
 LEAST_JITTER_S = 0.02
 
 
-def _retries(journal: Journal) -> Iterator[tuple[list[Exchange], int]]:
+def _retries(journal: Journal, *roles: str) -> Iterator[tuple[list[Exchange], int]]:
     """Yield every request that was retried: its chain, and its position there."""
-    for chain in retry_chains(journal, journal.of_role("submit", "query", "estimate", "balance", "upload")):
+    for chain in retry_chains(
+        journal, journal.of_role(*(roles or ("submit", "query", "estimate", "balance", "upload")))
+    ):
         for number in range(len(chain) - 1):
-            yield chain, number
+            # Without jobs, what follows at once may come from another process.
+            if journal.jobs or chain[number + 1].at_ms > chain[number].at_ms:
+                yield chain, number
 
 
 def _tries_before(chain: list[Exchange], number: int, statuses: frozenset[int]) -> int:
@@ -35,20 +42,25 @@ def _tries_before(chain: list[Exchange], number: int, statuses: frozenset[int]) 
 
 @clause(
     "retry.waits-grow",
-    "After 429 and 5xx, retry after the documented waits, each longer than the last.",
-    covers=["*.error.429-back*", "*.retry.waits-*", "*.error.500-backoff", "*.error.503-delay", "*.retry.429-and-5xx"],
+    "After 429 and 5xx, retry a submit after the documented waits, each longer than the last.",
+    covers=["*.error.429-back*", "*.retry.waits-*", "*.error.500-backoff", "*.error.503-delay"],
+    severity="should",
 )
 def waits_grow(journal: Journal) -> Iterator[Finding]:
-    """Compare each wait with the documented figure."""
+    """Compare each wait with the documented figure; where jitter is documented, only what no jitter can explain."""
     for advice in journal.provider.client.retry:
         if not advice.waits_s:
             continue
-        for chain, number in _retries(journal):
+        for chain, number in _retries(journal, "submit"):
             tries = _tries_before(chain, number, advice.statuses)
-            if not tries:
+            if not tries or _obeys_retry_after(journal, chain, number):
                 continue
             least_s = advice.waits_s[min(tries, len(advice.waits_s)) - 1]
             waited_s = journal.seconds(chain[number].at_ms, chain[number + 1].at_ms)
+            if advice.jitter and waited_s >= AT_ONCE_S:
+                if tries > 1 and waited_s > advice.waits_s[0]:
+                    yield Exercised()
+                continue
             yield check(
                 waited_s + GRACE_S >= least_s,
                 (chain[number], chain[number + 1]),
@@ -58,20 +70,37 @@ def waits_grow(journal: Journal) -> Iterator[Finding]:
             )
 
 
-@clause("retry.not-at-once", "Do not retry immediately after a temporary failure.", general=True, severity="should")
+def _obeys_retry_after(journal: Journal, chain: list[Exchange], number: int) -> bool:
+    """Tell whether a wait was as long as the answer asked for: then it need not be any longer."""
+    asked_s = _asked_s(journal, chain[number])
+    waited_s = journal.seconds(chain[number].at_ms, chain[number + 1].at_ms)
+    return asked_s is not None and waited_s + GRACE_S >= asked_s
+
+
+@clause("retry.not-at-once", "Do not retry again and again without a wait.", general=True, severity="should")
 def not_at_once(journal: Journal) -> Iterator[Finding]:
-    """Find retries that follow immediately."""
+    """Find several retries in a row that follow immediately."""
+    row: list[Exchange] = []
     for chain, number in _retries(journal):
-        if chain[number].status not in PASSING_STATUSES:
+        if not row or row[-1] is not chain[number]:
+            row = [chain[number]]
+        if chain[number].status not in PASSING_STATUSES or _obeys_retry_after(journal, chain, number):
+            row = []
             continue
         waited_s = journal.seconds(chain[number].at_ms, chain[number + 1].at_ms)
-        yield check(
-            waited_s >= AT_ONCE_S,
-            (chain[number], chain[number + 1]),
-            f"retried {seconds_text(waited_s)} after {chain[number].status}",
-            "a delay before the retry",
-            "wait at least a second, and longer each time",
-        )
+        if waited_s >= AT_ONCE_S:
+            yield Exercised()
+            row = []
+            continue
+        row.append(chain[number + 1])
+        if len(row) > MOST_AT_ONCE:
+            yield Violation(
+                tuple(row),
+                f"{len(row) - 1} retries in a row without a wait, the last {seconds_text(waited_s)} after "
+                f"{chain[number].status}",
+                "a wait before a retry",
+                "wait before each retry, and longer each time",
+            )
 
 
 @clause("retry.jitter", "Add jitter to the waits after 429.", covers=["*.429-jitter"], severity="should")
@@ -96,7 +125,7 @@ def jitter(journal: Journal) -> Iterator[Finding]:
     )
 
 
-@clause("retry.retry-after", "Do not retry earlier than Retry-After says.", general=True)
+@clause("retry.retry-after", "Do not retry earlier than Retry-After says.", general=True, severity="should")
 def retry_after(journal: Journal) -> Iterator[Finding]:
     """Compare each wait with the answer's Retry-After."""
     for chain, number in _retries(journal):
@@ -130,7 +159,7 @@ def _asked_s(journal: Journal, exchange: Exchange) -> float | None:
 @clause(
     "retry.at-most",
     "Retry no more often than documented, then report the error.",
-    covers=["*.retry.at-most-*", "*.retry.gives-up", "*.error.500-retry", "*.error.500-escalate"],
+    covers=["*.retry.at-most-*", "*.retry.gives-up", "*.error.500-escalate"],
 )
 def at_most(journal: Journal) -> Iterator[Finding]:
     """Count the attempts of each request."""
@@ -157,19 +186,24 @@ def at_most(journal: Journal) -> Iterator[Finding]:
     severity="should",
 )
 def eases_off(journal: Journal) -> Iterator[Finding]:
-    """Compare each wait between consecutive 429 with the previous one."""
-    for chain in retry_chains(journal, journal.of_role("submit", "query")):
+    """Compare the waits between consecutive 429 with the first, where that is longer than jitter makes it."""
+    base_s = next(
+        (each.waits_s[0] for each in journal.provider.client.retry if 429 in each.statuses and each.waits_s), 1.0
+    )
+    for chain in retry_chains(journal, journal.of_role("submit")):
         row = [each for each in chain if each.status == 429]
         waits = [
             journal.seconds(before.at_ms, after.at_ms)
             for before, after in pairwise(row)
             if _asked_s(journal, before) is None  # otherwise the provider chose the wait
         ]
-        for first_s, second_s in pairwise(waits):
-            yield check(
-                second_s + GRACE_S >= first_s / 2,
-                (*row,),
-                f"a wait of {seconds_text(second_s)} after one of {seconds_text(first_s)}, while 429 continued",
-                "longer waits, fewer requests",
-                "increase the waits while 429 continues",
-            )
+        if len(waits) < 2:
+            continue
+        first_s, shortest_s = waits[0], min(waits[1:])
+        yield check(
+            first_s <= base_s * LONGER_THAN_JITTER or shortest_s + GRACE_S >= first_s / 2,
+            (*row,),
+            f"a wait of {seconds_text(shortest_s)} after one of {seconds_text(first_s)}, while 429 continued",
+            "longer waits, fewer requests",
+            "increase the waits while 429 continues",
+        )

@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 
 from contracts.analysis import (
     KEY_MARK,
-    OK,
     accepted,
+    created,
+    elsewhere,
     end_callbacks,
-    end_shown,
+    end_sent,
     error_inside,
+    has_prompt,
+    is_ok,
+    model_name,
     model_of,
+    names_task,
     patience_is_over,
     retry_chains,
     seconds_text,
     secured,
     submits_of,
+    unrelated,
 )
-from contracts.clause import Exercised, Finding, Violation, check, clause
-from contracts.journal import Exchange, Journal
+from contracts.clause import Exercised, Finding, Severity, Violation, check, clause
+from contracts.journal import Exchange, Journal, TaskTrace
+from mockserver.provider import Model
 
+#: A task that was not found so often does not exist.
+MISSING = 3
 #: Refusals that an identical request gets again.
 FINAL_STATUSES = frozenset((400, 401, 402, 403, 404, 413, 415, 422))
 
@@ -37,59 +46,75 @@ FINAL_STATUSES = frozenset((400, 401, 402, 403, 404, 413, 415, 422))
         "*.submit.duration-*",
         "*.submit.aspect-ratio",
         "*.submit.resolution-fixed",
-        "*.submit.no-negative-prompt",
         "*.submit.video-fields",
         "*.submit.first-frame",
         "*.submit.character-*",
         "*.submit.voice-fields",
         "*.submit.lip-sync-field",
         "*.submit.validate-*",
-        "*.model.*",
     ],
     general=True,
+    judges_requests=True,
 )
 def body_as_documented(journal: Journal) -> Iterator[Finding]:
     """Validate each body with the schema of the model that it names."""
     for submit in journal.of_role("submit"):
-        if not submit.body_whole:
+        if not submit.body_whole or not _is_json(journal, submit):
             continue
         body = submit.json
         if not isinstance(body, dict):
             yield _invalid(submit, "the body is not a JSON object", "send a JSON object")
             continue
         model = model_of(journal, submit)
-        if model is None:
-            known = ", ".join(journal.provider.models)
-            named = f"the model is {body['model']!r}" if "model" in body else "the model is missing"
-            yield _invalid(submit, named, f"name one of {known}")
-        elif not model.request.accepts(body):
-            problems = "; ".join(problem.message for problem in model.request.problems(body)[:3])
-            yield _invalid(submit, problems, "validate the body before sending it")
-        else:
-            yield Exercised()
+        if model is not None:
+            if model.request.accepts(body):
+                yield Exercised()
+            else:
+                yield _undocumented(journal, submit, model)
+            continue
+        if is_ok(submit) and error_inside(journal.provider, submit) is None:
+            continue  # a model of the provider's that is not covered by this document
+        known, name = ", ".join(journal.provider.models), model_name(journal, submit)
+        named = f"the model is {name!r}" if name is not None else "the model is missing"
+        yield _invalid(submit, named, f"name one of {known}")
 
 
-def _invalid(submit: Exchange, seen: str, fix: str) -> Violation:
-    return Violation((submit,), seen, "the documented fields and values", fix)
+def _is_json(journal: Journal, submit: Exchange) -> bool:
+    """Tell whether the spec wants JSON from a submit."""
+    operation = journal.provider.operations.get(submit.operation or "")
+    return operation is None or not operation.media_types or any("json" in each for each in operation.media_types)
+
+
+def _undocumented(journal: Journal, submit: Exchange, model: Model) -> Violation:
+    """Say what is wrong with a body; a field that only examples show is required by no document."""
+    problems = [each for problem in model.request.problems(submit.json) for each in (problem.all or (problem,))]
+    lacking = [each for each in problems if "is required" in each.message]
+    only_shown = len(lacking) == len(problems) and is_ok(submit) and error_inside(journal.provider, submit) is None
+    seen = "; ".join(problem.message for problem in problems[:3])
+    return _invalid(submit, seen, "validate the body before sending it", "should" if only_shown else "must")
+
+
+def _invalid(submit: Exchange, seen: str, fix: str, at_most: Severity = "must") -> Violation:
+    return Violation((submit,), seen, "the documented fields and values", fix, at_most)
 
 
 @clause(
     "submit.content-type",
-    "Submit with Content-Type: application/json.",
+    "Submit with the documented Content-Type.",
     covers=["*.submit.json-body"],
     general=True,
+    judges_requests=True,
 )
 def content_type(journal: Journal) -> Iterator[Finding]:
     """Check the Content-Type header."""
     for submit in journal.of_role("submit"):
+        operation = journal.provider.operations.get(submit.operation or "")
+        known = (() if operation is None else operation.media_types) or ("application/json",)
         sent = submit.header("Content-Type") or ""
-        yield check(
-            "json" in sent.lower(),
-            (submit,),
-            f"Content-Type is {sent or 'missing'}",
-            "application/json",
-            "set Content-Type: application/json",
-        )
+        media = sent.partition(";")[0].strip().lower()
+        alike = media in known or ("application/json" in known and "json" in media)
+        asked = " or ".join(known)
+        yield check(alike, (submit,), f"Content-Type is {sent or 'missing'}", asked, f"set Content-Type: {asked}")
 
 
 @clause(
@@ -97,13 +122,14 @@ def content_type(journal: Journal) -> Iterator[Finding]:
     "Send the key with every API request, in the documented header and form.",
     covers=["*.auth.bearer", "*.auth.header", "*.auth.every-call", "*.poll.authenticated"],
     general=True,
+    judges_requests=True,
 )
 def key_in_its_header(journal: Journal) -> Iterator[Finding]:
     """Check the header of every operation that requires a key."""
     rule = journal.provider.key
     form = f"{rule.header}: Bearer KEY" if rule.bearer else f"{rule.header}: KEY"
     for each in journal.exchanges:
-        if not secured(journal, each):
+        if not secured(journal, each) or elsewhere(journal, each):
             continue
         value = each.header(rule.header)
         if value is None and _key_removed(journal, each):
@@ -126,6 +152,7 @@ def _key_removed(journal: Journal, exchange: Exchange) -> bool:
     "Do not put the key into a URL or a body.",
     covers=["*.auth.keep-secret"],
     general=True,
+    judges_requests=True,
 )
 def key_nowhere_else(journal: Journal) -> Iterator[Finding]:
     """Find the redacted key in targets and bodies."""
@@ -148,6 +175,7 @@ def key_nowhere_else(journal: Journal) -> Iterator[Finding]:
     "submit.right-endpoint",
     "Submit video tasks only to the video endpoint.",
     covers=["*.chat.not-for-video", "*.task.use-video-endpoint", "*.chat.check-request"],
+    judges_requests=True,
 )
 def right_endpoint(journal: Journal) -> Iterator[Finding]:
     """Find video requests to the wrong endpoint."""
@@ -170,7 +198,6 @@ def right_endpoint(journal: Journal) -> Iterator[Finding]:
         "*.error.400-*",
         "*.error.401-*",
         "*.error.403-*",
-        "*.error.404-*",
         "*.retry.not-4xx",
         "*.e2e.submit-failure",
         "*.error.handled",
@@ -208,22 +235,43 @@ def _final(journal: Journal, exchange: Exchange) -> int | None:
     general=True,
 )
 def not_again_after_lost_answer(journal: Journal) -> Iterator[Finding]:
-    """Find a submit without an answer that is followed by the same submit."""
-    for chain in retry_chains(journal, journal.of_role("submit")):
-        for number, lost in enumerate(chain):
-            if lost.status is not None or lost.task is None:
-                continue
-            after = chain[number + 1 : number + 2]
-            if after:
-                paid = "two tasks were created" if after[0].status in OK else "a second task may be created"
-                yield Violation(
-                    (lost, after[0]),
-                    f"the same submit again after a lost answer: {paid}",
-                    "one task for one job",
-                    "report the lost answer, or check whether the task exists, before submitting again",
-                )
-            else:
-                yield Exercised()
+    """Find a submit whose answer was lost, late or unreadable, and that is followed by the same submit.
+
+    Without jobs, an answer that the server sent whole may have arrived; then the same body is another job.
+    """
+    for before, after in _in_order(journal):
+        lost = not _known(journal, before, after) if journal.jobs else before.status is None
+        if not created(before) or not lost:
+            continue
+        if after is None or (not journal.jobs and unrelated(journal, before, after)):
+            yield Exercised()
+            continue
+        paid = "two tasks were created" if created(after) else "a second task may be created"
+        how = "was lost" if before.status is None else "came late" if names_task(before) else "could not be read"
+        yield Violation(
+            (before, after),
+            f"the same submit again after its answer {how}: {paid}",
+            "one task for one job",
+            "report the lost answer, or check whether the task exists, before submitting again",
+        )
+
+
+def _known(journal: Journal, submit: Exchange, later: Exchange | None) -> bool:
+    """Tell whether the client knew the task that a submit had created, before a later submit."""
+    if accepted(submit):
+        return True
+    queries = [each for trace in journal.traces if trace.task == submit.task for each in trace.queries]
+    return any(later is None or each.seq < later.seq for each in queries)
+
+
+def _in_order(journal: Journal) -> Iterator[tuple[Exchange, Exchange | None]]:
+    """Yield every submit with the next one for the same job: the same body, or the same prompt where jobs are known."""
+    rows: dict[object, list[Exchange]] = {}
+    for submit in journal.of_role("submit"):
+        job = next((each.number for each in journal.jobs if has_prompt(submit, each)), None)
+        rows.setdefault((submit.account, submit.body if job is None else job), []).append(submit)
+    for row in rows.values():
+        yield from zip_longest(row, row[1:])
 
 
 @clause(
@@ -232,16 +280,17 @@ def not_again_after_lost_answer(journal: Journal) -> Iterator[Finding]:
     general=True,
 )
 def one_task_a_job(journal: Journal) -> Iterator[Finding]:
-    """Find jobs with a second task, although nothing was known to be wrong with the first."""
+    """Find jobs with a second paid task, although nothing was known to be wrong with the first."""
     for job in journal.jobs:
-        made = [each for each in submits_of(journal, job) if accepted(each)]
+        made = [each for each in submits_of(journal, job) if created(each)]
         for first, second in pairwise(made):
-            if not first.faults and not _given_up(journal, first, second):
+            if _known(journal, first, second) and not _given_up(journal, first, second):
                 after_s = journal.seconds(first.at_ms, second.at_ms)
+                paid = f", and {len(made)} tasks were created in all" if len(made) > 2 else ""
                 yield Violation(
                     (first, second),
                     f"job {job.number} was submitted again {seconds_text(after_s)} after its task was created, "
-                    "although nothing was wrong with it",
+                    f"although its task had not failed{paid}",
                     "one task for one job",
                     "submit once, store the id from the answer, and follow that task to its end",
                 )
@@ -251,11 +300,17 @@ def one_task_a_job(journal: Journal) -> Iterator[Finding]:
 
 
 def _given_up(journal: Journal, first: Exchange, second: Exchange) -> bool:
-    """Tell whether a client had a reason to give up a task."""
+    """Tell whether a task was over for a client: it had ended without a file, or its time was over."""
     trace = next(each for each in journal.traces if each.task == first.task)
     before = [each for each in trace.queries if each.seq < second.seq]
-    ended = any((end := end_shown(journal, each)) is not None and end.kind != "success" for each in before)
-    told = any(each.seq < second.seq for each in end_callbacks(journal, trace))
-    fetched = any(each.seq < second.seq for each in trace.downloads)
-    unwell = any(each.status not in OK or each.faults for each in before)
-    return ended or told or fetched or unwell or patience_is_over(journal, first, before, second.at_ms)
+    shown = [end for each in before if (end := end_sent(journal, each)) is not None]
+    ends = journal.provider.lifecycle.ends
+    shown += [ends[each.event] for each in end_callbacks(journal, trace) if each.seq < second.seq]
+    gone = len([each for each in before if each.status == 404]) >= MISSING and not shown
+    over = patience_is_over(journal, first, before, second.at_ms)
+    return any(end.kind != "success" for end in shown) or gone or over or _expired(trace, second)
+
+
+def _expired(trace: TaskTrace, second: Exchange) -> bool:
+    """Tell whether a task's file was no longer to be had: paying again is the only way to a video."""
+    return any(each.error == "result_expired" for each in trace.downloads if each.seq < second.seq)

@@ -1,6 +1,7 @@
 """The command line: `contracts run|check|provider|list|coverage|kills`.
 
 outputs     files for verdicts, errors, progress
+acceptance  which violations count
 options     options that several commands share
 check       `check`: recorded traffic
 run         `run`: a client in many situations
@@ -27,7 +28,7 @@ __all__ = ["main"]
 def main() -> None:
     """Judge clients of asynchronous generative APIs by the providers' documents.
 
-    Exit codes: 0 no violations, 1 violations, 2 wrong usage or configuration.
+    Exit codes: 0 no violations, 1 violations, 2 wrong usage or configuration, 3 nothing could be said.
     """
 
 

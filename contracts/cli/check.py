@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from contracts import report
+from contracts.cli.acceptance import Acceptance, acceptance_options
 from contracts.cli.options import spec_option
-from contracts.cli.outputs import FILE, Files, fail, known_provider, output_options, violated
+from contracts.cli.outputs import FILE, Files, fail, known_provider, output_options, show
 from contracts.journal import JournalError, read
 from contracts.judge import judge_journal, ranked
 from contracts.rules import documented_rules, rules_of
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     type=click.FloatRange(min=0, min_open=True),
     help="The value of `mockserver serve --speed`; default: read from the journal.",
 )
+@acceptance_options
 @output_options
 def check(
     recorded: tuple[Path, ...],
@@ -37,6 +38,7 @@ def check(
     spec: tuple[Path, ...],
     speed: float | None,
     files: Files,
+    accept: Acceptance,
 ) -> None:
     """Judge recorded traffic: journals (NDJSON) of `mockserver serve --journal`, or HAR files."""
     try:
@@ -51,9 +53,10 @@ def check(
     if not journals:
         fail("no traffic with a known provider; add your own with --spec")
     verdicts = ranked(verdict for journal in journals for verdict in judge_journal(journal, rules=rules))
-    click.echo(report.text(verdicts))
+    verdicts = accept.remaining(verdicts)
+    show(verdicts, github=files.github)
     files.write(verdicts, journals, ", ".join(file.name for file in recorded))
     for fast in sorted({each.speed for each in journals if each.speed != 1}):
         click.echo(f"note: the server's clock ran {fast:g} times as fast; waits are given in client seconds")
-    if violated(verdicts):
+    if accept.failed(verdicts):
         sys.exit(1)

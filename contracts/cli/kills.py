@@ -4,52 +4,54 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from itertools import count
 
 import click
 
-from contracts.clause import all_clauses
+from contracts.clause import all_clauses, current_id
 from contracts.cli.options import number
-from contracts.cli.outputs import progress_bar
-
-if TYPE_CHECKING:
-    from contracts.mutation import Trial
+from contracts.cli.outputs import fail, progress_bar
 
 
 @click.command()
 @number("--seed", click.IntRange(0, 2**63 - 1), "Random seed.", default=0)
 @number("--max-examples", click.IntRange(min=0), "Random situations per client.", default=10)
 @click.option("--workers", type=click.IntRange(1, 64), default=os.cpu_count() or 1, help="Number of processes.")
-def kills(seed: int, max_examples: int, workers: int) -> None:
+@click.option("--clause", "clauses", multiple=True, metavar="CLAUSE", help="Only the broken clients of this clause.")
+@number("--time-limit time_limit_s", click.FloatRange(min=1), "Real seconds after which no new client is tried.")
+def kills(seed: int, max_examples: int, workers: int, clauses: tuple[str, ...], time_limit_s: float | None) -> None:
     """Mutation-test the clauses (for maintainers).
 
     Every clause must catch the client that is broken for it, and must not accuse any other client.
     """
-    from contracts.mutation import gaps, planned, trials  # noqa: PLC0415 - only this command needs the broken clients
+    from contracts.mutation import clause_of, gaps, planned, trials  # noqa: PLC0415 - only this command needs the broken clients
 
-    most = len(planned())
+    try:
+        only = frozenset(current_id(each) for each in clauses)
+    except ValueError as error:
+        fail(str(error))
+    chosen = [each for each in planned() if not only or clause_of(each[1]) in only]
+    most = len(chosen)
     with progress_bar("clients") as progress:
-        found: list[Trial] = []
-
-        def ended(trial: Trial) -> None:
-            found.append(trial)
-            progress(len(found), most)
-
-        trials(seed, max_examples, workers, ended)
+        done = count(1)
+        found = trials(chosen, seed, max_examples, workers, lambda _trial: progress(next(done), most), time_limit_s)
     for trial in found:
         name = f"the good client of {trial.provider}" if trial.mutant is None else f"{trial.provider}  {trial.mutant}"
         outcome = "not accused" if trial.clause is None else f"caught by {trial.clause}"
         click.echo(f"{name}: {'WRONG' if trial.problems else outcome}")
         for problem in trial.problems:
             click.echo(f"    {problem}")
-    missing = list(gaps())
+    if len(found) < most:
+        click.echo(f"left out: {most - len(found)} clients: time limit reached")
+    missing = [each for each in gaps() if not only or each in only]
     for clause in missing:
         click.echo(f"no broken client for {clause}")
     wrong = sum(bool(trial.problems) for trial in found)
     broken = sum(trial.mutant is not None for trial in found)
+    tested = len(only) - len(missing) if only else len(all_clauses()) - len(missing)
     click.echo(
         f"{broken} broken clients and {len(found) - broken} good ones at {len({trial.provider for trial in found})} "
-        f"providers, {len(all_clauses()) - len(missing)} of {len(all_clauses())} clauses tested: {wrong} wrong"
+        f"providers, {tested} of {len(all_clauses())} clauses tested: {wrong} wrong"
     )
-    if wrong or missing:
+    if wrong or missing or len(found) < most:
         sys.exit(1)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 import click
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from contracts.clause import Verdict
+    from contracts.client.met import Met
     from contracts.journal import Journal
     from mockserver.provider import Provider
 
@@ -71,57 +74,95 @@ _JUNIT = _file_option("--junit", "junit_file", "Write JUnit XML.")
 _JSON = _file_option("--json", "json_file", "Write JSON (specs/verdicts.schema.json).")
 
 
+_GITHUB = click.option("--github", is_flag=True, help="Print annotations for GitHub Actions.")
+
+
 def output_options(command: F) -> F:
     """Add the options that name files for verdicts to a command, which receives them as `files`."""
-    return _JSON(_JUNIT(_HTML(_with_files(command))))
+    return _JSON(_JUNIT(_HTML(_GITHUB(_with_files(command)))))
 
 
 def data_options(command: F) -> F:
-    """Add the options for machine-readable files to a command, which receives them as `files`."""
-    return _JSON(_JUNIT(_with_files(command)))
+    """Add the options for machine-readable output to a command, which receives them as `files`."""
+    return _JSON(_JUNIT(_GITHUB(_with_files(command))))
 
 
 def _with_files(command: F) -> F:
     @wraps(command)
     def call(
-        json_file: Path | None = None, junit_file: Path | None = None, html_file: Path | None = None, **more: Any
+        json_file: Path | None = None,
+        junit_file: Path | None = None,
+        html_file: Path | None = None,
+        github: bool = False,
+        **more: Any,
     ) -> Any:
-        return command(files=Files(json_file, junit_file, html_file), **more)
+        return command(files=Files(json_file, junit_file, html_file, github), **more)
 
     return cast("F", call)
 
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """The files to write verdicts to."""
+    """Where verdicts go besides the terminal: files, and annotations for GitHub."""
 
     json: Path | None
     junit: Path | None
     html: Path | None
+    github: bool = False
 
-    def write(self, verdicts: Sequence[Verdict], journals: Sequence[Journal], title: str) -> None:
+    def write(
+        self,
+        verdicts: Sequence[Verdict],
+        journals: Sequence[Journal],
+        title: str,
+        situations: Met | None = None,
+    ) -> None:
         """Write verdicts to the requested files, or exit with code 2."""
         try:
             if self.json is not None:
-                self.json.write_text(json.dumps(report.as_json(verdicts), indent=2) + "\n", encoding="utf-8")
+                found = report.as_json(verdicts)
+                if situations is not None:
+                    found["situations"] = report.situations_json(situations)
+                self.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
             if self.junit is not None:
                 self.junit.write_text(report.junit(verdicts), encoding="utf-8")
             if self.html is not None:
-                self.html.write_text(report.html(verdicts, journals, title=title), encoding="utf-8")
+                page = report.html(verdicts, journals, title=title, situations=situations)
+                self.html.write_text(page, encoding="utf-8")
         except OSError as error:
             fail(f"cannot write {error.filename}: {error.strerror}")
 
 
-def violated(verdicts: Sequence[Verdict]) -> bool:
-    """Tell whether a clause was violated."""
-    return any(each.judgement == "violated" for each in verdicts)
+#: The colours of a report on a terminal, by how a line begins.
+_COLOURS = {"VIOLATED (must)": "red", "VIOLATED": "yellow", "  fix:": "green"}
+
+
+def show(verdicts: Sequence[Verdict], *, github: bool) -> None:
+    """Print verdicts: in colours and without broken words on a terminal."""
+    terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if terminal else 0
+    for line in report.text(verdicts).splitlines():
+        colour = next((colour for start, colour in _COLOURS.items() if line.startswith(start)), None)
+        for part in _wrapped(line, width):
+            click.echo(part if colour is None else click.style(part, fg=colour))
+    if github:
+        for each in report.github(verdicts):
+            click.echo(each)
+
+
+def _wrapped(line: str, width: int) -> list[str]:
+    """Break a line between words. A command to copy stays whole."""
+    if not width or len(line) <= width or line.startswith("  replay:"):
+        return [line]
+    indent = " " * (len(line) - len(line.lstrip()) + 2)
+    return wrap(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 @contextmanager
 def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a progress bar on a terminal; yields the function that sets it to `(done, most)`."""
+    """Show progress: a bar on a terminal, else a line for each tenth; yields the function that sets `(done, most)`."""
     if not sys.stderr.isatty():
-        yield lambda _done, _most: None
+        yield _Lines(what).show
         return
     from rich.console import Console  # noqa: PLC0415 - rich takes a while to load
     from rich.progress import Progress  # noqa: PLC0415
@@ -129,3 +170,18 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(what, total=None)
         yield lambda done, most: progress.update(task, completed=done, total=most)
+
+
+class _Lines:
+    """Progress in plain lines."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._tenths = 0
+
+    def show(self, done: int, most: int) -> None:
+        """Print a line when another tenth is done."""
+        tenths = done * 10 // max(most, 1)
+        if tenths > self._tenths:
+            self._tenths = tenths
+            click.echo(f"{self._what}: {done} of {most}", err=True)

@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 import click
 
-from contracts import report
+from contracts.cli.acceptance import Acceptance, acceptance_options
 from contracts.cli.options import dialect_option, number, spec_option
-from contracts.cli.outputs import Files, data_options, fail, violated
+from contracts.cli.outputs import Files, data_options, fail, show
 from mockserver.spec.document import SpecError
 
 
@@ -44,8 +44,11 @@ from mockserver.spec.document import SpecError
 )
 @click.option("--callback-url", help="Public URL of that address, such as that of a tunnel.")
 @click.option("--secret", envvar="CONTRACTS_SECRET", help="The webhook secret.")
+@acceptance_options
 @data_options
-def provider(files: Files, base_url: str, name: str | None, dialect: tuple[str, ...], **terms: Any) -> None:
+def provider(
+    files: Files, accept: Acceptance, base_url: str, name: str | None, dialect: tuple[str, ...], **terms: Any
+) -> None:
     """Judge a server of the API: this mock server, another mock, or the real provider.
 
     Without --spend, no task is created. Exit codes: 0 no violations, 1 violations, 2 wrong usage, such as an
@@ -68,9 +71,10 @@ def provider(files: Files, base_url: str, name: str | None, dialect: tuple[str, 
         fail(str(error.args[0] if error.args else error))
     except OSError as error:
         fail(f"cannot listen for callbacks: {error.strerror or error}")
-    click.echo(report.text(found.verdicts))
+    verdicts = accept.remaining(found.verdicts)
+    show(verdicts, github=files.github)
     for note in found.notes:
         click.echo(f"note: {note}")
-    files.write(found.verdicts, (), base_url)
-    if violated(found.verdicts):
+    files.write(verdicts, (), base_url)
+    if accept.failed(verdicts):
         sys.exit(1)

@@ -8,9 +8,11 @@ from typing import Any
 
 import click
 
-from contracts import report
+from contracts.cli.acceptance import Acceptance, acceptance_options
 from contracts.cli.options import dialect_option, number, spec_option
-from contracts.cli.outputs import Files, check_writable, fail, output_options, progress_bar, violated
+from contracts.cli.outputs import Files, check_writable, fail, output_options, progress_bar, show
+from contracts.judge import untested_core
+from contracts.report import number_of
 from mockserver.spec.document import SpecError
 
 
@@ -31,13 +33,14 @@ from mockserver.spec.document import SpecError
 @click.option("--callbacks/--no-callbacks", default=None, help="Whether the client receives callbacks.")
 @number("--jobs", click.IntRange(1, 1000), "Concurrent jobs, with --scenario.", default=1)
 @click.option("--scenario", help="Run only this situation: a built-in scenario or a file.")
-@number("--speed", click.FloatRange(min=0.1), "With --command: speed of the server's clock.", default=60.0)
+@number("--speed", click.FloatRange(min=0.1), "With --command: speed of the server's clock; default: by the client.")
 @number(
     "--job-limit job_limit_s",
     click.FloatRange(min=1),
     "With --command: real seconds after which a job is stopped.",
     default=60,
 )
+@click.option("--callback-path", default="/callback", show_default=True, help="The path of the callback URL.")
 @click.option(
     "--violations",
     "directory",
@@ -47,12 +50,13 @@ from mockserver.spec.document import SpecError
     show_default=True,
     help="Folder for the smallest situation of each violation, as a scenario.",
 )
+@acceptance_options
 @output_options
-def run(files: Files, **options: Any) -> None:
+def run(files: Files, accept: Acceptance, **options: Any) -> None:
     """Judge a client: run it against about 200 failure scenarios.
 
     A Python client runs in virtual time, without real waits; a command runs in real time. Exit codes: 0 no
-    violations, 1 violations, 2 wrong usage.
+    violations, 1 violations, 2 wrong usage, 3 nothing is proved (the notes say why).
     """
     if (options["client"] is None) == (options["command"] is None):
         fail("specify the client: --client module:Name for Python, --command '...' for any language")
@@ -66,12 +70,21 @@ def run(files: Files, **options: Any) -> None:
         result = run_campaign(Options(**options), progress_bar)
     except (SpecError, SubjectError, CommandError) as error:
         fail(str(error))
-    click.echo(report.text(result.verdicts))
+    verdicts = accept.remaining(result.verdicts)
+    show(verdicts, github=files.github)
     title = f"{options['client'] or options['command']} against {result.search.provider.title}"
-    files.write(result.verdicts, result.search.journals, title)
+    files.write(verdicts, result.search.journals, title, result.situations)
     for line in result.remarks:
         click.echo(line)
-    count = len(result.search.met)
-    click.echo(f"{count} situation{'s' if count != 1 else ''} tested, seed {options['seed']}")
-    if violated(result.verdicts):
+    for line in result.output:
+        click.echo(line)
+    click.echo(f"{number_of(len(result.search.met), 'situation')} tested, seed {options['seed']}")
+    untested = untested_core(result.verdicts, faultless=options["scenario"] is None)
+    for verdict in untested:
+        why = f": {verdict.reason}" if verdict.reason else ""
+        click.echo(f"nothing is proved: {verdict.clause.id} was not tested{why}")
+    if accept.failed(verdicts):
         sys.exit(1)
+    if untested or not result.conclusive:
+        click.echo("nothing is proved: see the notes above (exit code 3)")
+        sys.exit(3)

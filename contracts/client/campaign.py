@@ -5,19 +5,29 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
-from shlex import join
 from time import monotonic
 
 from contracts.clause import Verdict
 from contracts.client.catalogue import sweep
 from contracts.client.in_process import run_situation
+from contracts.client.met import Met
+from contracts.client.replays import Replayed, write_replays
 from contracts.client.run import Run
 from contracts.client.search import MOST_HANGS, Search
 from contracts.client.situations import Situation
 from contracts.client.subject import Factory, SubjectError, load
-from contracts.client.subprocess import Command, CommandError, exclusion_reason, run_commands
+from contracts.client.subprocess import (
+    FASTEST,
+    FIRST_SPEED,
+    Command,
+    CommandError,
+    limit_in,
+    run_commands,
+    speed_for,
+)
 from contracts.rules import Rule, documented_rules, rules_of
 from mockserver.provider import Provider
 from mockserver.scenarios.read import find, read
@@ -27,7 +37,9 @@ from mockserver.spec.catalog import load_providers
 Progress = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
 
 #: How many commands run at once; they mostly wait.
-_AT_ONCE = 8
+_AT_ONCE = 16
+#: How many situations that could not be judged are named, and how many lines of a client's output are shown.
+_SHOWN, _MOST_LINES = 3, 20
 
 
 def _no_progress(_what: str) -> AbstractContextManager[Callable[[int, int], None]]:
@@ -47,11 +59,14 @@ class Options:
     most_examples: int
     time_limit_s: float | None
     callbacks: bool | None
-    speed: float
+    #: With a command: the speed of the server's clock; None adapts it to the client.
+    speed: float | None
     job_limit_s: float
     #: A single situation instead of many: a scenario, with so many concurrent jobs.
     scenario: str | None
     jobs: int
+    #: The path of the callback URL.
+    callback_path: str
     #: Where the smallest situation of each violation is written.
     directory: Path
 
@@ -64,6 +79,12 @@ class Result:
     search: Search
     #: What the verdicts do not say: what was left out and why, or that nothing reached the server.
     remarks: tuple[str, ...]
+    #: What was met, and what was left out or could not be judged.
+    situations: Met
+    #: What the client printed, by job, if a single situation was run.
+    output: tuple[str, ...]
+    #: Whether something was tested, and nothing had to be left unjudged because the runner could not follow.
+    conclusive: bool
 
 
 def run_campaign(options: Options, progress: Progress = _no_progress) -> Result:
@@ -83,18 +104,46 @@ def run_campaign(options: Options, progress: Progress = _no_progress) -> Result:
     rules = [*documented_rules(), *rules_of(options.spec)]
     if options.client is not None:
         search = _run_python(load(options.client), provider, rules, options, single, progress)
-        left_out = list(_cut_short(search))
+        left_out = _cut_short(search)
     else:
         command = Command.of(options.command or "")
         search, left_out = _run_command(command, provider, rules, options, single, progress)
     verdicts = search.verdicts()
-    remarks = [*left_out, *_remarks(search, provider)]
+    untested = [(str(situation), run.untested) for situation, run in search.met.items() if run.untested]
+    remarks = [*_named("left out", left_out), *_named("not tested", untested), *_remarks(search, provider)]
     if single is None:
         try:
-            verdicts = _with_replays(search, verdicts, options)
+            verdicts = write_replays(search, verdicts, options.directory, _replayed(options))
         except OSError as error:
             remarks.append(f"note: no replays: cannot write {error.filename}: {error.strerror}")
-    return Result(verdicts, search, tuple(remarks))
+    met = [str(situation) for situation, run in search.met.items() if not run.untested]
+    return Result(
+        verdicts,
+        search,
+        tuple(remarks),
+        Met(tuple(met), (*left_out, *untested)),
+        () if single is None else tuple(_output(search.met[single])),
+        not untested and any(each.judgement != "not exercised" for each in verdicts),
+    )
+
+
+def _named(what: str, situations: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """Name situations by their reason: all if they are few, otherwise how many."""
+    for reason in dict.fromkeys(reason for _, reason in situations):
+        names = [name for name, each in situations if each == reason]
+        if len(names) <= _SHOWN:
+            yield from (f"{what}: {name}: {reason}" for name in names)
+        else:
+            # The last one may stand for many: the random situations.
+            yield f"{what}: {len(names) - 1} situations, such as {names[0]}: {reason}"
+            yield f"{what}: {names[-1]}: {reason}"
+
+
+def _output(run: Run) -> Iterator[str]:
+    """Show what a client printed, by job."""
+    for job, text in sorted(run.output.items()):
+        yield f"output of job {job}:" if job else "output of the client:"
+        yield from (f"  {line}" for line in text.splitlines()[-_MOST_LINES:])
 
 
 def _provider(options: Options) -> Provider:
@@ -121,7 +170,7 @@ def _run_python(
         SubjectError: the client cannot be created.
     """
     search = Search(
-        lambda situation: run_situation(factory, provider, situation),
+        lambda situation: run_situation(factory, provider, situation, callback_path=options.callback_path),
         provider,
         rules,
         seed=options.seed,
@@ -149,17 +198,13 @@ def freeze_loaded_objects() -> None:
     gc.set_threshold(100_000)
 
 
-def _cut_short(search: Search) -> Iterator[str]:
+def _cut_short(search: Search) -> list[tuple[str, str]]:
     """Say what the time limit cut off."""
     if not search.out_of_time:
-        return
-    planned = search.planned()
-    missed = sum(situation not in search.met for situation in planned)
-    drawn = f"{search.most_examples} random situations"
-    if missed:
-        yield f"left out: {missed} of {len(planned)} conditions, and all {drawn}: time limit reached"
-    else:
-        yield f"left out: some of {drawn}: time limit reached"
+        return []
+    why = "time limit reached"
+    missed = [(str(situation), why) for situation in search.planned() if situation not in search.met]
+    return [*missed, (f"{'all' if missed else 'some of'} {search.most_examples} random situations", why)]
 
 
 def _run_command(
@@ -169,7 +214,7 @@ def _run_command(
     options: Options,
     single: Situation | None,
     progress: Progress,
-) -> tuple[Search, list[str]]:
+) -> tuple[Search, list[tuple[str, str]]]:
     """Run a command in one situation per condition (or in a single one), several at once; say what was left out.
 
     Raises:
@@ -179,29 +224,48 @@ def _run_command(
     if problem is not None:
         raise CommandError(problem)
     callbacks = bool(options.callbacks) and provider.callbacks is not None
-    planned = [single] if single is not None else sweep(provider, callbacks=callbacks, jobs=False, seed=options.seed)
-    left_out: list[str] = []
-    chosen = []
-    for situation in planned:
-        reason = exclusion_reason(situation, provider, speed=options.speed, time_limit_s=options.job_limit_s)
-        if reason:
-            left_out.append(f"left out: {situation}: {reason}")
-        else:
-            chosen.append(situation)
     search = Search(_in_batches, provider, rules, callbacks=callbacks, jobs=False, seed=options.seed, shrink=False)
     until_s = None if options.time_limit_s is None else monotonic() + options.time_limit_s
+    speed = options.speed or FASTEST
+    if single is not None:
+        runs = run_commands(
+            command,
+            provider,
+            [single],
+            speed=speed,
+            time_limit_s=options.job_limit_s,
+            callback_path=options.callback_path,
+        )
+        search.add(single, runs[0])
+        return search, []
+    chosen = search.planned()
+    if options.speed is None:
+        (first,) = run_commands(
+            command, provider, chosen[:1], speed=FIRST_SPEED, time_limit_s=options.job_limit_s, paced=True
+        )
+        speed = speed_for(first.journal)
+    # Those that take long start first, and the others run meanwhile.
+    chosen.sort(key=lambda each: -limit_in(each, provider, options.job_limit_s))
     with progress("situations") as show:
-        for start in range(0, len(chosen), _AT_ONCE):
-            if until_s is not None and monotonic() > until_s:
-                left_out.append(f"left out: {len(chosen) - start} situations: time limit reached")
-                break
-            batch = chosen[start : start + _AT_ONCE]
-            runs = run_commands(
-                command, provider, batch, speed=options.speed, time_limit_s=options.job_limit_s, at_once=_AT_ONCE
-            )
-            for situation, run in zip(batch, runs, strict=True):
-                search.add(situation, run)
-            show(len(search.met), len(chosen))
+        done = count(1)
+        runs = run_commands(
+            command,
+            provider,
+            chosen,
+            speed=speed,
+            time_limit_s=options.job_limit_s,
+            at_once=_AT_ONCE,
+            ended=lambda _run: show(next(done), len(chosen)),
+            paced=True,
+            until_s=until_s,
+            callback_path=options.callback_path,
+        )
+    for run in runs:
+        if run.situation is not None:
+            search.add(run.situation, run)
+    with_jobs = {*sweep(provider, callbacks=callbacks, seed=options.seed)} - {*chosen}
+    left_out = [(str(each), "each job is a process, which cannot know of the others") for each in with_jobs]
+    left_out = sorted(left_out) + [(str(each), "time limit reached") for each in chosen if each not in search.met]
     return search, left_out
 
 
@@ -209,28 +273,19 @@ def _in_batches(situation: Situation) -> Run:  # noqa: ARG001 - called like `run
     raise AssertionError("commands run in batches")
 
 
-def _with_replays(search: Search, verdicts: Sequence[Verdict], options: Options) -> list[Verdict]:
-    """Write the smallest situation of each violation as a scenario, with the command that reproduces it."""
-    command = ["contracts", "run", "--provider", options.provider]
-    command += ["--client", options.client] if options.client is not None else ["--command", options.command or ""]
-    command += [word for path in options.spec for word in ("--spec", str(path))]
-    command += [word for name in options.dialects for word in ("--dialect", name)]
-    if options.command is not None:  # its waits are real, and the result depends on these
-        command += ["--speed", f"{options.speed:g}", "--job-limit", f"{options.job_limit_s:g}"]
-    out = []
-    for verdict in verdicts:
-        situation = search.smallest(verdict)
-        if situation is None:
-            out.append(verdict)
-            continue
-        path = options.directory / f"{verdict.provider}-{verdict.clause.id}.yaml"
-        more = ["--jobs", str(situation.jobs)] if situation.jobs > 1 else []
-        more += ["--callbacks"] if situation.callbacks else []
-        replay = join([*command, "--scenario", str(path), *more])
-        options.directory.mkdir(parents=True, exist_ok=True)
-        path.write_text(situation.yaml(f"{verdict.clause.id}: {verdict.clause.rule}\n{replay}"), encoding="utf-8")
-        out.append(replace(verdict, replay=replay))
-    return out
+def _replayed(options: Options) -> Replayed:
+    return Replayed(
+        options.provider,
+        options.client,
+        options.command,
+        (
+            *(word for path in options.spec for word in ("--spec", str(path))),
+            *(word for name in options.dialects for word in ("--dialect", name)),
+            *(("--callback-path", options.callback_path) if options.callback_path != "/callback" else ()),
+        ),
+        options.seed,
+        options.job_limit_s,
+    )
 
 
 def _remarks(search: Search, provider: Provider) -> Iterator[str]:
@@ -240,6 +295,10 @@ def _remarks(search: Search, provider: Provider) -> Iterator[str]:
         errors = [job.said for journal in search.journals for job in journal.jobs if job.said]
         if errors:
             yield f"note: its first error: {errors[0][:300]}"
+    speeds = sorted({run.journal.speed for run in search.met.values()} - {1.0})
+    if speeds:
+        shown = ", ".join(f"{each:g}" for each in speeds)
+        yield f"note: the server's clock ran {shown} times as fast as the client's"
     if search.hangs:
         times = f"{search.hangs} situation{'s' if search.hangs > 1 else ''}"
         more = "; no more were tried" if search.hangs >= MOST_HANGS else ""

@@ -7,9 +7,12 @@ It is derived from the fault registry and the provider's spec: a fault says itse
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
+from contracts.client.prompts import prompts
 from contracts.client.situations import NO_FAULTS, Condition, Event, Situation
+from contracts.rules import documented_rules
 from mockserver.chance import Chance
 from mockserver.engine.faults import Fault
 from mockserver.engine.messages import Request
@@ -23,10 +26,18 @@ def conditions(provider: Provider, *, callbacks: bool) -> tuple[Condition, ...]:
     found = [NO_FAULTS, *_of_accounts(provider)]
     if callbacks and provider.callbacks is not None:
         found.append(Condition("callbacks without faults", callbacks=True))
+    found += [Condition(f"prompt: {name}", prompt=text) for name, text in prompts(provider)]
     for name, kind in all_faults().items():
-        if kind.never_at(provider) is None:
+        if kind.never_at(provider) is None and _is_asked(kind, provider):
             found += _of_fault(name, kind, provider)
-    return tuple(each for each in found if callbacks or not each.callbacks)
+    possible = callbacks and provider.callbacks is not None
+    return tuple(each for each in found if possible or not each.callbacks)
+
+
+def _is_asked(kind: type[Fault], provider: Provider) -> bool:
+    """Tell whether a provider's document asks clients to handle a fault, where that is needed."""
+    own = (rule.id for rule in documented_rules() if rule.provider == provider.name)
+    return not kind.asked_by or any(rule.endswith(kind.asked_by) for rule in own)
 
 
 def _of_fault(name: str, kind: type[Fault], provider: Provider) -> Iterator[Condition]:
@@ -67,7 +78,7 @@ def sweep(provider: Provider, *, callbacks: bool, jobs: bool = True, seed: int =
     return [
         Situation(
             provider.name,
-            (condition,) if condition.events or condition.account else (),
+            () if condition.is_plain else (condition,),
             condition.jobs if jobs else 1,
             condition.callbacks,
             seed,
@@ -75,3 +86,22 @@ def sweep(provider: Provider, *, callbacks: bool, jobs: bool = True, seed: int =
         for condition in conditions(provider, callbacks=callbacks)
         if jobs or condition.jobs == 1
     ]
+
+
+def most_important_first(situations: Iterable[Situation]) -> list[Situation]:
+    """Sort the situations of a sweep, so that a time limit cuts variants of what was met already.
+
+    First come those without faults, then forged callbacks, then one of each kind, then the second of each kind.
+    """
+    seen: Counter[str] = Counter()
+
+    def rank(situation: Situation) -> tuple[int, int]:
+        if not situation.events:
+            return 0, 0
+        group = situation.conditions[0].group
+        seen[group] += 1
+        forged = any(all_faults()[event.fault].forges_signature for event in situation.events)
+        return (0, 1) if forged else (seen[group], 2)
+
+    ranks = [(rank(each), number, each) for number, each in enumerate(situations)]
+    return [each for _, _, each in sorted(ranks, key=lambda item: item[:2])]

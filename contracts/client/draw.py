@@ -29,7 +29,7 @@ def situations(provider: Provider, *, callbacks: bool, jobs: bool = True) -> st.
 
 def _situation(provider: str, chosen: list[Condition], jobs: int, callbacks: bool, seed: int) -> Situation:
     callbacks = callbacks or any(condition.callbacks for condition in chosen)
-    real = tuple(condition for condition in chosen if condition.events or condition.account)
+    real = tuple(condition for condition in chosen if not condition.is_plain)
     most_jobs = max([jobs, *(condition.jobs for condition in chosen if jobs > 1)])
     return Situation(provider, real, most_jobs, callbacks, seed)
 

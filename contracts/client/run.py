@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import atexit
 import threading
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from contracts.client.situations import Situation
 from contracts.journal import Journal
@@ -29,11 +30,15 @@ class Run:
     takes_callbacks: bool = False
     #: Whether it was stopped because it hung, in real time.
     hangs: bool = False
+    #: Why nothing can be said about the client: the runner could not follow it. Then nothing counts as tested.
+    untested: str = ""
+    #: What the client printed, by the number of the job; 0 is what belongs to none.
+    output: Mapping[int, str] = field(default_factory=dict)
 
 
-def prompt_of(number: int) -> str:
-    """Return the prompt of a job, which identifies the job in the traffic."""
-    return f"A red kite over the sea, take {number}."
+def prompt_of(number: int, more: str = "") -> str:
+    """Return the prompt of a job; its first sentence identifies the job in the traffic."""
+    return f"A red kite over the sea, take {number}.{' ' if more else ''}{more}"
 
 
 def media_cache_of(kind: type[MediaCache]) -> MediaCache:

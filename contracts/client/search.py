@@ -12,13 +12,14 @@ import hypothesis
 from hypothesis import HealthCheck, Phase
 from hypothesis.errors import NoSuchExample
 
-from contracts.clause import Clause, Verdict
-from contracts.client.catalogue import sweep
+from contracts.blame import grouped
+from contracts.clause import SEVERITIES, Clause, Verdict
+from contracts.client.catalogue import most_important_first, sweep
 from contracts.client.draw import parts_of, situations
 from contracts.client.run import Run
 from contracts.client.situations import Situation
 from contracts.journal import Journal
-from contracts.judge import Applicable, applicable, judge_by, ranked
+from contracts.judge import Applicable, applicable, basis_of, judge_by, ranked
 from contracts.rules import Rule
 from mockserver.provider import Provider
 
@@ -48,8 +49,11 @@ class _Seen:
     provider: str
     sources: tuple[str, ...]
     exercised: int = 0
+    #: The smallest situation that shows a violation, best one without undocumented behaviour of the provider.
     smallest: tuple[Situation, Verdict] | None = None
     violated: int = 0
+    #: Why it was not tested in some situation.
+    reason: str = ""
     shrunk: bool = False
 
 
@@ -105,14 +109,16 @@ class Search:
         return self.verdicts()
 
     def planned(self) -> list[Situation]:
-        """Return one situation for each condition."""
-        return list(sweep(self.provider, callbacks=self.callbacks, jobs=self.jobs, seed=self.seed))
+        """Return one situation for each condition, the most important first."""
+        planned = sweep(self.provider, callbacks=self.callbacks, jobs=self.jobs, seed=self.seed)
+        return most_important_first(planned)
 
     def add(self, situation: Situation, run: Run) -> None:
         """Add the result of a situation."""
         self.met[situation] = run
         self.hangs += run.hangs
-        verdicts = judge_by(self._chosen(), run.journal)
+        journal = replace(run.journal, records=(), jobs=()) if run.untested else run.journal
+        verdicts = judge_by(self._chosen(), journal)
         self._verdicts[situation] = {verdict.clause.id: verdict for verdict in verdicts}
         for verdict in verdicts:
             self._note(situation, verdict)
@@ -129,7 +135,7 @@ class Search:
         while self.shrink and (large := [each for each in self._seen.values() if each.smallest and not each.shrunk]):
             for seen in large:
                 self._shrink(seen)
-        return ranked(self._verdict(each) for each in self._seen.values())
+        return ranked(grouped(self._verdict(each) for each in self._seen.values()))
 
     @property
     def journals(self) -> list[Journal]:
@@ -177,10 +183,11 @@ class Search:
     def _note(self, situation: Situation, verdict: Verdict) -> None:
         seen = self._seen[verdict.clause.id]
         # Situations that only occur while shrinking are not counted: they resemble those before.
+        seen.reason = seen.reason or verdict.reason
         seen.exercised += verdict.judgement != "not exercised" and not self._shrinking
         if verdict.judgement == "violated":
             seen.violated += not self._shrinking
-            if seen.smallest is None or situation.size < seen.smallest[0].size:
+            if seen.smallest is None or _weight(situation, verdict) < _weight(*seen.smallest):
                 seen.smallest = situation, verdict
 
     def _verdict(self, seen: _Seen) -> Verdict:
@@ -193,6 +200,8 @@ class Search:
             sources=seen.sources,
             exercised_in=max(seen.exercised, violated),
             violated_in=violated,
+            basis=basis_of(seen.sources),
+            reason=seen.reason,
         )
         if seen.smallest is None:
             return made
@@ -202,11 +211,14 @@ class Search:
     def _shrink(self, seen: _Seen) -> None:
         """Remove every part of a situation that the violation does not need."""
         assert seen.smallest is not None
-        situation = seen.smallest[0]
+        situation, cause = seen.smallest[0], seen.smallest[1].cause
         self._shrinking = seen.shrunk = True
 
         def shows(smaller: Situation) -> bool:
-            return not self._over and self._run(smaller)[seen.clause.id].judgement == "violated"
+            if self._over:
+                return False
+            verdict = self._run(smaller)[seen.clause.id]
+            return verdict.judgement == "violated" and verdict.cause in ("", cause)
 
         try:
             found = hypothesis.find(
@@ -226,3 +238,8 @@ class Search:
         finally:
             self._shrinking = False
         seen.smallest = found, self._verdicts[found][seen.clause.id]
+
+
+def _weight(situation: Situation, verdict: Verdict) -> tuple[bool, int, tuple[int, int, int]]:
+    """Say how well a situation shows a violation, the least best: by itself, at its gravest, and in a small one."""
+    return bool(verdict.cause), SEVERITIES.index(verdict.severity), situation.size

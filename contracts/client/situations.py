@@ -31,7 +31,7 @@ class Event:
             fault,
             tuple(exercise.parameters.items()),
             () if exercise.operation is None else (("operation", exercise.operation),),
-            () if exercise.times is None else (("times", exercise.times),),
+            tuple((name, value) for name in ("every", "times") if (value := getattr(exercise, name)) is not None),
         )
 
     def data(self, provider: str) -> dict[str, Any]:
@@ -51,6 +51,13 @@ class Condition:
     account: tuple[tuple[str, Any], ...] = ()
     jobs: int = 1
     callbacks: bool = False
+    #: What the prompts have after their first sentence.
+    prompt: str = ""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing is changed: it differs from no faults in jobs or callbacks at most."""
+        return not (self.events or self.account or self.prompt)
 
     @property
     def group(self) -> str:
@@ -83,6 +90,9 @@ class Situation:
         account = {name: value for condition in self.conditions for name, value in condition.account}
         names = ", ".join(dict.fromkeys(condition.name for condition in self.conditions)) or NO_FAULTS.name
         out: dict[str, Any] = {"scenario": names[:100], "seed": self.seed}
+        prompt = " ".join(condition.prompt for condition in self.conditions if condition.prompt)
+        if prompt:
+            out["prompt"] = prompt
         if account:
             out["accounts"] = [{"provider": self.provider, **account}]
         return {**out, "timeline": [event.data(self.provider) for event in self.events]}

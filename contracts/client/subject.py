@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from contracts.client.virtual_time.patches import loaded_for_virtual_time
 from mockserver.provider import Provider
 
 
@@ -73,7 +74,8 @@ def load(name: str) -> Factory:
     if not colon:
         raise SubjectError(f"{name!r} is not a client; write module:Name, or path/to/file.py:Name")
     try:
-        module = _from_file(Path(place)) if place.endswith(".py") else _from_path(place)
+        with loaded_for_virtual_time():
+            module = _from_file(Path(place)) if place.endswith(".py") else _from_path(place)
     except SubjectError:
         raise
     except (Exception, SystemExit) as error:

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import hashlib
 import hmac
+import importlib
 import json
 import random
 from collections.abc import Callable, Mapping
@@ -51,7 +52,8 @@ _mutants: list[Mutant] = []
 
 
 def mutants() -> tuple[Mutant, ...]:
-    """Return all mutants."""
+    """Return all mutants: those of this file and of `careless`."""
+    importlib.import_module("contracts.clients.careless")
     return tuple(_mutants)
 
 
@@ -143,7 +145,7 @@ class TakesNoForBusy(PoliteClient):
     "submit.one-task-a-job",
     "was submitted again",
     # Of the first task nothing is ever heard, and both take up room.
-    *("callbacks.lost-recovered-by-poll", "callbacks.early-kept", "limits.kept"),
+    *("callbacks.lost-recovered-by-poll", "callbacks.early-kept", "limits.kept", "submit.not-again-after-lost-answer"),
 )
 class SubmitsTwice(PoliteClient):
     """Creates two tasks for one job."""
@@ -153,7 +155,7 @@ class SubmitsTwice(PoliteClient):
         return await super().submit(prompt)
 
 
-@breaks("submit.not-again-after-lost-answer", "after a lost answer")
+@breaks("submit.not-again-after-lost-answer", "the same submit again after its answer")
 class SubmitsBlindly(PoliteClient):
     """Repeats a submit that was not answered."""
 
@@ -173,7 +175,8 @@ def _asked_s(state: tenacity.RetryCallState) -> float:
 @breaks(
     "retry.waits-grow",
     "retried 1",
-    applies=lambda provider: any(advice.waits_s for advice in provider.client.retry),
+    # Where jitter is documented, a wait of a second may always be part of it.
+    applies=lambda provider: any(advice.waits_s and not advice.jitter for advice in provider.client.retry),
 )
 class WaitsASecond(PoliteClient):
     """Always waits about a second."""
@@ -182,12 +185,12 @@ class WaitsASecond(PoliteClient):
         return max(random.uniform(1, 1.4), _asked_s(state))
 
 
-@breaks("retry.not-at-once", r"retried 0", "retry.waits-grow")
+@breaks("retry.not-at-once", "retries in a row without a wait", "retry.waits-grow")
 class TriesAtOnce(PoliteClient):
     """Hardly waits."""
 
     def wait_s(self, state: tenacity.RetryCallState) -> float:
-        return _asked_s(state) or random.uniform(0.01, 0.2)
+        return _asked_s(state) or random.uniform(0.001, 0.02)
 
 
 @breaks("retry.jitter", "each waited", applies=lambda provider: any(advice.jitter for advice in provider.client.retry))
@@ -251,15 +254,16 @@ class AsksTooOften(PoliteClient):
     poll_interval_s = 2.5
 
 
-@breaks("poll.stops-at-end", "more quer(y|ies) after the task was shown")
+@breaks("poll.stops-at-end", "more queries after the task was shown")
 class AsksOn(PoliteClient):
-    """Polls once more after the end."""
+    """Polls on after the end."""
 
     async def finished(self, task_id: str) -> Seen:
         seen = await super().finished(task_id)
-        await asyncio.sleep(self.poll_interval_s)
-        with contextlib.suppress(Exception):
-            await self.ask(task_id, Asking(1, asyncio.get_running_loop().time() + 1))
+        for _ in range(2):
+            await asyncio.sleep(self.poll_interval_s)
+            with contextlib.suppress(Exception):
+                await self.ask(task_id, Asking(1, asyncio.get_running_loop().time() + 1))
         return seen
 
 
@@ -381,7 +385,7 @@ class CrowdsIn(PoliteClient):
     most_at_once = 1000
 
 
-@breaks("limits.no-credits-stops", "another submit after 402")
+@breaks("limits.no-credits-stops", "more submits after 402")
 class SpendsOn(PoliteClient):
     """Continues to submit without credits."""
 
@@ -534,6 +538,19 @@ class NeverSubmits(PoliteClient):
 
     def submit_request(self, prompt: str) -> tuple[str, dict[str, Any]]:
         raise KeyError(f"no model is configured for {prompt!r}")
+
+
+@breaks(
+    "outcome.makes-video",
+    "although nothing went wrong at the provider",
+    *("outcome.follows-to-the-end", "callbacks.lost-recovered-by-poll", "callbacks.early-kept"),
+    "outcome.failure-has-its-reason",  # which a callback told it
+)
+class AsksElsewhere(PoliteClient):
+    """Polls at a path that does not exist."""
+
+    def query_path(self, task_id: str) -> str:
+        raise ApiError(404, f"there is no path for {task_id}")
 
 
 @breaks("outcome.success-is-real", "reported as done")

@@ -207,7 +207,12 @@ class PoliteClient:
             raise
         except (Unreadable, aiohttp.ClientError, TimeoutError) as error:
             raise AnswerLost("the submit was not answered; the task may exist and be charged") from error
-        return self.task_id(answer.body)
+        try:
+            return self.task_id(answer.body)
+        except (KeyError, TypeError):  # an error, although the status is a success
+            inside = answer.body.get("error", answer.body)
+            message = inside.get("message") if isinstance(inside, dict) else inside
+            raise ApiError(answer.status, f"no task id in the answer: {message}") from None
 
     async def submit_once(self, prompt: str) -> Answer:
         """Send a submit, unless the account is known to have no credits."""
@@ -268,6 +273,8 @@ class PoliteClient:
                 raise Busy(answer.status, "the file is temporarily unavailable")
             if answer.status != 200:
                 raise BadFile(f"the link answered {answer.status}")
+            if answer.content_type.startswith("text/"):
+                raise Busy(answer.status, f"the link answered with {answer.content_type}, not with a video")
             content = await answer.read()
         if answer.content_length not in (None, len(content)):
             raise BadFile(f"received {len(content)} of {answer.content_length} bytes")
@@ -285,7 +292,9 @@ class PoliteClient:
         if body is not None:
             headers["Content-Type"] = "application/json"
         data = None if body is None else json.dumps(body)
-        async with self._http.request(method, self.base_url + path, data=data, headers=headers) as response:
+        url = self.base_url + path
+        # A redirect is not followed: it would take the key to another host.
+        async with self._http.request(method, url, data=data, headers=headers, allow_redirects=False) as response:
             content = await response.read()
         try:
             value = json.loads(content)

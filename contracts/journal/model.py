@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
+from urllib.parse import urlsplit
 
 from mockserver.provider import Provider
 
@@ -105,7 +106,10 @@ class TaskTrace:
 class Job:
     """A job that a runner gave to the client, and its result.
 
-    `ended` is "returned", "raised" or "never". `said` is the error as the client's user would see it.
+    `ended` is "returned", "raised" or "never". `said` is the error as the client's user would see it, and `kept` what
+    else is on it. `stopped` says why the runner ended the job, and with which option it would have waited longer: then
+    `ended` is "never", and it is unknown whether the client would have ended the job by itself. It is empty for a job
+    that certainly does not end, such as one that sends requests without end.
     """
 
     number: int
@@ -115,6 +119,18 @@ class Job:
     said: str
     started_ms: int
     ended_ms: int
+    stopped: str = ""
+    kept: str = ""
+
+    def tells(self, word: str) -> bool:
+        """Tell whether the error has a word, in its text or beside it, in upper or lower case."""
+        return word.lower() in f"{self.said}\n{self.kept}".lower()
+
+    @property
+    def mark(self) -> str:
+        """The first sentence of the prompt, by which the job is known in the traffic."""
+        first, dot, _ = self.prompt.partition(". ")
+        return first + dot.strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +171,12 @@ class Journal:
     def of_role(self, *roles: str) -> tuple[Exchange, ...]:
         """Return the requests to operations of these roles."""
         return tuple(each for each in self.exchanges if each.role in roles)
+
+    @cached_property
+    def redirect_hosts(self) -> frozenset[str]:
+        """The hosts that redirects named, other than those that sent them."""
+        places = ((each, urlsplit(each.answer_header("Location") or "").netloc) for each in self.exchanges)
+        return frozenset(host for each, host in places if host and host != each.header("Host"))
 
     @cached_property
     def traces(self) -> tuple[TaskTrace, ...]:

@@ -9,7 +9,7 @@ from contracts.journal import Delivery, Exchange, Journal, Record
 from contracts.report.markup import Markup, joined, tag
 from contracts.report.plain import line
 from contracts.report.timeline import NARROW, Drawing, Scene, answered, drawing, scene
-from contracts.report.wording import GENERAL, SHOWN, fixes, how_often, number_of
+from contracts.report.wording import GENERAL, SHOWN, cause_text, fixes, how_often, number_of, rests_on
 from mockserver.clock import iso_of
 
 _LONGEST_BODY = 2000
@@ -52,10 +52,12 @@ class Card:
                     class_="labels",
                 ),
                 tag("h3", verdict.clause.rule),
-                tag("p", f"Violated {often}", class_="often"),
+                tag("p", f"Violated {often}. Rests on {rests_on(verdict)}.", class_="often"),
+                tag("p", f"Cause: {cause_text(verdict)}", class_="often") if verdict.cause else None,
             ),
             *(_violation(*each) for each in zip(self._shown, self._wide, self._drawn, strict=True)),
             self._more(),
+            self._grouped(),
             self._fix(),
             self._replay(),
             tag("div", tag("h4", "Source"), sources(verdict, 2), class_="sources"),
@@ -66,6 +68,14 @@ class Card:
     def _more(self) -> Markup | None:
         more = len(self.verdict.violations) - len(self._shown)
         return tag("p", f"and {more} more like this", class_="more") if more > 0 else None
+
+    def _grouped(self) -> Markup | None:
+        if not self.verdict.grouped:
+            return None
+        items = [
+            tag("li", tag("code", each.clause.id), " ", line(each.violation.seen)) for each in self.verdict.grouped
+        ]
+        return tag("div", tag("h4", "From the same cause"), tag("ul", *items), class_="fix")
 
     def _fix(self) -> Markup:
         ways = [tag("p", line(each)) for each in fixes(self._shown)]
@@ -143,7 +153,7 @@ def _cut(body: str) -> str:
 
 def severity(verdict: Verdict) -> Markup:
     """Write a clause's severity."""
-    return tag("span", verdict.clause.severity, class_=f"severity {verdict.clause.severity}")
+    return tag("span", verdict.severity, class_=f"severity {verdict.severity}")
 
 
 def sources(verdict: Verdict, shown: int) -> Markup:

@@ -48,7 +48,7 @@ class Coverage:
             return
         self.answers[exchange.operation, exchange.status] += 1
         if exchange.role == "query" and exchange.status in OK:
-            word = status_of(exchange)
+            word = status_of(self.provider, exchange)
             if word is not None:
                 self.states[word] += 1
 

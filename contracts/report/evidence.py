@@ -26,13 +26,20 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
         "clause": verdict.clause.id,
         "provider": verdict.provider,
         "rule": verdict.clause.rule,
-        "severity": verdict.clause.severity,
+        "severity": verdict.severity,
+        "basis": verdict.basis,
         "judgement": verdict.judgement,
         "sources": list(verdict.sources),
         "situation": verdict.situation or None,
         "replay": verdict.replay or None,
         "exercised_in": verdict.exercised_in,
         "violated_in": verdict.violated_in,
+        "reason": verdict.reason or None,
+        "cause": verdict.cause or None,
+        "grouped": [
+            {"clause": each.clause.id, "rule": each.clause.rule, **_violation(each.violation)}
+            for each in verdict.grouped
+        ],
         "violations": [_violation(each) for each in verdict.violations],
     }
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from contracts.clause import Judgement, Verdict
+from contracts.client.met import Met
 from contracts.journal import Journal
 from contracts.judge import ranked
 from contracts.report.cards import Card, severity, sources
@@ -18,6 +19,7 @@ from contracts.report.coverage import Coverage, covered
 from contracts.report.grid import coverage_section
 from contracts.report.markup import Markup, tag
 from contracts.report.plain import line
+from contracts.report.situations import situations_section
 from contracts.report.wording import JUDGEMENTS, NAMES, SEVERITIES, counted, number_of
 
 _STYLE = Path(__file__).with_name("page.css")
@@ -34,6 +36,7 @@ def html(
     *,
     title: str,
     met: Iterable[Coverage] | None = None,
+    situations: Met | None = None,
 ) -> str:
     """Write verdicts as an HTML file.
 
@@ -58,6 +61,7 @@ def html(
             tag("section", tag("h2", "Violated"), *(card.markup() for card in cards), id="violated") if cards else None,
             _table(ordered, cards, alone=alone),
             *(coverage_section(each) for each in coverages),
+            None if situations is None else situations_section(situations),
         ),
         tag("footer", tag("p", "Written by ", tag("code", "contracts"), ". Times are in the clock of the recording.")),
     )
@@ -110,7 +114,7 @@ def _head(verdicts: Sequence[Verdict], coverages: Sequence[Coverage], title: str
 
 
 def _tile(judgement: Judgement, count: int, verdicts: Iterable[Verdict]) -> Markup:
-    among = [each.clause.severity for each in verdicts if each.judgement == judgement]
+    among = [each.severity for each in verdicts if each.judgement == judgement]
     parts = [f"{among.count(each)} {each}" for each in SEVERITIES if each in among]
     return tag(
         "div",

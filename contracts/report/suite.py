@@ -28,9 +28,10 @@ def junit(verdicts: Iterable[Verdict]) -> str:
         case = ET.SubElement(suite, "testcase", classname=f"contracts.{plain(each.provider)}", name=each.clause.id)
         if each.judgement == "violated":
             message = "; ".join(line(violation.seen) for violation in each.violations[:1])
-            failure = ET.SubElement(case, "failure", message=message, type=each.clause.severity)
+            failure = ET.SubElement(case, "failure", message=message, type=each.severity)
             failure.text = plain("\n".join(violated(each)))
         elif each.judgement == "not exercised":
-            ET.SubElement(case, "skipped", message="not tested by this run")
+            reason = f": {each.reason}" if each.reason else ""
+            ET.SubElement(case, "skipped", message=line(f"not tested by this run{reason}"))
     ET.indent(suite)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(suite, encoding="unicode") + "\n"

@@ -8,7 +8,17 @@ from textwrap import wrap
 from contracts.clause import Verdict, Violation
 from contracts.judge import ranked
 from contracts.report.plain import line
-from contracts.report.wording import GENERAL, NAMES, SHOWN, counted, fixes, gap, how_often, in_time
+from contracts.report.wording import (
+    NAMES,
+    SHOWN,
+    cause_text,
+    counted,
+    fixes,
+    gap,
+    how_often,
+    in_time,
+    rests_on,
+)
 from mockserver.clock import iso_of
 
 
@@ -27,6 +37,7 @@ def text(verdicts: Iterable[Verdict]) -> str:
             lines += wrap(
                 f"{provider}: {names}", 110, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False
             )
+        lines += [f"  {each.clause.id}: {line(each.reason)}" for each in idle if each.reason]
         lines.append("")
     lines.append(", ".join(f"{number} {NAMES[judgement]}" for judgement, number in counted(ordered).items()))
     return "\n".join(lines)
@@ -35,10 +46,13 @@ def text(verdicts: Iterable[Verdict]) -> str:
 def violated(verdict: Verdict) -> list[str]:
     """Write a violated clause, with its evidence."""
     lines = [
-        f"VIOLATED ({verdict.clause.severity})  {verdict.provider}  {verdict.clause.id}",
+        f"VIOLATED ({verdict.severity})  {verdict.provider}  {verdict.clause.id}",
         f"  {verdict.clause.rule}",
     ]
-    lines += [f"  source: {line(source)}" for source in verdict.sources] or [f"  source: {GENERAL}"]
+    if verdict.cause:
+        lines.append(f"  cause: {cause_text(verdict)}")
+    lines.append(f"  rests on: {rests_on(verdict)}")
+    lines += [f"  source: {line(source)}" for source in verdict.sources]
     where = [f"situation: {line(verdict.situation)}" if verdict.situation else "", how_often(verdict)]
     if any(where):
         lines.append("  " + "; ".join(each for each in where if each))
@@ -49,6 +63,9 @@ def violated(verdict: Verdict) -> list[str]:
     more = len(verdict.violations) - SHOWN
     if more > 0:
         lines.append(f"  and {more} more like this")
+    if verdict.grouped:
+        lines.append("  from the same cause:")
+        lines += [f"    {each.clause.id}: {line(each.violation.seen)}" for each in verdict.grouped]
     lines += [f"  fix: {line(fix)}" for fix in fixes(verdict.violations[:SHOWN])]
     if verdict.replay:
         lines.append(f"  replay: {line(verdict.replay, 4000)}")

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from contracts.analysis import seconds_text
 from contracts.clause import Judgement, Severity, Verdict, Violation
 from contracts.journal import Record
+from mockserver.faults import all_faults
 
 #: What people read for each judgement.
 NAMES: dict[Judgement, str] = {"violated": "violated", "not exercised": "not tested", "kept": "kept"}
@@ -50,3 +51,19 @@ def how_often(verdict: Verdict) -> str:
 def number_of(count: int, noun: str) -> str:
     """Write a number of things."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def rests_on(verdict: Verdict) -> str:
+    """Say what a verdict rests on."""
+    return {"document": "the document", "public page": "a public page of the provider", "best practice": GENERAL}[
+        verdict.basis
+    ]
+
+
+def cause_text(verdict: Verdict) -> str:
+    """Say which undocumented behaviour led to a verdict; empty if none did."""
+    if not verdict.cause:
+        return ""
+    kind = all_faults().get(verdict.cause)
+    name = verdict.cause.replace("_", " ")
+    return f"{name} (no document describes it)" + (f": {kind.effect}" if kind is not None else "")

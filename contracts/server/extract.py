@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import Any
 
 from contracts.server.spec import Spec
@@ -61,6 +61,9 @@ class Extractor:
             if template.get("otherwise") == template["by"]:
                 self.renamed |= {str(new): old for old, new in template["values"].items()}
                 yield template["by"], pointer
+            else:  # by a state, a model or another fact: each choice may hold facts
+                for each in (*template["values"].values(), template.get("otherwise")):
+                    yield from self._walk(spec, each, pointer)
         elif isinstance(template, dict):
             for key, each in template.items():
                 yield from self._walk(spec, each, (*pointer, key.removesuffix("?")))
@@ -69,8 +72,8 @@ class Extractor:
                 yield from self._walk(spec, each, (*pointer, str(index)))
 
 
-def mismatch(template: Any, answer: Any, where: str = "the body") -> str | None:
-    """Say where JSON does not match a template; None if it matches."""
+def mismatch(template: Any, answer: Any, where: str = "the body", optional: Container[str] = ()) -> str | None:
+    """Say where JSON does not match a template; None if it matches. `optional` fields, with dots, may be missing."""
     if isinstance(template, str):
         if template.startswith("$"):
             return None
@@ -83,11 +86,12 @@ def mismatch(template: Any, answer: Any, where: str = "the body") -> str | None:
             return f"{where} is not an object"
         for key, each in template.items():
             name = key.removesuffix("?")
+            inner = name if where == "the body" else f"{where}.{name}"
             if name in answer:
-                found = mismatch(each, answer[name], name if where == "the body" else f"{where}.{name}")
+                found = mismatch(each, answer[name], inner, optional)
                 if found is not None:
                     return found
-            elif not key.endswith("?"):
+            elif not key.endswith("?") and inner not in optional:
                 return f"{where} has no {name!r}"
         return None
     if isinstance(template, list):

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from contracts.server.budget import OverBudgetError
 from contracts.server.client import ApiClient
 from contracts.server.evidence import Evidence, Probe
+from contracts.server.spec import Spec
 from contracts.server.targets import read_request, task_request, unused_task_id
 
 JSON = {"Content-Type": "application/json"}
 _LONG_KEY = "x" * 600
 _MALFORMED_ID = "~no-id~"
+#: How far above an example's number a number is looked for that the document rules out.
+_NEXT = 100
 
 
 class KeyRefusedError(Exception):
@@ -49,6 +56,9 @@ class ServerProbe:
         self._probe("unknown_path", "GET", "/no/such/path")
         submit = spec.of_role("submit")[0]
         self._probe("malformed_body", submit.method, submit.path, headers=JSON, body=b'{"model": ')
+        for invalid in _with_other_values(spec):
+            with contextlib.suppress(OverBudgetError):  # a careless server may accept it
+                self._probe("invalid_body", submit.method, submit.path, headers=JSON, body=json.dumps(invalid).encode())
         for query in spec.of_role("query"):
             method, target, body = task_request(spec, query, self._unused_id())
             self._probe("unknown_task", method, target, headers=JSON if body else None, body=body)
@@ -62,3 +72,29 @@ class ServerProbe:
 
     def _unused_id(self) -> str:
         return unused_task_id(self.evidence.spec, self.seed, self.client.now_ms())
+
+
+def _with_other_values(spec: Spec) -> Iterator[dict[str, Any]]:
+    """Yield the first model's example with numbers that its document rules out: the next one above, and a text."""
+    model = next((each for each in spec.provider.models.values() if each.example is not None), None)
+    if model is None or model.example is None:
+        return
+    for keys, value in _whole_numbers(model.example):
+        others = [*range(value + 1, value + _NEXT), str(value)]
+        changed = (_with_value(model.example, keys, other) for other in others)
+        refused = [each for each in changed if not model.request.accepts(each)]
+        yield from (refused[:1] if len(refused) < 2 else [refused[0], refused[-1]])
+
+
+def _whole_numbers(value: Any, keys: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], int]]:
+    if isinstance(value, int) and not isinstance(value, bool):
+        yield keys, value
+    elif isinstance(value, Mapping):
+        for key, each in value.items():
+            yield from _whole_numbers(each, (*keys, key))
+
+
+def _with_value(body: Mapping[str, Any], keys: tuple[str, ...], value: Any) -> dict[str, Any]:
+    """Return a body in which one field, perhaps of an inner object, has another value."""
+    first, *rest = keys
+    return {**body, first: _with_value(body[first], tuple(rest), value) if rest else value}

@@ -3,8 +3,10 @@
 build              loads the providers of the settings and starts a server
 server             starts and closes what serves on one socket
 connection         aiohttp's connection, with a faster way for plain requests
+access             who may use the control plane, and who may make a session
 addressing         finds the provider and the session that a request is for
 exchange           answers a request: engine in, bytes and journal entry out
+multipart          reads multipart bodies
 request_body       reads bodies, with limits on size and time
 http_bytes         writes responses as HTTP/1.1
 faulty_response    sends a response as faults want it: cut, slow, reset
@@ -14,6 +16,7 @@ sessions           the named sessions of a server
 dispatcher         delivers callbacks
 active_scenario    puts a scenario in force and reports its progress
 watch              reloads a scenario file when it changes
+patterns           regular expressions from outside, in linear time
 rule_codec         reads fault requests, and describes rules as JSON
 account_changes    checks and applies changes to an account
 records            providers, tasks, accounts and deliveries as JSON

@@ -64,11 +64,12 @@ def check_scenario(world: World, scenario: Scenario) -> None:
     Raises:
         SpecError: every issue, with its line.
     """
-    faults = []
+    faults: list[SpecIssue] = []
+    valid: set[str] = set()
     for index, fault_request in enumerate(scenario.fault_requests):
-        wrong = _fault_request_issues(world, scenario, index, _parts(world, fault_request))
+        wrong = _fault_request_issues(world, scenario, index, _parts(world, fault_request), valid)
         # Values that are each valid may not be valid together.
-        faults += wrong or _fault_request_issues(world, scenario, index, [(("with",), dict(fault_request))])
+        faults += wrong or _fault_request_issues(world, scenario, index, [(("with",), dict(fault_request))], valid)
     for index, expectation in enumerate(scenario.expect):
         for name in _FILTERS:
             faults += _filter_issues(world, scenario, ("expect", index, name), expectation.get(name, {}))
@@ -87,13 +88,21 @@ def check_scenario(world: World, scenario: Scenario) -> None:
 
 
 def _fault_request_issues(
-    world: World, scenario: Scenario, index: int, parts: Iterable[tuple[tuple[str, ...], dict[str, Any]]]
+    world: World,
+    scenario: Scenario,
+    index: int,
+    parts: Iterable[tuple[tuple[str, ...], dict[str, Any]]],
+    valid: set[str],
 ) -> list[SpecIssue]:
-    """Report the invalid values of a timeline event; if the fault is unknown, only that."""
+    """Report the invalid values of a timeline event; if the fault is unknown, only that. `valid` are parts checked."""
     faults = []
     for path, part in parts:
+        text = repr(part)
+        if text in valid:
+            continue
         try:
             read_fault_request(world, part)
+            valid.add(text)
         except InvalidFaultError as error:
             faults.append(scenario.fault(("timeline", index, *path), _GROUP.sub("", str(error))))
             if path == ("fault",):

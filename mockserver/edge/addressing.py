@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from aiohttp.hdrs import HOST
 
+from mockserver.edge.access import Access
 from mockserver.edge.runtime import Runtime
 from mockserver.edge.sessions import SESSION_HEADER, Sessions
 from mockserver.engine.state import ProviderState
@@ -35,6 +36,8 @@ class Address(NamedTuple):
     state: ProviderState | None
     path: str
     query: str
+    #: A session that the control plane makes once it has let the request in; until then `runtime` is the main one.
+    new_session: str | None = None
 
     @property
     def admin_path(self) -> str | None:
@@ -49,6 +52,7 @@ class Addresses:
 
     def __init__(self, settings: Settings, providers: Sequence[Provider], port: int) -> None:
         self.port = port
+        self.access = Access(settings)
         self._settings = settings
         self._only = settings.only
         self._names_by_host = {
@@ -81,6 +85,7 @@ class Addresses:
 
         Raises:
             SessionError: it names a session that cannot be had.
+            RefusedError: it would make a session, and comes from another site's page.
         """
         path, _, query = target.partition("?")
         host = headers.get(HOST, "")
@@ -91,9 +96,15 @@ class Addresses:
         if path.startswith(_SESSION_MARKS):
             session, slash, rest = path[2 if path[1] == "~" else 4 :].partition("/")
             path = slash + rest or "/"
-        runtime = main if session is None else sessions.get(session)
-        providers = runtime.world.providers
         name = self._names_by_host.get(host) or self._names_by_host.get(host.lower())
+        runtime = main
+        if session is not None:
+            if sessions.known(session) is None:
+                if name is None and path.startswith(ADMIN) and path[len(ADMIN) : len(ADMIN) + 1] in ("", "/"):
+                    return Address(main, None, path, query, session)
+                self.access.check_page(headers, of_provider=name is not None)
+            runtime = sessions.get(session)
+        providers = runtime.world.providers
         if name is not None:
             return Address(runtime, providers[name], path, query)
         first, slash, rest = path[1:].partition("/")

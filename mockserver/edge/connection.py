@@ -48,6 +48,24 @@ _PARSER_NAMES = ("message_consumed",)
 _BODY_BYTES_AT_ONCE = 16_384
 
 
+#: How long a connection is kept that the client has closed on its side, and perhaps altogether: it cannot be seen.
+_HALF_CLOSED_S = 10.0
+#: Descriptors are said to be used up when so few are left: the server needs some for files and callbacks.
+_DESCRIPTORS_SPARE = 16
+_SAID_AGAIN_S = 60.0
+
+
+@functools.cache
+def _most_descriptors() -> float:
+    """Return how many file descriptors this process may have open."""
+    try:
+        import resource  # noqa: PLC0415 - not on Windows
+    except ImportError:
+        return float("inf")
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return float("inf") if most == resource.RLIM_INFINITY else most
+
+
 class AnswersNow(Protocol):
     """Returns the bytes of a response; None, or what it has begun with, where that takes longer."""
 
@@ -69,8 +87,18 @@ class HttpServer(web.Server):
         self._options = options
         problem = fast_path_problem(super().__call__())
         self._fast = problem is None
+        self._said_again_s = 0.0
         if problem is not None:
             _warn_once(problem)
+
+    def descriptors_used_up(self, now_s: float) -> None:
+        """Say that the file descriptors are used up; once a minute."""
+        if now_s >= self._said_again_s:
+            self._said_again_s = now_s + _SAID_AGAIN_S
+            most = _most_descriptors()
+            _LOG.error(
+                "file descriptors are used up (%g): connections may be refused; raise the limit (ulimit -n)", most
+            )
 
     def __call__(self) -> web.RequestHandler:
         """Make the protocol of a new connection."""
@@ -96,7 +124,18 @@ def _warn_once(problem: str) -> None:
 class Connection(web.RequestHandler):
     """One connection, served by aiohttp."""
 
-    __slots__ = ()
+    __slots__ = ("_server",)
+
+    def __init__(self, manager: HttpServer, **options: Any) -> None:
+        super().__init__(manager, **options)
+        self._server = manager
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin; say so where this connection has one of the last file descriptors."""
+        super().connection_made(transport)
+        own = transport.get_extra_info("socket")
+        if own is not None and own.fileno() + _DESCRIPTORS_SPARE >= _most_descriptors():
+            self._server.descriptors_used_up(self._loop.time())
 
     def handle_error(
         self,
@@ -116,28 +155,53 @@ class Connection(web.RequestHandler):
 class FastConnection(Connection):
     """A connection that answers at once where that takes no waiting."""
 
-    __slots__ = ("_answer_now", "_begun")
+    __slots__ = ("_answer_now", "_arriving", "_begun")
 
     def __init__(self, manager: HttpServer, **options: Any) -> None:
         super().__init__(manager, **options)
         self._answer_now = manager.answer_now
         self._begun: object = None
+        #: The body of the last request that was left to aiohttp.
+        self._arriving: Any = None
 
     def take_begun(self) -> Any:
         """Return what `answer_now` has begun for the request that aiohttp handles now; None where it has not."""
         begun, self._begun = self._begun, None
         return begun
 
+    def eof_received(self) -> bool:  # type: ignore[override]  # asyncio asks whether to keep it open
+        """Keep a connection that the client has closed on its side alone until its request is answered, for a while."""
+        super().eof_received()
+        arriving = self._arriving
+        idle = self._waiter is not None and not self._waiter.done()
+        if self.transport is None or idle or (arriving is not None and not arriving.is_eof()):
+            return False
+        self.close()
+        self._loop.call_later(_HALF_CLOSED_S, self._abort)
+        return True
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """End; the body refers to this connection."""
+        super().connection_lost(exc)
+        self._arriving = None
+
+    def _abort(self) -> None:
+        if self.transport is not None:
+            self.transport.abort()
+
     def data_received(self, data: bytes) -> None:
         """Parse what arrived; answer it at once where that is possible."""
         waiter = self._waiter
         if waiter is None or waiter.done() or self._messages:
             super().data_received(data)
+            if self._messages:
+                self._arriving = self._messages[-1][1]
             return
         self._waiter = None  # so that aiohttp parses, but does not yet wake its task
         super().data_received(data)
         self._waiter = waiter
         if self._messages and not self._answered(data) and not waiter.done():
+            self._arriving = self._messages[-1][1]
             waiter.set_result(None)
 
     def _answered(self, data: bytes) -> bool:
@@ -145,6 +209,7 @@ class FastConnection(Connection):
         message, payload = self._messages[0]
         if (
             len(self._messages) > 1
+            or data[0] in b"\r\n"  # the end of a head that came in two pieces: the next head's end is not this one's
             or not isinstance(message, RawRequestMessage)
             or message.should_close
             or message.upgrade

@@ -15,10 +15,11 @@ import socket
 import ssl
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -87,6 +88,12 @@ class _CheckingResolver(AbstractResolver):
         await self._inner.close()
 
 
+async def _until_cancelled(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a coroutine function; end quietly when cancelled: a cancelled task keeps the frames it was cancelled in."""
+    with contextlib.suppress(asyncio.CancelledError):
+        await work()
+
+
 class Report(NamedTuple):
     """The callback attempts that an advance of the clock made."""
 
@@ -142,7 +149,7 @@ class CallbackDispatcher:
         self._draining = 0
         self._closed = False
         self._attempts = self._acknowledged = 0
-        self._pump = asyncio.create_task(self._run(), name="callbacks")
+        self._pump = asyncio.create_task(_until_cancelled(self._run), name="callbacks")
 
     async def close(self) -> None:
         """Stop, and cancel running attempts."""
@@ -260,7 +267,7 @@ class CallbackDispatcher:
         self._idle.clear()
         if queue.running < self._per_origin:
             queue.running += 1
-            worker = asyncio.create_task(self._work(origin, queue))
+            worker = asyncio.create_task(_until_cancelled(partial(self._work, origin, queue)))
             self._workers.add(worker)
             worker.add_done_callback(self._workers.discard)
 
@@ -308,7 +315,7 @@ class CallbackDispatcher:
         if delivery.lost:
             return _Result("lost", None, "lost by an injected fault")
         try:
-            host = urlsplit(delivery.url).hostname or ""
+            host = unquote(urlsplit(delivery.url).hostname or "")
             # An address is not resolved; in any notation, because some versions of aiohttp also accept 2130706433.
             address = literal_address(host.rstrip("."))
             problem = None if address is None else address_problem(address, rule.target, self._world.rules.targets)

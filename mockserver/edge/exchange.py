@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, cast
 
 import orjson
 
+from mockserver.edge.access import RefusedError
 from mockserver.edge.addressing import Address, Addresses
 from mockserver.edge.admin.api import Admin
 from mockserver.edge.connection import FastConnection
@@ -176,8 +177,8 @@ class RequestHandler:
         """Answer a request whose body has arrived; return an exchange that has to wait, or None for aiohttp's way."""
         method, target, headers = message.method, message.path, message.headers
         try:
-            runtime, state, path, query = self._addresses.find(target, headers, self._main, self._sessions)
-        except (SessionError, OSError):  # aiohttp's way reports what is wrong
+            runtime, state, path, query, _ = self._addresses.find(target, headers, self._main, self._sessions)
+        except (SessionError, RefusedError, OSError):  # aiohttp's way reports what is wrong
             return None
         if state is None:
             return None
@@ -219,12 +220,12 @@ class RequestHandler:
     async def _answer(self, http_request: web.BaseRequest) -> web.StreamResponse:
         try:
             address = self._addresses.find(http_request.raw_path, http_request.headers, self._main, self._sessions)
-        except SessionError as error:
+        except (SessionError, RefusedError) as error:
             return self._no_session(http_request, error)
         if address.state is not None:
             return await self._provide(http_request, address, address.state)
         if (admin_path := address.admin_path) is not None:
-            return await self._admin.handle(http_request, address.runtime, admin_path, address.query)
+            return await self._admin.handle(http_request, address, admin_path)
         if address.path == "/":
             return self._index(http_request, address.runtime)
         return await self._nowhere(http_request, address)
@@ -242,7 +243,7 @@ class RequestHandler:
             request.body, request.oversized, request.stalled = body.content, body.oversized, body.stalled
             request.broken, close = body.broken or body.unreadable, body.cut_short
         if operation is not None and operation.role == "upload" and uploads is not None:
-            request.form = await read_form(request.body, headers, uploads.field, uploads.max_bytes)
+            request.form = read_form(request.body, headers, uploads.field, uploads.max_bytes)
         state = runtime.world.providers[state.provider.name]  # not before: a reset may have come while the body did
         exchange = Exchange.of_provider(runtime, state, match, request, http_request.raw_path, self._date)
         return await self._finish(http_request, exchange, close=close)
@@ -291,7 +292,7 @@ class RequestHandler:
         exchange = Exchange(runtime, None, request, target, self._date, now_ms, outcome)
         return await self._finish(http_request, exchange, close=body.cut_short)
 
-    def _no_session(self, http_request: web.BaseRequest, error: SessionError) -> web.StreamResponse:
+    def _no_session(self, http_request: web.BaseRequest, error: SessionError | RefusedError) -> web.StreamResponse:
         """Report why a session cannot be had, in the control plane's shape."""
         body = {"error": {"code": error.code, "message": str(error)}}
         headers = ("Cache-Control", "no-store")

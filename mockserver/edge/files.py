@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from email.utils import formatdate
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING
 from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
+from mockserver.clock import http_date
 from mockserver.engine.messages import FileWanted, Response
 from mockserver.engine.transmission import Transmission
 from mockserver.media.cache import MediaCache
@@ -60,22 +61,47 @@ def _headers(response: Response, now_ms: int) -> dict[str, str]:
     return {
         "Content-Type": response.content_type,
         **dict(response.headers),
-        "Date": formatdate(now_ms // 1000, usegmt=True),
+        "Date": http_date(now_ms // 1000),
         "Server": "mockserver",
     }
+
+
+def _range(asked: str, size_bytes: int) -> str | None:
+    """Return a range as aiohttp is to read it; None for what is ignored: another unit, several ranges."""
+    unit, _, ranges = asked.partition("=")
+    if unit.strip().lower() != "bytes" or "," in ranges:
+        return None
+    last = ranges.strip()
+    if len(last) > 1 and last.startswith("-") and not last[1:].strip("0"):
+        return f"bytes={size_bytes}-"  # the last 0 bytes: no such range
+    return f"bytes={last}"
+
+
+def _is_date(text: str) -> bool:
+    """Tell whether a text is an HTTP date."""
+    try:
+        return parsedate_to_datetime(text) is not None
+    except (TypeError, ValueError, IndexError, OverflowError):
+        return False
 
 
 class _File(web.FileResponse):
     """A file; a range that cannot be served is answered without a body."""
 
     async def prepare(self, http_request: web.BaseRequest) -> AbstractStreamWriter | None:
-        """Send it; the whole file, where If-Range has the ETag of another version, which aiohttp takes for a date."""
-        known = http_request.headers.get(hdrs.IF_RANGE, "")
-        if known.startswith(('"', "W/")):
+        """Send it: the part that is asked for, or the whole file where RFC 9110 has the range ignored."""
+        asked = http_request.headers.get(hdrs.RANGE)
+        if asked is not None:
             found = await asyncio.to_thread(self._path.stat)
-            if known != f'"{found.st_mtime_ns:x}-{found.st_size:x}"':
+            wanted = _range(asked, found.st_size)
+            known = http_request.headers.get(hdrs.IF_RANGE)
+            if known is not None and known != f'"{found.st_mtime_ns:x}-{found.st_size:x}"' and not _is_date(known):
+                wanted = None  # another version's ETag, or no ETag and no date
+            if wanted != asked:
                 headers = CIMultiDict(http_request.headers)
                 headers.popall(hdrs.RANGE, None)
+                if wanted is not None:
+                    headers[hdrs.RANGE] = wanted
                 http_request = http_request.clone(headers=headers)
         return await super().prepare(http_request)
 

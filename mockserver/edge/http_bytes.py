@@ -7,9 +7,10 @@ The response objects of aiohttp build a header dictionary for each response; mos
 from __future__ import annotations
 
 from collections.abc import Iterable
-from email.utils import formatdate
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
+
+from mockserver.clock import http_date
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -124,7 +125,7 @@ class DateHeader:
         second = now_ms // 1000
         if second != self._second:
             self._second = second
-            self._line = f"Date: {formatdate(second, usegmt=True)}\r\n"
+            self._line = f"Date: {http_date(second)}\r\n"
         return self._line
 
     def pair(self, now_ms: int) -> tuple[str, str]:

@@ -8,9 +8,9 @@ import zlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from aiohttp import MultipartReader, StreamReader, hdrs, web
-from aiohttp.base_protocol import BaseProtocol
+from aiohttp import hdrs, web
 
+from mockserver.edge.multipart import MalformedError, Part, parts_of
 from mockserver.engine.messages import Form
 
 _TOKEN = re.compile(r"[\w!#$&^.+-]{1,60}/[\w!#$&^.+-]{1,60}", re.ASCII)
@@ -87,31 +87,30 @@ def _decoded(content: bytes, coding: str, max_bytes: int) -> Body:
     return Body(plain) if inflater.eof and not inflater.unused_data else Body(unreadable=True)
 
 
-async def read_form(body: bytes, headers: Mapping[str, str], field: str, max_bytes: int) -> Form | None:
+def read_form(body: bytes, headers: Mapping[str, str], field: str, max_bytes: int) -> Form | None:
     """Find the file in a multipart body; None where the body is not multipart."""
     content_type = headers.get("Content-Type", "")
     if not content_type.lower().startswith("multipart/form-data"):
         return None
-    loop = asyncio.get_running_loop()
-    # The limit is above the length: a stream over its limit pauses its transport, and this one has no transport.
-    stream = StreamReader(BaseProtocol(loop), len(body) + 1, loop=loop)
-    stream.feed_data(body)
-    stream.feed_eof()
     try:
-        reader = MultipartReader({"Content-Type": content_type}, stream)
-        while (part := await reader.next()) is not None:
-            if isinstance(part, MultipartReader) or part.name != field:
-                continue
-            content = bytes(await part.read(decode=True))
-            if len(content) > max_bytes:
-                return Form(problem=f"{field}: the file is larger than {max_bytes} bytes")
-            if not content:
-                return Form(problem=f"{field}: the file is empty")
-            media_type = part.headers.get("Content-Type", "application/octet-stream").partition(";")[0].strip().lower()
-            if not _TOKEN.fullmatch(media_type):
-                return Form(problem=f"{field}: its Content-Type is not a media type")
-            name = _FILE_NAME.sub("_", part.filename or "upload").strip("._")[-80:] or "upload"
-            return Form(content, media_type, name)
-    except Exception:  # noqa: BLE001 - any error of the multipart reader is an error of the body
-        return Form(problem="the body is not well-formed multipart/form-data")
-    return Form(problem=f"{field}: is required")
+        part = next((part for part in parts_of(body, content_type) if part.name == field), None)
+        return Form(problem=f"{field}: is required") if part is None else _file_in(part, field, max_bytes)
+    except MalformedError as error:
+        return Form(problem=f"the body is not well-formed multipart/form-data: {error}")
+
+
+def _file_in(part: Part, field: str, max_bytes: int) -> Form:
+    content = part.decoded()
+    coding = part.headers.get(_CODING)
+    body = Body(content) if coding is None else _decoded(content, coding, max_bytes)
+    if body.oversized or len(content) > max_bytes:
+        return Form(problem=f"{field}: the file is larger than {max_bytes} bytes")
+    if body.unreadable:
+        raise MalformedError("a part is not encoded as its Content-Encoding says")
+    if not body.content:
+        return Form(problem=f"{field}: the file is empty")
+    media_type = part.headers.get("Content-Type", "application/octet-stream").partition(";")[0].strip().lower()
+    if not _TOKEN.fullmatch(media_type):
+        return Form(problem=f"{field}: its Content-Type is not a media type")
+    name = _FILE_NAME.sub("_", part.file_name or "upload").strip("._")[-80:] or "upload"
+    return Form(body.content, media_type, name)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
+from mockserver.edge.patterns import InvalidPatternError, LinearPattern
 from mockserver.engine.faults import Fault, InvalidFaultError
 from mockserver.engine.rules import Match, Rule, Schedule
 from mockserver.engine.world import World
@@ -70,25 +71,39 @@ def read_where(world: World, given: Mapping[str, Any]) -> Match:
     if only is not None and only not in world.providers:
         raise InvalidFaultError(f"where.provider: must be one of {', '.join(world.providers)}; got {only[:80]!r}")
     providers = [state.provider for state in world.providers.values() if only in (None, state.provider.name)]
-    lifecycles = [each.lifecycle for each in providers]
-    known = {
-        "operation": operation_names(providers) | {"callback"},
-        "model": {model for each in providers for model in each.models},
-        "phase": {name for each in lifecycles for name in (*(state.name for state in each.states), *each.ends)},
-    }
-    for name, values in known.items():
-        if name in given and given[name] not in values:
+    for name, values_of in _KNOWN.items():
+        if name in given and given[name] not in (values := values_of(providers)):
             allowed = ", ".join(sorted(values))
             raise InvalidFaultError(f"where.{name}: must be one of {allowed}; got {given[name][:80]!r}")
     conditions = dict(given)
     if "prompt" in conditions:
         try:
-            conditions["prompt"] = re.compile(conditions["prompt"])
+            re.compile(conditions["prompt"])  # both understand it, so that nothing means something else here
+            conditions["prompt"] = LinearPattern(conditions["prompt"])
         except (re.error, OverflowError, FutureWarning) as error:  # FutureWarning if warnings are errors
             raise InvalidFaultError(f"where.prompt is not a regular expression: {error}") from None
         except RecursionError:
             raise InvalidFaultError("where.prompt is not a regular expression: nested too deep") from None
+        except InvalidPatternError as error:
+            raise InvalidFaultError(f"where.prompt is not a regular expression (RE2): {error}") from None
     return Match(**conditions)
+
+
+def _operations(providers: Iterable[Provider]) -> set[str]:
+    return operation_names(providers) | {"callback"}
+
+
+def _models(providers: Iterable[Provider]) -> set[str]:
+    return {model for each in providers for model in each.models}
+
+
+def _phases(providers: Iterable[Provider]) -> set[str]:
+    lifecycles = [each.lifecycle for each in providers]
+    return {name for each in lifecycles for name in (*(state.name for state in each.states), *each.ends)}
+
+
+#: What a condition may name.
+_KNOWN = {"operation": _operations, "model": _models, "phase": _phases}
 
 
 def operation_names(providers: Iterable[Provider]) -> set[str]:

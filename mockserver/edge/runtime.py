@@ -17,12 +17,14 @@ from mockserver.edge.dispatcher import CallbackDispatcher, Report
 from mockserver.edge.rule_codec import read_fault_request
 from mockserver.engine.callbacks import Delivery
 from mockserver.engine.commands import Command, run_command
+from mockserver.engine.keeping import Bounds
 from mockserver.engine.rules import Rule
+from mockserver.engine.targets import is_loopback
 from mockserver.engine.task import Task
 from mockserver.engine.world import World, WorldRules
 from mockserver.faults.directives import RequestDirectives
 from mockserver.journal.journal import Journal
-from mockserver.provider import Provider, ProviderRules
+from mockserver.provider import Provider, ProviderRules, TargetMode
 from mockserver.scenarios.read import Scenario
 from mockserver.settings import Settings
 
@@ -62,7 +64,12 @@ class Runtime:
             for provider in self.providers
             for own in (settings.provider(provider.name),)
         }
-        rules = WorldRules(settings.callback_targets, by_provider)
+        rules = WorldRules(
+            targets_of(settings),
+            by_provider,
+            Bounds(settings.keep_tasks, settings.keep_task_bytes),
+            Bounds(settings.keep_uploads, settings.keep_upload_bytes),
+        )
         self.world = World(self.providers, Chance(seed), rules, self.base_urls, RequestDirectives())
         self.dispatcher = CallbackDispatcher(
             self.world,
@@ -179,6 +186,11 @@ class Runtime:
         self.dispatcher.wake()
         await self.dispatcher.drain_due()
         return delivery
+
+
+def targets_of(settings: Settings) -> TargetMode:
+    """Return where callbacks may go."""
+    return settings.callback_targets or ("loopback" if is_loopback(settings.host) else "documented")
 
 
 def receivers_tls(ca_file: str | None) -> ssl.SSLContext | bool:

@@ -13,7 +13,6 @@ from mockserver.clock import Wall
 from mockserver.edge.active_scenario import check_scenario
 from mockserver.edge.addressing import Addresses
 from mockserver.edge.admin.api import Admin
-from mockserver.edge.admin.auth import Access
 from mockserver.edge.admin.handlers import HANDLERS
 from mockserver.edge.connection import HttpServer
 from mockserver.edge.exchange import RequestHandler
@@ -59,7 +58,7 @@ class Server:
         self.sessions = Sessions(settings, providers, addresses.base_url, wall)
         self._live = LivePage()
         self._admin = Admin(
-            Access(settings),
+            addresses.access,
             {**HANDLERS, **self._live.handlers},
             self.sessions,
             lambda: self.connections,
@@ -134,12 +133,13 @@ class Server:
         listening, self._listening = self._listening, None
         if listening is None:
             return
+        self.sessions.closing = True
         listening.close()
         for task in self._background:
             task.cancel()
         self._live.close()
         self._http.pre_shutdown()
-        await self._http.shutdown(timeout=0.5)
+        await self._http.shutdown(timeout=self.settings.drain_s)
         await self.sessions.close()
         await self.runtime.close()
         if self._owns_media_cache:

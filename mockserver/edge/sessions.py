@@ -21,8 +21,9 @@ from mockserver.settings import Settings
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 SESSION_HEADER = istr("X-Mock-Session")
-MOST_SESSIONS = 1000
 IDLE_S = 900.0
+#: A session that was not used for so long makes room for a new one, where there are as many as may be.
+MAKES_ROOM_S = 60.0
 
 
 class SessionError(ValueError):
@@ -51,6 +52,9 @@ class Sessions:
         self._wall_s = wall.monotonic_s
         self._runtimes: dict[str, Runtime] = {}
         self._used_s: dict[str, float] = {}
+        #: The server is being stopped.
+        self.closing = False
+        self._closing: set[asyncio.Task[None]] = set()
         #: Set while a session exists.
         self.nonempty = asyncio.Event()
 
@@ -92,14 +96,31 @@ class Sessions:
                 "a session name must be 1 to 100 letters, digits, dots, hyphens and underscores, "
                 "and start with a letter or a digit"
             )
-        if len(self._runtimes) >= MOST_SESSIONS:
-            message = f"too many sessions (at most {MOST_SESSIONS}); drop one with DELETE /__admin/sessions/NAME"
-            raise SessionError(message, 503, "too_many_sessions")
+        evicted = self._make_room()
         urls = {provider.name: self._base_url(provider.name, name) for provider in self._providers}
         runtime = Runtime(self._settings, self._providers, urls, self._wall)
+        runtime.world.evicted = evicted
         self._runtimes[name] = runtime
         self.nonempty.set()
         return runtime
+
+    def _make_room(self) -> str:
+        """Drop the session that was not used for longest, where there are as many as may be; return what was dropped.
+
+        Raises:
+            SessionError: all are in use.
+        """
+        most = self._settings.keep_sessions
+        if len(self._runtimes) < most:
+            return ""
+        oldest = min(self._used_s, key=self._used_s.__getitem__)
+        if self.idle_s(oldest) < MAKES_ROOM_S:
+            message = f"too many sessions (at most {most}); drop one with DELETE /__admin/sessions/NAME"
+            raise SessionError(message, 503, "too_many_sessions")
+        closing = asyncio.get_running_loop().create_task(self._forget(oldest).close())
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+        return f"session {oldest}"
 
     async def drop(self, name: str) -> None:
         """Drop a session.
@@ -107,11 +128,14 @@ class Sessions:
         Raises:
             KeyError: no session has this name.
         """
+        await self._forget(name).close()
+
+    def _forget(self, name: str) -> Runtime:
         runtime = self._runtimes.pop(name)
         del self._used_s[name]
         if not self._runtimes:
             self.nonempty.clear()
-        await runtime.close()
+        return runtime
 
     async def drop_idle(self) -> None:
         """Drop the sessions that were not used for `IDLE_S`."""
@@ -123,3 +147,4 @@ class Sessions:
         """Drop all sessions."""
         while self._runtimes:
             await self.drop(next(iter(self._runtimes)))
+        await asyncio.gather(*self._closing)

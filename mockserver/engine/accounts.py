@@ -16,6 +16,10 @@ from mockserver.provider import Plan
 Kind = Literal["grant", "reserve", "settle", "refund", "charge"]
 
 
+#: The newest lines of a ledger that are kept.
+LEDGER_KEPT = 500_000
+
+
 class Entry(NamedTuple):
     """A line of the ledger. `settle` spends reserved credits; `refund` makes the rest available again."""
 
@@ -67,6 +71,7 @@ class Account:
     """One API key's account at one provider. Money is in micro-credits."""
 
     __slots__ = (
+        "__weakref__",
         "_due",
         "_revisions",
         "_running",
@@ -75,6 +80,7 @@ class Account:
         "id",
         "key",
         "ledger",
+        "opened",
         "plan",
         "previous_secret",
         "rate",
@@ -98,13 +104,16 @@ class Account:
         self.accepted = RateLog(tasks=True)
         self.requests = 0
         self.request_base = 0
+        #: The ids of its tasks, oldest first; `opened` counts those that are no longer kept too.
         self.tasks: list[str] = []
+        self.opened = 0
         self.granted_ucr: int = 0
         self.reserved_ucr: int = 0
         self.spent_ucr: int = 0
         self.ledger: list[Entry] = []
         self._running = 0
-        self._due: list[tuple[int, int, int, Reservation]] = []
+        #: When a task ends, its number and revision, what it holds and spends, its id; not the task: it refers to this.
+        self._due: list[tuple[int, int, int, int, int, str]] = []
         self._revisions: dict[int, int] = {}
 
     @property
@@ -137,6 +146,9 @@ class Account:
         """Reserve the credits of a new task, and count it as running."""
         self.reserved_ucr += task.reserved_ucr
         self.tasks.append(task.id)
+        self.opened += 1
+        if len(self.ledger) > LEDGER_KEPT:
+            del self.ledger[: LEDGER_KEPT // 4]
         self.ledger.append(Entry(task.submitted_ms, "reserve", task.reserved_ucr, task.id))
         self._running += 1
         self.accepted.count(self.plan, task.submitted_ms)
@@ -149,23 +161,23 @@ class Account:
 
     def _await_end(self, task: Reservation) -> None:
         if task.held_ms is None:
-            heappush(self._due, (task.ends_ms, task.ordinal, task.revision, task))
+            due = (task.ends_ms, task.ordinal, task.revision, task.reserved_ucr, task.spends_ucr, task.id)
+            heappush(self._due, due)
 
     def settle(self, now_ms: int) -> None:
         """Book every task that has ended by now."""
         due = self._due
         while due and due[0][0] <= now_ms:
-            ends_ms, ordinal, revision, task = heappop(due)
+            ends_ms, ordinal, revision, reserved_ucr, spent_ucr, task_id = heappop(due)
             if self._revisions and self._revisions.get(ordinal, 0) != revision:
                 continue
-            reserved_ucr, spent_ucr = task.reserved_ucr, task.spends_ucr
             self._running -= 1
             self.reserved_ucr -= reserved_ucr
             self.spent_ucr += spent_ucr
             if spent_ucr:
-                self.ledger.append(Entry(ends_ms, "settle", spent_ucr, task.id))
+                self.ledger.append(Entry(ends_ms, "settle", spent_ucr, task_id))
             if spent_ucr < reserved_ucr:
-                self.ledger.append(Entry(ends_ms, "refund", reserved_ucr - spent_ucr, task.id))
+                self.ledger.append(Entry(ends_ms, "refund", reserved_ucr - spent_ucr, task_id))
 
     def running_tasks(self, now_ms: int) -> int:
         """Return the number of tasks that have not ended."""

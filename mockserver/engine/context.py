@@ -26,6 +26,8 @@ class View:
     status: Callable[[str], str] | None = None
     progress: Callable[[Task, TaskStatus], int] | None = None
     hides_results: Callable[[Task], bool] | None = None
+    #: The instant as of which a task is shown, if it is not the present one.
+    instant_ms: Callable[[Task], int | None] | None = None
 
     def with_status(self, change: Callable[[str], str]) -> View:
         """Change the status after the changes so far."""
@@ -93,7 +95,10 @@ class _TaskProperties:
     def set_task(self, task: Task) -> None:
         """Set the task, and work out its status."""
         self.task = task
-        self.status = self.shown = status = status_at(task, self.now_ms)
+        now_ms = self.now_ms
+        if self.view is not None and self.view.instant_ms is not None:
+            now_ms = self.view.instant_ms(task) or now_ms
+        self.status = self.shown = status = status_at(task, now_ms)
         if self.view is not None:
             self.shown = ShownStatus(self.view, task, status)
 
@@ -235,6 +240,8 @@ class RequestContext(_TaskProperties, _AccountProperties):
     error: ErrorAnswer | None = None
     problem: Problem | None = None
     file: StoredFile | None = None
+    #: What was evicted to make room for what it has made, in words.
+    evicted = ""
     list_items: Sequence[Any] = ()
     list_total = 0
     list_next: str | None = None

@@ -52,6 +52,8 @@ class Exercise:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     operation: Role | None = None
     times: int | None = None
+    #: Apply it only to every nth match.
+    every: int | None = None
     #: How many jobs at once show the effect best, and whether the client has to be called back.
     jobs: int = 1
     callbacks: bool = False
@@ -147,8 +149,12 @@ class Fault:
     #: Whether the task's callback is delivered before the submit is answered.
     delivers_first: ClassVar[bool] = False
     #: The lines below say what it means for a client's duties; `contracts` reads them.
-    #: An answer arrives at an unknown instant.
+    #: No document describes it: a client that it leads astray has not broken a documented rule.
+    undocumented: ClassVar[bool] = False
+    #: An answer arrives at an unknown instant, or too late for the client.
     delays_answer: ClassVar[bool] = False
+    #: An answer does not arrive whole, or cannot be read.
+    breaks_answer: ClassVar[bool] = False
     #: The job's result cannot be obtained, or need not be.
     hides_result: ClassVar[bool] = False
     #: An answer lacks usable links to the files.
@@ -167,6 +173,20 @@ class Fault:
     adds_unknown_event: ClassVar[bool] = False
     #: A callback's changed body is signed again, correctly.
     signs_again: ClassVar[bool] = False
+    #: A callback's bytes are formatted in another way; it means the same.
+    reformats_callback: ClassVar[bool] = False
+    #: A query shows the task as it was some time ago.
+    lags: ClassVar[bool] = False
+    #: A download is not the file that was made, although it looks complete.
+    spoils_file: ClassVar[bool] = False
+    #: A running task is shown with full progress.
+    fills_progress: ClassVar[bool] = False
+    #: A request is not answered for a long time.
+    withholds_answer: ClassVar[bool] = False
+    #: A request is redirected to another host.
+    redirects: ClassVar[bool] = False
+    #: The end of the id of a documented rule: clients are exposed to it only where a provider's document has the rule.
+    asked_by: ClassVar[str] = ""
     #: How to expose clients to it; empty is once, with its defaults. Or why clients are not exposed to it.
     exercised_with: ClassVar[tuple[Exercise, ...]] = ()
     not_for_clients: ClassVar[str] = ""

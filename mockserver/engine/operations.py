@@ -38,8 +38,8 @@ def submit(
     task = _new_task(context)
     if injector is not None:
         task = injector.inject(context, task)
-    context.state.tasks[task.id] = task
     task.account.open(task)
+    context.evicted = context.state.keep_task(task, len(context.request.body))
     context.set_task(task)
     if task.callback_url is not None:
         _book(context.state, task, booked)
@@ -63,7 +63,7 @@ def _new_task(context: RequestContext) -> Task:
     assert account is not None
     assert model is not None
     provider, now_ms = state.provider, context.now_ms
-    ordinal = len(account.tasks)
+    ordinal = account.opened
     name = f"{provider.name}/{account.id}/task/{ordinal}"
     drawn = state.chance.draw(name)
     task_id = provider.task_id(drawn, now_ms // 1000)
@@ -172,7 +172,7 @@ def list_(context: RequestContext, operation: Operation, _booked: Booked) -> Res
     assert context.account is not None
     assert operation.item is not None
     state = context.state
-    ids = context.account.tasks[::-1]
+    ids = list(reversed(context.account.tasks))
     limit = operation.default_limit
     if operation.limit is not None and (asked := operation.limit(context)) is not None:
         text = str(asked)
@@ -221,7 +221,7 @@ def upload(context: RequestContext, operation: Operation, _booked: Booked) -> Re
         )
     drawn = state.chance.draw(f"{state.provider.name}/{context.account.id}/file/{context.account.requests}")
     stored = StoredFile(state.provider.file_id(drawn, context.now_ms // 1000), form.name, form.media_type, form.content)
-    state.keep(stored, context.account)
+    context.evicted = state.keep(stored, context.account)
     context.file = stored
     return operation_response(context, operation)
 

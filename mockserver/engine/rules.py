@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from typing import Protocol
 
 from mockserver.chance import Chance, fraction
 from mockserver.engine.faults import Fault, Injection, MatchContext, Moment, RuleRecord
@@ -12,6 +13,17 @@ from mockserver.engine.task import status_at
 from mockserver.provider import Role
 
 _TEXTS_REMEMBERED = 4096
+
+
+class Pattern(Protocol):
+    """A regular expression."""
+
+    @property
+    def pattern(self) -> str:
+        """Its text."""
+
+    def search(self, string: str, /) -> object:
+        """Return something true where it occurs in a text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +36,7 @@ class Match:
     task: str | None = None
     model: str | None = None
     #: A regular expression to search for in the prompt.
-    prompt: re.Pattern[str] | None = None
+    prompt: Pattern | None = None
     #: The exact prompt.
     text: str | None = None
     #: The state of the task.
@@ -134,13 +146,39 @@ class Rule:
         return Injection(self.fault, match_context, record, drawn)
 
 
+class _Numbers:
+    """Numbers that tell rules apart which are alike: the lowest that is free is taken."""
+
+    __slots__ = ("_free", "_next")
+
+    def __init__(self) -> None:
+        self._free: list[int] = []
+        self._next = 0
+
+    def __bool__(self) -> bool:
+        return len(self._free) < self._next
+
+    def take(self) -> int:
+        """Take the lowest."""
+        if self._free:
+            return heappop(self._free)
+        self._next += 1
+        return self._next - 1
+
+    def give_back(self, number: int) -> None:
+        """Make a number free."""
+        heappush(self._free, number)
+
+
 @dataclass(slots=True)
 class RuleTable:
     """All rules of one world, indexed by their most selective condition."""
 
     chance: Chance
     rules: dict[str, Rule] = field(default_factory=dict)
-    _buckets: dict[tuple[Moment, str, str | None], list[Rule]] = field(default_factory=dict)
+    #: The rules of a bucket are the keys of a dict: they keep their order, and one is removed without a search.
+    _buckets: dict[tuple[Moment, str, str | None], dict[Rule, None]] = field(default_factory=dict)
+    _numbers: dict[str, _Numbers] = field(default_factory=dict)
     _pattern_hits: dict[tuple[Moment, str], list[Rule]] = field(default_factory=dict)
     _remembered: dict[object, list[Rule]] = field(default_factory=dict)
     _added: int = 0
@@ -156,7 +194,7 @@ class RuleTable:
         self.rules[rule.id] = rule
         self._order[rule.id] = self._added
         for moment in fault.moments():
-            self._buckets.setdefault((moment, *_index_of(where)), []).append(rule)
+            self._buckets.setdefault((moment, *_index_of(where)), {})[rule] = None
         self._pattern_hits.clear()
         self._remembered.clear()
         return rule
@@ -166,12 +204,8 @@ class RuleTable:
         pattern = None if where.prompt is None else where.prompt.pattern
         fields = (where.provider, where.operation, where.key, where.task, where.model, pattern, where.text, where.phase)
         name = f"{fault.name}/{fields}"
-        buckets = [self._buckets.get((moment, *_index_of(where)), ()) for moment in fault.moments()]
-        taken = {each.chance_name for bucket in buckets for each in bucket}
-        number = 0
-        while f"{name}/{number}" in taken:
-            number += 1
-        return f"{name}/{number}"
+        numbers = self._numbers.setdefault(name, _Numbers())
+        return f"{name}/{numbers.take()}"
 
     def remove(self, rule_id: str) -> Rule:
         """Remove a rule.
@@ -181,9 +215,14 @@ class RuleTable:
         """
         rule = self.rules.pop(rule_id)
         del self._order[rule_id]
+        name_of_chance, _, number = rule.chance_name.rpartition("/")
+        numbers = self._numbers[name_of_chance]
+        numbers.give_back(int(number))
+        if not numbers:
+            del self._numbers[name_of_chance]
         for moment in rule.fault.moments():
             name = (moment, *_index_of(rule.where))
-            self._buckets[name].remove(rule)
+            del self._buckets[name][rule]
             if not self._buckets[name]:
                 del self._buckets[name]
         self._pattern_hits.clear()

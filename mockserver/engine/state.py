@@ -7,11 +7,12 @@ import hmac
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import SplitResult, quote, urlsplit
 
 from mockserver.chance import DRAW_BYTES, Chance
 from mockserver.engine.accounts import Account
+from mockserver.engine.keeping import Shelf
 from mockserver.engine.messages import StoredFile
 from mockserver.engine.routes import Router
 from mockserver.engine.task import Task, link_ends_s
@@ -35,6 +36,7 @@ class ProviderState:
 
     __slots__ = (
         "_anonymous_base",
+        "_evicting",
         "_file_ids",
         "_keys_created",
         "accounts",
@@ -42,6 +44,8 @@ class ProviderState:
         "anonymous_requests",
         "chance",
         "files",
+        "kept_tasks",
+        "kept_uploads",
         "links",
         "provider",
         "retired_keys",
@@ -54,9 +58,18 @@ class ProviderState:
     )
 
     def __init__(
-        self, provider: Provider, chance: Chance, rules: ProviderRules, targets: TargetMode, server_url: str
+        self,
+        provider: Provider,
+        chance: Chance,
+        rules: ProviderRules,
+        targets: TargetMode,
+        server_url: str,
+        kept_tasks: Shelf,
+        kept_uploads: Shelf,
     ) -> None:
         self.provider = provider
+        self.kept_tasks = kept_tasks
+        self.kept_uploads = kept_uploads
         self.targets = targets
         #: The names of the faults that changed a task, by task id.
         self.task_faults: dict[str, tuple[str, ...]] = {}
@@ -67,6 +80,7 @@ class ProviderState:
         self.links: Links = Links(provider, chance, server_url)
         self.accounts: dict[str, Account] = {}
         self.tasks: dict[str, Task] = {}
+        self._evicting = _Tasks(self.tasks, self.task_faults)
         self.files: dict[str, StoredFile] = {}
         self._file_ids: dict[str, deque[str]] = {}
         self.anonymous_requests = 0
@@ -183,14 +197,44 @@ class ProviderState:
             return parts.path if parts.path.startswith(uploads.path.partition("{")[0]) else None
         return None
 
-    def keep(self, stored: StoredFile, account: Account) -> None:
-        """Keep an upload; where the account has too many, its oldest one is deleted."""
+    def keep(self, stored: StoredFile, account: Account) -> str:
+        """Keep an upload; where the account has too many, its oldest is deleted. Return what the server evicted."""
         assert self.provider.uploads is not None
         self.files[stored.id] = stored
         ids = self._file_ids.setdefault(account.id, deque())
         ids.append(stored.id)
         while len(ids) > self.provider.uploads.keeps:
             self.files.pop(ids.popleft(), None)
+        return self.kept_uploads.add(_Uploads(self.files), stored.id, len(stored.content))
+
+    def keep_task(self, task: Task, size_bytes: int) -> str:
+        """Keep a task; return what the server evicted."""
+        self.tasks[task.id] = task
+        return self.kept_tasks.add(self._evicting, task.id, size_bytes)
+
+
+class _Tasks(NamedTuple):
+    """The tasks of one provider. It does not refer to the state: that would be a cycle."""
+
+    tasks: dict[str, Task]
+    faults: dict[str, tuple[str, ...]]
+
+    def evict(self, name: str) -> bool:
+        """Forget a task, the oldest of its account."""
+        task = self.tasks.pop(name)
+        self.faults.pop(name, None)
+        del task.account.tasks[0]
+        return True
+
+
+class _Uploads(NamedTuple):
+    """The uploads of one provider."""
+
+    files: dict[str, StoredFile]
+
+    def evict(self, name: str) -> bool:
+        """Forget an upload."""
+        return self.files.pop(name, None) is not None
 
 
 class Links:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from mockserver.provider import CallbackTarget, TargetMode
 
@@ -16,6 +16,8 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 #: The usual spellings of this machine; `is_loopback` knows the others.
 LOOPBACK_HOSTS = frozenset(("127.0.0.1", "::1", "localhost"))
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+#: Networks for one site, the second for its own NAT64, that the standard library takes for the world's.
+_OF_A_SITE = (ipaddress.IPv6Network("fec0::/10"), ipaddress.IPv6Network("64:ff9b:1::/48"))
 
 
 def is_loopback(host: str) -> bool:
@@ -33,11 +35,11 @@ def url_problem(url: object, target: CallbackTarget, mode: TargetMode) -> str | 
         return "is not a string"
     if len(url) > target.max_length:
         return f"is {len(url)} characters long; at most {target.max_length} are allowed"
-    if any(character <= " " or character >= "\x7f" for character in url):
+    if any(character <= " " or character >= "\x7f" or character == "\\" for character in url):
         return "holds blanks, control characters or letters that a URI spells with percent signs or punycode"
     try:
         parts = urlsplit(url)
-        host, _ = (parts.hostname or "").rstrip("."), parts.port
+        host, _ = unquote(parts.hostname or "").lower().rstrip("."), parts.port  # as HTTP libraries decode it
     except ValueError:
         return "is not a URL"
     if parts.scheme not in ("http", "https") or not host:
@@ -62,7 +64,8 @@ def address_problem(address: Address, target: CallbackTarget, mode: TargetMode) 
     address = _unmapped(address)
     if mode == "loopback" and address.is_loopback:
         return None
-    if not address.is_global or address.is_multicast or address.is_reserved:
+    of_a_site = isinstance(address, ipaddress.IPv6Address) and any(address in network for network in _OF_A_SITE)
+    if not address.is_global or address.is_multicast or address.is_reserved or of_a_site:
         return "leads to an internal address"
     return None
 

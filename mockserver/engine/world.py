@@ -22,6 +22,7 @@ from mockserver.engine.injection import (
     alter_view,
     replaced_response,
 )
+from mockserver.engine.keeping import EVICTED_HEADER, Bounds, Shelf
 from mockserver.engine.messages import JSON, Request, Response
 from mockserver.engine.operations import ROLES, Booked, submit
 from mockserver.engine.render import callback_body, refusal_response, task_context
@@ -41,6 +42,8 @@ class WorldRules:
 
     targets: TargetMode = "loopback"
     providers: Mapping[str, ProviderRules] = field(default_factory=dict)
+    keeps_tasks: Bounds = field(default_factory=Bounds)
+    keeps_uploads: Bounds = field(default_factory=Bounds)
 
 
 class Outcome(NamedTuple):
@@ -59,12 +62,14 @@ class World:
     """All state of one run. `base_urls` are the URLs at which the providers are reached."""
 
     __slots__ = (
+        "__weakref__",
         "_deliveries_made",
         "_finder",
         "_gates",
         "_held_back",
         "chance",
         "event_queue",
+        "evicted",
         "faults",
         "finished",
         "providers",
@@ -90,15 +95,20 @@ class World:
         self.rules = rules
         self.providers: dict[str, ProviderState] = {}
         self._gates = {}
+        shelves = Shelf("task", rules.keeps_tasks), Shelf("upload", rules.keeps_uploads)
         for provider in providers:
             name = provider.name
             provider_rules = rules.providers.get(name, ProviderRules())
-            self.providers[name] = ProviderState(provider, chance, provider_rules, rules.targets, base_urls[name])
+            self.providers[name] = ProviderState(
+                provider, chance, provider_rules, rules.targets, base_urls[name], *shelves
+            )
             self._gates[name] = gates_of(provider)
         self.event_queue = EventQueue()
         self.finished: dict[str, Delivery] = {}
         self.under_way: dict[str, Delivery] = {}
         self._deliveries_made = 0
+        #: What was evicted to make room for this world, in words; its first answer says so.
+        self.evicted = ""
 
     def find_task(self, task_id: str) -> tuple[ProviderState, Task]:
         """Find a task in any provider.
@@ -123,6 +133,8 @@ class World:
             outcome = self._handle_with_faults(context, booked)
         else:
             outcome = Outcome(self._respond(context, booked), bool(booked))
+        if self.evicted:
+            context.evicted, self.evicted = self.evicted, ""
         _add_facts(context, outcome.response)
         for due_ms, item in booked:
             self.event_queue.put(due_ms, item)
@@ -300,6 +312,8 @@ def _add_facts(context: RequestContext, response: Response) -> None:
     """Add the request id to a response, and the facts that the journal keeps."""
     state, operation, task = context.state, context.operation, context.task
     response.headers = (*response.headers, (state.provider.request_id_header, context.request_id))
+    if context.evicted:
+        response.headers = (*response.headers, (EVICTED_HEADER, context.evicted))
     if operation is not None:
         response.operation = operation.id
     if context.account is not None:

@@ -11,6 +11,7 @@ class BrokenChunking(Fault):
     family = "transport"
     effect = "The body is sent in chunks, and the second chunk's size is not a number."
     symptom = "The HTTP library fails while it reads the body."
+    breaks_answer = True
     exercised_with = (Exercise("invalid chunking", operation="query", times=1),)
 
     def alter_transmission(self, injection: Injection, transmission: Transmission) -> bool | None:

@@ -12,6 +12,7 @@ class BrokenGzip(Fault):
     family = "transport"
     effect = "The body is gzip-compressed and corrupted in the middle; the lengths are correct."
     symptom = "The HTTP library fails while it decompresses the body."
+    breaks_answer = True
     exercised_with = (Exercise("invalid gzip", operation="query", times=1),)
 
     def alter_transmission(self, injection: Injection, transmission: Transmission) -> bool | None:

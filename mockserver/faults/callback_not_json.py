@@ -13,6 +13,7 @@ class CallbackNotJson(Fault):
     family = "callbacks"
     effect = "The body is a URL-encoded form, but Content-Type says JSON; the signature matches the body."
     symptom = "JSON parsing fails."
+    undocumented = True
     corrupts_callback = True
     signs_again = True
     exercised_with = (Exercise("callback not JSON", times=1, callbacks=True),)

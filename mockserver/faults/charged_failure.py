@@ -14,6 +14,7 @@ class ChargedFailure(Fault):
     family = "meaning"
     effect = "The task fails and its credits are spent, contrary to the documentation."
     symptom = "The account is charged more than the successful tasks cost."
+    undocumented = True
     exercised_with = (Exercise("task fails and is charged"),)
 
     reason: str = parameter("", "The provider's failure reason; empty: the first one in the spec.")

@@ -14,6 +14,7 @@ class ContradictingCallback(Fault):
     family = "callbacks"
     effect = "The callback reports a failure where the task succeeded, or the reverse."
     symptom = "A client that trusts the callback without a query gets the wrong outcome."
+    undocumented = True
     hides_result = True
     signs_again = True
     exercised_with = (Exercise("callback contradicts the query", callbacks=True),)

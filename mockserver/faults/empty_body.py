@@ -12,6 +12,7 @@ class EmptyBody(Fault):
     family = "answers"
     effect = "The request is carried out; the response has no body."
     symptom = "JSON parsing fails; after a submit, the client does not know the id of the new task."
+    breaks_answer = True
     exercised_with = (
         Exercise("submit answered with an empty body", operation="submit", times=1),
         Exercise("query answered with an empty body", operation="query", times=1),

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from email.utils import formatdate
 
+from mockserver.clock import http_date
 from mockserver.engine.context import RequestContext
 from mockserver.engine.faults import Exercise, Fault, Injection
 from mockserver.engine.messages import Response
@@ -12,6 +12,7 @@ from mockserver.faults.support.parameters import parameter
 from mockserver.provider import Provider
 
 _TOO_MANY = 429
+_LEAST_OF_SERVER = 500
 #: Permanent errors, and errors that a retry may not meet.
 _FINAL = frozenset((400, 401, 402, 403, 422))
 _PASSING = frozenset((_TOO_MANY, 455, 500, 502, 503, 504, 505))
@@ -46,11 +47,16 @@ class Error(Fault):
                 yield Exercise(f"query fails temporarily: {status} x{times}", {"status": status}, "query", times)
             yield Exercise(f"submit always fails: {status}", {"status": status}, "submit")
             yield Exercise(f"query always fails: {status}", {"status": status}, "query")
+        most = max((status for status in _PASSING & known if status >= _LEAST_OF_SERVER), default=_TOO_MANY)
+        yield Exercise("every second query fails", {"status": 500 if 500 in known else most}, "query", every=2)
         if _TOO_MANY in known:
             for kind in ("seconds", "date"):
                 yield Exercise(
                     f"Retry-After in {kind}", {"status": _TOO_MANY, "retry_after": kind, "retry_after_s": 7}, times=2
                 )
+            for role in ("submit", "query"):
+                again = {"status": _TOO_MANY, "retry_after": "seconds", "retry_after_s": 20}
+                yield Exercise(f"Retry-After again and again: {role}", again, role, times=3)
             yield Exercise("429 in bulk", {"status": _TOO_MANY, "retry_after": "none"}, "submit", times=9, jobs=6)
 
     def problem(self, provider: Provider) -> str | None:
@@ -65,5 +71,5 @@ class Error(Fault):
             headers = (*headers, ("Retry-After", str(self.retry_after_s)))
         elif self.retry_after == "date":
             at_s = context.now_ms // 1000 + self.retry_after_s
-            headers = (*headers, ("Retry-After", formatdate(at_s, usegmt=True)))
+            headers = (*headers, ("Retry-After", http_date(at_s)))
         return replace(response, headers=headers)

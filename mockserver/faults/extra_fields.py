@@ -15,6 +15,7 @@ class ExtraFields(Fault):
     family = "meaning"
     effect = "Every object in the response has an additional field."
     symptom = "A client that rejects unknown fields fails."
+    undocumented = True
     exercised_with = (Exercise("additional fields"),)
 
     field: str = parameter("x_internal", "Name of the field.")

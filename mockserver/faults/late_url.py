@@ -13,6 +13,7 @@ class LateUrl(Fault):
     family = "meaning"
     effect = "For some seconds after the task's end, responses contain no links."
     symptom = "A client that expects links as soon as the task succeeds finds none."
+    undocumented = True
     roles = frozenset(("query", "list"))
     hides_result = True
     withholds_links = True

@@ -13,6 +13,7 @@ class LostAnswer(Fault):
     family = "transport"
     effect = "The task exists and its credits are reserved, but the response with its id is lost."
     symptom = "The call fails with a connection error; a client that submits again is charged twice."
+    breaks_answer = True
     roles = frozenset(("submit",))
     exercised_with = (Exercise("answer to the submit lost", operation="submit", times=1),)
 

@@ -14,6 +14,7 @@ class ModelEcho(Fault):
     family = "meaning"
     effect = "The response names the model differently."
     symptom = "A client that looks up its task by the model does not find it."
+    undocumented = True
     roles = frozenset(("submit", "query"))
     exercised_with = (Exercise("another model name in answers"),)
 

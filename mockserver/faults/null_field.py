@@ -14,6 +14,7 @@ class NullField(Fault):
     family = "meaning"
     effect = "One field of the response is null."
     symptom = "A client that trusts the schema fails when it uses the field."
+    undocumented = True
     hides_result = True
     withholds_links = True
     not_for_clients = "no document says what to do: a client may stop, or ask again"

@@ -15,6 +15,7 @@ class OkWithError(Fault):
     family = "answers"
     effect = "The request is refused, but the HTTP status is a success."
     symptom = "A client that checks only the status treats the error as a success."
+    undocumented = True
     hides_result = True
     exercised_with = (
         Exercise("error inside 200: query", {"status": 500}, "query", 1),

@@ -20,6 +20,7 @@ class OtherType(Fault):
         "lists and objects are wrapped in an object."
     )
     symptom = "A client that trusts the schema fails when it uses the field."
+    undocumented = True
     hides_result = True
     withholds_links = True
     not_for_clients = "no document says what to do: a client may stop, or ask again"

@@ -42,7 +42,6 @@ A complete fault, `mockserver/faults/stale_retry_after.py`:
 from __future__ import annotations  # required: the types of parameters are read as text
 
 from dataclasses import dataclass, replace
-from email.utils import formatdate
 from typing import ClassVar
 
 from mockserver.engine.context import RequestContext
@@ -66,7 +65,7 @@ class StaleRetryAfter(Fault):
         \"\"\"Answer with the provider's error 429.\"\"\"
         response = error_asked_for(context, 429, "")
         headers = tuple(pair for pair in response.headers if pair[0] != "Retry-After")
-        date = formatdate(context.now_ms // 1000 - self.ago_s, usegmt=True)
+        date = http_date(context.now_ms // 1000 - self.ago_s)
         return replace(response, headers=(*headers, ("Retry-After", date)))
 ```
 

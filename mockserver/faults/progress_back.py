@@ -13,6 +13,7 @@ class ProgressBack(Fault):
     family = "meaning"
     effect = "Every second response about a running task shows less progress than the one before."
     symptom = "A client that expects progress to increase fails or shows wrong values."
+    undocumented = True
     exercised_with = (Exercise("progress goes back", operation="query"),)
 
     by_percent: int = parameter(20, "By how much the progress decreases.", "percent", least=1, most=100)

@@ -14,6 +14,7 @@ class ReplicationLag(Fault):
     family = "meaning"
     effect = "For some seconds after the submit, queries do not find the task."
     symptom = "A client that gives up at the first such response loses a task that it pays for."
+    undocumented = True
     roles = frozenset(("query", "cancel"))
     hides_task = True
     exercised_with = (Exercise("task not found yet", {"for_s": 4.0}),)

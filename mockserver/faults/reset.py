@@ -15,6 +15,7 @@ class Reset(Fault):
     family = "transport"
     effect = "The request is carried out; a TCP reset cuts off the response."
     symptom = "The call fails with a connection error, without a status."
+    breaks_answer = True
     exercised_with = tuple(
         Exercise(f"connection reset: {at}", {"at": at}, "query", 2) for at in ("before_headers", "within_body")
     )

@@ -15,6 +15,7 @@ class SkippedState(Fault):
     family = "meaning"
     effect = "The task skips a state."
     symptom = "A client that waits for this state waits for ever."
+    undocumented = True
 
     state: str = parameter("", "The state; empty: the last one before the end.")
 

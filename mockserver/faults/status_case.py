@@ -12,6 +12,7 @@ class StatusCase(Fault):
     family = "meaning"
     effect = "The status is in upper case or capitalised."
     symptom = "A client that compares case-sensitively never sees the end."
+    undocumented = True
     exercised_with = (Exercise("status in upper case", {"case": "upper"}, "query"),)
 
     case: str = parameter("upper", "The case.", choices=("upper", "capital"))

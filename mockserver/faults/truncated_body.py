@@ -12,7 +12,11 @@ class TruncatedBody(Fault):
     family = "transport"
     effect = "The connection is closed in the middle of the body, before Content-Length is reached."
     symptom = "A client that checks the length detects it; others read invalid JSON or keep part of a file."
-    exercised_with = (Exercise("answer truncated", operation="query", times=1),)
+    breaks_answer = True
+    exercised_with = (
+        Exercise("answer truncated", operation="query", times=1),
+        Exercise("answer to the submit truncated", operation="submit", times=1),
+    )
 
     keep_fraction: float = parameter(0.5, "The part of the body that is sent.", "fraction", most=0.999)
 

@@ -13,6 +13,7 @@ class TruncatedFile(Fault):
     effect = "The file is truncated, and Content-Length matches the part that is sent; Range is ignored."
     symptom = "The download seems complete; the file does not play."
     roles = frozenset(("result",))
+    spoils_file = True
     exercised_with = (Exercise("file truncated: once", times=1), Exercise("file truncated: always"))
 
     keep_fraction: float = parameter(0.5, "The part of the file that is sent.", "fraction", most=0.999)

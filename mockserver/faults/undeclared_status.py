@@ -13,6 +13,7 @@ class UndeclaredStatus(Fault):
     family = "answers"
     effect = "The request is refused with an undocumented status."
     symptom = "A client that handles only a fixed list of statuses misses it."
+    undocumented = True
     exercised_with = (
         Exercise("undeclared status: query", operation="query", times=1),
         Exercise("undeclared status: submit", operation="submit", times=1),

@@ -15,6 +15,7 @@ class WrongHost(Fault):
     family = "results"
     effect = "The links in the answer name another host."
     symptom = "The download fails because the host name does not resolve."
+    undocumented = True
     roles = frozenset(("query", "list"))
     hides_result = True
     withholds_links = True

@@ -12,6 +12,7 @@ class WrongLength(Fault):
     family = "results"
     effect = "Content-Length is larger than the file; the connection closes after the file."
     symptom = "A client that checks the length reports an incomplete download although the file is complete."
+    breaks_answer = True
     roles = frozenset(("result",))
     exercised_with = (Exercise("file shorter than its Content-Length", times=1),)
 

@@ -11,8 +11,13 @@ class WrongMediaType(Fault):
     family = "results"
     effect = "The download is an HTML page with status 200."
     symptom = "A client that checks only the status saves the page as a video."
+    undocumented = True
     roles = frozenset(("result",))
-    exercised_with = (Exercise("web page instead of the file", times=1),)
+    spoils_file = True
+    exercised_with = (
+        Exercise("web page instead of the file", times=1),
+        Exercise("web page instead of the file: always"),
+    )
 
     def alter_transmission(self, injection: Injection, transmission: Transmission) -> bool | None:
         if not transmission.is_file:

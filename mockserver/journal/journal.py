@@ -122,8 +122,10 @@ class Journal:
                     file.close()
 
     def close(self) -> None:
-        """Flush and close the file."""
+        """Flush and close the file; from now on the secrets are those known by now."""
         self.flush()
+        secrets = dict(self._secrets())
+        self._secrets = lambda: secrets
         if self._file is not None:
             self._file.close()
             self._file = None

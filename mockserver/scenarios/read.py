@@ -45,6 +45,8 @@ class Scenario:
     fault_requests: tuple[Mapping[str, Any], ...]
     expect: tuple[Mapping[str, Any], ...]
     document: Document = field(repr=False, compare=False)
+    #: What `contracts run` adds to the prompts of its jobs.
+    prompt: str = ""
 
     def fault(self, path: tuple[str | int, ...], message: str, fix: str = "") -> SpecIssue:
         """Report an issue at a place in the file."""
@@ -118,6 +120,7 @@ def of_document(document: Document) -> Scenario:
         fault_requests=tuple(_fault_request(event) for event in data["timeline"]),
         expect=tuple(_whole(each, ("at_least", "at_most")) for each in data.get("expect", ())),
         document=document,
+        prompt=data.get("prompt", ""),
     )
 
 

@@ -21,6 +21,8 @@ Path_ = tuple[str | int, ...]
 #: Deeper nesting may exhaust the stack of PyYAML's C reader; nesting up to the second limit is always read.
 _SAFE_NESTING = 5000
 _SURE_NESTING = 100
+#: The most values that aliases may expand to: they count each time, and a short text can expand to any number.
+_MOST_VALUES = 1_000_000
 _LONGEST_WORD = 80
 _TOO_DEEP = "nested too deep"
 _LONGEST_MESSAGE = 1000
@@ -99,6 +101,9 @@ class Document:
             raise SpecError([SpecIssue(name, line, f"is not valid YAML: {what}")]) from None
         if not isinstance(data, dict):
             raise SpecError([SpecIssue(name, 1, "expected a mapping")])
+        if "&" in text and not _is_bounded(data):
+            message = f"is too large: its aliases stand for more than {_MOST_VALUES} values"
+            raise SpecError([SpecIssue(name, None, message)])
         return cls(name, text, data)
 
     @cached_property
@@ -188,6 +193,26 @@ def _loaded(text: str) -> Any:
     except RecursionError:
         _check_nesting(text, _SURE_NESTING)
         raise
+
+
+def _is_bounded(data: Any) -> bool:
+    """Tell whether a value is of a bounded size when each alias is expanded; in time linear in the text."""
+    sizes: dict[int, int] = {}
+    waiting: list[tuple[Any, bool]] = [(data, False)]
+    while waiting:
+        value, inner_known = waiting.pop()
+        if not isinstance(value, dict | list) or (id(value) in sizes and not inner_known):
+            continue
+        inner = list(value.values() if isinstance(value, dict) else value)
+        if not inner_known:
+            sizes[id(value)] = _MOST_VALUES  # until it is known: an alias within itself has no end
+            waiting.append((value, True))
+            waiting += [(each, False) for each in inner]
+            continue
+        sizes[id(value)] = 1 + sum(sizes.get(id(each), 1) for each in inner)
+        if sizes[id(value)] > _MOST_VALUES:
+            return False
+    return True
 
 
 def _check_nesting(text: str, most: int) -> None:

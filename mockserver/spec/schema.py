@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from typing import Any, NamedTuple
 
@@ -40,7 +40,10 @@ def compile_schema(document: Document, schema: dict[str, Any], lifted: tuple[str
             found.sort(key=lambda error: [str(key) for key in error.instance_path])
         return [_problem(error) for error in found[:_PROBLEMS_SHOWN]]
 
-    return Schema(validator.is_valid, problems, _defaults(closed))
+    names = _field_names(closed, closed, 0)
+    return Schema(
+        validator.is_valid, problems, _defaults(closed), lambda value: list(_unknown_fields(value, names, ""))
+    )
 
 
 def _closed(document: Document, schema: dict[str, Any]) -> dict[str, Any]:
@@ -120,6 +123,38 @@ def _filled(value: Any, defaults: _Defaults) -> Any:
         if name in out:
             out[name] = _filled(out[name], below)
     return out
+
+
+class _FieldNames(NamedTuple):
+    """The fields that an object may have, and those of objects in them; none is an object of any fields."""
+
+    below: dict[str, _FieldNames]
+
+
+def _field_names(root: dict[str, Any], raw: Any, depth: int) -> _FieldNames:
+    """Collect the names of fields, those of alternatives included."""
+    found = _FieldNames({})
+    schema = _resolved(root, raw)
+    if depth > _DEFAULTS_DEPTH:
+        return found
+    for name, field in (schema.get("properties") or {}).items():
+        found.below[name] = _field_names(root, field, depth + 1)
+    branches = [part for word in ("allOf", "anyOf", "oneOf") for part in schema.get(word, ())]
+    for part in (*branches, *(schema[word] for word in ("then", "else") if word in schema)):
+        for name, names in _field_names(root, part, depth + 1).below.items():
+            found.below.setdefault(name, names)
+    return found
+
+
+def _unknown_fields(value: Any, names: _FieldNames, place: str) -> Iterator[str]:
+    """Yield the fields of an object that have no name in the schema, with the path to each."""
+    if not isinstance(value, dict) or not names.below:
+        return
+    for name, each in value.items():
+        if name in names.below:
+            yield from _unknown_fields(each, names.below[name], f"{place}{name}.")
+        else:
+            yield f"{place}{name}"
 
 
 def _problem(error: jsonschema_rs.ValidationError) -> Problem:

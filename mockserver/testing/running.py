@@ -57,7 +57,7 @@ class MockServer:
         providers: Mapping[str, Mapping[str, Any]] | None = None,
         **settings: Any,
     ) -> None:
-        raw: dict[str, Any] = {"port": 0, "clock": "manual", **settings}
+        raw: dict[str, Any] = {"port": 0, "clock": "manual", "drain_s": 0.5, **settings}
         if providers is not None:
             raw["providers"] = {
                 name: {key: list(value) if isinstance(value, tuple) else value for key, value in each.items()}

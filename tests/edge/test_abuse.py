@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 from support.edge import LOOPS, PATIENCE_S, Edge, Wire, nothing_logged, request_bytes, run_on, serving
 from support.faults import exchanges, ledgers, put, query_bytes, submit_bytes, until
 
-from mockserver.edge import server, sessions
+from mockserver.edge import server
 from mockserver.edge.request_body import read_body
 from mockserver.edge.sessions import NAME
 from mockserver.faults import all_faults
@@ -128,12 +128,12 @@ async def health(edge: Edge) -> dict[str, int]:
 
 
 @asynccontextmanager
-async def watched() -> AsyncIterator[Edge]:
+async def watched(**settings: Any) -> AsyncIterator[Edge]:
     """Run a mock, and a client that keeps no connection open; see in the end that nothing is left over."""
     plain = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(force_close=True), timeout=aiohttp.ClientTimeout(total=PATIENCE_S)
     )
-    async with serving(request_timeout_s=0.1) as running, plain as http:
+    async with serving(request_timeout_s=0.1, **settings) as running, plain as http:
         edge = Edge(running.mock, http)
         before = await health(edge)
         yield edge
@@ -141,9 +141,9 @@ async def watched() -> AsyncIterator[Edge]:
 
 
 @asynccontextmanager
-async def attacked() -> AsyncIterator[Edge]:
+async def attacked(**settings: Any) -> AsyncIterator[Edge]:
     """Run one with all transport faults in force at one provider."""
-    async with watched() as edge:
+    async with watched(**settings) as edge:
         for fault, given_ in TRANSPORT:
             await put(edge, fault, {"provider": ABUSED}, {"probability": PROBABILITY}, **given_)
         yield edge
@@ -626,13 +626,12 @@ def test_dropped_before_the_answer_and_sent_again(loop: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("loop", LOOPS)
-def test_session_names_without_end(loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_session_names_without_end(loop: str) -> None:
     """There are as many sessions as there may be; a name that is none, or one too many, is refused, and makes none."""
-    monkeypatch.setattr(sessions, "MOST_SESSIONS", 60)
     garbled = ["..", "%2e%2e", "~", "a%00b", "%ff%fe", "-", "x" * 101, "a;b", "a,b", "_"]
 
     async def main() -> None:
-        async with attacked() as edge:
+        async with attacked(keep_sessions=60) as edge:
             key = edge.key_headers(ABUSED)
             path = f"/{ABUSED}/v1/credits"
             worst = Inside(edge.mock, edge.http, "worst")

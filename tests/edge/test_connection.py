@@ -153,3 +153,60 @@ async def test_the_fast_path_is_on() -> None:
         assert isinstance(connection, edge_connection.FastConnection)
         assert edge_connection.fast_path_problem(connection) is None
         assert "3.98.1" in (edge_connection.fast_path_problem(connection, "3.98.1") or "")
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3])
+@pytest.mark.parametrize("behind", [b"", BODY[:10], BODY])
+async def test_a_head_that_ends_in_the_next_piece(cut: int, behind: bytes) -> None:
+    """Where the end of a head comes in a second piece, the beginning of the next request is not its body."""
+    query, submit = REQUESTS["a query"], REQUESTS["a submit"].removesuffix(BODY)
+
+    async def run() -> tuple[bytes, bytes]:
+        async with MockServer() as mock:
+            whole = await answer_to(mock, [query])
+            return whole, await answer_to(mock, [query[:-cut], query[-cut:] + submit + behind])
+
+    whole, written = await run()
+    assert written.startswith(whole)
+
+
+async def test_a_client_that_closed_its_side_gets_its_answer() -> None:
+    """A client that sends a request and closes its own side reads the answer, then the end."""
+    async with MockServer(clock="real") as mock:
+        mock.evolink.inject("latency", seconds=0.1, spread_s=0)
+        for name in ("a query", "a submit", "a body that ends like a head"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", mock.server.port)
+            writer.write(REQUESTS[name])
+            writer.write_eof()
+            answer = await asyncio.wait_for(reader.read(), 10)
+            assert answer.startswith(b"HTTP/1.1 "), name
+            writer.close()
+            await writer.wait_closed()
+        assert mock.server.connections == 0
+
+
+async def test_a_client_that_closed_its_side_amid_a_body_is_let_go() -> None:
+    """A body that can no longer arrive is not waited for."""
+    async with MockServer() as mock:
+        reader, writer = await asyncio.open_connection("127.0.0.1", mock.server.port)
+        writer.write(REQUESTS["a submit"][:-5])
+        writer.write_eof()
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_descriptors_used_up_are_said(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """A connection that gets one of the last file descriptors is said in the log, once a minute."""
+    async with MockServer() as mock:
+        monkeypatch.setattr(edge_connection, "_most_descriptors", lambda: 10)
+        for _ in range(3):
+            _, writer = await asyncio.open_connection("127.0.0.1", mock.server.port)
+            writer.write(REQUESTS["a query"])
+            await writer.drain()
+            writer.close()
+            await writer.wait_closed()
+        for _ in range(1000):
+            await asyncio.sleep(0)
+    (said,) = caplog.messages
+    assert "file descriptors are used up (10)" in said

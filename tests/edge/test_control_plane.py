@@ -611,6 +611,18 @@ def test_every_operation_is_tested() -> None:
     assert [name for name in OPERATIONS if not re.search(rf'"{name}"', text)] == []
 
 
+async def test_ready() -> None:
+    """A server that takes requests is ready; a probe needs no token, and may come under any name."""
+    async with serving(admin_token="a-token") as edge:
+        reply = await edge.admin("GET", "/ready", Host="10.1.2.3:4010")
+        assert (reply.status, reply.json) == (200, {"status": "ready"})
+        check_documented("ready", reply)
+        edge.mock.server.sessions.closing = True
+        reply = await edge.admin("GET", "/ready")
+        assert (reply.status, reply.json["error"]["code"]) == (503, "stopping")
+        check_documented("ready", reply)
+
+
 @for_each("path", ["/nothing", "/tasks/", "//health", "/health/", "/tasks/x/y/z", ""])
 async def test_no_such_operation(path: str) -> None:
     """A path that the control plane has not is answered 404, with where to look."""

@@ -157,6 +157,8 @@ WRONG_FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"fault": "error", "where": {"prompt": "a{99999999999999999999}"}}, "where.prompt"),
     ({"fault": "error", "where": {"prompt": "(" * 50_000 + ")" * 50_000}}, "where.prompt"),
     ({"fault": "error", "where": {"prompt": "[[a]"}}, "Possible nested set"),
+    ({"fault": "error", "where": {"prompt": "(?=a)"}}, "where.prompt"),
+    ({"fault": "error", "where": {"prompt": "(a)\\1"}}, "RE2"),
     ({"fault": "error", "when": []}, "when"),
     ({"fault": "error", "when": {"sometimes": True}}, "sometimes"),
     ({"fault": "error", "when": {"times": 0}}, "times"),

@@ -142,6 +142,32 @@ async def test_range_that_cannot_be() -> None:
                 assert (await edge.call("GET", link)).status == 200
 
 
+@for_each(
+    ("asked", "condition", "status"),
+    [
+        ("bytes=-0", None, 416),
+        ("bytes=-000", None, 416),
+        ("items=0-1", None, 200),
+        ("seconds=1-2", None, 200),
+        ("bytes=0-1,4-5", None, 200),
+        ("bytes=0-1, -1", None, 200),
+        ("Bytes=0-1", None, 206),
+        ("bytes= 0-1", None, 206),
+        ("bytes=0-1", "nothing", 200),
+        ("bytes=0-1", "Mon, 99 Foo", 200),
+        ("bytes=0-1", "Fri, 01 Jan 2999 00:00:00 GMT", 206),
+    ],
+)
+async def test_ranges_that_are_ignored(asked: str, condition: str | None, status: int) -> None:
+    """Another unit, several ranges and a malformed If-Range give the whole file; the last 0 bytes are no range."""
+    async with serving() as edge:
+        link = await short_file(edge)
+        whole = (await edge.call("GET", link)).body
+        headers = {"Range": asked} if condition is None else {"Range": asked, "If-Range": condition}
+        reply = await edge.call("GET", link, headers=headers)
+        assert (reply.status, reply.body) == (status, {200: whole, 206: whole[:2], 416: b""}[status])
+
+
 async def test_a_part_of_another_version_is_no_part_of_this_one() -> None:
     """If-Range with this file's ETag gives the part; with another's, the whole file, to start over with."""
     async with serving() as edge:

@@ -25,9 +25,9 @@ def files(seed: int, count: int) -> list[tuple[float, str]]:
     for _ in range(count):
         task = client.task(client.submit(START_MS, AUTO).task_id)
         path = f"/files/{task.id}/0.mp4"
-        for _ in range(2):
-            wanted = client.send("GET", path, task.ends_ms).file
+        wanted, again = (client.send("GET", path, task.ends_ms).file for _ in range(2))
         assert isinstance(wanted, FileWanted)
+        assert wanted == again
         out.append((wanted.duration_s, wanted.ratio))
         assert task.settles_ucr == pytest.approx(wanted.duration_s * CREDITS_PER_S * UCR, abs=UCR / 100)
     return out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import given
@@ -41,6 +42,8 @@ LOOPBACK = [
     "[::ffff:7f00:1]",
     "[2002:7f00:1::]",
     "[64:ff9b::127.0.0.1]",
+    "%6cocalhost",
+    "%31%32%37.0.0.1",
 ]
 #: Internal, and not this machine's loopback.
 INTERNAL = [
@@ -77,6 +80,12 @@ INTERNAL = [
     "[::ffff:a9fe:a9fe]",
     "[2002:a00:1::]",
     "[64:ff9b::a00:1]",
+    "[fec0::1]",
+    "[feff:ffff::1]",
+    "[64:ff9b:1::a00:1]",
+    "[64:ff9b:1:fffe::1]",
+    "%31%30.0.0.1",
+    "169.254.169%2E254",
 ]
 PUBLIC = [
     "client.example",
@@ -109,7 +118,7 @@ def verdicts(url: str, target: CallbackTarget = ANY) -> list[bool]:
 @for_each("around", ["https://{}/hook", "https://{}:8443/", "https://user:pw@{}/?a=b#c"])
 def test_every_spelling_of_this_machine_is_known(host: str, around: str) -> None:
     """Documented rules refuse this machine however it is written; the other two modes let it through."""
-    assert is_loopback(host.strip("[]"))
+    assert is_loopback(unquote(host.strip("[]")))
     assert verdicts(around.format(host)) == [False, True, True]
 
 
@@ -187,6 +196,7 @@ def test_plain_http_passes_where_the_document_allows_it() -> None:
         "https://127.0.0.1\u3002/",
         "https://bücher.example/",
         "https://client.example/größe",
+        "https://client.example\\@127.0.0.1/",
     ],
 )
 def test_what_is_no_absolute_url_is_refused_in_every_mode(url: str) -> None:

@@ -487,7 +487,7 @@ def process(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 def running_scenario(address: str) -> Any:
     """Ask a process how its scenario goes."""
-    with urllib.request.urlopen(f"{address}/__admin/scenarios", timeout=10) as answer:
+    with urllib.request.urlopen(f"{address}/__admin/scenarios", timeout=300) as answer:
         return json.load(answer)["running"]
 
 
@@ -497,7 +497,7 @@ def test_serve_in_a_scenario_of_the_gallery() -> None:
     with process("--scenario", "everything_fails") as (running, address):
         assert running_scenario(address)["scenario"] == "everything fails"
         running.send_signal(signal.SIGTERM)
-        out, errors = running.communicate(timeout=10)
+        out, errors = running.communicate(timeout=300)
     assert (running.returncode, errors) == (0, "")
     assert out == (
         "scenario everything fails, 0 s of mock time\n"
@@ -548,7 +548,7 @@ def test_serve_watches_a_file(tmp_path: Path) -> None:
         while running_scenario(address)["scenario"] != "refusing":
             assert time.monotonic() < give_up
         running.send_signal(signal.SIGTERM)
-        out, _ = running.communicate(timeout=10)
+        out, _ = running.communicate(timeout=300)
     assert running.returncode == 1
     assert "  not met: one is submitted (0, expected at least 1)\n" in out
 

@@ -120,7 +120,7 @@ class Traffic:
                 "attempt": 1,
                 "outcome": outcome,
                 "faults": fields.pop("faults", []),
-                "request": {"url": "http://127.0.0.1:9/hook", "headers": [], "body": "{}"},
+                "request": {"url": "http://127.0.0.1:9/hook", "headers": [], "body": fields.pop("body", "{}")},
                 "response": None if status is None else {"status": status, "headers": [], "body": "", "body_bytes": 0},
             }
         )

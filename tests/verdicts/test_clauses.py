@@ -6,16 +6,18 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.traffic import TASK, Traffic
+from support.missed_days import MISSED
+from support.traffic import TASK, Traffic, providers
 
 from contracts import all_clauses, judge_journal
 from contracts.clause import RENAMED, current_id
+from contracts.judge import applicable
 
 if TYPE_CHECKING:
     from contracts.clause import Verdict
 
 Day = Callable[[], Traffic]
-GOOGLE, TOAPIS = "googlegeminiomni", "toapis"
+GOOGLE, TOAPIS, EVOLINK = "googlegeminiomni", "toapis", "evolink"
 LINK = {"jobId": TASK[GOOGLE], "status": "done", "outputUrl": "http://h/googlegeminiomni/omni/u/t/output.mp4"}
 KEYED = [["Authorization", "Bearer [key of acct_1]"]]
 NEW = ["unknown_event"]
@@ -56,7 +58,7 @@ def failed(reason: str = "The model could not finish the job") -> Traffic:
 
 def broken(times: int = 1) -> Traffic:
     """A submit that meets 500 every time; its answers have the ids of their requests."""
-    out = Traffic()
+    out = Traffic(TOAPIS)
     for number in range(times):
         headers = [["X-Request-Id", f"req_{number + 1}"]]
         out.submit(status=500, task=None, answer={"error": "no"}, answer_headers=headers).wait(2**number)
@@ -69,7 +71,7 @@ DAYS: dict[str, tuple[list[Day], list[Day]]] = {
         [day, lambda: day(TOAPIS)],
         [
             lambda: Traffic().submit(body={"model": "gemini-omni-video"}),
-            lambda: Traffic().submit(body={"model": "none", "prompt": "x"}),
+            lambda: Traffic().submit(body={"model": "none", "prompt": "x"}, status=400, task=None),
             lambda: Traffic().submit(body="[1]"),
             lambda: Traffic(TOAPIS).submit(body={"model": "gemini_omni", "prompt": "x", "duration": 7}),
         ],
@@ -94,19 +96,27 @@ DAYS: dict[str, tuple[list[Day], list[Day]]] = {
     ),
     "submit.not-again-after-lost-answer": (
         [lambda: Traffic().submit(status=None), lambda: Traffic().submit(status=None).wait(1).query()],
-        [lambda: Traffic().submit(status=None).wait(5).submit()],
+        [
+            lambda: Traffic().submit(status=None).wait(5).submit(),
+            lambda: Traffic().submit(status=None).wait(5).submit(task="job_2").job(),
+            lambda: Traffic().submit(faults=["latency"]).wait(5).submit(task="job_2").job(),
+            lambda: Traffic().submit(answer="<html>").wait(5).submit(task="job_2").job(),
+            lambda: Traffic().submit(faults=["truncated_body"]).wait(5).submit(task="job_2").job(),
+        ],
     ),
     "submit.one-task-a-job": (
         [
             lambda: ended().job(),
             lambda: failed().submit(task="job_2").job(),
-            lambda: day().wait(3).query(status=500, task=TASK[GOOGLE]).submit(task="job_2").job(),
             lambda: Traffic().submit(faults=["latency"]).wait(30).submit(task="job_2").job(),
             lambda: many(day(), 60).submit(task="job_2").job(),
-            lambda: had().submit(task="job_2").job(),
+            lambda: ended().download(status=403, error="result_expired").submit(task="job_2").job(),
         ],
         [
             lambda: day().submit(task="job_2").job(),
+            lambda: day().wait(3).query(status=500, task=TASK[GOOGLE]).submit(task="job_2").job(),
+            lambda: short(ended()).submit(task="job_2").job(),
+            lambda: had().submit(task="job_2").job(),
             lambda: day().wait(3).query().wait(3).submit(task="job_2").job("raised"),
         ],
     ),
@@ -114,7 +124,10 @@ DAYS: dict[str, tuple[list[Day], list[Day]]] = {
         [lambda: refused(429, 1, 2, 4), lambda: refused(503, 1.2, 2.5)],
         [lambda: refused(429, 0.5), lambda: refused(429, 1, 1), lambda: refused(500, 1, 2, 3.5)],
     ),
-    "retry.not-at-once": ([lambda: refused(503, 1)], [lambda: refused(503, 0.1), lambda: refused(429, 1, 0)]),
+    "retry.not-at-once": (
+        [lambda: refused(503, 1), lambda: refused(503, 0.4), lambda: refused(429, 0.01, 1)],
+        [lambda: refused(503, 0.01, 0.02), lambda: refused(429, 1, 0.01, 0.01)],
+    ),
     "retry.retry-after": (
         [
             lambda: refused(429, 5, answer_headers=[["Retry-After", "5"]]),
@@ -126,7 +139,7 @@ DAYS: dict[str, tuple[list[Day], list[Day]]] = {
         ],
     ),
     "retry.at-most": ([lambda: refused(429, 1, 2, 4)], [lambda: refused(500, 1, 2, 4, 8, 16)]),
-    "poll.first-wait": ([lambda: day().wait(3).query()], [lambda: day().wait(2).query()]),
+    "poll.first-wait": ([lambda: day(TOAPIS).wait(5).query()], [lambda: day(TOAPIS).wait(2).query()]),
     "poll.interval": (
         [lambda: day().wait(3).query().wait(3).query()],
         [lambda: day().wait(3).query().wait(1).query()],
@@ -135,10 +148,14 @@ DAYS: dict[str, tuple[list[Day], list[Day]]] = {
         [
             ended,
             lambda: ended("failed"),
+            lambda: ended().wait(3).query("done"),
             lambda: day().wait(3).query("done", faults=["late_url"]).wait(3).query("done"),
             lambda: ended().download(status=403, error="result_expired", faults=["expired_link"]).query("done"),
         ],
-        [lambda: ended().wait(3).query("done"), lambda: ended("failed").wait(3).query("failed")],
+        [
+            lambda: ended().wait(3).query("done").wait(3).query("done"),
+            lambda: ended("failed").wait(3).query("failed").wait(3).query("failed"),
+        ],
     ),
     "poll.gives-up": (
         [lambda: day().wait(3).query().wait(3).query()],
@@ -217,6 +234,15 @@ DAYS: dict[str, tuple[list[Day], list[Day]]] = {
             lambda: day().job("never", "nothing else could run for 30 s").job(prompt="another"),
         ],
     ),
+    "outcome.makes-video": (
+        [lambda: ended().download().job(), lambda: ended().job()],
+        [
+            lambda: day().wait(3).exchange("query", task=None, status=404).job("raised", "404"),
+            lambda: day().job("raised", "KeyError: 'id'"),
+            lambda: day().wait(3).query().job("never"),
+            lambda: Traffic().job("raised", "KeyError"),
+        ],
+    ),
     "outcome.success-is-real": (
         [
             lambda: ended().download(answer_bytes=500).job(size_bytes=500),
@@ -269,7 +295,7 @@ DAYS: dict[str, tuple[list[Day], list[Day]]] = {
     ),
     "limits.no-credits-stops": (
         [lambda: day().submit(status=402, task=None)],
-        [lambda: day().submit(status=402, task=None).wait(60).submit(status=402, task=None, body={"another": 1})],
+        [lambda: poor(day(), 3)],
     ),
     "limits.failed-not-resubmitted": ([lambda: failing(2)], [lambda: failing(4)]),
     "retry.jitter": (
@@ -277,9 +303,10 @@ DAYS: dict[str, tuple[list[Day], list[Day]]] = {
         [lambda: toapis_waits(1.0, 1.0, 1.0), lambda: toapis_waits(1.002, 1.001, 1.009)],
     ),
     "retry.eases-off": (
-        [lambda: toapis_chain(1, 2, 4)],
+        [lambda: toapis_chain(1, 2, 4), lambda: toapis_chain(2.9, 1, 1)],
         [lambda: toapis_chain(8, 8, 1)],
     ),
+    **MISSED,
 }
 
 
@@ -296,7 +323,7 @@ SILENT: dict[str, list[Day]] = {
         )
     ],
     "retry.retry-after": [lambda: refused(503, 2, answer_headers=DATE).at_speed(60)],
-    "poll.first-wait": [lambda: day().wait(1).callback().query()],
+    "poll.first-wait": [lambda: day(TOAPIS).wait(1).callback(task=TASK[TOAPIS], event="completed").query()],
     "poll.interval": [
         lambda: day().wait(3).query().wait(1).callback().query(),
         lambda: day().query("done").wait(1).query(),
@@ -330,6 +357,12 @@ SILENT: dict[str, list[Day]] = {
     ],
     "callbacks.constant-time": [lambda: day().callback(), lambda: day().callback().signatures(0, 0)],
     "outcome.ends": [ended],
+    "outcome.makes-video": [
+        lambda: day().wait(3).query(status=500, faults=["error"]).job("raised"),
+        lambda: Traffic().submit(status=402, gate="credits", task=None).job("raised"),
+        lambda: failed().job("raised", "it failed"),
+        lambda: day().job(),
+    ],
     "outcome.success-is-real": [lambda: ended().job("raised"), lambda: ended().job("never")],
     "outcome.failure-has-its-reason": [
         lambda: ended().job(),
@@ -345,7 +378,7 @@ SILENT: dict[str, list[Day]] = {
     ],
     "outcome.error-has-request-id": [
         lambda: broken().job(),
-        lambda: Traffic().submit(status=500, task=None, answer={"error": "no"}).job("raised"),
+        lambda: Traffic(TOAPIS).submit(status=500, task=None, answer={"error": "no"}).job("raised"),
         lambda: broken().wait(1).submit().job("raised"),
         lambda: broken().submit(status=402, task=None, body=OTHER).job("raised"),
     ],
@@ -370,6 +403,13 @@ def many(traffic: Traffic, number: int, **fields: Any) -> Traffic:
 def short(traffic: Traffic) -> Traffic:
     """Fetch half a file."""
     return traffic.download(answer_headers=[["Content-Length", "1000"]], answer_bytes=500)
+
+
+def poor(traffic: Traffic, jobs: int) -> Traffic:
+    """Submit so many jobs one after the other without credits."""
+    for number in range(jobs):
+        traffic.wait(60).submit(status=402, task=None, body={"another": number})
+    return traffic
 
 
 def rated(traffic: Traffic, number: int) -> Traffic:
@@ -445,7 +485,10 @@ def test_violated(clause: str, number: int) -> None:
     found = verdict(DAYS[clause][1][number](), clause)
     assert found.judgement == "violated"
     for violation in found.violations:
-        assert violation.records or clause == "outcome.begins"  # what shows it is that there are none
+        assert violation.records or clause in (
+            "outcome.begins",
+            "outcome.makes-video",
+        )  # what shows it is that there are none
         assert violation.seen
         assert violation.asks
         assert violation.fix
@@ -454,8 +497,8 @@ def test_violated(clause: str, number: int) -> None:
 @pytest.mark.parametrize("clause", DAYS)
 def test_not_exercised(clause: str) -> None:
     """Traffic that has nothing to do with a rule leaves it open, and never counts as kept."""
-    provider = TOAPIS if clause in ("retry.jitter", "retry.eases-off", "submit.right-endpoint") else GOOGLE
-    found = verdict(Traffic(provider).exchange("result", task=None, status=404, headers=[], path="/x"), clause)
+    names = {each.id: name for name in (EVOLINK, TOAPIS, GOOGLE) for each, _ in applicable(providers()[name])}
+    found = verdict(Traffic(names[clause]).exchange("result", task=None, status=404, headers=[], path="/x"), clause)
     expected = "kept" if clause == "results.without-key" else "not exercised"
     assert found.judgement == expected
 

@@ -662,7 +662,7 @@ def test_another_process_gives_the_same_journal() -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == digests()

@@ -55,8 +55,8 @@ def verdict(found: Judgement, server_clause: str) -> Verdict:
 UNSAID = {
     "crun": {"results.stated-end", "tasks.progress-is-percent", "tasks.failure-is-free"},
     "evolink": {"results.stated-end", "tasks.failure-is-free"},
-    "googlegeminiomni": {"tasks.progress-is-percent"},
-    "kiln": {"tasks.link-leads-there", "tasks.failure-is-free"},
+    "googlegeminiomni": {"tasks.progress-is-percent", "tasks.submitted-at"},
+    "kiln": {"bodies.values-refused", "tasks.link-leads-there", "tasks.failure-is-free", "tasks.submitted-at"},
     "toapis": {"tasks.failure-is-free"},
 }
 
@@ -95,6 +95,12 @@ def test_no_more_is_spent_than_said() -> None:
         assert 1000 - price * 1.5 <= mock.account("evolink").available_credits < 1000
     assert by_judgement(found, "violated") == set()
     assert any("was not created: it costs" in note for note in found.notes)
+
+
+def test_a_callback_need_not_have_what_no_document_names() -> None:
+    """EvoLink's page names no `usage.credits_used`; a server without it is not accused."""
+    found = judge_journal("evolink", swapped(b'"credits_used"', b'"credits_of"'))
+    assert verdict(found, "callbacks.shape").judgement == "kept"
 
 
 # -- broken ones ------------------------------------------------------------------------------------
@@ -259,6 +265,12 @@ def takes_anything() -> Callable[[Said], Said]:
     return spoil
 
 
+def coerces_durations() -> Callable[[Said], Said]:
+    """A duration that is not documented makes a task of another duration."""
+    accept = takes_anything()
+    return lambda said: accept(said) if b"duration" in said.body else said
+
+
 def knows_no_keys(said: Said) -> Said:
     """Everybody is the same account."""
     kept = {name: value for name, value in said.headers.items() if name.lower() != "authorization"}
@@ -276,6 +288,7 @@ BROKEN: dict[str, Callable[[Said], Said]] = {
     "answers.no-server-error": breaks_on_bad_bodies(),
     "answers.request-id": without_header("X-Request-Id"),
     "bodies.malformed-refused": when(lambda said: said.status == 400 and said.method == "POST", status=200),
+    "bodies.values-refused": coerces_durations(),
     "callbacks.come": when(is_callback, path="/elsewhere"),
     "callbacks.equal-query": on(is_callback, status="failed"),
     "callbacks.shape": when(is_callback, body=b"[]"),
@@ -306,6 +319,7 @@ BROKEN: dict[str, Callable[[Said], Said]] = {
     "tasks.never-back": status_goes_back(),
     "tasks.progress-is-percent": on(is_query, progress=101),
     "tasks.states-known": swapped(b'"processing"', b'"RUNNING"'),
+    "tasks.submitted-at": on(is_submit, created=1_781_000_000_000),
     "tasks.taken": when(is_submit, status=418),
     "tasks.unknown-refused": when(lambda said: said.status == 404, status=410),
 }

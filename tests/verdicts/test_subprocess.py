@@ -11,16 +11,27 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support.traffic import providers
+from support.traffic import Traffic, providers
 
 import contracts
 from contracts.client.catalogue import conditions
 from contracts.client.situations import Situation
-from contracts.client.subprocess import Command, CommandError, exclusion_reason, run_command, run_commands
+from contracts.client.subprocess import (
+    FASTEST,
+    FIRST_SPEED,
+    Command,
+    CommandError,
+    limit_in,
+    run_command,
+    run_commands,
+    speed_for,
+)
+from contracts.client.subprocess.pace import LONGEST_JOB_S, speed_in
 from contracts.judge import judge_journal
 
 if TYPE_CHECKING:
@@ -264,7 +275,7 @@ def test_a_crash_is_told_with_its_last_words(script: str, said: str) -> None:
 def test_one_that_hangs_is_stopped_in_time(tmp_path: Path) -> None:
     """At its time limit it is stopped, and its process has ended."""
     found = shell(f"echo $$ >{tmp_path}/pid; exec sleep 1000", time_limit_s=1.5)
-    assert found.ended == "never"
+    assert (found.ended, found.stopped) == ("never", "stopped by the runner after 1.5 s (--job-limit)")
     assert found.said.startswith("had not ended after 1.5 s, and was stopped; no request reached http://127.0.0.1:")
     assert gone(tmp_path / "pid")
 
@@ -409,23 +420,31 @@ def test_words_are_read_as_a_shell_does() -> None:
             Command.of(text)
 
 
-def test_what_would_prove_nothing_is_said() -> None:
-    """Real seconds and mock seconds do not always go together."""
-    provider = providers()[EVOLINK]
+def test_the_clock_is_as_slow_as_the_client_asks() -> None:
+    """A client that queries every 5 s sees a task of 70 s three times; one that never queries has no say."""
 
-    def why(name: str, speed: float = 60, time_limit_s: float = 120) -> str:
-        return exclusion_reason(situation(EVOLINK, name), provider, speed=speed, time_limit_s=time_limit_s)
+    def speed(first_s: float, every_s: float, queries: int) -> float:
+        traffic = Traffic(EVOLINK).exchange("submit")
+        for number in range(queries):
+            traffic.wait(FIRST_SPEED * (every_s if number else first_s)).exchange("query")
+        return speed_for(replace(traffic.journal(), speed=FIRST_SPEED))
 
-    assert (
-        why("no faults")
-        == why("file slow")
-        == why("Retry-After in date", 1)
-        == why("task never finishes", 60, 700)
-        == ""
-    )
-    assert why("task never finishes").startswith("a good client may take 600 s")
-    assert "a date" in why("Retry-After in date")
-    assert "each job is a process" in exclusion_reason(Situation(EVOLINK, (), 2), provider, speed=60, time_limit_s=120)
+    assert speed(5, 5, 3) == pytest.approx(100 / 12.5)
+    assert speed(0.1, 0.1, 60) == FASTEST
+    assert speed(5, 5, 1) == pytest.approx(25 / 12.5)
+    assert speed(200, 200, 1) == pytest.approx(1000 / 30, abs=0.1)
+    assert speed_for(Traffic(EVOLINK).journal()) == FASTEST
+
+
+def test_a_patient_client_gets_its_time() -> None:
+    """Where a good client waits longer than the limit, the limit is longer, but a run ends in three minutes."""
+    google, evolink = providers()["googlegeminiomni"], providers()[EVOLINK]
+    assert limit_in(situation(EVOLINK, "no faults"), evolink, 60) == 60
+    assert limit_in(situation(EVOLINK, "task never finishes"), evolink, 60) == LONGEST_JOB_S
+    assert limit_in(situation("googlegeminiomni", "task never finishes"), google, 60) == LONGEST_JOB_S
+    assert limit_in(situation(EVOLINK, "task never finishes"), evolink, 700) == 700
+    assert speed_in(situation(EVOLINK, "Retry-After in date"), 60) == 1
+    assert speed_in(situation(EVOLINK, "no faults"), 60) == 60
 
 
 # -- the runner is stopped --------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import inspect
 import socket
 import threading
@@ -15,10 +16,11 @@ from typing import Any, TypeVar
 from aiohttp import web
 
 from contracts.client.in_process.digest_spy import CompareDigestSpy
+from contracts.client.in_process.printed import JOB
 from contracts.client.run import MOST_REQUESTS_PER_JOB, Run, media_cache_of, prompt_of
 from contracts.client.subject import Factory, Setting, SubjectError
 from contracts.client.virtual_time.loop import VirtualLoop
-from contracts.client.virtual_time.patches import in_virtual_time
+from contracts.client.virtual_time.parts import as_part, in_virtual_time
 from contracts.client.virtual_time.threads import VirtualThread
 from contracts.journal import Job, Journal, of_records
 from mockserver.clock import MANUAL_START_MS, Wall
@@ -38,6 +40,7 @@ _AFTERWARDS_S = 3 * 3600.0
 #: What `time.time()` returns at the start.
 START_S = MANUAL_START_MS / 1000
 _HERE = "127.0.0.1"
+_LONGEST_KEPT = 4000
 #: The ports of the server and the callback receiver in virtual time.
 _PORT, _HOOK_PORT = 4010, 4011
 
@@ -65,13 +68,14 @@ class Session:
         scenario: Scenario,
         jobs: int,
         *,
-        callbacks: bool,
+        callbacks: str | None,
     ) -> None:
         self._loop = loop
         self._factory = factory
         self._provider = provider
         self._scenario = scenario
         self._jobs = jobs
+        #: The path of the callback URL; None if there are no callbacks.
         self._callbacks = callbacks
         self._client: Any = None
         self._server: Server | None = None
@@ -91,7 +95,7 @@ class Session:
         self._loop.known_as[_PORT] = server.port
         try:
             await server.runtime.start_scenario(self._scenario)
-            hook = await self._receiver() if self._callbacks else None
+            hook = await self._receiver() if self._callbacks is not None else None
             setting = Setting.of(self._provider, server.base_url(self._provider.name), hook)
             if hook is not None:
                 self._digest_spy.start()
@@ -105,18 +109,21 @@ class Session:
             await server.close()
         return self.so_far()
 
-    def so_far(self, why: str = "", *, hangs: bool = False) -> Run:
+    def so_far(self, why: str = "", *, hangs: bool = False, untested: str = "") -> Run:
         """Return the result so far; jobs that have not ended count as never ended, for the reason given."""
         records = () if self._server is None else self._server.runtime.journal.records()
         (journal,) = of_records(records, [self._provider]) or [Journal(self._provider, ())]
         ended = {job.number: job for job in self._ended}
         jobs = [
-            ended.get(number) or Job(number, prompt_of(number), "never", None, why, MANUAL_START_MS, self._now_ms())
+            ended.get(number)
+            or Job(
+                number, prompt_of(number, self._scenario.prompt), "never", None, why, MANUAL_START_MS, self._now_ms()
+            )
             for number in range(1, self._jobs + 1)
         ]
         journal = replace(journal, jobs=tuple(jobs), runner_facts=self._digest_spy.facts())
         takes_callbacks = callable(getattr(self._client, "handle_callback", None))
-        return Run(None, journal, tuple(dict.fromkeys(self._loop.unknown_addresses)), takes_callbacks, hangs)
+        return Run(None, journal, tuple(dict.fromkeys(self._loop.unknown_addresses)), takes_callbacks, hangs, untested)
 
     async def _run_client(self, server: Server, setting: Setting) -> None:
         try:
@@ -140,8 +147,9 @@ class Session:
             self._enough.set_result(None)
 
     async def _job(self, number: int) -> None:
-        prompt = prompt_of(number)
+        prompt = prompt_of(number, self._scenario.prompt)
         started_ms = self._now_ms()
+        JOB.set(number)
         work = asyncio.create_task(self._generate(prompt), name=f"job {number}")
         await asyncio.wait({work, self._enough}, timeout=LONGEST_JOB_S, return_when=asyncio.FIRST_COMPLETED)
         done = work.done()
@@ -158,7 +166,8 @@ class Session:
         else:
             ended, value = "returned", work.result()
         size = len(value) if isinstance(value, bytes | bytearray | memoryview) else None
-        self._ended.append(Job(number, prompt, ended, size, _chain_text(error) or why, started_ms, self._now_ms()))
+        said = _chain_text(error) or why
+        self._ended.append(Job(number, prompt, ended, size, said, started_ms, self._now_ms(), kept=_kept_on(error)))
 
     async def _generate(self, prompt: str) -> Any:
         try:
@@ -170,11 +179,10 @@ class Session:
         return MANUAL_START_MS + int(self._loop.now_s * 1000)
 
     async def _await_callbacks(self, server: Server) -> None:
-        """Wait for the callbacks that are still due."""
-        until_s = self._loop.now_s + _AFTERWARDS_S
-        while server.runtime.world.event_queue and self._loop.now_s < until_s:  # noqa: ASYNC110 - seconds are free
+        """Wait for the callbacks that are still due, and for those that the client is handling."""
+        until_s, world = self._loop.now_s + _AFTERWARDS_S, server.runtime.world
+        while (world.event_queue or world.under_way) and self._loop.now_s < until_s:  # noqa: ASYNC110 - seconds are free
             await asyncio.sleep(60)
-        await server.runtime.dispatcher.drain_due()
 
     async def _close(self) -> None:
         """Close the client, if it can be closed."""
@@ -203,7 +211,7 @@ class Session:
         site = web.Server(self._handle_callback, access_log=None)
         self._hook = await self._loop.create_server(site, sock=listener)
         self._loop.known_as[_HOOK_PORT] = listener.getsockname()[1]
-        return f"http://{_HERE}:{_HOOK_PORT}/callback"
+        return f"http://{_HERE}:{_HOOK_PORT}{self._callbacks}"
 
     async def _handle_callback(self, request: web.BaseRequest) -> web.StreamResponse:
         body = await request.read()
@@ -229,13 +237,15 @@ async def _in_thread(loop: VirtualLoop, function: Callable[..., T], *given: Any)
     out: asyncio.Future[T] = loop.create_future()
     thread = VirtualThread(loop, loop.threads)
 
+    context = contextvars.copy_context()
+
     def work() -> None:
         value: Any = None
         error: BaseException | None = None
         thread.begin()
         try:
             with in_virtual_time(loop, thread):
-                value = function(*given)
+                value = context.run(function, *given)
         except BaseException as caught:  # noqa: BLE001 - it is passed on
             error = caught
         thread.call_in_loop(end, value, error)
@@ -252,7 +262,8 @@ async def _in_thread(loop: VirtualLoop, function: Callable[..., T], *given: Any)
         else:
             out.set_result(value)
 
-    threading.Thread(target=work, name="client", daemon=True).start()
+    with as_part(None):  # it takes part as the runner's thread
+        threading.Thread(target=work, name="client", daemon=True).start()
     try:
         return await out
     except asyncio.CancelledError:
@@ -265,5 +276,15 @@ def _chain_text(error: BaseException | None) -> str:
     parts: list[str] = []
     while error is not None and len(parts) < 5:
         parts.append(f"{type(error).__name__}: {error}")
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "; ".join(parts)
+
+
+def _kept_on(error: BaseException | None) -> str:
+    """Write what an error and its causes hold beside their texts, such as a request id."""
+    parts: list[str] = []
+    while error is not None and len(parts) < 5:
+        with contextlib.suppress(Exception):  # a client's `__repr__` may fail
+            parts.append(repr({**vars(error), "args": error.args})[:_LONGEST_KEPT])
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     return "; ".join(parts)

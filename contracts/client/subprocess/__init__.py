@@ -11,12 +11,23 @@ clock runs `speed` times as fast.
     supervise     run a command under the supervisor
     command       the command, and its environment
     outcome       how a job ended, from exit code and output
+    pace          the speed of the clock, and the time for a job
     runner        a server for each situation, and a process for each job
 """
 
 from __future__ import annotations
 
 from contracts.client.subprocess.command import Command, CommandError
-from contracts.client.subprocess.runner import exclusion_reason, run_command, run_commands
+from contracts.client.subprocess.pace import FASTEST, FIRST_SPEED, limit_in, speed_for
+from contracts.client.subprocess.runner import run_command, run_commands
 
-__all__ = ["Command", "CommandError", "exclusion_reason", "run_command", "run_commands"]
+__all__ = [
+    "FASTEST",
+    "FIRST_SPEED",
+    "Command",
+    "CommandError",
+    "limit_in",
+    "run_command",
+    "run_commands",
+    "speed_for",
+]

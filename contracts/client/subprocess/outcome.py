@@ -75,19 +75,32 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def _text(output: Output) -> str:
+def text_of(output: Output) -> str:
+    """Return the end of an output, without colours."""
     return _COLOURS.sub("", output.end.decode(errors="replace"))
 
 
+#: Lines of a stack trace, and others that say nothing about the error.
+_FRAMES = re.compile(
+    r"^\s*(at .+|File \".+\", line \d+.*|[~^]+|[{}\]),;]+|Node\.js v[\d.]+|goroutine \d+ .*|exit status \d+"
+    r"|Traceback \(most recent call last\):|\S+\.go:\d+.*|npm (ERR!|error).*)\s*$"
+)
+
+
 def _last_lines(output: Output) -> str:
-    lines = [line.strip() for line in _text(output).splitlines() if line.strip()]
-    text = " / ".join(lines[-_MOST_LINES:])
-    return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)[-_MOST_CHARACTERS:]
+    """Return the last line that tells the error, and then those before it."""
+    lines = [line.rstrip() for line in text_of(output).splitlines() if line.strip()]
+    telling = [line.strip() for line in lines if not _FRAMES.match(line)] or [line.strip() for line in lines]
+    *before, last = telling[-_MOST_LINES:] or [""]
+    text = last[:_MOST_CHARACTERS]
+    if before:
+        text += f" (before it: {' / '.join(before)[-_MOST_CHARACTERS:]})"
+    return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _unreadable(output: Output, name: str) -> str:
     """Say so if an output is too long, or not text."""
-    text = _text(output)
+    text = text_of(output)
     if output.size > KEPT_BYTES:
         return f"{name} was {output.size:,} bytes, of which the last {KEPT_BYTES:,} were read"
     if "\N{REPLACEMENT CHARACTER}" in text or _UNPRINTABLE.search(text):
@@ -97,7 +110,7 @@ def _unreadable(output: Output, name: str) -> str:
 
 def _size(out: Output, cwd: Path, output: Path) -> int | None:
     """Find the file that was made, and its size: named in the last line, or at the path that was offered."""
-    lines = _text(out).rstrip().splitlines()
+    lines = text_of(out).rstrip().splitlines()
     for place in (lines[-1].strip() if lines else "", str(output)):
         try:
             if place and len(place) < _LONGEST_PATH and (cwd / place).is_file():

@@ -10,43 +10,24 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 
 from contracts.analysis import first_end
 from contracts.client.run import MOST_REQUESTS_PER_JOB, Run, media_cache_of, prompt_of
 from contracts.client.situations import Situation
 from contracts.client.subject import Setting
 from contracts.client.subprocess.command import Command, environment, port_of
-from contracts.client.subprocess.outcome import Outcome, outcome_of
+from contracts.client.subprocess.outcome import Outcome, outcome_of, text_of
+from contracts.client.subprocess.pace import limit_in, speed_in
 from contracts.client.subprocess.supervise import supervise
 from contracts.journal import Delivery, Job, Journal, Record, of_records
 from mockserver.edge.server import Server
-from mockserver.faults import all_faults
 from mockserver.media.cache import MediaCache
 from mockserver.provider import Provider
 from mockserver.settings import Settings
 
 _CHECK_EVERY_S = 0.1
-#: How long the most patient good client waits, in real time, before it gives up; if the document does not say.
-_LONGEST_PATIENCE_S = 600.0
 _HERE = "127.0.0.1"
-
-
-def exclusion_reason(situation: Situation, provider: Provider, *, speed: float, time_limit_s: float) -> str:
-    """Return why a situation cannot be judged with a command; empty if it can."""
-    if situation.jobs > 1:
-        return "each job is a process, which cannot know of the others"
-    poll = provider.client.poll
-    for event in situation.events:
-        kind = all_faults()[event.fault]
-        needed_s = kind.client_waits_s  # real seconds, whatever the speed
-        if kind.never_finishes:
-            document_s = poll.give_up_after_s or (poll.at_most or 0) * (poll.interval_s or 0) * 1.2
-            needed_s = document_s or _LONGEST_PATIENCE_S
-        if needed_s >= time_limit_s:
-            return f"a good client may take {needed_s:g} s to give up, and --job-limit is {time_limit_s:g} s"
-        if speed != 1 and ("retry_after", "date") in event.with_:
-            return "Retry-After is a date, and the server's clock is faster than the client's"
-    return ""
 
 
 def run_command(
@@ -75,6 +56,9 @@ def run_commands(
     at_once: int = 1,
     most_requests: int = MOST_REQUESTS_PER_JOB,
     ended: Callable[[Run], object] = lambda _run: None,
+    paced: bool = False,
+    until_s: float | None = None,
+    callback_path: str = "/callback",
 ) -> list[Run]:
     """Run a command in situations, several at once, each with its own server.
 
@@ -87,11 +71,20 @@ def run_commands(
         at_once: how many situations run at once.
         most_requests: how many requests a job may send before it is stopped as endless.
         ended: called with each run.
+        paced: whether speed and limit are adapted to each situation (see `pace`).
+        until_s: when no further situation is started, by `time.monotonic()`; such situations have no run.
+        callback_path: the path of the callback URL.
     """
 
-    async def one(slots: asyncio.Semaphore, situation: Situation) -> Run:
+    async def one(slots: asyncio.Semaphore, situation: Situation) -> Run | None:
         async with slots:
-            run = await _Session(command, provider, situation, speed, time_limit_s, most_requests).run()
+            if until_s is not None and monotonic() > until_s:
+                return None
+            own_speed = speed_in(situation, speed) if paced else speed
+            limit_s = limit_in(situation, provider, time_limit_s) if paced else time_limit_s
+            if until_s is not None:  # patience ends with the run
+                limit_s = min(limit_s, max(until_s - monotonic(), time_limit_s))
+            run = await _Session(command, provider, situation, own_speed, limit_s, most_requests, callback_path).run()
         ended(run)
         return run
 
@@ -99,7 +92,7 @@ def run_commands(
         slots = asyncio.Semaphore(at_once)
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(one(slots, situation)) for situation in situations]
-        return [task.result() for task in tasks]
+        return [run for task in tasks if (run := task.result()) is not None]
 
     return asyncio.run(run_all())
 
@@ -115,6 +108,7 @@ class _Session:
         speed: float,
         time_limit_s: float,
         most_requests: int,
+        callback_path: str,
     ) -> None:
         self._command = command
         self._provider = provider
@@ -122,6 +116,8 @@ class _Session:
         self._speed = speed
         self._time_limit_s = time_limit_s
         self._most_requests = most_requests
+        self._callback_path = callback_path
+        self._output: dict[int, str] = {}
 
     async def run(self) -> Run:
         """Start the server, run the jobs, and return the result."""
@@ -150,17 +146,19 @@ class _Session:
         journal = replace(journal, speed=self._speed, records=tuple(_drop_undeliverable(journal, by_port)))
         note = _missing_requests(journal, server.base_url(provider.name))
         jobs = [replace(job, said="; ".join(filter(None, (job.said, note)))) for job in jobs]
-        return Run(situation, replace(journal, jobs=tuple(jobs)), ())
+        return Run(situation, replace(journal, jobs=tuple(jobs)), output=self._output)
 
     def _settings(self) -> list[Setting]:
         """Return the setting of each job."""
         provider, base_url, jobs = self._provider, self._server.base_url(self._provider.name), self._situation.jobs
         if provider.callbacks is None or not self._situation.callbacks:
             return [Setting.of(provider, base_url)] * jobs
-        return [Setting.of(provider, base_url, f"http://{_HERE}:{port}/callback") for port in _free_ports(jobs)]
+        return [
+            Setting.of(provider, base_url, f"http://{_HERE}:{port}{self._callback_path}") for port in _free_ports(jobs)
+        ]
 
     async def _job(self, number: int, setting: Setting, enough: asyncio.Event) -> Job:
-        prompt = prompt_of(number)
+        prompt = prompt_of(number, self._situation.scenario().prompt)
         started_ms = self._server.runtime.clock.now_ms()
         with tempfile.TemporaryDirectory(prefix="contracts-", ignore_cleanup_errors=True) as aside:
             output = Path(aside) / "video.mp4"
@@ -172,10 +170,13 @@ class _Session:
                 time_limit_s=self._time_limit_s,
                 enough=enough,
             )
+            self._output[number] = text_of(ending.out) + text_of(ending.err)
             ended_ms = self._server.runtime.clock.now_ms()
             why = f"{self._most_requests} requests for one job" if enough.is_set() else f"{self._time_limit_s:g} s"
             outcome: Outcome = outcome_of(ending, why, self._command.cwd or Path.cwd(), output)
-        return Job(number, prompt, outcome.ended, outcome.size_bytes, outcome.said, started_ms, ended_ms)
+        over = outcome.ended == "never" and not enough.is_set()
+        stopped = f"stopped by the runner after {self._time_limit_s:g} s (--job-limit)" if over else ""
+        return Job(number, prompt, outcome.ended, outcome.size_bytes, outcome.said, started_ms, ended_ms, stopped)
 
     async def _watch(self, enough: asyncio.Event) -> None:
         """Stop commands that send requests without end."""

@@ -2,6 +2,10 @@
 
 memory_transport    connections within the loop, without sockets
 threads             threads that take part
-patches             `time` and `socket` as clients see them
+parts               which thread takes part
+clocks              clocks in C
+locks               `threading` and `queue`
+waits               sockets and selectors
+patches             all of it, while a loop runs
 loop                the event loop, and its clock
 """

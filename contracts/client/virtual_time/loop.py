@@ -16,15 +16,16 @@ import itertools
 import selectors
 import socket
 import weakref
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
 from contracts.client.virtual_time.memory_transport import connect
-from contracts.client.virtual_time.patches import in_virtual_time, is_virtual
-from contracts.client.virtual_time.threads import Threads, VirtualThread
+from contracts.client.virtual_time.parts import is_virtual
+from contracts.client.virtual_time.threads import Signal, Threads, VirtualThread, Wait
 
 #: How long the loop waits, in real time, for a job in a thread before it continues; reading a file takes less.
 _SHORT_JOB_S = 0.05
@@ -41,6 +42,23 @@ class StalledError(RuntimeError):
     """A deadlock: every task is waiting and no timer is set."""
 
 
+class _Turn(deque[asyncio.Handle]):
+    """The callbacks of a turn. A turn within a turn may have called some of them already."""
+
+    def popleft(self) -> asyncio.Handle:
+        return super().popleft() if self else _NOTHING
+
+
+class _Nothing(asyncio.Handle):
+    """A callback that does nothing."""
+
+    def __init__(self) -> None:
+        self._cancelled = True
+
+
+_NOTHING = _Nothing()
+
+
 class _Selector(selectors.DefaultSelector):
     """Waits for real files and sockets, and advances time when there are no events."""
 
@@ -48,10 +66,11 @@ class _Selector(selectors.DefaultSelector):
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         self.loop.turn()
+        working = self.loop.threads.working  # read before the files: a thread wakes the loop before it waits
         ready: list[tuple[selectors.SelectorKey, int]] = super().select(0)
         if ready or timeout == 0:
             return ready
-        if self.loop.threads.working:
+        if working:
             return list(super().select(_CHECK_S))
         if timeout is None:
             if self.loop.stalls:
@@ -88,6 +107,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         selector = _Selector()
         selector.loop = self
         super().__init__(selector)
+        self._ready = _Turn()
         self._clock_resolution = 1e-6  # sums of floats may miss a timer by the last digit
 
     def time(self) -> float:
@@ -167,25 +187,30 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             return _done(self, _now(func, args))
         if executor is None:
             executor = self._executor()
-        thread = VirtualThread(self, self.threads)
-        shared = is_virtual() and isinstance(executor, concurrent.futures.ThreadPoolExecutor)
-        job = executor.submit(self._in_time, thread, func, *args) if shared else executor.submit(func, *args)
-        job.add_done_callback(lambda _: thread.changed.set())
-        thread.changed.wait(_SHORT_JOB_S)
-        if job.done():
-            thread.end()
-            return _done(self, job)
+        if is_virtual() and isinstance(executor, concurrent.futures.ThreadPoolExecutor):
+            job = executor.submit(func, *args)  # its threads take part
+            _await_shortly(job)
+            return _done(self, job) if job.done() else asyncio.wrap_future(job, loop=self)
+        thread = VirtualThread(self, self.threads)  # counts as working until the job has ended
+        job = executor.submit(func, *args)
         out = asyncio.wrap_future(job, loop=self)
         out.add_done_callback(lambda _: thread.end())
         return out
 
-    def _in_time(self, thread: VirtualThread, func: Callable[..., Any], *args: Any) -> Any:
-        thread.begin()
+    def block(self, wait: Wait, seconds: float | None, reads: Sequence[int], writes: Sequence[int]) -> None:
+        """Wait in this loop's own thread, while everything else goes on: turns within a turn."""
+        wait.arrange(self, seconds, reads, writes)
+        task = asyncio.current_task(self)
+        if task is not None:
+            asyncio.tasks._leave_task(self, task)  # noqa: SLF001
         try:
-            with in_virtual_time(self, thread):
-                return func(*args)
+            while wait.result is None:
+                if not self.threads.working or not wait.block(_SHORT_JOB_S):
+                    self._run_once()  # type: ignore[attr-defined]
         finally:
-            thread.over()
+            wait.clean()
+            if task is not None:
+                asyncio.tasks._enter_task(self, task)  # noqa: SLF001
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109 - as its base
         """Shut the executor down, without waiting for working threads."""
@@ -199,6 +224,13 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._default_executor
 
     _default_executor: concurrent.futures.ThreadPoolExecutor | None
+
+
+def _await_shortly(job: concurrent.futures.Future[Any]) -> None:
+    """Wait a moment, in real time, for a job that may be short."""
+    ended = Signal()
+    job.add_done_callback(lambda _: ended.set())
+    ended.wait(_SHORT_JOB_S)
 
 
 def _reads_files(func: Any) -> bool:

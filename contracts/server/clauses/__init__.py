@@ -36,6 +36,7 @@ def server_clause(
     fix: str,
     covers: Sequence[str] = (),
     severity: Severity = "must",
+    elsewhere: Severity = "must",
     applies: Callable[[Provider], bool] = lambda _: True,
 ) -> Callable[[Judge], Judge]:
     """Register a function as a clause for servers; `applies` tells which providers it concerns.
@@ -51,7 +52,9 @@ def server_clause(
 
         if id_ in _clauses:
             raise ValueError(f"duplicate clause id {id_!r}")
-        _clauses[id_] = Clause(id_, rule, severity, tuple(covers), general=True, applies=applies, judge=judged)
+        _clauses[id_] = Clause(
+            id_, rule, severity, tuple(covers), general=True, applies=applies, judge=judged, elsewhere=elsewhere
+        )
         return judge
 
     return register

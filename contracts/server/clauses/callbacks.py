@@ -81,8 +81,9 @@ def shape(evidence: Evidence) -> Iterator[Finding]:
     """Compare each callback with the template of its event."""
     for _, _, state, callbacks, received in _came(evidence):
         delivery = evidence.delivery(received, state)
-        template = _template(evidence, state)
-        found = "it is not JSON" if parse_json(received.body) is None else mismatch(template, parse_json(received.body))
+        template, body = _template(evidence, state), parse_json(received.body)
+        optional = set(_inferred(evidence, state, template))
+        found = "it is not JSON" if body is None else mismatch(template, body, optional=optional)
         missing = [name for name in callbacks.headers if name not in received.headers]
         if found is not None:
             yield broken([delivery], f"a callback where {found}", "the documented body")
@@ -164,6 +165,21 @@ def _template(evidence: Evidence, state: str) -> Any:
             template = template[key]
         return template
     return written
+
+
+def _inferred(evidence: Evidence, state: str, template: Any, keys: tuple[str, ...] = ()) -> Iterator[str]:
+    """Yield the fields of a callback that no document names: the spec has inferred them."""
+    written = evidence.spec.mock["callbacks"]["events"][state]
+    if not isinstance(written, str) or not isinstance(template, dict):
+        return
+    name, _, pointer = written.removeprefix("$reply.").partition("#/")
+    operation = evidence.spec.provider.operations[name]
+    for key, each in template.items():
+        inner = (*keys, key.removesuffix("?"))
+        place = (*(pointer.split("/") if pointer else ()), *inner)
+        if evidence.spec.schema_of(operation, place).get("x-source") == "inferred":
+            yield ".".join(inner)
+        yield from _inferred(evidence, state, each, inner)
 
 
 def _plain(value: Any) -> Any:

@@ -65,6 +65,14 @@ _refuses(
     "A body that is not JSON is answered with the documented error.",
     fix="refuse unreadable bodies with the provider's own error",
 )
+_refuses(
+    "invalid_body",
+    "bodies.values-refused",
+    "A field with an undocumented value is refused, and not changed to another value.",
+    fix="refuse a value that is not documented: the client pays for what it did not ask for",
+    covers=["*.error.400", "*.error.400-trigger", "*.error.422"],
+    elsewhere="should",
+)
 
 
 @server_clause(

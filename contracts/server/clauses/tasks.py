@@ -9,6 +9,8 @@ from contracts.server.clauses import Exercised, Finding, broken, check, server_c
 from contracts.server.evidence import Evidence, Observation
 from contracts.server.extract import Extractor
 
+#: The clocks of a server and of this machine differ by less.
+_CLOCKS_DIFFER_MS = 86_400_000
 #: Refusals because of the account and its limits, not because of the request.
 _ACCOUNTS = ("insufficient_credits", "plan_forbidden", "rate_exceeded", "concurrency_exceeded")
 
@@ -62,6 +64,29 @@ def id_form(evidence: Evidence) -> Iterator[Finding]:
             f"the id {trace.id!r}",
             "an id in the documented format",
         )
+
+
+@server_clause(
+    "tasks.submitted-at",
+    "The time of the submit is true, in the documented unit.",
+    fix="state the time of the submit in the documented unit: seconds and milliseconds differ by a thousand",
+    covers=["*.task.created-at"],
+)
+def submitted_at(evidence: Evidence) -> Iterator[Finding]:
+    """Compare the stated time of each submit with the time at which it was sent."""
+    for trace in evidence.traces:
+        shown = [(evidence.submitted, trace.submit)]
+        shown += [(evidence.queried, each.call) for each in trace.observations[:1] if each.call.fine]
+        for places, call in shown:
+            for fact, factor in (("$task.submitted_unix_s", 1000), ("$task.submitted_unix_ms", 1)):
+                value = places.read(fact, call.json)
+                if isinstance(value, int | float) and not isinstance(value, bool):
+                    yield check(
+                        abs(value * factor - trace.submit.exchange.at_ms) <= _CLOCKS_DIFFER_MS,
+                        [trace.submit, call],
+                        f"the submit is stated to be at {value}",
+                        f"about {trace.submit.exchange.at_ms // factor}",
+                    )
 
 
 @server_clause(

@@ -15,12 +15,13 @@ from typing import Any, NamedTuple
 import orjson
 from aiohttp import web
 
-from mockserver.edge.admin.auth import OTHER_SPELLINGS, PAGES, Access, RefusedError
+from mockserver.edge.access import OPEN, OTHER_SPELLINGS, PAGES, Access, RefusedError
+from mockserver.edge.addressing import Address
 from mockserver.edge.dispatcher import AdvanceUnderWayError
 from mockserver.edge.http_bytes import wire_response
 from mockserver.edge.request_body import read_body
 from mockserver.edge.runtime import Runtime
-from mockserver.edge.sessions import Sessions
+from mockserver.edge.sessions import SessionError, Sessions
 from mockserver.engine.admission import parameter_problem
 from mockserver.engine.body import BodyError, parse_json
 from mockserver.engine.commands import NoSuchEndError, UnknownReasonError
@@ -152,12 +153,15 @@ class Admin:
     #: How long a body may take to arrive.
     timeout_s: float
 
-    async def handle(self, request: web.BaseRequest, runtime: Runtime, path: str, query: str) -> web.StreamResponse:
+    async def handle(self, request: web.BaseRequest, address: Address, path: str) -> web.StreamResponse:
         """Answer a request to the control plane about one session."""
-        status = 200
+        status, runtime, query = 200, address.runtime, address.query
         path = OTHER_SPELLINGS.get(path, path)
         try:
             self.access.check(request, path, query)
+            if address.new_session is not None and path not in OPEN:
+                self.access.check_page(request.headers, of_provider=False)
+                runtime = self._made(address.new_session)
             answer = await self._perform(request, runtime, path, query)
         except RefusedError as error:
             status = error.status
@@ -171,6 +175,12 @@ class Admin:
         headers = (("Cache-Control", "no-store"), *content.headers)
         close = status in (408, 413)
         return wire_response(request, status, headers, content.content_type, content.content, "", close=close)
+
+    def _made(self, session: str) -> Runtime:
+        try:
+            return self.sessions.get(session)
+        except SessionError as error:
+            raise RefusedError(error.status, error.code, str(error)) from None
 
     def _request(
         self, http: web.BaseRequest, runtime: Runtime, parameters: Mapping[str, Any], body: Any

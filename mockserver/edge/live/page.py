@@ -12,8 +12,8 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from mockserver.edge.access import RefusedError
 from mockserver.edge.admin.api import AdminRequest, Content, Handler, not_found
-from mockserver.edge.admin.auth import RefusedError
 from mockserver.edge.live.feed import ChangeFeed
 from mockserver.edge.sessions import SessionError
 

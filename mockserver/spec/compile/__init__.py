@@ -147,6 +147,7 @@ def _compiled(context: Context) -> Provider | None:
         operations=operations,
         dialects=context.dialects,
         client=_advice(mock.get("client", {})),
+        shows_progress=any("$task.progress" in str(each.data) for each in context.documents),
         draws=compile_draws(context),
     )
     return None if context.issues else provider

@@ -11,6 +11,7 @@ from mockserver.spec.document import merge_patch
 from mockserver.spec.schema import compile_schema
 
 JSON = "application/json"
+_STATUS = "$task.status"
 METHODS = ("get", "put", "post", "delete", "patch")
 DEFAULT_MAX_BODY_BYTES = 1 << 20
 _MULTIPART_OVERHEAD_BYTES = 1 << 16
@@ -65,6 +66,8 @@ def _operation(context: Context, path: str, method: str, item: dict[str, Any]) -
         if state not in lifecycle["states"] and state not in lifecycle["ends"]:
             context.report((*where, "reply", "in", state), "is not a state of the lifecycle")
     parameters = _parameters(context, item, entry)
+    bodies = (body, *(merge_patch(body, patch) for patch in reply.get("in", {}).values()))
+    statuses = [each for written in bodies for each in _statuses(written)]
     in_path = str(mock.get("task", "")).removeprefix("$request.path.")
     return Operation(
         id=entry["operationId"],
@@ -94,7 +97,28 @@ def _operation(context: Context, path: str, method: str, item: dict[str, Any]) -
         charges_ucr=round(mock.get("charges_credits", 0) * UCR),
         counts_tokens=mock.get("counts_tokens", False),
         examples=tuple(_examples(context, entry)),
+        media_types=tuple(_request_body(context, entry).get("content", {})),
+        status_at=tuple(dict.fromkeys(keys for keys, _ in statuses)),
+        status_words={new: old for _, words in statuses for new, old in words.items()},
     )
+
+
+def _request_body(context: Context, entry: dict[str, Any]) -> dict[str, Any]:
+    written: dict[str, Any] = entry.get("requestBody", {})
+    found: dict[str, Any] = context.lead.resolve(written["$ref"]) if "$ref" in written else written
+    return found
+
+
+def _statuses(template: Any, keys: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], dict[str, str]]]:
+    """Yield where a template of an answer shows a task's status, and what it calls states by another name."""
+    if template == _STATUS:
+        yield keys, {}
+    elif isinstance(template, dict) and template.get("by") == _STATUS:
+        if template.get("otherwise") == _STATUS:
+            yield keys, {str(new): old for old, new in template["values"].items()}
+    elif isinstance(template, dict):
+        for key, each in template.items():
+            yield from _statuses(each, (*keys, key.removesuffix("?")))
 
 
 def _examples(context: Context, entry: dict[str, Any]) -> Iterator[tuple[str, int, Any]]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from mockserver.edge.access import RefusedError
 from mockserver.edge.admin.api import AdminRequest, or_not_found
-from mockserver.edge.admin.auth import RefusedError
 from mockserver.edge.rule_codec import catalogue, rule_record
 from mockserver.scenarios.read import gallery, of_data, read
 from mockserver.spec.document import SpecError

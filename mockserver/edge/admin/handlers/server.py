@@ -9,8 +9,8 @@ from typing import Any
 
 from mockserver import __version__
 from mockserver.clock import instant_of, iso_of
+from mockserver.edge.access import RefusedError
 from mockserver.edge.admin.api import AdminRequest, Content, control_plane, or_not_found
-from mockserver.edge.admin.auth import RefusedError
 from mockserver.edge.dispatcher import Report
 from mockserver.edge.records import provider_record
 from mockserver.journal.har import har
@@ -24,6 +24,13 @@ async def health(request: AdminRequest) -> Any:
         "connections": request.connections,
         "background_tasks": len(asyncio.all_tasks()) - request.connections,
     }
+
+
+async def ready(request: AdminRequest) -> Any:
+    """Tell whether the server takes requests: until it begins to stop."""
+    if request.sessions.closing:
+        raise RefusedError(503, "stopping", "the server is being stopped")
+    return {"status": "ready"}
 
 
 async def version(request: AdminRequest) -> Any:

@@ -7,9 +7,9 @@ from functools import partial
 from typing import Any, get_args
 
 from mockserver.clock import iso_of
+from mockserver.edge.access import RefusedError
 from mockserver.edge.account_changes import account_issues, apply_changes
 from mockserver.edge.admin.api import AdminRequest, not_found, or_not_found
-from mockserver.edge.admin.auth import RefusedError
 from mockserver.edge.records import account_record, delivery_record, newest_tasks, task_record
 from mockserver.engine.accounts import Account
 from mockserver.engine.commands import Command

@@ -1,0 +1,42 @@
+"""A callback with an undocumented event, while the task is still running."""
+
+from dataclasses import dataclass, replace
+
+from mockserver.engine.callbacks import Delivery
+from mockserver.engine.context import RequestContext, View
+from mockserver.engine.faults import Exercise, Fault, Injection
+from mockserver.engine.task import Task
+from mockserver.faults.support.deliveries import later
+from mockserver.faults.support.events import of_unknown_event
+from mockserver.faults.support.parameters import parameter
+
+
+@dataclass(frozen=True)
+class EarlyUnknownEvent(Fault):
+    family = "callbacks"
+    effect = "A callback with an unknown event is sent; queries and callbacks show the task's end only some time later."
+    symptom = "A client that takes every callback for the end finds a task that is still running."
+    adds_unknown_event = True
+    signs_again = True
+    exercised_with = (Exercise("callback of an unknown event while the task is running", callbacks=True),)
+
+    before_s: float = parameter(40.0, "How long before the end it is sent.", "seconds of mock time", least=1)
+    word: str = parameter("reviewing", "The unknown name of the event and the status.")
+
+    def alter_view(self, injection: Injection, context: RequestContext, view: View) -> View | None:
+        """Show a task that calls back as running until its callback is due."""
+
+        def before_the_end(task: Task) -> int | None:
+            shown_ms = task.ends_ms + self.before_s * 1000
+            if task.callback_url is None or not task.ends_ms <= context.now_ms < shown_ms:
+                return None
+            return max(task.submitted_ms, task.ends_ms - 1)
+
+        return replace(view, instant_ms=before_the_end)
+
+    def alter_deliveries(
+        self, injection: Injection, context: RequestContext, deliveries: list[Delivery]
+    ) -> list[Delivery] | None:
+        """Add the callback, and delay the others."""
+        unknown = of_unknown_event(deliveries[0], injection, context, self.word)
+        return None if unknown is None else [*unknown, *later(deliveries, self.before_s)]

@@ -1,0 +1,1 @@
+"""Careful clients in the styles that people write them, none of which may be accused of anything."""
