@@ -97,6 +97,14 @@ async def _until_cancelled(work: Callable[[], Coroutine[Any, Any, None]]) -> Non
         await work()
 
 
+def _without_answer(error: Exception) -> _Result:
+    """Say why a receiver could not be reached."""
+    cause = error.__cause__ or getattr(error, "os_error", None) or error
+    if isinstance(cause, BlockedAddressError) or isinstance(error, BlockedAddressError):
+        return _Result("blocked", None, str(cause))
+    return _Result("unreachable", None, f"{type(error).__name__}: {error}"[:300])
+
+
 class Report(NamedTuple):
     """The callback attempts that an advance of the clock made."""
 
@@ -347,10 +355,7 @@ class CallbackDispatcher:
                 return _Result("timeout", None, f"an advance of the clock waits {ADVANCE_S:g} s for receivers in all")
             return _Result("timeout", None, f"no response within {rule.timeout_s:g} s")
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            cause = error.__cause__ or getattr(error, "os_error", None) or error
-            if isinstance(cause, BlockedAddressError) or isinstance(error, BlockedAddressError):
-                return _Result("blocked", None, str(cause))
-            return _Result("unreachable", None, f"{type(error).__name__}: {error}"[:300])
+            return _without_answer(error)
         if status in rule.acknowledged:
             return _Result("acknowledged", status, "", message)
         return _Result("refused", status, f"status {status}", message)
