@@ -10,7 +10,7 @@ import click
 
 from contracts.clause import all_clauses
 from contracts.cli.options import number
-from contracts.cli.outputs import progress_bar
+from contracts.cli.outputs import fail, progress_bar
 
 if TYPE_CHECKING:
     from contracts.mutation import Trial
@@ -25,7 +25,10 @@ def kills(seed: int, max_examples: int, workers: int) -> None:
 
     Every clause must catch the client that is broken for it, and must not accuse any other client.
     """
-    from contracts.mutation import gaps, planned, trials  # noqa: PLC0415 - only this command needs the broken clients
+    try:
+        from contracts.mutation import gaps, planned, trials  # noqa: PLC0415 - only this command needs broken clients
+    except ModuleNotFoundError as error:
+        fail(f"this command needs {error.name}: pip install 'mockserver-genvideo[contracts]'")
 
     most = len(planned())
     with progress_bar("clients") as progress:
