@@ -29,6 +29,8 @@ _OF_ACCOUNTS = frozenset(("rate", "concurrency", "credits", "plan"))
 _WITHOUT_FILE = ("failure", "cancellation")
 #: How much of an error's text a verdict quotes.
 _QUOTED = 120
+#: A record may be this much later than what it has caused.
+_IN_FLIGHT_MS = 1000
 
 
 def _last(journal: Journal, job: Job) -> tuple[Record, ...]:
@@ -155,6 +157,7 @@ def failure_has_its_reason(journal: Journal) -> Iterator[Finding]:
     for job in journal.jobs:
         traces = traces_of(journal, job)
         told = [each for trace in traces for each in _failures(journal, trace)]
+        told = [each for each in told if each.at_ms <= job.ended_ms + _IN_FLIGHT_MS]
         if not told or any(_succeeded(journal, trace) for trace in traces):
             continue
         failed = told[0]
@@ -175,6 +178,8 @@ def _failures(journal: Journal, trace: TaskTrace) -> Iterator[Record]:
     """Yield what told the client that a task had failed."""
     ends = journal.provider.lifecycle.ends
     yield from (query for query in trace.queries if shows(journal, query, "failure"))
+    if not any(accepted(each) for each in trace.submits):
+        return  # the client never learnt which task it is
     for delivery in end_callbacks(journal, trace):
         asked = any(query.seq > delivery.seq for query in trace.queries)  # then the query's word counts
         if delivery.outcome == "acknowledged" and ends[delivery.event].kind == "failure" and not asked:

@@ -49,7 +49,12 @@ class PaysForPollErrors(PoliteClient):
         return task_id
 
 
-@breaks("payment.unreadable-answer", "after an unreadable answer with status 200")
+@breaks(
+    "payment.unreadable-answer",
+    "after an unreadable answer with status 200",
+    "submit.one-task-a-job",
+    "submit.not-again-after-lost-answer",
+)
 class PaysForUnreadableAnswers(PoliteClient):
     """Submits the job again when the answer cannot be read."""
 
@@ -61,7 +66,7 @@ class PaysForUnreadableAnswers(PoliteClient):
             return await super().submit_once(prompt)
 
 
-@breaks("payment.bad-file", "after a failed download", "limits.kept")
+@breaks("payment.bad-file", "after a failed download", "limits.kept", "submit.one-task-a-job")
 class PaysForBadFiles(PoliteClient):
     """Makes the video again when its file cannot be downloaded."""
 
@@ -294,7 +299,7 @@ class TakesAnyEventForTheEnd(_Believes):
         return await super().look(task_id, asking)
 
 
-@breaks("callbacks.failure-has-its-reason", "without the reason", applies=sends_callbacks)
+@breaks("outcome.failure-has-its-reason", "without the reason", applies=sends_callbacks)
 class DropsTheToldReason(_Believes):
     """Reports a failure that was told by a callback without its reason."""
 
