@@ -35,6 +35,8 @@ Duty = Literal[
     "forges_signature",
     "corrupts_callback",
     "adds_unknown_event",
+    "shows_other_status",
+    "hides_error",
     "signs_again",
     "reformats_callback",
     "lags",
@@ -49,13 +51,14 @@ Duty = Literal[
 
 
 @cache
-def _faults_that(duty: Duty) -> frozenset[str]:
+def faults_that(duty: Duty) -> frozenset[str]:
+    """Return the names of the faults that have this effect on a client's duties."""
     return frozenset(name for name, kind in all_faults().items() if getattr(kind, duty))
 
 
 def faults_in(record: Record, *duties: Duty) -> set[str]:
     """Return the faults in a record that have one of these effects on a client's duties."""
-    return {fault for fault in record.faults if any(fault in _faults_that(duty) for duty in duties)}
+    return {fault for fault in record.faults if any(fault in faults_that(duty) for duty in duties)}
 
 
 def received(exchange: Exchange) -> bool:
@@ -282,6 +285,12 @@ def created(exchange: Exchange) -> bool:
 def accepted(exchange: Exchange) -> bool:
     """Tell whether a submit's answer names the task that was created, and reached the client."""
     return names_task(exchange) and received(exchange)
+
+
+def unreadable(submit: Exchange) -> bool:
+    """Tell whether a submit created a task that its answer, with a 2xx status, does not tell the client."""
+    broken = not names_task(submit) or bool(faults_in(submit, "breaks_answer"))
+    return is_ok(submit) and submit.task is not None and broken
 
 
 def names_task(exchange: Exchange) -> bool:

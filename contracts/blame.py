@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import cast
 
-from contracts.analysis import faults_in, is_of_job
+from contracts.analysis import Duty, faults_in, faults_that, is_of_job
 from contracts.clause import Clause, Finding, Grouped, Verdict, Violation
 from contracts.journal import Journal, Record
 
@@ -50,8 +51,12 @@ def grouped(verdicts: Iterable[Verdict]) -> list[Verdict]:
         else:
             out.append(verdict)
     for same in by_cause.values():
-        first, *others = sorted(same, key=lambda each: each.cause not in each.clause.about)
+        first, *others = sorted(same, key=lambda each: not _is_about(each.clause, each.cause))
         more = tuple(Grouped(each.clause, each.violations[0]) for each in others)
         out.append(replace(first, grouped=more))
         out += [each.without_violations() for each in others]
     return out
+
+
+def _is_about(clause: Clause, cause: str) -> bool:
+    return any(cause in faults_that(cast("Duty", effect)) for effect in clause.about)

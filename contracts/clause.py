@@ -93,7 +93,8 @@ class Clause:
 
     `severity` holds where a document has the rule; `elsewhere` where none does. `judges_requests` says that the clause
     looks at what a client sends by itself, so that no answer can be the cause of a violation. `about` names the
-    undocumented faults that the clause is about. `core` clauses are tested by every run of a client that works.
+    effects of undocumented faults that the clause is about. `core` clauses are tested by every run of a client that
+    works.
     """
 
     id: str

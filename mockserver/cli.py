@@ -9,6 +9,7 @@ import asyncio
 import gc
 import json
 import os
+import re
 import signal
 import sys
 from dataclasses import fields, replace
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 @click.version_option(__version__, prog_name="mockserver")
 def main() -> None:
     """Mock asynchronous generative-video APIs, offline."""
+    _ignore_kubernetes()
 
 
 def _fail(message: object) -> NoReturn:
@@ -39,6 +41,9 @@ def _fail(message: object) -> NoReturn:
 
 
 _VARIABLES = "MOCKSERVER_"
+#: What Kubernetes sets in every container beside a service that is called `mockserver`.
+_OF_KUBERNETES = re.compile(r"MOCKSERVER_(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
+_ADDRESS_OF_KUBERNETES = re.compile(r"(tcp|udp|sctp)://")
 _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _KNOWN_VARIABLES: set[str] = set()
 
@@ -48,6 +53,19 @@ def _option(name: str, **how: Any) -> Callable[[Any], Any]:
     variable = _VARIABLES + name.removeprefix("--").split("/")[0].upper().replace("-", "_")
     _KNOWN_VARIABLES.add(variable)
     return click.option(name, envvar=variable, show_envvar=True, default=None, **how)
+
+
+def _ignore_kubernetes() -> None:
+    """Forget the variables that Kubernetes sets for a service of this name."""
+    found = [
+        name
+        for name, value in os.environ.items()
+        if _OF_KUBERNETES.fullmatch(name) or (name == "MOCKSERVER_PORT" and _ADDRESS_OF_KUBERNETES.match(value))
+    ]
+    for name in found:
+        del os.environ[name]
+    if found:
+        click.echo(f"mockserver: ignored, as set by Kubernetes: {', '.join(sorted(found))}", err=True)
 
 
 def _check_environment() -> None:
@@ -114,6 +132,7 @@ def run(work: Coroutine[Any, Any, int]) -> int:
 @_option("--public-url", metavar="URL", help="URL that clients use, for links in responses.")
 @_option("--scenario", metavar="NAME|FILE", help="Scenario to start with; see `scenarios`.")
 @_option("--watch", is_flag=True, help="Reload the scenario file when it changes.")
+@_option("--drain-s", type=float, help="Seconds that answers under way have when the server is stopped (default 5).")
 @_option("--admin-token", help="Token of the control plane (default: random, if one is required).")
 def serve(config: str | None, **given: Any) -> None:
     """Serve the providers until Ctrl-C or SIGTERM."""
@@ -149,6 +168,8 @@ async def _serve(settings: Settings, providers: list[Provider]) -> int:
         problem = str(error.strerror or error).partition(" (while attempting")[0]
         click.echo(f"mockserver: cannot listen on {where}: {problem}{fix}", err=True)
         return 2
+    if settings.journal is not None:  # whoever rotates the file sends this
+        loop.add_signal_handler(signal.SIGHUP, server.runtime.journal.reopen)
     click.echo(banner(server))
     # Freeze loaded objects out of garbage collection. Only tasks grow from here; neither they nor a world that is
     # dropped form cycles (tests/edge/test_memory.py), so the collector finds little and may run seldom.

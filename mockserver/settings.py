@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
+from urllib.parse import urlsplit
 
 from mockserver.provider import CreditsMode, TargetMode
 
@@ -165,6 +166,14 @@ def checked(raw: Mapping[str, Any], known: Iterable[str], where: str = "") -> di
     return out
 
 
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return bool(re.fullmatch(r"https?://[^/\s]\S*", text) and parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
 def _checked(name: str, value: Any) -> Any:
     if name in _CHOICES:
         if value not in _CHOICES[name]:
@@ -182,7 +191,7 @@ def _checked(name: str, value: Any) -> Any:
     elif name in _FLAGS:
         if not isinstance(value, bool):
             raise ConfigError(f"must be true or false; got {value!r}")
-    elif name == "public_url" and not re.match(r"https?://[^/\s][^\s]*$", str(value)):
+    elif name == "public_url" and not _is_url(str(value)):
         raise ConfigError(f"must be a URL that starts with http:// or https://; got {value!r}")
     elif not isinstance(value, str) or not value or "\0" in value:
         raise ConfigError(f"must be a non-empty string without null characters; got {value!r}")

@@ -124,7 +124,7 @@ def forged_refused(journal: Journal) -> Iterator[Finding]:
     general=True,
     applies=sends_callbacks,
     severity="should",
-    about=("callback_not_json",),
+    about=("corrupts_callback",),
 )
 def unreadable_handled(journal: Journal) -> Iterator[Finding]:
     """Find receivers that close the connection or answer 500, which asks for the same callback again."""
@@ -187,7 +187,7 @@ def _given_up(journal: Journal, trace: TaskTrace, lost: Delivery) -> bool:
     general=True,
     applies=sends_callbacks,
     severity="should",
-    about=("unknown_event",),
+    about=("adds_unknown_event",),
 )
 def unknown_events(journal: Journal) -> Iterator[Finding]:
     """Find callbacks of unknown events that are refused, or treated as an end."""

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from contracts.analysis import (
     accepted,
     end_callbacks,
+    end_shown,
     faults_in,
     first_end,
     is_of_job,
     is_ok,
     patience_is_over,
+    reasons_in,
     sends_callbacks,
     shows,
     signs_callbacks,
@@ -68,6 +70,35 @@ def _ended_early(journal: Journal, job: Job, trace: TaskTrace, strange: Delivery
     if later and (not is_ok(later[-1]) or later[-1].faults != tuple(faults_in(later[-1], "adds_unknown_event"))):
         return None if not known else False
     return not known and not patience_is_over(journal, trace.submits[0], trace.queries, job.ended_ms)
+
+
+@clause(
+    "callbacks.failure-has-its-reason",
+    "Report a failure that a callback tells with the reason in it.",
+    general=True,
+    applies=sends_callbacks,
+    severity="should",
+)
+def failure_has_its_reason(journal: Journal) -> Iterator[Finding]:
+    """Check the errors of jobs whose failure was told by a callback, and not shown by a query."""
+    for job in journal.jobs:
+        traces = traces_of(journal, job)
+        if len(traces) != 1 or job.ended != "raised" or not any(accepted(each) for each in traces[0].submits):
+            continue
+        told = [each for each in end_callbacks(journal, traces[0]) if _fails(journal, each)]
+        words = reasons_in(journal.provider, told[0].body) if told else []
+        if not words or told[0].at_ms > job.ended_ms + 1000 or faults_in(told[0], "hides_result"):
+            continue
+        shown = any(end_shown(journal, query) is not None for query in traces[0].queries)
+        if any(job.tells(word) for word in words):
+            yield Exercised()
+        elif not shown and not any(query.seq > told[0].seq and not is_ok(query) for query in traces[0].queries):
+            yield Violation(
+                (told[0],),
+                f"the error of job {job.number} was {job.said[:_QUOTED]!r}, without the reason {' / '.join(words)}",
+                "an error with the provider's reason",
+                "raise the code and message in the callback, or query the task for them",
+            )
 
 
 def _fails(journal: Journal, delivery: Delivery) -> bool:

@@ -22,15 +22,13 @@ from contracts.analysis import (
     traces_of,
 )
 from contracts.clause import Exercised, Finding, Untested, Violation, check, clause
-from contracts.journal import Exchange, Job, Journal, Record, TaskTrace
+from contracts.journal import Job, Journal, Record, TaskTrace
 
 #: Refusals that come from what an account may do, and ends without a file.
 _OF_ACCOUNTS = frozenset(("rate", "concurrency", "credits", "plan"))
 _WITHOUT_FILE = ("failure", "cancellation")
 #: How much of an error's text a verdict quotes.
 _QUOTED = 120
-#: A record may be this much later than what it has caused.
-_IN_FLIGHT_MS = 1000
 
 
 def _last(journal: Journal, job: Job) -> tuple[Record, ...]:
@@ -95,6 +93,8 @@ def makes_video(journal: Journal) -> Iterator[Finding]:
             if any(_succeeded(journal, trace) for trace in traces):
                 yield Exercised()
             continue  # otherwise another clause says that it was no success
+        if len(traces) == 1 and any(shows(journal, query, "success") for query in traces[0].queries):
+            continue  # another clause says that the file was there
         if job.stopped:
             yield Untested(f"job {job.number} was {job.stopped}: a longer limit would show its end")
             continue
@@ -153,15 +153,13 @@ def _succeeded(journal: Journal, trace: TaskTrace) -> bool:
     elsewhere="should",  # a failed job that is reported as done is judged by another clause
 )
 def failure_has_its_reason(journal: Journal) -> Iterator[Finding]:
-    """Check the errors of jobs whose tasks were shown as failed, by a query or by a callback."""
+    """Check the errors of jobs whose tasks were shown as failed; what callbacks tell is judged by another clause."""
     for job in journal.jobs:
         traces = traces_of(journal, job)
-        told = [each for trace in traces for each in _failures(journal, trace)]
-        told = [each for each in told if each.at_ms <= job.ended_ms + _IN_FLIGHT_MS]
-        if not told or any(_succeeded(journal, trace) for trace in traces):
+        failed = [query for trace in traces for query in trace.queries if shows(journal, query, "failure")]
+        if not failed or any(_succeeded(journal, trace) for trace in traces):
             continue
-        failed = told[0]
-        words = reasons_in(journal.provider, failed.answer_body if isinstance(failed, Exchange) else failed.body)
+        words = reasons_in(journal.provider, failed[0].answer_body)
         if job.ended == "returned":
             seen = f"job {job.number} was reported as done, but its task had failed"
         elif job.ended == "raised" and words and not any(job.tells(word) for word in words):
@@ -170,20 +168,8 @@ def failure_has_its_reason(journal: Journal) -> Iterator[Finding]:
             yield Exercised()
             continue
         yield Violation(
-            (failed,), seen, "an error with the provider's reason", "raise the code and message of the failure"
+            (failed[0],), seen, "an error with the provider's reason", "raise the code and message of the failure"
         )
-
-
-def _failures(journal: Journal, trace: TaskTrace) -> Iterator[Record]:
-    """Yield what told the client that a task had failed."""
-    ends = journal.provider.lifecycle.ends
-    yield from (query for query in trace.queries if shows(journal, query, "failure"))
-    if not any(accepted(each) for each in trace.submits):
-        return  # the client never learnt which task it is
-    for delivery in end_callbacks(journal, trace):
-        asked = any(query.seq > delivery.seq for query in trace.queries)  # then the query's word counts
-        if delivery.outcome == "acknowledged" and ends[delivery.event].kind == "failure" and not asked:
-            yield delivery
 
 
 @clause("outcome.returns-file", "Return the file of a task that succeeded.", general=True)

@@ -10,12 +10,12 @@ from contracts.analysis import (
     end_callbacks,
     end_shown,
     error_inside,
-    is_ok,
     is_passing_error,
     is_whole,
     patience_is_over,
     spoiled,
     submits_of,
+    unreadable,
     unrelated,
 )
 from contracts.clause import Exercised, Finding, Violation, clause
@@ -79,7 +79,7 @@ def poll_errors(journal: Journal) -> Iterator[Finding]:
 def unreadable_answer(journal: Journal) -> Iterator[Finding]:
     """Find a second submit after an answer with a 2xx status that does not name the task it created."""
     for first, second in _submits(journal):
-        if not is_ok(first) or first.task is None or accepted(first):
+        if not unreadable(first):
             continue
         if second is None:
             yield Exercised()
@@ -149,6 +149,6 @@ def _misread(journal: Journal, job: Job, refused: Exchange) -> str | None:
         return f"job {job.number} was reported as done after an error with status {refused.status}"
     words = re.findall(r'"((?:[^"\\]|\\.){3,})"\s*[,}\]]|:\s*(\d{3,})\b', refused.answer_body or "")
     found = {text or number for text, number in words}
-    if found and not any(word.lower() in job.said.lower() for word in found):
+    if found and not any(job.tells(word) for word in found):
         return f"the error of job {job.number} was {job.said[:120]!r}, without the message in the answer"
     return None

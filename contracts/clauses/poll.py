@@ -181,7 +181,7 @@ def gives_up(journal: Journal) -> Iterator[Finding]:
     "Continue polling after an unknown status.",
     general=True,
     severity="should",
-    about=("unknown_status", "older_status"),
+    about=("shows_other_status",),
 )
 def unknown_status(journal: Journal) -> Iterator[Finding]:
     """Find polling that stops at a status that is not documented."""
@@ -203,7 +203,7 @@ def unknown_status(journal: Journal) -> Iterator[Finding]:
             )
 
 
-@clause("poll.errors-are-retried", "Retry failed polls, with a limit.", general=True, about=("ok_with_error",))
+@clause("poll.errors-are-retried", "Retry failed polls, with a limit.", general=True, about=("hides_error",))
 def errors_are_retried(journal: Journal) -> Iterator[Finding]:
     """Find polling that stops at the first temporary error, or continues after many."""
     for submit, queries in _polls(journal):

@@ -15,6 +15,8 @@ from contracts.analysis import (
     error_inside,
     has_prompt,
     is_ok,
+    is_passing_error,
+    is_whole,
     model_name,
     model_of,
     names_task,
@@ -22,7 +24,9 @@ from contracts.analysis import (
     retry_chains,
     seconds_text,
     secured,
+    spoiled,
     submits_of,
+    unreadable,
     unrelated,
 )
 from contracts.clause import Exercised, Finding, Severity, Violation, check, clause
@@ -243,6 +247,8 @@ def not_again_after_lost_answer(journal: Journal) -> Iterator[Finding]:
         lost = not _known(journal, before, after) if journal.jobs else before.status is None
         if not created(before) or not lost:
             continue
+        if unreadable(before) and (after is None or after.body == before.body):
+            continue  # another clause judges that
         if after is None or (not journal.jobs and unrelated(journal, before, after)):
             yield Exercised()
             continue
@@ -284,6 +290,8 @@ def one_task_a_job(journal: Journal) -> Iterator[Finding]:
     for job in journal.jobs:
         made = [each for each in submits_of(journal, job) if created(each)]
         for first, second in pairwise(made):
+            if _after_trouble(journal, first, second):
+                continue  # other clauses judge that
             if _known(journal, first, second) and not _given_up(journal, first, second):
                 after_s = journal.seconds(first.at_ms, second.at_ms)
                 paid = f", and {len(made)} tasks were created in all" if len(made) > 2 else ""
@@ -297,6 +305,16 @@ def one_task_a_job(journal: Journal) -> Iterator[Finding]:
                 break
         if made:
             yield Exercised()
+
+
+def _after_trouble(journal: Journal, first: Exchange, second: Exchange) -> bool:
+    """Tell whether the same body was sent again after a poll or a download that failed."""
+    trace = next(each for each in journal.traces if each.task == first.task)
+    queries = [each for each in trace.queries if each.seq < second.seq]
+    downloads = [each for each in trace.downloads if each.seq < second.seq]
+    whole = any(is_whole(each) and not spoiled(each) for each in downloads)
+    failed = bool(queries) and is_passing_error(journal, queries[-1])
+    return first.body == second.body and (failed or (bool(downloads) and not whole))
 
 
 def _given_up(journal: Journal, first: Exchange, second: Exchange) -> bool:

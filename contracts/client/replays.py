@@ -48,7 +48,8 @@ def write_replays(search: Search, verdicts: Sequence[Verdict], directory: Path, 
             out.append(verdict)
             continue
         path = directory / f"{prefix}seed{run.seed}-{verdict.clause.id}.yaml"
-        more = ["--jobs", str(situation.jobs)] if situation.jobs > 1 else []
+        more = ["--fail-on", "should"] if verdict.clause.severity == "should" else []
+        more += ["--jobs", str(situation.jobs)] if situation.jobs > 1 else []
         more += ["--callbacks"] if situation.callbacks else []
         if run.command is not None:  # its waits are real, and the result depends on these
             limit_s = limit_in(situation, search.provider, run.job_limit_s)

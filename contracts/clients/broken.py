@@ -72,7 +72,7 @@ def breaks(
 # -- submitting -------------------------------------------------------------------------------------
 
 
-@breaks("submit.body-as-documented", "duration")
+@breaks("submit.body-as-documented", "duration", "outcome.makes-video")
 class AsksForTooMuch(PoliteClient):
     """Asks for a video of 99 s."""
 
@@ -82,7 +82,7 @@ class AsksForTooMuch(PoliteClient):
         return path, body
 
 
-@breaks("submit.content-type", "Content-Type is text/plain")
+@breaks("submit.content-type", "Content-Type is text/plain", "outcome.makes-video")
 class SaysText(PoliteClient):
     """Sends JSON as text/plain."""
 
@@ -98,7 +98,7 @@ class SaysText(PoliteClient):
         object.__setattr__(self._http, "_request", as_text)
 
 
-@breaks("auth.key-in-its-header", "no .* header|without Bearer")
+@breaks("auth.key-in-its-header", "no .* header|without Bearer", "outcome.makes-video")
 class BareKey(PoliteClient):
     """Sends the key in an undocumented form."""
 
@@ -119,6 +119,7 @@ class KeyInAddress(PoliteClient):
 @breaks(
     "submit.right-endpoint",
     "a video model was sent to",
+    "outcome.makes-video",
     applies=lambda provider: any(each.role == "decoy" for each in provider.operations.values()),
 )
 class Chats(PoliteClient):
@@ -155,7 +156,7 @@ class SubmitsTwice(PoliteClient):
         return await super().submit(prompt)
 
 
-@breaks("submit.not-again-after-lost-answer", "the same submit again after its answer")
+@breaks("submit.not-again-after-lost-answer", "the same submit again after its answer", "payment.unreadable-answer")
 class SubmitsBlindly(PoliteClient):
     """Repeats a submit that was not answered."""
 
@@ -310,6 +311,8 @@ class StopsAtAnError(PoliteClient):
     "not named in any submit's answer",
     "callbacks.lost-recovered-by-poll",
     "callbacks.early-kept",
+    "outcome.makes-video",
+    "callbacks.failure-has-its-reason",
 )
 class AsksForAnother(PoliteClient):
     """Changes the task id before polling."""
@@ -355,7 +358,12 @@ class TidiesLinks(PoliteClient):
         return await super().fetch(url.partition("?")[0].replace("/0.", "/00."))
 
 
-@breaks("results.whole", "bytes were received, and the download was not repeated", "outcome.success-is-real")
+@breaks(
+    "results.whole",
+    "bytes were received, and the download was not repeated",
+    "outcome.success-is-real",
+    "results.is-a-video",
+)
 class KeepsHalves(PoliteClient):
     """Keeps a partial file."""
 
@@ -433,7 +441,13 @@ class _NeverAsks(PoliteClient):
         return await super().finished(task_id)
 
 
-@breaks("callbacks.acknowledged", "the receiver answered 410", "callbacks.unknown-events", applies=sends_callbacks)
+@breaks(
+    "callbacks.acknowledged",
+    "the receiver answered 410",
+    "callbacks.unknown-events",
+    "callbacks.signature-over-raw-bytes",
+    applies=sends_callbacks,
+)
 class AcknowledgesNothing(PoliteClient):
     """Answers 410 to every callback."""
 
@@ -532,7 +546,7 @@ class AsksForEver(WaitsForEver):
     """Polls without limit."""
 
 
-@breaks("outcome.begins", "before any request to the API")
+@breaks("outcome.begins", "before any request to the API", "outcome.makes-video")
 class NeverSubmits(PoliteClient):
     """Fails before its first request."""
 
@@ -544,7 +558,7 @@ class NeverSubmits(PoliteClient):
     "outcome.makes-video",
     "although nothing went wrong at the provider",
     *("outcome.follows-to-the-end", "callbacks.lost-recovered-by-poll", "callbacks.early-kept"),
-    "outcome.failure-has-its-reason",  # which a callback told it
+    "callbacks.failure-has-its-reason",  # it asks no more
 )
 class AsksElsewhere(PoliteClient):
     """Polls at a path that does not exist."""
@@ -553,7 +567,7 @@ class AsksElsewhere(PoliteClient):
         raise ApiError(404, f"there is no path for {task_id}")
 
 
-@breaks("outcome.success-is-real", "reported as done")
+@breaks("outcome.success-is-real", "reported as done", "results.is-a-video", "submit.error-inside-success")
 class CallsErrorsDone(PoliteClient):
     """Reports a job as done when the API refuses."""
 
@@ -595,7 +609,7 @@ class AsksTooMuchOfAnswers(AsksTooMuchOfAnEnd):
     only_an_end = False
 
 
-@breaks("outcome.error-has-request-id", "the error of job")
+@breaks("outcome.error-has-request-id", "the error of job", "submit.error-inside-success")
 class HidesRequestIds(PoliteClient):
     """Reports an API failure without the request id."""
 

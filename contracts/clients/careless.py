@@ -299,7 +299,7 @@ class TakesAnyEventForTheEnd(_Believes):
         return await super().look(task_id, asking)
 
 
-@breaks("outcome.failure-has-its-reason", "without the reason", applies=sends_callbacks)
+@breaks("callbacks.failure-has-its-reason", "without the reason", applies=sends_callbacks)
 class DropsTheToldReason(_Believes):
     """Reports a failure that was told by a callback without its reason."""
 

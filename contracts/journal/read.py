@@ -6,6 +6,7 @@ Records of our own journal say which provider, operation and task they belong to
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import pairwise
@@ -19,6 +20,8 @@ from mockserver.clock import instant_of
 from mockserver.engine.routes import Router
 from mockserver.provider import Operation, Provider
 
+#: How each record of ours begins.
+_RECORD = b'{"seq":'
 #: A shorter value in the key's header is not treated as a key: it would match too many texts.
 _SHORTEST_KEY = 8
 #: The clock's speed is computed from at least this many gaps, each at least this long in wall time.
@@ -35,15 +38,13 @@ def read(path: Path, providers: Iterable[Provider], only: str | None = None) -> 
         JournalError: the file cannot be read, or is neither our NDJSON nor HAR.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        content = path.read_bytes().removeprefix(codecs.BOM_UTF8)
     except OSError as error:
         raise JournalError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise JournalError(f"{path}: not UTF-8 text") from None
-    whole = parse_json(text)
+    whole = None if content.startswith(_RECORD) else _parsed(content)
     is_har = isinstance(whole, dict) and "log" in whole
-    records = list(records_of_har(whole, path) if is_har else _lines(text, path))
-    given = whole["log"].get("_speed") if is_har and isinstance(whole["log"], dict) else None
+    records = list(records_of_har(whole or {}, path) if is_har else _lines(content, path))
+    given = whole["log"].get("_speed") if is_har and whole is not None and isinstance(whole["log"], dict) else None
     speed = _speed_of(records, float(given) if isinstance(given, int | float) and given > 0 else 1.0)
     return [replace(each, speed=speed) for each in of_records(records, providers, only)]
 
@@ -72,16 +73,37 @@ def _speed_of(records: Iterable[Mapping[str, Any]], given: float) -> float:
     return float(whole) if abs(median - whole) <= whole / 50 else round(median, 2)
 
 
-def _lines(text: str, path: Path) -> Iterator[Mapping[str, Any]]:
-    for number, line in enumerate(text.splitlines(), 1):
+def _parsed(content: bytes) -> Any:
+    """Parse JSON; None where it is none."""
+    try:
+        return parse_json(content.decode())
+    except (UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _lines(content: bytes, path: Path) -> Iterator[Mapping[str, Any]]:
+    """Give the records. Only a line feed ends a line; a record of ours that is torn, as by a crash, is left out."""
+    for number, line in enumerate(content.split(b"\n"), 1):
         if line.strip():
-            record = parse_json(line)
+            record = _parsed(line)
+            if record is None and line.startswith(_RECORD):
+                continue
+            if record is None and not _is_text(line):
+                raise JournalError(f"{path}: not UTF-8 text")
             if not isinstance(record, dict) or record.get("kind") not in ("exchange", "delivery"):
                 raise JournalError(
                     f"{path}:{number}: not a journal record; write a journal with `mockserver serve --journal FILE`, "
                     "or use a HAR file"
                 )
             yield record
+
+
+def _is_text(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def of_records(

@@ -39,6 +39,9 @@ _YIELD_EVERY = 64
 _LONGEST_WAIT_S = 30.0
 #: Exact; aiohttp's own timeouts are rounded up to a whole second of the loop's clock.
 receiver_timeout = asyncio.timeout
+#: How much wall time the receivers have during one advance of the clock; then attempts fail at once, as timeouts.
+ADVANCE_S = 60.0
+_LEAST_ATTEMPT_S = 0.05
 
 
 class BlockedAddressError(OSError):
@@ -94,6 +97,14 @@ async def _until_cancelled(work: Callable[[], Coroutine[Any, Any, None]]) -> Non
         await work()
 
 
+def _without_answer(error: Exception) -> _Result:
+    """Say why a receiver could not be reached."""
+    cause = error.__cause__ or getattr(error, "os_error", None) or error
+    if isinstance(cause, BlockedAddressError) or isinstance(error, BlockedAddressError):
+        return _Result("blocked", None, str(cause))
+    return _Result("unreachable", None, f"{type(error).__name__}: {error}"[:300])
+
+
 class Report(NamedTuple):
     """The callback attempts that an advance of the clock made."""
 
@@ -146,6 +157,7 @@ class CallbackDispatcher:
         self._idle = asyncio.Event()
         self._idle.set()
         self._advancing = False
+        self._give_up_s = float("inf")
         self._draining = 0
         self._closed = False
         self._attempts = self._acknowledged = 0
@@ -218,6 +230,7 @@ class CallbackDispatcher:
             raise TimeWouldGoBackError(instant_ms, now_ms)
         attempts, acknowledged = self._attempts, self._acknowledged
         self._advancing = True
+        self._give_up_s = self._wall_s() + ADVANCE_S
         try:
             await self._idle.wait()
             while not self._closed and (due_ms := world.next_due_ms()) is not None and due_ms <= instant_ms:
@@ -227,6 +240,7 @@ class CallbackDispatcher:
             clock.reach(instant_ms)
         finally:
             self._advancing = False
+            self._give_up_s = float("inf")
             self._wake.set()
         made, good = self._attempts - attempts, self._acknowledged - acknowledged
         return Report(made, good, made - good)
@@ -314,6 +328,7 @@ class CallbackDispatcher:
         rule = delivery.rule
         if delivery.lost:
             return _Result("lost", None, "lost by an injected fault")
+        patience_s = min(rule.timeout_s, max(_LEAST_ATTEMPT_S, self._give_up_s - self._wall_s()))
         try:
             host = unquote(urlsplit(delivery.url).hostname or "")
             # An address is not resolved; in any notation, because some versions of aiohttp also accept 2130706433.
@@ -323,7 +338,7 @@ class CallbackDispatcher:
                 return _Result("blocked", None, f"{host} {problem}")
             session = self._session(delivery)
             async with (
-                receiver_timeout(rule.timeout_s),
+                receiver_timeout(patience_s),
                 session.post(
                     delivery.url,
                     data=delivery.body,
@@ -336,12 +351,11 @@ class CallbackDispatcher:
                 message = self._journal.receiver_response(response.headers, body)
                 status = response.status
         except TimeoutError:
+            if patience_s < rule.timeout_s:
+                return _Result("timeout", None, f"an advance of the clock waits {ADVANCE_S:g} s for receivers in all")
             return _Result("timeout", None, f"no response within {rule.timeout_s:g} s")
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            cause = error.__cause__ or getattr(error, "os_error", None) or error
-            if isinstance(cause, BlockedAddressError) or isinstance(error, BlockedAddressError):
-                return _Result("blocked", None, str(cause))
-            return _Result("unreachable", None, f"{type(error).__name__}: {error}"[:300])
+            return _without_answer(error)
         if status in rule.acknowledged:
             return _Result("acknowledged", status, "", message)
         return _Result("refused", status, f"status {status}", message)

@@ -171,6 +171,10 @@ class Fault:
     corrupts_callback: ClassVar[bool] = False
     #: A callback of an unknown event is sent.
     adds_unknown_event: ClassVar[bool] = False
+    #: A response shows a state that is not among the documented ones.
+    shows_other_status: ClassVar[bool] = False
+    #: A response with a 2xx status contains an error.
+    hides_error: ClassVar[bool] = False
     #: A callback's changed body is signed again, correctly.
     signs_again: ClassVar[bool] = False
     #: A callback's bytes are formatted in another way; it means the same.

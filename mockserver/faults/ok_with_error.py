@@ -16,6 +16,7 @@ class OkWithError(Fault):
     effect = "The request is refused, but the HTTP status is a success."
     symptom = "A client that checks only the status treats the error as a success."
     undocumented = True
+    hides_error = True
     hides_result = True
     exercised_with = (
         Exercise("error inside 200: query", {"status": 500}, "query", 1),

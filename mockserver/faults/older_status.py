@@ -13,6 +13,7 @@ class OlderStatus(Fault):
     effect = "The response uses the former name of a state, if it had one."
     symptom = "A client that knows only the current names does not recognise the state."
     undocumented = True
+    shows_other_status = True
     exercised_with = (Exercise("older status", operation="query", times=2),)
 
     @classmethod

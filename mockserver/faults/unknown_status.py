@@ -13,6 +13,7 @@ class UnknownStatus(Fault):
     effect = "Until the task ends, responses show an unknown state."
     symptom = "A client that treats an unknown state as an end or an error gives up too early."
     undocumented = True
+    shows_other_status = True
     exercised_with = (Exercise("unknown status", operation="query", times=2),)
 
     word: str = parameter("reviewing", "The name of the state.")

@@ -6,7 +6,6 @@ kept as they are; reading them writes them as records and redacts secrets. `Jour
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import logging
 import time
@@ -18,6 +17,7 @@ from typing import Any
 import orjson
 
 from mockserver.engine.callbacks import Attempt, Delivery
+from mockserver.journal.file import JournalFile
 from mockserver.journal.record import DeliveryAttempt, Exchange, Headers, ReceiverResponse, record_of
 from mockserver.journal.redaction import Redaction
 from mockserver.settings import DEFAULT_BODY_LIMIT, DEFAULT_ENTRIES
@@ -67,7 +67,7 @@ class Journal:
         self.forgotten_seq = 0
         self._wall_s = wall_s
         self.body_limit = body_limit
-        self._file = None if file is None else file.open("ab")
+        self._file = None if file is None else JournalFile(file)
         self._unwritten: list[Entry] = []
         self._redact: Redaction | None = None
 
@@ -112,14 +112,18 @@ class Journal:
         """Append the new entries to the file."""
         if self._file is not None and self._unwritten:
             waiting, self._unwritten = self._unwritten, []
+            self._file.append(self.ndjson(waiting))
+        elif self._file is not None and self._file.waiting_bytes:
+            self._file.append(b"")
+
+    def reopen(self) -> None:
+        """Open the file again, such as after it was rotated."""
+        self.flush()
+        if self._file is not None:
             try:
-                self._file.write(self.ndjson(waiting))
-                self._file.flush()
+                self._file.reopen()
             except OSError as error:
-                _LOG.error("cannot write the journal file; journal file closed: %s", error.strerror)
-                file, self._file = self._file, None
-                with contextlib.suppress(OSError):
-                    file.close()
+                _LOG.error("cannot open the journal file again: %s", error.strerror)
 
     def close(self) -> None:
         """Flush and close the file; from now on the secrets are those known by now."""

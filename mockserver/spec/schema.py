@@ -188,7 +188,9 @@ def _none_of(details: dict[str, Any]) -> str:
 
 _WORDS: dict[str, Callable[[dict[str, Any]], str]] = {
     "type": lambda details: f"must be of type {' or '.join(details['types'])}",
-    "enum": lambda details: f"must be one of {', '.join(map(_written, details['options']))}",
+    "enum": lambda details: (
+        f"must be {'one of ' if len(details['options']) > 1 else ''}{', '.join(map(_written, details['options']))}"
+    ),
     "const": lambda details: f"must be {_written(details['expected_value'])}",
     "minLength": lambda details: "must not be empty" if details["limit"] == 1 else "is too short",
     "maxLength": lambda details: f"is longer than {details['limit']} characters",

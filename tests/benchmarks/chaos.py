@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import random
 import re
+import subprocess
 import time
 from collections import Counter
 from pathlib import Path
@@ -25,8 +26,6 @@ from mockserver.faults import all_faults
 from mockserver.spec.catalog import load_providers
 
 if TYPE_CHECKING:
-    import subprocess
-
     from mockserver.provider import Operation, Provider
 
 SECONDS = 60.0
@@ -35,6 +34,9 @@ SPEED = 60
 WARM_UP_S = 10.0
 #: When a client breaks off itself, at the latest: some faults hold a connection for ever.
 PATIENCE_S = 5.0
+#: How long the control plane may take: an advance waits for all receivers. What takes longer is judged, not awaited.
+ADMIN_PATIENCE_S = 120.0
+STOPS_WITHIN_S = 20.0
 #: What a task may cost; the rest of the memory must be level.
 BYTES_A_TASK = 3_000
 MOST_GROWTH_BYTES = 40_000_000
@@ -137,7 +139,8 @@ def _key(provider: Provider, number: int) -> str:
 
 async def admin(http: aiohttp.ClientSession, port: int, method: str, path: str, body: Any = None) -> Any:
     """Ask the control plane."""
-    async with http.request(method, f"http://127.0.0.1:{port}/__admin{path}", json=body) as answer:
+    url, patience = f"http://127.0.0.1:{port}/__admin{path}", aiohttp.ClientTimeout(total=ADMIN_PATIENCE_S)
+    async with http.request(method, url, json=body, timeout=patience) as answer:
         answer.raise_for_status()
         return await answer.json()
 
@@ -250,11 +253,18 @@ def run(seconds: float, clients: int) -> list[str]:
     """Start a server, raise the storm, stop the server; return what went wrong."""
     with started(mockserver("--speed", str(SPEED))) as (process, port):
         use_the_other_core()
-        wrong = uvloop.run(chaos(process, port, seconds, clients))
+        try:
+            wrong = uvloop.run(chaos(process, port, seconds, clients))
+        except (aiohttp.ClientError, TimeoutError) as error:
+            wrong = [f"the control plane did not answer within {ADMIN_PATIENCE_S:g} s: {error!r}"]
         process.terminate()
         stopping_s = time.monotonic()
-        code = process.wait(timeout=20)
-        if code or time.monotonic() - stopping_s > 5:
+        try:
+            code = process.wait(timeout=STOPS_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            code = process.wait()
+        if code or time.monotonic() - stopping_s > STOPS_WITHIN_S / 2:
             wrong.append(f"the server did not stop cleanly: exit code {code}, {time.monotonic() - stopping_s:.1f} s")
     return wrong
 

@@ -436,9 +436,9 @@ def test_all_mistakes_are_told_at_once() -> None:
     assert [re.sub(r" \(.*", "", str(fault)) for fault in faults_in(text)] == [
         'scenario.yaml:4: seed: "x" is not of type "integer"',
         'scenario.yaml:10: accounts/0/plan: ["gold"] is not of type "string"',
-        "scenario.yaml:39: timeline/0/when/tims: unknown key: tims",
-        "scenario.yaml:62: expect/1/foo: unknown key: foo",
-        "scenario.yaml:63: expect/1/bar: unknown key: bar",
+        "scenario.yaml:40: timeline/0/when/tims: unknown key: tims",
+        "scenario.yaml:63: expect/1/foo: unknown key: foo",
+        "scenario.yaml:64: expect/1/bar: unknown key: bar",
     ]
     text = WHOLE.replace("plan: premium", "plan: gold").replace("fault: latency", "fault: latncy")
     text = text.replace("model: gemini-omni-flash-text-to-video", "model: sora").replace(
@@ -446,9 +446,9 @@ def test_all_mistakes_are_told_at_once() -> None:
     )
     assert [str(fault).partition(";")[0].partition(" (")[0] for fault in faults_in(text)] == [
         "scenario.yaml:10: accounts/0/plan: must be one of pro, premium, starter",
-        "scenario.yaml:23: timeline/0/with/s: error: unknown parameter 's'",
-        "scenario.yaml:30: timeline/0/where/model: must be one of gemini-omni-flash-text-to-video",
-        "scenario.yaml:40: timeline/1/fault: unknown fault 'latncy'",
+        "scenario.yaml:24: timeline/0/with/s: error: unknown parameter 's'",
+        "scenario.yaml:31: timeline/0/where/model: must be one of gemini-omni-flash-text-to-video",
+        "scenario.yaml:41: timeline/1/fault: unknown fault 'latncy'",
     ]
 
 
@@ -703,7 +703,7 @@ def test_on_the_command_line_all_files_are_told_of(tmp_path: Path) -> None:
     code, said = run_cli(str(good), str(bad), str(missing))
     assert code == 1
     assert said.splitlines() == [
-        f"{bad}:40: timeline/1/fault: unknown fault 'latncy'; did you mean 'latency'?",
+        f"{bad}:41: timeline/1/fault: unknown fault 'latncy'; did you mean 'latency'?",
         f"{missing}: cannot be read: No such file or directory",
         "2 errors",
     ]

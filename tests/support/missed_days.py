@@ -24,6 +24,7 @@ WHOLE: dict[str, Any] = {"answer_headers": [["Content-Length", "200"]], "answer_
 HERE, THERE = ["Host", "127.0.0.1:4010"], ["Host", "localhost:4010"]
 KEY = ["Authorization", "Bearer [key of acct_1]"]
 PROMPT = 'A red kite over the sea, take 1. It says "é" and 風 \\ \U0001fa81.'
+REASON = "The model could not finish the job"
 
 
 def day(name: str = GOOGLE) -> Traffic:
@@ -74,6 +75,13 @@ def inside(**job: Any) -> Traffic:
 def strange() -> Traffic:
     """A task with a callback of an unknown event."""
     return day().wait(3).callback(event="reviewing", faults=["early_unknown_event"])
+
+
+def told(**job: Any) -> Traffic:
+    """A task whose failure a callback tells."""
+    out = day().wait(3).callback(event="failed")
+    out.records[-1]["request"]["body"] = f'{{"error": "{REASON}"}}'
+    return out.job("raised", **job)
 
 
 def lagging() -> Traffic:
@@ -166,6 +174,10 @@ MISSED: dict[str, tuple[list[Day], list[Day]]] = {
     "callbacks.unknown-event-is-no-end": (
         [lambda: strange().wait(3).query().wait(3).query("done").job()],
         [lambda: strange().job("raised", "unknown event"), lambda: strange().wait(1).job("raised", "unknown event")],
+    ),
+    "callbacks.failure-has-its-reason": (
+        [lambda: told(said=f"failed: {REASON}")],
+        [lambda: told(said="failed")],
     ),
     "callbacks.signature-over-raw-bytes": (
         [lambda: day().callback(faults=["reformatted_callback"])],

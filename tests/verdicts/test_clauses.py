@@ -100,8 +100,7 @@ DAYS: dict[str, tuple[list[Day], list[Day]]] = {
             lambda: Traffic().submit(status=None).wait(5).submit(),
             lambda: Traffic().submit(status=None).wait(5).submit(task="job_2").job(),
             lambda: Traffic().submit(faults=["latency"]).wait(5).submit(task="job_2").job(),
-            lambda: Traffic().submit(answer="<html>").wait(5).submit(task="job_2").job(),
-            lambda: Traffic().submit(faults=["truncated_body"]).wait(5).submit(task="job_2").job(),
+            lambda: Traffic().submit(answer="<html>").wait(5).submit(task="job_2", body=otherwise(1)).job(),
         ],
     ),
     "submit.one-task-a-job": (
@@ -114,8 +113,8 @@ DAYS: dict[str, tuple[list[Day], list[Day]]] = {
         ],
         [
             lambda: day().submit(task="job_2").job(),
-            lambda: day().wait(3).query(status=500, task=TASK[GOOGLE]).submit(task="job_2").job(),
-            lambda: short(ended()).submit(task="job_2").job(),
+            lambda: day().wait(3).query(status=500).submit(task="job_2", body=otherwise(2)).job(),
+            lambda: short(ended()).submit(task="job_2", body=otherwise(3)).job(),
             lambda: had().submit(task="job_2").job(),
             lambda: day().wait(3).query().wait(3).submit(task="job_2").job("raised"),
         ],
@@ -403,6 +402,11 @@ def many(traffic: Traffic, number: int, **fields: Any) -> Traffic:
 def short(traffic: Traffic) -> Traffic:
     """Fetch half a file."""
     return traffic.download(answer_headers=[["Content-Length", "1000"]], answer_bytes=500)
+
+
+def otherwise(number: int) -> dict[str, Any]:
+    """Return the first model's example with something else beside the prompt."""
+    return {**dict(next(iter(Traffic().provider.models.values())).example or {}), "seed": number}
 
 
 def poor(traffic: Traffic, jobs: int) -> Traffic:

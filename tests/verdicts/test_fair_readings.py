@@ -212,13 +212,13 @@ READINGS: dict[str, tuple[Callable[[], Traffic], str, str]] = {
     "a first query at once, as one of the samples does": (lambda: day().query(), "poll.interval", ""),
     "a failure told by a callback, with its reason": (
         lambda: day().callback(event="failed", body=json.dumps(FAILED)).job("raised", str(FAILED["error"])),
-        "outcome.failure-has-its-reason",
+        "callbacks.failure-has-its-reason",
         "",
     ),
     "a failure told by a callback, without its reason": (
         lambda: day().callback(event="failed", body=json.dumps(FAILED)).job("raised", "it failed"),
-        "outcome.failure-has-its-reason",
-        "must",
+        "callbacks.failure-has-its-reason",
+        "should",
     ),
     "a fresh link asked for after the old one expired": (
         lambda: done().wait(700_000).download(status=403, error="result_expired").query("done").download(),
@@ -297,6 +297,32 @@ def test_every_paid_task_of_a_job_is_counted() -> None:
         traffic.submit(task=f"job_{number}", faults=["latency"]).wait(30)
     found = judged(traffic.job("raised", "timed out"))["submit.not-again-after-lost-answer"]
     assert (found.judgement, found.severity, len(found.violations)) == ("violated", "must", 3)
+
+
+@pytest.mark.parametrize(
+    ("first", "clause"),
+    [
+        (lambda: Traffic().submit(answer="<html>"), "payment.unreadable-answer"),
+        (lambda: Traffic().submit(faults=["truncated_body"]), "payment.unreadable-answer"),
+        (lambda: day().wait(3).query(status=500, answer=NO), "payment.poll-errors"),
+        (lambda: done().download(answer_headers=[["Content-Length", "9"]], answer_bytes=5), "payment.bad-file"),
+    ],
+)
+def test_each_way_to_pay_twice_is_judged_once(first: Callable[[], Traffic], clause: str) -> None:
+    """One clause names it, and none of the others repeats it."""
+    found = judged(first().wait(5).submit(task="job_2").job("raised", "no"))
+    paid = {
+        name for name, each in found.items() if each.judgement == "violated" and name.startswith(("pay", "submit."))
+    }
+    assert paid == {clause}
+
+
+def test_a_late_answer_that_was_read_is_no_reason_to_accuse() -> None:
+    """The task was followed to its failure, so a second one is no double payment."""
+    traffic = Traffic().submit(faults=["latency"]).wait(60).query("failed", answer=FAILED)
+    found = judged(traffic.wait(5).submit(task="job_2").job("raised", str(FAILED["error"])))
+    assert [name for name, each in found.items() if each.judgement == "violated" and "again" in str(each)] == []
+    assert found["payment.unreadable-answer"].judgement == "not exercised"
 
 
 # -- one cause, one verdict -------------------------------------------------------------------------
