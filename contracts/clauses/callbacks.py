@@ -20,6 +20,7 @@ from contracts.analysis import (
     reasons_in,
     sends_callbacks,
     signs_callbacks,
+    spoiled,
     traces_of,
     unrelated,
 )
@@ -230,7 +231,7 @@ def idempotent(journal: Journal) -> Iterator[Finding]:
     submits = journal.of_role("submit")
     for trace in journal.traces:
         reached = [each for each in trace.deliveries if each.status is not None]
-        had = next((each for each in trace.downloads if is_whole(each)), None)
+        had = next((each for each in trace.downloads if is_whole(each) and not spoiled(each)), None)
         repeated = [each for each in reached[1:] if had is not None and each.seq > had.seq]
         if had is None or not repeated:
             continue

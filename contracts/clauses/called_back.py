@@ -83,7 +83,7 @@ def failure_has_its_reason(journal: Journal) -> Iterator[Finding]:
     """Check the errors of jobs whose failure was told by a callback, and not shown by a query."""
     for job in journal.jobs:
         traces = traces_of(journal, job)
-        if len(traces) != 1 or job.ended != "raised":
+        if len(traces) != 1 or job.ended != "raised" or not any(accepted(each) for each in traces[0].submits):
             continue
         told = [each for each in end_callbacks(journal, traces[0]) if _fails(journal, each)]
         words = reasons_in(journal.provider, told[0].body) if told else []

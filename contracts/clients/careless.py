@@ -49,7 +49,12 @@ class PaysForPollErrors(PoliteClient):
         return task_id
 
 
-@breaks("payment.unreadable-answer", "after an unreadable answer with status 200")
+@breaks(
+    "payment.unreadable-answer",
+    "after an unreadable answer with status 200",
+    "submit.one-task-a-job",
+    "submit.not-again-after-lost-answer",
+)
 class PaysForUnreadableAnswers(PoliteClient):
     """Submits the job again when the answer cannot be read."""
 
@@ -61,7 +66,7 @@ class PaysForUnreadableAnswers(PoliteClient):
             return await super().submit_once(prompt)
 
 
-@breaks("payment.bad-file", "after a failed download", "limits.kept")
+@breaks("payment.bad-file", "after a failed download", "limits.kept", "submit.one-task-a-job")
 class PaysForBadFiles(PoliteClient):
     """Makes the video again when its file cannot be downloaded."""
 
