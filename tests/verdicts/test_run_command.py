@@ -410,7 +410,7 @@ def run_campaign(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, st
     monkeypatch.setattr(mutation, "ProcessPoolExecutor", one_worker)
 
     def run_them(*plan: tuple[str, str | None], mutant: Mutant | None = None) -> tuple[int, str]:
-        monkeypatch.setattr(mutation, "planned", lambda: list(plan))
+        monkeypatch.setattr(mutation, "planned", lambda **_: list(plan))
         if mutant is not None:
             monkeypatch.setattr(mutation, "mutants", lambda: (*mutants(), mutant))
         code, said, _ = run("kills", "--workers", "2", "--max-examples", "0")
@@ -443,7 +443,7 @@ def test_kills_in_processes(tmp_path: Path) -> None:
     """What they find comes back; a breaker is found there by its name."""
     script = (
         "from contracts import mutation\n"
-        "mutation.planned = lambda: [('toapis', 'FetchesNothing'), ('toapis', 'SaysText')]\n"
+        "mutation.planned = lambda **_: [('toapis', 'FetchesNothing'), ('toapis', 'SaysText')]\n"
         "if __name__ == '__main__':\n"
         "    from contracts.cli import main\n"
         "    main(['kills', '--workers', '2', '--max-examples', '0'])\n"
@@ -523,3 +523,6 @@ def test_what_is_planned_is_every_breaker_where_its_clause_applies() -> None:
     assert {mutant for _, mutant in plan} - {None} == {each.name for each in mutants()}
     assert (TOAPIS, "OnlyListens") not in plan
     assert list(mutation.gaps()) == []
+    once = mutation.planned(each_once=True)
+    assert set(once) <= set(plan)
+    assert sorted(mutant for _, mutant in once if mutant) == sorted(each.name for each in mutants())
