@@ -120,12 +120,12 @@ def error_inside(provider: Provider, exchange: Exchange) -> Any:
 PASSING = frozenset((429, 455, *range(500, 600)))
 
 
-def is_passing_error(journal: Journal, exchange: Exchange) -> bool:
+def is_passing_error(journal: Journal, exchange: Exchange, statuses: frozenset[int] = PASSING) -> bool:
     """Tell whether a request failed in a way that says nothing about its task: another one may succeed."""
-    if exchange.status is None or exchange.status in PASSING:
+    if exchange.status is None or exchange.status in statuses:
         return True
     inside = error_inside(journal.provider, exchange)
-    return inside in PASSING if isinstance(inside, int) else inside is not None
+    return inside in statuses if isinstance(inside, int) else inside is not None
 
 
 def elsewhere(journal: Journal, exchange: Exchange) -> bool:

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import cast
 
-from contracts.analysis import Duty, faults_in, faults_that, is_of_job
+from contracts.analysis import faults_in, faults_that, is_of_job
 from contracts.clause import Clause, Finding, Grouped, Verdict, Violation
 from contracts.journal import Journal, Record
 
@@ -59,4 +58,4 @@ def grouped(verdicts: Iterable[Verdict]) -> list[Verdict]:
 
 
 def _is_about(clause: Clause, cause: str) -> bool:
-    return any(cause in faults_that(cast("Duty", effect)) for effect in clause.about)
+    return any(cause in faults_that(effect) for effect in clause.about)

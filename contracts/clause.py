@@ -21,6 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
+from contracts.analysis import Duty
 from contracts.journal import Journal, Record
 from mockserver.provider import Provider
 
@@ -106,7 +107,7 @@ class Clause:
     judge: Callable[[Journal], Iterator[Finding]]
     elsewhere: Severity = "must"
     judges_requests: bool = False
-    about: tuple[str, ...] = ()
+    about: tuple[Duty, ...] = ()
     core: Core | None = None
 
     def concerns(self, provider: Provider, covered: Sequence[str]) -> bool:
@@ -209,7 +210,7 @@ def clause(
     applies: Callable[[Provider], bool] = lambda _: True,
     elsewhere: Severity = "must",
     judges_requests: bool = False,
-    about: Sequence[str] = (),
+    about: Sequence[Duty] = (),
     core: Core | None = None,
 ) -> Callable[[Callable[[Journal], Iterator[Finding]]], Callable[[Journal], Iterator[Finding]]]:
     """Register a function as a clause.

@@ -168,7 +168,7 @@ async def _serve(settings: Settings, providers: list[Provider]) -> int:
         problem = str(error.strerror or error).partition(" (while attempting")[0]
         click.echo(f"mockserver: cannot listen on {where}: {problem}{fix}", err=True)
         return 2
-    if settings.journal is not None:  # whoever rotates the file sends this
+    if settings.journal is not None:  # sent by programs that rotate files
         loop.add_signal_handler(signal.SIGHUP, server.runtime.journal.reopen)
     click.echo(banner(server))
     # Freeze loaded objects out of garbage collection. Only tasks grow from here; neither they nor a world that is

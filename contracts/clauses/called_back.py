@@ -10,6 +10,7 @@ from contracts.analysis import (
     end_shown,
     faults_in,
     first_end,
+    is_invalid_callback,
     is_of_job,
     is_ok,
     is_whole,
@@ -121,7 +122,7 @@ def signature_over_raw_bytes(journal: Journal) -> Iterator[Finding]:
     for delivery in journal.deliveries:
         if not faults_in(delivery, "reformats_callback") or delivery.status is None:
             continue
-        if faults_in(delivery, "forges_signature", "corrupts_callback", "adds_unknown_event"):
+        if is_invalid_callback(delivery):
             continue
         yield check(
             usual or not 400 <= delivery.status < 500,
@@ -151,7 +152,11 @@ def query_may_lag(journal: Journal) -> Iterator[Finding]:
         lagging = [each for each in trace.queries if told and each.seq > told[0].seq and faults_in(each, "lags")]
         if not lagging:
             continue
-        gave_up = job.ended == "raised" and trace.queries[-1] is lagging[-1] and not _told_a_failure(journal, told)
+        gave_up = (
+            job.ended == "raised"
+            and trace.queries[-1] is lagging[-1]
+            and not any(_fails(journal, each) for each in told)
+        )
         yield check(
             not gave_up or patience_is_over(journal, made, trace.queries, job.ended_ms),
             (told[0], lagging[-1]),
@@ -159,10 +164,6 @@ def query_may_lag(journal: Journal) -> Iterator[Finding]:
             "another query, some seconds later",
             "a query may lag behind the callback: poll until it shows the end, too",
         )
-
-
-def _told_a_failure(journal: Journal, told: list[Delivery]) -> bool:
-    return any(_fails(journal, each) for each in told)
 
 
 @clause(

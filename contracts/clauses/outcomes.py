@@ -39,6 +39,10 @@ def _last(journal: Journal, job: Job) -> tuple[Record, ...]:
     return tuple(sorted(records, key=lambda each: each.seq)[-2:])
 
 
+def _cut_short(job: Job) -> Untested:
+    return Untested(f"job {job.number} was {job.stopped}: a longer limit would show its end")
+
+
 @clause("outcome.ends", "End every job with a file or an error.", general=True)
 def ends(journal: Journal) -> Iterator[Finding]:
     """Find jobs that did not end."""
@@ -46,7 +50,7 @@ def ends(journal: Journal) -> Iterator[Finding]:
         if job.ended != "never":
             yield Exercised()
         elif job.stopped:
-            yield Untested(f"job {job.number} was {job.stopped}: a longer limit would show its end")
+            yield _cut_short(job)
         else:
             lasted_s = journal.seconds(job.started_ms, job.ended_ms)
             why = f": {job.said}" if job.said else f" after {seconds_text(lasted_s)}"
@@ -96,7 +100,7 @@ def makes_video(journal: Journal) -> Iterator[Finding]:
         if len(traces) == 1 and any(shows(journal, query, "success") for query in traces[0].queries):
             continue  # another clause says that the file was there
         if job.stopped:
-            yield Untested(f"job {job.number} was {job.stopped}: a longer limit would show its end")
+            yield _cut_short(job)
             continue
         refused = [each for each in journal.exchanges if each.status is not None and each.status not in OK]
         how = f"failed with {job.said[:_QUOTED]!r}" if job.ended == "raised" else "did not end"

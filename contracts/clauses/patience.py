@@ -28,7 +28,7 @@ LEAST_ASKED_S = 15.0
 LONGEST_SHORT_DELAY_S = 120.0
 #: A request without an answer for so long has no timeout.
 LONGEST_TIMEOUT_S = 3000.0
-#: So many connections for each job are enough for anybody; with fewer requests nobody has more.
+#: A client needs at most this many connections for each job; below `FEWEST_REQUESTS` requests it is not judged.
 CONNECTIONS_A_JOB = 4
 FEWEST_REQUESTS = 10
 _SERVER_ERRORS = frozenset((500, 502, 503, 504))

@@ -18,6 +18,7 @@ from contracts.analysis import (
     has_prompt,
     is_known_status,
     is_ok,
+    is_passing_error,
     patience_is_over,
     received,
     seconds_text,
@@ -215,12 +216,10 @@ def errors_are_retried(journal: Journal) -> Iterator[Finding]:
     for submit, queries in _polls(journal):
         row = earlier = 0
         for number, query in enumerate(queries):
-            inside = error_inside(journal.provider, query)
-            within = inside in PASSING if isinstance(inside, int) else inside is not None
-            failed = query.status is None or query.status in PASSING or within
-            row = row + 1 if failed else 0
-            if not failed:
+            if not is_passing_error(journal, query, PASSING):
+                row = 0
                 continue
+            row += 1
             if row > MOST_ERRORS and not _ends(journal, submit):
                 yield Violation(
                     queries[number - row + 1 : number + 1][-2:],
@@ -236,6 +235,7 @@ def errors_are_retried(journal: Journal) -> Iterator[Finding]:
             elif _stopped(journal, query):
                 continue
             elif row == 1 and not earlier:
+                inside = error_inside(journal.provider, query)
                 yield Violation(
                     (query,),
                     "polling stopped at its first error" + (" (inside an answer with status 200)" if inside else ""),

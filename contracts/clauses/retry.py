@@ -13,7 +13,7 @@ from contracts.journal import Exchange, Journal
 #: A retry sooner than this does not wait. One may be bad luck: some draw their waits from 0 up.
 AT_ONCE_S = 0.05
 MOST_AT_ONCE = 2
-#: A first wait so many times the documented one is no jitter.
+#: A first wait of this many times the documented one cannot be jitter.
 LONGER_THAN_JITTER = 3.0
 PASSING_STATUSES = frozenset((429, 455, 500, 502, 503, 504, 505))
 FEWEST_WAITS = 3

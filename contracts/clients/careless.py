@@ -259,7 +259,7 @@ class _Believes(PoliteClient):
     """Takes a callback's word, without a query."""
 
     def outcome_of(self, event: Any) -> Seen | None:
-        """Read an event; None is no end."""
+        """Read an event; return None where it is not an end."""
         text = json.dumps(event)
         ends = {"failed": "failed", "cancelled": "cancelled", "completed": "success", "done": "success"}
         words = [str(value).rpartition(".")[2] for value in _strings(event)]

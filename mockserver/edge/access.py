@@ -156,7 +156,7 @@ def _token_in(headers: Mapping[str, str], path: str, query: str) -> str:
 
 
 def _host_of(url: str) -> str:
-    """Return the host of a URL in lower case; empty where it has none."""
+    """Return the host of a URL in lower case; empty if it has no host."""
     try:
         return urlsplit(url).hostname or ""
     except ValueError:

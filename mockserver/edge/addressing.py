@@ -96,19 +96,20 @@ class Addresses:
         if path.startswith(_SESSION_MARKS):
             session, slash, rest = path[2 if path[1] == "~" else 4 :].partition("/")
             path = slash + rest or "/"
+        first, slash, rest = path[1:].partition("/")
+        is_admin = first == _ADMIN_SEGMENT
         name = self._names_by_host.get(host) or self._names_by_host.get(host.lower())
         runtime = main
         if session is not None:
             if sessions.known(session) is None:
-                if name is None and path.startswith(ADMIN) and path[len(ADMIN) : len(ADMIN) + 1] in ("", "/"):
+                if name is None and is_admin:
                     return Address(main, None, path, query, session)
                 self.access.check_page(headers, of_provider=name is not None)
             runtime = sessions.get(session)
         providers = runtime.world.providers
         if name is not None:
             return Address(runtime, providers[name], path, query)
-        first, slash, rest = path[1:].partition("/")
-        if first == _ADMIN_SEGMENT:
+        if is_admin:
             return Address(runtime, None, path, query)
         if self._only is not None:
             return Address(runtime, providers[self._only], path, query)

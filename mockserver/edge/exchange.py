@@ -109,7 +109,7 @@ class Exchange:
     def plain_bytes(self, *, keep_alive: bool = True) -> bytes:
         """Return the bytes of a response that no fault changes on its way, and write it down."""
         response = self.outcome.response
-        content = response.body if response.file is None else _content_of(response)
+        content = _content_of(response)
         size = len(content)
         kept = response if size <= self.runtime.journal.body_limit else replace(response, body=b"", file=None)
         self.journal(response.status, response.headers, content, size, kept)
@@ -193,10 +193,9 @@ class RequestHandler:
             request.body, request.oversized = b"", True
         try:
             exchange = Exchange.of_provider(runtime, state, match, request, target, self._date)
-            outcome = exchange.outcome
-            if outcome.delivers_first and exchange.delivers_first:
+            if exchange.delivers_first:
                 return exchange
-            if outcome.injections:
+            if exchange.outcome.injections:
                 exchange.apply_faults()
                 return exchange
             return exchange.plain_bytes()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 
 class InvalidPatternError(ValueError):
-    """A text is no regular expression of RE2."""
+    """A text is not a regular expression of RE2."""
 
 
 class LinearPattern:

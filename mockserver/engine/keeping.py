@@ -15,7 +15,7 @@ EVICTED_HEADER = "X-Mock-Evicted"
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How many are kept, and how many bytes of their bodies; None is no limit."""
+    """How many are kept, and how many bytes of their bodies; None is unlimited."""
 
     number: int | None = None
     size_bytes: int | None = None
@@ -46,22 +46,19 @@ class Shelf:
 
     def add(self, owner: Keeper, name: str, size_bytes: int) -> str:
         """Add one; evict the oldest where there are too many, but never this one. Return what was evicted, in words."""
-        kept, bounds = self._kept, self.bounds
-        kept.append(_Kept(owner, name, size_bytes))
+        self._kept.append(_Kept(owner, name, size_bytes))
         self._size_bytes += size_bytes
-        if (bounds.number is None or len(kept) <= bounds.number) and (
-            bounds.size_bytes is None or self._size_bytes <= bounds.size_bytes
-        ):
-            return ""
-        return self._make_room()
+        return self._make_room() if self._too_much() else ""
+
+    def _too_much(self) -> bool:
+        number, size_bytes = self.bounds.number, self.bounds.size_bytes
+        return (number is not None and len(self._kept) > number) or (
+            size_bytes is not None and self._size_bytes > size_bytes
+        )
 
     def _make_room(self) -> str:
         evicted = []
-        number, size_bytes = self.bounds.number, self.bounds.size_bytes
-        while len(self._kept) > 1 and (
-            (number is not None and len(self._kept) > number)
-            or (size_bytes is not None and self._size_bytes > size_bytes)
-        ):
+        while len(self._kept) > 1 and self._too_much():
             oldest = self._kept.popleft()
             self._size_bytes -= oldest.size_bytes
             if oldest.owner.evict(oldest.name):

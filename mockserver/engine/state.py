@@ -15,16 +15,13 @@ from mockserver.engine.accounts import Account
 from mockserver.engine.keeping import Shelf
 from mockserver.engine.messages import StoredFile
 from mockserver.engine.routes import Router
+from mockserver.engine.targets import LOOPBACK_HOSTS
 from mockserver.engine.task import Task, link_ends_s
 from mockserver.provider import Provider, ProviderRules, ResultKind, TargetMode
 
 #: Consecutive request ids differ in all their digits: each is the one before plus this, modulo the mask.
 _STRIDE = int.from_bytes(hashlib.blake2b(b"stride", digest_size=DRAW_BYTES).digest(), "big") | 1
 _MASK = (1 << (8 * DRAW_BYTES)) - 1
-
-
-#: Names of this machine in URLs that clients write.
-_THIS_MACHINE = frozenset(("localhost", "127.0.0.1", "::1"))
 
 
 class NoKeyFormatError(ValueError):
@@ -169,7 +166,7 @@ class ProviderState:
         return self.provider.request_id(drawn.to_bytes(DRAW_BYTES, "big"), unix_s)
 
     def nothing_at(self, url: Any) -> bool:
-        """Tell whether a URL leads to this provider on this server, where there is no such file."""
+        """Tell whether a URL leads to this provider on this server, where that file does not exist."""
         try:
             parts = urlsplit(url) if isinstance(url, str) else SplitResult("", "", "", "", "")
             path = self._own_path(parts)
@@ -189,7 +186,7 @@ class ProviderState:
     def _own_path(self, parts: SplitResult) -> str | None:
         """Return the path of a URL within this provider; None where it leads elsewhere."""
         here, host = urlsplit(self.server_url), parts.hostname or ""
-        same_host = host == here.hostname or {host, here.hostname} <= _THIS_MACHINE
+        same_host = host == here.hostname or {host, here.hostname} <= LOOPBACK_HOSTS
         if same_host and parts.port == here.port and parts.path.startswith(f"{here.path}/"):
             return parts.path[len(here.path) :]
         uploads = self.provider.uploads

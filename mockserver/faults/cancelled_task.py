@@ -12,7 +12,7 @@ from mockserver.provider import End, Provider
 @dataclass(frozen=True)
 class CancelledTask(Fault):
     family = "meaning"
-    effect = "The task is cancelled, although nobody asked for it."
+    effect = "The task is cancelled without a request for it."
     symptom = "A client that knows only success and failure polls on, or takes it for a success."
     exercised_with = (Exercise("task cancelled"),)
 

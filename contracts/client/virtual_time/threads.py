@@ -1,7 +1,7 @@
 """Threads that take part in virtual time.
 
 A thread counts as working until it waits: asleep, for bytes, or for another thread. While no thread works, the loop
-may advance time. The loop notes in its own thread that a thread waits; whoever ends the wait counts the thread as
+may advance time. The loop notes in its own thread that a thread waits; the code that ends the wait counts the thread as
 working at once, so that no time passes in between.
 """
 
@@ -178,7 +178,7 @@ class VirtualThread:
         self.wait(Wait(self), seconds)
 
     def wait(self, wait: Wait, seconds: float | None, reads: Sequence[int] = (), writes: Sequence[int] = ()) -> bool:
-        """Wait until somebody ends it, until time has passed, or until a file is ready; tell which.
+        """Wait until another thread ends it, until time has passed, or until a file is ready; tell which.
 
         Raises:
             ThreadCancelledError: the thread was cancelled.
