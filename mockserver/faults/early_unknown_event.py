@@ -30,6 +30,7 @@ class EarlyUnknownEvent(Fault):
             shown_ms = task.ends_ms + self.before_s * 1000
             if task.callback_url is None or not task.ends_ms <= context.now_ms < shown_ms:
                 return None
+            injection.mark_applied()
             return max(task.submitted_ms, task.ends_ms - 1)
 
         return replace(view, instant_ms=before_the_end)

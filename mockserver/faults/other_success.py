@@ -14,6 +14,7 @@ class OtherSuccess(Fault):
     family = "answers"
     effect = "The request is carried out; its response has another 2xx status."
     symptom = "A client that compares the status with 200 takes the success for a failure."
+    roles = frozenset(("submit", "query", "cancel", "list", "estimate", "balance", "upload"))  # a file keeps its status
     asked_by = ".retry.any-success"
     exercised_with = tuple(
         Exercise(f"submit answered with {status}", {"status": status}, operation="submit") for status in (201, 202)
