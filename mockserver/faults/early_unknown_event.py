@@ -1,6 +1,6 @@
 """A callback with an undocumented event, while the task is still running."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from mockserver.engine.callbacks import Delivery
 from mockserver.engine.context import RequestContext, View
@@ -25,6 +25,8 @@ class EarlyUnknownEvent(Fault):
 
     def alter_view(self, injection: Injection, context: RequestContext, view: View) -> View | None:
         """Show a task that calls back as running until its callback is due."""
+        if context.operation is None or context.operation.role not in ("query", "list"):
+            return None
 
         def before_the_end(task: Task) -> int | None:
             shown_ms = task.ends_ms + self.before_s * 1000
@@ -32,7 +34,7 @@ class EarlyUnknownEvent(Fault):
                 return None
             return max(task.submitted_ms, task.ends_ms - 1)
 
-        return replace(view, instant_ms=before_the_end)
+        return view.as_of(before_the_end)
 
     def alter_deliveries(
         self, injection: Injection, context: RequestContext, deliveries: list[Delivery]
