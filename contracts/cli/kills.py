@@ -24,7 +24,10 @@ def kills(seed: int, max_examples: int, workers: int, clauses: tuple[str, ...], 
 
     Every clause must catch the client that is broken for it, and must not accuse any other client.
     """
-    from contracts.mutation import clause_of, gaps, planned, trials  # noqa: PLC0415 - only this command needs the broken clients
+    try:
+        from contracts.mutation import clause_of, gaps, planned, trials  # noqa: PLC0415 - only for this command
+    except ModuleNotFoundError as error:
+        fail(f"this command needs {error.name}: pip install 'mockserver-genvideo[contracts]'")
 
     try:
         only = frozenset(current_id(each) for each in clauses)

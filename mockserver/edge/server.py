@@ -197,6 +197,7 @@ def _scenario(settings: Settings, runtime: Runtime) -> Scenario | None:
 def _listener(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
+        host.encode("idna")  # the standard library leaves a socket open where it finds that out
         return socket.create_server((host, port), family=family, backlog=1024, reuse_port=False)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:

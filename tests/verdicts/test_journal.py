@@ -122,8 +122,17 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 def test_check_says_what_was_violated(tmp_path: Path) -> None:
     """The report has the rule, its source, what was seen and asked, the records with gaps, and the fix."""
     path = written(tmp_path, Traffic().submit().wait(3).query().wait(1).query())
-    code, said = run("check", str(path), "--json", str(tmp_path / "v.json"), "--junit", str(tmp_path / "v.xml"))
-    assert code == 0  # a should fails only with --fail-on should
+    code, said = run(
+        "check",
+        str(path),
+        "--fail-on",
+        "should",
+        "--json",
+        str(tmp_path / "v.json"),
+        "--junit",
+        str(tmp_path / "v.xml"),
+    )
+    assert code == 1
     for words in (
         "VIOLATED (should)",
         "poll.interval",
