@@ -146,7 +146,13 @@ class TakesNoForBusy(PoliteClient):
     "submit.one-task-a-job",
     "was submitted again",
     # Of the first task nothing is ever heard, and both take up room.
-    *("callbacks.lost-recovered-by-poll", "callbacks.early-kept", "limits.kept", "submit.not-again-after-lost-answer"),
+    *(
+        "callbacks.lost-recovered-by-poll",
+        "callbacks.early-kept",
+        "limits.kept",
+        "submit.not-again-after-lost-answer",
+        "submit.any-success",
+    ),
 )
 class SubmitsTwice(PoliteClient):
     """Creates two tasks for one job."""
@@ -186,7 +192,7 @@ class WaitsASecond(PoliteClient):
         return max(random.uniform(1, 1.4), _asked_s(state))
 
 
-@breaks("retry.not-at-once", "retries in a row without a wait", "retry.waits-grow")
+@breaks("retry.not-at-once", "retries in a row without a wait", "retry.waits-grow", "retry.jitter")
 class TriesAtOnce(PoliteClient):
     """Hardly waits."""
 
@@ -341,7 +347,7 @@ class FetchesLate(PoliteClient):
         return await super().download(url)
 
 
-@breaks("results.without-key", "a download with")
+@breaks("results.without-key", "a download with", "auth.no-key-to-other-hosts")
 class FetchesWithKey(PoliteClient):
     """Sends the key to the file host."""
 
