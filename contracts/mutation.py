@@ -40,8 +40,11 @@ def _providers() -> dict[str, Provider]:
     return {each.name: each for each in load_providers()}
 
 
-def planned() -> list[tuple[str, str | None]]:
-    """Return the clients to try: for each provider its good client, and every mutant whose clause applies."""
+def planned(*, each_once: bool = False) -> list[tuple[str, str | None]]:
+    """Return the clients to try: for each provider its good client, and every mutant whose clause applies.
+
+    `each_once` leaves each mutant at one of its providers, chosen in turn.
+    """
     clauses = {each.id: each for each in all_clauses()}
     out: list[tuple[str, str | None]] = []
     for name in GOOD:
@@ -50,7 +53,13 @@ def planned() -> list[tuple[str, str | None]]:
         concerned = {each.id for each in clauses.values() if each.concerns(provider, each.covered(ids))}
         out.append((name, None))
         out += [(name, each.name) for each in mutants() if each.clause in concerned and each.applies(provider)]
-    return out
+    if not each_once:
+        return out
+    once: list[tuple[str, str | None]] = [(name, None) for name in GOOD]
+    for number, mutant in enumerate(each.name for each in mutants()):
+        places = [each for each in out if each[1] == mutant]
+        once += places[number % len(places) :][:1] if places else []
+    return once
 
 
 def trial(name: str, mutant_name: str | None, seed: int, most_examples: int) -> Trial:

@@ -266,7 +266,7 @@ def faults(as_json: bool) -> None:
 
 
 @main.command()
-@click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False))
+@click.argument("files", nargs=-1, type=click.Path(dir_okay=False))
 def scenarios(files: tuple[str, ...]) -> None:
     """List the built-in scenarios, or check FILES.
 

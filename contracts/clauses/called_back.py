@@ -12,6 +12,7 @@ from contracts.analysis import (
     first_end,
     is_of_job,
     is_ok,
+    is_whole,
     patience_is_over,
     reasons_in,
     sends_callbacks,
@@ -64,6 +65,8 @@ def unknown_event_is_no_end(journal: Journal) -> Iterator[Finding]:
 def _ended_early(journal: Journal, job: Job, trace: TaskTrace, strange: Delivery) -> bool | None:
     """Tell whether a job ended after a strange callback without another reason; None where that cannot be told."""
     if job.ended == "never" or job.ended_ms < strange.at_ms:
+        return None
+    if any(is_whole(each) for every in traces_of(journal, job) for each in every.downloads):
         return None
     shown = first_end(journal, trace)
     told = [each.at_ms for each in end_callbacks(journal, trace)]

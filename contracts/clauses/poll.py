@@ -15,6 +15,7 @@ from contracts.analysis import (
     error_inside,
     faults_in,
     first_end,
+    has_prompt,
     is_known_status,
     is_ok,
     patience_is_over,
@@ -203,6 +204,11 @@ def unknown_status(journal: Journal) -> Iterator[Finding]:
             )
 
 
+def _ends(journal: Journal, submit: Exchange) -> bool:
+    """Tell whether the job of a submit is known to have ended by itself."""
+    return any(job.ended != "never" and has_prompt(submit, job) for job in journal.jobs)
+
+
 @clause("poll.errors-are-retried", "Retry failed polls, with a limit.", general=True, about=("hides_error",))
 def errors_are_retried(journal: Journal) -> Iterator[Finding]:
     """Find polling that stops at the first temporary error, or continues after many."""
@@ -215,7 +221,7 @@ def errors_are_retried(journal: Journal) -> Iterator[Finding]:
             row = row + 1 if failed else 0
             if not failed:
                 continue
-            if row > MOST_ERRORS:
+            if row > MOST_ERRORS and not _ends(journal, submit):
                 yield Violation(
                     queries[number - row + 1 : number + 1][-2:],
                     f"{row} queries in a row were answered with errors, and the client continued",

@@ -19,7 +19,15 @@ from contracts.cli.outputs import fail, progress_bar
 @click.option("--workers", type=click.IntRange(1, 64), default=os.cpu_count() or 1, help="Number of processes.")
 @click.option("--clause", "clauses", multiple=True, metavar="CLAUSE", help="Only the broken clients of this clause.")
 @number("--time-limit time_limit_s", click.FloatRange(min=1), "Real seconds after which no new client is tried.")
-def kills(seed: int, max_examples: int, workers: int, clauses: tuple[str, ...], time_limit_s: float | None) -> None:
+@click.option("--each-once", is_flag=True, help="Try each broken client at one provider only.")
+def kills(
+    seed: int,
+    max_examples: int,
+    workers: int,
+    clauses: tuple[str, ...],
+    time_limit_s: float | None,
+    each_once: bool,
+) -> None:
     """Mutation-test the clauses (for maintainers).
 
     Every clause must catch the client that is broken for it, and must not accuse any other client.
@@ -33,7 +41,7 @@ def kills(seed: int, max_examples: int, workers: int, clauses: tuple[str, ...], 
         only = frozenset(current_id(each) for each in clauses)
     except ValueError as error:
         fail(str(error))
-    chosen = [each for each in planned() if not only or clause_of(each[1]) in only]
+    chosen = [each for each in planned(each_once=each_once) if not only or clause_of(each[1]) in only]
     most = len(chosen)
     with progress_bar("clients") as progress:
         done = count(1)

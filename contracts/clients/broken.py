@@ -146,13 +146,8 @@ class TakesNoForBusy(PoliteClient):
     "submit.one-task-a-job",
     "was submitted again",
     # Of the first task nothing is ever heard, and both take up room.
-    *(
-        "callbacks.lost-recovered-by-poll",
-        "callbacks.early-kept",
-        "limits.kept",
-        "submit.not-again-after-lost-answer",
-        "submit.any-success",
-    ),
+    *("callbacks.lost-recovered-by-poll", "callbacks.early-kept", "limits.kept", "submit.not-again-after-lost-answer"),
+    "submit.any-success",
 )
 class SubmitsTwice(PoliteClient):
     """Creates two tasks for one job."""

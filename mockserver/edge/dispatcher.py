@@ -97,6 +97,13 @@ async def _until_cancelled(work: Callable[[], Coroutine[Any, Any, None]]) -> Non
         await work()
 
 
+def _too_late(patience_s: float, timeout_s: float) -> str:
+    """Say which limit a receiver did not keep."""
+    if patience_s < timeout_s:
+        return f"an advance of the clock waits {ADVANCE_S:g} s for receivers in all"
+    return f"no response within {timeout_s:g} s"
+
+
 def _without_answer(error: Exception) -> _Result:
     """Say why a receiver could not be reached."""
     cause = error.__cause__ or getattr(error, "os_error", None) or error
@@ -315,9 +322,8 @@ class CallbackDispatcher:
         result = await self._post(delivery)
         self._attempts += 1
         self._acknowledged += result.outcome == "acknowledged"
-        took_ms = self._clock.now_ms() - began_ms
-        if result.outcome == "timeout":
-            took_ms = max(took_ms, round(delivery.rule.timeout_s * 1000))
+        least_ms = round(delivery.rule.timeout_s * 1000) if result.outcome == "timeout" else 0
+        took_ms = max(self._clock.now_ms() - began_ms, least_ms)
         attempt = Attempt(len(delivery.attempts) + 1, began_ms, *result[:3], took_ms)
         self._world.attempted(delivery, attempt)
         self._journal.delivery(delivery, attempt, result.response)
@@ -351,9 +357,7 @@ class CallbackDispatcher:
                 message = self._journal.receiver_response(response.headers, body)
                 status = response.status
         except TimeoutError:
-            if patience_s < rule.timeout_s:
-                return _Result("timeout", None, f"an advance of the clock waits {ADVANCE_S:g} s for receivers in all")
-            return _Result("timeout", None, f"no response within {rule.timeout_s:g} s")
+            return _Result("timeout", None, _too_late(patience_s, rule.timeout_s))
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return _without_answer(error)
         if status in rule.acknowledged:

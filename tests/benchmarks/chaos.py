@@ -50,7 +50,7 @@ GENTLY: dict[str, dict[str, Any]] = {
     "overdue": {"by_s": 60.0},
 }
 #: Statuses that no provider's document has, but a fault does.
-FAULTY_STATUSES = frozenset((200, 206, 403, 502, 503, 520, 416))
+FAULTY_STATUSES = frozenset((200, 202, 206, 403, 502, 503, 520, 416))
 #: Faults that need what this storm does not have: an older word, a name of an example.
 RARE = frozenset(("older_status", "example"))
 MOST_SOCKETS = 20

@@ -30,6 +30,7 @@ class WebhookOnly:
         self.secret = (setting.callback_secret or "").encode()
         self.auth = {"Authorization": f"Bearer {setting.api_key}"}
         self.http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30))
+        self.places = asyncio.Semaphore(5)
         self.ended: dict[str, asyncio.Future[dict[str, Any]]] = {}
 
     async def aclose(self) -> None:
@@ -57,6 +58,10 @@ class WebhookOnly:
         return self.ended.setdefault(job_id, asyncio.get_running_loop().create_future())
 
     async def generate(self, prompt: str) -> bytes:
+        async with self.places:
+            return await self.job(prompt)
+
+    async def job(self, prompt: str) -> bytes:
         body: dict[str, Any] = {"model": "gemini-omni-video", "prompt": prompt, "resolution": "1080p", "duration": 8}
         if self.callback_url is not None:
             body["callbackUrl"] = self.callback_url
@@ -70,6 +75,8 @@ class WebhookOnly:
         for wait_s in (1, 2, 4, None):
             async with self.http.post(f"{self.base_url}/api/v1/generate", json=body, headers=self.auth) as answer:
                 text = await answer.text()
+                if answer.ok and "jobId" not in text:
+                    raise RuntimeError(f"the submit was not understood: {text}")
                 if answer.ok:
                     return str(json.loads(text)["jobId"])
                 if wait_s is None or (answer.status < 500 and answer.status != 429):

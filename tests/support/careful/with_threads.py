@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +22,17 @@ AGAIN = (429, 500, 502, 503, 504)
 class Refused(RuntimeError):  # noqa: N818
     """An HTTP error, with its text."""
 
-    def __init__(self, status: int, text: str, request_id: str | None) -> None:
+    def __init__(self, status: int, text: str, request_id: str | None, wait_s: float) -> None:
         super().__init__(f"HTTP {status} (request {request_id}): {text}")
         self.status = status
+        self.wait_s = wait_s
+
+
+def seconds_of(text: str | None) -> float:
+    """Read Retry-After: seconds, or a date."""
+    if text is None or text.isdecimal():
+        return float(text or 0)
+    return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
 
 
 class WithThreads:
@@ -51,6 +60,7 @@ class WithThreads:
             except Refused as error:
                 if error.status in (401, 403):
                     raise
+                time.sleep(error.wait_s)
                 task = {}
             except (OSError, HTTPException, ValueError):
                 task = {}
@@ -77,7 +87,8 @@ class WithThreads:
                     self.out_of_credits = True
                 if error.status not in AGAIN or not tries_left:
                     raise
-            time.sleep(wait_s + random.random())
+                asked_s = error.wait_s
+            time.sleep(max(asked_s, wait_s + random.random()))
             wait_s *= 2
         raise AssertionError
 
@@ -93,8 +104,10 @@ class WithThreads:
                 found: dict[str, Any] = json.loads(answer.read())
                 return found
         except urllib.error.HTTPError as error:
-            text = error.read().decode(errors="replace")
-            raise Refused(error.code, text, error.headers.get("X-Request-Id")) from None
+            with error:
+                text = error.read().decode(errors="replace")
+            wait_s = seconds_of(error.headers.get("Retry-After"))
+            raise Refused(error.code, text, error.headers.get("X-Request-Id"), wait_s) from None
 
     def download(self, url: str) -> bytes:
         for wait_s in (1, 2, 4, None):
