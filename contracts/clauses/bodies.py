@@ -94,7 +94,7 @@ def any_success(journal: Journal) -> Iterator[Finding]:
         other = next((each for each in submits if accepted(each) and each.status != _usual(journal)), None)
         if other is None or job.ended == "never":
             continue
-        asked = any(each.seq > other.seq for each in journal.of_role("query"))
+        asked = any(each.seq > other.seq and each.role != "submit" for each in journal.exchanges)
         again = any(each.seq > other.seq for each in submits)
         dropped = (
             job.ended == "raised" and not asked and not any(each.task == other.task for each in journal.deliveries)

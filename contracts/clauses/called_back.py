@@ -66,8 +66,8 @@ def _ended_early(journal: Journal, job: Job, trace: TaskTrace, strange: Delivery
     """Tell whether a job ended after a strange callback without another reason; None where that cannot be told."""
     if job.ended == "never" or job.ended_ms < strange.at_ms:
         return None
-    if any(is_whole(each) for every in traces_of(journal, job) for each in every.downloads):
-        return None
+    if any(is_whole(each) for each in trace.downloads):
+        return False
     shown = first_end(journal, trace)
     told = [each.at_ms for each in end_callbacks(journal, trace)]
     known = any(at_ms <= job.ended_ms for at_ms in [*told, *([shown[0].at_ms] if shown else [])])

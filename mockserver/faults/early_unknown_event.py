@@ -6,7 +6,6 @@ from mockserver.engine.callbacks import Delivery
 from mockserver.engine.context import RequestContext, View
 from mockserver.engine.faults import Exercise, Fault, Injection
 from mockserver.engine.task import Task
-from mockserver.faults.support.deliveries import later
 from mockserver.faults.support.events import of_unknown_event
 from mockserver.faults.support.parameters import parameter
 
@@ -39,6 +38,10 @@ class EarlyUnknownEvent(Fault):
     def alter_deliveries(
         self, injection: Injection, context: RequestContext, deliveries: list[Delivery]
     ) -> list[Delivery] | None:
-        """Add the callback, and delay the others."""
+        """Add the callback, and delay the others, which are as they would be otherwise."""
         unknown = of_unknown_event(deliveries[0], injection, context, self.word)
-        return None if unknown is None else [*unknown, *later(deliveries, self.before_s)]
+        if unknown is None:
+            return None
+        for each in deliveries:
+            each.due_ms += round(self.before_s * 1000)
+        return [*unknown, *deliveries]

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from support.edge import receiving, request_bytes
 from support.faults import (
+    deliveries,
     file_bytes,
     links_of,
     look,
@@ -89,6 +90,7 @@ async def test_early_unknown_event() -> None:
         assert (await shown(edge, GOOGLE, task_id))["status"] == "generating"
         await edge.advance(1)
         assert [json.loads(got.body)["event"] for got in receiver.got[1:]] == ["job.completed"]
+        assert [each["faults"] for each in deliveries(edge)] == [["early_unknown_event"], []]
         assert (await shown(edge, GOOGLE, task_id))["status"] == "done"
 
 
