@@ -8,6 +8,7 @@ from typing import Any
 from contracts.analysis import (
     accepted,
     model_of,
+    patience_is_over,
     submits_of,
 )
 from contracts.clause import Exercised, Finding, Violation, check, clause
@@ -95,6 +96,7 @@ def any_success(journal: Journal) -> Iterator[Finding]:
         if other is None or job.ended == "never":
             continue
         asked = any(each.seq > other.seq and each.role != "submit" for each in journal.exchanges)
+        asked = asked or patience_is_over(journal, other, (), job.ended_ms)
         again = any(each.seq > other.seq for each in submits)
         dropped = (
             job.ended == "raised" and not asked and not any(each.task == other.task for each in journal.deliveries)
