@@ -279,6 +279,8 @@ def scenarios(files: tuple[str, ...]) -> None:
             found = read(path)
             click.echo(f"{name}\n  {found.summary}\n  A good client: {found.good_client}\n")
         return
+    if not any(Path(file).exists() for file in files):
+        raise click.UsageError(f"{files[0]}: file not found")
     from mockserver.edge.active_scenario import file_issues  # noqa: PLC0415
 
     _report_issues([issue for file in files for issue in file_issues(Path(file))], len(files), "scenario")
