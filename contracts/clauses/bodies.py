@@ -7,13 +7,12 @@ from typing import Any
 
 from contracts.analysis import (
     accepted,
-    is_ok,
     model_of,
+    patience_is_over,
     submits_of,
-    traces_of,
 )
 from contracts.clause import Exercised, Finding, Violation, check, clause
-from contracts.journal import Exchange, Journal
+from contracts.journal import Journal
 
 _QUOTED = 60
 
@@ -96,12 +95,11 @@ def any_success(journal: Journal) -> Iterator[Finding]:
         other = next((each for each in submits if accepted(each) and each.status != _usual(journal)), None)
         if other is None or job.ended == "never":
             continue
-        followed = [
-            each for trace in traces_of(journal, job) if trace.task == other.task for each in _followed(trace.queries)
-        ]
+        asked = any(each.seq > other.seq and each.role != "submit" for each in journal.exchanges)
+        asked = asked or patience_is_over(journal, other, (), job.ended_ms)
         again = any(each.seq > other.seq for each in submits)
         dropped = (
-            job.ended == "raised" and not followed and not any(each.task == other.task for each in journal.deliveries)
+            job.ended == "raised" and not asked and not any(each.task == other.task for each in journal.deliveries)
         )
         yield check(
             not (again or dropped),
@@ -116,7 +114,3 @@ def any_success(journal: Journal) -> Iterator[Finding]:
 def _usual(journal: Journal) -> int:
     """Return the status that the document shows for an accepted submit."""
     return next((each.status for each in journal.provider.operations.values() if each.role == "submit"), 200)
-
-
-def _followed(queries: tuple[Exchange, ...]) -> tuple[Exchange, ...]:
-    return tuple(each for each in queries if is_ok(each) or each.status is not None)

@@ -214,7 +214,7 @@ def error_has_request_id(journal: Journal) -> Iterator[Finding]:
     no_credits = any(each.status == 402 for each in journal.of_role("submit"))
     for job in journal.jobs:
         submits = submits_of(journal, job)
-        if job.ended != "raised" or no_credits or not submits or submits[-1].status != 500:
+        if job.ended != "raised" or no_credits or not submits or submits[-1].status != 500 or not received(submits[-1]):
             continue
         names = {each.answer_header(header) for each in submits} - {None}
         if not names:

@@ -11,6 +11,7 @@ from contracts.analysis import (
     faults_in,
     is_passing_error,
     patience_is_over,
+    received,
     retry_chains,
     seconds_text,
     submits_of,
@@ -69,7 +70,11 @@ def wait_as_asked(journal: Journal) -> Iterator[Finding]:
     for chain in retry_chains(journal, journal.of_role("submit", "query", "estimate", "balance", "upload")):
         row = [each for each in chain if (each.answer_header("Retry-After") or "").isdecimal()]
         asked = {each.answer_header("Retry-After") for each in row}
-        if len(row) < FEWEST_ERRORS or len(asked) != 1 or any(faults_in(each, "delays_answer") for each in row):
+        if (
+            len(row) < FEWEST_ERRORS
+            or len(asked) != 1
+            or any(faults_in(each, "delays_answer") or not received(each) for each in row)
+        ):
             continue
         asked_s = float(asked.pop() or 0)
         if asked_s < LEAST_ASKED_S:
@@ -98,7 +103,7 @@ def server_errors(journal: Journal) -> Iterator[Finding]:
     no_credits = any(each.status == 402 for each in journal.of_role("submit"))
     for job in journal.jobs:
         submits = submits_of(journal, job)
-        failed = [each for each in submits if each.status in advised]
+        failed = [each for each in submits if each.status in advised and received(each)]
         if not failed or no_credits or job.ended == "never":
             continue
         yield check(

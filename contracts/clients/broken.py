@@ -187,7 +187,7 @@ class WaitsASecond(PoliteClient):
         return max(random.uniform(1, 1.4), _asked_s(state))
 
 
-@breaks("retry.not-at-once", "retries in a row without a wait", "retry.waits-grow")
+@breaks("retry.not-at-once", "retries in a row without a wait", "retry.waits-grow", "retry.jitter")
 class TriesAtOnce(PoliteClient):
     """Hardly waits."""
 
@@ -342,7 +342,7 @@ class FetchesLate(PoliteClient):
         return await super().download(url)
 
 
-@breaks("results.without-key", "a download with")
+@breaks("results.without-key", "a download with", "auth.no-key-to-other-hosts")
 class FetchesWithKey(PoliteClient):
     """Sends the key to the file host."""
 

@@ -225,7 +225,9 @@ class WaitsTenMinutes(PoliteClient):
         return 600.0 + super().wait_s(state) % 1 if late else super().wait_s(state)
 
 
-@breaks("requests.timeout", "a request that was not answered", "outcome.returns-file", "results.fetched")
+@breaks(
+    "requests.timeout", "a request that was not answered", "outcome.returns-file", "results.fetched", "poll.gives-up"
+)
 class NeverTimesOut(PoliteClient):
     """Has no timeout."""
 
@@ -261,7 +263,13 @@ class _Believes(PoliteClient):
     def outcome_of(self, event: Any) -> Seen | None:
         """Read an event; return None where it is not an end."""
         text = json.dumps(event)
-        ends = {"failed": "failed", "cancelled": "cancelled", "completed": "success", "done": "success"}
+        ends = {
+            "failed": "failed",
+            "cancelled": "cancelled",
+            "completed": "success",
+            "done": "success",
+            "success": "success",
+        }
         words = [str(value).rpartition(".")[2] for value in _strings(event)]
         found = next((ends[word] for word in words if word in ends), None)
         return None if found is None else Seen(found, reason=text)

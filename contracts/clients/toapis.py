@@ -14,6 +14,8 @@ class ToAPIs(PoliteClient):
     first_wait_s = 5.0
     poll_interval_s = 10.0
     give_up_after_s = 600.0
+    #: The document limits the time; a poll that is retried counts twice.
+    most_polls = 200
 
     def submit_request(self, prompt: str) -> tuple[str, dict[str, Any]]:
         """Ask for six seconds of video."""

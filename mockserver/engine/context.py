@@ -48,6 +48,16 @@ class View:
         before = self.hides_results
         return replace(self, hides_results=hides if before is None else lambda task: before(task) | hides(task))
 
+    def as_of(self, instant_ms: Callable[[Task], int | None]) -> View:
+        """Show tasks as they were at an instant, where a function names one; of two instants the earlier counts."""
+        before = self.instant_ms
+
+        def earliest(task: Task) -> int | None:
+            named = [each for each in (instant_ms(task), before(task) if before else None) if each is not None]
+            return min(named, default=None)
+
+        return replace(self, instant_ms=earliest)
+
 
 #: What a context without a request has, as when a callback is rendered.
 _NO_REQUEST = Request("", "", MappingProxyType({}))

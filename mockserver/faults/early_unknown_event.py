@@ -1,12 +1,11 @@
 """A callback with an undocumented event, while the task is still running."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from mockserver.engine.callbacks import Delivery
 from mockserver.engine.context import RequestContext, View
 from mockserver.engine.faults import Exercise, Fault, Injection
 from mockserver.engine.task import Task
-from mockserver.faults.support.deliveries import later
 from mockserver.faults.support.events import of_unknown_event
 from mockserver.faults.support.parameters import parameter
 
@@ -25,6 +24,8 @@ class EarlyUnknownEvent(Fault):
 
     def alter_view(self, injection: Injection, context: RequestContext, view: View) -> View | None:
         """Show a task that calls back as running until its callback is due."""
+        if context.operation is None or context.operation.role not in ("query", "list"):
+            return None
 
         def before_the_end(task: Task) -> int | None:
             shown_ms = task.ends_ms + self.before_s * 1000
@@ -33,11 +34,15 @@ class EarlyUnknownEvent(Fault):
             injection.mark_applied()
             return max(task.submitted_ms, task.ends_ms - 1)
 
-        return replace(view, instant_ms=before_the_end)
+        return view.as_of(before_the_end)
 
     def alter_deliveries(
         self, injection: Injection, context: RequestContext, deliveries: list[Delivery]
     ) -> list[Delivery] | None:
-        """Add the callback, and delay the others."""
+        """Add the callback, and delay the others, which are as they would be otherwise."""
         unknown = of_unknown_event(deliveries[0], injection, context, self.word)
-        return None if unknown is None else [*unknown, *later(deliveries, self.before_s)]
+        if unknown is None:
+            return None
+        for each in deliveries:
+            each.due_ms += round(self.before_s * 1000)
+        return [*unknown, *deliveries]

@@ -1,6 +1,6 @@
 """A query that lags behind the task's end."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from mockserver.engine.context import RequestContext, View
 from mockserver.engine.faults import Exercise, Fault, Injection
@@ -29,4 +29,4 @@ class StaleQuery(Fault):
             injection.mark_applied()
             return max(task.submitted_ms, task.ends_ms - 1)
 
-        return replace(view, instant_ms=before_the_end)
+        return view.as_of(before_the_end)

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from support.edge import receiving, request_bytes
 from support.faults import (
+    deliveries,
     file_bytes,
     links_of,
     look,
@@ -89,6 +90,7 @@ async def test_early_unknown_event() -> None:
         assert (await shown(edge, GOOGLE, task_id))["status"] == "generating"
         await edge.advance(1)
         assert [json.loads(got.body)["event"] for got in receiver.got[1:]] == ["job.completed"]
+        assert [each["faults"] for each in deliveries(edge)] == [["early_unknown_event"], []]
         assert (await shown(edge, GOOGLE, task_id))["status"] == "done"
 
 
@@ -151,3 +153,17 @@ async def test_cut_file(ranges: str) -> None:
             assert (rest.status, cut.body + rest.body) == (206, whole)
         else:
             assert (rest.status, rest.body) == (200, whole)
+
+
+async def test_two_faults_that_lag_add_up() -> None:
+    """A task is shown as running for as long as one of them says so; its file is there all the same."""
+    async with world() as edge, receiving(edge=edge) as receiver:
+        await put(edge, "early_unknown_event", {"provider": EVOLINK}, before_s=40)
+        await put(edge, "stale_query", {"provider": EVOLINK}, for_s=20)
+        task_id = await submitted(edge, EVOLINK, hook=receiver.url("/hook"))
+        task = edge.state(EVOLINK).tasks[task_id]
+        await edge.advance((task.ends_ms - task.submitted_ms) / 1000 + 39)
+        assert (await shown(edge, EVOLINK, task_id))["status"] == "processing"
+        assert (await look(edge, file_bytes(links_of(edge, EVOLINK, task_id)[0]))).status == 200
+        await edge.advance(1)
+        assert (await shown(edge, EVOLINK, task_id))["status"] == "completed"

@@ -94,6 +94,14 @@ def cancelled() -> Traffic:
     return day(EVOLINK).wait(3).query(answer={"id": TASK[EVOLINK], "status": "cancelled"})
 
 
+def cancelled_and_polled(times: int) -> Traffic:
+    """A task that was cancelled, and is polled so often after that."""
+    out = cancelled()
+    for _ in range(times):
+        out.wait(5).query(answer={"id": TASK[EVOLINK], "status": "cancelled"})
+    return out
+
+
 def full() -> Traffic:
     """A task that is running, and shows full progress."""
     return day(EVOLINK).wait(3).query(answer={"status": "processing", "progress": 100}, faults=["full_progress"])
@@ -188,8 +196,8 @@ MISSED: dict[str, tuple[list[Day], list[Day]]] = {
         [lambda: lagging().job("raised", "it has not ended")],
     ),
     "poll.cancelled-is-an-end": (
-        [lambda: cancelled().job("raised", "cancelled")],
-        [lambda: cancelled().wait(5).query(answer={"status": "cancelled"}), lambda: cancelled().job()],
+        [lambda: cancelled().job("raised", "cancelled"), lambda: cancelled_and_polled(1)],
+        [lambda: cancelled_and_polled(3), lambda: cancelled().job()],
     ),
     "poll.progress-is-no-end": (
         [lambda: full().wait(5).query(answer={"status": "completed"})],
