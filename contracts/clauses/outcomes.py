@@ -99,15 +99,15 @@ def makes_video(journal: Journal) -> Iterator[Finding]:
             continue  # otherwise another clause says that it was no success
         if len(traces) == 1 and any(shows(journal, query, "success") for query in traces[0].queries):
             continue  # another clause says that the file was there
-        if job.stopped:
-            yield _cut_short(job)
-            continue
+        if job.ended == "never":
+            if job.stopped:
+                yield _cut_short(job)
+            continue  # otherwise another clause says that it did not end
         refused = [each for each in journal.exchanges if each.status is not None and each.status not in OK]
-        how = f"failed with {job.said[:_QUOTED]!r}" if job.ended == "raised" else "did not end"
         first = f"; the first refused request was {refused[0]}" if refused else ""
         yield Violation(
             (*refused[:1], *_last(journal, job)) if refused else _last(journal, job),
-            f"job {job.number} {how}, although nothing went wrong at the provider{first}",
+            f"job {job.number} failed with {job.said[:_QUOTED]!r}, although nothing went wrong at the provider{first}",
             "the file of the video",
             "submit, query and download at the documented paths; run the client once by hand to see its error",
         )

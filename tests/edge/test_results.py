@@ -62,7 +62,7 @@ MADE: list[tuple[str, str | None, dict[str, Any], tuple[float, int, int]]] = [
     ("crun", None, {"input": {"prompt": "A kite"}}, (4, 1280, 720)),
     ("crun", None, {"input": {"prompt": "A kite", "duration": 6, "aspect_ratio": "9:16"}}, (6, 720, 1280)),
     ("evolink", None, {"duration": 3, "aspect_ratio": "9:16"}, (3, 720, 1280)),
-    ("evolink", None, {"duration": "auto", "aspect_ratio": "auto"}, (8, 1280, 720)),
+    ("evolink", None, {"duration": "auto", "aspect_ratio": "auto"}, (6, 720, 1280)),  # drawn by the seed
     ("toapis", None, {"duration": 10, "aspect_ratio": "9:16"}, (10, 720, 1280)),
     ("googlegeminiomni", "gemini-omni-video", {"duration": 5, "resolution": "1080p"}, (5, 1920, 1080)),
     ("googlegeminiomni", "gemini-omni-audio", {"videoUrl": "https://client.example/a.mp4"}, (6, 1280, 720)),

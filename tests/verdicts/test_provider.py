@@ -53,7 +53,7 @@ def verdict(found: Judgement, server_clause: str) -> Verdict:
 
 #: What a provider's document has not: a link, a stated end, a price in the answer about a failure.
 UNSAID = {
-    "crun": {"results.stated-end", "tasks.progress-is-percent", "tasks.failure-is-free"},
+    "crun": {"results.stated-end", "tasks.progress-is-percent"},
     "evolink": {"results.stated-end", "tasks.failure-is-free"},
     "googlegeminiomni": {"tasks.progress-is-percent", "tasks.submitted-at"},
     "kiln": {"bodies.values-refused", "tasks.link-leads-there", "tasks.failure-is-free", "tasks.submitted-at"},
