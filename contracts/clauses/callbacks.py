@@ -21,6 +21,7 @@ from contracts.analysis import (
     sends_callbacks,
     signs_callbacks,
     spoiled,
+    tells_failure,
     traces_of,
     unrelated,
 )
@@ -276,7 +277,7 @@ def early_kept(journal: Journal) -> Iterator[Finding]:
             continue
         if trace.queries or trace.downloads or _reported(journal, trace, early):
             yield Exercised()
-        elif _failed(journal, early) and not journal.jobs:
+        elif tells_failure(journal, early) and not journal.jobs:
             continue  # all that was left to do is to report the failure, which the traffic does not show
         else:
             yield Violation(
@@ -287,15 +288,10 @@ def early_kept(journal: Journal) -> Iterator[Finding]:
             )
 
 
-def _failed(journal: Journal, delivery: Delivery) -> bool:
-    end = journal.provider.lifecycle.ends.get(delivery.event)
-    return end is not None and end.kind == "failure"
-
-
 def _reported(journal: Journal, trace: TaskTrace, delivery: Delivery) -> bool:
     """Tell whether a job failed with the reason in a callback."""
     words = reasons_in(journal.provider, delivery.body)
-    return _failed(journal, delivery) and any(
+    return tells_failure(journal, delivery) and any(
         job.ended == "raised" and (not words or any(job.tells(word) for word in words))
         for job in journal.jobs
         if trace in traces_of(journal, job)

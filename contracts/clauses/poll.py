@@ -29,8 +29,6 @@ from contracts.journal import Exchange, Journal
 
 #: A callback is recorded when its receiver has answered; what the receiver triggers may be recorded this much earlier.
 ANSWERING_S = 1.0
-#: Errors that may be gone at the next query.
-PASSING = frozenset((429, 455, 500, 502, 503))
 #: A client that still polls after so many errors in a row has no limit.
 MOST_ERRORS = 30
 #: Intervals may vary by so much, so that many clients do not query at the same instant.
@@ -216,7 +214,7 @@ def errors_are_retried(journal: Journal) -> Iterator[Finding]:
     for submit, queries in _polls(journal):
         row = earlier = 0
         for number, query in enumerate(queries):
-            if not is_passing_error(journal, query, PASSING):
+            if not is_passing_error(journal, query):
                 row = 0
                 continue
             row += 1

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from itertools import pairwise
 
-from contracts.analysis import GRACE_S, received, retry_chains, seconds_text
+from contracts.analysis import GRACE_S, PASSING, received, retry_chains, seconds_text
 from contracts.clause import Exercised, Finding, Violation, check, clause
 from contracts.journal import Exchange, Journal
 
@@ -15,7 +15,6 @@ AT_ONCE_S = 0.05
 MOST_AT_ONCE = 2
 #: A first wait of this many times the documented one cannot be jitter.
 LONGER_THAN_JITTER = 3.0
-PASSING_STATUSES = frozenset((429, 455, 500, 502, 503, 504, 505))
 FEWEST_WAITS = 3
 #: Waits that differ by less count as equal.
 LEAST_JITTER_S = 0.02
@@ -84,7 +83,7 @@ def not_at_once(journal: Journal) -> Iterator[Finding]:
     for chain, number in _retries(journal):
         if not row or row[-1] is not chain[number]:
             row = [chain[number]]
-        if chain[number].status not in PASSING_STATUSES or _obeys_retry_after(journal, chain, number):
+        if chain[number].status not in PASSING or _obeys_retry_after(journal, chain, number):
             row = []
             continue
         waited_s = journal.seconds(chain[number].at_ms, chain[number + 1].at_ms)
@@ -144,7 +143,7 @@ def retry_after(journal: Journal) -> Iterator[Finding]:
 
 def _asked_s(journal: Journal, exchange: Exchange) -> float | None:
     text = exchange.answer_header("Retry-After")
-    if text is None or exchange.status not in PASSING_STATUSES:
+    if text is None or exchange.status not in PASSING:
         return None
     if text.isdecimal():
         return float(text)

@@ -241,7 +241,13 @@ def _run_command(
     chosen = search.planned()
     if options.speed is None:
         (first,) = run_commands(
-            command, provider, chosen[:1], speed=FIRST_SPEED, time_limit_s=options.job_limit_s, paced=True
+            command,
+            provider,
+            chosen[:1],
+            speed=FIRST_SPEED,
+            time_limit_s=options.job_limit_s,
+            paced=True,
+            callback_path=options.callback_path,
         )
         speed = speed_for(first.journal)
     # Those that take long start first, and the others run meanwhile.
