@@ -158,7 +158,7 @@ def lost_recovered_by_poll(journal: Journal) -> Iterator[Finding]:
         lost = [each for each in trace.deliveries if each.outcome == "lost"]
         told = any(each.outcome == "acknowledged" for each in trace.deliveries)
         known = any(accepted(each) for each in trace.submits)
-        if not lost or told or not known or cut_off(journal, trace):
+        if not lost or told or not known:
             continue
         before = [query for query in trace.queries if query.seq < lost[0].seq]
         if any(end_shown(journal, query) is not None for query in before):
@@ -167,8 +167,11 @@ def lost_recovered_by_poll(journal: Journal) -> Iterator[Finding]:
             continue  # other clauses judge whether that was too soon
         if before and patience_is_over(journal, trace.submits[0], before, before[-1].at_ms):
             continue
+        polled = any(query.seq > lost[0].seq for query in trace.queries)
+        if not polled and cut_off(journal, trace):
+            continue  # it may have been about to
         yield check(
-            any(query.seq > lost[0].seq for query in trace.queries),
+            polled,
             (lost[0],),
             "the callback was lost, and the task was not polled",
             "a query of the task",

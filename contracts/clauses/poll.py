@@ -66,6 +66,7 @@ def _stopped(journal: Journal, query: Exchange) -> bool:
     "Wait as long as the document advises before the first query.",
     covers=["*.poll.first-wait"],
     severity="should",
+    judges_waits=True,
 )
 def first_wait(journal: Journal) -> Iterator[Finding]:
     """Measure the time from the submit's answer to the first query."""
@@ -90,6 +91,7 @@ def first_wait(journal: Journal) -> Iterator[Finding]:
     "Wait at least the advised interval between two queries of a task.",
     covers=["*.poll.interval*"],
     severity="should",
+    judges_waits=True,
 )
 def interval(journal: Journal) -> Iterator[Finding]:
     """Measure the time between queries, where the first was answered and showed no end."""
@@ -164,7 +166,11 @@ def gives_up(journal: Journal) -> Iterator[Finding]:
             )
         limit_s = advice.give_up_after_s
         if limit_s is not None and not faults_in(submit, "delays_answer"):
-            late = [each for each in queries if journal.seconds(submit.at_ms, each.at_ms) > limit_s + GRACE_S]
+            late = [
+                each
+                for each in queries
+                if journal.seconds(submit.at_ms, each.at_ms) > limit_s + GRACE_S * journal.time_scale
+            ]
             if late:
                 yield Violation(
                     (submit, late[0]),

@@ -44,6 +44,7 @@ def _tries_before(chain: list[Exchange], number: int, statuses: frozenset[int]) 
     "After 429 and 5xx, retry a submit after the documented waits, each longer than the last.",
     covers=["*.error.429-back*", "*.retry.waits-*", "*.error.500-backoff", "*.error.503-delay"],
     severity="should",
+    judges_waits=True,
 )
 def waits_grow(journal: Journal) -> Iterator[Finding]:
     """Compare each wait with the documented figure; where jitter is documented, only what no jitter can explain."""
@@ -76,7 +77,13 @@ def _obeys_retry_after(journal: Journal, chain: list[Exchange], number: int) -> 
     return asked_s is not None and waited_s + GRACE_S >= asked_s
 
 
-@clause("retry.not-at-once", "Do not retry again and again without a wait.", general=True, severity="should")
+@clause(
+    "retry.not-at-once",
+    "Do not retry again and again without a wait.",
+    general=True,
+    severity="should",
+    judges_waits=True,
+)
 def not_at_once(journal: Journal) -> Iterator[Finding]:
     """Find several retries in a row that follow immediately."""
     row: list[Exchange] = []
@@ -102,7 +109,9 @@ def not_at_once(journal: Journal) -> Iterator[Finding]:
             )
 
 
-@clause("retry.jitter", "Add jitter to the waits after 429.", covers=["*.429-jitter"], severity="should")
+@clause(
+    "retry.jitter", "Add jitter to the waits after 429.", covers=["*.429-jitter"], severity="should", judges_waits=True
+)
 def jitter(journal: Journal) -> Iterator[Finding]:
     """Compare the first waits of different requests."""
     if not any(advice.jitter and 429 in advice.statuses for advice in journal.provider.client.retry):
@@ -124,7 +133,13 @@ def jitter(journal: Journal) -> Iterator[Finding]:
     )
 
 
-@clause("retry.retry-after", "Do not retry earlier than Retry-After says.", general=True, severity="should")
+@clause(
+    "retry.retry-after",
+    "Do not retry earlier than Retry-After says.",
+    general=True,
+    severity="should",
+    judges_waits=True,
+)
 def retry_after(journal: Journal) -> Iterator[Finding]:
     """Compare each wait with the answer's Retry-After."""
     for chain, number in _retries(journal):
@@ -183,6 +198,7 @@ def at_most(journal: Journal) -> Iterator[Finding]:
     "While 429 continues, do not shorten the wait by more than half.",
     covers=["*.error.429-ease-off"],
     severity="should",
+    judges_waits=True,
 )
 def eases_off(journal: Journal) -> Iterator[Finding]:
     """Compare the waits between consecutive 429 with the first, where that is longer than jitter makes it."""

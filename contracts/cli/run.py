@@ -35,6 +35,11 @@ from mockserver.spec.document import SpecError
 @click.option("--scenario", help="Run only this situation: a built-in scenario or a file.")
 @number("--speed", click.FloatRange(min=0.1), "With --command: speed of the server's clock; default: by the client.")
 @number(
+    "--time-scale",
+    click.FloatRange(min=1, max=100),
+    "With --command: how many times as fast the client's own time runs; default: where it is patient, if it follows.",
+)
+@number(
     "--job-limit job_limit_s",
     click.FloatRange(min=1),
     "With --command: real seconds after which a job is stopped.",
