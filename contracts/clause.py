@@ -171,6 +171,8 @@ class Verdict:
     kept: bool = False
     #: The other clauses that the same undocumented fault made the client violate.
     grouped: tuple[Grouped, ...] = ()
+    #: The end of what the client printed in the situation, by job; job 0 is what belongs to none.
+    output: tuple[tuple[int, str], ...] = ()
 
     @property
     def cause(self) -> str:
@@ -191,7 +193,14 @@ class Verdict:
         left = max(0, self.exercised_in - self.violated_in)
         judgement: Judgement = "kept" if left or self.kept else "not exercised"
         return replace(
-            self, judgement=judgement, violations=(), situation="", replay="", exercised_in=left, violated_in=0
+            self,
+            judgement=judgement,
+            violations=(),
+            situation="",
+            replay="",
+            exercised_in=left,
+            violated_in=0,
+            output=(),
         )
 
     def __repr__(self) -> str:

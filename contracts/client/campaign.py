@@ -12,6 +12,7 @@ from contracts.clause import Verdict
 from contracts.client.commands import CommandOptions, run_everywhere, run_single
 from contracts.client.in_process import run_situation
 from contracts.client.met import Met
+from contracts.client.output import ends_of
 from contracts.client.replays import Replayed, write_replays
 from contracts.client.run import Run
 from contracts.client.search import MOST_HANGS, Search
@@ -26,8 +27,8 @@ from mockserver.spec.catalog import load_providers
 #: Shows progress during long work: yields a function that takes (done, most).
 Progress = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
 
-#: How many situations that could not be judged are named, and how many lines of a client's output are shown.
-_SHOWN, _MOST_LINES = 3, 20
+#: How many situations that could not be judged are named.
+_SHOWN = 3
 
 
 def _no_progress(_what: str) -> AbstractContextManager[Callable[[int, int], None]]:
@@ -114,7 +115,8 @@ def run_campaign(options: Options, progress: Progress = _no_progress) -> Result:
             verdicts = write_replays(search, verdicts, options.directory, _replayed(options))
         except OSError as error:
             remarks.append(f"note: no replays: cannot write {error.filename}: {error.strerror}")
-    met = [str(situation) for situation, run in search.met.items() if not run.untested]
+    unseen = {name for name, _ in (*left_out, *untested)}
+    met = [name for name in map(str, search.met) if name not in unseen]
     return Result(
         verdicts,
         search,
@@ -139,9 +141,9 @@ def _named(what: str, situations: Sequence[tuple[str, str]]) -> Iterator[str]:
 
 def _output(run: Run) -> Iterator[str]:
     """Show what a client printed, by job."""
-    for job, text in sorted(run.output.items()):
+    for job, text in ends_of(run.output):
         yield f"output of job {job}:" if job else "output of the client:"
-        yield from (f"  {line}" for line in text.splitlines()[-_MOST_LINES:])
+        yield from (f"  {line}" for line in text.splitlines())
 
 
 def _provider(options: Options) -> Provider:
