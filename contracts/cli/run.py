@@ -83,7 +83,9 @@ def run(files: Files, accept: Acceptance, **options: Any) -> None:
         click.echo(line)
     for line in result.output:
         click.echo(line)
-    click.echo(f"{number_of(len(result.search.met), 'situation')} tested, seed {options['seed']}")
+    met, left_out = result.situations.situations, result.situations.left_out
+    more = f", {len(left_out)} left out" if left_out else ""
+    click.echo(f"{number_of(len(met), 'situation')} tested{more}, seed {options['seed']}")
     untested = untested_core(result.verdicts, faultless=options["scenario"] is None)
     for verdict in untested:
         why = f": {verdict.reason}" if verdict.reason else ""
