@@ -27,7 +27,7 @@ from contracts.client.subprocess import (
 )
 
 #: How many commands run at once; they mostly wait.
-_AT_ONCE = 16
+_AT_ONCE = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def _measured(
     command: Command, search: Search, chosen: list[Situation], options: CommandOptions
 ) -> tuple[float, float]:
     """Return the speed that suits a client, and the scale of its time that it follows."""
-    long = any(is_long(each, search.provider, options.job_limit_s) for each in chosen)
+    long = any(is_long(each, search.provider, options.job_limit_s, FIRST_SPEED) for each in chosen)
     scale = (options.time_scale or TIME_SCALE) if long else 1.0
     if options.speed is not None and scale == 1:
         return options.speed, scale
@@ -114,7 +114,7 @@ def _cut_off(search: Search, job_limit_s: float) -> Iterator[tuple[str, str]]:
         stopped = [job.stopped for job in run.journal.jobs if job.stopped]
         if not stopped:
             continue
-        wanted_s = max(enough_s(situation, search.provider), 2 * max(job_limit_s, LONGEST_JOB_S))
+        wanted_s = max(enough_s(situation, search.provider, run.journal.speed), 2 * max(job_limit_s, LONGEST_JOB_S))
         scaled = f", of which each was {run.journal.time_scale:g} of the client's" if run.journal.time_scale > 1 else ""
         yield str(situation), f"its end was not seen: {stopped[0]}{scaled}; --job-limit {wanted_s:g} waits for it"
 

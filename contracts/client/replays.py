@@ -53,7 +53,9 @@ def write_replays(search: Search, verdicts: Sequence[Verdict], directory: Path, 
         more += ["--callbacks"] if situation.callbacks else []
         if run.command is not None:  # its waits are real, and the result depends on these
             scale = search.met[situation].journal.time_scale
-            limit_s = max(limit_in(situation, search.provider, run.job_limit_s), LONGEST_JOB_S if scale > 1 else 0)
+            limit_s = max(
+                limit_in(situation, search.provider, run.job_limit_s, verdict.speed), LONGEST_JOB_S if scale > 1 else 0
+            )
             more += ["--speed", f"{verdict.speed:g}", "--job-limit", f"{limit_s:g}"]
             more += ["--time-scale", f"{scale:g}"] if scale > 1 else []
         replay = join([*run.words, "--scenario", str(path), *more])

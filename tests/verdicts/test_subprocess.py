@@ -465,6 +465,8 @@ def test_a_clients_time_is_scaled_only_where_it_waits_by_its_own_clock() -> None
         assert pace(name, 2000) == Pace(8, 2000)
     assert pace("poll held open") == Pace(8, LONGEST_JOB_S)
     assert pace("no faults") == Pace(8, 60)
+    assert pace("task overdue") == Pace(6, LONGEST_JOB_S, 10)
+    assert pace("task overdue", 100) == Pace(8, 100)
     assert pace("Retry-After in date").time_scale == 1
 
 

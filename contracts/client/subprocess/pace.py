@@ -73,23 +73,23 @@ def pace_in(
 ) -> Pace:
     """Return the pace in a situation, for a client whose time can be scaled by `time_scale`."""
     own_speed = speed_in(situation, speed)
-    if time_scale > 1 and is_long(situation, provider, job_limit_s):
+    if time_scale > 1 and is_long(situation, provider, job_limit_s, own_speed):
         return Pace(min(own_speed, max(FASTEST / time_scale, 1)), max(job_limit_s, LONGEST_JOB_S), time_scale)
-    return Pace(own_speed, limit_in(situation, provider, job_limit_s))
+    return Pace(own_speed, limit_in(situation, provider, job_limit_s, own_speed))
 
 
-def is_long(situation: Situation, provider: Provider, job_limit_s: float) -> bool:
+def is_long(situation: Situation, provider: Provider, job_limit_s: float, speed: float = FASTEST) -> bool:
     """Tell whether a good client waits longer in a situation than a job may, by its own clock.
 
     Where an answer is held back, it waits for a socket instead, whose timeout is real.
     """
     held = _is_dated(situation) or any(all_faults()[each.fault].withholds_answer for each in situation.events)
-    return _margin_s(situation, provider) > job_limit_s and not held and not _asked_s(situation)
+    return _margin_s(situation, provider, speed) > job_limit_s and not held and not _asked_s(situation)
 
 
-def enough_s(situation: Situation, provider: Provider) -> float:
+def enough_s(situation: Situation, provider: Provider, speed: float) -> float:
     """Return the --job-limit that shows the end of a good client's job in real time."""
-    return _margin_s(situation, provider)
+    return _margin_s(situation, provider, speed)
 
 
 def follows(plain: Journal, scaled: Journal) -> bool:
@@ -119,16 +119,22 @@ def _is_dated(situation: Situation) -> bool:
     return any(("retry_after", "date") in event.with_ for event in situation.events)
 
 
-def limit_in(situation: Situation, provider: Provider, job_limit_s: float) -> float:
+def limit_in(situation: Situation, provider: Provider, job_limit_s: float, speed: float = FASTEST) -> float:
     """Return how long a job may take in a situation: longer where a good client is patient."""
-    needed_s = LONGEST_JOB_S if _is_dated(situation) else _margin_s(situation, provider)
+    needed_s = LONGEST_JOB_S if _is_dated(situation) else _margin_s(situation, provider, speed)
     return max(job_limit_s, min(needed_s, LONGEST_JOB_S))
 
 
-def _margin_s(situation: Situation, provider: Provider) -> float:
-    asked_s = _asked_s(situation)
+def _margin_s(situation: Situation, provider: Provider, speed: float) -> float:
+    more_s = _asked_s(situation) + sum(map(_prolonged_s, situation.events)) / speed
     needed_s = [_needed_s(event, provider) for event in situation.events]
-    return _MARGIN * max(*needed_s, asked_s + _LONGEST_TASK_S if asked_s else 0.0, 0.0)
+    return _MARGIN * max(*needed_s, more_s + _LONGEST_TASK_S if more_s else 0.0, 0.0)
+
+
+def _prolonged_s(event: Event) -> float:
+    """Return how much longer a task takes because of a fault, by the server's clock."""
+    parameter = all_faults()[event.fault].prolongs_by
+    return float(dict(event.with_).get(parameter, 0)) if parameter else 0.0
 
 
 def _asked_s(situation: Situation) -> float:
