@@ -356,6 +356,7 @@ SILENT: dict[str, list[Day]] = {
     "callbacks.constant-time": [lambda: day().callback(), lambda: day().callback().signatures(0, 0)],
     "outcome.ends": [ended],
     "outcome.makes-video": [
+        lambda: day().wait(3).query().job("never"),
         lambda: day().wait(3).query(status=500, faults=["error"]).job("raised"),
         lambda: Traffic().submit(status=402, gate="credits", task=None).job("raised"),
         lambda: failed().job("raised", "it failed"),
