@@ -17,7 +17,19 @@ PACKAGES = ("mockserver", "contracts")
 #: Each name may import only what stands before it, type-only imports included.
 ORDER = {
     "mockserver": (
-        *("clock", "chance", "provider", "settings", "spec", "engine", "faults", "scenarios", "media", "journal"),
+        *(
+            "clock",
+            "chance",
+            "provider",
+            "settings",
+            "certificates",
+            "spec",
+            "engine",
+            "faults",
+            "scenarios",
+            "media",
+            "journal",
+        ),
         *("edge", "testing", "terminal", "demo", "cli", "__main__"),
     ),
     "mockserver.engine": (

@@ -402,7 +402,7 @@ def test_narrow_terminals(command: str, columns: int) -> None:
 
 def test_help() -> None:
     """`--help` names every command, and each command's every option with what it does, and its variable."""
-    assert set(main.commands) == {"serve", "demo", "providers", "faults", "scenarios", "check"}
+    assert set(main.commands) == {"serve", "demo", "providers", "faults", "scenarios", "check", "ca"}
     text = said("--help")
     for name, command in main.commands.items():
         assert re.search(rf"^  {name}  +[A-Z]", text, re.MULTILINE)
@@ -417,7 +417,7 @@ def test_help() -> None:
     assert "-h, --help" in said("serve", "-h")
 
 
-@pytest.mark.parametrize("command", ["faults", "scenarios", "providers", "serve", "demo", "check"])
+@pytest.mark.parametrize("command", ["faults", "scenarios", "providers", "serve", "demo", "check", "ca"])
 def test_flags_that_are_none(command: str) -> None:
     """A flag that a command does not know is wrong usage, told in words."""
     done = CliRunner().invoke(main, [command, "--colour"])

@@ -24,6 +24,7 @@ from aiohttp import HttpVersion11, web
 from aiohttp.hdrs import CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING
 from aiohttp.http import RawRequestMessage
 
+from mockserver.edge.arrival import DIRECT, Arrival
 from mockserver.edge.http_bytes import wire_response
 
 _LOG = logging.getLogger("mockserver")
@@ -44,6 +45,8 @@ _PRIVATE_NAMES = (
 )
 _PARSER_NAMES = ("message_consumed",)
 
+#: The first byte of a TLS connection: the record type of a handshake (RFC 8446, 5.1). No HTTP begins with it.
+_TLS_HANDSHAKE = b"\x16"
 #: Longer bodies may have made the reader pause; aiohttp lets it go on.
 _BODY_BYTES_AT_ONCE = 16_384
 
@@ -69,12 +72,21 @@ def _most_descriptors() -> float:
 class AnswersNow(Protocol):
     """Returns the bytes of a response; None, or what it has begun with, where that takes longer."""
 
-    def __call__(self, message: RawRequestMessage, body: bytes) -> object:
+    def __call__(self, message: RawRequestMessage, body: bytes, arrival: Arrival) -> object:
         """Answer a request whose body has arrived."""
 
 
+class TakesOver(Protocol):
+    """Goes on with a connection, whose first bytes are those of TLS."""
+
+    def __call__(self, transport: asyncio.Transport, first: bytes, arrival: Arrival) -> None:
+        """Go on."""
+
+
 class HttpServer(web.Server):
-    """aiohttp's server, with our own connections."""
+    """aiohttp's server, with our own connections. `speak_tls` is to be set before the first of them."""
+
+    speak_tls: TakesOver
 
     def __init__(
         self,
@@ -90,6 +102,7 @@ class HttpServer(web.Server):
         problem = fast_path_problem(super().__call__())
         self._fast = problem is None
         self._said_again_s = 0.0
+        self.shuts_down = False
         if problem is not None:
             _warn_once(problem)
 
@@ -102,11 +115,13 @@ class HttpServer(web.Server):
                 "file descriptors are used up (%g): connections may be refused; raise the limit (ulimit -n)", most
             )
 
-    def __call__(self) -> web.RequestHandler:
+    def __call__(self, arrival: Arrival = DIRECT) -> Connection:
         """Make the protocol of a new connection."""
         self.most_open = max(self.most_open, len(self.connections) + 1)
-        connection = FastConnection if self._fast else Connection
-        return connection(self, loop=asyncio.get_running_loop(), **self._options)
+        kind = FastConnection if self._fast else Connection
+        connection = kind(self, loop=asyncio.get_running_loop(), **self._options)
+        connection.arrival = arrival
+        return connection
 
 
 def fast_path_problem(connection: web.RequestHandler, version: str = aiohttp.__version__) -> str | None:
@@ -125,13 +140,15 @@ def _warn_once(problem: str) -> None:
 
 
 class Connection(web.RequestHandler):
-    """One connection, served by aiohttp."""
+    """One connection, served by aiohttp. What begins as TLS does is handed over to `HttpServer.speak_tls`."""
 
-    __slots__ = ("_server",)
+    __slots__ = ("_is_new", "_server", "arrival")
 
     def __init__(self, manager: HttpServer, **options: Any) -> None:
         super().__init__(manager, **options)
         self._server = manager
+        self._is_new = True
+        self.arrival = DIRECT
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin; say so where this connection has one of the last file descriptors."""
@@ -139,6 +156,35 @@ class Connection(web.RequestHandler):
         own = transport.get_extra_info("socket")
         if own is not None and own.fileno() + _DESCRIPTORS_SPARE >= _most_descriptors():
             self._server.descriptors_used_up(self._loop.time())
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what arrived."""
+        if not (self._is_new and self._is_tls(data)):
+            super().data_received(data)
+
+    def _is_tls(self, data: bytes) -> bool:
+        """Look at the first bytes; hand the connection over where they are those of TLS."""
+        self._is_new = False
+        if data[:1] != _TLS_HANDSHAKE or self._server.shuts_down:
+            return False
+        task, arrival = self._task_handler, self.arrival
+        transport = self.release()
+        if task is not None:
+            task.cancel()  # it may not have begun
+        self._server.speak_tls(transport, data, arrival)
+        return True
+
+    def take_tail(self) -> bytes:
+        """Return what has arrived after a request that ends HTTP on this connection."""
+        tail, self._message_tail = getattr(self, "_message_tail", b""), b""
+        return tail
+
+    def release(self) -> asyncio.Transport:
+        """Let go of the transport, which lives on; this connection has ended."""
+        transport, self.transport = self.transport, None
+        assert transport is not None
+        self.connection_lost(None)
+        return transport
 
     def handle_error(
         self,
@@ -175,6 +221,8 @@ class FastConnection(Connection):
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio asks whether to keep it open
         """Keep a connection that the client has closed on its side alone until its request is answered, for a while."""
         super().eof_received()
+        if self.arrival.secure:  # TLS has no such state
+            return False
         arriving = self._arriving
         idle = self._waiter is not None and not self._waiter.done()
         if self.transport is None or idle or (arriving is not None and not arriving.is_eof()):
@@ -195,6 +243,8 @@ class FastConnection(Connection):
     def data_received(self, data: bytes) -> None:
         """Parse what arrived; answer it at once where that is possible."""
         waiter = self._waiter
+        if self._is_new and self._is_tls(data):
+            return
         if waiter is None or waiter.done() or self._messages:
             super().data_received(data)
             if self._messages:
@@ -235,7 +285,7 @@ class FastConnection(Connection):
             or TRANSFER_ENCODING in headers
         ):
             return False
-        answer = self._answer_now(message, data[head_bytes:])
+        answer = self._answer_now(message, data[head_bytes:], self.arrival)
         if not isinstance(answer, bytes):
             self._begun = answer
             return False

@@ -1,0 +1,192 @@
+"""TLS on the port of plain HTTP: a connection whose first byte is that of TLS goes on encrypted.
+
+The loop's own `start_tls` does the work. It cannot know of bytes that have been read, so they are given to its
+protocol before it reads more. The certificate is that of the name which the client asks for (SNI); a client that
+names none, because it has an address, gets that of the address it has come to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import ssl
+from collections.abc import Callable, Coroutine
+from contextvars import ContextVar
+from typing import Any, cast
+
+from mockserver.certificates import LOOPBACK_NAMES, Authority
+from mockserver.edge.arrival import Arrival
+from mockserver.edge.connection import HttpServer
+from mockserver.edge.hosts import Hosts
+from mockserver.engine.targets import is_loopback
+
+HANDSHAKE_S = 10.0
+_GOODBYE_S = 1.0
+#: A fatal alert before any encryption, "unrecognized name" (RFC 8446, 6.2).
+_REFUSED = b"\x15\x03\x03\x00\x02\x02" + bytes((ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME,))
+#: The connection whose first bytes are being read.
+_CURRENT: ContextVar[asyncio.Transport | None] = ContextVar("_CURRENT", default=None)
+_LOG = logging.getLogger("mockserver")
+
+
+class _EarlyBytes(asyncio.Protocol):
+    """Keeps what arrives before its reader is there."""
+
+    def __init__(self) -> None:
+        self.content = bytearray()
+        self.ended = False
+
+    def data_received(self, data: bytes) -> None:
+        self.content += data
+
+    def eof_received(self) -> None:
+        self.ended = True
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        self.ended = True
+
+
+class Tls:
+    """The TLS of one server; its certificates are made when a client asks for them."""
+
+    def __init__(self, http: HttpServer, hosts: Hosts, authority: Authority) -> None:
+        self._http = http
+        self._hosts = hosts
+        self._authority = authority
+        self._working: set[asyncio.Task[None]] = set()
+        http.speak_tls = self.speak
+
+    async def close(self) -> None:
+        """End the handshakes under way."""
+        working = list(self._working)
+        for task in working:
+            task.cancel()
+        await asyncio.gather(*working, return_exceptions=True)
+
+    def speak(self, transport: asyncio.Transport, first: bytes, arrival: Arrival) -> None:
+        """Go on with a connection encrypted; `first` is what has arrived."""
+        transport.set_protocol(_EarlyBytes())
+        with contextlib.suppress(RuntimeError, OSError):  # it is closed already
+            transport.pause_reading()
+        task = asyncio.get_running_loop().create_task(self._speak(transport, first, arrival), name="TLS handshake")
+        self._working.add(task)
+        task.add_done_callback(self._working.discard)
+
+    async def _speak(self, transport: asyncio.Transport, first: bytes, arrival: Arrival) -> None:
+        try:
+            encrypted, early = await self._handshake(transport, first)
+        except (OSError, ValueError) as error:
+            if "CALLBACK_FAILED" not in (getattr(error, "reason", None) or ""):  # `_choose` has said why
+                peer = transport.get_extra_info("peername")
+                _LOG.warning("no TLS with %s: %s", peer[0] if peer else "a client", _problem(error, self._authority))
+            transport.abort()
+            return
+        except BaseException:
+            transport.abort()
+            raise
+        connection = self._http(arrival._replace(secure=True))
+        encrypted.set_protocol(connection)
+        connection.connection_made(encrypted)
+        if early.content:
+            connection.data_received(bytes(early.content))
+        if early.ended:
+            encrypted.close()
+
+    async def _handshake(self, transport: asyncio.Transport, first: bytes) -> tuple[asyncio.Transport, _EarlyBytes]:
+        address = transport.get_extra_info("sockname")
+        name = address[0] if isinstance(address, tuple) else LOOPBACK_NAMES[0]
+        async with asyncio.timeout(HANDSHAKE_S):
+            await asyncio.to_thread(self._authority.load)  # it may read files, and make keys
+            context = self._authority.context(LOOPBACK_NAMES[0] if is_loopback(name) else name)
+            context.sni_callback = self._choose
+            early = _EarlyBytes()
+            encrypted = await _started(transport, first, early, context)
+        return encrypted, early
+
+    def _choose(self, connection: ssl.SSLObject, name: str | None, _context: ssl.SSLContext) -> int | None:
+        """Choose the certificate of the name that a client asks for; refuse a name that this server does not have."""
+        name = (name or "").lower().rstrip(".")
+        if not name:
+            return None
+        if not self._hosts.may_certify(name):
+            _LOG.warning("%s", self._hosts.refuse(name))
+            _send_alert(_REFUSED)
+            return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
+        try:
+            connection.context = self._authority.context(name)
+        except (OSError, ValueError) as error:
+            _LOG.warning("no certificate for %s: %s", name, error)
+            _send_alert(_REFUSED)
+            return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
+        return None
+
+
+async def _started(
+    transport: asyncio.Transport, first: bytes, protocol: asyncio.Protocol, context: ssl.SSLContext
+) -> asyncio.Transport:
+    """Start TLS on a connection whose first bytes have been read."""
+    loop = asyncio.get_running_loop()
+    before = transport.get_protocol()
+    starting: Coroutine[Any, Any, asyncio.Transport | None] = loop.start_tls(
+        transport,
+        protocol,
+        context,
+        server_side=True,
+        ssl_handshake_timeout=HANDSHAKE_S,
+        ssl_shutdown_timeout=_GOODBYE_S,
+    )
+    task = asyncio.ensure_future(starting)
+    try:
+        await asyncio.sleep(0)  # it sets its protocol, and asks the loop to connect it …
+        await asyncio.sleep(0)  # … and to read, which is done after this turn
+        reader = transport.get_protocol()
+        if reader is not before and not task.done():
+            current = _CURRENT.set(transport)
+            _feed(cast("asyncio.BufferedProtocol", reader), first)
+            _CURRENT.reset(current)
+        encrypted = await task
+    except BaseException:
+        task.cancel()
+        raise
+    if encrypted is None:
+        raise ConnectionResetError("the client has gone")
+    return encrypted
+
+
+def _send_alert(alert: bytes) -> None:
+    """Send an alert: the loop's TLS closes the connection without one."""
+    transport = _CURRENT.get()
+    if transport is not None and transport.get_extra_info("sslcontext") is None:
+        with contextlib.suppress(OSError):
+            os.write(transport.get_extra_info("socket").fileno(), alert)
+
+
+def _feed(reader: asyncio.BufferedProtocol, data: bytes) -> None:
+    """Give bytes to a protocol, as a transport does."""
+    rest = memoryview(data)
+    while rest:
+        buffer = memoryview(reader.get_buffer(len(rest)))
+        count = min(len(buffer), len(rest))
+        buffer[:count] = rest[:count]
+        reader.buffer_updated(count)
+        rest = rest[count:]
+
+
+_WORDS: dict[str, Callable[[Authority], str]] = {
+    "UNKNOWN_CA": lambda authority: f"the client does not trust the CA {authority.directory / 'ca.pem'}",
+    "CERTIFICATE_UNKNOWN": lambda authority: f"the client does not trust the CA {authority.directory / 'ca.pem'}",
+    "BAD_CERTIFICATE": lambda authority: f"the client does not trust the CA {authority.directory / 'ca.pem'}",
+}
+
+
+def _problem(error: Exception, authority: Authority) -> str:
+    """Say why a handshake failed, in one line."""
+    if isinstance(error, TimeoutError) or "is taking longer" in str(error):
+        return f"the handshake took longer than {HANDSHAKE_S:g} s"
+    reason = getattr(error, "reason", None) or ""
+    for word, said in _WORDS.items():
+        if word in reason:
+            return said(authority)
+    return " ".join((str(reason).replace("_", " ").lower() or str(error) or type(error).__name__).split())
