@@ -21,8 +21,9 @@ Path_ = tuple[str | int, ...]
 #: Deeper nesting may exhaust the stack of PyYAML's C reader; nesting up to the second limit is always read.
 _SAFE_NESTING = 5000
 _SURE_NESTING = 100
-#: The most values that aliases may expand to: they count each time, and a short text can expand to any number.
-_MOST_VALUES = 1_000_000
+#: The most values that aliases may repeat: a short text can expand to any number, and each is checked.
+_MOST_REPEATED = 10_000
+_ENDLESS = 1 << 62
 _LONGEST_WORD = 80
 _TOO_DEEP = "nested too deep"
 _LONGEST_MESSAGE = 1000
@@ -102,8 +103,8 @@ class Document:
         if not isinstance(data, dict):
             raise SpecError([SpecIssue(name, 1, "expected a mapping")])
         if "&" in text and not _is_bounded(data):
-            message = f"is too large: its aliases stand for more than {_MOST_VALUES} values"
-            raise SpecError([SpecIssue(name, None, message)])
+            message = f"is too large: its aliases repeat more than {_MOST_REPEATED} values"
+            raise SpecError([SpecIssue(name, None, message, "write $ref where the same schema is meant")])
         return cls(name, text, data)
 
     @cached_property
@@ -196,8 +197,9 @@ def _loaded(text: str) -> Any:
 
 
 def _is_bounded(data: Any) -> bool:
-    """Tell whether a value is of a bounded size when each alias is expanded; in time linear in the text."""
+    """Tell whether aliases repeat few values of a document; in time linear in the text."""
     sizes: dict[int, int] = {}
+    written = 0
     waiting: list[tuple[Any, bool]] = [(data, False)]
     while waiting:
         value, inner_known = waiting.pop()
@@ -205,14 +207,13 @@ def _is_bounded(data: Any) -> bool:
             continue
         inner = list(value.values() if isinstance(value, dict) else value)
         if not inner_known:
-            sizes[id(value)] = _MOST_VALUES  # until it is known: an alias within itself has no end
+            sizes[id(value)] = _ENDLESS  # until it is known: an alias within itself has no end
             waiting.append((value, True))
             waiting += [(each, False) for each in inner]
             continue
-        sizes[id(value)] = 1 + sum(sizes.get(id(each), 1) for each in inner)
-        if sizes[id(value)] > _MOST_VALUES:
-            return False
-    return True
+        written += 1 + sum(not isinstance(each, dict | list) for each in inner)
+        sizes[id(value)] = min(_ENDLESS, 1 + sum(sizes.get(id(each), 1) for each in inner))
+    return sizes.get(id(data), 1) - written <= _MOST_REPEATED
 
 
 def _check_nesting(text: str, most: int) -> None:

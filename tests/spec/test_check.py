@@ -10,6 +10,7 @@ from mockserver.spec import check
 from mockserver.spec.catalog import load_providers
 from mockserver.spec.check import check_files
 from mockserver.spec.document import Document, SpecError, SpecIssue, merge_patch
+from mockserver.spec.openapi import openapi_issues
 from mockserver.spec.provenance import main as provenance
 from mockserver.spec.provenance import provenance as provenance_text
 from mockserver.spec.vocabulary import builtin_specs, specs_directory
@@ -97,7 +98,7 @@ MISTAKES = [
 @pytest.fixture(autouse=True)
 def _one_validation(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let each OpenAPI document that was found valid be so from then on, whatever its `x-mock` says."""
-    validated = check._openapi
+    validated = openapi_issues
 
     def remembered(document: Document) -> list[SpecIssue]:
         openapi = repr({key: value for key, value in document.data.items() if not key.startswith("x-")})
@@ -108,7 +109,7 @@ def _one_validation(monkeypatch: pytest.MonkeyPatch) -> None:
             VALID.add(openapi)
         return issues
 
-    monkeypatch.setattr(check, "_openapi", remembered)
+    monkeypatch.setattr(check, "openapi_issues", remembered)
 
 
 @pytest.mark.parametrize(("old", "new", "words", "line"), MISTAKES)

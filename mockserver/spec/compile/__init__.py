@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,6 +9,7 @@ from urllib.parse import urlsplit
 from multidict import istr
 
 from mockserver.chance import DRAW_BYTES, IdFormat
+from mockserver.patterns import LinearPattern
 from mockserver.provider import UCR, ClientAdvice, KeyRule, Plan, PollAdvice, Provider, RetryAdvice, TestKey
 from mockserver.spec.compile.answers import (
     compile_callbacks,
@@ -206,7 +206,7 @@ def _key(context: Context) -> KeyRule:
     )
 
 
-def _new_key(context: Context, rule: dict[str, Any], pattern: re.Pattern[str]) -> IdFormat | None:
+def _new_key(context: Context, rule: dict[str, Any], pattern: LinearPattern) -> IdFormat | None:
     text = rule.get("key_format", _KEY_FORMAT)
     made = context.id_format(text, "x-mock", "authentication", "key_format")
     if pattern.fullmatch(made(bytes(DRAW_BYTES), 0)):
@@ -216,9 +216,7 @@ def _new_key(context: Context, rule: dict[str, Any], pattern: re.Pattern[str]) -
     return None
 
 
-def _test_keys(
-    context: Context, entry: dict[TestKey, str], pattern: re.Pattern[str], example: str
-) -> dict[str, TestKey]:
+def _test_keys(context: Context, entry: dict[TestKey, str], pattern: LinearPattern, example: str) -> dict[str, TestKey]:
     for kind, key in entry.items():
         if not pattern.fullmatch(key):
             context.report(("x-mock", "authentication", "test_keys", kind), "does not match key_pattern")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import Any
 
 from mockserver.chance import IdFormat, id_format, possible_ids
+from mockserver.patterns import InvalidPatternError, LinearPattern
 from mockserver.provider import Dialect, Value
 from mockserver.spec.document import Document, SpecError, SpecIssue
 from mockserver.spec.expressions import ExpressionError, compile_value, constant
@@ -83,10 +83,11 @@ class Context:
             self.report(path, f"{text!r} allows too few different ids", fix)
         return made
 
-    def pattern(self, text: str, *path: str | int, flags: int = 0) -> re.Pattern[str]:
+    def pattern(self, text: str, *path: str | int, ignore_case: bool = False) -> LinearPattern:
         """Compile a regular expression."""
         try:
-            return re.compile(text, flags)
-        except re.error as error:
-            self.report(path, f"is not a regular expression: {error}")
-            return re.compile("")
+            return LinearPattern(text, ignore_case=ignore_case)
+        except InvalidPatternError as error:
+            fix = "write it as RE2 reads it: no look-around, no back-references"
+            self.report(path, f"is not a regular expression: {error}", fix)
+            return LinearPattern("")

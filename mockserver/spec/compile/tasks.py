@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from functools import partial
@@ -252,7 +251,7 @@ def compile_content_policy(context: Context, lifecycle: Lifecycle) -> ContentPol
         )
     return ContentPolicy(
         texts=tuple(context.value(text, *path, "texts") for text in entry["texts"]),
-        refuses=context.pattern(entry["refuses"], *path, "refuses", flags=re.IGNORECASE).search,
+        refuses=context.pattern(entry["refuses"], *path, "refuses", ignore_case=True).search,
         at_submit=entry["at"] == "submit",
         reason=reason if entry["at"] == "generation" else None,
     )
