@@ -42,5 +42,8 @@ class LinearPattern:
         return self._compiled.search(text.encode("utf-8", "replace")) is not None
 
     def fullmatch(self, text: str) -> bool:
-        """Tell whether a whole text is one."""
-        return self._compiled.fullmatch(text.encode("utf-8", "replace")) is not None
+        """Tell whether a whole text is one; a text with a lone surrogate is none."""
+        try:
+            return self._compiled.fullmatch(text.encode()) is not None
+        except UnicodeEncodeError:
+            return False

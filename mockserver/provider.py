@@ -14,6 +14,8 @@ from mockserver.chance import IdFormat
 
 #: A compiled template: a function from the request context to JSON, or to one value.
 Value = Callable[[Any], Any]
+#: Headers with their values.
+Headers = tuple[tuple[str, Value], ...]
 #: What a provider chooses for a task: a function from drawn bytes.
 Draw = Callable[[bytes], Any]
 
@@ -56,6 +58,8 @@ class Schema:
     with_defaults: Callable[[Any], Any]
     #: The names of fields that the schema does not have; it may accept them all the same.
     unknown_fields: Callable[[Any], list[str]] = lambda _value: []
+    #: The first of some keys that leads to no field, with the fields that are there; None where a field may be there.
+    missing_field: Callable[[tuple[str, ...]], tuple[str, list[str]] | None] = lambda _keys: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +241,7 @@ class Callbacks:
     #: Where the address stands in the submit body.
     url_keys: tuple[str, ...]
     events: Mapping[str, Value]
-    headers: Mapping[str, str]
+    headers: Mapping[str, Value]
     signature: Signature | None
     acknowledged: frozenset[int]
     timeout_s: float
@@ -259,7 +263,7 @@ class ErrorAnswer:
     body: Value
     retry_after: bool
     retry_after_s: int | None
-    headers: tuple[tuple[str, str], ...]
+    headers: Headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +278,7 @@ class Operation:
     status: int = 200
     body: Value | None = None
     body_in: Mapping[str, Value] = field(default_factory=dict)
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: Headers = ()
     model: Value | None = None
     #: What the model's and the task's fields are called, for words of refusal.
     model_field: str = "model"

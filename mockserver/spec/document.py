@@ -25,6 +25,7 @@ _SURE_NESTING = 100
 _MOST_REPEATED = 10_000
 _ENDLESS = 1 << 62
 _LONGEST_WORD = 80
+_LONGEST_CHAIN = 50
 _TOO_DEEP = "nested too deep"
 _LONGEST_MESSAGE = 1000
 
@@ -141,6 +142,16 @@ class Document:
             KeyError: the target does not exist.
         """
         return resolve(self.data, pointer)
+
+    def followed(self, value: Any) -> dict[str, Any]:
+        """Return what a mapping stands for: the target of its `$ref`, if it has one; empty where that is none."""
+        for _ in range(_LONGEST_CHAIN):
+            if not isinstance(value, dict) or not isinstance(value.get("$ref"), str):
+                break
+            value = pointed(self.data, keys_of(value["$ref"].removeprefix("#")))
+        else:
+            return {}
+        return value if isinstance(value, dict) else {}
 
     def patched(self, patch: dict[str, Any]) -> Document:
         """Return the document with a JSON Merge Patch applied."""

@@ -47,7 +47,11 @@ def compile_schema(document: Document, schema: dict[str, Any], lifted: tuple[str
 
     names = _field_names(closed, closed, 0, {})
     return Schema(
-        validator.is_valid, problems, _defaults(closed), lambda value: list(_unknown_fields(value, names, ""))
+        validator.is_valid,
+        problems,
+        _defaults(closed),
+        lambda value: list(_unknown_fields(value, names, "")),
+        lambda keys: _missing_field(keys, names),
     )
 
 
@@ -179,6 +183,17 @@ def _unknown_fields(value: Any, names: _FieldNames, place: str) -> Iterator[str]
             yield from _unknown_fields(each, names.below[name], f"{place}{name}.")
         else:
             yield f"{place}{name}"
+
+
+def _missing_field(keys: tuple[str, ...], names: _FieldNames) -> tuple[str, list[str]] | None:
+    """Return the first key that leads to no field, and the fields that are there."""
+    for key in keys:
+        if not names.below:
+            return None
+        if key not in names.below:
+            return key, list(names.below)
+        names = names.below[key]
+    return None
 
 
 def _problem(error: jsonschema_rs.ValidationError) -> Problem:

@@ -22,10 +22,12 @@ from mockserver.provider import (
     ResultKind,
     State,
 )
+from mockserver.spec.compile.constants import check_amount, check_result_names
 from mockserver.spec.compile.context import Context
 from mockserver.spec.document import Document
 from mockserver.spec.expressions import ExpressionError, compile_value, constant
 from mockserver.spec.schema import compile_schema
+from mockserver.spec.words import suggestion
 
 _AMOUNTS_KEPT = 1024
 
@@ -126,17 +128,14 @@ def _model(
         problem = request.problems(example)[0]
         context.report((*path, "example"), f"does not match the request schema: {problem.message}", document=document)
     for state in entry.get("lasts_s", {}):
-        if state not in context.mock["lifecycle"]["states"]:
-            context.report((*path, "lasts_s", state), "is not a state of the lifecycle", document=document)
-    for result in _constants(entry.get("result")):
-        if result is not None and result not in results:
-            context.report(
-                (*path, "result"),
-                f"unknown result {result!r}",
-                f"known: {', '.join(results) or 'none'}",
-                document=document,
-            )
+        states = context.mock["lifecycle"]["states"]
+        if state not in states:
+            where = (*path, "lasts_s", state)
+            context.report(where, "is not a state of the lifecycle", suggestion(state, states), document=document)
+    check_result_names(context, document, (*path, "result"), entry.get("result"), list(results))
     price = entry["price"]
+    for part in ("reserve", "settle"):
+        check_amount(context, document, (*path, "price", part), price.get(part, {}))
     reserve = _amount(context, document, price["reserve"], (*path, "price", "reserve"))
     settle = _amount(context, document, price["settle"], (*path, "price", "settle")) if "settle" in price else None
     longer = entry.get("lasts_s", {})
@@ -166,15 +165,6 @@ def _model(
             for index, each in enumerate(entry.get("requirements", ()))
         ),
     )
-
-
-def _constants(template: Any) -> list[str | None]:
-    """Return the constants that a template can evaluate to."""
-    if isinstance(template, dict):
-        return [
-            each for value in (*template["values"].values(), template.get("otherwise")) for each in _constants(value)
-        ]
-    return [template] if isinstance(template, str) and not template.startswith("$") else []
 
 
 def _amount(
@@ -247,8 +237,10 @@ def compile_content_policy(context: Context, lifecycle: Lifecycle) -> ContentPol
         context.report(
             (*path, "reason"),
             f"must be a reason of the failure; got {reason!r}",
-            f"known: {', '.join(lifecycle.failure.reasons) or 'none'}",
+            suggestion(reason, lifecycle.failure.reasons),
         )
+    if entry["at"] == "submit" and reason is not None:
+        context.report((*path, "reason"), "is for `at: generation`: a refused submit makes no task", "remove it")
     return ContentPolicy(
         texts=tuple(context.value(text, *path, "texts") for text in entry["texts"]),
         refuses=context.pattern(entry["refuses"], *path, "refuses", ignore_case=True).search,
