@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -38,6 +38,8 @@ class SpecIssue:
     line: int | None
     message: str
     fix: str = ""
+    #: The message without its place in the document.
+    said: str = field(default="", compare=False, repr=False)
 
     def __str__(self) -> str:
         place = self.file if self.line is None else f"{self.file}:{self.line}"
@@ -61,6 +63,8 @@ class SpecError(ValueError):
 @dataclass
 class Document:
     """One spec file as read."""
+
+    CIRCLE: ClassVar = "leads in a circle"
 
     name: str
     text: str
@@ -133,7 +137,7 @@ class Document:
         """Report something wrong at a path."""
         where = "/".join(shortened(str(key)) for key in path)
         what = shortened(f"{where}: {message}" if where else message, _LONGEST_MESSAGE)
-        return SpecIssue(self.name, self.line(path), what, fix)
+        return SpecIssue(self.name, self.line(path), what, fix, message)
 
     def resolve(self, pointer: str) -> Any:
         """Follow a reference within this document, such as ``#/components/schemas/Task``.
@@ -152,6 +156,18 @@ class Document:
         else:
             return {}
         return value if isinstance(value, dict) else {}
+
+    def unresolved(self, reference: str) -> str:
+        """Return why a reference has no target; empty where it has one."""
+        for _ in range(_LONGEST_CHAIN):
+            try:
+                found = self.resolve(reference)
+            except KeyError:
+                return "does not exist"
+            if not isinstance(found, dict) or not isinstance(found.get("$ref"), str):
+                return ""
+            reference = found["$ref"]
+        return self.CIRCLE
 
     def patched(self, patch: dict[str, Any]) -> Document:
         """Return the document with a JSON Merge Patch applied."""

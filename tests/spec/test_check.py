@@ -9,8 +9,9 @@ import pytest
 from mockserver.spec import check
 from mockserver.spec.catalog import load_providers
 from mockserver.spec.check import check_files
-from mockserver.spec.document import Document, SpecError, SpecIssue, merge_patch
-from mockserver.spec.openapi import openapi_issues
+from mockserver.spec.document import Document, SpecError, merge_patch
+from mockserver.spec.mistakes import Mistake
+from mockserver.spec.openapi import openapi_mistakes
 from mockserver.spec.provenance import main as provenance
 from mockserver.spec.provenance import provenance as provenance_text
 from mockserver.spec.vocabulary import builtin_specs, specs_directory
@@ -98,9 +99,9 @@ MISTAKES = [
 @pytest.fixture(autouse=True)
 def _one_validation(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let each OpenAPI document that was found valid be so from then on, whatever its `x-mock` says."""
-    validated = openapi_issues
+    validated = openapi_mistakes
 
-    def remembered(document: Document) -> list[SpecIssue]:
+    def remembered(document: Document) -> list[Mistake]:
         openapi = repr({key: value for key, value in document.data.items() if not key.startswith("x-")})
         if openapi in VALID:
             return []
@@ -109,7 +110,7 @@ def _one_validation(monkeypatch: pytest.MonkeyPatch) -> None:
             VALID.add(openapi)
         return issues
 
-    monkeypatch.setattr(check, "openapi_issues", remembered)
+    monkeypatch.setattr(check, "openapi_mistakes", remembered)
 
 
 @pytest.mark.parametrize(("old", "new", "words", "line"), MISTAKES)
