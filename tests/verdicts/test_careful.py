@@ -38,11 +38,7 @@ CAREFUL: tuple[tuple[str, Factory, bool], ...] = (
 )
 DOCUMENTED = (
     pytest.param(PollsAtOnce, False, 0, id="PollsAtOnce"),
-    pytest.param(
-        *(EndToEnd, False, 1),
-        id="EndToEnd",
-        marks=pytest.mark.xfail(strict=True, reason="poll.errors-are-retried is a must, and not of this document"),
-    ),
+    pytest.param(EndToEnd, False, 1, id="EndToEnd"),
     pytest.param(OnWebhook, True, 2, id="OnWebhook"),
 )
 #: Each client meets one condition in so many; together they meet all.
