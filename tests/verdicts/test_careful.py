@@ -9,6 +9,7 @@ import pytest
 from support.careful.as_documented import EndToEnd, OnWebhook, PollsAtOnce
 from support.careful.by_webhook import WebhookAndSlowPoll, WebhookOnly
 from support.careful.guarded import Adaptive, BulkQueue, CircuitBreaker
+from support.careful.long_lived import FromDisk, OneLoop
 from support.careful.with_httpx import WithHttpx
 from support.careful.with_requests import WithRequests
 from support.careful.with_threads import WithThreads
@@ -35,6 +36,8 @@ CAREFUL: tuple[tuple[str, Factory, bool], ...] = (
     (EVOLINK, Adaptive, False),
     (EVOLINK, CircuitBreaker, False),
     (EVOLINK, BulkQueue, False),
+    (EVOLINK, FromDisk, False),
+    (EVOLINK, OneLoop, False),
 )
 DOCUMENTED = (
     pytest.param(PollsAtOnce, False, 0, id="PollsAtOnce"),
