@@ -92,10 +92,11 @@ class Clause:
     `covers` are patterns of rule ids. A clause applies to a provider if it covers one of its rules, or if it is
     `general` (best practice for every asynchronous API), and if `applies` accepts the provider's features.
 
-    `severity` holds where a document has the rule; `elsewhere` where none does. `judges_requests` says that the clause
-    looks at what a client sends by itself, so that no answer can be the cause of a violation. `about` names the
-    effects of undocumented faults that the clause is about. `judges_waits` says that it measures waits of seconds,
-    which cannot be told where a client's time is scaled. `core` clauses are tested by every run of a client that works.
+    `severity` holds where a document has the rule; `elsewhere` where none does: a must only if no careful engineer
+    would do otherwise. `judges_requests` says that the clause looks at what a client sends by itself, so that no
+    answer can be the cause of a violation. `about` names the effects of undocumented faults that the clause is about.
+    `judges_waits` says that it measures waits of seconds, which cannot be told where a client's time is scaled.
+    `core` clauses are tested by every run of a client that works.
     """
 
     id: str
@@ -105,7 +106,7 @@ class Clause:
     general: bool
     applies: Callable[[Provider], bool]
     judge: Callable[[Journal], Iterator[Finding]]
-    elsewhere: Severity = "must"
+    elsewhere: Severity = "should"
     judges_requests: bool = False
     about: tuple[Duty, ...] = ()
     core: Core | None = None
@@ -218,7 +219,7 @@ def clause(
     covers: Sequence[str] = (),
     general: bool = False,
     applies: Callable[[Provider], bool] = lambda _: True,
-    elsewhere: Severity = "must",
+    elsewhere: Severity = "should",
     judges_requests: bool = False,
     about: Sequence[Duty] = (),
     core: Core | None = None,

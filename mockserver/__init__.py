@@ -3,6 +3,7 @@
 Data flows one way, and each line imports only from the lines above it:
 
     clock, chance    one clock, one seeded source of randomness
+    patterns         regular expressions from outside, in linear time
     provider         a provider, compiled from its specs: frozen values
     settings         what a user can set
     certificates     the local CA, and certificates for TLS

@@ -14,6 +14,8 @@ from mockserver.chance import IdFormat
 
 #: A compiled template: a function from the request context to JSON, or to one value.
 Value = Callable[[Any], Any]
+#: Headers with their values.
+Headers = tuple[tuple[str, Value], ...]
 #: What a provider chooses for a task: a function from drawn bytes.
 Draw = Callable[[bytes], Any]
 
@@ -56,6 +58,21 @@ class Schema:
     with_defaults: Callable[[Any], Any]
     #: The names of fields that the schema does not have; it may accept them all the same.
     unknown_fields: Callable[[Any], list[str]] = lambda _value: []
+    #: The first of some keys that leads to no field, with the fields that are there; None where a field may be there.
+    missing_field: Callable[[tuple[str, ...]], tuple[str, list[str]] | None] = lambda _keys: None
+
+
+class Limit(NamedTuple):
+    """At most so many within a window."""
+
+    name: str
+    most: int
+    window_ms: int
+
+
+MINUTE_MS = 60_000
+HOUR_MS = 3_600_000
+DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +88,23 @@ class Plan:
     tasks_per_day: int | None = None
     #: The windows of the limits begin with each minute, hour and day; otherwise they slide.
     fixed_windows: bool = False
+    #: The limits that the plan has on requests, and those on accepted tasks.
+    request_limits: tuple[Limit, ...] = field(init=False, repr=False)
+    task_limits: tuple[Limit, ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        requests = self._limits(requests_per_minute=MINUTE_MS, requests_per_hour=HOUR_MS)
+        object.__setattr__(self, "request_limits", requests)
+        object.__setattr__(self, "task_limits", self._limits(tasks_per_day=DAY_MS))
+
+    def _limits(self, **windows_ms: int) -> tuple[Limit, ...]:
+        most = {name: getattr(self, name) for name in windows_ms}
+        return tuple(Limit(name, most[name], ms) for name, ms in windows_ms.items() if most[name] is not None)
 
     @property
     def limits_rate(self) -> bool:
         """Whether requests or tasks are counted at all."""
-        return (
-            self.requests_per_minute is not None or self.requests_per_hour is not None or self.tasks_per_day is not None
-        )
+        return bool(self.request_limits or self.task_limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +264,7 @@ class Callbacks:
     #: Where the address stands in the submit body.
     url_keys: tuple[str, ...]
     events: Mapping[str, Value]
-    headers: Mapping[str, str]
+    headers: Mapping[str, Value]
     signature: Signature | None
     acknowledged: frozenset[int]
     timeout_s: float
@@ -259,7 +286,7 @@ class ErrorAnswer:
     body: Value
     retry_after: bool
     retry_after_s: int | None
-    headers: tuple[tuple[str, str], ...]
+    headers: Headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +301,7 @@ class Operation:
     status: int = 200
     body: Value | None = None
     body_in: Mapping[str, Value] = field(default_factory=dict)
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: Headers = ()
     model: Value | None = None
     #: What the model's and the task's fields are called, for words of refusal.
     model_field: str = "model"

@@ -75,7 +75,6 @@ def _came_again(journal: Journal, delivery: Delivery) -> bool:
     covers=["*.callback.timeout", "*.callback.ack-quickly", "*.callback.work-in-queue"],
     general=True,
     applies=sends_callbacks,
-    elsewhere="should",
 )
 def in_time(journal: Journal) -> Iterator[Finding]:
     """Find attempts that timed out."""
@@ -228,6 +227,7 @@ def _ended_by(journal: Journal, job: Job, trace: TaskTrace, delivery: Delivery) 
     "callbacks.idempotent",
     "Handle a repeated or reordered callback only once.",
     general=True,
+    elsewhere="must",
     applies=sends_callbacks,
 )
 def idempotent(journal: Journal) -> Iterator[Finding]:

@@ -245,9 +245,6 @@ def errors_are_retried(journal: Journal) -> Iterator[Finding]:
                     "polling stopped at its first error" + (" (inside an answer with status 200)" if inside else ""),
                     "another query after a temporary error",
                     "wait, and query again; only a known end is an end",
-                    "must"
-                    if any(query.status in each.statuses for each in journal.provider.client.retry)
-                    else "should",
                 )
 
 

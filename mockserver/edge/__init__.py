@@ -22,7 +22,6 @@ sessions           the named sessions of a server
 dispatcher         delivers callbacks
 active_scenario    puts a scenario in force and reports its progress
 watch              reloads a scenario file when it changes
-patterns           regular expressions from outside, in linear time
 rule_codec         reads fault requests, and describes rules as JSON
 account_changes    checks and applies changes to an account
 records            providers, tasks, accounts and deliveries as JSON

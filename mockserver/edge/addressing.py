@@ -173,8 +173,6 @@ class Addresses:
                 asked = authority_of(authority.lower())
                 if asked is None or self.hosts.judge(asked, 443 if secure else 80) not in ("mocked", "ours"):
                     raise ElsewhereError(asked or Authority(authority, None), target)
-            else:
-                path = path if path.startswith("/") else "/"
         if self._trusts_forwarded:
             host = headers.get(X_FORWARDED_HOST, host).partition(",")[0].strip()
             secure = headers.get(X_FORWARDED_PROTO, "https" if secure else "").partition(",")[0].strip() == "https"

@@ -17,7 +17,7 @@ from mockserver.engine.messages import FileWanted, Response
 from mockserver.engine.transmission import Transmission
 from mockserver.media.cache import MediaCache
 from mockserver.media.encode import MediaCacheClosedError
-from mockserver.media.shape import shape_of
+from mockserver.media.shape import fitting_shape
 
 if TYPE_CHECKING:
     from aiohttp.abc import AbstractStreamWriter
@@ -50,7 +50,7 @@ class ResultFiles:
         return Transmission(prepared.status, headers, file[start:stop], file=file)
 
     async def _path(self, wanted: FileWanted) -> Path:
-        shape = shape_of(wanted.media, wanted.duration_s, wanted.short_side_px, wanted.ratio)
+        shape = fitting_shape(wanted.media, wanted.duration_s, wanted.short_side_px, wanted.ratio)
         try:
             return await self._media_cache.file(shape)
         except MediaCacheClosedError:

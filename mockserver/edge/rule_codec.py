@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from mockserver.edge.patterns import InvalidPatternError, LinearPattern
 from mockserver.engine.faults import Fault, InvalidFaultError
 from mockserver.engine.rules import Match, Rule, Schedule
 from mockserver.engine.world import World
 from mockserver.faults import all_faults, build, described, parameters_of
+from mockserver.patterns import InvalidPatternError, LinearPattern
 from mockserver.provider import Provider
 
 #: More roles than this are not listed in a message.

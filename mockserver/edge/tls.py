@@ -12,11 +12,11 @@ import contextlib
 import logging
 import os
 import ssl
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from contextvars import ContextVar
 from typing import Any, cast
 
-from mockserver.certificates import LOOPBACK_NAMES, Authority
+from mockserver.certificates import LOOPBACK_NAMES, Authority, AuthorityError
 from mockserver.edge.arrival import Arrival
 from mockserver.edge.connection import HttpServer
 from mockserver.edge.hosts import Hosts
@@ -78,9 +78,12 @@ class Tls:
         try:
             encrypted, early = await self._handshake(transport, first)
         except (OSError, ValueError) as error:
-            if "CALLBACK_FAILED" not in (getattr(error, "reason", None) or ""):  # `_choose` has said why
-                peer = transport.get_extra_info("peername")
-                _LOG.warning("no TLS with %s: %s", peer[0] if peer else "a client", _problem(error, self._authority))
+            if isinstance(error, AuthorityError):
+                _LOG.error("no TLS: %s", error)
+            elif _is_distrusted(error):
+                _LOG.warning("no TLS: a client does not trust the CA; give it the file that `mockserver ca` prints")
+            else:  # no TLS at all, or a client that has gone; `_choose` tells of unknown names
+                _LOG.debug("no TLS: %r", error)
             transport.abort()
             return
         except BaseException:
@@ -174,19 +177,7 @@ def _feed(reader: asyncio.BufferedProtocol, data: bytes) -> None:
         rest = rest[count:]
 
 
-_WORDS: dict[str, Callable[[Authority], str]] = {
-    "UNKNOWN_CA": lambda authority: f"the client does not trust the CA {authority.directory / 'ca.pem'}",
-    "CERTIFICATE_UNKNOWN": lambda authority: f"the client does not trust the CA {authority.directory / 'ca.pem'}",
-    "BAD_CERTIFICATE": lambda authority: f"the client does not trust the CA {authority.directory / 'ca.pem'}",
-}
-
-
-def _problem(error: Exception, authority: Authority) -> str:
-    """Say why a handshake failed, in one line."""
-    if isinstance(error, TimeoutError) or "is taking longer" in str(error):
-        return f"the handshake took longer than {HANDSHAKE_S:g} s"
+def _is_distrusted(error: Exception) -> bool:
+    """Tell whether a handshake failed because the client does not trust the certificate."""
     reason = getattr(error, "reason", None) or ""
-    for word, said in _WORDS.items():
-        if word in reason:
-            return said(authority)
-    return " ".join((str(reason).replace("_", " ").lower() or str(error) or type(error).__name__).split())
+    return any(word in reason for word in ("UNKNOWN_CA", "CERTIFICATE_UNKNOWN", "BAD_CERTIFICATE"))

@@ -23,6 +23,7 @@ from mockserver.engine.targets import url_problem
 from mockserver.provider import KeyRule, Model, Operation, Problem, Provider, Role
 
 _HEADERS_REMEMBERED = 10_000
+_MOST_TEXTS = 100
 #: Names of headers that are looked up without being lowered each time.
 _CONTENT_TYPE = istr("Content-Type")
 _NUMBER_LENGTH = 18
@@ -209,11 +210,11 @@ def _body(context: RequestContext, model: Model) -> Refused | None:
         problems = model.request.problems(context.body)
         first = problems[0]
         return "invalid_body", Problem(first.message, first.field, tuple(problems))
+    context.inputs = model.request.with_defaults(context.body)
     for requirement in model.requirements:
         if requirement.broken(context):
             return "invalid_body", requirement.problem
     context.model = model
-    context.inputs = model.request.with_defaults(context.body)
     callbacks = context.state.provider.callbacks
     if callbacks is not None:
         context.callback_url = url = callbacks.url(context)
@@ -232,6 +233,22 @@ def content_policy(context: RequestContext) -> Refused | None:
     if violates_policy(context):
         return "content_refused", Problem("the prompt goes against the content policy")
     return None
+
+
+def prompts_of(context: RequestContext) -> list[str]:
+    """Return the prompts of the submit body in the context: all its texts, where no content policy says which."""
+    policy = context.state.provider.content_policy
+    if policy is not None:
+        return [text for value in policy.texts if isinstance(text := value(context), str)]
+    found: list[str] = []
+    waiting = [context.body]
+    while waiting and len(found) < _MOST_TEXTS:
+        value = waiting.pop()
+        if isinstance(value, str):
+            found.append(value)
+        elif isinstance(value, dict | list):
+            waiting += reversed(list(value.values() if isinstance(value, dict) else value))
+    return found
 
 
 def violates_policy(context: RequestContext) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from mockserver.engine.accounts import Account
 from mockserver.engine.messages import Request, StoredFile, well_formed
@@ -59,8 +59,21 @@ class View:
         return replace(self, instant_ms=earliest)
 
 
+#: No task has more files.
+MOST_FILES = 1000
+_LARGEST = 1e9
+_Value = TypeVar("_Value")
 #: What a context without a request has, as when a callback is rendered.
 _NO_REQUEST = Request("", "", MappingProxyType({}), base=None)
+
+
+def number_of(value: Any, usual: float) -> float:
+    """Read a template's value as a number above zero; what is none, since bodies may hold anything, is the usual."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return usual
+    return number if 1 / _LARGEST < number < _LARGEST else usual
 
 
 def credits_of(amount_ucr: int) -> float | int:
@@ -193,7 +206,7 @@ class _TaskProperties:
 
     def result_count(self, kind: ResultKind) -> int:
         """Return how many files of a kind the task has."""
-        return int(kind.count(self) or 1)
+        return min(MOST_FILES, int(number_of(kind.count(self), 1)))
 
 
 class _AccountProperties:
@@ -202,43 +215,44 @@ class _AccountProperties:
     now_ms: int
     account: Account | None = None
 
-    @property
-    def _settled_account(self) -> Account:
+    def _of_account(self, read: Callable[[Account], _Value]) -> _Value | None:
+        """Read something of the settled account; None where the request has none, as one without a key."""
         task: Task | None = getattr(self, "task", None)
         account = self.account if task is None else task.account
-        assert account is not None
+        if account is None:
+            return None
         account.settle(self.now_ms)
-        return account
+        return read(account)
 
     @property
-    def account_id(self) -> str:
+    def account_id(self) -> str | None:
         """Its id."""
-        return self._settled_account.id
+        return self._of_account(lambda account: account.id)
 
     @property
-    def account_plan(self) -> str:
+    def account_plan(self) -> str | None:
         """The name of its plan."""
-        return self._settled_account.plan.name
+        return self._of_account(lambda account: account.plan.name)
 
     @property
-    def account_available_credits(self) -> float | int:
+    def account_available_credits(self) -> float | int | None:
         """What it can still reserve."""
-        return credits_of(self._settled_account.available_ucr)
+        return self._of_account(lambda account: credits_of(account.available_ucr))
 
     @property
-    def account_used_credits(self) -> float | int:
+    def account_used_credits(self) -> float | int | None:
         """What it has spent."""
-        return credits_of(self._settled_account.spent_ucr)
+        return self._of_account(lambda account: credits_of(account.spent_ucr))
 
     @property
-    def account_reserved_credits(self) -> float | int:
+    def account_reserved_credits(self) -> float | int | None:
         """What is reserved for running tasks."""
-        return credits_of(self._settled_account.reserved_ucr)
+        return self._of_account(lambda account: credits_of(account.reserved_ucr))
 
     @property
-    def account_granted_credits(self) -> float | int:
+    def account_granted_credits(self) -> float | int | None:
         """What it was ever granted."""
-        return credits_of(self._settled_account.granted_ucr)
+        return self._of_account(lambda account: credits_of(account.granted_ucr))
 
 
 class RequestContext(_TaskProperties, _AccountProperties):
@@ -287,10 +301,9 @@ class RequestContext(_TaskProperties, _AccountProperties):
         if task is not None:
             account, ordinal = task.account, task.ordinal
         else:
-            assert account is not None
-            ordinal = len(account.tasks)
-        provider = self.state.provider
-        return provider.draws[name](self.state.chance.draw(f"{provider.name}/{account.id}/task/{ordinal}/{name}"))
+            ordinal = 0 if account is None else len(account.tasks)
+        provider, owner = self.state.provider, "" if account is None else account.id
+        return provider.draws[name](self.state.chance.draw(f"{provider.name}/{owner}/task/{ordinal}/{name}"))
 
     def header(self, name: str) -> str | None:
         """Return a header of the request."""

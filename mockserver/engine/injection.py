@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import orjson
 from multidict import istr
 
-from mockserver.engine.admission import key, presented_key
+from mockserver.engine.admission import key, presented_key, prompts_of
 from mockserver.engine.callbacks import Delivery
 from mockserver.engine.context import RequestContext, View
 from mockserver.engine.faults import Fault, FaultDirectives, Injection, InvalidFaultError, MatchContext
@@ -49,7 +49,7 @@ def facts_of_request(context: RequestContext) -> MatchContext:
         context.body = request.loaded = _json_of(request.body)
         model = None if operation.model is None else operation.model(context)
         facts.model = model if isinstance(model, str) else None
-        facts.texts = _texts_of(context)
+        facts.texts = prompts_of(context)
         return facts
     task_id = context.path_values.get("task_id") if operation.task is None else operation.task(context)
     task = state.tasks.get(task_id) if isinstance(task_id, str) else None
@@ -66,19 +66,11 @@ def _json_of(content: bytes) -> Any:
         return None
 
 
-def _texts_of(context: RequestContext) -> list[str]:
-    """Return the prompts of the submit body in the context."""
-    policy = context.state.provider.content_policy
-    if policy is None:
-        return []
-    return [text for value in policy.texts if isinstance(text := value(context), str)]
-
-
 def _add_task(facts: MatchContext, context: RequestContext, task: Task) -> None:
     facts.task, facts.task_id, facts.model = task, task.id, task.model.name
     facts.key, facts.account_id = task.account.key, task.account.id
     before, context.body = context.body, task.body
-    facts.texts = _texts_of(context)
+    facts.texts = prompts_of(context)
     context.body = before
 
 

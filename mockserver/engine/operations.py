@@ -13,7 +13,7 @@ from typing import Any
 from mockserver.chance import fraction
 from mockserver.engine.admission import violates_policy
 from mockserver.engine.callbacks import TaskEnds
-from mockserver.engine.context import RequestContext
+from mockserver.engine.context import RequestContext, number_of
 from mockserver.engine.injection import TaskInjector
 from mockserver.engine.messages import FileWanted, Response, StoredFile
 from mockserver.engine.render import Refused, file_refusal_response, operation_response
@@ -228,7 +228,7 @@ def upload(context: RequestContext, operation: Operation, _booked: Booked) -> Re
 
 
 def _matches(media_type: str, pattern: str) -> bool:
-    return media_type == pattern or (pattern.endswith("/*") and media_type.startswith(pattern[:-1]))
+    return pattern in (media_type, "*/*") or (pattern.endswith("/*") and media_type.startswith(pattern[:-1]))
 
 
 def file(context: RequestContext, _operation: Operation, _booked: Booked) -> Response | Refused:
@@ -263,8 +263,8 @@ def result(context: RequestContext, operation: Operation, _booked: Booked) -> Re
         return file_refusal_response(context, kind.expired, "result_expired")
     wanted = FileWanted(
         kind.media,
-        float(kind.duration_s(context) or 1),
-        int(kind.short_side_px(context) or 720),
+        number_of(kind.duration_s(context), 1),
+        int(number_of(kind.short_side_px(context), 720)),
         str(kind.ratio(context) or "16:9"),
     )
     return Response(200, b"", kind.media, file=wanted, task_id=task.id, account_id=task.account.id)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import orjson
 
 from mockserver.engine.context import RequestContext
@@ -9,7 +11,7 @@ from mockserver.engine.messages import Response
 from mockserver.engine.routes import allowed_methods
 from mockserver.engine.state import ProviderState
 from mockserver.engine.task import Task
-from mockserver.provider import ErrorAnswer, FileRefusal, Operation, Problem
+from mockserver.provider import ErrorAnswer, FileRefusal, Headers, Operation, Problem
 
 #: Why a request is refused: a condition that the spec's `errors` answer, and what is wrong.
 Refused = tuple[str, Problem]
@@ -17,7 +19,22 @@ Refused = tuple[str, Problem]
 
 def operation_response(context: RequestContext, operation: Operation) -> Response:
     """Render an operation's response."""
-    return Response(operation.status, orjson.dumps(context.body_of(operation)), headers=operation.headers)
+    headers = rendered_headers(context, operation.headers)
+    return Response(operation.status, orjson.dumps(context.body_of(operation)), headers=headers)
+
+
+def rendered_headers(context: RequestContext, headers: Headers) -> tuple[tuple[str, str], ...]:
+    """Render headers; one whose value is null is left out."""
+    if not headers:
+        return ()
+    values = ((name, value(context)) for name, value in headers)
+    return tuple((name, _one_line(value)) for name, value in values if value is not None)
+
+
+def _one_line(value: Any) -> str:
+    """Write a value as the text of a header, which has one line."""
+    text = value if isinstance(value, str) else orjson.dumps(value).decode()
+    return text if text.isprintable() else "".join(each if each.isprintable() else " " for each in text)
 
 
 def refusal_response(context: RequestContext, gate: str, refused: Refused) -> Response:
@@ -33,7 +50,7 @@ def refusal_response(context: RequestContext, gate: str, refused: Refused) -> Re
 def error_response(context: RequestContext, error: ErrorAnswer) -> Response:
     """Render one of the provider's errors, for the problem in the context."""
     context.error = error
-    headers = error.headers
+    headers = rendered_headers(context, error.headers)
     problem = context.problem
     if error.retry_after:
         wait_ms = None if problem is None else problem.retry_after_ms

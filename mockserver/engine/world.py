@@ -25,7 +25,7 @@ from mockserver.engine.injection import (
 from mockserver.engine.keeping import EVICTED_HEADER, Bounds, Shelf
 from mockserver.engine.messages import JSON, Request, Response
 from mockserver.engine.operations import ROLES, Booked, submit
-from mockserver.engine.render import callback_body, refusal_response, task_context
+from mockserver.engine.render import callback_body, refusal_response, rendered_headers, task_context
 from mockserver.engine.routes import RouteMatch
 from mockserver.engine.rules import RuleTable
 from mockserver.engine.state import ProviderState
@@ -236,7 +236,7 @@ class World:
         assert task.callback_url is not None
         context = task_context(state, task)
         body = callback_body(context)
-        headers = [("Content-Type", JSON), *rule.headers.items()]
+        headers = [("Content-Type", JSON), *rendered_headers(context, tuple(rule.headers.items()))]
         if rule.signature is not None:
             secret = task.account.secret or rule.signature.default_secret
             headers.append((rule.signature.header, signature_of(rule.signature, secret, body)))

@@ -114,8 +114,8 @@ situation, see [Adding a situation](../../contracts/README.md#adding-a-situation
 """
 
 _TEST_VALUES = (
-    "They work in the prompt of every provider whose spec names the prompt fields (`content_policy.texts`). `xN` at",
-    "the end sets the number of times.",
+    "They work in every provider's prompt: in the fields that its spec names (`content_policy.texts`), or in every",
+    "text of a submit where it names none. `xN` at the end sets the number of times.",
 )
 
 

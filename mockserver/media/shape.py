@@ -1,7 +1,7 @@
 """The shape of a result file: media type, length and size.
 
-`Shape` is the value; `shape_of` works one out from an API's terms, such as 720 and "16:9"; `mp4_duration_s` reads
-how long a file plays.
+`Shape` is the value; `shape_of` works one out from an API's terms, such as 720 and "16:9", and `fitting_shape` the
+nearest; `mp4_duration_s` reads how long a file plays.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ LONGEST_S: Final = 600.0
 SMALLEST_SIDE_PX: Final = 16
 LARGEST_SIDE_PX: Final = 8192
 FLATTEST_RATIO: Final = 10.0
+USUAL_RATIO: Final = "16:9"
 _RATIO: Final = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*[:x/]\s*([0-9]+(?:\.[0-9]+)?)\s*")
 
 
@@ -80,6 +81,17 @@ def shape_of(media: str, duration_s: float, short_side_px: float, ratio: str) ->
     if width >= height:
         return Shape(media, duration_s, long_px, short_px)
     return Shape(media, duration_s, short_px, long_px)
+
+
+def fitting_shape(media: str, duration_s: float, short_side_px: float, ratio: str) -> Shape:
+    """Work out the shape that comes nearest to an API's terms, where no file can have them as they are."""
+    duration_s = min(max(duration_s, SHORTEST_S), LONGEST_S)
+    found = _RATIO.fullmatch(ratio)
+    sides = [float(part) for part in found.groups()] if found else [0.0]
+    if not 0 < max(sides) <= FLATTEST_RATIO * min(sides):
+        ratio, sides = USUAL_RATIO, [16.0, 9.0]
+    longest_px = LARGEST_SIDE_PX / (max(sides) / min(sides))
+    return shape_of(media, duration_s, min(max(short_side_px, SMALLEST_SIDE_PX), longest_px - 1), ratio)
 
 
 def _even(length_px: float) -> int:

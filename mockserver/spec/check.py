@@ -1,15 +1,38 @@
-"""`mockserver check`: report every issue of a user's specs, with file, line and fix."""
+"""`mockserver check`: report every issue of a user's specs, with file, line and fix.
+
+The issues come all at once. Where the form of a spec is wrong, the checks of its meaning go on with what was probably
+meant; where that is not known, they are left out.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from mockserver.spec.compile import compile_providers
 from mockserver.spec.document import Document, SpecError, SpecIssue
-from mockserver.spec.keys import key_issues
-from mockserver.spec.vocabulary import builtin_specs, check_vocabulary
+from mockserver.spec.keys import keyword_mistakes, null_mistakes
+from mockserver.spec.mistakes import Mistake, repaired, tidied
+from mockserver.spec.openapi import (
+    misplaced_extensions,
+    misspelt_extensions,
+    openapi_mistakes,
+    operation_mistakes,
+    reference_mistakes,
+)
+from mockserver.spec.vocabulary import builtin_specs, vocabulary_mistakes
+
+Check = Callable[[Document], Iterable[Mistake]]
+
+#: What stands in a later step may rest on what an earlier one repairs.
+_STEPS: tuple[tuple[Check, ...], ...] = (
+    (misspelt_extensions, null_mistakes),
+    (openapi_mistakes,),
+    (reference_mistakes, keyword_mistakes, operation_mistakes, misplaced_extensions, vocabulary_mistakes),
+)
 
 
 def check_files(paths: Iterable[Path]) -> list[SpecIssue]:
@@ -19,36 +42,96 @@ def check_files(paths: Iterable[Path]) -> list[SpecIssue]:
     """
     issues: list[SpecIssue] = []
     documents: list[Document] = []
+    unclear = False
     for path in paths:
         try:
             document = Document.read(path)
         except SpecError as error:
             issues += error.issues
+            unclear = True
             continue
-        found = document_issues(document)
-        if not found:
-            documents.append(document)
-        issues += found
-    if issues:
-        return issues
+        mistakes, meant = _mistakes(document)
+        issues += [each.issue(document) for each in mistakes]
+        issues += _dialect_issues(meant, mistakes)
+        if any(tidied(vocabulary_mistakes(meant))):
+            unclear = True
+        else:
+            documents.append(meant)
+    if not (unclear and any("part_of" in each.data["x-mock"] for each in documents)):
+        issues += _meaning(documents, sure=not issues)
+    return unique(issues)
+
+
+def unique(issues: Iterable[SpecIssue]) -> list[SpecIssue]:
+    """Return issues in the order of their lines; what is said twice of one line is told once."""
+    found: dict[tuple[str, int | None, str], SpecIssue] = {}
+    for issue in issues:
+        found.setdefault((issue.file, issue.line, issue.said or issue.message), issue)
+    return sorted(found.values(), key=lambda each: (each.file, each.line or 0))
+
+
+def _mistakes(document: Document) -> tuple[list[Mistake], Document]:
+    """Return the mistakes in the form of a document, and the document as it was probably meant."""
+    all_found: list[Mistake] = []
+    for step in _STEPS:
+        told = {each.path for each in all_found}
+        found = tidied(chain.from_iterable(check(document) for check in step))
+        found = [each for each in found if not each.missing or (*each.path, each.missing) not in told]
+        if found:
+            document = repaired(document, found)
+            all_found += found
+    return all_found, document
+
+
+def _dialect_issues(document: Document, known: list[Mistake]) -> Iterator[SpecIssue]:
+    """Yield the mistakes outside `x-mock` that only a dialect has."""
+    told = {(each.path, each.message) for each in known}
+    for name, patch in _patches(document.data.get("x-mock")).items():
+        patched = document.patched(patch)
+        checks: list[Check] = [null_mistakes, keyword_mistakes, reference_mistakes, operation_mistakes]
+        if set(patch) - {"x-mock"}:
+            checks.append(openapi_mistakes)
+        for mistake in tidied(chain.from_iterable(check(patched) for check in checks)):
+            if (mistake.path, mistake.message) not in told:
+                issue = mistake.issue(patched)
+                yield replace(issue, message=f"in the dialect {name}, {issue.message}")
+
+
+def _patches(mock: Any) -> dict[str, Any]:
+    found = mock.get("dialects") if isinstance(mock, dict) else None
+    entries = found.items() if isinstance(found, dict) else ()
+    return {
+        name: each["patch"] for name, each in entries if isinstance(each, dict) and isinstance(each.get("patch"), dict)
+    }
+
+
+def _meaning(documents: list[Document], *, sure: bool) -> list[SpecIssue]:
+    """Compile documents, and return what does not fit together; in each dialect as well.
+
+    Where the form was wrong, and so is not `sure`, what was meant may be no spec that can be compiled.
+    """
+    everything = [*documents, *_leads_wanted(documents)]
+    issues: list[SpecIssue] = []
     try:
-        providers = compile_providers([*documents, *_leads_wanted(documents)], {})
-        for provider in providers:
-            for dialect in provider.dialects:
-                compile_providers([*documents, *_leads_wanted(documents)], {provider.name: [dialect.name]})
+        compile_providers(everything, {})
+        for document in everything:
+            mock = document.data["x-mock"]
+            for name in _patches(mock):
+                issues += _in_dialect(everything, mock.get("provider") or mock["part_of"], name)
     except SpecError as error:
         issues += error.issues
+    except Exception:
+        if sure:
+            raise
     return issues
 
 
-def document_issues(document: Document) -> list[SpecIssue]:
-    """Return the issues of a single document."""
-    issues = _references(document) or key_issues(document) or _openapi(document)
+def _in_dialect(documents: list[Document], provider: str, dialect: str) -> list[SpecIssue]:
     try:
-        check_vocabulary(document)
+        compile_providers(documents, {provider: [dialect]})
     except SpecError as error:
-        issues += error.issues
-    return issues
+        return error.issues
+    return []
 
 
 def _leads_wanted(documents: list[Document]) -> list[Document]:
@@ -59,72 +142,3 @@ def _leads_wanted(documents: list[Document]) -> list[Document]:
         return []
     shipped = [Document.read(path) for path in builtin_specs()]
     return [document for document in shipped if document.data["x-mock"].get("provider") in wanted]
-
-
-def _references(document: Document) -> list[SpecIssue]:
-    issues: list[SpecIssue] = []
-
-    def walk(value: Any, path: tuple[str | int, ...]) -> None:
-        if isinstance(value, dict):
-            reference = value.get("$ref")
-            if isinstance(reference, str):
-                _follow(reference, path)
-            for key, each in value.items():
-                if key not in ("example", "examples", "x-mock"):
-                    walk(each, (*path, key))
-        elif isinstance(value, list):
-            for index, each in enumerate(value):
-                walk(each, (*path, index))
-
-    def _follow(reference: str, path: tuple[str | int, ...]) -> None:
-        try:
-            document.resolve(reference)
-        except KeyError:
-            fix = "references must point into the same document, such as #/components/…"
-            issues.append(document.issue((*path, "$ref"), f"{reference!r} does not exist", fix))
-
-    walk(document.data, ())
-    return issues
-
-
-def _openapi(document: Document) -> list[SpecIssue]:
-    """Validate against the OpenAPI 3.1 schema with openapi-spec-validator."""
-    from openapi_spec_validator import OpenAPIV31SpecValidator  # noqa: PLC0415 - slow to load, only needed here
-
-    version = document.data.get("openapi")
-    if not isinstance(version, str) or not version.startswith("3.1"):
-        return [document.issue(("openapi",), f"must be 3.1.x; got {version!r}", "write `openapi: 3.1.0`")]
-    issues = []
-    try:
-        for error in OpenAPIV31SpecValidator(document.data).iter_errors():
-            path = _whole_path(document.data, tuple(getattr(error, "absolute_path", ())), error)
-            message = str(getattr(error, "message", error)).partition("\n")[0]
-            issues.append(document.issue(path, f"is not valid OpenAPI 3.1: {message[:300]}"))
-    except Exception as error:  # noqa: BLE001 - the validator raises arbitrary errors for some invalid documents
-        issues.append(document.issue((), f"is not valid OpenAPI 3.1: {type(error).__name__}: {str(error)[:300]}"))
-    return list(dict.fromkeys(issues))
-
-
-def _whole_path(data: Any, path: tuple[str | int, ...], error: Any) -> tuple[str | int, ...]:
-    """Complete a path that the validator reports relative to a schema: return the first place that fits."""
-    instance = getattr(error, "instance", None)
-    if not path or _at(data, path) is instance:
-        return path
-    places = [each for each in _paths(data, ()) if each[-len(path) :] == path and _at(data, each) == instance]
-    return places[0] if places else path
-
-
-def _paths(node: Any, path: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:
-    yield path
-    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
-    for key, child in children:
-        yield from _paths(child, (*path, key))
-
-
-def _at(data: Any, path: tuple[str | int, ...]) -> Any:
-    for key in path:
-        try:
-            data = data[key]
-        except (KeyError, IndexError, TypeError):
-            return None
-    return data

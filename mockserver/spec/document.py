@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -21,9 +21,12 @@ Path_ = tuple[str | int, ...]
 #: Deeper nesting may exhaust the stack of PyYAML's C reader; nesting up to the second limit is always read.
 _SAFE_NESTING = 5000
 _SURE_NESTING = 100
-#: The most values that aliases may expand to: they count each time, and a short text can expand to any number.
-_MOST_VALUES = 1_000_000
+#: The most values that aliases may repeat: a short text can expand to any number, and each is checked.
+_MOST_REPEATED = 10_000
+_ENDLESS = 1 << 62
+_YAML = "nothing else can be checked until this is mended"
 _LONGEST_WORD = 80
+_LONGEST_CHAIN = 50
 _TOO_DEEP = "nested too deep"
 _LONGEST_MESSAGE = 1000
 
@@ -36,6 +39,8 @@ class SpecIssue:
     line: int | None
     message: str
     fix: str = ""
+    #: The message without its place in the document.
+    said: str = field(default="", compare=False, repr=False)
 
     def __str__(self) -> str:
         place = self.file if self.line is None else f"{self.file}:{self.line}"
@@ -59,6 +64,8 @@ class SpecError(ValueError):
 @dataclass
 class Document:
     """One spec file as read."""
+
+    CIRCLE: ClassVar = "leads in a circle"
 
     name: str
     text: str
@@ -94,7 +101,7 @@ class Document:
             what = (
                 _TOO_DEEP if "nesting depth" in str(error.problem) else shortened(str(error.problem), _LONGEST_MESSAGE)
             )
-            raise SpecError([SpecIssue(name, line, f"is not valid YAML: {what}")]) from None
+            raise SpecError([SpecIssue(name, line, f"is not valid YAML: {what}", _YAML)]) from None
         except yaml.reader.ReaderError as error:
             line = text.encode()[: error.position].count(b"\n") + 1
             what = f"the character {error.character:#06x} is not allowed"
@@ -102,8 +109,8 @@ class Document:
         if not isinstance(data, dict):
             raise SpecError([SpecIssue(name, 1, "expected a mapping")])
         if "&" in text and not _is_bounded(data):
-            message = f"is too large: its aliases stand for more than {_MOST_VALUES} values"
-            raise SpecError([SpecIssue(name, None, message)])
+            message = f"is too large: its aliases repeat more than {_MOST_REPEATED} values"
+            raise SpecError([SpecIssue(name, None, message, "write $ref where the same schema is meant")])
         return cls(name, text, data)
 
     @cached_property
@@ -131,7 +138,7 @@ class Document:
         """Report something wrong at a path."""
         where = "/".join(shortened(str(key)) for key in path)
         what = shortened(f"{where}: {message}" if where else message, _LONGEST_MESSAGE)
-        return SpecIssue(self.name, self.line(path), what, fix)
+        return SpecIssue(self.name, self.line(path), what, fix, message)
 
     def resolve(self, pointer: str) -> Any:
         """Follow a reference within this document, such as ``#/components/schemas/Task``.
@@ -140,6 +147,28 @@ class Document:
             KeyError: the target does not exist.
         """
         return resolve(self.data, pointer)
+
+    def followed(self, value: Any) -> dict[str, Any]:
+        """Return what a mapping stands for: the target of its `$ref`, if it has one; empty where that is none."""
+        for _ in range(_LONGEST_CHAIN):
+            if not isinstance(value, dict) or not isinstance(value.get("$ref"), str):
+                break
+            value = pointed(self.data, keys_of(value["$ref"].removeprefix("#")))
+        else:
+            return {}
+        return value if isinstance(value, dict) else {}
+
+    def unresolved(self, reference: str) -> str:
+        """Return why a reference has no target; empty where it has one."""
+        for _ in range(_LONGEST_CHAIN):
+            try:
+                found = self.resolve(reference)
+            except KeyError:
+                return "does not exist"
+            if not isinstance(found, dict) or not isinstance(found.get("$ref"), str):
+                return ""
+            reference = found["$ref"]
+        return self.CIRCLE
 
     def patched(self, patch: dict[str, Any]) -> Document:
         """Return the document with a JSON Merge Patch applied."""
@@ -196,8 +225,9 @@ def _loaded(text: str) -> Any:
 
 
 def _is_bounded(data: Any) -> bool:
-    """Tell whether a value is of a bounded size when each alias is expanded; in time linear in the text."""
+    """Tell whether aliases repeat few values of a document; in time linear in the text."""
     sizes: dict[int, int] = {}
+    written = 0
     waiting: list[tuple[Any, bool]] = [(data, False)]
     while waiting:
         value, inner_known = waiting.pop()
@@ -205,14 +235,13 @@ def _is_bounded(data: Any) -> bool:
             continue
         inner = list(value.values() if isinstance(value, dict) else value)
         if not inner_known:
-            sizes[id(value)] = _MOST_VALUES  # until it is known: an alias within itself has no end
+            sizes[id(value)] = _ENDLESS  # until it is known: an alias within itself has no end
             waiting.append((value, True))
             waiting += [(each, False) for each in inner]
             continue
-        sizes[id(value)] = 1 + sum(sizes.get(id(each), 1) for each in inner)
-        if sizes[id(value)] > _MOST_VALUES:
-            return False
-    return True
+        written += 1 + sum(not isinstance(each, dict | list) for each in inner)
+        sizes[id(value)] = min(_ENDLESS, 1 + sum(sizes.get(id(each), 1) for each in inner))
+    return sizes.get(id(data), 1) - written <= _MOST_REPEATED
 
 
 def _check_nesting(text: str, most: int) -> None:

@@ -20,8 +20,10 @@ from typing import Any
 from mockserver.clock import iso_of
 from mockserver.provider import Value
 from mockserver.spec.pointer import keys_of, pointed
+from mockserver.spec.words import suggestion
 
-_INSIDE = re.compile(r"\{(\$[^{}]+)\}")
+#: An expression inside a longer text.
+INSIDE = re.compile(r"\{(\$[^{}]+)\}")
 
 
 def _properties(root: str, *names: str) -> dict[str, str]:
@@ -73,6 +75,10 @@ _NOTATIONS = {
     "unix_s": "(None if (at_ms := s.{}) is None else at_ms // 1000)",
     "iso": "iso_text(s.{})",
 }
+#: What an expression may start with.
+ROOTS = ("request", "input", "reply", "draw", "request_id", *NAMES)
+#: What was meant as an expression, and would be sent as it stands.
+_MEANT = re.compile(rf"\{{\$|\{{(?:{'|'.join(ROOTS)})[.#][^{{}}]*\}}")
 _CHOICE = ({"by", "values"}, {"by", "values", "otherwise"})
 
 
@@ -85,11 +91,12 @@ def names_of(root: str) -> dict[str, str]:
 
 
 class ExpressionError(ValueError):
-    """An invalid expression; `path` is its place in the template."""
+    """An invalid expression; `path` is its place in the template, and `fix` says what to write."""
 
-    def __init__(self, message: str, path: tuple[str | int, ...] = ()) -> None:
+    def __init__(self, message: str, path: tuple[str | int, ...] = (), fix: str = "") -> None:
         super().__init__(message)
         self.path = path
+        self.fix = fix
 
 
 def constant(value: Any) -> Value:
@@ -152,7 +159,7 @@ class _Writer:
         try:
             return self.template(template)
         except ExpressionError as error:
-            raise ExpressionError(str(error), (*path, *error.path)) from None
+            raise ExpressionError(str(error), (*path, *error.path), error.fix) from None
 
     def _array(self, template: list[Any]) -> str | None:
         parts = [self._at(each, index) for index, each in enumerate(template)]
@@ -161,6 +168,8 @@ class _Writer:
         return f"[{', '.join(part or self.bound(each) for part, each in zip(parts, template, strict=True))}]"
 
     def _object(self, template: dict[str, Any]) -> str | None:
+        if set(template) == {"by", "otherwise"}:
+            raise ExpressionError("has `by` and no `values`", fix="add the values")
         parts = {key: self._at(each, key) for key, each in template.items()}
         optional = tuple(key[:-1] for key in template if key.endswith("?"))
         if not optional and not any(parts.values()):
@@ -187,7 +196,8 @@ class _Writer:
     def _text(self, text: str) -> str | None:
         if text.startswith("$"):
             return f"({self._expression(text)})"
-        pieces = _INSIDE.split(text)
+        pieces = INSIDE.split(text)
+        self._check_literals(text, pieces[::2])
         if len(pieces) == 1:
             return None
         written = [self.bound(pieces[0])]
@@ -195,6 +205,15 @@ class _Writer:
             found = self._expression(expression)
             written += [f"('' if ({found}) is None else spelled({found}))", self.bound(rest)]
         return f"''.join(({', '.join(written)},))"
+
+    def _check_literals(self, text: str, literals: list[str]) -> None:
+        root, _, name = text.partition("#")[0].partition(".")
+        if root in NAMES and name in names_of(root):
+            raise ExpressionError(f"{text} is sent as it stands", fix=f"write ${text}")
+        for literal in literals:
+            meant = _MEANT.search(literal)
+            if meant is not None:
+                raise ExpressionError(f"{meant[0]} is sent as it stands", fix="write {$…}, with both braces and the $")
 
     def _expression(self, text: str) -> str:
         head, _, pointer = text.partition("#")
@@ -222,16 +241,15 @@ class _Writer:
             return "s.request_id"
         if root == "draw":
             if name not in self._draws:
-                raise ExpressionError(f"{text}: unknown draw {name!r}; known: {', '.join(self._draws) or 'none'}")
+                raise ExpressionError(f"{text}: unknown draw {name!r}", fix=suggestion(name, self._draws))
             return f"s.drawn({self.bound(name)})"
         if root == "reply" and len(words) == 2:
             return f"s.reply({self.bound(name)})"
         if root not in NAMES:
-            roots = ", ".join(f"${each}" for each in ["request", "input", "reply", "draw", "request_id", *NAMES])
-            raise ExpressionError(f"{text}: ${root} is unknown; known: {roots}")
+            raise ExpressionError(f"{text}: ${root} is unknown", fix=suggestion(f"${root}", map("${}".format, ROOTS)))
         names = names_of(root)
         if name not in names:
-            raise ExpressionError(f"{text}: ${root} has no {name!r}; known: {', '.join(sorted(names))}")
+            raise ExpressionError(f"{text}: ${root} has no {name!r}", fix=suggestion(name, sorted(names)))
         return names[name]
 
     def _request(self, text: str, place: str, name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from typing import Any, NamedTuple
 
@@ -11,10 +11,15 @@ import jsonschema_rs
 
 from mockserver.provider import Problem, Schema
 from mockserver.spec.document import Document
+from mockserver.spec.pointer import keys_of, pointed
 
 _PROBLEMS_SHOWN = 10
 _FORMS_TOLD = 4
 _DEFAULTS_DEPTH = 8
+_LONGEST_CHAIN = 50
+_ANYTHING: dict[str, Any] = {}
+#: An engine without look-around and back-references: it takes time linear in the text, whatever the pattern.
+_LINEAR = jsonschema_rs.RegexOptions()
 
 
 def compile_schema(document: Document, schema: dict[str, Any], lifted: tuple[str, ...] | None = None) -> Schema:
@@ -32,7 +37,7 @@ def compile_schema(document: Document, schema: dict[str, Any], lifted: tuple[str
     closed = _closed(document, schema)
     if lifted:
         _lift(closed, lifted)
-    validator = jsonschema_rs.Draft202012Validator(closed, validate_formats=True)
+    validator = jsonschema_rs.Draft202012Validator(closed, validate_formats=True, pattern_options=_LINEAR)
 
     def problems(value: Any) -> list[Problem]:
         found = list(validator.iter_errors(value))
@@ -40,38 +45,48 @@ def compile_schema(document: Document, schema: dict[str, Any], lifted: tuple[str
             found.sort(key=lambda error: [str(key) for key in error.instance_path])
         return [_problem(error) for error in found[:_PROBLEMS_SHOWN]]
 
-    names = _field_names(closed, closed, 0)
+    names = _field_names(closed, closed, 0, {})
     return Schema(
-        validator.is_valid, problems, _defaults(closed), lambda value: list(_unknown_fields(value, names, ""))
+        validator.is_valid,
+        problems,
+        _defaults(closed),
+        lambda value: list(_unknown_fields(value, names, "")),
+        lambda keys: _missing_field(keys, names),
     )
 
 
 def _closed(document: Document, schema: dict[str, Any]) -> dict[str, Any]:
     """Return the schema with the components that it refers to."""
     out = deepcopy(schema)
-    components: dict[str, Any] = {}
+    components: dict[str, dict[str, Any]] = {}
     waiting: list[Any] = [out]
     while waiting:
         here = waiting.pop()
         if isinstance(here, dict):
             reference = here.get("$ref")
-            if isinstance(reference, str) and reference.startswith("#/components/schemas/"):
-                name = reference.split("/")[3]
-                if name not in components:
-                    components[name] = deepcopy(document.resolve(f"#/components/schemas/{name}"))
-                    waiting.append(components[name])
+            if isinstance(reference, str) and reference.startswith("#/components/"):
+                pointer = "/".join(reference.split("/")[:4])
+                kind, name = keys_of(pointer[1:])[1:]
+                if name not in components.setdefault(kind, {}):
+                    components[kind][name] = part = deepcopy(document.resolve(pointer))
+                    waiting.append(part)
             waiting.extend(here.values())
         elif isinstance(here, list):
             waiting.extend(here)
     if components:
-        out["components"] = {"schemas": components}
+        out["components"] = components
     return out
 
 
 def _resolved(root: dict[str, Any], schema: Any) -> dict[str, Any]:
-    while isinstance(schema, dict) and isinstance(schema.get("$ref"), str):
-        schema = root["components"]["schemas"][schema["$ref"].split("/")[3]]
-    return schema if isinstance(schema, dict) else {}
+    """Follow the `$ref`s of a schema; one that leads nowhere or in a circle allows everything."""
+    for _ in range(_LONGEST_CHAIN):
+        if not isinstance(schema, dict) or not isinstance(schema.get("$ref"), str):
+            break
+        schema = pointed(root, keys_of(schema["$ref"].removeprefix("#")))
+    else:
+        return _ANYTHING
+    return schema if isinstance(schema, dict) else _ANYTHING
 
 
 def _lift(root: dict[str, Any], path: tuple[str, ...]) -> None:
@@ -94,25 +109,35 @@ class _Defaults(NamedTuple):
 
 def _defaults(root: dict[str, Any]) -> Callable[[Any], Any]:
     """Return a function that fills in the defaults of an object's properties, at every depth."""
-    defaults = _property_defaults(root, _resolved(root, root), 0)
+    defaults = _property_defaults(root, _resolved(root, root), 0, {})
     if not defaults.own and not defaults.below:
         return lambda value: value
     return lambda value: _filled(value, defaults)
 
 
-def _property_defaults(root: dict[str, Any], schema: dict[str, Any], depth: int) -> _Defaults:
-    found = _Defaults({}, {})
+def _property_defaults(
+    root: dict[str, Any], schema: dict[str, Any], depth: int, known: dict[tuple[int, int], _Defaults]
+) -> _Defaults:
+    found = known.get((id(schema), depth))
+    if found is not None:
+        return found
+    found = known[id(schema), depth] = _Defaults({}, {})
     if depth > _DEFAULTS_DEPTH:
         return found
-    for name, raw in (schema.get("properties") or {}).items():
+    for name, raw in _properties_of(schema):
         field = _resolved(root, raw)
         default = raw.get("default", field.get("default")) if isinstance(raw, dict) else None
         if default is not None:
             found.own[name] = default
-        below = _property_defaults(root, field, depth + 1)
+        below = _property_defaults(root, field, depth + 1, known)
         if below.own or below.below:
             found.below[name] = below
     return found
+
+
+def _properties_of(schema: dict[str, Any]) -> Iterable[tuple[str, Any]]:
+    properties = schema.get("properties")
+    return properties.items() if isinstance(properties, dict) else ()
 
 
 def _filled(value: Any, defaults: _Defaults) -> Any:
@@ -131,17 +156,20 @@ class _FieldNames(NamedTuple):
     below: dict[str, _FieldNames]
 
 
-def _field_names(root: dict[str, Any], raw: Any, depth: int) -> _FieldNames:
-    """Collect the names of fields, those of alternatives included."""
-    found = _FieldNames({})
+def _field_names(root: dict[str, Any], raw: Any, depth: int, known: dict[tuple[int, int], _FieldNames]) -> _FieldNames:
+    """Collect the names of fields, those of alternatives included; a schema that is reached twice is read once."""
     schema = _resolved(root, raw)
+    found = known.get((id(schema), depth))
+    if found is not None:
+        return found
+    found = known[id(schema), depth] = _FieldNames({})
     if depth > _DEFAULTS_DEPTH:
         return found
-    for name, field in (schema.get("properties") or {}).items():
-        found.below[name] = _field_names(root, field, depth + 1)
-    branches = [part for word in ("allOf", "anyOf", "oneOf") for part in schema.get(word, ())]
+    for name, field in _properties_of(schema):
+        found.below[name] = _field_names(root, field, depth + 1, known)
+    branches = [part for word in ("allOf", "anyOf", "oneOf") for part in schema.get(word) or ()]
     for part in (*branches, *(schema[word] for word in ("then", "else") if word in schema)):
-        for name, names in _field_names(root, part, depth + 1).below.items():
+        for name, names in _field_names(root, part, depth + 1, known).below.items():
             found.below.setdefault(name, names)
     return found
 
@@ -155,6 +183,17 @@ def _unknown_fields(value: Any, names: _FieldNames, place: str) -> Iterator[str]
             yield from _unknown_fields(each, names.below[name], f"{place}{name}.")
         else:
             yield f"{place}{name}"
+
+
+def _missing_field(keys: tuple[str, ...], names: _FieldNames) -> tuple[str, list[str]] | None:
+    """Return the first key that leads to no field, and the fields that are there."""
+    for key in keys:
+        if not names.below:
+            return None
+        if key not in names.below:
+            return key, list(names.below)
+        names = names.below[key]
+    return None
 
 
 def _problem(error: jsonschema_rs.ValidationError) -> Problem:

@@ -7,15 +7,19 @@ from pathlib import Path
 
 import pytest
 from support.edge import serving
+from support.engine import KILN, START_MS, Client
 
 from mockserver.chance import Chance
 from mockserver.edge.active_scenario import check_scenario
 from mockserver.edge.multipart import MOST_PARTS, MalformedError, parts_of
-from mockserver.edge.patterns import LinearPattern
 from mockserver.engine.rules import Match, RuleTable, Schedule
+from mockserver.engine.world import World, WorldRules
 from mockserver.faults import build
+from mockserver.patterns import LinearPattern
 from mockserver.scenarios.read import of_data
 from mockserver.settings import ConfigError, read_config
+from mockserver.spec.catalog import load_providers
+from mockserver.spec.check import check_files
 from mockserver.spec.document import Document, SpecError
 
 #: Seconds of CPU that no case below comes near; each took minutes, or never ended.
@@ -125,8 +129,78 @@ def test_alias_bombs_are_refused(tail: str) -> None:
     """A short text whose aliases stand for billions of values is refused, not expanded."""
     lines = ["a: &a [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"{new}: &{new} [{', '.join([f'*{old}'] * 10)}]" for old, new in zip("abcdefgh", "bcdefghi", strict=True)]
-    with pytest.raises(SpecError, match="its aliases stand for more than"):
+    with pytest.raises(SpecError, match="its aliases repeat more than"):
         Document.parse("bomb.yaml", "\n".join(lines) + "\n" + tail)
+
+
+def test_repeated_aliases_are_bounded_long_before_they_are_slow() -> None:
+    """Every value that an alias repeats is checked: some ten thousand schemas would take minutes."""
+    lines = ["a0: &a0 {type: string}"]
+    lines += [
+        f"a{n}: &a{n} {{properties: {{{', '.join(f'p{i}: *a{n - 1}' for i in range(10))}}}}}" for n in range(1, 5)
+    ]
+    with pytest.raises(SpecError, match="its aliases repeat more than"):
+        Document.parse("bomb.yaml", "\n".join(lines))
+
+
+def of_spec(tmp_path: Path, *changes: tuple[str, str]) -> Path:
+    """Write the tests' own spec with some changes."""
+    text = KILN.read_text(encoding="utf-8")
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new, 1)
+    path = tmp_path / "spec.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+#: Backtracking never ends for these.
+BAD = "^(a+)+$"
+ENDLESS = "a" * 1500 + "!"
+PATTERNS = {
+    "of keys": ("'^pass-[0-9a-f]{4}$'", f"'^pass-[0-9a-f]{{4}}$|{BAD}'"),
+    "of ids": ("pattern: '^piece-'", f"pattern: '^piece-|{BAD}'"),
+    "of prompts": ("refuses: nsfw", f"refuses: '{BAD}'"),
+    "of bodies": ("wish: {type: string,", f"wish: {{type: string, pattern: '^A bowl|{BAD}',"),
+    "of parameters": (
+        "name: size, in: query, schema: {type: string",
+        f"name: size, in: query, schema: {{pattern: '{BAD}'",
+    ),
+}
+
+
+@pytest.mark.parametrize("place", PATTERNS)
+def test_a_hostile_pattern_in_a_spec_holds_nobody_up(place: str, tmp_path: Path) -> None:
+    """Every pattern of a spec is searched in linear time."""
+    provider = load_providers([of_spec(tmp_path, PATTERNS[place])], builtin=False)[0]
+    world = World([provider], Chance(0), WorldRules(), {"kiln": "http://mock.test/kiln"})
+    client = Client(world, "kiln")
+    began_s = time.process_time()
+    client.submit(START_MS, client.body() | {"wish": ENDLESS})
+    client.query(ENDLESS, START_MS)
+    client.ask("list", START_MS, query=f"size={ENDLESS}")
+    client.send("GET", "/purse", START_MS, headers={"X-Kiln-Pass": ENDLESS})
+    assert time.process_time() - began_s < SOON_S
+
+
+def test_a_hostile_default_holds_no_check_up(tmp_path: Path) -> None:
+    """`check` does not try a spec's patterns on its own defaults with a backtracking engine."""
+    more = f"        more: {{type: string, pattern: '{BAD}', default: {'a' * 60}!}}\n        copies:"
+    began_s = time.process_time()
+    check_files([of_spec(tmp_path, ("        copies:", more))])
+    assert time.process_time() - began_s < 2 * SOON_S
+
+
+def test_schemas_that_refer_to_each_other_many_times(tmp_path: Path) -> None:
+    """A schema that is reached along millions of paths is compiled once."""
+    refs = [", ".join(f"p{i}: {{$ref: '#/components/schemas/A{n}'}}" for i in range(10)) for n in range(20)]
+    more = "    A0: {type: string}\n" + "".join(f"    A{n + 1}: {{properties: {{{refs[n]}}}}}\n" for n in range(20))
+    top = "        more: {$ref: '#/components/schemas/A20'}\n        copies:"
+    began_s = time.process_time()
+    load_providers(
+        [of_spec(tmp_path, ("  schemas:\n", f"  schemas:\n{more}"), ("        copies:", top))], builtin=False
+    )
+    assert time.process_time() - began_s < 2 * SOON_S
 
 
 def test_an_alias_is_allowed() -> None:

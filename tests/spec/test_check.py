@@ -9,7 +9,9 @@ import pytest
 from mockserver.spec import check
 from mockserver.spec.catalog import load_providers
 from mockserver.spec.check import check_files
-from mockserver.spec.document import Document, SpecError, SpecIssue, merge_patch
+from mockserver.spec.document import Document, SpecError, merge_patch
+from mockserver.spec.mistakes import Mistake
+from mockserver.spec.openapi import openapi_mistakes
 from mockserver.spec.provenance import main as provenance
 from mockserver.spec.provenance import provenance as provenance_text
 from mockserver.spec.vocabulary import builtin_specs, specs_directory
@@ -19,6 +21,12 @@ if TYPE_CHECKING:
 
 EVOLINK = (specs_directory() / "evolink-gemini-omni-flash.yaml").read_text(encoding="utf-8")
 
+#: How many lines a mistake may take: an operation without a name breaks what refers to it.
+CONSEQUENCES = {
+    "operationId": 4,
+    "no operation of role `result`": 2,
+    "is a second end of kind success": 2,
+}
 #: OpenAPI documents that were found valid, as text without `x-mock`: to validate one takes a tenth of a second.
 VALID: set[str] = set()
 
@@ -97,9 +105,9 @@ MISTAKES = [
 @pytest.fixture(autouse=True)
 def _one_validation(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let each OpenAPI document that was found valid be so from then on, whatever its `x-mock` says."""
-    validated = check._openapi
+    validated = openapi_mistakes
 
-    def remembered(document: Document) -> list[SpecIssue]:
+    def remembered(document: Document) -> list[Mistake]:
         openapi = repr({key: value for key, value in document.data.items() if not key.startswith("x-")})
         if openapi in VALID:
             return []
@@ -108,7 +116,8 @@ def _one_validation(monkeypatch: pytest.MonkeyPatch) -> None:
             VALID.add(openapi)
         return issues
 
-    monkeypatch.setattr(check, "_openapi", remembered)
+    first, _, last = check._STEPS
+    monkeypatch.setattr(check, "_STEPS", (first, (remembered,), last))
 
 
 @pytest.mark.parametrize(("old", "new", "words", "line"), MISTAKES)
@@ -121,7 +130,8 @@ def test_each_mistake_is_named(tmp_path: Path, old: str, new: str, words: str, l
     faults = check_files([file])
     named = [fault for fault in faults if words in str(fault)]
     assert named, [str(fault) for fault in faults]
-    assert all(fault.file == str(file) for fault in faults)
+    assert all(fault.file == str(file) and fault.line and fault.fix for fault in faults)
+    assert len(faults) <= CONSEQUENCES.get(words, 1), [str(fault) for fault in faults]
     if line:
         assert named[0].line is not None
         assert line in file.read_text(encoding="utf-8").splitlines()[named[0].line - 1]

@@ -278,11 +278,11 @@ def test_only_these_keys_make_a_choice() -> None:
 @for_each(
     ("template", "words", "path"),
     [
-        ("$nothing", r"\$nothing is unknown; known: \$request, \$input", ()),
+        ("$nothing", r"\$nothing is unknown", ()),
         ("$", "is unknown", ()),
         ("$5.00", "is unknown", ()),
-        ("$task", "has no ''; known: account_id", ()),
-        ("$task.colour", "has no 'colour'; known: account_id", ()),
+        ("$task", "has no ''", ()),
+        ("$task.colour", "has no 'colour'", ()),
         ("$task.status.deep", "has no 'status.deep'", ()),
         ("$request", "is unknown", ()),
         ("$request.cookie.x", "request has body, method", ()),
@@ -296,7 +296,10 @@ def test_only_these_keys_make_a_choice() -> None:
         ("text {$nothing}", "is unknown", ()),
         ({"a": [1, {"b?": "$nothing"}]}, "is unknown", ("a", 1, "b?")),
         ({"by": "$nothing", "values": {}}, "is unknown", ("by",)),
-        ({"by": "task.status", "values": {}}, "starts with \\$", ("by",)),
+        ({"by": "task.status", "values": {}}, "is sent as it stands", ("by",)),
+        ("task.status", r"is sent as it stands", ()),
+        ("id {task.id}", r"\{task.id\} is sent as it stands", ()),
+        ("id {$task.id", r"\{\$ is sent as it stands", ()),
         ({"by": 7, "values": {}}, "starts with \\$", ("by",)),
         ({"by": "$task.status", "values": ["a"]}, "must be a mapping", ("values",)),
         ({"by": "$task.status", "values": {"a": {"b": "$nothing"}}}, "is unknown", ("values", "a", "b")),
@@ -368,3 +371,21 @@ def test_any_body_can_be_pointed_into(body: Any) -> None:
                 walk(each, f"{pointer}/{index}")
 
     walk(body, "")
+
+
+@for_each(
+    ("template", "fix"),
+    [
+        ("$nothing", "known: $request, $input, $reply, $draw, $request_id, $task, "),
+        ("$taks.id", "did you mean $task?"),
+        ("$task.colour", "known: account_id, "),
+        ("$task.staus", "did you mean status?"),
+        ("$task.ID", "did you mean id?"),
+        ("task.status", "write $task.status"),
+    ],
+)
+def test_a_fix_is_offered(template: Any, fix: str) -> None:
+    """A name near a known one is suggested; else all are listed."""
+    with pytest.raises(ExpressionError) as raised:
+        compile_value(template)
+    assert raised.value.fix.startswith(fix)

@@ -15,6 +15,7 @@ from mockserver.edge.records import account_record, delivery_record, newest_task
 from mockserver.edge.rule_codec import rule_record
 from mockserver.edge.runtime import Runtime
 from mockserver.engine.accounts import Account
+from mockserver.engine.admission import prompts_of
 from mockserver.engine.callbacks import Delivery
 from mockserver.engine.context import RequestContext
 from mockserver.engine.state import ProviderState
@@ -155,13 +156,11 @@ def _live_task(state: ProviderState, task: Task, now_ms: int) -> Record:
 
 
 def _prompt(state: ProviderState, task: Task) -> str:
-    policy = state.provider.content_policy
     context = RequestContext(state, task.submitted_ms)
     context.task, context.body = task, task.body
-    for value in () if policy is None else policy.texts:
-        if isinstance(text := value(context), str):
-            return text[:_PROMPT_CHARACTERS]
-    return ""
+    if state.provider.content_policy is None:
+        return ""
+    return next(iter(prompts_of(context)), "")[:_PROMPT_CHARACTERS]
 
 
 def state_history(task: Task, now_ms: int) -> list[Record]:

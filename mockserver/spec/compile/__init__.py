@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,6 +9,7 @@ from urllib.parse import urlsplit
 from multidict import istr
 
 from mockserver.chance import DRAW_BYTES, IdFormat
+from mockserver.patterns import LinearPattern
 from mockserver.provider import UCR, ClientAdvice, KeyRule, Plan, PollAdvice, Provider, RetryAdvice, TestKey
 from mockserver.spec.compile.answers import (
     compile_callbacks,
@@ -19,11 +19,16 @@ from mockserver.spec.compile.answers import (
     compile_uploads,
 )
 from mockserver.spec.compile.context import Context
-from mockserver.spec.compile.operations import check_replies, check_routes, compile_routes
+from mockserver.spec.compile.examples import check_examples
+from mockserver.spec.compile.operations import check_routes, compile_routes
+from mockserver.spec.compile.paths import check_paths
+from mockserver.spec.compile.places import check_places
 from mockserver.spec.compile.tasks import compile_content_policy, compile_draws, compile_lifecycle, compile_models
 from mockserver.spec.document import Document, SpecError, SpecIssue
+from mockserver.spec.words import suggestion
 
 _KEY_FORMAT = "key-{hex:32}"
+_AGREE = "make the two agree"
 _VISIBLE_ASCII = r"[\x21-\x7e]{1,512}"
 
 
@@ -94,8 +99,10 @@ def _compiled(context: Context) -> Provider | None:
     routes = compile_routes(context)
     operations = {each.id: each for route in routes for each in route.operations.values()}
     check_routes(context, operations, results)
-    check_replies(context, mock, operations)
+    check_paths(context, operations, results)
     models = compile_models(context, lifecycle, results)
+    check_places(context, models)
+    check_examples(context, operations, models)
     key = _key(context)
     accounts = mock["accounts"]
     fixed = accounts.get("rate_window") == "fixed"
@@ -107,15 +114,17 @@ def _compiled(context: Context) -> Provider | None:
         context.report(
             ("x-mock", "accounts", "default_plan"),
             f"unknown plan {accounts['default_plan']!r}",
-            f"known: {', '.join(plans)}",
+            suggestion(accounts["default_plan"], plans),
         )
     content_policy = compile_content_policy(context, lifecycle)
-    task_ids = mock["ids"]["task"]
-    matches = (
-        context.pattern(task_ids["pattern"], "x-mock", "ids", "task", "pattern").search
-        if "pattern" in task_ids
-        else None
-    )
+    task_ids, known = mock["ids"]["task"], len(context.issues)
+    task_id = context.id_format(task_ids["format"], "x-mock", "ids", "task", "format")
+    matches = None
+    if "pattern" in task_ids:
+        matches = context.pattern(task_ids["pattern"], "x-mock", "ids", "task", "pattern").search
+        if len(context.issues) == known and not matches(task_id(bytes(DRAW_BYTES), 0)):
+            fix = "make the two agree: every query would be refused"
+            context.report(("x-mock", "ids", "task", "pattern"), f"does not match {task_ids['format']!r}", fix)
     request_id = mock.get("request_id", {})
     documented = accounts["credits"].get("documented")
     provider = Provider(
@@ -126,7 +135,7 @@ def _compiled(context: Context) -> Provider | None:
         key=key,
         request_id_header=request_id.get("header", "X-Request-Id"),
         request_id=context.id_format(request_id.get("format", "req_{hex:24}"), "x-mock", "request_id", "format"),
-        task_id=context.id_format(task_ids["format"], "x-mock", "ids", "task", "format"),
+        task_id=task_id,
         task_id_matches=matches,
         account_id=context.id_format(mock["ids"].get("account", "acct_{hex:12}"), "x-mock", "ids", "account"),
         file_id=context.id_format(mock["ids"].get("file", "file_{hex:16}"), "x-mock", "ids", "file"),
@@ -188,14 +197,15 @@ def _key(context: Context) -> KeyRule:
     schemes = context.lead.data.get("components", {}).get("securitySchemes", {})
     scheme = schemes.get(rule["scheme"])
     if scheme is None:
-        context.report(path, f"unknown security scheme {rule['scheme']!r}", f"known: {', '.join(schemes) or 'none'}")
+        context.report(path, f"unknown security scheme {rule['scheme']!r}", suggestion(rule["scheme"], schemes))
         scheme = {}
     bearer = scheme.get("type") == "http" and str(scheme.get("scheme")).lower() == "bearer"
     if scheme and not bearer and not (scheme.get("type") == "apiKey" and scheme.get("in") == "header"):
-        context.report(path, "must be http bearer or apiKey in a header")
+        fix = "use {type: http, scheme: bearer} or {type: apiKey, in: header, name: …}"
+        context.report(path, f"{rule['scheme']!r} is no bearer token and no header", fix)
     pattern = context.pattern(rule.get("key_pattern", _VISIBLE_ASCII), "x-mock", "authentication", "key_pattern")
     if not pattern.fullmatch(rule["example"]):
-        context.report(("x-mock", "authentication", "example"), "does not match key_pattern")
+        context.report(("x-mock", "authentication", "example"), "does not match key_pattern", _AGREE)
     return KeyRule(
         header=istr("Authorization" if bearer else scheme.get("name", "Authorization")),
         bearer=bearer,
@@ -206,22 +216,20 @@ def _key(context: Context) -> KeyRule:
     )
 
 
-def _new_key(context: Context, rule: dict[str, Any], pattern: re.Pattern[str]) -> IdFormat | None:
+def _new_key(context: Context, rule: dict[str, Any], pattern: LinearPattern) -> IdFormat | None:
     text = rule.get("key_format", _KEY_FORMAT)
     made = context.id_format(text, "x-mock", "authentication", "key_format")
     if pattern.fullmatch(made(bytes(DRAW_BYTES), 0)):
         return made
     if "key_format" in rule:
-        context.report(("x-mock", "authentication", "key_format"), "does not match key_pattern")
+        context.report(("x-mock", "authentication", "key_format"), "does not match key_pattern", _AGREE)
     return None
 
 
-def _test_keys(
-    context: Context, entry: dict[TestKey, str], pattern: re.Pattern[str], example: str
-) -> dict[str, TestKey]:
+def _test_keys(context: Context, entry: dict[TestKey, str], pattern: LinearPattern, example: str) -> dict[str, TestKey]:
     for kind, key in entry.items():
         if not pattern.fullmatch(key):
-            context.report(("x-mock", "authentication", "test_keys", kind), "does not match key_pattern")
+            context.report(("x-mock", "authentication", "test_keys", kind), "does not match key_pattern", _AGREE)
         if key == example or list(entry.values()).count(key) > 1:
             context.report(
                 ("x-mock", "authentication", "test_keys", kind),

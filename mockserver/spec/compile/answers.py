@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,8 +16,10 @@ from mockserver.provider import (
     Signature,
     Uploads,
 )
-from mockserver.spec.compile.context import Context
+from mockserver.spec.compile.constants import check_result_values
+from mockserver.spec.compile.context import OF_CALLBACKS, Context
 from mockserver.spec.vocabulary import conditions
+from mockserver.spec.words import suggestion
 
 #: Conditions that have the error of another one, unless the spec lists them.
 _FALLBACKS = {"quota_exceeded": "rate_exceeded"}
@@ -40,7 +43,7 @@ def compile_error(context: Context, name: str, entry: dict[str, Any]) -> ErrorAn
         body=body,
         retry_after=entry.get("retry_after", False),
         retry_after_s=entry.get("retry_after_s"),
-        headers=tuple(entry.get("headers", {}).items()),
+        headers=context.headers(entry.get("headers", {}), *path, "headers"),
     )
 
 
@@ -72,6 +75,7 @@ def compile_refusals(context: Context, errors: Mapping[str, ErrorAnswer]) -> dic
 def compile_result(context: Context, name: str, entry: dict[str, Any]) -> ResultKind:
     """Compile a kind of result file."""
     path = ("x-mock", "results", name)
+    check_result_values(context, name, entry)
     refusals = entry.get("refusals", {})
     missing = _refusal(context, refusals.get("missing", _NO_SUCH_FILE), *path, "refusals", "missing")
     signature = entry.get("signature", {})
@@ -111,7 +115,7 @@ def compile_uploads(context: Context, lifecycle: Lifecycle) -> Uploads | None:
         context.report(
             (*path, "missing_reason"),
             f"must be a reason of the failure; got {reason!r}",
-            f"known: {', '.join(lifecycle.failure.reasons) or 'none'}",
+            suggestion(reason, lifecycle.failure.reasons),
         )
     return Uploads(
         path=entry["path"],
@@ -132,7 +136,10 @@ def compile_callbacks(context: Context, lifecycle: Lifecycle) -> Callbacks | Non
     path = ("x-mock", "callbacks")
     for state in entry["events"]:
         if state not in lifecycle.ends:
-            context.report((*path, "events", state), "is not a terminal state", f"known: {', '.join(lifecycle.ends)}")
+            context.report((*path, "events", state), "is not a terminal state", suggestion(state, lifecycle.ends))
+    if not re.match(r"\$(request\.body|input)#/.", entry["url"]):
+        fix = "write $request.body#/ and the field's name"
+        context.report((*path, "url"), f"{entry['url']} is no field of the submit body", fix)
     signature = entry.get("signature")
     target = entry.get("target", {})
     acknowledged = entry["acknowledged_by"]
@@ -140,7 +147,7 @@ def compile_callbacks(context: Context, lifecycle: Lifecycle) -> Callbacks | Non
         url=context.value(entry["url"], *path, "url"),
         url_keys=tuple(entry["url"].partition("#/")[2].split("/")),
         events={state: context.value(template, *path, "events", state) for state, template in entry["events"].items()},
-        headers=entry.get("headers", {}),
+        headers=dict(context.headers(entry.get("headers", {}), *path, "headers", own=OF_CALLBACKS)),
         signature=None
         if signature is None
         else Signature(

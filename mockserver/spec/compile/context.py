@@ -7,13 +7,22 @@ from dataclasses import replace
 from typing import Any
 
 from mockserver.chance import IdFormat, id_format, possible_ids
-from mockserver.provider import Dialect, Value
+from mockserver.patterns import InvalidPatternError, LinearPattern
+from mockserver.provider import Dialect, Headers, Value
 from mockserver.spec.document import Document, SpecError, SpecIssue
 from mockserver.spec.expressions import ExpressionError, compile_value, constant
 from mockserver.spec.vocabulary import check_vocabulary
+from mockserver.spec.words import suggestion
 
 #: The least number of different ids that a format must allow.
 _FEWEST_IDS = 1_000_000_000
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+#: What an id may be made of: it stands in paths, where a client may not have quoted it.
+_ID_TEXT = re.compile(r"[A-Za-z0-9._~:@+=!$&'()*,;{}-]+")
+_LATIN = re.compile(r"[\x20-\xff]*")
+_OF_EVERY_MESSAGE = frozenset(("content-length", "content-type", "transfer-encoding", "connection", "keep-alive"))
+OF_ANSWERS = _OF_EVERY_MESSAGE | {"date"}
+OF_CALLBACKS = _OF_EVERY_MESSAGE | {"host"}
 
 
 class Context:
@@ -37,7 +46,7 @@ class Context:
                     documents[0].issue(
                         ("x-mock", "dialects"),
                         f"unknown dialect {name!r}",
-                        f"known: {', '.join(known) or 'none'}",
+                        suggestion(name, known),
                     )
                 )
         return tuple(known.values())
@@ -52,9 +61,9 @@ class Context:
             try:
                 check_vocabulary(document)
             except SpecError as error:
-                self.issues += [
-                    replace(issue, message=f"in the dialect {name}, {issue.message}") for issue in error.issues
-                ]
+                raise SpecError(
+                    [replace(issue, message=f"in the dialect {name}, {issue.message}") for issue in error.issues]
+                ) from None
         return document
 
     def report(
@@ -68,25 +77,49 @@ class Context:
         try:
             return compile_value(template, self.mock.get("draws", ()))
         except ExpressionError as error:
-            self.report((*path, *error.path), str(error), document=document)
+            self.report((*path, *error.path), str(error), error.fix, document=document)
             return constant(None)
+
+    def headers(self, entry: dict[str, str], *path: str | int, own: frozenset[str] = OF_ANSWERS) -> Headers:
+        """Compile headers: names that may be sent, and templates of one line.
+
+        Args:
+            entry: the headers of the spec.
+            path: where they stand.
+            own: the names in lower case that the server itself sends.
+        """
+        seen: dict[str, str] = {}
+        for name, text in entry.items():
+            if not _HEADER_NAME.fullmatch(name):
+                self.report((*path, name), "is not a name of a header", "use letters, digits and hyphens")
+            elif name.lower() in own:
+                self.report((*path, name), "is sent by the server itself", "remove it")
+            elif name.lower() in seen:
+                self.report((*path, name), f"is the same header as {seen[name.lower()]}", "keep one")
+            if not text.isprintable() or not _LATIN.fullmatch(text):
+                self.report((*path, name), "cannot be sent in a header", "use one line of Latin-1 characters")
+            seen.setdefault(name.lower(), name)
+        return tuple((name, self.value(text, *path, name)) for name, text in entry.items())
 
     def id_format(self, text: str, *path: str | int) -> IdFormat:
         """Compile an id format."""
         try:
             made = id_format(text)
         except ValueError as error:
-            self.report(path, str(error))
+            self.report(path, str(error), "write text and placeholders, such as task-{base36:8}")
             return lambda _drawn, _unix_s: ""
+        if not _ID_TEXT.fullmatch(text):
+            self.report(path, f"{text!r} cannot stand in a path or a header", "use letters, digits and - . _ ~ : @ +")
         if possible_ids(text) < _FEWEST_IDS:
             fix = "add a random part such as {base36:8}, {hex:12} or {uuid}"
             self.report(path, f"{text!r} allows too few different ids", fix)
         return made
 
-    def pattern(self, text: str, *path: str | int, flags: int = 0) -> re.Pattern[str]:
+    def pattern(self, text: str, *path: str | int, ignore_case: bool = False) -> LinearPattern:
         """Compile a regular expression."""
         try:
-            return re.compile(text, flags)
-        except re.error as error:
-            self.report(path, f"is not a regular expression: {error}")
-            return re.compile("")
+            return LinearPattern(text, ignore_case=ignore_case)
+        except InvalidPatternError as error:
+            fix = "write it as RE2 reads it: no look-around, no back-references"
+            self.report(path, f"is not a regular expression: {error}", fix)
+            return LinearPattern("")

@@ -8,13 +8,15 @@ from urllib.parse import urlsplit
 
 from mockserver.provider import UCR, Operation, Parameter, ResultKind, Route
 from mockserver.spec.compile.context import Context
-from mockserver.spec.document import merge_patch
+from mockserver.spec.document import Path_, merge_patch
 from mockserver.spec.schema import compile_schema
+from mockserver.spec.words import suggestion
 
 JSON = "application/json"
 _STATUS = "$task.status"
 METHODS = ("get", "put", "post", "delete", "patch")
 DEFAULT_MAX_BODY_BYTES = 1 << 20
+_MOST_LISTED = 100
 _MULTIPART_OVERHEAD_BYTES = 1 << 16
 
 
@@ -65,8 +67,11 @@ def _operation(context: Context, path: str, method: str, item: dict[str, Any]) -
     for state in reply.get("in", {}):
         lifecycle = context.mock["lifecycle"]
         if state not in lifecycle["states"] and state not in lifecycle["ends"]:
-            context.report((*where, "reply", "in", state), "is not a state of the lifecycle")
-    parameters = _parameters(context, item, entry)
+            known = (*lifecycle["states"], *lifecycle["ends"])
+            context.report((*where, "reply", "in", state), "is not a state of the lifecycle", suggestion(state, known))
+    if mock.get("default_limit", 1) > mock.get("max_limit", _MOST_LISTED):
+        context.report((*where, "default_limit"), "is greater than max_limit", "lower it")
+    parameters = _parameters(context, place, item, entry)
     bodies = (body, *(merge_patch(body, patch) for patch in reply.get("in", {}).values()))
     statuses = [each for written in bodies for each in _statuses(written)]
     in_path = str(mock.get("task", "")).removeprefix("$request.path.")
@@ -82,19 +87,23 @@ def _operation(context: Context, path: str, method: str, item: dict[str, Any]) -
             state: context.value(merge_patch(body, patch), *where, "reply", "in", state)
             for state, patch in reply.get("in", {}).items()
         },
-        headers=tuple(reply.get("headers", {}).items()),
+        headers=context.headers(reply.get("headers", {}), *where, "reply", "headers"),
         model=None if "model" not in mock else context.value(mock["model"], *where, "model"),
         task=None if "task" not in mock else context.value(mock["task"], *where, "task"),
         item=None if "item" not in mock else context.value(mock["item"], *where, "item"),
         limit=None if "limit" not in mock else context.value(mock["limit"], *where, "limit"),
         after=None if "after" not in mock else context.value(mock["after"], *where, "after"),
-        default_limit=mock.get("default_limit", 20),
-        max_limit=mock.get("max_limit", 100),
+        default_limit=mock.get("default_limit", min(20, mock.get("max_limit", _MOST_LISTED))),
+        max_limit=mock.get("max_limit", _MOST_LISTED),
         max_body_bytes=max_body_bytes,
         parameters=parameters,
         model_field=".".join(str(mock.get("model", "")).partition("#/")[2].split("/")),
         task_field=str(mock.get("task", "")).rpartition(".")[2],
-        checked_parameters=tuple(each for each in parameters if (each.place, each.name) != ("path", in_path)),
+        checked_parameters=tuple(
+            each
+            for each in parameters
+            if (each.place, each.name) != ("path", in_path) and each.type not in ("array", "object")
+        ),
         charges_ucr=round(mock.get("charges_credits", 0) * UCR),
         counts_tokens=mock.get("counts_tokens", False),
         examples=tuple(_examples(context, entry)),
@@ -106,16 +115,14 @@ def _operation(context: Context, path: str, method: str, item: dict[str, Any]) -
 
 
 def _request_body(context: Context, entry: dict[str, Any]) -> dict[str, Any]:
-    written: dict[str, Any] = entry.get("requestBody", {})
-    found: dict[str, Any] = context.lead.resolve(written["$ref"]) if "$ref" in written else written
-    return found
+    return context.lead.followed(entry.get("requestBody", {}))
 
 
 def _statuses(template: Any, keys: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], dict[str, str]]]:
     """Yield where a template of an answer shows a task's status, and what it calls states by another name."""
     if template == _STATUS:
         yield keys, {}
-    elif isinstance(template, dict) and template.get("by") == _STATUS:
+    elif isinstance(template, dict) and template.get("by") == _STATUS and isinstance(template.get("values"), dict):
         if template.get("otherwise") == _STATUS:
             yield keys, {str(new): old for old, new in template["values"].items()}
     elif isinstance(template, dict):
@@ -128,34 +135,54 @@ def _examples(context: Context, entry: dict[str, Any]) -> Iterator[tuple[str, in
     for status, raw in sorted(entry.get("responses", {}).items()):
         if not str(status).isdecimal():
             continue
-        response = context.lead.resolve(raw["$ref"]) if "$ref" in raw else raw
+        response = context.lead.followed(raw)
         media = response.get("content", {}).get(JSON, {})
         for name, example in media.get("examples", {}).items():
-            resolved = context.lead.resolve(example["$ref"]) if "$ref" in example else example
+            resolved = context.lead.followed(example)
             if "value" in resolved:
                 yield name, int(status), resolved["value"]
         if "example" in media:
             yield "example", int(status), media["example"]
 
 
-def _parameters(context: Context, item: dict[str, Any], entry: dict[str, Any]) -> tuple[Parameter, ...]:
+def _parameters(context: Context, place: Path_, item: dict[str, Any], entry: dict[str, Any]) -> tuple[Parameter, ...]:
     out = []
-    for raw in (*item.get("parameters", ()), *entry.get("parameters", ())):
-        parameter = context.lead.resolve(raw["$ref"]) if "$ref" in raw else raw
+    for parameter in parameters_of(context, item, entry):
         if parameter["in"] not in ("query", "path"):
             continue
         schema = parameter.get("schema", {})
-        resolved = context.lead.resolve(schema["$ref"]) if "$ref" in schema else schema
+        try:
+            compiled = compile_schema(context.lead, schema)
+        except (ValueError, KeyError) as error:
+            context.report((*place, "parameters"), f"the schema of {parameter['name']!r} is not valid: {error}")
+            continue
         out.append(
             Parameter(
                 name=parameter["name"],
                 place=parameter["in"],
                 required=parameter.get("required", False),
-                type=resolved.get("type", "string"),
-                schema=compile_schema(context.lead, schema),
+                type=_type_of(context.lead.followed(schema)),
+                schema=compiled,
             )
         )
     return tuple(out)
+
+
+def parameters_of(context: Context, item: dict[str, Any], entry: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the parameters of an operation; its own replace those of the path."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for raw in (*item.get("parameters", ()), *entry.get("parameters", ())):
+        parameter = context.lead.followed(raw)
+        if "in" in parameter and "name" in parameter:
+            found[parameter["in"], parameter["name"]] = parameter
+    return list(found.values())
+
+
+def _type_of(schema: dict[str, Any]) -> str:
+    """Return the type that the text of a parameter is read as."""
+    types = schema.get("type", "string")
+    kinds = types if isinstance(types, list) else [types]
+    return next((kind for kind in ("integer", "number", "boolean", "string") if kind in kinds), str(kinds[0]))
 
 
 def check_routes(context: Context, operations: Mapping[str, Operation], results: Mapping[str, ResultKind]) -> None:
@@ -177,20 +204,3 @@ def check_routes(context: Context, operations: Mapping[str, Operation], results:
         )
     if not any(each.role == "submit" for each in operations.values()):
         context.report(("paths",), "no operation has the role `submit`", "mark the one that creates tasks")
-
-
-def check_replies(context: Context, template: Any, operations: Mapping[str, Operation], *path: str | int) -> None:
-    """Check that every `$reply.X` in the root x-mock names a query."""
-    if isinstance(template, dict):
-        for key, value in template.items():
-            if key != "dialects":
-                check_replies(context, value, operations, *path, key)
-    elif isinstance(template, str) and template.startswith("$reply."):
-        name = template.removeprefix("$reply.").partition("#")[0]
-        if name not in operations or operations[name].role != "query":
-            known = [each.id for each in operations.values() if each.role == "query"]
-            context.report(
-                ("x-mock", *path),
-                f"{name!r} is not an operation of role `query`",
-                f"known: {', '.join(known) or 'none'}",
-            )

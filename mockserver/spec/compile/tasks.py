@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from functools import partial
@@ -23,12 +22,16 @@ from mockserver.provider import (
     ResultKind,
     State,
 )
+from mockserver.spec.compile.constants import check_amount, check_result_names
 from mockserver.spec.compile.context import Context
 from mockserver.spec.document import Document
 from mockserver.spec.expressions import ExpressionError, compile_value, constant
 from mockserver.spec.schema import compile_schema
+from mockserver.spec.words import suggestion
 
 _AMOUNTS_KEPT = 1024
+_SWAP = "swap them"
+_SCHEMA = "name a schema of components/schemas"
 
 
 def compile_lifecycle(context: Context) -> Lifecycle:
@@ -40,7 +43,9 @@ def compile_lifecycle(context: Context) -> Lifecycle:
     )
     for state in states:
         if state.shortest_ms > state.longest_ms:
-            context.report(("x-mock", "lifecycle", "states", state.name, "lasts_s"), "`from` is greater than `to`")
+            context.report(
+                ("x-mock", "lifecycle", "states", state.name, "lasts_s"), "`from` is greater than `to`", _SWAP
+            )
     reached = 0
     for state in states:
         if not reached <= state.progress_from <= state.progress_to:
@@ -64,14 +69,17 @@ def compile_lifecycle(context: Context) -> Lifecycle:
         )
     path = ("x-mock", "lifecycle", "ends")
     by_kind: dict[str, End] = {}
+    kinds = {compiled.kind for compiled in ends.values()}
     for name, compiled in ends.items():
         if compiled.kind in by_kind:
-            context.report((*path, name), f"is a second end of kind {compiled.kind}", "keep one end of each kind")
+            missing = next((kind for kind in ("success", "failure") if kind not in kinds), None)
+            fix = f"did you mean {missing}?" if missing else "keep one end of each kind"
+            context.report((*path, name), f"is a second end of kind {compiled.kind}", fix)
         if name in entry["states"]:
             context.report((*path, name), "is also the name of a state", "rename one of them")
         by_kind.setdefault(compiled.kind, compiled)
     for kind in ("success", "failure"):
-        if kind not in by_kind:
+        if kind not in kinds and len(kinds) == len(ends):
             context.report(path, f"has no end of kind {kind}", f"add one with kind: {kind}")
     blank = End("", "failure", None, {})
     return Lifecycle(
@@ -114,7 +122,9 @@ def _model(
     try:
         schema = document.resolve(entry["request"])
     except KeyError:
-        context.report((*path, "request"), f"{entry['request']} does not exist in this document", document=document)
+        context.report(
+            (*path, "request"), f"{entry['request']} does not exist in this document", _SCHEMA, document=document
+        )
     callback_url = context.mock.get("callbacks", {}).get("url", "")
     lifted = tuple(callback_url.partition("#/")[2].split("/")) if "#/" in callback_url else None
     try:
@@ -124,20 +134,19 @@ def _model(
         request = compile_schema(document, {})
     example = entry.get("example")
     if example is not None and not request.accepts(example):
-        problem = request.problems(example)[0]
-        context.report((*path, "example"), f"does not match the request schema: {problem.message}", document=document)
+        problem, fix = request.problems(example)[0], "change the example or the schema"
+        context.report(
+            (*path, "example"), f"does not match the request schema: {problem.message}", fix, document=document
+        )
     for state in entry.get("lasts_s", {}):
-        if state not in context.mock["lifecycle"]["states"]:
-            context.report((*path, "lasts_s", state), "is not a state of the lifecycle", document=document)
-    for result in _constants(entry.get("result")):
-        if result is not None and result not in results:
-            context.report(
-                (*path, "result"),
-                f"unknown result {result!r}",
-                f"known: {', '.join(results) or 'none'}",
-                document=document,
-            )
+        states = context.mock["lifecycle"]["states"]
+        if state not in states:
+            where = (*path, "lasts_s", state)
+            context.report(where, "is not a state of the lifecycle", suggestion(state, states), document=document)
+    check_result_names(context, document, (*path, "result"), entry.get("result"), list(results))
     price = entry["price"]
+    for part in ("reserve", "settle"):
+        check_amount(context, document, (*path, "price", part), price.get(part, {}))
     reserve = _amount(context, document, price["reserve"], (*path, "price", "reserve"))
     settle = _amount(context, document, price["settle"], (*path, "price", "settle")) if "settle" in price else None
     longer = entry.get("lasts_s", {})
@@ -167,15 +176,6 @@ def _model(
             for index, each in enumerate(entry.get("requirements", ()))
         ),
     )
-
-
-def _constants(template: Any) -> list[str | None]:
-    """Return the constants that a template can evaluate to."""
-    if isinstance(template, dict):
-        return [
-            each for value in (*template["values"].values(), template.get("otherwise")) for each in _constants(value)
-        ]
-    return [template] if isinstance(template, str) and not template.startswith("$") else []
 
 
 def _amount(
@@ -227,7 +227,7 @@ def compile_draws(context: Context) -> dict[str, Draw]:
         values = entry.get("of")
         if values is None:
             if entry["from"] > entry["to"]:
-                context.report(("x-mock", "draws", name), "`from` is greater than `to`")
+                context.report(("x-mock", "draws", name), "`from` is greater than `to`", _SWAP)
             values = range(entry["from"], max(entry["from"], entry["to"]) + 1)
         draws[name] = partial(_drawn, tuple(values) if isinstance(values, list) else values)
     return draws
@@ -248,11 +248,13 @@ def compile_content_policy(context: Context, lifecycle: Lifecycle) -> ContentPol
         context.report(
             (*path, "reason"),
             f"must be a reason of the failure; got {reason!r}",
-            f"known: {', '.join(lifecycle.failure.reasons) or 'none'}",
+            suggestion(reason, lifecycle.failure.reasons),
         )
+    if entry["at"] == "submit" and reason is not None:
+        context.report((*path, "reason"), "is for `at: generation`: a refused submit makes no task", "remove it")
     return ContentPolicy(
         texts=tuple(context.value(text, *path, "texts") for text in entry["texts"]),
-        refuses=context.pattern(entry["refuses"], *path, "refuses", flags=re.IGNORECASE).search,
+        refuses=context.pattern(entry["refuses"], *path, "refuses", ignore_case=True).search,
         at_submit=entry["at"] == "submit",
         reason=reason if entry["at"] == "generation" else None,
     )
