@@ -193,8 +193,9 @@ def _checked(name: str, value: Any) -> Any:
     elif name in _LISTS:
         if not isinstance(value, list) or not all(isinstance(each, str) and "\0" not in each for each in value):
             raise ConfigError(f"must be a list of strings; got {value!r}")
-        if name == "allow_host" and (wrong := next((each for each in value if not _HOST.fullmatch(each)), None)):
-            raise ConfigError(f"must be NAME, NAME:PORT or *.NAME, without a scheme; got {wrong!r}")
+        wrong = [each for each in value if name == "allow_host" and not _HOST.fullmatch(each)]
+        if wrong:
+            raise ConfigError(f"must be NAME, NAME:PORT or *.NAME, without a scheme; got {wrong[0]!r}")
         return tuple(value)
     elif name in _FLAGS:
         if not isinstance(value, bool):

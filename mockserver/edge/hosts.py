@@ -73,7 +73,10 @@ class Hosts:
         self.providers = {
             host.lower(): provider.name for provider in providers for host in provider.hosts if not is_loopback(host)
         }
-        self._allowed = [each for text in settings.allow_host if (each := authority_of(text.lower())) is not None]
+        #: One that begins with a dot stands for all names that end so.
+        self._allowed = [
+            each for text in settings.allow_host if (each := authority_of(text.lower().removeprefix("*"))) is not None
+        ]
         self._kept_from: dict[str, int] = {}
 
     @property
@@ -122,9 +125,7 @@ def _covers(allowed: Authority, host: str, port: int) -> bool:
     """Tell whether an entry of `--allow-host` allows a host and port."""
     if allowed.port not in (None, port):
         return False
-    if allowed.host.startswith("*."):
-        return host.endswith(allowed.host[1:])
-    return host == allowed.host
+    return host.endswith(allowed.host) if allowed.host.startswith(".") else host == allowed.host
 
 
 def proxy_record(hosts: Hosts, ca: str | None) -> dict[str, Any]:

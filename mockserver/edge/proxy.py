@@ -116,8 +116,8 @@ class Proxy:
         except TimeoutError:
             raise _UnreachableError(f"no answer within {CONNECT_S:g} s") from None
         except (OSError, UnicodeError) as error:
-            raise _UnreachableError(getattr(error, "strerror", None) or str(error)) from None
-        raise _UnreachableError("no address" if problem is None else problem.strerror or str(problem))
+            raise _UnreachableError(_words(error)) from None
+        raise _UnreachableError("no address" if problem is None else _words(problem))
 
     async def forward(self, request: web.BaseRequest, elsewhere: ElsewhereError, refuse: Refuse) -> web.StreamResponse:
         """Answer a request in absolute form for a host that is not served here."""
@@ -131,7 +131,8 @@ class Proxy:
         try:
             return await self._forwarded(request, elsewhere, verdict)
         except (_UnreachableError, aiohttp.ClientError, TimeoutError, ValueError) as error:
-            line = f"mockserver cannot get {name}: {str(error) or type(error).__name__}"
+            cause = getattr(error, "os_error", error)
+            line = f"mockserver cannot get {name}: {_words(cause)}"
             refuse(request, 502, "host_unreachable", line)
             return _refused(request, 502, line)
 
@@ -175,6 +176,12 @@ class Proxy:
 def _resolver(verdict: Verdict) -> CheckingResolver:
     """Return what resolves hosts: those that are allowed by name may have any address."""
     return CheckingResolver(_not_public if verdict == "passed" else lambda _address: None)
+
+
+def _words(error: Exception) -> str:
+    """Say what is wrong, in one line."""
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return " ".join(text.split())[:200]
 
 
 def _forwardable(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:

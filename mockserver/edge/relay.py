@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from typing import cast
 
 
 class _Side(asyncio.Protocol):
@@ -20,9 +21,8 @@ class _Side(asyncio.Protocol):
         self.other: _Side = self
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        transport.pause_reading()  # until the other side is there
+        self.transport = cast("asyncio.Transport", transport)
+        self.transport.pause_reading()  # until the other side is there
         self._relay.began()
 
     def data_received(self, data: bytes) -> None:
