@@ -41,7 +41,11 @@ def _load(
     specs: list[Path], dialects: dict[str, tuple[str, ...]], only: str | None, *, builtin: bool
 ) -> list[Provider]:
     faults: list[SpecIssue] = []
-    own = _read(specs, faults, whole=True)
+    if specs:
+        from mockserver.spec.check import check_files  # noqa: PLC0415 - its validator loads slowly
+
+        faults += check_files(specs)
+    own = [] if faults else _read(specs, faults)
     replaced = {document.data["x-mock"].get("provider") for document in own} - {None}
     shipped = _read(builtin_specs(), faults) if builtin else []
     kept = [
@@ -68,21 +72,13 @@ def _load(
     return compile_providers(documents, dialects)
 
 
-def _read(paths: Iterable[Path], faults: list[SpecIssue], *, whole: bool = False) -> list[Document]:
-    """Read specs; with `whole`, also run the slower checks of a user's spec."""
+def _read(paths: Iterable[Path], faults: list[SpecIssue]) -> list[Document]:
+    """Read specs; add what is wrong with them to the faults."""
     documents = []
     for path in paths:
         try:
             document = Document.read(path)
-            if whole:
-                from mockserver.spec.check import document_issues  # noqa: PLC0415 - its validator loads slowly
-
-                found = document_issues(document)
-                faults += found
-                if found:
-                    continue
-            else:
-                check_vocabulary(document)
+            check_vocabulary(document)
         except SpecError as error:
             faults += error.issues
         else:

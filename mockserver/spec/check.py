@@ -1,15 +1,38 @@
-"""`mockserver check`: report every issue of a user's specs, with file, line and fix."""
+"""`mockserver check`: report every issue of a user's specs, with file, line and fix.
+
+The issues come all at once. Where the form of a spec is wrong, the checks of its meaning go on with what was probably
+meant; where that is not known, they are left out.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from mockserver.spec.compile import compile_providers
 from mockserver.spec.document import Document, SpecError, SpecIssue
-from mockserver.spec.keys import key_issues
-from mockserver.spec.openapi import openapi_issues, reference_issues
-from mockserver.spec.vocabulary import builtin_specs, check_vocabulary
+from mockserver.spec.keys import keyword_mistakes, null_mistakes
+from mockserver.spec.mistakes import Mistake, repaired, tidied
+from mockserver.spec.openapi import (
+    misplaced_extensions,
+    misspelt_extensions,
+    openapi_mistakes,
+    operation_mistakes,
+    reference_mistakes,
+)
+from mockserver.spec.vocabulary import builtin_specs, vocabulary_mistakes
+
+#: What stands in a later step may rest on what an earlier one repairs.
+_STEPS: tuple[tuple[Callable[[Document], Iterable[Mistake]], ...], ...] = (
+    (misspelt_extensions, null_mistakes),
+    (openapi_mistakes,),
+    (reference_mistakes, keyword_mistakes, operation_mistakes, misplaced_extensions, vocabulary_mistakes),
+)
+#: What is looked for in each dialect as well.
+_OF_DIALECTS = (null_mistakes, keyword_mistakes, reference_mistakes, operation_mistakes)
 
 
 def check_files(paths: Iterable[Path]) -> list[SpecIssue]:
@@ -19,36 +42,91 @@ def check_files(paths: Iterable[Path]) -> list[SpecIssue]:
     """
     issues: list[SpecIssue] = []
     documents: list[Document] = []
+    unclear = False
     for path in paths:
         try:
             document = Document.read(path)
         except SpecError as error:
             issues += error.issues
+            unclear = True
             continue
-        found = document_issues(document)
-        if not found:
-            documents.append(document)
-        issues += found
-    if issues:
-        return issues
+        mistakes, meant = _mistakes(document)
+        issues += [each.issue(document) for each in mistakes]
+        issues += _dialect_issues(meant, mistakes)
+        if any(tidied(vocabulary_mistakes(meant))):
+            unclear = True
+        else:
+            documents.append(meant)
+    if not (unclear and any("part_of" in each.data["x-mock"] for each in documents)):
+        issues += _meaning(documents, sure=not issues)
+    return unique(issues)
+
+
+def unique(issues: Iterable[SpecIssue]) -> list[SpecIssue]:
+    """Return issues in the order of their lines; what is said twice of one line is told once."""
+    found: dict[tuple[str, int | None, str], SpecIssue] = {}
+    for issue in issues:
+        found.setdefault((issue.file, issue.line, issue.said or issue.message), issue)
+    return sorted(found.values(), key=lambda each: (each.file, each.line or 0))
+
+
+def _mistakes(document: Document) -> tuple[list[Mistake], Document]:
+    """Return the mistakes in the form of a document, and the document as it was probably meant."""
+    all_found: list[Mistake] = []
+    for step in _STEPS:
+        found = tidied(chain.from_iterable(check(document) for check in step), all_found)
+        if found:
+            document = repaired(document, found)
+            all_found += found
+    return all_found, document
+
+
+def _dialect_issues(document: Document, known: list[Mistake]) -> Iterator[SpecIssue]:
+    """Yield the null values and unknown keywords that only a dialect has."""
+    told = {(each.path, each.message) for each in known}
+    for name, patch in _patches(document.data.get("x-mock")).items():
+        patched = document.patched(patch)
+        for mistake in tidied(chain.from_iterable(check(patched) for check in _OF_DIALECTS)):
+            if (mistake.path, mistake.message) not in told:
+                issue = mistake.issue(patched)
+                yield replace(issue, message=f"in the dialect {name}, {issue.message}")
+
+
+def _patches(mock: Any) -> dict[str, Any]:
+    found = mock.get("dialects") if isinstance(mock, dict) else None
+    entries = found.items() if isinstance(found, dict) else ()
+    return {
+        name: each["patch"] for name, each in entries if isinstance(each, dict) and isinstance(each.get("patch"), dict)
+    }
+
+
+def _meaning(documents: list[Document], *, sure: bool) -> list[SpecIssue]:
+    """Compile documents, and return what does not fit together; in each dialect as well.
+
+    Where the form was wrong, and so is not `sure`, what was meant may be no spec that can be compiled.
+    """
+    everything = [*documents, *_leads_wanted(documents)]
+    issues: list[SpecIssue] = []
     try:
-        providers = compile_providers([*documents, *_leads_wanted(documents)], {})
-        for provider in providers:
-            for dialect in provider.dialects:
-                compile_providers([*documents, *_leads_wanted(documents)], {provider.name: [dialect.name]})
+        compile_providers(everything, {})
+        for document in everything:
+            mock = document.data["x-mock"]
+            for name in _patches(mock):
+                issues += _in_dialect(everything, mock.get("provider") or mock["part_of"], name)
     except SpecError as error:
         issues += error.issues
+    except Exception:
+        if sure:
+            raise
     return issues
 
 
-def document_issues(document: Document) -> list[SpecIssue]:
-    """Return the issues of a single document."""
-    issues = reference_issues(document) or key_issues(document) or openapi_issues(document)
+def _in_dialect(documents: list[Document], provider: str, dialect: str) -> list[SpecIssue]:
     try:
-        check_vocabulary(document)
+        compile_providers(documents, {provider: [dialect]})
     except SpecError as error:
-        issues += error.issues
-    return issues
+        return error.issues
+    return []
 
 
 def _leads_wanted(documents: list[Document]) -> list[Document]:

@@ -26,6 +26,7 @@ _MOST_REPEATED = 10_000
 _ENDLESS = 1 << 62
 _LONGEST_WORD = 80
 _LONGEST_CHAIN = 50
+CIRCLE = "leads in a circle"
 _TOO_DEEP = "nested too deep"
 _LONGEST_MESSAGE = 1000
 
@@ -38,6 +39,8 @@ class SpecIssue:
     line: int | None
     message: str
     fix: str = ""
+    #: The message without its place in the document.
+    said: str = field(default="", compare=False, repr=False)
 
     def __str__(self) -> str:
         place = self.file if self.line is None else f"{self.file}:{self.line}"
@@ -133,7 +136,7 @@ class Document:
         """Report something wrong at a path."""
         where = "/".join(shortened(str(key)) for key in path)
         what = shortened(f"{where}: {message}" if where else message, _LONGEST_MESSAGE)
-        return SpecIssue(self.name, self.line(path), what, fix)
+        return SpecIssue(self.name, self.line(path), what, fix, message)
 
     def resolve(self, pointer: str) -> Any:
         """Follow a reference within this document, such as ``#/components/schemas/Task``.
@@ -152,6 +155,18 @@ class Document:
         else:
             return {}
         return value if isinstance(value, dict) else {}
+
+    def unresolved(self, reference: str) -> str:
+        """Return why a reference has no target; empty where it has one."""
+        for _ in range(_LONGEST_CHAIN):
+            try:
+                found = self.resolve(reference)
+            except KeyError:
+                return "does not exist"
+            if not isinstance(found, dict) or not isinstance(found.get("$ref"), str):
+                return ""
+            reference = found["$ref"]
+        return CIRCLE
 
     def patched(self, patch: dict[str, Any]) -> Document:
         """Return the document with a JSON Merge Patch applied."""

@@ -7,12 +7,10 @@ In YAML's flow style, a comma inside a plain text starts a new key: `{descriptio
 from __future__ import annotations
 
 from collections.abc import Iterator
-from difflib import get_close_matches
 from typing import Any
 
-from mockserver.spec.document import Document, SpecIssue
-
-_Path = tuple[str | int, ...]
+from mockserver.spec.document import Document, Path_
+from mockserver.spec.mistakes import NOTHING, Mistake, unknown_key
 
 #: The keywords of JSON Schema 2020-12, and those that OpenAPI 3.1 adds; `x-` names are free.
 _KEYWORDS = frozenset(
@@ -102,35 +100,21 @@ _MAP_OF_SCHEMAS = frozenset(("properties", "patternProperties", "dependentSchema
 _ANY_JSON = frozenset(("example", "examples", "default", "const", "enum", "value"))
 
 
-def key_issues(document: Document) -> list[SpecIssue]:
-    """Return the null values and the unknown keywords of a document, in and out of its dialects."""
-    issues = dict.fromkeys(_issues(document))
-    for name, entry in _dialects(document.data).items():
-        patched = document.patched(entry["patch"])
-        for issue in _issues(patched):
-            if issue not in issues:
-                in_dialect = SpecIssue(issue.file, issue.line, f"in the dialect {name}, {issue.message}", issue.fix)
-                issues[in_dialect] = None
-    return list(issues)
-
-
-def _dialects(data: dict[str, Any]) -> dict[str, Any]:
-    mock = data.get("x-mock")
-    found = mock.get("dialects") if isinstance(mock, dict) else None
-    entries = found.items() if isinstance(found, dict) else ()
-    return {name: each for name, each in entries if isinstance(each, dict) and isinstance(each.get("patch"), dict)}
-
-
-def _issues(document: Document) -> Iterator[SpecIssue]:
+def null_mistakes(document: Document) -> Iterator[Mistake]:
+    """Yield the null values of a document."""
     for path in _nulls(document.data, ()):
-        yield document.issue(path, "has no value", "quote the text before it if it contains a comma, or remove the key")
+        fix = "quote the text before it if it contains a comma, or remove the key"
+        yield Mistake("value", path, "has no value", fix, NOTHING)
+
+
+def keyword_mistakes(document: Document) -> Iterator[Mistake]:
+    """Yield the unknown keywords of the schemas of a document."""
     for path in _unknown_keywords(document.data, (), schema=False):
-        known = get_close_matches(str(path[-1]), _KEYWORDS, 1)
-        fix = f"did you mean {known[0]}?" if known else "JSON Schema has no such keyword; own ones start with x-"
-        yield document.issue(path, "unknown key of a schema", fix)
+        fix = "JSON Schema has no such keyword; own ones start with x-"
+        yield unknown_key(path, _KEYWORDS, fix)._replace(message=f"unknown key of a schema: {path[-1]}")
 
 
-def _nulls(value: Any, path: _Path) -> Iterator[_Path]:
+def _nulls(value: Any, path: Path_) -> Iterator[Path_]:
     if isinstance(value, dict):
         for key, each in value.items():
             if key.startswith("x-") or (key in _ANY_JSON and not _names_parts(path)):
@@ -147,12 +131,12 @@ def _nulls(value: Any, path: _Path) -> Iterator[_Path]:
                 yield from _nulls(each, (*path, index))
 
 
-def _names_parts(path: _Path) -> bool:
+def _names_parts(path: Path_) -> bool:
     """Tell whether the keys at this path are names that the author chose, such as those of properties."""
     return bool(path) and path[-1] in (*_MAP_OF_SCHEMAS, "schemas", "responses", "parameters", "headers", "paths")
 
 
-def _unknown_keywords(value: Any, path: _Path, *, schema: bool) -> Iterator[_Path]:
+def _unknown_keywords(value: Any, path: Path_, *, schema: bool) -> Iterator[Path_]:
     if isinstance(value, list):
         for index, each in enumerate(value):
             yield from _unknown_keywords(each, (*path, index), schema=schema)

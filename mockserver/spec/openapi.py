@@ -1,30 +1,40 @@
-"""Checks a document against OpenAPI 3.1 itself, and that its references lead somewhere."""
+"""Checks a document against OpenAPI 3.1 itself: its own schema, its references, and what no schema can say."""
 
 from __future__ import annotations
 
+import ast
+import re
 from collections.abc import Iterator
 from typing import Any
 
-from mockserver.spec.document import Document, SpecIssue
+from mockserver.spec.document import CIRCLE, Document, Path_
+from mockserver.spec.mistakes import NOTHING, Mistake, near_extension, unknown_key, wrong_value
+from mockserver.spec.pointer import pointed
+from mockserver.spec.words import suggestion
 
-_Path = tuple[str | int, ...]
 #: Keys whose values are no part of the description, or are checked elsewhere.
 _NOT_FOLLOWED = ("example", "examples", "x-mock")
-_LONGEST_CHAIN = 50
+_METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+_IN_PATH = re.compile(r"\{([^{}]*)\}")
+_QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'")
+_SEE = "the OpenAPI 3.1 specification says what may stand here"
+_LONGEST = 300
 
 
-def reference_issues(document: Document) -> list[SpecIssue]:
-    """Return the references that lead nowhere, or in a circle."""
-    issues = []
+def reference_mistakes(document: Document) -> Iterator[Mistake]:
+    """Yield the references that lead nowhere, or in a circle."""
     for path, reference in _references(document.data, ()):
-        why = _unresolved(document, reference)
+        why = document.unresolved(reference)
         if why:
+            above = reference.rpartition("/")[0]
+            beside = pointed(document.data, tuple(above.removeprefix("#/").split("/")))
             fix = "a reference must end at something in the same document, such as #/components/…"
-            issues.append(document.issue((*path, "$ref"), f"{reference!r} {why}", fix))
-    return issues
+            known = [f"{above}/{each}" for each in beside] if isinstance(beside, dict) else []
+            told = wrong_value((*path, "$ref"), reference, known, f"{reference!r} {why}")
+            yield told if told.meant is not NOTHING and why != CIRCLE else told._replace(fix=fix)
 
 
-def _references(value: Any, path: _Path) -> Iterator[tuple[_Path, str]]:
+def _references(value: Any, path: Path_) -> Iterator[tuple[Path_, str]]:
     if isinstance(value, dict):
         reference = value.get("$ref")
         if isinstance(reference, str):
@@ -37,36 +47,137 @@ def _references(value: Any, path: _Path) -> Iterator[tuple[_Path, str]]:
             yield from _references(each, (*path, index))
 
 
-def _unresolved(document: Document, reference: str) -> str:
-    """Return why a reference has no target; empty where it has one."""
-    for _ in range(_LONGEST_CHAIN):
-        try:
-            found = document.resolve(reference)
-        except KeyError:
-            return "does not exist"
-        if not isinstance(found, dict) or not isinstance(found.get("$ref"), str):
-            return ""
-        reference = found["$ref"]
-    return "leads in a circle"
+def misspelt_extensions(document: Document) -> Iterator[Mistake]:
+    """Yield the keys of the root and of operations that were meant to be `x-mock`."""
+    for path in _extensions(document.data, ()):
+        if path[-1] != "x-mock":
+            yield unknown_key(path, ["x-mock"])
 
 
-def openapi_issues(document: Document) -> list[SpecIssue]:
+def misplaced_extensions(document: Document) -> Iterator[Mistake]:
+    """Yield each `x-mock` at another place than the root and the operations: nobody reads it."""
+    for path in _extensions(document.data, ()):
+        own = path == ("x-mock",) or (len(path) == 4 and path[0] == "paths" and path[2] in _METHODS)
+        if path[-1] == "x-mock" and not own:
+            fix = "put it at the root or into an operation"
+            yield Mistake("unknown key", path, "is not read here", fix, NOTHING)
+
+
+def _extensions(value: Any, path: Path_) -> Iterator[Path_]:
+    named = bool(path) and path[-1] in ("properties", "schemas")
+    if isinstance(value, dict):
+        for key, each in value.items():
+            here = (*path, key)
+            if not named and (key == "x-mock" or (len(here) in (1, 4) and near_extension(key))):
+                yield here
+            elif key not in _NOT_FOLLOWED and (named or not key.startswith("x-")):
+                yield from _extensions(each, here)
+    elif isinstance(value, list):
+        for index, each in enumerate(value):
+            yield from _extensions(each, (*path, index))
+
+
+def operation_mistakes(document: Document) -> Iterator[Mistake]:
+    """Yield operation ids that are not unique, and path parameters that are not declared, or not in the path."""
+    ids: dict[str, str] = {}
+    paths = document.data.get("paths")
+    for path, item in paths.items() if isinstance(paths, dict) else ():
+        for method, entry in item.items() if isinstance(item, dict) else ():
+            if method not in _METHODS or not isinstance(entry, dict):
+                continue
+            place, name = ("paths", path, method), entry.get("operationId")
+            if isinstance(name, str):
+                if name in ids:
+                    fix = "give each operation its own"
+                    what = f"{name!r} is also the id of {ids[name]}"
+                    yield Mistake("value", (*place, "operationId"), what, fix, f"{name}_{len(ids)}")
+                ids.setdefault(name, f"{method} {path}")
+            yield from _parameter_mistakes(document, place, item, entry)
+
+
+def _parameter_mistakes(
+    document: Document, place: tuple[str, str, str], item: dict[str, Any], entry: dict[str, Any]
+) -> Iterator[Mistake]:
+    names, declared = _IN_PATH.findall(place[1]), {}
+    for where, holder in (((place[0], place[1]), item), (place, entry)):
+        for index, raw in enumerate(holder.get("parameters") or ()):
+            here = (*where, "parameters", index)
+            parameter = document.followed(raw)
+            if not {"name", "in"} <= set(parameter):
+                if isinstance(raw, dict) and "$ref" in raw and not document.unresolved(raw["$ref"]):
+                    yield Mistake("value", here, "does not lead to a parameter", "use #/components/parameters/…")
+            elif parameter["in"] == "path":
+                declared[parameter["name"]] = here
+    for name in names:
+        if name not in declared:
+            fix = f"add {{name: {name}, in: path, required: true, schema: {{type: string}}}} to its parameters"
+            misnamed = suggestion(name, [each for each in declared if each not in names])
+            told = f"rename {misnamed[13:-1]}" if misnamed.startswith("did you mean ") else fix
+            yield Mistake("value", place[:2], f"does not declare the path parameter {name!r}", told)
+        elif names.count(name) > 1:
+            yield Mistake("value", place[:2], f"has the path parameter {name!r} twice", "rename one of them")
+    for name, here in declared.items():
+        if name not in names and all(each in declared for each in names):
+            yield Mistake("value", here, f"the path has no {{{name}}}", suggestion(name, names))
+
+
+def openapi_mistakes(document: Document) -> list[Mistake]:
     """Validate against the OpenAPI 3.1 schema with openapi-spec-validator."""
-    from openapi_spec_validator import OpenAPIV31SpecValidator  # noqa: PLC0415 - slow to load, only needed here
-
     version = document.data.get("openapi")
     if not isinstance(version, str) or not version.startswith("3.1"):
-        return [document.issue(("openapi",), f"must be 3.1.x; got {version!r}", "write `openapi: 3.1.0`")]
-    issues = []
+        return [Mistake("value", ("openapi",), f"must be 3.1.x; got {version!r}", "write `openapi: 3.1.0`", "3.1.0")]
+    found: list[Mistake] = []
     data = _without(document)
     try:
-        for error in OpenAPIV31SpecValidator(data).iter_errors():
-            path = _whole_path(data, tuple(getattr(error, "absolute_path", ())), error)
-            message = str(getattr(error, "message", error)).partition("\n")[0]
-            issues.append(document.issue(path, f"is not valid OpenAPI 3.1: {message[:300]}"))
+        for error in validation_errors(data):
+            if type(error).__name__ not in _CHECKED_HERE:
+                path = _whole_path(data, tuple(getattr(error, "absolute_path", ())), error)
+                found += _told(error, path, data)
     except Exception as error:  # noqa: BLE001 - the validator raises arbitrary errors for some invalid documents
-        issues.append(document.issue((), f"is not valid OpenAPI 3.1: {type(error).__name__}: {str(error)[:300]}"))
-    return list(dict.fromkeys(issues))
+        if not found:
+            what = f"is not valid OpenAPI 3.1: {type(error).__name__}: {str(error)[:_LONGEST]}"
+            found.append(Mistake("value", (), what, _SEE))
+    return found
+
+
+def validation_errors(data: Any) -> Iterator[Any]:
+    """Yield what the validator says of a document."""
+    from openapi_spec_validator import OpenAPIV31SpecValidator  # noqa: PLC0415 - slow to load, only needed here
+
+    yield from OpenAPIV31SpecValidator(data).iter_errors()
+
+
+#: Errors that `operation_mistakes` tells with their line.
+_CHECKED_HERE = ("UnresolvableParameterError", "DuplicateOperationIDError")
+
+
+def _told(error: Any, path: Path_, data: Any) -> Iterator[Mistake]:
+    """Explain an error of the validator."""
+    message = str(getattr(error, "message", error)).partition("\n")[0]
+    keywords = [str(key) for key in getattr(error, "schema_path", ())] or [""]
+    node = pointed(getattr(error, "schema", {}), tuple(keywords[:-1]), {})
+    schema = node if isinstance(node, dict) else {}
+    if keywords[-1] in ("unevaluatedProperties", "additionalProperties"):
+        patterns = " or ".join(schema.get("patternProperties", {}))
+        fix = f"other keys must match {patterns}" if patterns and len(schema["patternProperties"]) == 1 else ""
+        for text in _QUOTED.findall(message):
+            told = unknown_key((*path, ast.literal_eval(text)), schema.get("properties", {}), fix)
+            if path[-1:] == ("responses",):
+                told = told._replace(meant="default", fix="write a status such as '200', or default")
+            yield told
+        return
+    what = f"is not valid OpenAPI 3.1: {message[:_LONGEST]}"
+    if keywords[-1] == "required":
+        names = _QUOTED.findall(message.replace('"', "'"))
+        missing = names[0][1:-1] if names else ""
+        yield Mistake("missing key", path, f"missing required key `{missing}`", "add it", missing=missing)
+        return
+    forms = getattr(error, "context", None) or ()
+    allowed = next((each.validator_value for each in forms if each.validator == "enum"), schema.get("enum", ()))
+    if allowed:
+        yield wrong_value(path, _at(data, path), allowed, what)
+    else:
+        yield Mistake("value", path, what, _SEE, NOTHING)
 
 
 def _without(document: Document) -> Any:
@@ -77,11 +188,10 @@ def _without(document: Document) -> Any:
 
     def walk(value: Any, *, named: bool) -> Any:
         if isinstance(value, list):
-            return [walk(each, named=False) for each in value]
+            return [walk(each, named=False) for each in value if not _misleads(document, each)]
         if not isinstance(value, dict):
             return value
-        reference = value.get("$ref")
-        if isinstance(reference, str) and _unresolved(document, reference):
+        if _misleads(document, value):
             return {}
         return {
             key: each if key in _NOT_FOLLOWED else walk(each, named=key in ("properties", "schemas"))
@@ -92,7 +202,12 @@ def _without(document: Document) -> Any:
     return walk(document.data, named=False)
 
 
-def _whole_path(data: Any, path: tuple[str | int, ...], error: Any) -> tuple[str | int, ...]:
+def _misleads(document: Document, value: Any) -> bool:
+    """Tell whether a value is a reference to nothing."""
+    return isinstance(value, dict) and isinstance(value.get("$ref"), str) and bool(document.unresolved(value["$ref"]))
+
+
+def _whole_path(data: Any, path: Path_, error: Any) -> Path_:
     """Complete a path that the validator reports relative to a schema: return the first place that fits."""
     instance = getattr(error, "instance", None)
     if not path or _at(data, path) is instance:
@@ -101,14 +216,14 @@ def _whole_path(data: Any, path: tuple[str | int, ...], error: Any) -> tuple[str
     return places[0] if places else path
 
 
-def _paths(node: Any, path: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:
+def _paths(node: Any, path: Path_) -> Iterator[Path_]:
     yield path
     children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
     for key, child in children:
         yield from _paths(child, (*path, key))
 
 
-def _at(data: Any, path: tuple[str | int, ...]) -> Any:
+def _at(data: Any, path: Path_) -> Any:
     for key in path:
         try:
             data = data[key]

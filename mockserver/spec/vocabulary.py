@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
 
-from mockserver.spec.document import Document, SpecError, SpecIssue
+from mockserver.spec.document import Document, Path_, SpecError
+from mockserver.spec.mistakes import NOTHING, Mistake, tidied, unknown_key, wrong_value
+from mockserver.spec.pointer import pointed
+from mockserver.spec.words import near
 
 
 def specs_directory() -> Path:
@@ -37,6 +42,7 @@ def conditions() -> tuple[str, ...]:
 
 @cache
 def _validator(definition: str) -> jsonschema_rs.Draft202012Validator:
+    """Return the validator of a definition, such as `provider`."""
     schema = {"$ref": f"#/$defs/{definition}", "$defs": vocabulary()["$defs"]}
     return jsonschema_rs.Draft202012Validator(schema)
 
@@ -47,61 +53,101 @@ def check_vocabulary(document: Document) -> None:
     Raises:
         SpecError: with every issue and its line.
     """
-    issues: list[SpecIssue] = []
-    mock = document.data.get("x-mock")
+    mistakes = tidied(vocabulary_mistakes(document))
+    if mistakes:
+        raise SpecError([each.issue(document) for each in mistakes])
+
+
+def vocabulary_mistakes(document: Document) -> Iterator[Mistake]:
+    """Yield what is wrong in the form of a document's x-mock."""
+    data = document.data
+    yield from _not_numbers(data, ())
+    mock = data.get("x-mock")
     if not isinstance(mock, dict) or not ({"provider", "part_of"} & set(mock)):
-        raise SpecError(
-            [
-                document.issue(
-                    ("x-mock",),
-                    "missing `provider` or `part_of`",
-                    "a spec needs x-mock at its root; specs/x-mock.schema.json describes it",
-                )
-            ]
-        )
-    if not isinstance(document.data.get("paths"), dict) or not document.data["paths"]:
-        raise SpecError([document.issue(("paths",), "has no operations", "add the paths of the API")])
-    if not isinstance(document.data.get("info"), dict) or "title" not in document.data["info"]:
-        raise SpecError([document.issue(("info",), "has no title", "add info.title")])
-    issues += _issues(document, "part" if "part_of" in mock else "provider", mock, ("x-mock",))
-    for path, item in document.data["paths"].items():
+        fix = "a spec needs x-mock at its root; specs/x-mock.schema.json describes it"
+        yield Mistake("missing key", ("x-mock",), "missing `provider` or `part_of`", fix, missing="provider")
+    if isinstance(mock, dict):
+        yield from _mistakes("part" if "part_of" in mock else "provider", mock, ("x-mock",))
+    if not isinstance(data.get("paths"), dict) or not data["paths"]:
+        fix = "add the paths of the API"
+        yield Mistake("missing key", (), "paths: has no operations", fix, missing="paths")
+        return
+    if not isinstance(data.get("info"), dict):
+        yield Mistake("missing key", (), "info: has no title", "add info.title", missing="info")
+    elif not isinstance(data["info"].get("title"), str):
+        yield Mistake("missing key", ("info",), "has no title", "add info.title", missing="title")
+    for path, item in data["paths"].items():
         if not isinstance(item, dict):
-            issues.append(document.issue(("paths", path), "expected a mapping of methods"))
+            yield Mistake("value", ("paths", path), "expected a mapping of methods", "write get, post, … below it")
             continue
         for method, operation in item.items():
             if isinstance(operation, dict) and "x-mock" in operation:
-                place = ("paths", path, method, "x-mock")
-                issues += _issues(document, "operation", operation["x-mock"], place)
-    if issues:
-        raise SpecError(issues)
+                yield from _operation_mistakes(operation["x-mock"], ("paths", path, method, "x-mock"))
 
 
-def _issues(document: Document, definition: str, value: Any, place: tuple[str | int, ...]) -> list[SpecIssue]:
-    return [_issue(document, error, place) for error in _validator(definition).iter_errors(value)]
+def _not_numbers(value: Any, path: Path_) -> Iterator[Mistake]:
+    if isinstance(value, float) and not math.isfinite(value):
+        yield Mistake("value", path, "is not a finite number", "write a number", 0)
+    elif isinstance(value, dict | list):
+        for key, each in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _not_numbers(each, (*path, key))
 
 
-def _issue(document: Document, error: jsonschema_rs.ValidationError, place: tuple[str | int, ...]) -> SpecIssue:
-    details = error.kind.as_dict()
+def _operation_mistakes(mock: Any, place: Path_) -> Iterator[Mistake]:
+    """Yield the mistakes of an operation: by the words of its role."""
+    branches: dict[str, int] = {}
+    for number, branch in enumerate(vocabulary()["$defs"]["operation"]["oneOf"]):
+        role = branch["properties"]["role"]
+        branches |= dict.fromkeys(role.get("enum") or [role["const"]], number)
+    role = mock.get("role") if isinstance(mock, dict) else None
+    if isinstance(role, str) and role in branches:
+        yield from _mistakes(f"operation/oneOf/{branches[role]}", mock, place)
+    elif role is not None:
+        yield wrong_value((*place, "role"), role, branches, f"there is no role {role!r}")
+    elif isinstance(mock, dict):
+        yield from (unknown_key((*place, key), ["role"]) for key in mock if near(key, ["role"]))
+        fix = f"write one of {', '.join(branches)}"
+        yield Mistake("missing key", place, "missing required key `role`", fix, missing="role")
+    else:
+        yield Mistake("value", place, "expected a mapping", "write `x-mock: {role: …}`")
+
+
+def _mistakes(definition: str, value: Any, place: Path_) -> Iterator[Mistake]:
+    for error in _validator(definition).iter_errors(value):
+        yield from _mistake(error, value, place)
+
+
+def _mistake(error: jsonschema_rs.ValidationError, value: Any, place: Path_) -> Iterator[Mistake]:
+    details, kind = error.kind.as_dict(), error.kind.name
     path = (*place, *error.instance_path)
-    if error.kind.name == "additionalProperties":
-        unknown = details["unexpected"]
-        return document.issue(
-            (*path, unknown[0]),
-            f"unknown key{'s' if len(unknown) > 1 else ''}: {', '.join(unknown)}",
-            "specs/x-mock.schema.json lists the known keys",
-        )
-    if error.kind.name == "required":
-        return document.issue(
-            path, f"missing required key `{details['property']}`", "specs/x-mock.schema.json describes it"
-        )
-    if error.kind.name == "oneOf" and "context" in details:
+    if kind == "additionalProperties":
+        schema = pointed(vocabulary(), tuple(map(str, error.schema_path[:-1])), {})
+        present = pointed(value, tuple(map(str, error.instance_path)), {})
+        for name in details["unexpected"]:
+            yield unknown_key((*path, name), [key for key in schema.get("properties", {}) if key not in present])
+    elif kind == "required":
+        name = details["property"]
+        fix = "specs/x-mock.schema.json describes it"
+        yield Mistake("missing key", path, f"missing required key `{name}`", fix, missing=name)
+    elif kind == "enum":
+        wrong = pointed(value, tuple(map(str, error.instance_path)))
+        yield wrong_value(path, wrong, details["options"], str(error.message))
+    elif kind == "oneOf" and details.get("context"):
+        wanted = dict if isinstance(pointed(value, tuple(map(str, error.instance_path))), dict) else object
         branches = [branch for branch in details["context"] if branch]
-        nearest = min(branches, key=lambda branch: (_wrong_role(branch), len(branch)), default=None)
-        if nearest:
-            unknown_first = sorted(nearest, key=lambda each: each.kind.name != "additionalProperties")
-            return _issue(document, unknown_first[0], place)
-    return document.issue(path, error.message)
+        nearest = min(branches, key=lambda branch: (wanted is dict and _is_of_type(branch), len(branch)), default=())
+        for each in nearest:
+            yield from _mistake(each, value, place)
+    else:
+        yield Mistake("value", path, str(error.message), _fix(kind, details), NOTHING)
 
 
-def _wrong_role(branch: list[jsonschema_rs.ValidationError]) -> bool:
-    return any(list(error.instance_path)[-1:] == ["role"] for error in branch)
+def _is_of_type(branch: list[jsonschema_rs.ValidationError]) -> bool:
+    """Tell whether a form wants another type, so that it was not meant."""
+    return any(error.kind.name == "type" for error in branch)
+
+
+def _fix(kind: str, details: dict[str, Any]) -> str:
+    if kind == "type":
+        return f"write a value of type {' or '.join(details['types'])}"
+    return "specs/x-mock.schema.json says what it may be"

@@ -8,12 +8,18 @@ from difflib import get_close_matches
 _MOST_LISTED = 30
 
 
+def near(wrong: object, known: Iterable[str]) -> str | None:
+    """Return the known name that is nearest to a wrong one, if any is near."""
+    lowered = {name.lower(): name for name in reversed(list(known))}
+    found = get_close_matches(str(wrong).lower(), lowered, 1)
+    return lowered[found[0]] if found else None
+
+
 def suggestion(wrong: object, known: Iterable[str]) -> str:
     """Return which name was probably meant, or which there are."""
     names = list(dict.fromkeys(known))
-    lowered = {name.lower(): name for name in reversed(names)}
-    near = get_close_matches(str(wrong).lower(), lowered, 1)
-    if near:
-        return f"did you mean {lowered[near[0]]}?"
+    right = near(wrong, names)
+    if right is not None:
+        return f"did you mean {right}?"
     listed = ", ".join(names[:_MOST_LISTED]) + (", …" if len(names) > _MOST_LISTED else "")
     return f"known: {listed or 'none'}"

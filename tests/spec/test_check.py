@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mockserver.spec import check
+from mockserver.spec import openapi
 from mockserver.spec.catalog import load_providers
 from mockserver.spec.check import check_files
-from mockserver.spec.document import Document, SpecError, SpecIssue, merge_patch
-from mockserver.spec.openapi import openapi_issues
+from mockserver.spec.document import Document, SpecError, merge_patch
 from mockserver.spec.provenance import main as provenance
 from mockserver.spec.provenance import provenance as provenance_text
 from mockserver.spec.vocabulary import builtin_specs, specs_directory
@@ -98,18 +97,18 @@ MISTAKES = [
 @pytest.fixture(autouse=True)
 def _one_validation(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let each OpenAPI document that was found valid be so from then on, whatever its `x-mock` says."""
-    validated = openapi_issues
+    validated = openapi.validation_errors
 
-    def remembered(document: Document) -> list[SpecIssue]:
-        openapi = repr({key: value for key, value in document.data.items() if not key.startswith("x-")})
-        if openapi in VALID:
+    def remembered(data: dict[str, Any]) -> list[Any]:
+        described = repr({key: value for key, value in data.items() if not key.startswith("x-")})
+        if described in VALID:
             return []
-        issues = validated(document)
-        if not issues:
-            VALID.add(openapi)
-        return issues
+        errors = list(validated(data))
+        if not errors:
+            VALID.add(described)
+        return errors
 
-    monkeypatch.setattr(check, "openapi_issues", remembered)
+    monkeypatch.setattr(openapi, "validation_errors", remembered)
 
 
 @pytest.mark.parametrize(("old", "new", "words", "line"), MISTAKES)

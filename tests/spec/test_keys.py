@@ -22,7 +22,7 @@ MISTAKES = [
     (
         PROGRESS,
         "progress: {type: integer, minimun: 0, maximum: 100,",
-        "unknown key of a schema (did you mean minimum?)",
+        "unknown key of a schema: minimun (did you mean minimum?)",
     ),
     (PROGRESS, "progress: {type: integer, minimum: null, maximum: 100,", "minimum: has no value"),
     ("      summary: Submit a text-to-video task\n", "      summary:\n", "summary: has no value"),

@@ -200,7 +200,8 @@ def _key(context: Context) -> KeyRule:
         scheme = {}
     bearer = scheme.get("type") == "http" and str(scheme.get("scheme")).lower() == "bearer"
     if scheme and not bearer and not (scheme.get("type") == "apiKey" and scheme.get("in") == "header"):
-        context.report(path, "must be http bearer or apiKey in a header")
+        fix = "use {type: http, scheme: bearer} or {type: apiKey, in: header, name: …}"
+        context.report(path, f"{rule['scheme']!r} is no bearer token and no header", fix)
     pattern = context.pattern(rule.get("key_pattern", _VISIBLE_ASCII), "x-mock", "authentication", "key_pattern")
     if not pattern.fullmatch(rule["example"]):
         context.report(("x-mock", "authentication", "example"), "does not match key_pattern", "make the two agree")
