@@ -117,15 +117,15 @@ def error_inside(provider: Provider, exchange: Exchange) -> Any:
 
 
 #: Errors that may be gone at the next request.
-PASSING = frozenset((429, 455, *range(500, 600)))
+PASSING = frozenset((429, 455, 500, 502, 503, 504))
 
 
-def is_passing_error(journal: Journal, exchange: Exchange, statuses: frozenset[int] = PASSING) -> bool:
+def is_passing_error(journal: Journal, exchange: Exchange) -> bool:
     """Tell whether a request failed in a way that says nothing about its task: another one may succeed."""
-    if exchange.status is None or exchange.status in statuses:
+    if exchange.status is None or exchange.status in PASSING:
         return True
     inside = error_inside(journal.provider, exchange)
-    return inside in statuses if isinstance(inside, int) else inside is not None
+    return inside in PASSING if isinstance(inside, int) else inside is not None
 
 
 def elsewhere(journal: Journal, exchange: Exchange) -> bool:
@@ -216,6 +216,12 @@ def end_callbacks(journal: Journal, trace: TaskTrace) -> list[Delivery]:
     ends = journal.provider.lifecycle.ends
     reached = (each for each in trace.deliveries if each.status is not None or each.outcome == "timeout")
     return [each for each in reached if each.event in ends and not is_invalid_callback(each)]
+
+
+def tells_failure(journal: Journal, delivery: Delivery) -> bool:
+    """Tell whether a callback's event is an end without a file: a failure, or a cancellation."""
+    end = journal.provider.lifecycle.ends.get(delivery.event)
+    return end is not None and end.kind != "success"
 
 
 def is_invalid_callback(delivery: Delivery) -> bool:

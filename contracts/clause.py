@@ -92,10 +92,11 @@ class Clause:
     `covers` are patterns of rule ids. A clause applies to a provider if it covers one of its rules, or if it is
     `general` (best practice for every asynchronous API), and if `applies` accepts the provider's features.
 
-    `severity` holds where a document has the rule; `elsewhere` where none does. `judges_requests` says that the clause
-    looks at what a client sends by itself, so that no answer can be the cause of a violation. `about` names the
-    effects of undocumented faults that the clause is about. `core` clauses are tested by every run of a client that
-    works.
+    `severity` holds where a document has the rule; `elsewhere` where none does: a must only if no careful engineer
+    would do otherwise. `judges_requests` says that the clause looks at what a client sends by itself, so that no
+    answer can be the cause of a violation. `about` names the effects of undocumented faults that the clause is about.
+    `judges_waits` says that it measures waits of seconds, which cannot be told where a client's time is scaled.
+    `core` clauses are tested by every run of a client that works.
     """
 
     id: str
@@ -105,10 +106,11 @@ class Clause:
     general: bool
     applies: Callable[[Provider], bool]
     judge: Callable[[Journal], Iterator[Finding]]
-    elsewhere: Severity = "must"
+    elsewhere: Severity = "should"
     judges_requests: bool = False
     about: tuple[Duty, ...] = ()
     core: Core | None = None
+    judges_waits: bool = False
 
     def concerns(self, provider: Provider, covered: Sequence[str]) -> bool:
         """Tell whether the clause applies to a provider, given which of its rules are covered."""
@@ -170,6 +172,8 @@ class Verdict:
     kept: bool = False
     #: The other clauses that the same undocumented fault made the client violate.
     grouped: tuple[Grouped, ...] = ()
+    #: The end of what the client printed in the situation, by job; job 0 is what belongs to none.
+    output: tuple[tuple[int, str], ...] = ()
 
     @property
     def cause(self) -> str:
@@ -190,7 +194,14 @@ class Verdict:
         left = max(0, self.exercised_in - self.violated_in)
         judgement: Judgement = "kept" if left or self.kept else "not exercised"
         return replace(
-            self, judgement=judgement, violations=(), situation="", replay="", exercised_in=left, violated_in=0
+            self,
+            judgement=judgement,
+            violations=(),
+            situation="",
+            replay="",
+            exercised_in=left,
+            violated_in=0,
+            output=(),
         )
 
     def __repr__(self) -> str:
@@ -208,10 +219,11 @@ def clause(
     covers: Sequence[str] = (),
     general: bool = False,
     applies: Callable[[Provider], bool] = lambda _: True,
-    elsewhere: Severity = "must",
+    elsewhere: Severity = "should",
     judges_requests: bool = False,
     about: Sequence[Duty] = (),
     core: Core | None = None,
+    judges_waits: bool = False,
 ) -> Callable[[Callable[[Journal], Iterator[Finding]]], Callable[[Journal], Iterator[Finding]]]:
     """Register a function as a clause.
 
@@ -225,7 +237,8 @@ def clause(
         if not covers and not general:
             raise ValueError(f"clause {id_!r} covers no rule and is not general: it would apply nowhere")
         _clauses[id_] = Clause(
-            id_, rule, severity, tuple(covers), general, applies, judge, elsewhere, judges_requests, tuple(about), core
+            *(id_, rule, severity, tuple(covers), general, applies, judge, elsewhere, judges_requests, tuple(about)),
+            *(core, judges_waits),
         )
         return judge
 

@@ -58,9 +58,14 @@ def judge_journal(
 def judge_by(chosen: Applicable, journal: Journal) -> list[Verdict]:
     """Judge a journal by clauses that were chosen for its provider, each for itself."""
     return [
-        verdict_of(clause, journal.provider, blamed(journal, clause), covered, journal.speed)
+        verdict_of(clause, journal.provider, _findings(journal, clause), covered, journal.speed)
         for clause, covered in chosen
     ]
+
+
+def _findings(journal: Journal, clause: Clause) -> Iterable[Finding]:
+    """Judge a journal by a clause. Where the client's time is scaled, the time of the machine would count as waits."""
+    return () if clause.judges_waits and journal.time_scale != 1 else blamed(journal, clause)
 
 
 def verdict_of(

@@ -62,6 +62,19 @@ class Schema:
     missing_field: Callable[[tuple[str, ...]], tuple[str, list[str]] | None] = lambda _keys: None
 
 
+class Limit(NamedTuple):
+    """At most so many within a window."""
+
+    name: str
+    most: int
+    window_ms: int
+
+
+MINUTE_MS = 60_000
+HOUR_MS = 3_600_000
+DAY_MS = 86_400_000
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What an account may do; None means no limit."""
@@ -75,13 +88,23 @@ class Plan:
     tasks_per_day: int | None = None
     #: The windows of the limits begin with each minute, hour and day; otherwise they slide.
     fixed_windows: bool = False
+    #: The limits that the plan has on requests, and those on accepted tasks.
+    request_limits: tuple[Limit, ...] = field(init=False, repr=False)
+    task_limits: tuple[Limit, ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        requests = self._limits(requests_per_minute=MINUTE_MS, requests_per_hour=HOUR_MS)
+        object.__setattr__(self, "request_limits", requests)
+        object.__setattr__(self, "task_limits", self._limits(tasks_per_day=DAY_MS))
+
+    def _limits(self, **windows_ms: int) -> tuple[Limit, ...]:
+        most = {name: getattr(self, name) for name in windows_ms}
+        return tuple(Limit(name, most[name], ms) for name, ms in windows_ms.items() if most[name] is not None)
 
     @property
     def limits_rate(self) -> bool:
         """Whether requests or tasks are counted at all."""
-        return (
-            self.requests_per_minute is not None or self.requests_per_hour is not None or self.tasks_per_day is not None
-        )
+        return bool(self.request_limits or self.task_limits)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ _QUOTED = 60
     "submit.prompt-unchanged",
     "Send the prompt unchanged: every letter, to its end, encoded once.",
     general=True,
+    elsewhere="must",
 )
 def prompt_unchanged(journal: Journal) -> Iterator[Finding]:
     """Look for each job's prompt among the texts of its submits."""

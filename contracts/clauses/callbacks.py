@@ -21,6 +21,7 @@ from contracts.analysis import (
     sends_callbacks,
     signs_callbacks,
     spoiled,
+    tells_failure,
     traces_of,
     unrelated,
 )
@@ -74,7 +75,6 @@ def _came_again(journal: Journal, delivery: Delivery) -> bool:
     covers=["*.callback.timeout", "*.callback.ack-quickly", "*.callback.work-in-queue"],
     general=True,
     applies=sends_callbacks,
-    elsewhere="should",
 )
 def in_time(journal: Journal) -> Iterator[Finding]:
     """Find attempts that timed out."""
@@ -157,7 +157,7 @@ def lost_recovered_by_poll(journal: Journal) -> Iterator[Finding]:
         lost = [each for each in trace.deliveries if each.outcome == "lost"]
         told = any(each.outcome == "acknowledged" for each in trace.deliveries)
         known = any(accepted(each) for each in trace.submits)
-        if not lost or told or not known or cut_off(journal, trace):
+        if not lost or told or not known:
             continue
         before = [query for query in trace.queries if query.seq < lost[0].seq]
         if any(end_shown(journal, query) is not None for query in before):
@@ -166,8 +166,11 @@ def lost_recovered_by_poll(journal: Journal) -> Iterator[Finding]:
             continue  # other clauses judge whether that was too soon
         if before and patience_is_over(journal, trace.submits[0], before, before[-1].at_ms):
             continue
+        polled = any(query.seq > lost[0].seq for query in trace.queries)
+        if not polled and cut_off(journal, trace):
+            continue  # it may have been about to
         yield check(
-            any(query.seq > lost[0].seq for query in trace.queries),
+            polled,
             (lost[0],),
             "the callback was lost, and the task was not polled",
             "a query of the task",
@@ -224,6 +227,7 @@ def _ended_by(journal: Journal, job: Job, trace: TaskTrace, delivery: Delivery) 
     "callbacks.idempotent",
     "Handle a repeated or reordered callback only once.",
     general=True,
+    elsewhere="must",
     applies=sends_callbacks,
 )
 def idempotent(journal: Journal) -> Iterator[Finding]:
@@ -276,7 +280,7 @@ def early_kept(journal: Journal) -> Iterator[Finding]:
             continue
         if trace.queries or trace.downloads or _reported(journal, trace, early):
             yield Exercised()
-        elif _failed(journal, early) and not journal.jobs:
+        elif tells_failure(journal, early) and not journal.jobs:
             continue  # all that was left to do is to report the failure, which the traffic does not show
         else:
             yield Violation(
@@ -287,15 +291,10 @@ def early_kept(journal: Journal) -> Iterator[Finding]:
             )
 
 
-def _failed(journal: Journal, delivery: Delivery) -> bool:
-    end = journal.provider.lifecycle.ends.get(delivery.event)
-    return end is not None and end.kind == "failure"
-
-
 def _reported(journal: Journal, trace: TaskTrace, delivery: Delivery) -> bool:
     """Tell whether a job failed with the reason in a callback."""
     words = reasons_in(journal.provider, delivery.body)
-    return _failed(journal, delivery) and any(
+    return tells_failure(journal, delivery) and any(
         job.ended == "raised" and (not words or any(job.tells(word) for word in words))
         for job in journal.jobs
         if trace in traces_of(journal, job)

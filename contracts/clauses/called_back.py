@@ -19,6 +19,7 @@ from contracts.analysis import (
     sends_callbacks,
     shows,
     signs_callbacks,
+    tells_failure,
     traces_of,
 )
 from contracts.clause import Exercised, Finding, Violation, check, clause
@@ -45,7 +46,6 @@ def unknown_event_is_no_end(journal: Journal) -> Iterator[Finding]:
             if faults_in(each, "adds_unknown_event")
             and not faults_in(each, "forges_signature", "corrupts_callback")
             and each.outcome == "acknowledged"
-            and each not in end_callbacks(journal, trace)
         ]
         if not strange or not trace.submits:
             continue
@@ -91,7 +91,7 @@ def failure_has_its_reason(journal: Journal) -> Iterator[Finding]:
         traces = traces_of(journal, job)
         if len(traces) != 1 or job.ended != "raised" or not any(accepted(each) for each in traces[0].submits):
             continue
-        told = [each for each in end_callbacks(journal, traces[0]) if _fails(journal, each)]
+        told = [each for each in end_callbacks(journal, traces[0]) if tells_failure(journal, each)]
         words = reasons_in(journal.provider, told[0].body) if told else []
         if not words or told[0].at_ms > job.ended_ms + 1000 or faults_in(told[0], "hides_result"):
             continue
@@ -105,11 +105,6 @@ def failure_has_its_reason(journal: Journal) -> Iterator[Finding]:
                 "an error with the provider's reason",
                 "raise the code and message in the callback, or query the task for them",
             )
-
-
-def _fails(journal: Journal, delivery: Delivery) -> bool:
-    end = journal.provider.lifecycle.ends.get(delivery.event)
-    return end is not None and end.kind != "success"
 
 
 @clause(
@@ -157,7 +152,7 @@ def query_may_lag(journal: Journal) -> Iterator[Finding]:
         gave_up = (
             job.ended == "raised"
             and trace.queries[-1] is lagging[-1]
-            and not any(_fails(journal, each) for each in told)
+            and not any(tells_failure(journal, each) for each in told)
         )
         yield check(
             not gave_up or patience_is_over(journal, made, trace.queries, job.ended_ms),

@@ -23,7 +23,12 @@ from contracts.journal import Exchange, Job, Journal
 _FROM = re.compile(r"bytes=(\d+)-")
 
 
-@clause("results.resumed-right", "Resume a download at the right byte; start again if Range is ignored.", general=True)
+@clause(
+    "results.resumed-right",
+    "Resume a download at the right byte; start again if Range is ignored.",
+    general=True,
+    elsewhere="must",
+)
 def resumed_right(journal: Journal) -> Iterator[Finding]:
     """Compare the sizes of files that were fetched in parts with what they should be."""
     for job in journal.jobs:

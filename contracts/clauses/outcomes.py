@@ -43,7 +43,7 @@ def _cut_short(job: Job) -> Untested:
     return Untested(f"job {job.number} was {job.stopped}: a longer limit would show its end")
 
 
-@clause("outcome.ends", "End every job with a file or an error.", general=True)
+@clause("outcome.ends", "End every job with a file or an error.", general=True, elsewhere="must")
 def ends(journal: Journal) -> Iterator[Finding]:
     """Find jobs that did not end."""
     for job in journal.jobs:
@@ -62,7 +62,7 @@ def ends(journal: Journal) -> Iterator[Finding]:
             )
 
 
-@clause("outcome.begins", "Submit the job.", general=True, core="always")
+@clause("outcome.begins", "Submit the job.", general=True, elsewhere="must", core="always")
 def begins(journal: Journal) -> Iterator[Finding]:
     """Find jobs that failed before any request to the API."""
     for job in journal.jobs:
@@ -81,6 +81,7 @@ def begins(journal: Journal) -> Iterator[Finding]:
     "outcome.makes-video",
     "Return the file of a job that meets no faults.",
     general=True,
+    elsewhere="must",
     core="without faults",
 )
 def makes_video(journal: Journal) -> Iterator[Finding]:
@@ -117,6 +118,7 @@ def makes_video(journal: Journal) -> Iterator[Finding]:
     "outcome.success-is-real",
     "Report success only if the task succeeded and its file was downloaded completely.",
     general=True,
+    elsewhere="must",
 )
 def success_is_real(journal: Journal) -> Iterator[Finding]:
     """Find jobs that were reported as done without a whole file."""
@@ -154,7 +156,7 @@ def _succeeded(journal: Journal, trace: TaskTrace) -> bool:
     "Report a failed task as an error with the provider's reason.",
     covers=["*.poll.failed-is-an-error", "*.callback.by-event"],
     general=True,
-    elsewhere="should",  # a failed job that is reported as done is judged by another clause
+    # Elsewhere a should: a failed job that is reported as done is judged by another clause.
 )
 def failure_has_its_reason(journal: Journal) -> Iterator[Finding]:
     """Check the errors of jobs whose tasks were shown as failed; what callbacks tell is judged by another clause."""
@@ -176,7 +178,7 @@ def failure_has_its_reason(journal: Journal) -> Iterator[Finding]:
         )
 
 
-@clause("outcome.returns-file", "Return the file of a task that succeeded.", general=True)
+@clause("outcome.returns-file", "Return the file of a task that succeeded.", general=True, elsewhere="must")
 def returns_file(journal: Journal) -> Iterator[Finding]:
     """Find jobs that failed although their file was available."""
     for job in journal.jobs:
@@ -233,7 +235,6 @@ def error_has_request_id(journal: Journal) -> Iterator[Finding]:
     "Do not give up on a task that is in progress before its time limit.",
     covers=["*.poll.gives-up", "*.poll.give-up"],
     general=True,
-    elsewhere="should",
 )
 def follows_to_the_end(journal: Journal) -> Iterator[Finding]:
     """Find jobs that ended while the last answer showed a task in progress, and no callback had told its end."""

@@ -64,6 +64,7 @@ def errors_in_a_row(journal: Journal) -> Iterator[Finding]:
     "Wait as long as Retry-After says; do not multiply it.",
     general=True,
     severity="should",
+    judges_waits=True,
 )
 def wait_as_asked(journal: Journal) -> Iterator[Finding]:
     """Find waits that grow from one equal Retry-After to the next."""
@@ -120,6 +121,7 @@ def server_errors(journal: Journal) -> Iterator[Finding]:
     "Retry after short delays, not after minutes.",
     covers=["*.error.500-retry", "*.retry.waits-*", "*.error.503-delay", "*.error.429-back*"],
     severity="should",
+    judges_waits=True,
 )
 def short_delays(journal: Journal) -> Iterator[Finding]:
     """Find waits of minutes that no Retry-After asked for."""
@@ -161,7 +163,7 @@ def connections(journal: Journal) -> Iterator[Finding]:
     )
 
 
-@clause("requests.timeout", "Give every request a timeout.", general=True, severity="should")
+@clause("requests.timeout", "Give every request a timeout.", general=True, severity="should", judges_waits=True)
 def timeout(journal: Journal) -> Iterator[Finding]:
     """Find requests that were waited for as long as their answer was held back."""
     for each in journal.exchanges:

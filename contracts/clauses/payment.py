@@ -50,6 +50,7 @@ def _firsts(journal: Journal) -> Iterator[tuple[Exchange, Exchange | None, TaskT
     "payment.poll-errors",
     "Do not submit a job again because polls fail: its task goes on, and both are paid for.",
     general=True,
+    elsewhere="must",
 )
 def poll_errors(journal: Journal) -> Iterator[Finding]:
     """Find a second task after polls of the first that failed, while that was not known to have ended."""
@@ -75,6 +76,7 @@ def poll_errors(journal: Journal) -> Iterator[Finding]:
     "payment.unreadable-answer",
     "Do not submit a job again because the answer to the submit cannot be read: the task exists and is charged.",
     general=True,
+    elsewhere="must",
 )
 def unreadable_answer(journal: Journal) -> Iterator[Finding]:
     """Find a second submit after an answer with a 2xx status that does not name the task it created."""

@@ -29,8 +29,6 @@ from contracts.journal import Exchange, Journal
 
 #: A callback is recorded when its receiver has answered; what the receiver triggers may be recorded this much earlier.
 ANSWERING_S = 1.0
-#: Errors that may be gone at the next query.
-PASSING = frozenset((429, 455, 500, 502, 503))
 #: A client that still polls after so many errors in a row has no limit.
 MOST_ERRORS = 30
 #: Intervals may vary by so much, so that many clients do not query at the same instant.
@@ -68,6 +66,7 @@ def _stopped(journal: Journal, query: Exchange) -> bool:
     "Wait as long as the document advises before the first query.",
     covers=["*.poll.first-wait"],
     severity="should",
+    judges_waits=True,
 )
 def first_wait(journal: Journal) -> Iterator[Finding]:
     """Measure the time from the submit's answer to the first query."""
@@ -92,6 +91,7 @@ def first_wait(journal: Journal) -> Iterator[Finding]:
     "Wait at least the advised interval between two queries of a task.",
     covers=["*.poll.interval*"],
     severity="should",
+    judges_waits=True,
 )
 def interval(journal: Journal) -> Iterator[Finding]:
     """Measure the time between queries, where the first was answered and showed no end."""
@@ -166,7 +166,11 @@ def gives_up(journal: Journal) -> Iterator[Finding]:
             )
         limit_s = advice.give_up_after_s
         if limit_s is not None and not faults_in(submit, "delays_answer"):
-            late = [each for each in queries if journal.seconds(submit.at_ms, each.at_ms) > limit_s + GRACE_S]
+            late = [
+                each
+                for each in queries
+                if journal.seconds(submit.at_ms, each.at_ms) > limit_s + GRACE_S * journal.time_scale
+            ]
             if late:
                 yield Violation(
                     (submit, late[0]),
@@ -216,7 +220,7 @@ def errors_are_retried(journal: Journal) -> Iterator[Finding]:
     for submit, queries in _polls(journal):
         row = earlier = 0
         for number, query in enumerate(queries):
-            if not is_passing_error(journal, query, PASSING):
+            if not is_passing_error(journal, query):
                 row = 0
                 continue
             row += 1
@@ -241,9 +245,6 @@ def errors_are_retried(journal: Journal) -> Iterator[Finding]:
                     "polling stopped at its first error" + (" (inside an answer with status 200)" if inside else ""),
                     "another query after a temporary error",
                     "wait, and query again; only a known end is an end",
-                    "must"
-                    if any(query.status in each.statuses for each in journal.provider.client.retry)
-                    else "should",
                 )
 
 

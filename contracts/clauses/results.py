@@ -67,7 +67,6 @@ def _offers(journal: Journal, query: Exchange) -> bool:
     "Download the file before its link expires.",
     covers=["*.result.expiry-*", "*.result.download-in-time"],
     general=True,
-    elsewhere="should",
 )
 def in_time(journal: Journal) -> Iterator[Finding]:
     """Find downloads that are refused because the link has expired."""

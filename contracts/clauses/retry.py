@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from itertools import pairwise
 
-from contracts.analysis import GRACE_S, received, retry_chains, seconds_text
+from contracts.analysis import GRACE_S, PASSING, received, retry_chains, seconds_text
 from contracts.clause import Exercised, Finding, Violation, check, clause
 from contracts.journal import Exchange, Journal
 
@@ -15,7 +15,6 @@ AT_ONCE_S = 0.05
 MOST_AT_ONCE = 2
 #: A first wait of this many times the documented one cannot be jitter.
 LONGER_THAN_JITTER = 3.0
-PASSING_STATUSES = frozenset((429, 455, 500, 502, 503, 504, 505))
 FEWEST_WAITS = 3
 #: Waits that differ by less count as equal.
 LEAST_JITTER_S = 0.02
@@ -45,6 +44,7 @@ def _tries_before(chain: list[Exchange], number: int, statuses: frozenset[int]) 
     "After 429 and 5xx, retry a submit after the documented waits, each longer than the last.",
     covers=["*.error.429-back*", "*.retry.waits-*", "*.error.500-backoff", "*.error.503-delay"],
     severity="should",
+    judges_waits=True,
 )
 def waits_grow(journal: Journal) -> Iterator[Finding]:
     """Compare each wait with the documented figure; where jitter is documented, only what no jitter can explain."""
@@ -77,14 +77,20 @@ def _obeys_retry_after(journal: Journal, chain: list[Exchange], number: int) -> 
     return asked_s is not None and waited_s + GRACE_S >= asked_s
 
 
-@clause("retry.not-at-once", "Do not retry again and again without a wait.", general=True, severity="should")
+@clause(
+    "retry.not-at-once",
+    "Do not retry again and again without a wait.",
+    general=True,
+    severity="should",
+    judges_waits=True,
+)
 def not_at_once(journal: Journal) -> Iterator[Finding]:
     """Find several retries in a row that follow immediately."""
     row: list[Exchange] = []
     for chain, number in _retries(journal):
         if not row or row[-1] is not chain[number]:
             row = [chain[number]]
-        if chain[number].status not in PASSING_STATUSES or _obeys_retry_after(journal, chain, number):
+        if chain[number].status not in PASSING or _obeys_retry_after(journal, chain, number):
             row = []
             continue
         waited_s = journal.seconds(chain[number].at_ms, chain[number + 1].at_ms)
@@ -103,7 +109,9 @@ def not_at_once(journal: Journal) -> Iterator[Finding]:
             )
 
 
-@clause("retry.jitter", "Add jitter to the waits after 429.", covers=["*.429-jitter"], severity="should")
+@clause(
+    "retry.jitter", "Add jitter to the waits after 429.", covers=["*.429-jitter"], severity="should", judges_waits=True
+)
 def jitter(journal: Journal) -> Iterator[Finding]:
     """Compare the first waits of different requests."""
     if not any(advice.jitter and 429 in advice.statuses for advice in journal.provider.client.retry):
@@ -125,7 +133,13 @@ def jitter(journal: Journal) -> Iterator[Finding]:
     )
 
 
-@clause("retry.retry-after", "Do not retry earlier than Retry-After says.", general=True, severity="should")
+@clause(
+    "retry.retry-after",
+    "Do not retry earlier than Retry-After says.",
+    general=True,
+    severity="should",
+    judges_waits=True,
+)
 def retry_after(journal: Journal) -> Iterator[Finding]:
     """Compare each wait with the answer's Retry-After."""
     for chain, number in _retries(journal):
@@ -144,7 +158,7 @@ def retry_after(journal: Journal) -> Iterator[Finding]:
 
 def _asked_s(journal: Journal, exchange: Exchange) -> float | None:
     text = exchange.answer_header("Retry-After")
-    if text is None or exchange.status not in PASSING_STATUSES:
+    if text is None or exchange.status not in PASSING:
         return None
     if text.isdecimal():
         return float(text)
@@ -184,6 +198,7 @@ def at_most(journal: Journal) -> Iterator[Finding]:
     "While 429 continues, do not shorten the wait by more than half.",
     covers=["*.error.429-ease-off"],
     severity="should",
+    judges_waits=True,
 )
 def eases_off(journal: Journal) -> Iterator[Finding]:
     """Compare the waits between consecutive 429 with the first, where that is longer than jitter makes it."""

@@ -107,6 +107,7 @@ def _invalid(submit: Exchange, seen: str, fix: str, at_most: Severity = "must") 
     "Submit with the documented Content-Type.",
     covers=["*.submit.json-body"],
     general=True,
+    elsewhere="must",
     judges_requests=True,
 )
 def content_type(journal: Journal) -> Iterator[Finding]:
@@ -156,6 +157,7 @@ def _key_removed(journal: Journal, exchange: Exchange) -> bool:
     "Do not put the key into a URL or a body.",
     covers=["*.auth.keep-secret"],
     general=True,
+    elsewhere="must",
     judges_requests=True,
 )
 def key_nowhere_else(journal: Journal) -> Iterator[Finding]:
@@ -207,6 +209,7 @@ def right_endpoint(journal: Journal) -> Iterator[Finding]:
         "*.error.handled",
     ],
     general=True,
+    elsewhere="must",
 )
 def not_again_after_refusal(journal: Journal) -> Iterator[Finding]:
     """Find one body that is refused twice in a row with a final status."""
@@ -237,6 +240,7 @@ def _final(journal: Journal, exchange: Exchange) -> int | None:
     "submit.not-again-after-lost-answer",
     "Do not repeat a submit whose answer was lost: the task may exist and be charged.",
     general=True,
+    elsewhere="must",
 )
 def not_again_after_lost_answer(journal: Journal) -> Iterator[Finding]:
     """Find a submit whose answer was lost, late or unreadable, and that is followed by the same submit.
@@ -284,6 +288,7 @@ def _in_order(journal: Journal) -> Iterator[tuple[Exchange, Exchange | None]]:
     "submit.one-task-a-job",
     "Submit a job once: do not pay for a second task while nothing is wrong with the first.",
     general=True,
+    elsewhere="must",
 )
 def one_task_a_job(journal: Journal) -> Iterator[Finding]:
     """Find jobs with a second paid task, although nothing was known to be wrong with the first."""

@@ -35,6 +35,11 @@ from mockserver.spec.document import SpecError
 @click.option("--scenario", help="Run only this situation: a built-in scenario or a file.")
 @number("--speed", click.FloatRange(min=0.1), "With --command: speed of the server's clock; default: by the client.")
 @number(
+    "--time-scale",
+    click.FloatRange(min=1, max=100),
+    "With --command: how many times as fast the client's own time runs; default: where it is patient, if it follows.",
+)
+@number(
     "--job-limit job_limit_s",
     click.FloatRange(min=1),
     "With --command: real seconds after which a job is stopped.",
@@ -78,7 +83,9 @@ def run(files: Files, accept: Acceptance, **options: Any) -> None:
         click.echo(line)
     for line in result.output:
         click.echo(line)
-    click.echo(f"{number_of(len(result.search.met), 'situation')} tested, seed {options['seed']}")
+    met, left_out = result.situations.situations, result.situations.left_out
+    more = f", {len(left_out)} left out" if left_out else ""
+    click.echo(f"{number_of(len(met), 'situation')} tested{more}, seed {options['seed']}")
     untested = untested_core(result.verdicts, faultless=options["scenario"] is None)
     for verdict in untested:
         why = f": {verdict.reason}" if verdict.reason else ""

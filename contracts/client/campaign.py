@@ -6,28 +6,19 @@ import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
-from time import monotonic
 
 from contracts.clause import Verdict
-from contracts.client.catalogue import sweep
+from contracts.client.commands import CommandOptions, run_everywhere, run_single
 from contracts.client.in_process import run_situation
 from contracts.client.met import Met
+from contracts.client.output import ends_of
 from contracts.client.replays import Replayed, write_replays
 from contracts.client.run import Run
 from contracts.client.search import MOST_HANGS, Search
 from contracts.client.situations import Situation
 from contracts.client.subject import Factory, SubjectError, load
-from contracts.client.subprocess import (
-    FASTEST,
-    FIRST_SPEED,
-    Command,
-    CommandError,
-    limit_in,
-    run_commands,
-    speed_for,
-)
+from contracts.client.subprocess import Command
 from contracts.rules import Rule, documented_rules, rules_of
 from mockserver.provider import Provider
 from mockserver.scenarios.read import find, read
@@ -36,10 +27,8 @@ from mockserver.spec.catalog import load_providers
 #: Shows progress during long work: yields a function that takes (done, most).
 Progress = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
 
-#: How many commands run at once; they mostly wait.
-_AT_ONCE = 16
-#: How many situations that could not be judged are named, and how many lines of a client's output are shown.
-_SHOWN, _MOST_LINES = 3, 20
+#: How many situations that could not be judged are named.
+_SHOWN = 3
 
 
 def _no_progress(_what: str) -> AbstractContextManager[Callable[[int, int], None]]:
@@ -59,8 +48,9 @@ class Options:
     most_examples: int
     time_limit_s: float | None
     callbacks: bool | None
-    #: With a command: the speed of the server's clock; None adapts it to the client.
+    #: With a command: the speed of the server's clock, and of the client's time; None adapts them to the client.
     speed: float | None
+    time_scale: float | None
     job_limit_s: float
     #: A single situation instead of many: a scenario, with so many concurrent jobs.
     scenario: str | None
@@ -106,8 +96,17 @@ def run_campaign(options: Options, progress: Progress = _no_progress) -> Result:
         search = _run_python(load(options.client), provider, rules, options, single, progress)
         left_out = _cut_short(search)
     else:
-        command = Command.of(options.command or "")
-        search, left_out = _run_command(command, provider, rules, options, single, progress)
+        search = Search(
+            _in_batches, provider, rules, options.callbacks is True, jobs=False, seed=options.seed, shrink=False
+        )
+        search.callbacks = search.callbacks and provider.callbacks is not None
+        command, how = Command.of(options.command or ""), _command_options(options)
+        if single is None:
+            with progress("situations") as search.progress:
+                left_out = run_everywhere(command, search, how, options.time_limit_s)
+        else:
+            run_single(command, search, single, how)
+            left_out = []
     verdicts = search.verdicts()
     untested = [(str(situation), run.untested) for situation, run in search.met.items() if run.untested]
     remarks = [*_named("left out", left_out), *_named("not tested", untested), *_remarks(search, provider)]
@@ -116,7 +115,8 @@ def run_campaign(options: Options, progress: Progress = _no_progress) -> Result:
             verdicts = write_replays(search, verdicts, options.directory, _replayed(options))
         except OSError as error:
             remarks.append(f"note: no replays: cannot write {error.filename}: {error.strerror}")
-    met = [str(situation) for situation, run in search.met.items() if not run.untested]
+    unseen = {name for name, _ in (*left_out, *untested)}
+    met = [name for name in map(str, search.met) if name not in unseen]
     return Result(
         verdicts,
         search,
@@ -141,9 +141,9 @@ def _named(what: str, situations: Sequence[tuple[str, str]]) -> Iterator[str]:
 
 def _output(run: Run) -> Iterator[str]:
     """Show what a client printed, by job."""
-    for job, text in sorted(run.output.items()):
+    for job, text in ends_of(run.output):
         yield f"output of job {job}:" if job else "output of the client:"
-        yield from (f"  {line}" for line in text.splitlines()[-_MOST_LINES:])
+        yield from (f"  {line}" for line in text.splitlines())
 
 
 def _provider(options: Options) -> Provider:
@@ -207,66 +207,8 @@ def _cut_short(search: Search) -> list[tuple[str, str]]:
     return [*missed, (f"{'all' if missed else 'some of'} {search.most_examples} random situations", why)]
 
 
-def _run_command(
-    command: Command,
-    provider: Provider,
-    rules: Sequence[Rule],
-    options: Options,
-    single: Situation | None,
-    progress: Progress,
-) -> tuple[Search, list[tuple[str, str]]]:
-    """Run a command in one situation per condition (or in a single one), several at once; say what was left out.
-
-    Raises:
-        CommandError: the program does not exist.
-    """
-    problem = command.problem()
-    if problem is not None:
-        raise CommandError(problem)
-    callbacks = bool(options.callbacks) and provider.callbacks is not None
-    search = Search(_in_batches, provider, rules, callbacks=callbacks, jobs=False, seed=options.seed, shrink=False)
-    until_s = None if options.time_limit_s is None else monotonic() + options.time_limit_s
-    speed = options.speed or FASTEST
-    if single is not None:
-        runs = run_commands(
-            command,
-            provider,
-            [single],
-            speed=speed,
-            time_limit_s=options.job_limit_s,
-            callback_path=options.callback_path,
-        )
-        search.add(single, runs[0])
-        return search, []
-    chosen = search.planned()
-    if options.speed is None:
-        (first,) = run_commands(
-            command, provider, chosen[:1], speed=FIRST_SPEED, time_limit_s=options.job_limit_s, paced=True
-        )
-        speed = speed_for(first.journal)
-    # Those that take long start first, and the others run meanwhile.
-    chosen.sort(key=lambda each: -limit_in(each, provider, options.job_limit_s))
-    with progress("situations") as show:
-        done = count(1)
-        runs = run_commands(
-            command,
-            provider,
-            chosen,
-            speed=speed,
-            time_limit_s=options.job_limit_s,
-            at_once=_AT_ONCE,
-            ended=lambda _run: show(next(done), len(chosen)),
-            paced=True,
-            until_s=until_s,
-            callback_path=options.callback_path,
-        )
-    for run in runs:
-        if run.situation is not None:
-            search.add(run.situation, run)
-    with_jobs = {*sweep(provider, callbacks=callbacks, seed=options.seed)} - {*chosen}
-    left_out = [(str(each), "each job is a process, which cannot know of the others") for each in with_jobs]
-    left_out = sorted(left_out) + [(str(each), "time limit reached") for each in chosen if each not in search.met]
-    return search, left_out
+def _command_options(options: Options) -> CommandOptions:
+    return CommandOptions(options.speed, options.time_scale, options.job_limit_s, options.callback_path)
 
 
 def _in_batches(situation: Situation) -> Run:  # noqa: ARG001 - called like `run_situation`
@@ -299,6 +241,9 @@ def _remarks(search: Search, provider: Provider) -> Iterator[str]:
     if speeds:
         shown = ", ".join(f"{each:g}" for each in speeds)
         yield f"note: the server's clock ran {shown} times as fast as the client's"
+    scales = sorted({run.journal.time_scale for run in search.met.values()} - {1.0})
+    if scales:
+        yield f"note: where it is patient, the client's own time ran {scales[0]:g} times as fast"
     if search.hangs:
         times = f"{search.hangs} situation{'s' if search.hangs > 1 else ''}"
         more = "; no more were tried" if search.hangs >= MOST_HANGS else ""

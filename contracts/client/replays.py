@@ -12,7 +12,7 @@ from shlex import join
 
 from contracts.clause import Verdict
 from contracts.client.search import Search
-from contracts.client.subprocess import limit_in
+from contracts.client.subprocess import LONGEST_JOB_S, limit_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,12 @@ def write_replays(search: Search, verdicts: Sequence[Verdict], directory: Path, 
         more += ["--jobs", str(situation.jobs)] if situation.jobs > 1 else []
         more += ["--callbacks"] if situation.callbacks else []
         if run.command is not None:  # its waits are real, and the result depends on these
-            limit_s = limit_in(situation, search.provider, run.job_limit_s)
+            scale = search.met[situation].journal.time_scale
+            limit_s = max(
+                limit_in(situation, search.provider, run.job_limit_s, verdict.speed), LONGEST_JOB_S if scale > 1 else 0
+            )
             more += ["--speed", f"{verdict.speed:g}", "--job-limit", f"{limit_s:g}"]
+            more += ["--time-scale", f"{scale:g}"] if scale > 1 else []
         replay = join([*run.words, "--scenario", str(path), *more])
         directory.mkdir(parents=True, exist_ok=True)
         path.write_text(situation.yaml(f"{verdict.clause.id}: {verdict.clause.rule}\n{replay}"), encoding="utf-8")

@@ -16,6 +16,7 @@ from contracts.blame import grouped
 from contracts.clause import SEVERITIES, Clause, Verdict
 from contracts.client.catalogue import most_important_first, sweep
 from contracts.client.draw import parts_of, situations
+from contracts.client.output import ends_of
 from contracts.client.run import Run
 from contracts.client.situations import Situation
 from contracts.journal import Journal
@@ -206,7 +207,10 @@ class Search:
         if seen.smallest is None:
             return made
         situation, verdict = seen.smallest
-        return replace(made, violations=verdict.violations, situation=str(situation), speed=verdict.speed)
+        output = ends_of(self.met[situation].output)
+        return replace(
+            made, violations=verdict.violations, situation=str(situation), speed=verdict.speed, output=output
+        )
 
     def _shrink(self, seen: _Seen) -> None:
         """Remove every part of a situation that the violation does not need."""

@@ -149,7 +149,8 @@ class RunnerFacts:
 class Journal:
     """The traffic between one client and one provider; with `jobs` and `runner_facts` if a runner produced it.
 
-    `speed` is the speed of the clock in the records: a client's waits appear `speed` times as long.
+    `speed` is the speed of the clock in the records: a client's waits appear `speed` times as long. `time_scale` is how
+    many times as fast as real time the client's own time ran: what the machine needed appears as much longer to it.
     """
 
     provider: Provider
@@ -157,6 +158,7 @@ class Journal:
     jobs: tuple[Job, ...] = ()
     runner_facts: RunnerFacts | None = None
     speed: float = 1.0
+    time_scale: float = 1.0
 
     def seconds(self, earlier_ms: int, later_ms: int) -> float:
         """Return the client's seconds between two instants of the journal."""

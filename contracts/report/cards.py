@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from contracts.clause import Verdict, Violation
 from contracts.journal import Delivery, Exchange, Journal, Record
 from contracts.report.markup import Markup, joined, tag
-from contracts.report.plain import line
+from contracts.report.plain import line, plain
 from contracts.report.timeline import NARROW, Drawing, Scene, answered, drawing, scene
-from contracts.report.wording import GENERAL, SHOWN, cause_text, fixes, how_often, number_of, rests_on
+from contracts.report.wording import GENERAL, SHOWN, cause_text, fixes, how_often, number_of, printed_by, rests_on
 from mockserver.clock import iso_of
 
 _LONGEST_BODY = 2000
@@ -58,6 +58,7 @@ class Card:
             *(_violation(*each) for each in zip(self._shown, self._wide, self._drawn, strict=True)),
             self._more(),
             self._grouped(),
+            self._output(),
             self._fix(),
             self._replay(),
             tag("div", tag("h4", "Source"), sources(verdict, 2), class_="sources"),
@@ -76,6 +77,15 @@ class Card:
             tag("li", tag("code", each.clause.id), " ", line(each.violation.seen)) for each in self.verdict.grouped
         ]
         return tag("div", tag("h4", "From the same cause"), tag("ul", *items), class_="fix")
+
+    def _output(self) -> Markup | None:
+        if not self.verdict.output:
+            return None
+        parts = [
+            joined(tag("h5", printed_by(job)), tag("pre", _cut(plain(text)), tabindex="0"))
+            for job, text in self.verdict.output
+        ]
+        return tag("details", tag("summary", "output of the client"), *parts)
 
     def _fix(self) -> Markup:
         ways = [tag("p", line(each)) for each in fixes(self._shown)]

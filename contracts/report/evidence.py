@@ -8,6 +8,7 @@ from typing import Any
 from contracts.clause import Verdict, Violation
 from contracts.journal import Exchange, Record
 from contracts.judge import ranked
+from contracts.report.plain import plain
 from contracts.report.wording import counted, in_time
 from mockserver.clock import iso_of
 
@@ -40,6 +41,7 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
             {"clause": each.clause.id, "rule": each.clause.rule, **_violation(each.violation)}
             for each in verdict.grouped
         ],
+        "output": [{"job": job, "text": plain(text)} for job, text in verdict.output],
         "violations": [_violation(each) for each in verdict.violations],
     }
 

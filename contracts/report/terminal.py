@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from textwrap import wrap
 
 from contracts.clause import Verdict, Violation
+from contracts.client.output import telling_lines
 from contracts.judge import ranked
 from contracts.report.plain import line
 from contracts.report.wording import (
@@ -17,6 +18,7 @@ from contracts.report.wording import (
     gap,
     how_often,
     in_time,
+    printed_by,
     rests_on,
 )
 from mockserver.clock import iso_of
@@ -66,6 +68,7 @@ def violated(verdict: Verdict) -> list[str]:
     if verdict.grouped:
         lines.append("  from the same cause:")
         lines += [f"    {each.clause.id}: {line(each.violation.seen)}" for each in verdict.grouped]
+    lines += [f"  {printed_by(job)}: {line(telling_lines(text)[-1])}" for job, text in verdict.output[:SHOWN]]
     lines += [f"  fix: {line(fix)}" for fix in fixes(verdict.violations[:SHOWN])]
     if verdict.replay:
         lines.append(f"  replay: {line(verdict.replay, 4000)}")

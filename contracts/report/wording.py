@@ -48,6 +48,11 @@ def how_often(verdict: Verdict) -> str:
     return f"in {verdict.violated_in} of {verdict.exercised_in} {situations} that tested it"
 
 
+def printed_by(job: int) -> str:
+    """Say who printed something: a job, or the client as a whole."""
+    return f"output of job {job}" if job else "output of the client"
+
+
 def number_of(count: int, noun: str) -> str:
     """Write a number of things."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -163,6 +163,8 @@ class Fault:
     hides_task: ClassVar[bool] = False
     #: The task stays unfinished, and the client has to give it up.
     never_finishes: ClassVar[bool] = False
+    #: The parameter that says how much longer the task takes, in seconds of mock time.
+    prolongs_by: ClassVar[str] = ""
     #: How long a careful client may wait because of it, in its own seconds.
     client_waits_s: ClassVar[float] = 0.0
     #: A callback's signature does not match its body.

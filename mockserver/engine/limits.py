@@ -8,42 +8,29 @@ refused is not counted.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 
-from mockserver.provider import Plan
-
-MINUTE_MS = 60_000
-HOUR_MS = 3_600_000
-DAY_MS = 86_400_000
-
-#: The limits of a plan on requests, and those on accepted tasks, each with its window.
-_REQUEST_WINDOWS = (("requests_per_minute", MINUTE_MS), ("requests_per_hour", HOUR_MS))
-_TASK_WINDOWS = (("tasks_per_day", DAY_MS),)
+from mockserver.provider import Limit, Plan
 
 
 class RateLog:
     """The instants at which an account's requests, or its tasks, were counted, as far back as the plan looks."""
 
-    __slots__ = ("_counted_ms", "_windows")
+    __slots__ = ("_counted_ms", "_tasks")
 
     def __init__(self, *, tasks: bool = False) -> None:
         self._counted_ms: deque[int] = deque()
-        self._windows = _TASK_WINDOWS if tasks else _REQUEST_WINDOWS
+        self._tasks = tasks
 
-    def _limits(self, plan: Plan) -> Iterator[tuple[str, int, int]]:
-        """Yield the name, the limit and the window of each limit that the plan has."""
-        for name, window_ms in self._windows:
-            limit = getattr(plan, name)
-            if limit is not None:
-                yield name, limit, window_ms
+    def _limits(self, plan: Plan) -> tuple[Limit, ...]:
+        return plan.task_limits if self._tasks else plan.request_limits
 
     def wait_ms(self, plan: Plan, now_ms: int) -> int:
         """Return how long until the plan lets one more pass; 0 is now."""
         log = self._counted_ms
         wait_ms = 0
-        for _, limit, window_ms in self._limits(plan):
-            if len(log) >= limit:
-                first_ms = log[-limit]
+        for _, most, window_ms in self._limits(plan):
+            if len(log) >= most:
+                first_ms = log[-most]
                 if plan.fixed_windows:
                     first_ms -= first_ms % window_ms
                 wait_ms = max(wait_ms, first_ms + window_ms - now_ms)
@@ -51,7 +38,7 @@ class RateLog:
 
     def count(self, plan: Plan, now_ms: int) -> None:
         """Count one that passed."""
-        keep = max((limit for _, limit, _ in self._limits(plan)), default=0)
+        keep = max((most for _, most, _ in self._limits(plan)), default=0)
         if not keep:
             return
         log = self._counted_ms
@@ -62,7 +49,7 @@ class RateLog:
     def left(self, plan: Plan, now_ms: int) -> dict[str, int]:
         """Return what is left of each limit now, by the limit's name."""
         out = {}
-        for name, limit, window_ms in self._limits(plan):
+        for name, most, window_ms in self._limits(plan):
             since_ms = now_ms - now_ms % window_ms if plan.fixed_windows else now_ms - window_ms + 1
-            out[name] = max(0, limit - sum(1 for at in self._counted_ms if at >= since_ms))
+            out[name] = max(0, most - sum(1 for at in self._counted_ms if at >= since_ms))
         return out

@@ -13,6 +13,7 @@ class Overdue(Fault):
     family = "meaning"
     effect = "The last state before the end lasts longer."
     symptom = "A client with a time limit gives up before the task ends."
+    prolongs_by = "by_s"
     exercised_with = (Exercise("task overdue", {"by_s": 240.0}),)
 
     by_s: float = parameter(600.0, "How much longer the state lasts.", "seconds of mock time")

@@ -211,6 +211,16 @@ class _Server(Generic[ClockT, TaskT, Done]):
         account = self._perform(lambda: state.account(key or state.provider.key.example, runtime.clock.now_ms()))
         return AccountView(runtime, state, account, self._perform)
 
+    def create_key(self, provider: str) -> AccountView:
+        """Open an account with a new key, and return it.
+
+        Raises:
+            NoKeyFormatError: the spec does not say what keys look like.
+        """
+        state, runtime = self._state(provider), self.runtime
+        account = self._perform(lambda: state.create_key(runtime.clock.now_ms()))
+        return AccountView(runtime, state, account, self._perform)
+
     @property
     def clock(self) -> ClockT:
         """The clock of this session."""

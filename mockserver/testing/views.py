@@ -64,6 +64,11 @@ class AccountView:
         return self._account.id
 
     @property
+    def key(self) -> str:
+        """The key, as it is now."""
+        return self._account.key
+
+    @property
     def available_credits(self) -> float:
         """Credits that can be spent."""
 
@@ -94,6 +99,15 @@ class AccountView:
     def revoke(self) -> None:
         """Revoke the key."""
         self._change(revoked=True)
+
+    def rotate_key(self) -> str:
+        """Replace the key and return the new one; the old one is refused from now on, the account stays as it is.
+
+        Raises:
+            NoKeyFormatError: the spec does not say what keys look like.
+        """
+        key: str = self._perform(lambda: self._state.rotate_key(self._account))
+        return key
 
     def _change(self, **changes: Any) -> None:
         now_ms = self._runtime.clock.now_ms

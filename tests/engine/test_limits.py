@@ -9,8 +9,8 @@ from support.engine import START_MS, Client, headers_of, loads, new_world, provi
 from support.tables import for_each
 
 from mockserver.engine.commands import run_command
-from mockserver.engine.limits import DAY_MS, HOUR_MS, MINUTE_MS, RateLog
-from mockserver.provider import Plan, ProviderRules
+from mockserver.engine.limits import RateLog
+from mockserver.provider import DAY_MS, HOUR_MS, MINUTE_MS, Plan, ProviderRules
 
 GOOGLE = providers()["googlegeminiomni"]
 PRO, PREMIUM, STARTER = (GOOGLE.plans[name] for name in ("pro", "premium", "starter"))

@@ -42,9 +42,8 @@ from support.engine import (
 from mockserver.engine.callbacks import Attempt
 from mockserver.engine.commands import NoSuchEndError, run_command
 from mockserver.engine.context import RequestContext
-from mockserver.engine.limits import HOUR_MS, MINUTE_MS
 from mockserver.engine.task import NotHeldError, TaskEndedError, TaskStatus, ended, status_at
-from mockserver.provider import UCR
+from mockserver.provider import HOUR_MS, MINUTE_MS, UCR
 
 if TYPE_CHECKING:
     from mockserver.engine.messages import Response

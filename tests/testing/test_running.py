@@ -257,6 +257,19 @@ def test_account() -> None:
         assert call(mock, "GET", "/v1/credits", key="another-key")[0] == 200
 
 
+def test_keys_are_created_and_rotated() -> None:
+    """A new key has an account of its own; a rotated one keeps its account, and the old key is refused."""
+    with MockServer() as mock:
+        created = mock.create_key("evolink")
+        assert created.key != mock.key("evolink")
+        assert call(mock, "GET", "/v1/credits", key=created.key)[0] == 200
+        created.available_credits, old = 7, created.key
+        assert created.rotate_key() == created.key != old
+        assert call(mock, "GET", "/v1/credits", key=old)[0] == 401
+        answer = call(mock, "GET", "/v1/credits", key=created.key)[1]
+        assert answer["data"]["token"]["remaining_credits"] == 7
+
+
 def test_account_plan() -> None:
     """An account's plan can be changed to any that the provider has."""
     with MockServer() as mock:

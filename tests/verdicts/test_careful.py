@@ -9,6 +9,7 @@ import pytest
 from support.careful.as_documented import EndToEnd, OnWebhook, PollsAtOnce
 from support.careful.by_webhook import WebhookAndSlowPoll, WebhookOnly
 from support.careful.guarded import Adaptive, BulkQueue, CircuitBreaker
+from support.careful.long_lived import FromDisk, OneLoop
 from support.careful.with_httpx import WithHttpx
 from support.careful.with_requests import WithRequests
 from support.careful.with_threads import WithThreads
@@ -35,14 +36,12 @@ CAREFUL: tuple[tuple[str, Factory, bool], ...] = (
     (EVOLINK, Adaptive, False),
     (EVOLINK, CircuitBreaker, False),
     (EVOLINK, BulkQueue, False),
+    (EVOLINK, FromDisk, False),
+    (EVOLINK, OneLoop, False),
 )
 DOCUMENTED = (
     pytest.param(PollsAtOnce, False, 0, id="PollsAtOnce"),
-    pytest.param(
-        *(EndToEnd, False, 1),
-        id="EndToEnd",
-        marks=pytest.mark.xfail(strict=True, reason="poll.errors-are-retried is a must, and not of this document"),
-    ),
+    pytest.param(EndToEnd, False, 1, id="EndToEnd"),
     pytest.param(OnWebhook, True, 2, id="OnWebhook"),
 )
 #: Each client meets one condition in so many; together they meet all.

@@ -238,7 +238,6 @@ DAYS: dict[str, tuple[list[Day], list[Day]]] = {
         [
             lambda: day().wait(3).exchange("query", task=None, status=404).job("raised", "404"),
             lambda: day().job("raised", "KeyError: 'id'"),
-            lambda: day().wait(3).query().job("never"),
             lambda: Traffic().job("raised", "KeyError"),
         ],
     ),
@@ -357,10 +356,12 @@ SILENT: dict[str, list[Day]] = {
     "callbacks.constant-time": [lambda: day().callback(), lambda: day().callback().signatures(0, 0)],
     "outcome.ends": [ended],
     "outcome.makes-video": [
+        lambda: day().wait(3).query().job("never"),
         lambda: day().wait(3).query(status=500, faults=["error"]).job("raised"),
         lambda: Traffic().submit(status=402, gate="credits", task=None).job("raised"),
         lambda: failed().job("raised", "it failed"),
         lambda: day().job(),
+        lambda: day().wait(3).query().job("never"),  # another clause says that it did not end
     ],
     "outcome.success-is-real": [lambda: ended().job("raised"), lambda: ended().job("never")],
     "outcome.failure-has-its-reason": [

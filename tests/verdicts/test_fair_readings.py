@@ -10,6 +10,7 @@ import pytest
 from support.traffic import TASK, Traffic, providers
 
 from contracts import judge_journal
+from contracts.clause import all_clauses
 from contracts.judge import untested_core
 from contracts.report import as_json, junit, text
 
@@ -147,10 +148,10 @@ READINGS: dict[str, tuple[Callable[[], Traffic], str, str]] = {
         "poll.errors-are-retried",
         "should",
     ),
-    "stopping at the first error where the document asks for a retry": (
+    "stopping at the first error where the document asks to retry submits": (
         lambda: day().wait(3).query(status=503, answer=NO).job("raised", "503"),
         "poll.errors-are-retried",
-        "must",
+        "should",
     ),
     "two jobs ask for the same": (lambda: two_jobs(crossed=True), "retry.retry-after", ""),
     "one job asks again and again": (lambda: two_jobs(crossed=False), "retry.retry-after", "should"),
@@ -390,3 +391,14 @@ def test_no_clause_is_a_must_by_a_public_page() -> None:
     for provider in providers():
         for verdict in judge_journal(day(provider).journal()):
             assert (verdict.basis, verdict.severity) != ("public page", "must"), verdict
+
+
+def test_a_must_without_a_document_is_said_clause_by_clause() -> None:
+    """Where no document has the rule, a clause that claims nothing is a should."""
+    claimed = {each.id for each in all_clauses() if each.severity_on("best practice") == "must"}
+    assert claimed == {
+        *("auth.key-nowhere-else", "callbacks.idempotent", "payment.poll-errors", "payment.unreadable-answer"),
+        *("outcome.begins", "outcome.ends", "outcome.makes-video", "outcome.returns-file", "outcome.success-is-real"),
+        *("results.resumed-right", "submit.content-type", "submit.not-again-after-lost-answer"),
+        *("submit.not-again-after-refusal", "submit.one-task-a-job", "submit.prompt-unchanged"),
+    }

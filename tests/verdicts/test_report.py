@@ -52,7 +52,7 @@ CONTROLS = "\x1b[31mred\x00\x08\x7f\x9b\ufffe\ud800\u202eback\r\nVIOLATED (must)
 
 def verdict(*records: Record, id_: str = "poll.made-up", said: str = "too soon", **fields: Any) -> Verdict:
     """Make a verdict that is violated."""
-    clause = Clause(id_, "A rule.", "must", (), True, lambda _: True, lambda _: iter(()))
+    clause = Clause(id_, "A rule.", "must", (), True, lambda _: True, lambda _: iter(()), "must")
     violation = Violation(tuple(records), said, "3 s or more", "wait")
     return replace(Verdict(clause, PROVIDER, "violated", (violation,)), **fields)
 

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -26,19 +27,23 @@ from contracts.client.subprocess import (
     FIRST_SPEED,
     Command,
     CommandError,
+    Pace,
+    follows,
     limit_in,
+    pace_in,
     run_command,
     run_commands,
     speed_for,
 )
 from contracts.client.subprocess.pace import LONGEST_JOB_S, speed_in
+from contracts.client.subprocess.time_scale import scaled_environment
 from contracts.judge import judge_journal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from contracts.client.run import Run
-    from contracts.journal import Job
+    from contracts.journal import Job, Journal
 
 GOOGLE, EVOLINK = "googlegeminiomni", "evolink"
 HERE = Path(__file__).resolve().parent.parent / "clients"
@@ -130,9 +135,7 @@ def _played(
     runs = run_commands(
         Command(words),
         providers()[provider],
-        met,
-        speed=speed,
-        time_limit_s=time_limit_s,
+        [(each, Pace(speed, time_limit_s)) for each in met],
         at_once=len(met),
         most_requests=most_requests,
     )
@@ -445,6 +448,106 @@ def test_a_patient_client_gets_its_time() -> None:
     assert limit_in(situation(EVOLINK, "task never finishes"), evolink, 700) == 700
     assert speed_in(situation(EVOLINK, "Retry-After in date"), 60) == 1
     assert speed_in(situation(EVOLINK, "no faults"), 60) == 60
+    asked = limit_in(situation(EVOLINK, "Retry-After again and again: query"), evolink, 60)
+    assert 3 * 20 < asked < LONGEST_JOB_S
+
+
+def test_a_clients_time_is_scaled_only_where_it_waits_by_its_own_clock() -> None:
+    """Not where it waits for a socket or for Retry-After, and not where the limit is long enough in real time."""
+    evolink = providers()[EVOLINK]
+
+    def pace(name: str, job_limit_s: float = 60) -> Pace:
+        return pace_in(situation(EVOLINK, name), evolink, 8.0, job_limit_s, time_scale=10)
+
+    for name in ("task never finishes", "callback lost"):
+        assert pace(name) == Pace(6, LONGEST_JOB_S, 10)
+        assert pace(name).server_speed == FASTEST
+        assert pace(name, 2000) == Pace(8, 2000)
+    assert pace("poll held open") == Pace(8, LONGEST_JOB_S)
+    assert pace("no faults") == Pace(8, 60)
+    assert pace("task overdue") == Pace(6, LONGEST_JOB_S, 10)
+    assert pace("task overdue", 100) == Pace(8, 100)
+    assert pace("Retry-After in date").time_scale == 1
+
+
+def test_whether_a_client_follows_is_measured() -> None:
+    """Its waits have to shrink by about as much: neither not at all, nor twice."""
+
+    def journal(real_gap_s: float, scale: float) -> Journal:
+        traffic = Traffic(EVOLINK).exchange("submit")
+        for _ in range(3):
+            traffic.wait(real_gap_s * scale).exchange("query")
+        return replace(traffic.journal(), time_scale=scale)
+
+    for real_gap_s, does in ((0.5, True), (0.6, True), (5.0, False), (2.4, False), (0.05, False)):
+        assert follows(journal(5, 1), journal(real_gap_s, 10)) is does, real_gap_s
+    assert not follows(Traffic(EVOLINK).journal(), journal(0.5, 10))
+
+
+_SLEEPERS = {
+    "python3": """
+import asyncio, queue, threading, time
+start = time.monotonic()
+time.sleep(10); threading.Event().wait(10); asyncio.run(asyncio.sleep(10))
+try: queue.Queue().get(timeout=10)
+except queue.Empty: pass
+print(round(time.monotonic() - start))
+""",
+    "node": """
+const { setTimeout: sleep } = require('timers/promises'); const start = Date.now();
+setTimeout(async () => {
+  await sleep(10000); await require('util').promisify(setTimeout)(20000);
+  console.log(Math.round((Date.now() - start) / 1000));
+}, 10000);
+""",
+    "sh": "start=$(date +%s); sleep 30s; sleep 10; echo $(($(date +%s) - start))",
+}
+
+
+@pytest.mark.parametrize("program", _SLEEPERS)
+def test_time_runs_faster_in(tmp_path: Path, program: str) -> None:
+    """Forty seconds pass in a program, in less than half of that."""
+    if shutil.which(program) is None:
+        pytest.skip(f"there is no {program} here")
+    flag = "-e" if program == "node" else "-c"
+    environment = scaled_environment(os.environ, 50, tmp_path)
+    started_s = time.monotonic()
+    done = subprocess.run([program, flag, _SLEEPERS[program]], env=environment, capture_output=True, check=False)
+    assert time.monotonic() - started_s < 20, done.stderr
+    assert int(done.stdout) >= 40, done.stderr
+    assert scaled_environment({"A": "b"}, 1, tmp_path) == {"A": "b"}
+
+
+_PATIENT = """
+import json, os, time, urllib.request
+base, key = os.environ["CONTRACT_BASE_URL"], os.environ["CONTRACT_API_KEY"]
+def call(path, body=None):
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    request = urllib.request.Request(base + path, None if body is None else json.dumps(body).encode(), headers)
+    return json.loads(urllib.request.urlopen(request, timeout=30).read())
+body = {"model": "gemini-omni-flash-text-to-video", "prompt": os.environ["CONTRACT_PROMPT"], "duration": 6}
+task = call("/v1/videos/generations", body)
+end = time.monotonic() + 300
+while time.monotonic() < end:
+    time.sleep(10)
+    call("/v1/tasks/" + task["id"])
+raise SystemExit("it has not ended after 300 s")
+"""
+
+
+def test_a_task_that_never_finishes_is_seen_to_its_end(tmp_path: Path) -> None:
+    """A client that waits for 300 s gives up within a few seconds, and its waits are told in its own seconds."""
+    (tmp_path / "patient.py").write_text(_PATIENT, encoding="utf-8")
+    command = Command((sys.executable, str(tmp_path / "patient.py")))
+    met = situation(EVOLINK, "task never finishes")
+    (run,) = run_commands(command, providers()[EVOLINK], [(met, Pace(1, 20, 60))])
+    (only,) = run.journal.jobs
+    assert (only.ended, only.stopped) == ("raised", "")
+    assert "not ended after 300 s" in only.said
+    assert 280 < run.journal.seconds(only.started_ms, only.ended_ms) < 500
+    assert violated(run) == set()
+    found = {each.clause.id: each.judgement for each in judge_journal(run.journal)}
+    assert (found["outcome.ends"], found["retry.not-at-once"]) == ("kept", "not exercised")
 
 
 # -- the runner is stopped --------------------------------------------------------------------------

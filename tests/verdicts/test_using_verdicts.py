@@ -7,21 +7,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from click.testing import CliRunner
 from support.traffic import Traffic, providers
 
-from contracts import Verdict, Violation, all_clauses
+from contracts import Verdict, Violation, all_clauses, report
 from contracts.cli import main
 from contracts.cli.acceptance import Acceptance
 from contracts.cli.outputs import _wrapped
 from contracts.client.catalogue import most_important_first, sweep
 from contracts.client.in_process.runner import run_situation
+from contracts.client.search import Search
 from contracts.client.situations import Situation
 from contracts.client.subject import Setting
 from contracts.client.subprocess.outcome import outcome_of
 from contracts.client.subprocess.supervise import Ending, Output
+from contracts.rules import documented_rules
 
+SCHEMA = Path(__file__).parents[2] / "specs" / "verdicts.schema.json"
 CLAUSE = "auth.key-in-its-header"
 
 
@@ -129,6 +133,39 @@ def test_what_a_client_prints_is_kept_by_job(client: Any, capsys: pytest.Capture
     found = run_situation(client, providers()["evolink"], Situation("evolink", jobs=2))
     assert found.output == {1: "working on 1\n", 2: "working on 2\n"}
     assert capsys.readouterr() == ("", "")
+
+
+class Complains:
+    """A client that prints what its trouble is, and makes nothing."""
+
+    def __init__(self, setting: Setting) -> None:
+        self.setting = setting
+
+    async def generate(self, prompt: str) -> None:
+        print("reading <settings>\nno task id\x1b[2J\n    at generate (client.mjs:12:11)")  # noqa: T201 - the point
+
+
+def test_what_a_client_printed_stands_beside_its_violations() -> None:
+    """Its last telling line in the terminal, and its end by job in JSON and HTML; nothing raw."""
+    provider = providers()["evolink"]
+    search = Search(
+        lambda situation: run_situation(Complains, provider, situation), provider, documented_rules(), shrink=False
+    )
+    situation = Situation("evolink", jobs=2)
+    search.add(situation, search.run_situation(situation))
+    verdicts = search.verdicts()
+    violated = [each for each in verdicts if each.judgement == "violated"]
+    assert violated
+    assert all([job for job, _ in each.output] == [1, 2] for each in violated)
+    assert not any(each.output for each in verdicts if each.judgement != "violated")
+    assert "  output of job 1: no task id\\x1b[2J\n  output of job 2: " in report.text(verdicts)
+    found = report.as_json(verdicts)
+    jsonschema.validate(found, json.loads(SCHEMA.read_text(encoding="utf-8")))
+    assert found["verdicts"][0]["output"][0]["text"].startswith("reading <settings>\nno task id\\x1b[2J\n")
+    page = report.html(verdicts, search.journals, title="a client")
+    assert "output of job 2" in page
+    assert "reading &lt;settings&gt;" in page
+    assert "\x1b" not in page.replace("\\x1b", "")
 
 
 def test_the_last_line_that_matters_comes_first() -> None:

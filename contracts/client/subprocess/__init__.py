@@ -9,6 +9,7 @@ clock runs `speed` times as fast.
 
     supervisor    a separate program: starts a command, and stops all of its processes at the end
     supervise     run a command under the supervisor
+    time_scale    let the command's own time run faster
     command       the command, and its environment
     outcome       how a job ended, from exit code and output
     pace          the speed of the clock, and the time for a job
@@ -18,15 +19,34 @@ clock runs `speed` times as fast.
 from __future__ import annotations
 
 from contracts.client.subprocess.command import Command, CommandError
-from contracts.client.subprocess.pace import FASTEST, FIRST_SPEED, limit_in, speed_for
+from contracts.client.subprocess.pace import (
+    FASTEST,
+    FIRST_SPEED,
+    LONGEST_JOB_S,
+    TIME_SCALE,
+    Pace,
+    enough_s,
+    follows,
+    is_long,
+    limit_in,
+    pace_in,
+    speed_for,
+)
 from contracts.client.subprocess.runner import run_command, run_commands
 
 __all__ = [
     "FASTEST",
     "FIRST_SPEED",
+    "LONGEST_JOB_S",
+    "TIME_SCALE",
     "Command",
     "CommandError",
+    "Pace",
+    "enough_s",
+    "follows",
+    "is_long",
     "limit_in",
+    "pace_in",
     "run_command",
     "run_commands",
     "speed_for",

@@ -7,6 +7,7 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
+from contracts.client.output import telling_lines
 from contracts.client.subprocess.supervise import KEPT_BYTES, Ending, Output
 
 _MOST_LINES = 12
@@ -80,18 +81,9 @@ def text_of(output: Output) -> str:
     return _COLOURS.sub("", output.end.decode(errors="replace"))
 
 
-#: Lines of a stack trace, and others that say nothing about the error.
-_FRAMES = re.compile(
-    r"^\s*(at .+|File \".+\", line \d+.*|[~^]+|[{}\]),;]+|Node\.js v[\d.]+|goroutine \d+ .*|exit status \d+"
-    r"|Traceback \(most recent call last\):|\S+\.go:\d+.*|npm (ERR!|error).*)\s*$"
-)
-
-
 def _last_lines(output: Output) -> str:
     """Return the last line that tells the error, and then those before it."""
-    lines = [line.rstrip() for line in text_of(output).splitlines() if line.strip()]
-    telling = [line.strip() for line in lines if not _FRAMES.match(line)] or [line.strip() for line in lines]
-    *before, last = telling[-_MOST_LINES:] or [""]
+    *before, last = telling_lines(text_of(output))[-_MOST_LINES:] or [""]
     text = last[:_MOST_CHARACTERS]
     if before:
         text += f" (before it: {' / '.join(before)[-_MOST_CHARACTERS:]})"

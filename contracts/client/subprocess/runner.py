@@ -18,8 +18,9 @@ from contracts.client.situations import Situation
 from contracts.client.subject import Setting
 from contracts.client.subprocess.command import Command, environment, port_of
 from contracts.client.subprocess.outcome import Outcome, outcome_of, text_of
-from contracts.client.subprocess.pace import limit_in, speed_in
+from contracts.client.subprocess.pace import Pace
 from contracts.client.subprocess.supervise import supervise
+from contracts.client.subprocess.time_scale import scaled_environment
 from contracts.journal import Delivery, Job, Journal, Record, RunnerFacts, of_records
 from mockserver.edge.server import Server
 from mockserver.media.cache import MediaCache
@@ -42,22 +43,20 @@ def run_command(
         speed: seconds of the server's clock in one real second.
         time_limit_s: when a job that has not ended is stopped, in real seconds.
     """
-    (run,) = run_commands(command, provider, [situation], speed=speed, time_limit_s=time_limit_s)
+    (run,) = run_commands(command, provider, [(situation, Pace(speed, time_limit_s))])
     return run
 
 
 def run_commands(
     command: Command,
     provider: Provider,
-    situations: Iterable[Situation],
+    situations: Iterable[tuple[Situation, Pace]],
     *,
-    speed: float,
-    time_limit_s: float,
     at_once: int = 1,
     most_requests: int = MOST_REQUESTS_PER_JOB,
     ended: Callable[[Run], object] = lambda _run: None,
-    paced: bool = False,
     until_s: float | None = None,
+    least_limit_s: float = 60.0,
     callback_path: str = "/callback",
 ) -> list[Run]:
     """Run a command in situations, several at once, each with its own server.
@@ -65,33 +64,29 @@ def run_commands(
     Args:
         command: the client.
         provider: the provider whose API it uses.
-        situations: the situations.
-        speed: seconds of the server's clock in one real second.
-        time_limit_s: when a job that has not ended is stopped, in real seconds.
+        situations: the situations, each with its pace.
         at_once: how many situations run at once.
         most_requests: how many requests a job may send before it is stopped as endless.
         ended: called with each run.
-        paced: whether speed and limit are adapted to each situation (see `pace`).
         until_s: when no further situation is started, by `time.monotonic()`; such situations have no run.
+        least_limit_s: how long a job may take at least, even if it lasts until after that.
         callback_path: the path of the callback URL.
     """
 
-    async def one(slots: asyncio.Semaphore, situation: Situation) -> Run | None:
+    async def one(slots: asyncio.Semaphore, situation: Situation, pace: Pace) -> Run | None:
         async with slots:
             if until_s is not None and monotonic() > until_s:
                 return None
-            own_speed = speed_in(situation, speed) if paced else speed
-            limit_s = limit_in(situation, provider, time_limit_s) if paced else time_limit_s
             if until_s is not None:  # patience ends with the run
-                limit_s = min(limit_s, max(until_s - monotonic(), time_limit_s))
-            run = await _Session(command, provider, situation, own_speed, limit_s, most_requests, callback_path).run()
+                pace = replace(pace, limit_s=min(pace.limit_s, max(until_s - monotonic(), least_limit_s)))
+            run = await _Session(command, provider, situation, pace, most_requests, callback_path).run()
         ended(run)
         return run
 
     async def run_all() -> list[Run]:
         slots = asyncio.Semaphore(at_once)
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(slots, situation)) for situation in situations]
+            tasks = [group.create_task(one(slots, *each)) for each in situations]
         return [run for task in tasks if (run := task.result()) is not None]
 
     return asyncio.run(run_all())
@@ -105,17 +100,16 @@ class _Session:
         command: Command,
         provider: Provider,
         situation: Situation,
-        speed: float,
-        time_limit_s: float,
+        pace: Pace,
         most_requests: int,
         callback_path: str,
     ) -> None:
         self._command = command
         self._provider = provider
         self._situation = situation
-        self._speed = speed
-        self._time_limit_s = time_limit_s
-        self._most_requests = most_requests
+        self._pace = pace
+        # In scaled time more requests fit into a job of a client that only waits.
+        self._most_requests = round(most_requests * max(1, pace.time_scale / 2))
         self._callback_path = callback_path
         self._output: dict[int, str] = {}
 
@@ -124,7 +118,7 @@ class _Session:
         provider, situation = self._provider, self._situation
         # The provider is at the root, as in reality: its paths start after the host.
         server_settings = Settings(
-            port=0, clock="real", speed=self._speed, journal_entries=100_000, seed=0, only=provider.name
+            port=0, clock="real", speed=self._pace.server_speed, journal_entries=100_000, seed=0, only=provider.name
         )
         server = self._server = await Server.start(server_settings, [provider], media_cache=media_cache_of(MediaCache))
         try:
@@ -143,7 +137,9 @@ class _Session:
             await server.close()
         journal = journals[0] if journals else Journal(provider, ())
         by_port = {port_of(setting): job for setting, job in zip(settings, jobs, strict=True) if setting.callback_url}
-        journal = replace(journal, speed=self._speed, records=tuple(_drop_undeliverable(journal, by_port)))
+        records = tuple(_drop_undeliverable(journal, by_port))
+        pace = self._pace
+        journal = replace(journal, speed=pace.speed, time_scale=pace.time_scale, records=records)
         note = _missing_requests(journal, server.base_url(provider.name))
         jobs = [replace(job, said="; ".join(filter(None, (job.said, note)))) for job in jobs]
         facts = RunnerFacts(most_connections=server.most_connections)
@@ -163,21 +159,21 @@ class _Session:
         prompt = prompt_of(number, self._situation.scenario().prompt)
         started_ms = self._server.runtime.clock.now_ms()
         with tempfile.TemporaryDirectory(prefix="contracts-", ignore_cleanup_errors=True) as aside:
-            output = Path(aside) / "video.mp4"
+            output, limit_s = Path(aside) / "video.mp4", self._pace.limit_s
             ending = await supervise(
                 self._command.filled(setting, prompt),
-                environment(setting, prompt, output),
+                scaled_environment(environment(setting, prompt, output), self._pace.time_scale, Path(aside)),
                 self._command.cwd,
                 Path(aside) / "ending.json",
-                time_limit_s=self._time_limit_s,
+                time_limit_s=limit_s,
                 enough=enough,
             )
             self._output[number] = text_of(ending.out) + text_of(ending.err)
             ended_ms = self._server.runtime.clock.now_ms()
-            why = f"{self._most_requests} requests for one job" if enough.is_set() else f"{self._time_limit_s:g} s"
+            why = f"{self._most_requests} requests for one job" if enough.is_set() else f"{limit_s:g} s"
             outcome: Outcome = outcome_of(ending, why, self._command.cwd or Path.cwd(), output)
         over = outcome.ended == "never" and not enough.is_set()
-        stopped = f"stopped by the runner after {self._time_limit_s:g} s (--job-limit)" if over else ""
+        stopped = f"stopped by the runner after {limit_s:g} s (--job-limit)" if over else ""
         return Job(number, prompt, outcome.ended, outcome.size_bytes, outcome.said, started_ms, ended_ms, stopped)
 
     async def _watch(self, enough: asyncio.Event) -> None:
