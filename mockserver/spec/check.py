@@ -31,8 +31,6 @@ _STEPS: tuple[tuple[Callable[[Document], Iterable[Mistake]], ...], ...] = (
     (openapi_mistakes,),
     (reference_mistakes, keyword_mistakes, operation_mistakes, misplaced_extensions, vocabulary_mistakes),
 )
-#: What is looked for in each dialect as well.
-_OF_DIALECTS = (null_mistakes, keyword_mistakes, reference_mistakes, operation_mistakes)
 
 
 def check_files(paths: Iterable[Path]) -> list[SpecIssue]:
@@ -74,7 +72,9 @@ def _mistakes(document: Document) -> tuple[list[Mistake], Document]:
     """Return the mistakes in the form of a document, and the document as it was probably meant."""
     all_found: list[Mistake] = []
     for step in _STEPS:
-        found = tidied(chain.from_iterable(check(document) for check in step), all_found)
+        told = {each.path for each in all_found}
+        found = tidied(chain.from_iterable(check(document) for check in step))
+        found = [each for each in found if not each.missing or (*each.path, each.missing) not in told]
         if found:
             document = repaired(document, found)
             all_found += found
@@ -86,7 +86,8 @@ def _dialect_issues(document: Document, known: list[Mistake]) -> Iterator[SpecIs
     told = {(each.path, each.message) for each in known}
     for name, patch in _patches(document.data.get("x-mock")).items():
         patched = document.patched(patch)
-        for mistake in tidied(chain.from_iterable(check(patched) for check in _OF_DIALECTS)):
+        checks = (null_mistakes, keyword_mistakes, reference_mistakes, operation_mistakes)
+        for mistake in tidied(chain.from_iterable(check(patched) for check in checks)):
             if (mistake.path, mistake.message) not in told:
                 issue = mistake.issue(patched)
                 yield replace(issue, message=f"in the dialect {name}, {issue.message}")

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -26,7 +26,6 @@ _MOST_REPEATED = 10_000
 _ENDLESS = 1 << 62
 _LONGEST_WORD = 80
 _LONGEST_CHAIN = 50
-CIRCLE = "leads in a circle"
 _TOO_DEEP = "nested too deep"
 _LONGEST_MESSAGE = 1000
 
@@ -64,6 +63,8 @@ class SpecError(ValueError):
 @dataclass
 class Document:
     """One spec file as read."""
+
+    CIRCLE: ClassVar = "leads in a circle"
 
     name: str
     text: str
@@ -166,7 +167,7 @@ class Document:
             if not isinstance(found, dict) or not isinstance(found.get("$ref"), str):
                 return ""
             reference = found["$ref"]
-        return CIRCLE
+        return self.CIRCLE
 
     def patched(self, patch: dict[str, Any]) -> Document:
         """Return the document with a JSON Merge Patch applied."""

@@ -33,11 +33,6 @@ class Mistake(NamedTuple):
     #: The key that is missing.
     missing: str = ""
 
-    @property
-    def place(self) -> Path_:
-        """The path with the key that is missing there."""
-        return (*self.path, self.missing) if self.missing else self.path
-
     def issue(self, document: Document) -> SpecIssue:
         """Say where it is in a file."""
         return document.issue(self.path, self.message, self.fix)
@@ -59,11 +54,9 @@ def wrong_value(path: Path_, value: Any, allowed: Iterable[Any], message: str = 
     return Mistake("value", path, told, suggestion(value, map(str, allowed)), right or NOTHING)
 
 
-def tidied(mistakes: Iterable[Mistake], told: Iterable[Mistake] = ()) -> list[Mistake]:
-    """Return the mistakes without what is only a consequence of another one, of these or of those `told` before."""
-    places = {each.path for each in told}
+def tidied(mistakes: Iterable[Mistake]) -> list[Mistake]:
+    """Return the mistakes without what is only a consequence of another one."""
     found = list(dict.fromkeys(each._replace(meant=_comparable(each.meant)) for each in mistakes))
-    found = [each for each in found if each.place not in places]
     found.sort(key=lambda each: tuple(map(str, each.path)))
     unknown: dict[Path_, list[Mistake]] = {}
     for each in found:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from mockserver.spec.document import CIRCLE, Document, Path_
+from mockserver.spec.document import Document, Path_
 from mockserver.spec.mistakes import NOTHING, Mistake, near_extension, unknown_key, wrong_value
 from mockserver.spec.pointer import pointed
 from mockserver.spec.words import suggestion
@@ -31,7 +31,7 @@ def reference_mistakes(document: Document) -> Iterator[Mistake]:
             fix = "a reference must end at something in the same document, such as #/components/…"
             known = [f"{above}/{each}" for each in beside] if isinstance(beside, dict) else []
             told = wrong_value((*path, "$ref"), reference, known, f"{reference!r} {why}")
-            yield told if told.meant is not NOTHING and why != CIRCLE else told._replace(fix=fix)
+            yield told if told.meant is not NOTHING and why != document.CIRCLE else told._replace(fix=fix)
 
 
 def _references(value: Any, path: Path_) -> Iterator[tuple[Path_, str]]:
@@ -123,13 +123,15 @@ def _parameter_mistakes(
 
 def openapi_mistakes(document: Document) -> list[Mistake]:
     """Validate against the OpenAPI 3.1 schema with openapi-spec-validator."""
+    from openapi_spec_validator import OpenAPIV31SpecValidator  # noqa: PLC0415 - slow to load, only needed here
+
     version = document.data.get("openapi")
     if not isinstance(version, str) or not version.startswith("3.1"):
         return [Mistake("value", ("openapi",), f"must be 3.1.x; got {version!r}", "write `openapi: 3.1.0`", "3.1.0")]
     found: list[Mistake] = []
     data = _without(document)
     try:
-        for error in validation_errors(data):
+        for error in OpenAPIV31SpecValidator(data).iter_errors():
             if type(error).__name__ not in _CHECKED_HERE:
                 path = _whole_path(data, tuple(getattr(error, "absolute_path", ())), error)
                 found += _told(error, path, data)
@@ -138,13 +140,6 @@ def openapi_mistakes(document: Document) -> list[Mistake]:
             what = f"is not valid OpenAPI 3.1: {type(error).__name__}: {str(error)[:_LONGEST]}"
             found.append(Mistake("value", (), what, _SEE))
     return found
-
-
-def validation_errors(data: Any) -> Iterator[Any]:
-    """Yield what the validator says of a document."""
-    from openapi_spec_validator import OpenAPIV31SpecValidator  # noqa: PLC0415 - slow to load, only needed here
-
-    yield from OpenAPIV31SpecValidator(data).iter_errors()
 
 
 #: Errors that `operation_mistakes` tells with their line.

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from mockserver.spec import openapi
+from mockserver.spec import check
 from mockserver.spec.catalog import load_providers
 from mockserver.spec.check import check_files
 from mockserver.spec.document import Document, SpecError, merge_patch
+from mockserver.spec.mistakes import Mistake
+from mockserver.spec.openapi import openapi_mistakes
 from mockserver.spec.provenance import main as provenance
 from mockserver.spec.provenance import provenance as provenance_text
 from mockserver.spec.vocabulary import builtin_specs, specs_directory
@@ -97,18 +99,18 @@ MISTAKES = [
 @pytest.fixture(autouse=True)
 def _one_validation(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let each OpenAPI document that was found valid be so from then on, whatever its `x-mock` says."""
-    validated = openapi.validation_errors
+    validated = openapi_mistakes
 
-    def remembered(data: dict[str, Any]) -> list[Any]:
-        described = repr({key: value for key, value in data.items() if not key.startswith("x-")})
-        if described in VALID:
+    def remembered(document: Document) -> list[Mistake]:
+        openapi = repr({key: value for key, value in document.data.items() if not key.startswith("x-")})
+        if openapi in VALID:
             return []
-        errors = list(validated(data))
-        if not errors:
-            VALID.add(described)
-        return errors
+        issues = validated(document)
+        if not issues:
+            VALID.add(openapi)
+        return issues
 
-    monkeypatch.setattr(openapi, "validation_errors", remembered)
+    monkeypatch.setattr(check, "openapi_mistakes", remembered)
 
 
 @pytest.mark.parametrize(("old", "new", "words", "line"), MISTAKES)
