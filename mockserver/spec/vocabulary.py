@@ -16,6 +16,8 @@ from mockserver.spec.mistakes import NOTHING, UNKNOWN, Mistake, tidied, unknown_
 from mockserver.spec.pointer import pointed
 from mockserver.spec.words import near
 
+_EXPRESSION = r"^\$[a-z]"
+_OF_TYPE = {"number": 1, "integer": 1, "boolean": False}
 _BOUNDS = {"maximum": "at most", "minimum": "at least", "exclusiveMinimum": "more than"}
 
 
@@ -156,8 +158,11 @@ def _mistake(error: jsonschema_rs.ValidationError, value: Any, place: Path_) -> 
         branches = [branch for branch in details["context"] if branch]
         for each in min(branches, key=lambda branch: _distance(branch, here, wrong), default=()):
             yield from _mistake(each, value, place)
+    elif kind == "pattern" and details["pattern"] == _EXPRESSION:
+        wrong = pointed(value, tuple(map(str, error.instance_path)))
+        yield Mistake("value", path, f"{wrong!r} is no expression", "write a number, or $ and a name", 1)
     else:
-        yield Mistake("value", path, str(error.message), _fix(kind, details), NOTHING)
+        yield Mistake("value", path, str(error.message), _fix(kind, details), _instead(kind, details))
 
 
 def _distance(branch: list[jsonschema_rs.ValidationError], here: list[str | int], wrong: Any) -> tuple[bool, ...]:
@@ -165,6 +170,13 @@ def _distance(branch: list[jsonschema_rs.ValidationError], here: list[str | int]
     of_type = any(each.kind.name == "type" and each.instance_path == here for each in branch)
     of_word = any(each.kind.name == "const" and each.instance_path == here for each in branch)
     return of_type or (of_word and not isinstance(wrong, str)), not of_word, len(branch) > 1
+
+
+def _instead(kind: str, details: dict[str, Any]) -> Any:
+    """Return a value that may stand there, so that what depends on it can be checked."""
+    if kind == "type":
+        return next((_OF_TYPE[each] for each in details["types"] if each in _OF_TYPE), NOTHING)
+    return math.floor(details["limit"]) + (kind == "exclusiveMinimum") if kind in _BOUNDS else NOTHING
 
 
 def _fix(kind: str, details: dict[str, Any]) -> str:
