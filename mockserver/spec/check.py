@@ -25,8 +25,10 @@ from mockserver.spec.openapi import (
 )
 from mockserver.spec.vocabulary import builtin_specs, vocabulary_mistakes
 
+Check = Callable[[Document], Iterable[Mistake]]
+
 #: What stands in a later step may rest on what an earlier one repairs.
-_STEPS: tuple[tuple[Callable[[Document], Iterable[Mistake]], ...], ...] = (
+_STEPS: tuple[tuple[Check, ...], ...] = (
     (misspelt_extensions, null_mistakes),
     (openapi_mistakes,),
     (reference_mistakes, keyword_mistakes, operation_mistakes, misplaced_extensions, vocabulary_mistakes),
@@ -83,11 +85,13 @@ def _mistakes(document: Document) -> tuple[list[Mistake], Document]:
 
 
 def _dialect_issues(document: Document, known: list[Mistake]) -> Iterator[SpecIssue]:
-    """Yield the null values and unknown keywords that only a dialect has."""
+    """Yield the mistakes outside `x-mock` that only a dialect has."""
     told = {(each.path, each.message) for each in known}
     for name, patch in _patches(document.data.get("x-mock")).items():
         patched = document.patched(patch)
-        checks = (null_mistakes, keyword_mistakes, reference_mistakes, operation_mistakes)
+        checks: list[Check] = [null_mistakes, keyword_mistakes, reference_mistakes, operation_mistakes]
+        if set(patch) - {"x-mock"}:
+            checks.append(openapi_mistakes)
         for mistake in tidied(chain.from_iterable(check(patched) for check in checks)):
             if (mistake.path, mistake.message) not in told:
                 issue = mistake.issue(patched)

@@ -24,6 +24,7 @@ _SURE_NESTING = 100
 #: The most values that aliases may repeat: a short text can expand to any number, and each is checked.
 _MOST_REPEATED = 10_000
 _ENDLESS = 1 << 62
+_YAML = "nothing else can be checked until this is mended"
 _LONGEST_WORD = 80
 _LONGEST_CHAIN = 50
 _TOO_DEEP = "nested too deep"
@@ -102,7 +103,7 @@ class Document:
             what = (
                 _TOO_DEEP if "nesting depth" in str(error.problem) else shortened(str(error.problem), _LONGEST_MESSAGE)
             )
-            raise SpecError([SpecIssue(name, line, f"is not valid YAML: {what}")]) from None
+            raise SpecError([SpecIssue(name, line, f"is not valid YAML: {what}", _YAML)]) from None
         except yaml.reader.ReaderError as error:
             line = text.encode()[: error.position].count(b"\n") + 1
             what = f"the character {error.character:#06x} is not allowed"

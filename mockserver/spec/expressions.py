@@ -168,6 +168,8 @@ class _Writer:
         return f"[{', '.join(part or self.bound(each) for part, each in zip(parts, template, strict=True))}]"
 
     def _object(self, template: dict[str, Any]) -> str | None:
+        if set(template) == {"by", "otherwise"}:
+            raise ExpressionError("has `by` and no `values`", fix="add the values")
         parts = {key: self._at(each, key) for key, each in template.items()}
         optional = tuple(key[:-1] for key in template if key.endswith("?"))
         if not optional and not any(parts.values()):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from mockserver.provider import Schema
-from mockserver.spec.expressions import INSIDE
+from mockserver.spec.expressions import INSIDE, ROOTS
 from mockserver.spec.pointer import keys_of
 from mockserver.spec.words import suggestion
 
@@ -76,6 +76,8 @@ class Scope:
     def _problem(self, read: Read, through: tuple[str, ...]) -> tuple[str, str] | None:
         if read.root == "request":
             return self._request_problem(read)
+        if read.root not in ROOTS:
+            return None  # told where templates are compiled
         if read.root not in self.roots:
             known = sorted({f"${root}" for root in self.roots} | {f"$request.{part}" for part in self.request})
             return f"{self.what} has no ${read.root}", f"it has {', '.join(known)}"

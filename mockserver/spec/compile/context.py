@@ -61,9 +61,9 @@ class Context:
             try:
                 check_vocabulary(document)
             except SpecError as error:
-                self.issues += [
-                    replace(issue, message=f"in the dialect {name}, {issue.message}") for issue in error.issues
-                ]
+                raise SpecError(
+                    [replace(issue, message=f"in the dialect {name}, {issue.message}") for issue in error.issues]
+                ) from None
         return document
 
     def report(
@@ -106,7 +106,7 @@ class Context:
         try:
             made = id_format(text)
         except ValueError as error:
-            self.report(path, str(error))
+            self.report(path, str(error), "write text and placeholders, such as task-{base36:8}")
             return lambda _drawn, _unix_s: ""
         if not _ID_TEXT.fullmatch(text):
             self.report(path, f"{text!r} cannot stand in a path or a header", "use letters, digits and - . _ ~ : @ +")

@@ -123,7 +123,7 @@ def _statuses(template: Any, keys: tuple[str, ...] = ()) -> Iterator[tuple[tuple
     """Yield where a template of an answer shows a task's status, and what it calls states by another name."""
     if template == _STATUS:
         yield keys, {}
-    elif isinstance(template, dict) and template.get("by") == _STATUS:
+    elif isinstance(template, dict) and template.get("by") == _STATUS and isinstance(template.get("values"), dict):
         if template.get("otherwise") == _STATUS:
             yield keys, {str(new): old for old, new in template["values"].items()}
     elif isinstance(template, dict):

@@ -76,9 +76,14 @@ def _check_security(context: Context, place: Path_, entry: dict[str, Any], role:
             context.report(() if inherited else where, f"{what}: whose task is it?", fix)
     elif any(not each for each in required):
         context.report(where, "asks for a key and for none", "remove the empty entry, or use `security: []`")
-    elif not any(scheme in each for each in required):
+    elif scheme in _schemes(context) and not any(scheme in each for each in required):
         known = ", ".join(sorted({name for each in required for name in each}))
         context.report(where, f"names {known}, but not {scheme!r}, the scheme of x-mock", f"use {scheme}")
+
+
+def _schemes(context: Context) -> Mapping[str, Any]:
+    schemes: Mapping[str, Any] = context.lead.data.get("components", {}).get("securitySchemes", {})
+    return schemes
 
 
 def _check_media_types(context: Context, place: Path_, entry: dict[str, Any], role: str) -> None:

@@ -30,6 +30,8 @@ from mockserver.spec.schema import compile_schema
 from mockserver.spec.words import suggestion
 
 _AMOUNTS_KEPT = 1024
+_SWAP = "swap them"
+_SCHEMA = "name a schema of components/schemas"
 
 
 def compile_lifecycle(context: Context) -> Lifecycle:
@@ -41,7 +43,9 @@ def compile_lifecycle(context: Context) -> Lifecycle:
     )
     for state in states:
         if state.shortest_ms > state.longest_ms:
-            context.report(("x-mock", "lifecycle", "states", state.name, "lasts_s"), "`from` is greater than `to`")
+            context.report(
+                ("x-mock", "lifecycle", "states", state.name, "lasts_s"), "`from` is greater than `to`", _SWAP
+            )
     reached = 0
     for state in states:
         if not reached <= state.progress_from <= state.progress_to:
@@ -65,14 +69,17 @@ def compile_lifecycle(context: Context) -> Lifecycle:
         )
     path = ("x-mock", "lifecycle", "ends")
     by_kind: dict[str, End] = {}
+    kinds = {compiled.kind for compiled in ends.values()}
     for name, compiled in ends.items():
         if compiled.kind in by_kind:
-            context.report((*path, name), f"is a second end of kind {compiled.kind}", "keep one end of each kind")
+            missing = next((kind for kind in ("success", "failure") if kind not in kinds), None)
+            fix = f"did you mean {missing}?" if missing else "keep one end of each kind"
+            context.report((*path, name), f"is a second end of kind {compiled.kind}", fix)
         if name in entry["states"]:
             context.report((*path, name), "is also the name of a state", "rename one of them")
         by_kind.setdefault(compiled.kind, compiled)
     for kind in ("success", "failure"):
-        if kind not in by_kind:
+        if kind not in kinds and len(kinds) == len(ends):
             context.report(path, f"has no end of kind {kind}", f"add one with kind: {kind}")
     blank = End("", "failure", None, {})
     return Lifecycle(
@@ -115,7 +122,9 @@ def _model(
     try:
         schema = document.resolve(entry["request"])
     except KeyError:
-        context.report((*path, "request"), f"{entry['request']} does not exist in this document", document=document)
+        context.report(
+            (*path, "request"), f"{entry['request']} does not exist in this document", _SCHEMA, document=document
+        )
     callback_url = context.mock.get("callbacks", {}).get("url", "")
     lifted = tuple(callback_url.partition("#/")[2].split("/")) if "#/" in callback_url else None
     try:
@@ -125,8 +134,10 @@ def _model(
         request = compile_schema(document, {})
     example = entry.get("example")
     if example is not None and not request.accepts(example):
-        problem = request.problems(example)[0]
-        context.report((*path, "example"), f"does not match the request schema: {problem.message}", document=document)
+        problem, fix = request.problems(example)[0], "change the example or the schema"
+        context.report(
+            (*path, "example"), f"does not match the request schema: {problem.message}", fix, document=document
+        )
     for state in entry.get("lasts_s", {}):
         states = context.mock["lifecycle"]["states"]
         if state not in states:
@@ -216,7 +227,7 @@ def compile_draws(context: Context) -> dict[str, Draw]:
         values = entry.get("of")
         if values is None:
             if entry["from"] > entry["to"]:
-                context.report(("x-mock", "draws", name), "`from` is greater than `to`")
+                context.report(("x-mock", "draws", name), "`from` is greater than `to`", _SWAP)
             values = range(entry["from"], max(entry["from"], entry["to"]) + 1)
         draws[name] = partial(_drawn, tuple(values) if isinstance(values, list) else values)
     return draws
