@@ -54,8 +54,6 @@ class Error(Fault):
                 yield Exercise(
                     f"Retry-After in {kind}", {"status": _TOO_MANY, "retry_after": kind, "retry_after_s": 7}, times=2
                 )
-            dated = {"status": _TOO_MANY, "retry_after": "date", "retry_after_s": 7}
-            yield Exercise("Retry-After in date: submit", dated, "submit")
             for role in ("submit", "query"):
                 again = {"status": _TOO_MANY, "retry_after": "seconds", "retry_after_s": 20}
                 yield Exercise(f"Retry-After again and again: {role}", again, role, times=3)

@@ -51,7 +51,7 @@ SHOWN = {
     "MistakesSecondsForMilliseconds": (EVOLINK, "no faults"),
     "MakesAnEmptyFile": (EVOLINK, "link comes later"),
     "SavesUnderOneName": (EVOLINK, "jobs in bulk"),
-    "ReadsSecondsOnly": (EVOLINK, "Retry-After in date: submit"),
+    "ReadsSecondsOnly": (EVOLINK, "Retry-After in date"),
     "FollowsWithItsKey": (GOOGLE, "query redirected to another host"),
 }
 
