@@ -259,7 +259,9 @@ class AsksTooOften(PoliteClient):
 @breaks(
     "poll.waits",
     "apart",
-    *("outcome.follows-to-the-end", "outcome.makes-video"),  # its queries are used up before the task ends
+    # Its queries are used up before the task ends.
+    *("outcome.follows-to-the-end", "outcome.makes-video"),
+    *("callbacks.unknown-event-is-no-end", "callbacks.query-may-lag"),
     applies=lambda provider: provider.client.poll.interval_s is None,
 )
 class MistakesSecondsForMilliseconds(PoliteClient):
