@@ -135,6 +135,8 @@ def success_is_real(journal: Journal) -> Iterator[Finding]:
             seen = f"job {job.number} was reported as done with {job.size_bytes} bytes, which is not a whole file"
         elif not downloads and (job.size_bytes == 0 or _linkless(journal, traces)):
             seen = f"job {job.number} was reported as done without a file: no answer had a link to it yet"
+        elif not downloads and job.size_bytes in sizes(each for trace in journal.traces for each in trace.downloads):
+            seen = f"job {job.number} was reported as done with the file of another task; its own was not downloaded"
         else:
             yield Exercised()
             continue
