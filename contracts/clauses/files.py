@@ -81,7 +81,7 @@ def _owners(journal: Journal, task: str) -> list[Job]:
     return [job for job in journal.jobs if any(trace.task == task for trace in traces_of(journal, job))]
 
 
-@clause("results.own-file", "Save the file of each job under a name of its own.", general=True, elsewhere="must")
+@clause("results.own-file", "Save the file of each job under a name of its own.", general=True)
 def own_file(journal: Journal) -> Iterator[Finding]:
     """Find jobs that returned the path of a file that another job had returned."""
     places: dict[str, Job] = {}
