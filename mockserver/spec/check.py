@@ -58,7 +58,8 @@ def check_files(paths: Iterable[Path]) -> list[SpecIssue]:
         else:
             documents.append(meant)
     if not (unclear and any("part_of" in each.data["x-mock"] for each in documents)):
-        issues += _meaning(documents, sure=not issues)
+        told = {(each.file, each.line) for each in issues}
+        issues += [each for each in _meaning(documents, sure=not issues) if (each.file, each.line) not in told]
     return unique(issues)
 
 

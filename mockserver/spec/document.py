@@ -70,6 +70,8 @@ class Document:
     name: str
     text: str
     data: dict[str, Any] = field(repr=False)
+    #: Whether a part of it is not what is written, but what was probably meant.
+    guessed: bool = False
 
     @classmethod
     def read(cls, path: Path) -> Document:
@@ -172,7 +174,7 @@ class Document:
 
     def patched(self, patch: dict[str, Any]) -> Document:
         """Return the document with a JSON Merge Patch applied."""
-        return Document(self.name, self.text, merge_patch(self.data, patch))
+        return Document(self.name, self.text, merge_patch(self.data, patch), self.guessed)
 
 
 def resolve(data: Any, pointer: str) -> Any:

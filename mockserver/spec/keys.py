@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import jsonschema_rs
+
 from mockserver.spec.document import Document, Path_
 from mockserver.spec.mistakes import NOTHING, Mistake, unknown_key
 
@@ -97,6 +99,7 @@ _ONE_SCHEMA = frozenset(
 _LIST_OF_SCHEMAS = frozenset(("allOf", "anyOf", "oneOf", "prefixItems"))
 _MAP_OF_SCHEMAS = frozenset(("properties", "patternProperties", "dependentSchemas", "$defs", "definitions"))
 #: Keys whose values may be any JSON: null means null there.
+_LINEAR = "write it without look-around and back-references, and close each bracket"
 _ANY_JSON = frozenset(("example", "examples", "default", "const", "enum", "value"))
 
 
@@ -111,7 +114,10 @@ def keyword_mistakes(document: Document) -> Iterator[Mistake]:
     """Yield the unknown keywords of the schemas of a document."""
     for path in _unknown_keywords(document.data, (), schema=False):
         fix = "JSON Schema has no such keyword; own ones start with x-"
-        yield unknown_key(path, _KEYWORDS, fix)._replace(message=f"unknown key of a schema: {path[-1]}")
+        if path[-1] == "pattern":
+            yield Mistake("value", path, "is not a regular expression", _LINEAR, NOTHING)
+        else:
+            yield unknown_key(path, _KEYWORDS, fix)._replace(message=f"unknown key of a schema: {path[-1]}")
 
 
 def _nulls(value: Any, path: Path_) -> Iterator[Path_]:
@@ -136,6 +142,15 @@ def _names_parts(path: Path_) -> bool:
     return bool(path) and path[-1] in (*_MAP_OF_SCHEMAS, "schemas", "responses", "parameters", "headers", "paths")
 
 
+def _is_pattern(value: Any) -> bool:
+    """Tell whether schemas can use a pattern; what is no text is told elsewhere."""
+    try:
+        jsonschema_rs.Draft202012Validator({"pattern": value}, pattern_options=jsonschema_rs.RegexOptions())
+    except (ValueError, jsonschema_rs.ValidationError):
+        return not isinstance(value, str)
+    return True
+
+
 def _unknown_keywords(value: Any, path: Path_, *, schema: bool) -> Iterator[Path_]:
     if isinstance(value, list):
         for index, each in enumerate(value):
@@ -146,7 +161,8 @@ def _unknown_keywords(value: Any, path: Path_, *, schema: bool) -> Iterator[Path
     for key, each in value.items():
         here = (*path, key)
         if schema:
-            if key not in _KEYWORDS and not key.startswith("x-"):
+            unknown = key not in _KEYWORDS and not key.startswith("x-")
+            if unknown or (key == "pattern" and not _is_pattern(each)):
                 yield here
             elif key in _ONE_SCHEMA or key in _LIST_OF_SCHEMAS:
                 yield from _unknown_keywords(each, here, schema=True)

@@ -23,6 +23,7 @@ from mockserver.spec.compile.examples import check_examples
 from mockserver.spec.compile.operations import check_routes, compile_routes
 from mockserver.spec.compile.paths import check_paths
 from mockserver.spec.compile.places import check_places
+from mockserver.spec.compile.statuses import check_statuses
 from mockserver.spec.compile.tasks import compile_content_policy, compile_draws, compile_lifecycle, compile_models
 from mockserver.spec.document import Document, SpecError, SpecIssue
 from mockserver.spec.words import suggestion
@@ -100,6 +101,7 @@ def _compiled(context: Context) -> Provider | None:
     operations = {each.id: each for route in routes for each in route.operations.values()}
     check_routes(context, operations, results)
     check_paths(context, operations, results)
+    check_statuses(context, operations)
     models = compile_models(context, lifecycle, results)
     check_places(context, models)
     check_examples(context, operations, models)

@@ -8,7 +8,7 @@ from typing import Any
 
 from mockserver.provider import Operation, ResultKind
 from mockserver.spec.compile.context import Context
-from mockserver.spec.compile.operations import METHODS
+from mockserver.spec.compile.operations import METHODS, NAMES_IN_LINK
 from mockserver.spec.document import Path_
 from mockserver.spec.words import suggestion
 
@@ -25,8 +25,6 @@ _METHODS_OF = {
     "upload": ("post", "put", "patch"),
 }
 _PUBLIC = ("result", "file", "estimate")
-_RESULT_NAMES = ("account_id", "task_id", "index")
-_FILE_NAMES = ("file_id", "file_name")
 
 
 def check_paths(context: Context, operations: Mapping[str, Operation], results: Mapping[str, ResultKind]) -> None:
@@ -111,10 +109,10 @@ def _check_files(context: Context, operations: Mapping[str, Operation], results:
         where = ("x-mock", "results", name, "path")
         one = mock["results"][name].get("count", 1) == 1
         needed = ("task_id",) if one else ("task_id", "index")
-        _check_link(context, where, kind.path, needed, _RESULT_NAMES)
+        _check_link(context, where, kind.path, needed, NAMES_IN_LINK["result"])
     uploads = mock.get("uploads")
     if uploads is not None:
-        _check_link(context, ("x-mock", "uploads", "path"), uploads["path"], ("file_id",), _FILE_NAMES)
+        _check_link(context, ("x-mock", "uploads", "path"), uploads["path"], ("file_id",), NAMES_IN_LINK["file"])
         if not any(each.role == "upload" for each in operations.values()):
             context.report(("x-mock", "uploads"), "no operation has the role `upload`", "mark the one that takes files")
     of_role = {
@@ -122,7 +120,8 @@ def _check_files(context: Context, operations: Mapping[str, Operation], results:
         "file": set() if uploads is None else {uploads["path"]},
     }
     for each in operations.values():
-        if each.role in of_role and each.path not in of_role[each.role]:
+        served = {other.path for other in operations.values() if other.role == each.role}
+        if each.role in of_role and each.path not in of_role[each.role] and of_role[each.role] <= served:
             place = ("paths", each.path, each.method.lower())
             part = "a path in `results`" if each.role == "result" else "the path of `uploads`"
             context.report(

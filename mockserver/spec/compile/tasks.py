@@ -250,7 +250,7 @@ def compile_content_policy(context: Context, lifecycle: Lifecycle) -> ContentPol
             f"must be a reason of the failure; got {reason!r}",
             suggestion(reason, lifecycle.failure.reasons),
         )
-    if entry["at"] == "submit" and reason is not None:
+    if entry["at"] == "submit" and reason is not None and not context.lead.guessed:
         context.report((*path, "reason"), "is for `at: generation`: a refused submit makes no task", "remove it")
     return ContentPolicy(
         texts=tuple(context.value(text, *path, "texts") for text in entry["texts"]),
