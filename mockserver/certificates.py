@@ -60,6 +60,11 @@ class Authority:
         self._contexts: OrderedDict[str, ssl.SSLContext] = OrderedDict()
 
     @property
+    def is_loaded(self) -> bool:
+        """Whether it is at hand, so that `load` takes no time."""
+        return self._loaded is not None
+
+    @property
     def certificate(self) -> Path:
         """The file with the authority's certificate (PEM); it is made where there is none.
 

@@ -76,17 +76,17 @@ class AnswersNow(Protocol):
         """Answer a request whose body has arrived."""
 
 
-class TakesOver(Protocol):
-    """Goes on with a connection, whose first bytes are those of TLS."""
+class SpeaksTls(Protocol):
+    """Goes on encrypted with a connection whose first bytes are those of TLS."""
 
-    def __call__(self, transport: asyncio.Transport, first: bytes, arrival: Arrival) -> None:
+    def __call__(self, connection: Connection, first: bytes) -> None:
         """Go on."""
 
 
 class HttpServer(web.Server):
     """aiohttp's server, with our own connections. `speak_tls` is to be set before the first of them."""
 
-    speak_tls: TakesOver
+    speak_tls: SpeaksTls
 
     def __init__(
         self,
@@ -102,7 +102,6 @@ class HttpServer(web.Server):
         problem = fast_path_problem(super().__call__())
         self._fast = problem is None
         self._said_again_s = 0.0
-        self.shuts_down = False
         if problem is not None:
             _warn_once(problem)
 
@@ -140,7 +139,7 @@ def _warn_once(problem: str) -> None:
 
 
 class Connection(web.RequestHandler):
-    """One connection, served by aiohttp. What begins as TLS does is handed over to `HttpServer.speak_tls`."""
+    """One connection, served by aiohttp. Where it begins as TLS does, `HttpServer.speak_tls` goes on."""
 
     __slots__ = ("_is_new", "_server", "arrival")
 
@@ -163,16 +162,18 @@ class Connection(web.RequestHandler):
             super().data_received(data)
 
     def _is_tls(self, data: bytes) -> bool:
-        """Look at the first bytes; hand the connection over where they are those of TLS."""
+        """Look at the first bytes; go on encrypted where they are those of TLS."""
         self._is_new = False
-        if data[:1] != _TLS_HANDSHAKE or self._server.shuts_down:
+        if data[:1] != _TLS_HANDSHAKE or self._force_close or self._close:
             return False
-        task, arrival = self._task_handler, self.arrival
-        transport = self.release()
-        if task is not None:
-            task.cancel()  # it may not have begun
-        self._server.speak_tls(transport, data, arrival)
+        self._server.speak_tls(self, data)
         return True
+
+    def go_on_with(self, encrypted: asyncio.Transport) -> None:
+        """Go on with the encrypted transport."""
+        self.transport = encrypted
+        self.arrival = self.arrival._replace(secure=True)
+        encrypted.set_protocol(self)
 
     def take_tail(self) -> bytes:
         """Return what has arrived after a request that ends HTTP on this connection."""

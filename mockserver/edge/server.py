@@ -151,7 +151,6 @@ class Server:
         for task in self._background:
             task.cancel()
         self._live.close()
-        self._http.shuts_down = True
         await self._tls.close()
         await self._proxy.close()
         self._http.pre_shutdown()

@@ -17,8 +17,7 @@ from contextvars import ContextVar
 from typing import Any, cast
 
 from mockserver.certificates import LOOPBACK_NAMES, Authority, AuthorityError
-from mockserver.edge.arrival import Arrival
-from mockserver.edge.connection import HttpServer
+from mockserver.edge.connection import Connection, HttpServer
 from mockserver.edge.hosts import Hosts
 from mockserver.engine.targets import is_loopback
 
@@ -36,7 +35,7 @@ class _EarlyBytes(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.content = bytearray()
-        self.ended = False
+        self.ended = self.lost = False
 
     def data_received(self, data: bytes) -> None:
         self.content += data
@@ -45,14 +44,13 @@ class _EarlyBytes(asyncio.Protocol):
         self.ended = True
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        self.ended = True
+        self.lost = True
 
 
 class Tls:
     """The TLS of one server; its certificates are made when a client asks for them."""
 
     def __init__(self, http: HttpServer, hosts: Hosts, authority: Authority) -> None:
-        self._http = http
         self._hosts = hosts
         self._authority = authority
         self._working: set[asyncio.Task[None]] = set()
@@ -65,18 +63,22 @@ class Tls:
             task.cancel()
         await asyncio.gather(*working, return_exceptions=True)
 
-    def speak(self, transport: asyncio.Transport, first: bytes, arrival: Arrival) -> None:
-        """Go on with a connection encrypted; `first` is what has arrived."""
-        transport.set_protocol(_EarlyBytes())
-        with contextlib.suppress(RuntimeError, OSError):  # it is closed already
-            transport.pause_reading()
-        task = asyncio.get_running_loop().create_task(self._speak(transport, first, arrival), name="TLS handshake")
+    def speak(self, connection: Connection, first: bytes) -> None:
+        """Go on encrypted with a connection; `first` is what has arrived."""
+        transport = connection.transport
+        assert transport is not None
+        early = _EarlyBytes()
+        transport.set_protocol(early)
+        transport.pause_reading()
+        task = asyncio.get_running_loop().create_task(self._speak(connection, transport, first, early))
         self._working.add(task)
         task.add_done_callback(self._working.discard)
 
-    async def _speak(self, transport: asyncio.Transport, first: bytes, arrival: Arrival) -> None:
+    async def _speak(
+        self, connection: Connection, transport: asyncio.Transport, first: bytes, early: _EarlyBytes
+    ) -> None:
         try:
-            encrypted, early = await self._handshake(transport, first)
+            encrypted = await self._handshake(transport, first, early)
         except (OSError, ValueError) as error:
             if isinstance(error, AuthorityError):
                 _LOG.error("no TLS: %s", error)
@@ -85,28 +87,28 @@ class Tls:
             else:  # no TLS at all, or a client that has gone; `_choose` tells of unknown names
                 _LOG.debug("no TLS: %r", error)
             transport.abort()
+            connection.connection_lost(error)
             return
         except BaseException:
             transport.abort()
+            connection.connection_lost(None)
             raise
-        connection = self._http(arrival._replace(secure=True))
-        encrypted.set_protocol(connection)
-        connection.connection_made(encrypted)
+        connection.go_on_with(encrypted)
         if early.content:
             connection.data_received(bytes(early.content))
-        if early.ended:
+        if early.lost:
+            connection.connection_lost(None)
+        elif early.ended:
             encrypted.close()
 
-    async def _handshake(self, transport: asyncio.Transport, first: bytes) -> tuple[asyncio.Transport, _EarlyBytes]:
+    async def _handshake(self, transport: asyncio.Transport, first: bytes, early: _EarlyBytes) -> asyncio.Transport:
+        if not self._authority.is_loaded:
+            await asyncio.to_thread(self._authority.load)  # it reads files, and may make keys
         address = transport.get_extra_info("sockname")
         name = address[0] if isinstance(address, tuple) else LOOPBACK_NAMES[0]
-        async with asyncio.timeout(HANDSHAKE_S):
-            await asyncio.to_thread(self._authority.load)  # it may read files, and make keys
-            context = self._authority.context(LOOPBACK_NAMES[0] if is_loopback(name) else name)
-            context.sni_callback = self._choose
-            early = _EarlyBytes()
-            encrypted = await _started(transport, first, early, context)
-        return encrypted, early
+        context = self._authority.context(LOOPBACK_NAMES[0] if is_loopback(name) else name)
+        context.sni_callback = self._choose
+        return await _started(transport, first, early, context)
 
     def _choose(self, connection: ssl.SSLObject, name: str | None, _context: ssl.SSLContext) -> int | None:
         """Choose the certificate of the name that a client asks for; refuse a name that this server does not have."""

@@ -142,6 +142,38 @@ def test_request_with_the_handshake(loop: str) -> None:
 
 
 @for_each("loop", LOOPS)
+@for_each("ends", ["farewell", "end", "cut"])
+def test_leaving_with_the_handshake(loop: str, ends: str) -> None:
+    """A client that leaves in one piece with the end of its handshake leaves nothing behind."""
+
+    async def main() -> None:
+        async with serving() as edge:
+            incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+            side = edge.trust().wrap_bio(incoming, outgoing, server_hostname=REAL)
+            reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)
+            with suppress(ssl.SSLWantReadError):
+                side.do_handshake()
+            writer.write(outgoing.read())
+            incoming.write(await reader.read(65536))
+            side.do_handshake()
+            if ends == "farewell":
+                with suppress(ssl.SSLWantReadError):
+                    side.unwrap()
+            writer.write(outgoing.read())
+            if ends == "cut":
+                await asyncio.sleep(0)
+                writer.transport.abort()
+            else:
+                writer.write_eof()
+                with suppress(ConnectionError):
+                    await reader.read()
+                writer.close()
+            await nothing_left(edge)
+
+    run_on(loop, main())
+
+
+@for_each("loop", LOOPS)
 @for_each(
     "sent",
     {
