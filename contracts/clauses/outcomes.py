@@ -11,7 +11,6 @@ from contracts.analysis import (
     end_sent,
     faults_in,
     is_whole,
-    links_in,
     patience_is_over,
     reasons_in,
     received,
@@ -133,8 +132,8 @@ def success_is_real(journal: Journal) -> Iterator[Finding]:
             seen = f"job {job.number} was reported as done, but none of its tasks had succeeded"
         elif job.size_bytes is not None and downloads and job.size_bytes not in lengths:
             seen = f"job {job.number} was reported as done with {job.size_bytes} bytes, which is not a whole file"
-        elif not downloads and (job.size_bytes == 0 or _linkless(journal, traces)):
-            seen = f"job {job.number} was reported as done without a file: no answer had a link to it yet"
+        elif not downloads and job.size_bytes == 0:
+            seen = f"job {job.number} was reported as done with an empty file; it downloaded none"
         elif not downloads and job.size_bytes in sizes(each for trace in journal.traces for each in trace.downloads):
             seen = f"job {job.number} was reported as done with the file of another task; its own was not downloaded"
         else:
@@ -146,15 +145,6 @@ def success_is_real(journal: Journal) -> Iterator[Finding]:
             "an error if no file was received",
             "report a job as done when its status is a success and its file is complete; raise an error otherwise",
         )
-
-
-def _linkless(journal: Journal, traces: list[TaskTrace]) -> bool:
-    """Tell whether nothing that the client received had the link to a file, where results are files."""
-    shown = [query for trace in traces for query in trace.queries if shows(journal, query, "success")]
-    told = any(trace.deliveries for trace in traces)
-    linked = any(True for query in shown for _ in links_in(query.answer))
-    fixed = any(each.role == "result" and each.secured for each in journal.provider.operations.values())
-    return bool(journal.provider.results and shown) and not (told or linked or fixed)
 
 
 def _succeeded(journal: Journal, trace: TaskTrace) -> bool:

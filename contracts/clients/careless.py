@@ -471,7 +471,7 @@ class DownloadsTwice(PoliteClient):
         return content
 
 
-@breaks("outcome.success-is-real", "no answer had a link", "results.fetched", "outcome.returns-file")
+@breaks("outcome.success-is-real", "with an empty file", "results.fetched", "outcome.returns-file")
 class MakesAnEmptyFile(PoliteClient):
     """Takes a success without a link for the end, and returns no bytes."""
 

@@ -258,7 +258,6 @@ DAYS: dict[str, tuple[list[Day], list[Day]]] = {
             lambda: ended().download(answer_bytes=500).job(size_bytes=499),
             lambda: ended("failed").job(),
             lambda: ended().submit(task=SECOND, body=OTHER).download(task=SECOND, answer_bytes=500).job(size_bytes=500),
-            lambda: day().wait(3).query("done", faults=["late_url"]).job(),
             lambda: day().wait(3).query("done", faults=["late_url"]).job(size_bytes=0),
             lambda: short(ended()).job(size_bytes=500),
         ],
