@@ -11,7 +11,7 @@ the client has come by TLS or a proxy, so that these names lead here; behind ano
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from aiohttp.hdrs import HOST, X_FORWARDED_HOST, X_FORWARDED_PROTO
@@ -88,9 +88,13 @@ class Addresses:
         self._only = settings.only
         self._public_host = (urlsplit(settings.public_url or "").hostname or "").lower()
         self._trusts_forwarded = settings.trust_forwarded
-        #: What each Host has led to, on connections without TLS and tunnel; and on each other kind of connection.
-        self._direct: dict[str, _Name] = {}
-        self._others: dict[tuple[str, bool, bool], _Name] = {}
+        #: The arrival of most requests; their Host says it all.
+        self._usual = None if settings.trust_forwarded else DIRECT
+        #: What each Host has led to, by whether the client has come by TLS, and through this proxy.
+        self._names: dict[tuple[bool, bool], dict[str, _Name]] = {
+            (secure, proxied): {} for secure in (False, True) for proxied in (False, True)
+        }
+        self._direct = self._names[False, False]
 
     @property
     def root_url(self) -> str:
@@ -122,27 +126,26 @@ class Addresses:
         """
         path, _, query = target.partition("?")
         host = headers.get(HOST, "")
-        if path.startswith("/") and arrival is DIRECT and not self._trusts_forwarded:
-            name = self._direct.get(host) or self._learn(self._direct, host, host, secure=False, proxied=False)
-        else:
+        name = self._direct.get(host) if arrival is self._usual else None
+        if name is None or path[:1] != "/":
             path, name = self._name_and_path(path, target, host, headers, arrival)
+        provider, base, is_public = name
         session = headers.get(SESSION_HEADER)
         if path.startswith(_SESSION_MARKS):
             session, slash, rest = path[2 if path[1] == "~" else 4 :].partition("/")
             path = slash + rest or "/"
         first, slash, rest = path[1:].partition("/")
         is_admin = first == _ADMIN_SEGMENT
-        provider = name.provider
         runtime = main
-        if name.is_public and (is_admin or first in main.world.providers):
-            provider, name = None, _Name(None)
+        if is_public and (is_admin or first in main.world.providers):
+            provider, base = None, ""
         if session is not None:
             if sessions.known(session) is None:
                 if provider is None and is_admin:
                     return Address(main, None, path, query, new_session=session)
                 self.access.check_page(headers, of_provider=provider is not None)
             runtime = sessions.get(session)
-        base = name.root if session is None or not name.root else f"{name.root}/~{session}"
+            base = base and f"{base}/~{session}"
         providers = runtime.world.providers
         if provider is not None:
             return Address(runtime, providers[provider], path, query, base)
@@ -176,15 +179,13 @@ class Addresses:
         if self._trusts_forwarded:
             host = headers.get(X_FORWARDED_HOST, host).partition(",")[0].strip()
             secure = headers.get(X_FORWARDED_PROTO, "https" if secure else "").partition(",")[0].strip() == "https"
-        key = (host, secure, proxied)
-        return path, self._others.get(key) or self._learn(self._others, key, host, secure=secure, proxied=proxied)
-
-    def _learn(self, names: dict[Any, _Name], key: Any, host: str, *, secure: bool, proxied: bool) -> _Name:
-        """Work out what a Host leads to, and keep it."""
-        if len(names) >= self._NAMES_KEPT:
-            names.clear()
-        names[key] = name = self._name_of(host, secure=secure, proxied=proxied)
-        return name
+        names = self._names[secure, proxied]
+        name = names.get(host)
+        if name is None:
+            if len(names) >= self._NAMES_KEPT:
+                names.clear()
+            name = names[host] = self._name_of(host, secure=secure, proxied=proxied)
+        return path, name
 
     def _name_of(self, host: str, *, secure: bool, proxied: bool) -> _Name:
         scheme = "https" if secure else "http"
