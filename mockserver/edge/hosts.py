@@ -106,8 +106,10 @@ class Hosts:
 
     def _is_ours(self, host: str) -> bool:
         """Tell whether a name or address, with a port of ours, is that of this server."""
+        if self._access.is_ours(host):
+            return True
         address = literal_address(host)
-        return self._access.is_ours(host) or (is_local_name(host) if address is None else not address.is_global)
+        return is_local_name(host) if address is None else not address.is_global
 
     def may_certify(self, name: str) -> bool:
         """Tell whether this server speaks TLS under a name."""

@@ -106,11 +106,11 @@ class Tls:
             await asyncio.to_thread(self._authority.load)  # it reads files, and may make keys
         address = transport.get_extra_info("sockname")
         name = address[0] if isinstance(address, tuple) else LOOPBACK_NAMES[0]
-        context = self._authority.context(LOOPBACK_NAMES[0] if is_loopback(name) else name)
+        context = self._authority.context(name if name in LOOPBACK_NAMES or not is_loopback(name) else "localhost")
         context.sni_callback = self._choose
         return await _started(transport, first, early, context)
 
-    def _choose(self, connection: ssl.SSLObject, name: str | None, _context: ssl.SSLContext) -> int | None:
+    def _choose(self, connection: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> int | None:
         """Choose the certificate of the name that a client asks for; refuse a name that this server does not have."""
         name = (name or "").lower().rstrip(".")
         if not name:
@@ -120,11 +120,13 @@ class Tls:
             _send_alert(_REFUSED)
             return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
         try:
-            connection.context = self._authority.context(name)
+            chosen = self._authority.context(name)
         except (OSError, ValueError) as error:
             _LOG.warning("no certificate for %s: %s", name, error)
             _send_alert(_REFUSED)
             return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
+        if chosen is not context:
+            connection.context = chosen
         return None
 
 
