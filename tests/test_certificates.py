@@ -47,6 +47,12 @@ def test_nothing_before_it_is_asked_for(tmp_path: Path) -> None:
     assert authority.certificate.exists()
 
 
+def test_nothing_is_loaded_before_it_is_asked_for() -> None:
+    """A server whose clients speak plain HTTP loads neither library."""
+    code = "import sys, mockserver.edge.build; print({'trustme', 'cryptography'} & {*sys.modules})"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
 def test_only_its_user_can_read_it(tmp_path: Path) -> None:
     """The directory is 0700 and the key 0600; the certificate is there for all to read."""
     authority = Authority(tmp_path / "cache" / "ca")

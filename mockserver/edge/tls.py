@@ -2,7 +2,7 @@
 
 The loop's own `start_tls` does the work. It cannot know of bytes that have been read, so they are given to its
 protocol before it reads more. The certificate is that of the name which the client asks for (SNI); a client that
-names none, because it has an address, gets that of the address it has come to.
+names none, because it has an address, gets that of the address it has come to, or has asked the proxy for.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, cast
 
 from mockserver.certificates import LOOPBACK_NAMES, Authority, AuthorityError
 from mockserver.edge.connection import Connection, HttpServer
-from mockserver.edge.hosts import Hosts
+from mockserver.edge.hosts import Hosts, authority_of
 from mockserver.engine.targets import is_loopback
 
 HANDSHAKE_S = 10.0
@@ -78,7 +78,7 @@ class Tls:
         self, connection: Connection, transport: asyncio.Transport, first: bytes, early: _EarlyBytes
     ) -> None:
         try:
-            encrypted = await self._handshake(transport, first, early)
+            encrypted = await self._handshake(transport, first, early, connection.arrival.tunnel)
         except (OSError, ValueError) as error:
             if isinstance(error, AuthorityError):
                 _LOG.error("no TLS: %s", error)
@@ -101,11 +101,14 @@ class Tls:
         elif early.ended:
             encrypted.close()
 
-    async def _handshake(self, transport: asyncio.Transport, first: bytes, early: _EarlyBytes) -> asyncio.Transport:
+    async def _handshake(
+        self, transport: asyncio.Transport, first: bytes, early: _EarlyBytes, tunnel: str
+    ) -> asyncio.Transport:
         if not self._authority.is_loaded:
             await asyncio.to_thread(self._authority.load)  # it reads files, and may make keys
-        address = transport.get_extra_info("sockname")
-        name = address[0] if isinstance(address, tuple) else LOOPBACK_NAMES[0]
+        name = transport.get_extra_info("sockname")[0]
+        if (asked := authority_of(tunnel)) is not None:
+            name = asked.host
         context = self._authority.context(name if name in LOOPBACK_NAMES or not is_loopback(name) else "localhost")
         context.sni_callback = self._choose
         return await _started(transport, first, early, context)

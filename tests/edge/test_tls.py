@@ -70,6 +70,17 @@ def test_each_way_to_speak_tls(loop: str) -> None:
     run_on(loop, main())
 
 
+async def test_a_tunnel_without_a_name() -> None:
+    """A client that names no host in TLS gets the certificate of the host that it has asked the proxy for."""
+    async with serving() as edge, edge.raw() as wire:
+        await wire.send(f"CONNECT {REAL}:443 HTTP/1.1\r\nHost: {REAL}\r\n\r\n".encode())
+        assert (await wire.head()).status == 200
+        trust = edge.trust()
+        trust.check_hostname = False
+        await wire.start_tls(trust, "")
+        assert ("DNS", REAL) in wire.certificate()["subjectAltName"]
+
+
 @for_each("loop", LOOPS)
 def test_both_on_one_port(loop: str) -> None:
     """Plain HTTP and TLS take turns on the same port, many requests on each connection."""

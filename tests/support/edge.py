@@ -249,6 +249,10 @@ class Wire:
         """Go on encrypted, with the server of a name."""
         await self._writer.start_tls(trust, server_hostname=name)
 
+    def certificate(self) -> Any:
+        """Return the certificate of the peer."""
+        return self._writer.get_extra_info("peercert")
+
     def end(self) -> None:
         """Say that nothing more will be sent."""
         self._writer.write_eof()
