@@ -79,7 +79,7 @@ class Tls:
     ) -> None:
         try:
             encrypted = await self._handshake(transport, first, early, connection.arrival.tunnel)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError) as error:  # TypeError: a transport that cannot speak TLS
             if isinstance(error, AuthorityError):
                 _LOG.error("no TLS: %s", error)
             elif _is_distrusted(error):
