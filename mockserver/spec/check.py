@@ -14,7 +14,7 @@ from typing import Any
 
 from mockserver.spec.compile import compile_providers
 from mockserver.spec.document import Document, SpecError, SpecIssue
-from mockserver.spec.keys import keyword_mistakes, null_mistakes
+from mockserver.spec.keys import keyword_mistakes, null_mistakes, number_mistakes
 from mockserver.spec.mistakes import Mistake, repaired, tidied
 from mockserver.spec.openapi import (
     misplaced_extensions,
@@ -31,7 +31,10 @@ Check = Callable[[Document], Iterable[Mistake]]
 _STEPS: tuple[tuple[Check, ...], ...] = (
     (misspelt_extensions, null_mistakes),
     (openapi_mistakes,),
-    (reference_mistakes, keyword_mistakes, operation_mistakes, misplaced_extensions, vocabulary_mistakes),
+    (
+        *(reference_mistakes, keyword_mistakes, operation_mistakes, misplaced_extensions),
+        *(number_mistakes, vocabulary_mistakes),
+    ),
 )
 
 
@@ -40,6 +43,11 @@ def check_files(paths: Iterable[Path]) -> list[SpecIssue]:
 
     A file that is `part_of` a provider may extend a built-in spec.
     """
+    return checked(paths)[0]
+
+
+def checked(paths: Iterable[Path]) -> tuple[list[SpecIssue], list[Document]]:
+    """Do the same, and return the documents as well: as they are written, if there are no issues."""
     issues: list[SpecIssue] = []
     documents: list[Document] = []
     unclear = False
@@ -60,7 +68,7 @@ def check_files(paths: Iterable[Path]) -> list[SpecIssue]:
     if not (unclear and any("part_of" in each.data["x-mock"] for each in documents)):
         told = {(each.file, each.line) for each in issues}
         issues += [each for each in _meaning(documents, sure=not issues) if (each.file, each.line) not in told]
-    return unique(issues)
+    return unique(issues), documents
 
 
 def unique(issues: Iterable[SpecIssue]) -> list[SpecIssue]:
@@ -89,7 +97,7 @@ def _dialect_issues(document: Document, known: list[Mistake]) -> Iterator[SpecIs
     told = {(each.path, each.message) for each in known}
     for name, patch in _patches(document.data.get("x-mock")).items():
         patched = document.patched(patch)
-        checks: list[Check] = [null_mistakes, keyword_mistakes, reference_mistakes, operation_mistakes]
+        checks: list[Check] = [null_mistakes, number_mistakes, keyword_mistakes, reference_mistakes, operation_mistakes]
         if set(patch) - {"x-mock"}:
             checks.append(openapi_mistakes)
         for mistake in tidied(chain.from_iterable(check(patched) for check in checks)):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mockserver.provider import UCR, Operation, Parameter, ResultKind, Route
 from mockserver.spec.compile.context import Context
-from mockserver.spec.document import Path_, merge_patch
+from mockserver.spec.document import PATH_PARAMETER, Path_, merge_patch
 from mockserver.spec.schema import compile_schema
 from mockserver.spec.words import suggestion
 
@@ -198,7 +197,7 @@ def check_routes(context: Context, operations: Mapping[str, Operation], results:
     for where, role, path in linked:
         served = [each.path for each in operations.values() if each.role == role]
         unlinked = [each for each in served if each not in paths]
-        misnamed = set(re.findall(r"\{([^{}]*)\}", path)) - set(NAMES_IN_LINK[role])  # told elsewhere
+        misnamed = set(PATH_PARAMETER.findall(path)) - set(NAMES_IN_LINK[role])  # told elsewhere
         if path not in served and not misnamed and not _is_unmarked(context, path):
             fix = suggestion(path, unlinked) if unlinked else "add this path with a get"
             context.report(where, f"no operation of role `{role}` has the path {path}", fix)
