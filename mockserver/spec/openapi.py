@@ -130,12 +130,14 @@ class _Parameters:
         """Yield the parameters that are no parameters, twice there, not declared, or not in the path."""
         declared: dict[str, Path_] = {}
         found: list[Mistake] = []
+        all_named = True
         for where, parameters in self._lists:
             seen: set[tuple[str, str]] = set()
             for index, raw in enumerate(parameters if isinstance(parameters, list) else ()):
                 here, parameter = (*where, "parameters", index), self._document.followed(raw)
                 if not {"name", "in"} <= set(parameter):
                     found += self._of_reference(here, raw)
+                    all_named = False
                     continue
                 name, place = str(parameter["name"]), str(parameter["in"])
                 if (name, place) in seen:
@@ -145,7 +147,9 @@ class _Parameters:
                 seen.add((name, place))
                 if place == "path":
                     declared[name] = here
-        yield from found or self._of_names(declared)
+        yield from found
+        if all_named and not found:
+            yield from self._of_names(declared)
 
     def _of_reference(self, here: Path_, raw: Any) -> list[Mistake]:
         if not isinstance(raw, dict) or "$ref" not in raw:
@@ -233,7 +237,10 @@ def _told(error: Any, path: Path_, data: Any) -> Iterator[Mistake]:
         return
     forms = getattr(error, "context", None) or ()
     allowed = next((each.validator_value for each in forms if each.validator == "enum"), schema.get("enum", ()))
-    if allowed:
+    if keywords[-1] == "oneOf" and "parameters" in path[-2:-1]:
+        if isinstance(parameter := _at(data, path), dict) and "schema" not in parameter:
+            yield Mistake("missing key", path, "missing required key `schema`", "add it", missing="schema")
+    elif allowed:
         yield wrong_value(path, _at(data, path), allowed, what)
     else:
         yield Mistake("value", path, what, _SEE, NOTHING)

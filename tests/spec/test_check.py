@@ -6,12 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mockserver.spec import check
 from mockserver.spec.catalog import load_providers
 from mockserver.spec.check import check_files
 from mockserver.spec.document import Document, SpecError, merge_patch
-from mockserver.spec.mistakes import Mistake
-from mockserver.spec.openapi import openapi_mistakes
 from mockserver.spec.provenance import main as provenance
 from mockserver.spec.provenance import provenance as provenance_text
 from mockserver.spec.vocabulary import builtin_specs, specs_directory
@@ -27,9 +24,6 @@ CONSEQUENCES = {
     "no operation of role `result`": 2,
     "is a second end of kind success": 2,
 }
-#: OpenAPI documents that were found valid, as text without `x-mock`: to validate one takes a tenth of a second.
-VALID: set[str] = set()
-
 #: What to change in a good spec (old, new), the words of the fault, and words of the line it stands on.
 MISTAKES = [
     ("provider: evolink\n", "provider: Evo Link\n", "provider", "provider: Evo"),
@@ -100,24 +94,6 @@ MISTAKES = [
     ("completed: {kind: success", "completed: {older_word: done, kind: success", "unknown key: older_word", "done"),
     ("              status: completed", "              status: [completed", "is not valid YAML", ""),
 ]
-
-
-@pytest.fixture(autouse=True)
-def _one_validation(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let each OpenAPI document that was found valid be so from then on, whatever its `x-mock` says."""
-    validated = openapi_mistakes
-
-    def remembered(document: Document) -> list[Mistake]:
-        openapi = repr({key: value for key, value in document.data.items() if not key.startswith("x-")})
-        if openapi in VALID:
-            return []
-        issues = validated(document)
-        if not issues:
-            VALID.add(openapi)
-        return issues
-
-    first, _, last = check._STEPS
-    monkeypatch.setattr(check, "_STEPS", (first, (remembered,), last))
 
 
 @pytest.mark.parametrize(("old", "new", "words", "line"), MISTAKES)

@@ -51,13 +51,13 @@ class Driven:
         account.plan = replace(account.plan, requests_per_minute=None, requests_per_hour=None)
 
     def send(
-        self, method: str, path: str, at_ms: int, *, body: Any = None, key: bool = True, form: Form | None = None
+        self, method: str, path: str, at_ms: int, *, body: Any = None, key: bool | str = True, form: Form | None = None
     ) -> Response:
         """Send a request, and look at its answer."""
         rule = self.provider.key
         headers = CIMultiDict({"Content-Type": "application/json"})
         if key:
-            headers.update(rule.header_with(rule.example))
+            headers.update(rule.header_with(rule.example if key is True else str(key)))
         path, _, query = path.partition("?")
         content = body if isinstance(body, bytes) else b"" if body is None else orjson.dumps(body)
         request = Request(method, path, headers, content, query, form=form)
@@ -205,6 +205,9 @@ class Driven:
     def refusals(self) -> None:
         """Send what has to be refused."""
         self.send("GET", "/no/such/path", START_MS)
+        for text in self.provider.key.test_keys:
+            for operation in self.provider.operations.values():
+                self.send(operation.method, self.path_of(operation, "nothing"), START_MS, body={}, key=text)
         for operation in self.provider.operations.values():
             path = self.path_of(operation, "nothing")
             self.send("PATCH", path, START_MS)
