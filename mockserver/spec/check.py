@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mockserver.spec.compile import compile_providers
-from mockserver.spec.document import Document, SpecError, SpecIssue
+from mockserver.spec.document import Document, Path_, SpecError, SpecIssue
 from mockserver.spec.keys import keyword_mistakes, null_mistakes, number_mistakes
 from mockserver.spec.mistakes import Mistake, repaired, tidied
 from mockserver.spec.openapi import (
@@ -51,6 +51,7 @@ def checked(paths: Iterable[Path]) -> tuple[list[SpecIssue], list[Document]]:
     issues: list[SpecIssue] = []
     documents: list[Document] = []
     unclear = False
+    unknown: set[Path_] = set()
     for path in paths:
         try:
             document = Document.read(path)
@@ -60,6 +61,7 @@ def checked(paths: Iterable[Path]) -> tuple[list[SpecIssue], list[Document]]:
             continue
         mistakes, meant = _mistakes(document)
         issues += [each.issue(document) for each in mistakes]
+        unknown |= {_unknown_part(each) for each in mistakes if not isinstance(each.meant, str)}
         issues += _dialect_issues(meant, mistakes)
         if any(tidied(vocabulary_mistakes(meant))):
             unclear = True
@@ -67,8 +69,30 @@ def checked(paths: Iterable[Path]) -> tuple[list[SpecIssue], list[Document]]:
             documents.append(meant)
     if not (unclear and any("part_of" in each.data["x-mock"] for each in documents)):
         told = {(each.file, each.line) for each in issues}
-        issues += [each for each in _meaning(documents, sure=not issues) if (each.file, each.line) not in told]
+        issues += [
+            each
+            for each in _meaning(documents, sure=not issues)
+            if (each.file, each.line) not in told and not _is_consequence(each, unknown)
+        ]
     return unique(issues), documents
+
+
+def _unknown_part(mistake: Mistake) -> Path_:
+    """Return the part of a spec that cannot be judged because of a mistake: of a number, that number."""
+    path = mistake.path
+    if not isinstance(mistake.meant, int):
+        return path[:2]
+    return path[:3] if path[:2] == ("x-mock", "lifecycle") else path
+
+
+def _is_consequence(issue: SpecIssue, unknown: set[Path_]) -> bool:
+    """Tell whether an issue may only be there because it is not known what was meant in a part of the spec."""
+    leans_on_paths = issue.path[:2] in (("x-mock", "results"), ("x-mock", "uploads"), ("x-mock", "callbacks"))
+    return (
+        any(issue.path[: len(part)] == part for part in unknown)
+        or ("x-mock", "lifecycle") in unknown
+        or (leans_on_paths and any(part[:1] == ("paths",) for part in unknown))
+    )
 
 
 def unique(issues: Iterable[SpecIssue]) -> list[SpecIssue]:

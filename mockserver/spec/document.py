@@ -44,7 +44,8 @@ class SpecIssue:
     line: int | None
     message: str
     fix: str = ""
-    #: The message without its place in the document.
+    #: The place in the document, and the message without it.
+    path: Path_ = field(default=(), compare=False, repr=False)
     said: str = field(default="", compare=False, repr=False)
 
     def __str__(self) -> str:
@@ -145,7 +146,7 @@ class Document:
         """Report something wrong at a path."""
         where = "/".join(shortened(str(key)) for key in path)
         what = shortened(f"{where}: {message}" if where else message, _LONGEST_MESSAGE)
-        return SpecIssue(self.name, self.line(path), what, fix, message)
+        return SpecIssue(self.name, self.line(path), what, fix, path, message)
 
     def resolve(self, pointer: str) -> Any:
         """Follow a reference within this document, such as ``#/components/schemas/Task``.

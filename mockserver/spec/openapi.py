@@ -238,7 +238,10 @@ def _told(error: Any, path: Path_, data: Any) -> Iterator[Mistake]:
         return
     forms = getattr(error, "context", None) or ()
     allowed = next((each.validator_value for each in forms if each.validator == "enum"), schema.get("enum", ()))
-    if allowed:
+    if keywords[-1] == "oneOf" and "parameters" in path[-2:-1]:
+        if isinstance(parameter := at(data, path), dict) and "schema" not in parameter:
+            yield Mistake("missing key", path, "missing required key `schema`", "add it", missing="schema")
+    elif allowed:
         yield wrong_value(path, at(data, path), allowed, what)
     else:
         yield Mistake("value", path, what, _SEE, NOTHING)

@@ -18,8 +18,12 @@ if TYPE_CHECKING:
 
 EVOLINK = (specs_directory() / "evolink-gemini-omni-flash.yaml").read_text(encoding="utf-8")
 
-#: How many lines a mistake may take, if not one: without a failure, its reasons are unknown as well.
-CONSEQUENCES = {"is a second end of kind success": 2}
+#: How many lines a mistake may take: an operation without a name breaks what refers to it.
+CONSEQUENCES = {
+    "operationId": 4,
+    "no operation of role `result`": 2,
+    "is a second end of kind success": 2,
+}
 #: What to change in a good spec (old, new), the words of the fault, and words of the line it stands on.
 MISTAKES = [
     ("provider: evolink\n", "provider: Evo Link\n", "provider", "provider: Evo"),
