@@ -178,7 +178,7 @@ class PollsThroughRetryAfter(PoliteClient):
     *("outcome.follows-to-the-end", "poll.errors-are-retried", "retry.server-errors", "results.fetched"),
 )
 class ReadsSecondsOnly(PoliteClient):
-    """Reads Retry-After as a number, whatever it is."""
+    """Reads Retry-After as a number, also where it is a date."""
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)

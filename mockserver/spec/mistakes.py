@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from copy import deepcopy
-from difflib import get_close_matches
 from typing import Any, Literal, NamedTuple
 
 from mockserver.spec.document import Document, Path_, SpecIssue
@@ -120,8 +119,3 @@ def _repair(data: Any, mistake: Mistake) -> None:
             renamed = {mistake.meant if key == last else key: value for key, value in holder.items()}
             holder.clear()
             holder.update(renamed)
-
-
-def near_extension(key: str) -> bool:
-    """Tell whether a key was probably meant to be `x-mock`."""
-    return key != "x-mock" and bool(get_close_matches(key.lower().replace("_", "-"), ("x-mock",), 1, 0.8))

@@ -5,21 +5,21 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from difflib import get_close_matches
 from typing import Any
 
-from mockserver.spec.document import Document, Path_
-from mockserver.spec.mistakes import NOTHING, UNKNOWN, Mistake, near_extension, unknown_key, wrong_value
-from mockserver.spec.pointer import pointed
+from mockserver.spec.document import PATH_PARAMETER, Document, Path_
+from mockserver.spec.mistakes import NOTHING, UNKNOWN, Mistake, unknown_key, wrong_value
+from mockserver.spec.pointer import at, pointed
 from mockserver.spec.words import near
 
-#: Keys whose values are no part of the description, or are checked elsewhere.
+#: Keys whose values do not describe the API, or are checked elsewhere.
 _NOT_FOLLOWED = ("example", "examples", "x-mock")
 _SECTIONS: dict[tuple[str, ...], tuple[str, ...]] = {
     (): ("openapi", "info", "servers", "paths", "components", "security", "tags", "webhooks"),
     ("components",): ("schemas", "responses", "parameters", "headers", "requestBodies", "securitySchemes", "examples"),
 }
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
-_IN_PATH = re.compile(r"\{([^{}]*)\}")
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'")
 _SEE = "the OpenAPI 3.1 specification says what may stand here"
 _LONGEST = 300
@@ -60,12 +60,12 @@ def misspelt_extensions(document: Document) -> Iterator[Mistake]:
         holder = pointed(document.data, place)
         for key in holder if isinstance(holder, dict) else ():
             meant = near(key, [each for each in known if each not in holder])
-            if key not in known and meant and not near_extension(key):
+            if key not in known and meant and not _near_extension(key):
                 yield unknown_key((*place, key), [meant])
 
 
 def misplaced_extensions(document: Document) -> Iterator[Mistake]:
-    """Yield each `x-mock` at another place than the root and the operations: nobody reads it."""
+    """Yield each `x-mock` that is neither at the root nor in an operation: it is ignored there."""
     for path in _extensions(document.data, ()):
         own = path == ("x-mock",) or (len(path) == 4 and path[0] == "paths" and path[2] in _METHODS)
         if path[-1] == "x-mock" and not own:
@@ -78,13 +78,18 @@ def _extensions(value: Any, path: Path_) -> Iterator[Path_]:
     if isinstance(value, dict):
         for key, each in value.items():
             here = (*path, key)
-            if not named and (key == "x-mock" or (len(here) in (1, 4) and near_extension(key))):
+            if not named and (key == "x-mock" or (len(here) in (1, 4) and _near_extension(key))):
                 yield here
             elif key not in _NOT_FOLLOWED and (named or not key.startswith("x-")):
                 yield from _extensions(each, here)
     elif isinstance(value, list):
         for index, each in enumerate(value):
             yield from _extensions(each, (*path, index))
+
+
+def _near_extension(key: str) -> bool:
+    """Tell whether a key was probably meant to be `x-mock`."""
+    return key != "x-mock" and bool(get_close_matches(key.lower().replace("_", "-"), ("x-mock",), 1, 0.8))
 
 
 def operation_mistakes(document: Document) -> Iterator[Mistake]:
@@ -123,19 +128,24 @@ class _Parameters:
         self, document: Document, place: tuple[str, str, str], item: dict[str, Any], entry: dict[str, Any]
     ) -> None:
         self._document, self._place, self._mock = document, place, entry.get("x-mock")
-        self._in_path = _IN_PATH.findall(place[1])
+        self._in_path = PATH_PARAMETER.findall(place[1])
         self._lists = ((place[:2], item.get("parameters")), (place, entry.get("parameters")))
 
     def mistakes(self) -> Iterator[Mistake]:
-        """Yield the parameters that are no parameters, twice there, not declared, or not in the path."""
+        """Yield references to other things than parameters, and parameters that are duplicate, undeclared or unused."""
         declared: dict[str, Path_] = {}
         found: list[Mistake] = []
+        unclear = False
         for where, parameters in self._lists:
             seen: set[tuple[str, str]] = set()
             for index, raw in enumerate(parameters if isinstance(parameters, list) else ()):
                 here, parameter = (*where, "parameters", index), self._document.followed(raw)
                 if not {"name", "in"} <= set(parameter):
-                    found += self._of_reference(here, raw)
+                    if _misleads(self._document, raw):
+                        unclear = True  # `reference_mistakes` tells it
+                    elif isinstance(raw, dict) and isinstance(raw.get("$ref"), str):
+                        fix = "use #/components/parameters/…"
+                        found.append(Mistake("value", here, "does not lead to a parameter", fix))
                     continue
                 name, place = str(parameter["name"]), str(parameter["in"])
                 if (name, place) in seen:
@@ -145,14 +155,9 @@ class _Parameters:
                 seen.add((name, place))
                 if place == "path":
                     declared[name] = here
-        yield from found or self._of_names(declared)
-
-    def _of_reference(self, here: Path_, raw: Any) -> list[Mistake]:
-        if not isinstance(raw, dict) or "$ref" not in raw:
-            return []
-        if self._document.unresolved(str(raw["$ref"])):
-            return [*reference_mistakes(self._document)][:1]
-        return [Mistake("value", here, "does not lead to a parameter", "use #/components/parameters/…")]
+        yield from found
+        if not found and not unclear:
+            yield from self._of_names(declared)
 
     def _of_names(self, declared: dict[str, Path_]) -> Iterator[Mistake]:
         missing = [each for each in self._in_path if each not in declared]
@@ -177,7 +182,7 @@ class _Parameters:
             what = f"does not declare the path parameter {in_path!r}"
             return Mistake("unknown key", self._place[:2], what, f"did you mean {declared}?", meant)
         what, fix = f"the path has no {{{declared}}}", f"did you mean {in_path}?"
-        direct = "name" in (_at(self._document.data, here) or ())
+        direct = "name" in (at(self._document.data, here) or ())
         return Mistake("value", (*here, "name") if direct else here, what, fix, in_path if direct else UNKNOWN)
 
     def _known(self, name: str) -> bool:
@@ -197,7 +202,7 @@ def openapi_mistakes(document: Document) -> list[Mistake]:
     try:
         for error in OpenAPIV31SpecValidator(data).iter_errors():
             path = _whole_path(data, tuple(getattr(error, "absolute_path", ())), error)
-            if type(error).__name__ not in _CHECKED_HERE and not _misleads(document, _at(document.data, path)):
+            if type(error).__name__ not in _CHECKED_HERE and not _misleads(document, at(document.data, path)):
                 found += _told(error, path, data)
     except Exception as error:  # noqa: BLE001 - the validator raises arbitrary errors for some invalid documents
         if not found:
@@ -233,8 +238,11 @@ def _told(error: Any, path: Path_, data: Any) -> Iterator[Mistake]:
         return
     forms = getattr(error, "context", None) or ()
     allowed = next((each.validator_value for each in forms if each.validator == "enum"), schema.get("enum", ()))
-    if allowed:
-        yield wrong_value(path, _at(data, path), allowed, what)
+    if keywords[-1] == "oneOf" and "parameters" in path[-2:-1]:
+        if isinstance(parameter := at(data, path), dict) and "schema" not in parameter:
+            yield Mistake("missing key", path, "missing required key `schema`", "add it", missing="schema")
+    elif allowed:
+        yield wrong_value(path, at(data, path), allowed, what)
     else:
         yield Mistake("value", path, what, _SEE, NOTHING)
 
@@ -270,9 +278,9 @@ def _whole_path(data: Any, path: Path_, error: Any) -> Path_:
     """Complete a path that the validator reports relative to a schema: return the first place that fits."""
     instance = getattr(error, "instance", None)
     path = tuple(_as_written(data, path))
-    if not path or _at(data, path) is instance:
+    if not path or at(data, path) is instance:
         return path
-    places = [each for each in _paths(data, ()) if each[-len(path) :] == path and _at(data, each) == instance]
+    places = [each for each in _paths(data, ()) if each[-len(path) :] == path and at(data, each) == instance]
     return places[0] if places else path
 
 
@@ -280,7 +288,7 @@ def _as_written(data: Any, path: Path_) -> Iterator[str | int]:
     """Yield the keys of a path; the validator turns those that look like numbers into numbers."""
     for key in path:
         written = str(key) if isinstance(data, dict) else key
-        data = _at(data, (written,))
+        data = at(data, (written,))
         yield written
 
 
@@ -289,12 +297,3 @@ def _paths(node: Any, path: Path_) -> Iterator[Path_]:
     children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
     for key, child in children:
         yield from _paths(child, (*path, key))
-
-
-def _at(data: Any, path: Path_) -> Any:
-    for key in path:
-        try:
-            data = data[key]
-        except (KeyError, IndexError, TypeError):
-            return None
-    return data

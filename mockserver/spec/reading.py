@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from mockserver.provider import Schema
+from mockserver.spec.document import Path_
 from mockserver.spec.expressions import INSIDE, ROOTS
 from mockserver.spec.pointer import keys_of
 from mockserver.spec.words import suggestion
 
-Path_ = tuple[str | int, ...]
 _CHOICE = {"by", "values"}
 _PARTS = ("body", "query", "path", "header", "method")
 #: A text that can only be meant as an expression.

@@ -13,7 +13,7 @@ import jsonschema_rs
 
 from mockserver.spec.document import Document, Path_, SpecError
 from mockserver.spec.mistakes import NOTHING, UNKNOWN, Mistake, tidied, unknown_key, wrong_value
-from mockserver.spec.pointer import pointed
+from mockserver.spec.pointer import at
 from mockserver.spec.words import near
 
 _EXPRESSION = r"^\$[a-z]"
@@ -65,7 +65,6 @@ def check_vocabulary(document: Document) -> None:
 def vocabulary_mistakes(document: Document) -> Iterator[Mistake]:
     """Yield what is wrong in the form of a document's x-mock."""
     data = document.data
-    yield from _not_numbers(data, ())
     mock = data.get("x-mock")
     if not isinstance(mock, dict) or not ({"provider", "part_of"} & set(mock)):
         fix = "a spec needs x-mock at its root; specs/x-mock.schema.json describes it"
@@ -89,20 +88,19 @@ def vocabulary_mistakes(document: Document) -> Iterator[Mistake]:
                 yield from _operation_mistakes(operation["x-mock"], ("paths", path, method, "x-mock"))
 
 
-def _not_numbers(value: Any, path: Path_) -> Iterator[Mistake]:
-    if isinstance(value, float) and not math.isfinite(value):
-        yield Mistake("value", path, "is not a finite number", "write a number", 0)
-    elif isinstance(value, dict | list):
-        for key, each in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _not_numbers(each, (*path, key))
+@cache
+def _roles() -> dict[str, int]:
+    """Return which form of an operation each role has."""
+    roles: dict[str, int] = {}
+    for number, branch in enumerate(vocabulary()["$defs"]["operation"]["oneOf"]):
+        role = branch["properties"]["role"]
+        roles |= dict.fromkeys(role.get("enum") or [role["const"]], number)
+    return roles
 
 
 def _operation_mistakes(mock: Any, place: Path_) -> Iterator[Mistake]:
     """Yield the mistakes of an operation: by the words of its role."""
-    branches: dict[str, int] = {}
-    for number, branch in enumerate(vocabulary()["$defs"]["operation"]["oneOf"]):
-        role = branch["properties"]["role"]
-        branches |= dict.fromkeys(role.get("enum") or [role["const"]], number)
+    branches = _roles()
     role = mock.get("role") if isinstance(mock, dict) else None
     if isinstance(role, str) and role in branches:
         found = list(_mistakes(f"operation/oneOf/{branches[role]}", mock, place))
@@ -140,8 +138,8 @@ def _mistake(error: jsonschema_rs.ValidationError, value: Any, place: Path_) -> 
     details, kind = error.kind.as_dict(), error.kind.name
     path = (*place, *error.instance_path)
     if kind == "additionalProperties":
-        schema = pointed(vocabulary(), tuple(map(str, error.schema_path[:-1])), {})
-        present = pointed(value, tuple(map(str, error.instance_path)), {})
+        schema = at(vocabulary(), error.schema_path[:-1], {})
+        present = at(value, error.instance_path, {})
         for name in details["unexpected"]:
             yield unknown_key((*path, name), [key for key in schema.get("properties", {}) if key not in present])
     elif kind == "required":
@@ -149,17 +147,17 @@ def _mistake(error: jsonschema_rs.ValidationError, value: Any, place: Path_) -> 
         fix = "specs/x-mock.schema.json describes it"
         yield Mistake("missing key", path, f"missing required key `{name}`", fix, missing=name)
     elif kind in ("enum", "const"):
-        wrong = pointed(value, tuple(map(str, error.instance_path)))
+        wrong = at(value, error.instance_path)
         allowed = details["options"] if kind == "enum" else [details["expected_value"]]
         yield wrong_value(path, wrong, allowed, str(error.message))
     elif kind == "oneOf" and details.get("context"):
         here = list(error.instance_path)
-        wrong = pointed(value, tuple(map(str, here)))
+        wrong = at(value, here)
         branches = [branch for branch in details["context"] if branch]
         for each in min(branches, key=lambda branch: _distance(branch, here, wrong), default=()):
             yield from _mistake(each, value, place)
     elif kind == "pattern" and details["pattern"] == _EXPRESSION:
-        wrong = pointed(value, tuple(map(str, error.instance_path)))
+        wrong = at(value, error.instance_path)
         yield Mistake("value", path, f"{wrong!r} is no expression", "write a number, or $ and a name", 1)
     else:
         yield Mistake("value", path, str(error.message), _fix(kind, details), _instead(kind, details))

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from mockserver.spec import check
 from mockserver.spec.check import check_files
 from mockserver.spec.vocabulary import specs_directory
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from mockserver.spec.document import Document
 
 EVOLINK = (specs_directory() / "evolink-gemini-omni-flash.yaml").read_text(encoding="utf-8").partition("\nx-rules:")[0]
 
@@ -326,26 +323,6 @@ MISTAKES = [
 ]
 #: Mistakes that do not touch each other.
 TOGETHER = ("lifecycel", "defaultplan", "getTasks", "/promt", "4O2", "vidoe", "timeout_s: ten", "minLenght")
-
-
-@pytest.fixture(autouse=True)
-def _valid_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a document that is as good as the one before outside `x-mock` be found good at once: it takes a while."""
-    first, (validated,), last = check._STEPS
-
-    def remembered(document: Document) -> Any:
-        described = repr({key: value for key, value in document.data.items() if key != "x-mock"})
-        if described not in GOOD:
-            found = list(validated(document))
-            if found:
-                return found
-            GOOD.add(described)
-        return []
-
-    monkeypatch.setattr(check, "_STEPS", (first, (remembered,), last))
-
-
-GOOD: set[str] = set()
 
 
 @pytest.mark.parametrize(("old", "new", "said", "line"), MISTAKES)

@@ -47,10 +47,18 @@ _PORT, _HOOK_PORT = 4010, 4011
 
 
 class _ImmediateMediaCache(MediaCache):
-    """Result files that are ready at once: no virtual time passes while one is made."""
+    """Result files that are ready at once: no virtual time passes while one is made.
+
+    Its worker takes no part in virtual time: it outlives the run, and no client's end may cancel it.
+    """
+
+    def __init__(self) -> None:
+        with as_part(None):
+            super().__init__()
 
     async def file(self, shape: Shape) -> Path:
-        return self.file_now(shape)
+        with as_part(None):
+            return self.file_now(shape)
 
 
 def exit_error(error: SystemExit) -> str:

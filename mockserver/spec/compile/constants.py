@@ -65,7 +65,7 @@ def _values_of(context: Context, where: Path_, template: Any) -> Iterator[tuple[
 
 
 def check_result_names(context: Context, document: Document, where: Path_, template: Any, results: list[str]) -> None:
-    """Report what a model makes that is no kind of result."""
+    """Report the results of a model that `results` does not have."""
     for path, value in constants_of(template):
         if value is None or value in results:
             continue
@@ -77,7 +77,7 @@ def check_result_names(context: Context, document: Document, where: Path_, templ
 
 
 def check_amount(context: Context, document: Document, where: Path_, entry: dict[str, Any]) -> None:
-    """Report amounts that are no price."""
+    """Report amounts that cannot be a price."""
     for key in ("base_credits", "each", "credits_per_unit", "factors"):
         for path, value in constants_of(entry.get(key, 0)):
             values = value if isinstance(value, list) else [value]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from mockserver.provider import UCR, Operation, Parameter, ResultKind, Route
 from mockserver.spec.compile.context import Context
-from mockserver.spec.document import Path_, merge_patch
+from mockserver.spec.document import PATH_PARAMETER, Path_, merge_patch
 from mockserver.spec.schema import compile_schema
 from mockserver.spec.words import suggestion
 
@@ -200,15 +199,15 @@ def check_routes(context: Context, operations: Mapping[str, Operation], results:
     for where, role, path in linked:
         served = [each.path for each in operations.values() if each.role == role]
         unlinked = [each for each in served if each not in paths]
-        misnamed = set(re.findall(r"\{([^{}]*)\}", path)) - set(NAMES_IN_LINK[role])  # told elsewhere
-        if path not in served and not misnamed and not _is_unmarked(context, path):
+        misnamed = set(PATH_PARAMETER.findall(path)) - set(NAMES_IN_LINK[role])  # told elsewhere
+        if path not in served and not misnamed and not has_unmarked(context):
             fix = suggestion(path, unlinked) if unlinked else "add this path with a get"
             context.report(where, f"no operation of role `{role}` has the path {path}", fix)
-    if not any(each.role == "submit" for each in operations.values()):
+    if not any(each.role == "submit" for each in operations.values()) and not has_unmarked(context):
         context.report(("paths",), "no operation has the role `submit`", "mark the one that creates tasks")
 
 
-def _is_unmarked(context: Context, path: str) -> bool:
-    """Tell whether a path has an operation whose role is missing, which is told already."""
-    item = context.lead.data["paths"].get(path, {})
-    return any(method in item and "x-mock" not in item[method] for method in METHODS)
+def has_unmarked(context: Context) -> bool:
+    """Tell whether there is an operation whose role is missing, which is told already."""
+    items = context.lead.data["paths"].values()
+    return any(method in item and "x-mock" not in item[method] for item in items for method in METHODS)
