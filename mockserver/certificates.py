@@ -11,6 +11,7 @@ import contextlib
 import datetime as dt
 import errno
 import os
+import re
 import ssl
 import sys
 import tempfile
@@ -29,6 +30,16 @@ _AUTHORITY, _CERTIFICATE, _BUNDLE, _LOCK = "authority.pem", "ca.pem", "bundle.pe
 _LEAST_LEFT = dt.timedelta(days=30)
 _CONTEXTS_KEPT = 256
 _PEM_END = b"-----END CERTIFICATE-----"
+_PEM = re.compile(rb"-----BEGIN (?:TRUSTED )?CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END (?:TRUSTED )?CERTIFICATE-----")
+#: Where systems keep the CAs that they trust: Debian and Alpine, Fedora, openSUSE, the BSDs and macOS.
+_SYSTEM_BUNDLES = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/pki/tls/cacert.pem",
+    "/etc/ssl/cert.pem",
+)
 
 
 def cache_directory() -> Path:
@@ -81,7 +92,9 @@ class Authority:
         Raises:
             AuthorityError: it can be neither read nor made.
         """
-        content = self.certificate.read_bytes() + _system_certificates()
+        # Each once: in a command of `exec`, the system's file may be this one.
+        own = self.certificate.read_bytes()
+        content = b"".join(f"{each}\n".encode() for each in dict.fromkeys(_each_in(own + _system_certificates())))
         path = self.directory / _BUNDLE
         with self._explained():
             if _content_of(path) != content:
@@ -206,10 +219,21 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
+def system_bundles() -> list[Path]:
+    """Return the files in which this system keeps the CAs that it trusts; each file once."""
+    return list(dict.fromkeys(Path(name).resolve() for name in _SYSTEM_BUNDLES if Path(name).is_file()))
+
+
 def _system_certificates() -> bytes:
-    """Return what the system trusts: its file, or what its store holds."""
+    """Return what the system trusts: SSL_CERT_FILE and its own file, or what its store holds."""
     file = ssl.get_default_verify_paths().cafile
-    if file is not None and (content := _content_of(Path(file))):
+    files = dict.fromkeys((*([] if file is None else [Path(file).resolve()]), *system_bundles()[:1]))
+    if content := b"\n".join(filter(None, map(_content_of, files))):
         return content
     known = ssl.create_default_context().get_ca_certs(binary_form=True)
     return "".join(map(ssl.DER_cert_to_PEM_cert, known)).encode()
+
+
+def _each_in(pem: bytes) -> list[str]:
+    """Return the certificates of a file, without what stands between them."""
+    return [found.decode() for found in _PEM.findall(pem)]

@@ -373,6 +373,8 @@ class KeyRule:
     test_keys: Mapping[str, TestKey] = field(default_factory=dict)
     #: Makes new keys; None where the spec does not say what they look like.
     new_key: IdFormat | None = None
+    #: The environment variable that the documents keep the key in, if they name one.
+    variable: str | None = None
 
     def header_with(self, key: str) -> dict[str, str]:
         """Return the request header that carries a key."""
@@ -447,3 +449,9 @@ class Provider:
     def main_host(self) -> str:
         """The host of the paths that name none of their own."""
         return self.hosts[0] if self.hosts else "localhost"
+
+    @property
+    def key_variables(self) -> tuple[str, ...]:
+        """The environment variables that clients read the key from: by the provider's name, and by its documents."""
+        usual = f"{self.name.upper().replace('-', '_')}_API_KEY"
+        return tuple(dict.fromkeys((usual, self.key.variable or usual)))

@@ -402,7 +402,7 @@ def test_narrow_terminals(command: str, columns: int) -> None:
 
 def test_help() -> None:
     """`--help` names every command, and each command's every option with what it does, and its variable."""
-    assert set(main.commands) == {"serve", "demo", "providers", "faults", "scenarios", "check", "ca"}
+    assert set(main.commands) == {"serve", "exec", "env", "demo", "providers", "faults", "scenarios", "check", "ca"}
     text = said("--help")
     for name, command in main.commands.items():
         assert re.search(rf"^  {name}  +[A-Z]", text, re.MULTILINE)

@@ -7,8 +7,7 @@ The command receives its job by environment variables (`CONTRACT_...`) and place
 result is read from its exit code (0: the video was made) and its output. Its waits are real, and the server's
 clock runs `speed` times as fast.
 
-    supervisor    a separate program: starts a command, and stops all of its processes at the end
-    supervise     run a command under the supervisor
+    supervise     run a command under the supervisor (`mockserver.launch.supervisor`)
     time_scale    let the command's own time run faster
     command       the command, and its environment
     outcome       how a job ended, from exit code and output

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mockserver.launch.process import SUPERVISOR
+
 #: The environment variable that marks the processes of one run.
 RUN_ID = "CONTRACT_RUN_ID"
 #: How much of the end of an output is kept.
@@ -22,7 +24,8 @@ _CHUNK_BYTES = 65_536
 PATIENCE_S = 2.0
 #: How long the supervisor needs in addition, to kill processes and to report.
 _SUPERVISOR_S = 15.0
-_SUPERVISOR = Path(__file__).with_name("supervisor.py")
+#: The supervisor is told by its own input when to stop; the command is apart from all that is ours.
+_CONTROL, _PLACE = "0", "apart"
 
 
 @dataclass(slots=True)
@@ -72,7 +75,7 @@ async def supervise(
         return Ending(Output(), Output(), not_started=f"no directory {cwd}")
     try:
         supervisor = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-S", str(_SUPERVISOR), str(report), str(PATIENCE_S)),
+            *(sys.executable, "-I", "-S", str(SUPERVISOR), str(report), str(PATIENCE_S), _CONTROL, _PLACE),
             *arguments,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -126,4 +129,5 @@ def _ending(report: Path, out: Output, err: Output) -> Ending:
         found: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return Ending(out, err, unsupervised=True)
+    found.pop("errno", None)
     return Ending(out, err, **{**found, "left": tuple(found.get("left", ()))})

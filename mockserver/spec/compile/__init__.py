@@ -215,6 +215,7 @@ def _key(context: Context) -> KeyRule:
         example=rule["example"],
         test_keys=_test_keys(context, rule.get("test_keys", {}), pattern, rule["example"]),
         new_key=_new_key(context, rule, pattern),
+        variable=rule.get("variable"),
     )
 
 

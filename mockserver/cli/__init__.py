@@ -1,4 +1,4 @@
-"""The command line: serve, demo, providers, faults, scenarios, check.
+"""The command line: serve, exec, env, demo, providers, faults, scenarios, check, ca.
 
 Exit codes: 0 success, 1 errors or failures found, 2 wrong usage or configuration.
 """
@@ -8,22 +8,31 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
-import os
-import re
 import signal
 import sys
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mockserver import __version__
-from mockserver.settings import DEFAULT_PORT, FLAGS, ConfigError, Settings, checked, read_config
+from mockserver.cli.exec import exec_command
+from mockserver.cli.options import (
+    ca_dir_option,
+    check_environment,
+    fail,
+    ignore_kubernetes,
+    option,
+    run,
+    settings_of,
+    what_is_served,
+)
+from mockserver.settings import DEFAULT_PORT, ConfigError, Settings
 from mockserver.spec.document import SpecError, SpecIssue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Coroutine, Sequence
 
     from mockserver.provider import Provider
 
@@ -32,125 +41,35 @@ if TYPE_CHECKING:
 @click.version_option(__version__, prog_name="mockserver")
 def main() -> None:
     """Mock asynchronous generative-video APIs, offline."""
-    _ignore_kubernetes()
+    ignore_kubernetes()
 
 
-def _fail(message: object) -> NoReturn:
-    click.echo(f"mockserver: {message}", err=True)
-    sys.exit(2)
+main.add_command(exec_command)
 
 
-_VARIABLES = "MOCKSERVER_"
-#: What Kubernetes sets in every container beside a service that is called `mockserver`.
-_OF_KUBERNETES = re.compile(r"MOCKSERVER_(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
-_ADDRESS_OF_KUBERNETES = re.compile(r"(tcp|udp|sctp)://")
 _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_KNOWN_VARIABLES: set[str] = set()
-
-
-def _option(name: str, **how: Any) -> Callable[[Any], Any]:
-    """Declare an option that may also come from the environment; it is None when absent."""
-    variable = _VARIABLES + name.removeprefix("--").split("/")[0].upper().replace("-", "_")
-    _KNOWN_VARIABLES.add(variable)
-    return click.option(name, envvar=variable, show_envvar=True, default=None, **how)
-
-
-def _ignore_kubernetes() -> None:
-    """Forget the variables that Kubernetes sets for a service of this name."""
-    found = [
-        name
-        for name, value in os.environ.items()
-        if _OF_KUBERNETES.fullmatch(name) or (name == "MOCKSERVER_PORT" and _ADDRESS_OF_KUBERNETES.match(value))
-    ]
-    for name in found:
-        del os.environ[name]
-    if found:
-        click.echo(f"mockserver: ignored, as set by Kubernetes: {', '.join(sorted(found))}", err=True)
-
-
-def _check_environment() -> None:
-    """Reject unknown environment variables."""
-    for name in os.environ:
-        if name.startswith(_VARIABLES) and name not in _KNOWN_VARIABLES:
-            known = ", ".join(sorted(_KNOWN_VARIABLES))
-            raise ConfigError(f"unknown environment variable {name}; known: {known}")
-
-
-def settings_of(config: str | None, given: dict[str, Any]) -> Settings:
-    """Merge the settings of the file, the environment and the flags.
-
-    Raises:
-        ConfigError: a setting is unknown or invalid.
-    """
-    values = {} if config is None else read_config(Path(config))
-    dialects, plans = given.pop("dialect", ()), given.pop("plan", ())
-    named = {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in given.items()
-        if value not in (None, ())
-    }
-    values.update(checked(named, [each.name for each in fields(Settings)], FLAGS))
-    settings = Settings(**values)
-    for flag, text in [*(("dialect", each) for each in dialects), *(("plan", each) for each in plans)]:
-        name, _, value = text.partition("=")
-        if not name or not value:
-            raise ConfigError(f"--{flag} {text!r}: must be PROVIDER=NAME, such as crun=always_200")
-        changes = {"plan": value} if flag == "plan" else {"dialects": (*settings.provider(name).dialects, value)}
-        settings = settings.with_provider(name, **changes)
-    return settings
-
-
-def run(work: Coroutine[Any, Any, int]) -> int:
-    """Run a coroutine, on uvloop if it is installed."""
-    try:
-        import uvloop  # noqa: PLC0415 - optional
-    except ImportError:
-        return asyncio.run(work)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(work)
 
 
 @main.command()
-@_option("--config", type=click.Path(dir_okay=False), help="TOML file with any of these settings.")
-@_option("--host", help="Address to listen on (default 127.0.0.1).")
-@_option("--port", type=int, help=f"Port to listen on; 0 for any free port (default {DEFAULT_PORT}).")
-@_option("--only", metavar="NAME", help="Serve only this provider, at the root path.")
-@_option("--spec", multiple=True, metavar="FILE", help="Serve this spec as well.")
-@_option("--builtin/--no-builtin", help="Serve the built-in specs (default: yes).")
-@_option("--seed", type=int, help="Random seed (default 0).")
-@_option("--clock", help="real or manual; a manual clock moves only on command (default real).")
-@_option("--speed", type=float, help="Mock seconds per real second (default 1).")
-@_option("--credits", help="Credits of a new account: ample or documented (default ample).")
-@_option("--callback-targets", help="Allowed callback URLs: documented, loopback or any (default loopback).")
-@_option(
-    "--callback-workers", type=int, help="Concurrent callbacks to one receiver (default 32; 1 with a manual clock)."
-)
-@_option("--callback-ca", type=click.Path(dir_okay=False), help="CA file to verify https receivers.")
-@_option("--dialect", multiple=True, metavar="PROVIDER=NAME", help="Enable a dialect; see `providers`.")
-@_option("--plan", multiple=True, metavar="PROVIDER=NAME", help="Plan of new accounts; see `providers`.")
-@_option("--journal", type=click.Path(dir_okay=False), metavar="FILE", help="Append the journal to an NDJSON file.")
-@_option("--public-url", metavar="URL", help="URL that clients use, for links in responses.")
-@_option("--trust-forwarded", is_flag=True, help="Take the client's address from X-Forwarded-Proto and -Host.")
-@_option("--ca-dir", type=click.Path(file_okay=False), metavar="DIR", help="Where the local CA is kept; see `ca`.")
-@_option(
-    "--allow-host", multiple=True, metavar="NAME[:PORT]", help="Let clients of this proxy reach this host as well."
-)
-@_option("--passthrough", is_flag=True, help="Let clients of this proxy reach every public host that is not mocked.")
-@_option("--scenario", metavar="NAME|FILE", help="Scenario to start with; see `scenarios`.")
-@_option("--watch", is_flag=True, help="Reload the scenario file when it changes.")
-@_option("--drain-s", type=float, help="Seconds that answers under way have when the server is stopped (default 5).")
-@_option("--admin-token", help="Token of the control plane (default: random, if one is required).")
+@option("--host", help="Address to listen on (default 127.0.0.1).")
+@option("--port", type=int, help=f"Port to listen on; 0 for any free port (default {DEFAULT_PORT}).")
+@what_is_served
+@option("--public-url", metavar="URL", help="URL that clients use, for links in responses.")
+@option("--trust-forwarded", is_flag=True, help="Take the client's address from X-Forwarded-Proto and -Host.")
+@option("--watch", is_flag=True, help="Reload the scenario file when it changes.")
+@option("--drain-s", type=float, help="Seconds that answers under way have when the server is stopped (default 5).")
+@option("--admin-token", help="Token of the control plane (default: random, if one is required).")
 def serve(config: str | None, **given: Any) -> None:
     """Serve the providers until Ctrl-C or SIGTERM."""
     gc.disable()  # while loading: nothing becomes garbage
     from mockserver.edge.build import providers_of  # noqa: PLC0415 - `--help` need not load a server
 
     try:
-        _check_environment()
+        check_environment()
         settings = settings_of(config, given)
         providers = providers_of(settings)
     except (ConfigError, SpecError) as error:
-        _fail(error)
+        fail(error)
     sys.exit(run(_serve(settings, providers)))
 
 
@@ -230,7 +149,7 @@ def providers(spec: tuple[str, ...], as_json: bool) -> None:
     try:
         found = load_providers(spec)
     except SpecError as error:
-        _fail(error)
+        fail(error)
     if not as_json:
         from mockserver.terminal import provider_tables  # noqa: PLC0415
 
@@ -305,7 +224,7 @@ def check(files: tuple[str, ...]) -> None:
 
 
 @main.command()
-@_option("--ca-dir", type=click.Path(file_okay=False), metavar="DIR", help="Where the CA is kept (default: cache).")
+@ca_dir_option()
 @click.option("--bundle", is_flag=True, help="Print the path of a file that holds the system's CAs as well.")
 def ca(ca_dir: str | None, bundle: bool) -> None:
     """Print the path of the CA file.
@@ -319,7 +238,7 @@ def ca(ca_dir: str | None, bundle: bool) -> None:
     try:
         click.echo(authority.bundle if bundle else authority.certificate)
     except OSError as error:
-        _fail(error)
+        fail(error)
 
 
 def _report_issues(issues: Sequence[SpecIssue], files: int, noun: str) -> None:

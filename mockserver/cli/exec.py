@@ -1,0 +1,100 @@
+"""`mockserver exec`: run a command, as it is, against a mock of its own."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mockserver.cli.options import check_environment, fail, run, settings_of, what_is_served
+from mockserver.settings import ConfigError
+from mockserver.spec.document import SpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mockserver.edge.server import Server
+    from mockserver.launch.environment import Trust
+    from mockserver.launch.process import Ending, Signals
+    from mockserver.provider import Provider
+    from mockserver.settings import Settings
+
+#: The command has ended: nobody waits for an answer.
+_DRAIN_S = 0.2
+
+
+@click.command("exec", context_settings={"allow_interspersed_args": False})
+@click.option("--port", type=int, help="Port to listen on (default: a free one).")
+@what_is_served
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+def exec_command(config: str | None, command: tuple[str, ...], port: int | None, **given: Any) -> None:
+    """Run a COMMAND against the mock, without a change to it.
+
+    Its environment makes the mock its proxy, and lets it trust the mock's certificates: a hard-coded
+    https://api.evolink.ai is answered by the mock, and no other host is reached. Signals and the exit code are passed
+    on; at the end, standard error says what the command did. With --scenario, the exit code is 1 where a command
+    that succeeds does not meet the expectations.
+    """
+    from mockserver.certificates import Authority  # noqa: PLC0415 - `--help` need not load a server
+    from mockserver.edge.build import providers_of  # noqa: PLC0415
+    from mockserver.launch.environment import Trust  # noqa: PLC0415
+    from mockserver.launch.process import Signals, start_problem  # noqa: PLC0415
+
+    if not command:
+        fail("no command: write it behind the options, as in `mockserver exec -- python client.py`")
+    if (problem := start_problem(command, os.environ.get("PATH"))) is not None:
+        fail(problem.problem, problem.code)
+    signals = Signals()
+    try:
+        check_environment()
+        settings = replace(settings_of(config, {**given, "port": port}), drain_s=_DRAIN_S)
+        if port is None:  # one in the file is for `serve`
+            settings = replace(settings, port=0)
+        providers = providers_of(settings)
+        trust = Trust.of(Authority(None if settings.ca_dir is None else Path(settings.ca_dir)))
+    except (ConfigError, SpecError, OSError) as error:
+        fail(error)
+    signals.start()
+    sys.exit(run(_exec(settings, providers, trust, command, signals)))
+
+
+async def _exec(
+    settings: Settings, providers: Sequence[Provider], trust: Trust, command: Sequence[str], signals: Signals
+) -> int:
+    from mockserver.edge.server import Server  # noqa: PLC0415
+    from mockserver.launch.environment import client_environment, keys_of  # noqa: PLC0415
+    from mockserver.launch.process import run_command  # noqa: PLC0415
+
+    try:
+        server = await Server.start(settings, providers)
+    except (SpecError, OSError) as error:
+        click.echo(f"mockserver: {error.strerror or error if isinstance(error, OSError) else error}", err=True)
+        return 2
+    try:
+        own = client_environment(server.root_url, trust, keys_of(providers), os.environ)
+        ending = await run_command(command, {**os.environ, **own}, signals)
+        return _report(server, ending)
+    finally:
+        await server.close()
+
+
+def _report(server: Server, ending: Ending) -> int:
+    """Say what the command did; return the exit code."""
+    from mockserver.launch.summary import summary  # noqa: PLC0415
+    from mockserver.terminal import scenario_report  # noqa: PLC0415
+
+    if ending.problem:
+        click.echo(f"mockserver: {ending.problem}", err=True)
+        return ending.code
+    click.echo("mockserver: " + "\n".join(summary(server)), err=True)
+    if ending.left:
+        click.echo(f"  left running, and killed: {', '.join(ending.left)}", err=True)
+    record = server.runtime.scenario_record()
+    if record is None:
+        return ending.code
+    click.echo(scenario_report(record), err=True)
+    return ending.code or (0 if all(each["kept"] for each in record["expect"]) else 1)
