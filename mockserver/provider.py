@@ -6,7 +6,7 @@ is a compiled expression, template or choice: a function of the engine's request
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -455,3 +455,8 @@ class Provider:
         """The environment variables that clients read the key from: by the provider's name, and by its documents."""
         usual = f"{self.name.upper().replace('-', '_')}_API_KEY"
         return tuple(dict.fromkeys((usual, self.key.variable or usual)))
+
+
+def keys_by_variable(providers: Iterable[Provider]) -> dict[str, str]:
+    """Return a valid API key of each provider, by the environment variables that clients read it from."""
+    return {name: provider.key.example for provider in providers for name in provider.key_variables}

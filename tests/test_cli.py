@@ -417,7 +417,7 @@ def test_help() -> None:
     assert "-h, --help" in said("serve", "-h")
 
 
-@pytest.mark.parametrize("command", ["faults", "scenarios", "providers", "serve", "demo", "check", "ca"])
+@pytest.mark.parametrize("command", ["faults", "scenarios", "providers", "serve", "exec", "env", "demo", "check", "ca"])
 def test_flags_that_are_none(command: str) -> None:
     """A flag that a command does not know is wrong usage, told in words."""
     done = CliRunner().invoke(main, [command, "--colour"])

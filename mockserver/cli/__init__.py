@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mockserver import __version__
+from mockserver.cli.env import env
 from mockserver.cli.exec import exec_command
 from mockserver.cli.options import (
     ca_dir_option,
@@ -45,6 +46,7 @@ def main() -> None:
 
 
 main.add_command(exec_command)
+main.add_command(env)
 
 
 _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mockserver.edge.server import Server
-    from mockserver.launch.environment import Trust
+    from mockserver.launch.environment import ClientFiles
     from mockserver.launch.process import Ending, Signals
     from mockserver.provider import Provider
     from mockserver.settings import Settings
@@ -41,7 +41,7 @@ def exec_command(config: str | None, command: tuple[str, ...], port: int | None,
     """
     from mockserver.certificates import Authority  # noqa: PLC0415 - `--help` need not load a server
     from mockserver.edge.build import providers_of  # noqa: PLC0415
-    from mockserver.launch.environment import Trust  # noqa: PLC0415
+    from mockserver.launch.environment import ClientFiles  # noqa: PLC0415
     from mockserver.launch.process import Signals, start_problem  # noqa: PLC0415
 
     if not command:
@@ -55,19 +55,20 @@ def exec_command(config: str | None, command: tuple[str, ...], port: int | None,
         if port is None:  # one in the file is for `serve`
             settings = replace(settings, port=0)
         providers = providers_of(settings)
-        trust = Trust.of(Authority(None if settings.ca_dir is None else Path(settings.ca_dir)))
+        files = ClientFiles.of(Authority(None if settings.ca_dir is None else Path(settings.ca_dir)))
     except (ConfigError, SpecError, OSError) as error:
         fail(error)
     signals.start()
-    sys.exit(run(_exec(settings, providers, trust, command, signals)))
+    sys.exit(run(_exec(settings, providers, files, command, signals)))
 
 
 async def _exec(
-    settings: Settings, providers: Sequence[Provider], trust: Trust, command: Sequence[str], signals: Signals
+    settings: Settings, providers: Sequence[Provider], files: ClientFiles, command: Sequence[str], signals: Signals
 ) -> int:
     from mockserver.edge.server import Server  # noqa: PLC0415
-    from mockserver.launch.environment import client_environment, keys_of  # noqa: PLC0415
+    from mockserver.launch.environment import client_environment  # noqa: PLC0415
     from mockserver.launch.process import run_command  # noqa: PLC0415
+    from mockserver.provider import keys_by_variable  # noqa: PLC0415
 
     try:
         server = await Server.start(settings, providers)
@@ -75,7 +76,7 @@ async def _exec(
         click.echo(f"mockserver: {error.strerror or error if isinstance(error, OSError) else error}", err=True)
         return 2
     try:
-        own = client_environment(server.root_url, trust, keys_of(providers), os.environ)
+        own = client_environment(server.root_url, files, keys_by_variable(providers), os.environ)
         ending = await run_command(command, {**os.environ, **own}, signals)
         return _report(server, ending)
     finally:

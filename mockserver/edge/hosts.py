@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from mockserver.edge.access import Access
 from mockserver.engine.targets import is_loopback, literal_address
-from mockserver.provider import Provider
+from mockserver.provider import Provider, keys_by_variable
 from mockserver.settings import Settings
 
 Verdict = Literal["mocked", "ours", "allowed", "passed", "refused"]
@@ -130,7 +130,12 @@ def _covers(allowed: Authority, host: str, port: int) -> bool:
     return host.endswith(allowed.host) if allowed.host.startswith(".") else host == allowed.host
 
 
-def proxy_record(hosts: Hosts, ca: str | None) -> dict[str, Any]:
+def proxy_record(hosts: Hosts, providers: Iterable[Provider], ca: str | None) -> dict[str, Any]:
     """Describe what a server is for clients that use it as their proxy."""
     kept_from = [each._asdict() for each in hosts.kept_from]
-    return {"mocked_hosts": list(hosts.mocked), "kept_from": kept_from, "ca": ca}
+    return {
+        "mocked_hosts": list(hosts.mocked),
+        "kept_from": kept_from,
+        "ca": ca,
+        "keys": keys_by_variable(providers),
+    }

@@ -185,7 +185,7 @@ class Server:
             ca: str | None = str(await asyncio.to_thread(lambda: self.authority.certificate))
         except OSError:
             ca = None
-        return proxy_record(self._hosts, ca)
+        return proxy_record(self._hosts, self.providers, ca)
 
     @property
     def connections(self) -> int:

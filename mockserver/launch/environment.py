@@ -6,14 +6,13 @@ a provider's host. Whatever else a program is told by its environment stays.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from mockserver.certificates import Authority
 from mockserver.launch import java
-from mockserver.provider import Provider
 
 #: Where a command finds the mock, its control plane included.
 URL_VARIABLE = "MOCKSERVER_URL"
@@ -31,61 +30,64 @@ _EXTRA = ("NODE_EXTRA_CA_CERTS", "DENO_CERT")
 _NODE_PRELOAD = Path(__file__).with_name("preloads") / "node_proxy.cjs"
 
 
-class Trust(NamedTuple):
-    """Files that let clients trust the mock's certificates: its CA, all CAs, and a trust store for Java, if any."""
+class ClientFiles(NamedTuple):
+    """Files that the variables name: the mock's CA, all CAs, what Node loads, and a trust store for Java, if any."""
 
     certificate: Path
     bundle: Path
+    preload: Path = _NODE_PRELOAD
     java: Path | None = None
 
     @classmethod
-    def of(cls, authority: Authority) -> Trust:
-        """Make what is not there yet.
+    def of(cls, authority: Authority) -> ClientFiles:
+        """Return the files of this machine; make those that are not there yet.
 
         Raises:
             AuthorityError: the CA can be neither read nor made.
         """
-        return cls(authority.certificate, authority.bundle, java.trust_store(authority.certificate))
+        certificate = authority.certificate
+        return cls(certificate, authority.bundle, java=java.trust_store(certificate))
+
+    def within(self, directory: str) -> ClientFiles:
+        """Return the same files in another directory."""
+        there = Path(directory)
+        store = None if self.java is None else there / self.java.name
+        return ClientFiles(there / self.certificate.name, there / self.bundle.name, there / self.preload.name, store)
 
 
-def keys_of(providers: Iterable[Provider]) -> dict[str, str]:
-    """Return a valid key of each provider, by the variables that clients read them from."""
-    return {name: provider.key.example for provider in providers for name in provider.key_variables}
-
-
-def client_environment(url: str, trust: Trust, keys: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
+def client_environment(url: str, files: ClientFiles, keys: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that are to be set for a client.
 
     Args:
         url: the root URL of the mock.
-        trust: the files to trust.
+        files: the files that it is to trust or load.
         keys: the API keys, by variable.
         own: the environment that the client would have otherwise.
     """
     return {
         **{name: url for upper in _PROXIES for name in (upper, upper.lower())},
         **dict.fromkeys(("NO_PROXY", "no_proxy"), _LOOPBACK),
-        **dict.fromkeys(_BUNDLES, str(trust.bundle)),
-        **{name: str(trust.bundle) for name in _MORE_BUNDLES if name in own},
+        **dict.fromkeys(_BUNDLES, str(files.bundle)),
+        **{name: str(files.bundle) for name in _MORE_BUNDLES if name in own},
         # Where others were trusted as well, all are: one of them may be for a host that is let through.
-        **{name: str(trust.bundle if own.get(name) else trust.certificate) for name in _EXTRA},
+        **{name: str(files.bundle if own.get(name) else files.certificate) for name in _EXTRA},
         "NODE_USE_ENV_PROXY": "1",
-        "NODE_OPTIONS": _with(own.get("NODE_OPTIONS"), f"--require {_quoted(str(_NODE_PRELOAD))}"),
-        **_java(url, trust, own),
+        "NODE_OPTIONS": _with(own.get("NODE_OPTIONS"), f"--require {_quoted(str(files.preload))}"),
+        **_java(url, files, own),
         URL_VARIABLE: url,
         **keys,
     }
 
 
-def _java(url: str, trust: Trust, own: Mapping[str, str]) -> dict[str, str]:
-    if trust.java is None:
+def _java(url: str, files: ClientFiles, own: Mapping[str, str]) -> dict[str, str]:
+    if files.java is None:
         return {}
     parts = urlsplit(url)
     where = {"Host": parts.hostname, "Port": parts.port or (443 if parts.scheme == "https" else 80)}
     proxies = {f"{scheme}.proxy{name}": value for scheme in ("http", "https") for name, value in where.items()}
     options = [f"-D{name}={value}" for name, value in proxies.items()]
     options += ["-Dhttp.nonProxyHosts=localhost|127.*|[::1]", f"-Djavax.net.ssl.trustStorePassword={java.PASSWORD}"]
-    options.append(_quoted(f"-Djavax.net.ssl.trustStore={trust.java}"))
+    options.append(_quoted(f"-Djavax.net.ssl.trustStore={files.java}"))
     return {"JAVA_TOOL_OPTIONS": _with(own.get("JAVA_TOOL_OPTIONS"), " ".join(options))}
 
 

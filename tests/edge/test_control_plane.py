@@ -65,6 +65,7 @@ async def test_proxy(tmp_path: Path) -> None:
         assert state["mocked_hosts"] == sorted(host for each in edge.mock.server.providers for host in each.hosts)
         assert state["kept_from"] == []
         assert state["ca"] == str(tmp_path / "ca.pem")
+        assert state["keys"]["GEMINI_OMNI_API_KEY"] == state["keys"]["GOOGLEGEMINIOMNI_API_KEY"]
         async with edge.raw() as wire:
             await wire.send(request_bytes("GET", "http://api.openai.com/v1/videos", host="api.openai.com"))
             answer = await wire.answer()
