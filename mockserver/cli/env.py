@@ -23,7 +23,7 @@ _LONGEST_S = 10.0
 @option("--url", metavar="URL", help=f"The server (default http://127.0.0.1:{DEFAULT_PORT}).")
 @click.option("--client-url", metavar="URL", help="The server as clients see it, such as http://mock:4010.")
 @click.option(
-    "--format", "name", type=click.Choice(list(FORMATS)), default="shell", show_default=True, help="For what."
+    "--format", "name", type=click.Choice(list(FORMATS)), default="shell", show_default=True, help="Its form."
 )
 @option("--admin-token", help="Token of the control plane, if it requires one.")
 @ca_dir_option()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from dataclasses import replace
@@ -28,20 +29,27 @@ _DRAIN_S = 0.2
 
 
 @click.command("exec", context_settings={"allow_interspersed_args": False})
+@click.option(
+    "--isolate", is_flag=True, help="Let the command reach nothing but the mock, even where it ignores the environment."
+)
 @click.option("--port", type=int, help="Port to listen on (default: a free one).")
 @what_is_served
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
-def exec_command(config: str | None, command: tuple[str, ...], port: int | None, **given: Any) -> None:
+def exec_command(config: str | None, command: tuple[str, ...], port: int | None, isolate: bool, **given: Any) -> None:
     """Run a COMMAND against the mock, without a change to it.
 
     Its environment makes the mock its proxy, and lets it trust the mock's certificates: a hard-coded
     https://api.evolink.ai is answered by the mock, and no other host is reached. Signals and the exit code are passed
     on; at the end, standard error says what the command did. With --scenario, the exit code is 1 where a command
     that succeeds does not meet the expectations.
+
+    --isolate is for clients that ignore such an environment; it needs Linux. In a network of its own, the command
+    finds the mocked hosts under their names, and no other machine.
     """
     from mockserver.certificates import Authority  # noqa: PLC0415 - `--help` need not load a server
     from mockserver.edge.build import providers_of  # noqa: PLC0415
     from mockserver.launch.environment import ClientFiles  # noqa: PLC0415
+    from mockserver.launch.isolation import check_settings, enter  # noqa: PLC0415
     from mockserver.launch.process import Signals, start_problem  # noqa: PLC0415
 
     if not command:
@@ -55,32 +63,46 @@ def exec_command(config: str | None, command: tuple[str, ...], port: int | None,
         if port is None:  # one in the file is for `serve`
             settings = replace(settings, port=0)
         providers = providers_of(settings)
+        if isolate:
+            check_settings(settings)
         files = ClientFiles.of(Authority(None if settings.ca_dir is None else Path(settings.ca_dir)))
+        if isolate:
+            enter()
     except (ConfigError, SpecError, OSError) as error:
         fail(error)
     signals.start()
-    sys.exit(run(_exec(settings, providers, files, command, signals)))
+    sys.exit(run(_exec(settings, providers, files, command, signals, isolate=isolate)))
 
 
 async def _exec(
-    settings: Settings, providers: Sequence[Provider], files: ClientFiles, command: Sequence[str], signals: Signals
+    settings: Settings,
+    providers: Sequence[Provider],
+    files: ClientFiles,
+    command: Sequence[str],
+    signals: Signals,
+    *,
+    isolate: bool,
 ) -> int:
     from mockserver.edge.server import Server  # noqa: PLC0415
     from mockserver.launch.environment import client_environment  # noqa: PLC0415
+    from mockserver.launch.isolation import Isolation  # noqa: PLC0415
     from mockserver.launch.process import run_command  # noqa: PLC0415
     from mockserver.provider import keys_by_variable  # noqa: PLC0415
 
-    try:
-        server = await Server.start(settings, providers)
-    except (SpecError, OSError) as error:
-        click.echo(f"mockserver: {error.strerror or error if isinstance(error, OSError) else error}", err=True)
-        return 2
-    try:
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            server = await Server.start(settings, providers)
+            stack.push_async_callback(server.close)
+            if isolate:
+                isolation = Isolation(server, files.bundle.read_bytes())
+                stack.callback(isolation.close)
+                await isolation.start()
+        except (SpecError, OSError) as error:
+            click.echo(f"mockserver: {error}", err=True)
+            return 2
         own = client_environment(server.root_url, files, keys_by_variable(providers), os.environ)
         ending = await run_command(command, {**os.environ, **own}, signals)
         return _report(server, ending)
-    finally:
-        await server.close()
 
 
 def _report(server: Server, ending: Ending) -> int:

@@ -176,6 +176,10 @@ class Server:
         """The hosts that clients asked for and did not reach, in the order of their first requests."""
         return self._hosts.kept_from
 
+    def keep_from(self, host: str) -> None:
+        """Note a host that a client did not reach, because there is no way out."""
+        self._hosts.refuse(host)
+
     def _connection(self, arrival: Arrival) -> Connection:
         """Make the protocol of a connection that comes through a tunnel."""
         return self._http(arrival)
