@@ -45,6 +45,11 @@ from mockserver.spec.document import SpecError
     "With --command: real seconds after which a job is stopped.",
     default=60,
 )
+@click.option(
+    "--isolate",
+    is_flag=True,
+    help="With --command: let it reach nothing but the mock, even where it ignores its environment (Linux).",
+)
 @click.option("--callback-path", default="/callback", show_default=True, help="The path of the callback URL.")
 @click.option(
     "--violations",
@@ -65,6 +70,8 @@ def run(files: Files, accept: Acceptance, **options: Any) -> None:
     """
     if (options["client"] is None) == (options["command"] is None):
         fail("specify the client: --client module:Name for Python, --command '...' for any language")
+    if options["isolate"] and options["command"] is None:
+        fail("--isolate is for --command: a Python client runs in this process")
     try:
         from contracts.client.campaign import Options, run_campaign  # noqa: PLC0415 - hypothesis loads slowly
         from contracts.client.subject import SubjectError  # noqa: PLC0415

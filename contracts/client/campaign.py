@@ -59,6 +59,8 @@ class Options:
     callback_path: str
     #: Where the smallest situation of each violation is written.
     directory: Path
+    #: With a command: whether it runs where there is nothing but the mock.
+    isolate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,9 @@ def run_campaign(options: Options, progress: Progress = _no_progress) -> Result:
         callbacks = bool(options.callbacks) and provider.callbacks is not None
         search = Search(_in_batches, provider, rules, callbacks=callbacks, jobs=False, seed=options.seed, shrink=False)
         command = Command.of(options.command or "")
-        how = CommandOptions(options.speed, options.time_scale, options.job_limit_s, options.callback_path)
+        how = CommandOptions(
+            options.speed, options.time_scale, options.job_limit_s, options.callback_path, options.isolate
+        )
         if single is None:
             with progress("situations") as search.progress:
                 left_out = run_everywhere(command, search, how, options.time_limit_s)
@@ -108,7 +112,7 @@ def run_campaign(options: Options, progress: Progress = _no_progress) -> Result:
             left_out = []
     verdicts = search.verdicts()
     untested = [(str(situation), run.untested) for situation, run in search.met.items() if run.untested]
-    remarks = [*_named("left out", left_out), *_named("not tested", untested), *_remarks(search, provider)]
+    remarks = [*_named("left out", left_out), *_named("not tested", untested), *_remarks(search, provider, options)]
     if single is None:
         try:
             verdicts = write_replays(search, verdicts, options.directory, _replayed(options))
@@ -219,16 +223,19 @@ def _replayed(options: Options) -> Replayed:
             *(word for path in options.spec for word in ("--spec", str(path))),
             *(word for name in options.dialects for word in ("--dialect", name)),
             *(("--callback-path", options.callback_path) if options.callback_path != "/callback" else ()),
+            *(("--isolate",) if options.isolate else ()),
         ),
         options.seed,
         options.job_limit_s,
     )
 
 
-def _remarks(search: Search, provider: Provider) -> Iterator[str]:
+def _remarks(search: Search, provider: Provider, options: Options) -> Iterator[str]:
     """Say what the verdicts do not: that nothing reached the server, or that requests went elsewhere."""
     if not any(journal.exchanges for journal in search.journals):
         yield f"note: no request of this client reached {provider.name}; does it use the base URL that it is given?"
+        if options.command is not None and not options.isolate:
+            yield "note: it may ignore its environment, and have reached a real host: --isolate keeps it from that"
         errors = [job.said for journal in search.journals for job in journal.jobs if job.said]
         if errors:
             yield f"note: its first error: {errors[0][:300]}"
@@ -245,12 +252,13 @@ def _remarks(search: Search, provider: Provider) -> Iterator[str]:
         yield f"note: the client hung in {times}, and was stopped{more}"
     unknown = list(dict.fromkeys(each for run in search.met.values() for each in stray_addresses(run)))
     if unknown:
-        yield f"note: the client tried to reach {', '.join(unknown[:5])}, where nothing listens"
+        why = "where nothing listens" if options.command is None else "which is not mocked, and was kept from it"
+        yield f"note: the client tried to reach {', '.join(unknown[:5])}, {why}"
 
 
 def stray_addresses(run: Run) -> Iterator[str]:
     """Yield the unknown addresses that a client tried to reach without a link to them in any answer."""
     for address in run.unknown_addresses:
-        host = address.rpartition(":")[0]
+        host = address.rpartition(":")[0] or address  # of some, the port is not known
         if not any(f"//{host}" in (each.answer_body or "") for each in run.journal.exchanges):
             yield address

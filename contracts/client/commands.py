@@ -21,6 +21,7 @@ from contracts.client.subprocess import (
     enough_s,
     follows,
     is_long,
+    isolation_problem,
     pace_in,
     run_commands,
     speed_for,
@@ -38,17 +39,25 @@ class CommandOptions:
     time_scale: float | None
     job_limit_s: float
     callback_path: str
+    #: Whether it runs where there is nothing but the mock.
+    isolate: bool = False
 
 
 def run_single(command: Command, search: Search, situation: Situation, options: CommandOptions) -> None:
     """Run a command in one situation, exactly as the options say.
 
     Raises:
-        CommandError: the program does not exist.
+        CommandError: the program does not exist, or the system does not allow what the options ask for.
     """
-    _check(command)
+    _check(command, options)
     pace = Pace(options.speed or FASTEST, options.job_limit_s, options.time_scale or 1.0)
-    (run,) = run_commands(command, search.provider, [(situation, pace)], callback_path=options.callback_path)
+    (run,) = run_commands(
+        command,
+        search.provider,
+        [(situation, pace)],
+        callback_path=options.callback_path,
+        isolate=options.isolate,
+    )
     search.add(situation, run)
 
 
@@ -58,9 +67,9 @@ def run_everywhere(
     """Run a command in one situation per condition; say which were left out or not seen to their end, and why.
 
     Raises:
-        CommandError: the program does not exist.
+        CommandError: the program does not exist, or the system does not allow what the options ask for.
     """
-    _check(command)
+    _check(command, options)
     provider, chosen = search.provider, search.planned()
     until_s = None if time_limit_s is None else monotonic() + time_limit_s
     speed, time_scale = _measured(command, search, chosen, options)
@@ -77,6 +86,7 @@ def run_everywhere(
         until_s=until_s,
         least_limit_s=options.job_limit_s,
         callback_path=options.callback_path,
+        isolate=options.isolate,
     )
     for run in runs:
         if run.situation is not None:
@@ -103,6 +113,7 @@ def _measured(
         [(chosen[0], each) for each in tries],
         at_once=len(tries),
         callback_path=options.callback_path,
+        isolate=options.isolate,
     )
     does_follow = bool(scaled) and follows(plain.journal, scaled[0].journal)
     return options.speed or speed_for(plain.journal), scale if does_follow else 1.0
@@ -119,7 +130,7 @@ def _cut_off(search: Search, job_limit_s: float) -> Iterator[tuple[str, str]]:
         yield str(situation), f"its end was not seen: {stopped[0]}{scaled}; --job-limit {wanted_s:g} waits for it"
 
 
-def _check(command: Command) -> None:
-    problem = command.problem()
+def _check(command: Command, options: CommandOptions) -> None:
+    problem = command.problem() or (isolation_problem() if options.isolate else None)
     if problem is not None:
         raise CommandError(problem)

@@ -24,7 +24,7 @@ class Run:
 
     situation: Situation | None
     journal: Journal
-    #: Addresses that the client tried to reach although nothing listens there.
+    #: Addresses that the client tried to reach although nothing listens there, or that it was kept from.
     unknown_addresses: tuple[str, ...] = ()
     #: Whether the client can receive callbacks.
     takes_callbacks: bool = False

@@ -46,9 +46,9 @@ class Isolation:
         bundle: the file with all CAs that clients are to trust.
     """
 
-    def __init__(self, server: Server, bundle: bytes) -> None:
+    def __init__(self, server: Server, bundle: Path) -> None:
         self._server = server
-        self._bundle = bundle
+        self._bundle = bundle.read_bytes()
         self._own = (socket.gethostname().lower(), "localhost")
         self._lookout = Lookout({*server.mocked_hosts, *self._own}, server.keep_from)
 

@@ -39,6 +39,11 @@ def _prctl(option: int, value: int) -> None:
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
+def end_with_parent() -> None:
+    """Let this process be killed when its parent ends."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 class _ProcessTree:
     """The command and all processes that it has started."""
 
@@ -119,7 +124,7 @@ def _start(arguments: list[str], place: str, ignored: set[int]) -> int:
                 ignored = set()
             elif place == "group":
                 os.setpgid(0, 0)
-            _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            end_with_parent()
             for number in {*_IGNORED, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD} - ignored:
                 signal.signal(number, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_SETMASK, ())

@@ -12,12 +12,14 @@ clock runs `speed` times as fast.
     command       the command, and its environment
     outcome       how a job ended, from exit code and output
     pace          the speed of the clock, and the time for a job
+    isolated      a process in a network of its own, with nothing else in it
     runner        a server for each situation, and a process for each job
 """
 
 from __future__ import annotations
 
 from contracts.client.subprocess.command import Command, CommandError
+from contracts.client.subprocess.isolated import isolation_problem
 from contracts.client.subprocess.pace import (
     FASTEST,
     FIRST_SPEED,
@@ -44,6 +46,7 @@ __all__ = [
     "enough_s",
     "follows",
     "is_long",
+    "isolation_problem",
     "limit_in",
     "pace_in",
     "run_command",

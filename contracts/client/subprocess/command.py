@@ -7,14 +7,15 @@ import re
 import shlex
 import shutil
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from contracts.client.subject import Setting
 from contracts.client.subprocess.supervise import RUN_ID
+from mockserver.launch.environment import ClientFiles, client_environment
 
 _PLACEHOLDER = re.compile(r"\{(base_url|api_key|prompt|callback_url)\}")
-_HERE = "127.0.0.1"
 
 
 class CommandError(ValueError):
@@ -67,9 +68,13 @@ class Command:
         return shlex.join(self.arguments)
 
 
-def environment(setting: Setting, prompt: str, output: Path) -> dict[str, str]:
-    """Return the environment of a command: our own, and the variables of its job."""
+def environment(
+    setting: Setting, prompt: str, output: Path, files: ClientFiles, key_variables: Iterable[str]
+) -> dict[str, str]:
+    """Return the environment of a command: our own, that of a client of the mock, and the variables of its job."""
     out = {name: value for name, value in os.environ.items() if not name.startswith("CONTRACT_")}
+    keys = dict.fromkeys(key_variables, setting.api_key)
+    out |= client_environment(setting.base_url, files, keys, out)
     out |= {
         "CONTRACT_PROVIDER": setting.provider,
         "CONTRACT_BASE_URL": setting.base_url,
@@ -78,8 +83,6 @@ def environment(setting: Setting, prompt: str, output: Path) -> dict[str, str]:
         "CONTRACT_OUTPUT": str(output),
         RUN_ID: uuid.uuid4().hex,
     }
-    for name in ("no_proxy", "NO_PROXY"):
-        out[name] = ",".join(filter(None, (out.get(name), _HERE, "localhost")))
     if setting.callback_url is not None:
         out["CONTRACT_CALLBACK_URL"] = setting.callback_url
         out["CONTRACT_CALLBACK_PORT"] = str(port_of(setting))

@@ -8,21 +8,26 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 from contracts.analysis import first_end
 from contracts.client.run import MOST_REQUESTS_PER_JOB, Run, media_cache_of, prompt_of
 from contracts.client.situations import Situation
 from contracts.client.subject import Setting
-from contracts.client.subprocess.command import Command, environment, port_of
+from contracts.client.subprocess.command import Command, CommandError, environment, port_of
+from contracts.client.subprocess.isolated import in_namespaces
 from contracts.client.subprocess.outcome import Outcome, outcome_of, text_of
 from contracts.client.subprocess.pace import Pace
 from contracts.client.subprocess.supervise import supervise
 from contracts.client.subprocess.time_scale import scaled_environment
 from contracts.journal import Delivery, Job, Journal, Record, RunnerFacts, of_records
+from mockserver.certificates import Authority, AuthorityError
 from mockserver.edge.server import Server
+from mockserver.launch.environment import ClientFiles
+from mockserver.launch.isolation import Isolation
 from mockserver.media.cache import MediaCache
 from mockserver.provider import Provider
 from mockserver.settings import Settings
@@ -58,6 +63,7 @@ def run_commands(
     until_s: float | None = None,
     least_limit_s: float = 60.0,
     callback_path: str = "/callback",
+    isolate: bool = False,
 ) -> list[Run]:
     """Run a command in situations, several at once, each with its own server.
 
@@ -71,7 +77,15 @@ def run_commands(
         until_s: when no further situation is started, by `time.monotonic()`; such situations have no run.
         least_limit_s: how long a job may take at least, even if it lasts until after that.
         callback_path: the path of the callback URL.
+        isolate: whether each situation is in a network of its own, with nothing else in it.
+
+    Raises:
+        CommandError: the CA can be neither read nor made.
     """
+    try:
+        files = ClientFiles.of(Authority())
+    except AuthorityError as error:
+        raise CommandError(str(error)) from None
 
     async def one(slots: asyncio.Semaphore, situation: Situation, pace: Pace) -> Run | None:
         async with slots:
@@ -79,7 +93,9 @@ def run_commands(
                 return None
             if until_s is not None:  # patience ends with the run
                 pace = replace(pace, limit_s=min(pace.limit_s, max(until_s - monotonic(), least_limit_s)))
-            run = await _Session(command, provider, situation, pace, most_requests, callback_path).run()
+            session = _Session(command, provider, situation, pace, most_requests, callback_path, files)
+            seen = await (in_namespaces(session.isolated) if isolate else session.run(media_cache_of(MediaCache)))
+            run = _run_of(seen, provider, situation, pace)
         ended(run)
         return run
 
@@ -90,6 +106,33 @@ def run_commands(
         return [run for task in tasks if (run := task.result()) is not None]
 
     return asyncio.run(run_all())
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What was seen of a situation, in plain values: it may come from another process."""
+
+    records: list[dict[str, Any]]
+    jobs: list[Job]
+    #: The jobs, by the port that each receives callbacks at.
+    by_port: dict[int, Job]
+    base_url: str
+    most_connections: int
+    kept_from: tuple[str, ...]
+    output: dict[int, str]
+
+
+def _run_of(seen: _Seen, provider: Provider, situation: Situation, pace: Pace) -> Run:
+    """Read what was seen."""
+    journals = of_records(seen.records, [provider])
+    journal = journals[0] if journals else Journal(provider, ())
+    records = tuple(_drop_undeliverable(journal, seen.by_port))
+    journal = replace(journal, speed=pace.speed, time_scale=pace.time_scale, records=records)
+    note = _missing_requests(journal, seen)
+    jobs = [replace(job, said="; ".join(filter(None, (job.said, note)))) for job in seen.jobs]
+    facts = RunnerFacts(most_connections=seen.most_connections)
+    journal = replace(journal, jobs=tuple(jobs), runner_facts=facts)
+    return Run(situation, journal, unknown_addresses=seen.kept_from, output=seen.output)
 
 
 class _Session:
@@ -103,7 +146,9 @@ class _Session:
         pace: Pace,
         most_requests: int,
         callback_path: str,
+        files: ClientFiles,
     ) -> None:
+        self._files = files
         self._command = command
         self._provider = provider
         self._situation = situation
@@ -113,15 +158,27 @@ class _Session:
         self._callback_path = callback_path
         self._output: dict[int, str] = {}
 
-    async def run(self) -> Run:
-        """Start the server, run the jobs, and return the result."""
+    async def isolated(self) -> _Seen:
+        """Do the same in the namespaces that this process has entered; its result files are made there."""
+        with tempfile.TemporaryDirectory(prefix="contracts-") as aside:
+            media_cache = MediaCache(Path(aside))
+            try:
+                return await self.run(media_cache, isolate=True)
+            finally:
+                media_cache.close()
+
+    async def run(self, media_cache: MediaCache, *, isolate: bool = False) -> _Seen:
+        """Start the server, run the jobs, and return what was seen."""
         provider, situation = self._provider, self._situation
         # The provider is at the root, as in reality: its paths start after the host.
         server_settings = Settings(
             port=0, clock="real", speed=self._pace.server_speed, journal_entries=100_000, seed=0, only=provider.name
         )
-        server = self._server = await Server.start(server_settings, [provider], media_cache=media_cache_of(MediaCache))
+        server = self._server = await Server.start(server_settings, [provider], media_cache=media_cache)
+        isolation = Isolation(server, self._files.bundle) if isolate else None
         try:
+            if isolation is not None:
+                await isolation.start()
             await server.runtime.start_scenario(situation.scenario())
             settings = self._settings()
             enough = asyncio.Event()
@@ -132,19 +189,20 @@ class _Session:
             finally:
                 watch.cancel()
             jobs = [task.result() for task in tasks]
-            journals = of_records(server.runtime.journal.records(), [provider])
+            records = list(server.runtime.journal.records())
         finally:
+            if isolation is not None:
+                isolation.close()
             await server.close()
-        journal = journals[0] if journals else Journal(provider, ())
-        by_port = {port_of(setting): job for setting, job in zip(settings, jobs, strict=True) if setting.callback_url}
-        records = tuple(_drop_undeliverable(journal, by_port))
-        pace = self._pace
-        journal = replace(journal, speed=pace.speed, time_scale=pace.time_scale, records=records)
-        note = _missing_requests(journal, server.base_url(provider.name))
-        jobs = [replace(job, said="; ".join(filter(None, (job.said, note)))) for job in jobs]
-        facts = RunnerFacts(most_connections=server.most_connections)
-        journal = replace(journal, jobs=tuple(jobs), runner_facts=facts)
-        return Run(situation, journal, output=self._output)
+        return _Seen(
+            records,
+            jobs,
+            {port_of(setting): job for setting, job in zip(settings, jobs, strict=True) if setting.callback_url},
+            server.base_url(provider.name),
+            server.most_connections,
+            tuple(each.host for each in server.kept_from),
+            self._output,
+        )
 
     def _settings(self) -> list[Setting]:
         """Return the setting of each job."""
@@ -162,7 +220,7 @@ class _Session:
             output, limit_s = Path(aside) / "video.mp4", self._pace.limit_s
             ending = await supervise(
                 self._command.filled(setting, prompt),
-                scaled_environment(environment(setting, prompt, output), self._pace.time_scale, Path(aside)),
+                scaled_environment(self._environment(setting, prompt, output), self._pace.time_scale, Path(aside)),
                 self._command.cwd,
                 Path(aside) / "ending.json",
                 time_limit_s=limit_s,
@@ -175,6 +233,9 @@ class _Session:
         over = outcome.ended == "never" and not enough.is_set()
         stopped = f"stopped by the runner after {limit_s:g} s (--job-limit)" if over else ""
         return Job(number, prompt, outcome.ended, outcome.size_bytes, outcome.said, started_ms, ended_ms, stopped)
+
+    def _environment(self, setting: Setting, prompt: str, output: Path) -> dict[str, str]:
+        return environment(setting, prompt, output, self._files, self._provider.key_variables)
 
     async def _watch(self, enough: asyncio.Event) -> None:
         """Stop commands that send requests without end."""
@@ -209,11 +270,12 @@ def _port_in(delivery: Delivery) -> int:
     return int(found[1]) if found else 0
 
 
-def _missing_requests(journal: Journal, base_url: str) -> str:
+def _missing_requests(journal: Journal, seen: _Seen) -> str:
     """Say so if no request of the command reached an operation of the API."""
     if not journal.exchanges:
-        return f"no request reached {base_url}"
+        wanted = f"; it went to {', '.join(seen.kept_from[:3])}" if seen.kept_from else ""
+        return f"no request reached {seen.base_url}{wanted}"
     if any(each.operation is not None for each in journal.exchanges):
         return ""
     first = journal.exchanges[0]
-    return f"requests reached {base_url}, but none of its operations; the first was {first.method} {first.path}"
+    return f"requests reached {seen.base_url}, but none of its operations; the first was {first.method} {first.path}"
