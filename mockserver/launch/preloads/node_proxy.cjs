@@ -98,10 +98,10 @@ function connect({ hostname, protocol, port, servername }, callback) {
   });
 }
 
-function letFetchUseProxy() {
-  void globalThis.Headers; // loads what is behind `fetch`
+// Put a dispatcher in place of Node's own that goes through the proxy where there is one.
+function replaceDispatcher() {
   const usual = globalThis[DISPATCHER];
-  if (!usual || usual.constructor.name !== 'Agent') return; // the program has chosen its own
+  if (!usual) return;
   const Agent = usual.constructor;
   const tunnelled = new Agent({ connect });
   class ByEnvironment extends Agent {
@@ -115,15 +115,31 @@ function letFetchUseProxy() {
   globalThis[DISPATCHER] = new ByEnvironment();
 }
 
+// Loading what is behind `fetch` takes a while, so that waits until somebody asks for its dispatcher: `fetch` here, or
+// the package undici. One that the program sets replaces this.
 if (typeof globalThis.fetch === 'function' && !process.allowedNodeEnvironmentFlags.has('--use-env-proxy')) {
-  const real = globalThis.fetch;
-  let isReady = false;
-  // Loading what is behind it takes a while, which only a program that uses it should wait for.
-  globalThis.fetch = function fetch(...given) {
-    if (!isReady) {
-      isReady = true;
-      letFetchUseProxy();
+  let isLoading = false;
+  let isDue = false;
+  const replaceIfDue = () => {
+    if (isDue) replaceDispatcher();
+    isDue = false;
+  };
+  const get = () => {
+    if (isLoading) return undefined;
+    isLoading = isDue = true;
+    void globalThis.Headers;
+    if (Object.getOwnPropertyDescriptor(globalThis, DISPATCHER).get === get) {
+      queueMicrotask(replaceIfDue); // it is being loaded, and asks itself
+      return undefined;
     }
+    replaceIfDue();
+    return globalThis[DISPATCHER];
+  };
+  Object.defineProperty(globalThis, DISPATCHER, { get, configurable: true, enumerable: false });
+  const real = globalThis.fetch;
+  globalThis.fetch = function fetch(...given) {
+    void globalThis[DISPATCHER];
+    replaceIfDue();
     return real.apply(this, given);
   };
 }
