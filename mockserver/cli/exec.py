@@ -94,7 +94,7 @@ async def _exec(
             server = await Server.start(settings, providers)
             stack.push_async_callback(server.close)
             if isolate:
-                isolation = Isolation(server, files.bundle)
+                isolation = Isolation(server, files)
                 stack.callback(isolation.close)
                 await isolation.start()
         except (SpecError, OSError) as error:

@@ -6,6 +6,7 @@ formats        the same as text: for a shell, a Dockerfile, a GitHub workflow
 supervisor     a separate program: starts a command, and stops all of its processes at the end
 process        run a command under the supervisor, with its terminal and its signals
 namespaces     network and mount namespaces of Linux: nothing outside can be reached
+hashed         directories of CAs, as OpenSSL reads them
 lookout        names in there: what is asked for, and is refused
 isolation      `--isolate`: both together
 summary        what the client did

@@ -15,6 +15,8 @@ from pathlib import Path
 from mockserver.certificates import system_bundles
 from mockserver.edge.server import Server
 from mockserver.engine.targets import literal_address
+from mockserver.launch.environment import ClientFiles
+from mockserver.launch.hashed import hashed_directories, hashed_name
 from mockserver.launch.lookout import Lookout
 from mockserver.launch.namespaces import enter, replace_files
 from mockserver.settings import ConfigError, Settings
@@ -43,12 +45,13 @@ class Isolation:
 
     Args:
         server: the server.
-        bundle: the file with all CAs that clients are to trust.
+        files: the CA that clients are to trust, and all CAs.
     """
 
-    def __init__(self, server: Server, bundle: Path) -> None:
+    def __init__(self, server: Server, files: ClientFiles) -> None:
         self._server = server
-        self._bundle = bundle.read_bytes()
+        self._certificate = files.certificate.read_bytes()
+        self._bundle = files.bundle.read_bytes()
         self._own = (socket.gethostname().lower(), "localhost")
         self._lookout = Lookout({*server.mocked_hosts, *self._own}, server.keep_from)
 
@@ -68,7 +71,11 @@ class Isolation:
         names = [name for name in self._server.mocked_hosts if literal_address(name) is None]
         replaced = {path: content for path in (_HOSTS, _RESOLVER, _SWITCH) if (content := _new(path, names, served))}
         replaced |= dict.fromkeys(system_bundles(), self._bundle)
-        replace_files(replaced, hidden=(_NAME_CACHE,))
+        added = {
+            directory / hashed_name(self._certificate, directory): self._certificate
+            for directory in hashed_directories()
+        }
+        replace_files(replaced, added=added, hidden=(_NAME_CACHE,))
 
     def close(self) -> None:
         """Stop looking out."""

@@ -124,8 +124,10 @@ def _mapped_all(parent: int) -> bool:
     return True
 
 
-def replace_files(contents: Mapping[Path, bytes], hidden: Iterable[Path] = ()) -> None:
-    """Give files other contents, and hide directories: for this process and its children alone.
+def replace_files(
+    contents: Mapping[Path, bytes], *, added: Mapping[Path, bytes] | None = None, hidden: Iterable[Path] = ()
+) -> None:
+    """Give files other contents, add files, and hide directories: for this process and its children alone.
 
     Raises:
         NamespaceError: the system does not allow it.
@@ -136,14 +138,37 @@ def replace_files(contents: Mapping[Path, bytes], hidden: Iterable[Path] = ()) -
         for directory in filter(Path.is_dir, hidden):
             _mount("tmpfs", directory, 0, kind="tmpfs", options="mode=755,size=64k")
         _mount("tmpfs", aside, 0, kind="tmpfs", options="mode=755")
+        for number, (path, content) in enumerate((added or {}).items()):
+            copy = aside / f"directory-{number}"
+            _copy(path.parent, copy)
+            _write(copy / path.name, content)
+            _mount(copy, path.parent, _MS_BIND | _MS_REC)
         for number, (path, content) in enumerate(contents.items()):
-            new = aside / str(number)
-            new.write_bytes(content)
-            new.chmod(0o644)
+            new = aside / f"file-{number}"
+            _write(new, content)
             _mount(new, path.resolve(), _MS_BIND)
         _call("umount2", bytes(aside), _MNT_DETACH)
     except OSError as error:
         raise NamespaceError(f"--isolate is not possible: {_missing(error)}") from None
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    path.chmod(0o644)
+
+
+def _copy(directory: Path, copy: Path) -> None:
+    """Copy a directory: its links and files; the directories in it are mounted there."""
+    copy.mkdir()
+    for each in directory.iterdir():
+        new = copy / each.name
+        if each.is_symlink():
+            new.symlink_to(each.readlink())
+        elif each.is_dir():
+            new.mkdir()
+            _mount(each, new, _MS_BIND | _MS_REC)
+        elif each.is_file():
+            _write(new, each.read_bytes())
 
 
 def _call(name: str, *arguments: Any) -> None:

@@ -175,7 +175,7 @@ class _Session:
             port=0, clock="real", speed=self._pace.server_speed, journal_entries=100_000, seed=0, only=provider.name
         )
         server = self._server = await Server.start(server_settings, [provider], media_cache=media_cache)
-        isolation = Isolation(server, self._files.bundle) if isolate else None
+        isolation = Isolation(server, self._files) if isolate else None
         try:
             if isolation is not None:
                 await isolation.start()
