@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -60,6 +58,9 @@ def env(url: str | None, client_url: str | None, name: str, admin_token: str | N
 
 def _asked(url: str, token: str | None) -> dict[str, Any]:
     """Ask a server what it is for clients that use it as their proxy."""
+    import urllib.error  # noqa: PLC0415 - slow to load
+    import urllib.request  # noqa: PLC0415
+
     request = urllib.request.Request(f"{url}/__admin/proxy")  # noqa: S310 - it begins with http://
     if token is not None:
         request.add_header("Authorization", f"Bearer {token}")

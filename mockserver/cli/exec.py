@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import gc
+import glob
 import os
 import sys
 from dataclasses import replace
@@ -10,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from mockserver.cli.options import check_environment, fail, run, settings_of, what_is_served
 from mockserver.settings import ConfigError
@@ -28,13 +31,22 @@ if TYPE_CHECKING:
 _DRAIN_S = 0.2
 
 
+def _complete(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete a program's name, then the names of files."""
+    if context.params.get("command") or "/" in incomplete:
+        return [CompletionItem(incomplete, type="file")]
+    places = map(Path, os.get_exec_path())
+    names = {path.name for place in places if place.is_dir() for path in place.glob(f"{glob.escape(incomplete)}*")}
+    return [CompletionItem(name) for name in sorted(names)]
+
+
 @click.command("exec", context_settings={"allow_interspersed_args": False})
 @click.option(
     "--isolate", is_flag=True, help="Let the command reach nothing but the mock, even where it ignores the environment."
 )
 @click.option("--port", type=int, help="Port to listen on (default: a free one).")
 @what_is_served
-@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@click.argument("command", nargs=-1, type=click.UNPROCESSED, shell_complete=_complete)
 def exec_command(config: str | None, command: tuple[str, ...], port: int | None, isolate: bool, **given: Any) -> None:
     """Run a COMMAND against the mock, without a change to it.
 
@@ -52,11 +64,13 @@ def exec_command(config: str | None, command: tuple[str, ...], port: int | None,
     from mockserver.launch.isolation import check_settings, enter  # noqa: PLC0415
     from mockserver.launch.process import Signals, start_problem  # noqa: PLC0415
 
+    if not hasattr(os, "fork"):
+        fail("this system cannot do that: use `mockserver serve`, and the command in the environment of `env`")
     if not command:
         fail("no command: write it behind the options, as in `mockserver exec -- python client.py`")
     if (problem := start_problem(command, os.environ.get("PATH"))) is not None:
         fail(problem.problem, problem.code)
-    signals = Signals()
+    gc.disable()  # while loading: nothing becomes garbage
     try:
         check_environment()
         settings = replace(settings_of(config, {**given, "port": port}), drain_s=_DRAIN_S)
@@ -65,11 +79,14 @@ def exec_command(config: str | None, command: tuple[str, ...], port: int | None,
         providers = providers_of(settings)
         if isolate:
             check_settings(settings)
+        signals = Signals()
         files = ClientFiles.of(Authority(None if settings.ca_dir is None else Path(settings.ca_dir)))
         if isolate:
             enter()
     except (ConfigError, SpecError, OSError) as error:
         fail(error)
+    gc.freeze()
+    gc.enable()
     signals.start()
     sys.exit(run(_exec(settings, providers, files, command, signals, isolate=isolate)))
 
@@ -102,10 +119,10 @@ async def _exec(
             return 2
         own = client_environment(server.root_url, files, keys_by_variable(providers), os.environ)
         ending = await run_command(command, {**os.environ, **own}, signals)
-        return _report(server, ending)
+        return report(server, ending, isolated=isolate)
 
 
-def _report(server: Server, ending: Ending) -> int:
+def report(server: Server, ending: Ending, *, isolated: bool) -> int:
     """Say what the command did; return the exit code."""
     from mockserver.launch.summary import summary  # noqa: PLC0415
     from mockserver.terminal import scenario_report  # noqa: PLC0415
@@ -113,7 +130,7 @@ def _report(server: Server, ending: Ending) -> int:
     if ending.problem:
         click.echo(f"mockserver: {ending.problem}", err=True)
         return ending.code
-    click.echo("mockserver: " + "\n".join(summary(server)), err=True)
+    click.echo("mockserver: " + "\n".join(summary(server, isolated=isolated)), err=True)
     if ending.left:
         click.echo(f"  left running, and killed: {', '.join(ending.left)}", err=True)
     record = server.runtime.scenario_record()

@@ -13,7 +13,7 @@ from mockserver.engine.task import status_at
 _NAMED = 10
 
 
-def summary(server: Server) -> Iterator[str]:
+def summary(server: Server, *, isolated: bool) -> Iterator[str]:
     """Yield the lines."""
     sessions = server.sessions
     runtimes = [server.runtime, *(each for name in sessions if (each := sessions.known(name)) is not None)]
@@ -21,6 +21,8 @@ def summary(server: Server) -> Iterator[str]:
     exchanges = [each for each in records if each["kind"] == "exchange" and each["gate"] != "proxy"]
     requests = len(exchanges) + sum(runtime.journal.crowded_out for runtime in runtimes)
     yield f"{requests or 'no'} request{'s' if requests > 1 else ''} reached the mock"
+    if not requests and not isolated:
+        yield "  a client that ignores the proxy of its environment reaches it with --isolate"
     yield from _line("tasks", map(str, _tasks(runtimes)))
     yield from _line("errors", _counted(_error(each) for each in exchanges if _is_error(each)))
     yield from _line("faults", _counted(name for each in records for name in each["faults"]))
