@@ -64,13 +64,14 @@ def client_environment(url: str, files: ClientFiles, keys: Mapping[str, str], ow
         keys: the API keys, by variable.
         own: the environment that the client would have otherwise.
     """
+    ca = str(files.certificate)
     return {
         **{name: url for upper in _PROXIES for name in (upper, upper.lower())},
         **dict.fromkeys(("NO_PROXY", "no_proxy"), _LOOPBACK),
         **dict.fromkeys(_BUNDLES, str(files.bundle)),
         **{name: str(files.bundle) for name in _MORE_BUNDLES if name in own},
         # Where others were trusted as well, all are: one of them may be for a host that is let through.
-        **{name: str(files.bundle if own.get(name) else files.certificate) for name in _EXTRA},
+        **{name: str(files.bundle if own.get(name) not in (None, "", ca) else ca) for name in _EXTRA},
         "NODE_USE_ENV_PROXY": "1",
         "NODE_OPTIONS": _with(own.get("NODE_OPTIONS"), f"--require {_quoted(str(files.preload))}"),
         **_java(url, files, own),

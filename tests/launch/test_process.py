@@ -17,7 +17,7 @@ from support.tables import for_each
 from mockserver.launch.process import Ending, start_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 DRIVER = (sys.executable, str(Path(__file__).with_name("driver.py")))
 PATIENCE_S = 60.0
@@ -122,7 +122,7 @@ def test_signals_are_passed_on() -> None:
     """To the command, once, whether this program or its whole group is sent one; it ends as the command does."""
     with running(sys.executable, "-c", COUNTS) as process:
         assert line_of(process) == "ready"
-        sends = (
+        sends: tuple[Callable[[], object], ...] = (
             lambda: process.send_signal(signal.SIGINT),
             lambda: os.killpg(process.pid, signal.SIGINT),
             lambda: process.send_signal(signal.SIGUSR1),
@@ -201,11 +201,11 @@ FAMILY = "sleep 300 & echo $!; (setsid sleep 300 & echo $!); echo $$; "
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 def test_no_child_outlives_its_parent() -> None:
     """Where this program is killed, the command is too, and all that it has started, daemons included."""
-    for kill in (lambda pid: os.kill(pid, signal.SIGKILL), lambda pid: os.killpg(pid, signal.SIGKILL)):
+    for kill in (os.kill, os.killpg):
         with running("sh", "-c", f"{FAMILY} wait") as process:
             pids = [int(line_of(process)) for _ in range(3)]
             assert all(map(is_there, pids))
-            kill(process.pid)
+            kill(process.pid, signal.SIGKILL)
             assert all(map(ends, pids))
 
 
