@@ -232,9 +232,10 @@ def _replayed(options: Options) -> Replayed:
 
 def _remarks(search: Search, provider: Provider, options: Options) -> Iterator[str]:
     """Say what the verdicts do not: that nothing reached the server, or that requests went elsewhere."""
+    unknown = list(dict.fromkeys(each for run in search.met.values() for each in stray_addresses(run)))
     if not any(journal.exchanges for journal in search.journals):
         yield f"note: no request of this client reached {provider.name}; does it use the base URL that it is given?"
-        if options.command is not None and not options.isolate:
+        if options.command is not None and not options.isolate and not unknown:
             yield "note: it may ignore its environment, and have reached a real host: --isolate keeps it from that"
         errors = [job.said for journal in search.journals for job in journal.jobs if job.said]
         if errors:
@@ -250,7 +251,6 @@ def _remarks(search: Search, provider: Provider, options: Options) -> Iterator[s
         times = f"{search.hangs} situation{'s' if search.hangs > 1 else ''}"
         more = "; no more were tried" if search.hangs >= MOST_HANGS else ""
         yield f"note: the client hung in {times}, and was stopped{more}"
-    unknown = list(dict.fromkeys(each for run in search.met.values() for each in stray_addresses(run)))
     if unknown:
         why = "where nothing listens" if options.command is None else "which is not mocked, and was kept from it"
         yield f"note: the client tried to reach {', '.join(unknown[:5])}, {why}"

@@ -128,7 +128,7 @@ def _run_of(seen: _Seen, provider: Provider, situation: Situation, pace: Pace) -
     journal = journals[0] if journals else Journal(provider, ())
     records = tuple(_drop_undeliverable(journal, seen.by_port))
     journal = replace(journal, speed=pace.speed, time_scale=pace.time_scale, records=records)
-    note = _missing_requests(journal, seen)
+    note = _missing_requests(journal, seen.base_url)
     jobs = [replace(job, said="; ".join(filter(None, (job.said, note)))) for job in seen.jobs]
     facts = RunnerFacts(most_connections=seen.most_connections)
     journal = replace(journal, jobs=tuple(jobs), runner_facts=facts)
@@ -270,12 +270,11 @@ def _port_in(delivery: Delivery) -> int:
     return int(found[1]) if found else 0
 
 
-def _missing_requests(journal: Journal, seen: _Seen) -> str:
+def _missing_requests(journal: Journal, base_url: str) -> str:
     """Say so if no request of the command reached an operation of the API."""
     if not journal.exchanges:
-        wanted = f"; it went to {', '.join(seen.kept_from[:3])}" if seen.kept_from else ""
-        return f"no request reached {seen.base_url}{wanted}"
+        return f"no request reached {base_url}"
     if any(each.operation is not None for each in journal.exchanges):
         return ""
     first = journal.exchanges[0]
-    return f"requests reached {seen.base_url}, but none of its operations; the first was {first.method} {first.path}"
+    return f"requests reached {base_url}, but none of its operations; the first was {first.method} {first.path}"
