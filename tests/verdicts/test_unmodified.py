@@ -48,22 +48,40 @@ print("film.mp4")
 """
 
 
-def judged(tmp_path: Path, client: str, *options: str) -> tuple[int, str]:
-    """Judge a client, as a process, without faults; return the exit code, and what is said."""
+#: A task ends within a second; the client's waits are a tenth as long.
+QUICK = ("--speed", "30", "--time-scale", "10")
+
+
+def words_of(tmp_path: Path, client: str, *options: str) -> list[str]:
+    """Write a client; return the words that judge it without faults."""
     (tmp_path / "client.py").write_text(client, encoding="utf-8")
     (tmp_path / "calm.yaml").write_text("scenario: calm\ntimeline: []\n", encoding="utf-8")
     command = f"{sys.executable} client.py {'directly' if '--isolate' in options else ''}"
-    words = [CONTRACTS, "run", "--provider", "evolink", "--command", command, "--scenario", "calm.yaml", *options]
-    # The user's own exceptions would lead it to the real host.
-    env = {**os.environ, "NO_PROXY": "api.evolink.ai", "no_proxy": "*"}
-    done = subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120, check=False)
-    return done.returncode, done.stdout + done.stderr
+    return ["run", "--provider", "evolink", "--command", command, "--scenario", "calm.yaml", *QUICK, *options]
+
+
+@pytest.fixture
+def in_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in a directory, where the user's own exceptions would lead to real hosts."""
+    monkeypatch.chdir(tmp_path)
+    for name, value in EXCEPTIONS.items():
+        monkeypatch.setenv(name, value)
+    return tmp_path
+
+
+EXCEPTIONS = {"NO_PROXY": "api.evolink.ai", "no_proxy": "*"}
+
+
+def judged(folder: Path, client: str) -> tuple[int, str]:
+    """Judge a client in this process; return the exit code, and what is said."""
+    done = CliRunner().invoke(main, words_of(folder, client))
+    return done.exit_code, done.output
 
 
 @pytest.mark.slow(about_s=4)
-def test_a_client_that_needs_no_base_url(tmp_path: Path) -> None:
+def test_a_client_that_needs_no_base_url(in_directory: Path) -> None:
     """It is judged like any other, and clean; the host that it was kept from is named, and no violation."""
-    code, said = judged(tmp_path, CLIENT, "--speed", "300")
+    code, said = judged(in_directory, CLIENT)
     assert code == 0, said
     assert "0 violated" in said
     assert "note: the client tried to reach errors.example.com:443, which is not mocked, and was kept from it" in said
@@ -73,7 +91,10 @@ def test_a_client_that_needs_no_base_url(tmp_path: Path) -> None:
 @pytest.mark.slow(about_s=4)
 def test_a_client_that_ignores_its_environment(tmp_path: Path) -> None:
     """With `--isolate` it is judged the same way, and reaches nothing else."""
-    code, said = judged(tmp_path, CLIENT, "--speed", "300", "--isolate")
+    words = [CONTRACTS, *words_of(tmp_path, CLIENT, "--isolate")]
+    env = {**os.environ, **EXCEPTIONS}
+    done = subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120, check=False)
+    code, said = done.returncode, done.stdout + done.stderr
     if code == 2 and "not possible" in said:
         pytest.skip(said)
     assert code == 0, said
@@ -82,15 +103,15 @@ def test_a_client_that_ignores_its_environment(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow(about_s=3)
-def test_a_client_of_another_host(tmp_path: Path) -> None:
+def test_a_client_of_another_host(in_directory: Path) -> None:
     """Of a client that asks elsewhere, it is said where it went; of one that was not seen at all, what helps."""
-    code, said = judged(tmp_path, CLIENT.replace("api.evolink.ai", "api.evolink.example"))
+    code, said = judged(in_directory, CLIENT.replace("api.evolink.ai", "api.evolink.example"))
     assert code == 1, said
     assert "note: no request of this client reached evolink" in said
     assert "the client tried to reach api.evolink.example:443, which is not mocked" in said
     hint = "note: it may ignore its environment, and have reached a real host: --isolate keeps it from that"
     assert hint not in said
-    code, said = judged(tmp_path, "")
+    code, said = judged(in_directory, "")
     assert code == 1, said
     assert "note: no request of this client reached evolink" in said
     assert hint in said
