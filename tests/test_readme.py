@@ -125,6 +125,16 @@ def test_the_proxy_example(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_exec_command(tmp_path: Path) -> None:
+    """A command with a hard-coded https host, typed as it stands, is answered by a mock of its own."""
+    typed = block("command", "exec").replace(".venv/bin/mockserver", str(BIN / "mockserver"))
+    done = run(["bash", "-euo", "pipefail", "-c", typed], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["data"]["token"]["remaining_credits"] == 1_000_000
+    assert done.stderr == "mockserver: 1 request reached the mock\n"
+
+
+@pytest.mark.slow
 def test_the_scenario_commands(tmp_path: Path) -> None:
     """The gallery is listed, and a day of it is served; Ctrl-C says how it went."""
     listed, served = block("command", "scenario").replace(".venv/bin/", "").splitlines()
@@ -224,7 +234,7 @@ def test_the_provider_command(tmp_path: Path) -> None:
 def test_every_flag_of_the_readme_exists() -> None:
     """Each --flag that the README names is one that the commands take, or curl."""
     help_text = "--cacert"
-    for command in ("serve", "ca"):
+    for command in ("serve", "exec", "env", "ca"):
         help_text += run([str(BIN / "mockserver"), command, "--help"], ROOT).stdout
     for command in ("run", "check", "provider"):
         help_text += run([str(BIN / "contracts"), command, "--help"], ROOT).stdout
