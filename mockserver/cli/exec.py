@@ -73,9 +73,9 @@ def exec_command(config: str | None, command: tuple[str, ...], port: int | None,
     gc.disable()  # while loading: nothing becomes garbage
     try:
         check_environment()
-        settings = replace(settings_of(config, {**given, "port": port}), drain_s=_DRAIN_S)
-        if port is None:  # one in the file is for `serve`
-            settings = replace(settings, port=0)
+        settings = settings_of(config, {**given, "port": port})
+        # Where a file says how `serve` is reached, that is for others than this command.
+        settings = replace(settings, host="127.0.0.1", port=port or 0, public_url=None, drain_s=_DRAIN_S)
         providers = providers_of(settings)
         if isolate:
             check_settings(settings)

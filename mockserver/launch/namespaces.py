@@ -232,5 +232,5 @@ def _missing(error: OSError) -> str:
                 return f"this kernel keeps users from making namespaces (sysctl -w {name.replace('/', '.')}={fix})"
     return (
         f"the system refuses new namespaces ({error.strerror}); "
-        "a container needs --security-opt seccomp=unconfined, or --cap-add SYS_ADMIN"
+        "a container needs --privileged, or --security-opt seccomp=unconfined --security-opt apparmor=unconfined"
     )

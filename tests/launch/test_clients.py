@@ -33,7 +33,7 @@ PROGRAMS = {
     "aiohttp": (None, python("with_aiohttp", "trust_env")),
     "fetch": ("node", ["node", str(CLIENTS / "with_fetch.mjs")]),
     "https": ("node", ["node", str(CLIENTS / "with_https.mjs")]),
-    "like axios": ("node", ["node", str(CLIENTS / "like_axios.mjs")]),
+    "like axios": ("node", ["node", str(CLIENTS / "with_https.mjs"), "like_axios"]),
     "curl": ("curl", ["sh", str(CLIENTS / "with_curl.sh")]),
 }
 #: The environment that a client has without one: nothing but programs, and its key.

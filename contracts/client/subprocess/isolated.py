@@ -45,13 +45,16 @@ async def in_namespaces(work: Work[T]) -> T:
         os.close(reading)
         _work(work, writing)
     os.close(writing)
+    reader, transport = await _reader(reading)
     try:
-        content = await _all_of(reading)
+        content = await reader.read()
     except BaseException:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(child, signal.SIGINT)  # it stops what it has started
+            os.kill(child, signal.SIGINT)
+        await reader.read()  # it stops what it has started
         raise
     finally:
+        transport.close()
         os.waitpid(child, 0)  # noqa: ASYNC222 - it has said all, and ends
     kind, result = pickle.loads(content) if content else ("failed", "it was killed")  # noqa: S301 - of our own child
     if kind == "refused":
@@ -61,15 +64,11 @@ async def in_namespaces(work: Work[T]) -> T:
     return cast("T", result)
 
 
-async def _all_of(descriptor: int) -> bytes:
-    reader = asyncio.StreamReader()
+async def _reader(descriptor: int) -> tuple[asyncio.StreamReader, asyncio.BaseTransport]:
+    reader, pipe = asyncio.StreamReader(), os.fdopen(descriptor, "rb")
     loop = asyncio.get_running_loop()
-    pipe = os.fdopen(descriptor, "rb")
     transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
-    try:
-        return await reader.read()
-    finally:
-        transport.close()
+    return reader, transport
 
 
 def _work(work: Work[Any], writing: int) -> NoReturn:
