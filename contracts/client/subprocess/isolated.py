@@ -50,7 +50,7 @@ async def in_namespaces(work: Work[T]) -> T:
         content = await reader.read()
     except BaseException:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(child, signal.SIGINT)
+            os.kill(child, signal.SIGTERM)
         await reader.read()  # it stops what it has started
         raise
     finally:
@@ -72,17 +72,26 @@ async def _reader(descriptor: int) -> tuple[asyncio.StreamReader, asyncio.BaseTr
 
 
 def _work(work: Work[Any], writing: int) -> NoReturn:
-    """Do the work, and write what comes of it; the child's end."""
+    """Do the work, and write what comes of it: all of the child, which must never return to the parent's code."""
     try:
         signal.set_wakeup_fd(-1)  # that of the parent's loop
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        enter()
-        end_with_parent()
-        out = ("done", asyncio.run(work()))
-    except NamespaceError as error:
-        out = ("refused", str(error))
-    except BaseException:  # noqa: BLE001 - the parent tells of it
-        out = ("failed", traceback.format_exc())
-    with contextlib.suppress(OSError), os.fdopen(writing, "wb") as pipe:
-        pickle.dump(out, pipe)
-    os._exit(0)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to both: the parent tells
+        try:
+            enter()
+            end_with_parent()
+            out = ("done", asyncio.run(_until_told(work)))
+        except NamespaceError as error:
+            out = ("refused", str(error))
+        except BaseException:  # noqa: BLE001 - the parent tells of it
+            out = ("failed", traceback.format_exc())
+        with os.fdopen(writing, "wb") as pipe:
+            pickle.dump(out, pipe)
+    finally:
+        os._exit(0)
+
+
+async def _until_told(work: Work[T]) -> T:
+    """Do the work; TERM cancels it."""
+    task = asyncio.ensure_future(work())
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await task
