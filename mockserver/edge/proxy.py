@@ -257,4 +257,7 @@ class _Established:
 
     async def write_eof(self) -> None:
         """Hand the connection over."""
-        self._go_on(self._connection.release(), self._early)
+        transport = self._connection.release()
+        self._go_on(transport, self._early)
+        if self._connection.client_ended and not cast("asyncio.Protocol", transport.get_protocol()).eof_received():
+            transport.close()

@@ -7,7 +7,7 @@ import logging
 import shutil
 import socket
 import ssl
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -262,7 +262,7 @@ def test_unknown_name(loop: str, caplog: pytest.LogCaptureFixture) -> None:
             assert edge.mock.server.kept_from == (("api.openai.com", 1),)
             await nothing_left(edge)
         assert [each.message for each in caplog.records if each.levelno >= logging.WARNING] == [
-            "api.openai.com is not mocked: mockserver refuses it (--allow-host api.openai.com lets it through)"
+            "api.openai.com is not mocked: mockserver refuses it"
         ]
 
     run_on(loop, main())
@@ -339,6 +339,26 @@ def test_files_and_faults(loop: str) -> None:
                 headers = {**edge.key_headers("evolink"), "X-Mock-Fault": fault}
                 with pytest.raises((aiohttp.ClientError, ConnectionError)):
                     await download(edge, f"{root}/v1/credits", headers)
+
+    run_on(loop, main())
+
+
+@for_each("loop", LOOPS)
+def test_closing_with_open_connections(loop: str) -> None:
+    """The control plane and the live page are served over TLS; closing the server leaves no connection, no task."""
+
+    async def main() -> None:
+        async with serving() as edge, AsyncExitStack() as stack:
+            before = asyncio.all_tasks()
+            for path in ("/__admin/health", "/__admin/ui", "/__admin/events"):
+                wire = await stack.enter_async_context(edge.raw())
+                await wire.start_tls(edge.trust(), "localhost")
+                await wire.send(request_bytes("GET", path, host=f"localhost:{edge.port}"))
+                assert (await wire.head()).status == 200
+            with nothing_logged():
+                await edge.mock.server.close()
+            assert not edge.mock.server.connections
+            assert asyncio.all_tasks() <= before
 
     run_on(loop, main())
 
