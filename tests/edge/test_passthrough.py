@@ -275,13 +275,13 @@ def test_tls_to_the_proxy(loop: str) -> None:
     """A tunnel through a proxy that is spoken TLS to ends in both directions at once, without a word in the log."""
 
     async def main() -> None:
-        async with listening(shout) as port, serving(allow_host=["127.0.0.1"]) as edge, edge.raw() as wire:
+        async with listening(shout) as port, serving(allow_host=["127.0.0.1"]) as edge:
             with nothing_logged():
-                await wire.start_tls(edge.trust(), "localhost")
-                assert (await connected(wire, f"127.0.0.1:{port}")).status == 200
-                await wire.send(b"abc")
-            await until(lambda: edge.mock.server._proxy._relays)
-        assert not edge.mock.server._proxy._relays
+                async with edge.raw() as wire:
+                    await wire.start_tls(edge.trust(), "localhost")
+                    assert (await connected(wire, f"127.0.0.1:{port}")).status == 200
+                    await wire.send(b"abc")
+                await until(lambda: not edge.mock.server._proxy._relays)
 
     run_on(loop, main())
 
