@@ -114,6 +114,11 @@ class HttpServer(web.Server):
                 "file descriptors are used up (%g): connections may be refused; raise the limit (ulimit -n)", most
             )
 
+    def encrypted(self) -> list[asyncio.Transport]:
+        """Return the transports of the open connections that are encrypted."""
+        transports = [each.transport for each in self.connections]
+        return [each for each in transports if each is not None and each.get_extra_info("sslcontext") is not None]
+
     def __call__(self, arrival: Arrival = DIRECT) -> Connection:
         """Make the protocol of a new connection, or of one that goes on as a tunnel."""
         if not arrival.tunnel:

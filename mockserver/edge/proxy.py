@@ -253,6 +253,7 @@ class _Established:
         if transport is None or transport.is_closing():
             self._give_up()
             raise ConnectionResetError("the client has gone")
+        self._early = request.content.read_nowait() + self._early  # where aiohttp's parser is the one in Python
         transport.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
 
     async def write_eof(self) -> None:

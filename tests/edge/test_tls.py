@@ -152,6 +152,21 @@ def test_request_with_the_handshake(loop: str) -> None:
     run_on(loop, main())
 
 
+async def almost_connected(
+    edge: Edge,
+) -> tuple[ssl.SSLObject, ssl.MemoryBIO, asyncio.StreamReader, asyncio.StreamWriter]:
+    """Return a client's side, what it has to send to end its handshake, and its connection."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    side = edge.trust().wrap_bio(incoming, outgoing, server_hostname=REAL)
+    reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)
+    with suppress(ssl.SSLWantReadError):
+        side.do_handshake()
+    writer.write(outgoing.read())
+    incoming.write(await reader.read(65536))
+    side.do_handshake()
+    return side, outgoing, reader, writer
+
+
 @for_each("loop", LOOPS)
 @for_each("ends", ["farewell", "end", "cut"])
 def test_leaving_with_the_handshake(loop: str, ends: str) -> None:
@@ -159,14 +174,7 @@ def test_leaving_with_the_handshake(loop: str, ends: str) -> None:
 
     async def main() -> None:
         async with serving() as edge:
-            incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-            side = edge.trust().wrap_bio(incoming, outgoing, server_hostname=REAL)
-            reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)
-            with suppress(ssl.SSLWantReadError):
-                side.do_handshake()
-            writer.write(outgoing.read())
-            incoming.write(await reader.read(65536))
-            side.do_handshake()
+            side, outgoing, reader, writer = await almost_connected(edge)
             if ends == "farewell":
                 with suppress(ssl.SSLWantReadError):
                     side.unwrap()
@@ -360,6 +368,25 @@ def test_closing_with_open_connections(loop: str) -> None:
             assert not edge.mock.server.connections
             assert asyncio.all_tasks() <= before
 
+    run_on(loop, main())
+
+
+@for_each("loop", LOOPS)
+def test_closing_without_a_farewell(loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that does not answer the end of TLS does not keep its connection open."""
+
+    async def main() -> None:
+        async with serving() as edge:
+            _, outgoing, reader, writer = await almost_connected(edge)
+            writer.write(outgoing.read())
+            await until(lambda: not edge.mock.server._tls._working)
+            await edge.mock.server.close()
+            async with asyncio.timeout(PATIENCE_S):
+                with suppress(ConnectionError):
+                    await reader.read()
+            writer.close()
+
+    monkeypatch.setattr(tls, "_GOODBYE_S", 10 * PATIENCE_S)
     run_on(loop, main())
 
 
