@@ -125,7 +125,7 @@ class Hosts:
         """Tell whether this server speaks TLS under a name."""
         return name in self.providers or name == self._public[0] or self._is_ours(name)
 
-    def refuse(self, host: str, why: str = "is not mocked") -> str:
+    def refuse(self, host: str, *, why: str = "is not mocked") -> str:
         """Count a host that a client is kept from; say so in one line."""
         if host in self._kept_from or len(self._kept_from) < _COUNTED:
             self._kept_from[host] = self._kept_from.get(host, 0) + 1

@@ -92,7 +92,7 @@ class Proxy:
         """Answer that a host which is allowed was not reached."""
         cause = getattr(error, "os_error", error)
         if isinstance(cause, BlockedAddressError):
-            line = self._hosts.refuse(name, "has no public address")
+            line = self._hosts.refuse(name, why="has no public address")
             return _kept(request, target, 403, "host_not_mocked", line, refuse)
         line = f"mockserver cannot connect to {name}: {_words(cause)}"
         return _kept(request, target, 502, "host_unreachable", line, refuse)

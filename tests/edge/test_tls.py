@@ -292,8 +292,9 @@ def test_distrust_is_told(loop: str, caplog: pytest.LogCaptureFixture) -> None:
         async with serving() as edge:
             await asyncio.to_thread(distrust, edge.port)
             await nothing_left(edge)
+            ca = edge.mock.server.authority.certificate
         (said,) = [each.message for each in caplog.records if each.name == "mockserver"]
-        assert "mockserver ca" in said
+        assert said.endswith(f"`mockserver ca` prints the file it needs: {ca}")
 
     run_on(loop, main())
 
