@@ -305,7 +305,17 @@ async def test_aiohttp_as_a_client(how: str) -> None:
 
 @for_each(
     "wrong",
-    [["https://a.example"], ["a.example/path"], [""], ["*"], ["a b"], ["a.example:0"], "a.example"],
+    [
+        ["https://a.example"],
+        ["a.example/path"],
+        [""],
+        ["*"],
+        ["a b"],
+        ["a.example:0"],
+        ["a.example:65536"],
+        ["ü.example"],
+        "a.example",
+    ],
 )
 async def test_allow_host_is_checked(wrong: Any) -> None:
     """An entry that is no NAME, NAME:PORT or *.NAME is refused when the server starts."""
