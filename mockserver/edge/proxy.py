@@ -72,12 +72,12 @@ class Proxy:
         target = without_user(request.raw_path)
         asked = authority_of(request.raw_path.lower())
         if asked is None:
-            return _kept(
+            return _refused(
                 request, target, 400, "bad_target", f"CONNECT needs a host and a port, not {target[:100]!r}", refuse
             )
         verdict, name = self._hosts.judge(asked, _TLS_PORT), asked.with_port(_TLS_PORT)
         if verdict == "refused":
-            return _kept(request, target, 403, "host_not_mocked", self._hosts.refuse(name), refuse)
+            return _refused(request, target, 403, "host_not_mocked", self._hosts.refuse(name), refuse)
         if verdict in ("mocked", "ours"):
             return _established(connection, partial(self._serve, Arrival(tunnel=name)))
         try:
@@ -93,9 +93,9 @@ class Proxy:
         cause = getattr(error, "os_error", error)
         if isinstance(cause, BlockedAddressError):
             line = self._hosts.refuse(name, why="has no public address")
-            return _kept(request, target, 403, "host_not_mocked", line, refuse)
+            return _refused(request, target, 403, "host_not_mocked", line, refuse)
         line = f"mockserver cannot connect to {name}: {_words(cause)}"
-        return _kept(request, target, 502, "host_unreachable", line, refuse)
+        return _refused(request, target, 502, "host_unreachable", line, refuse)
 
     def _serve(self, arrival: Arrival, transport: asyncio.Transport, early: bytes) -> None:
         """Serve what comes through a tunnel."""
@@ -139,11 +139,11 @@ class Proxy:
         asked, url = elsewhere.asked, elsewhere.url
         if asked is None:
             line = f"no host, perhaps with a port, between // and the path: {url[:100]!r}"
-            return _kept(request, url, 400, "bad_target", line, refuse)
+            return _refused(request, url, 400, "bad_target", line, refuse)
         port = _TLS_PORT if url.lower().startswith("https:") else 80
         verdict, name = self._hosts.judge(asked, port), asked.with_port(port)
         if verdict == "refused":
-            return _kept(request, url, 403, "host_not_mocked", self._hosts.refuse(name), refuse)
+            return _refused(request, url, 403, "host_not_mocked", self._hosts.refuse(name), refuse)
         try:
             answer = await self._asked(request, asked.host, url, verdict)
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -216,7 +216,7 @@ def _forwardable(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
     return CIMultiDict((name, value) for name, value in headers.items() if name.lower() not in _HOP_BY_HOP | named)
 
 
-def _kept(
+def _refused(
     request: web.BaseRequest, target: str, status: int, error: str, line: str, refuse: Refuse
 ) -> web.StreamResponse:
     """Answer that a client was kept from a host, and write it down.
