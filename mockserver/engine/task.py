@@ -61,6 +61,8 @@ class Task(NamedTuple):
     revision: int = 0
     #: A failure is charged like a success; only a fault sets this.
     charged_anyway: bool = False
+    #: The `base` of the request that has made it.
+    base: str = ""
 
     @property
     def spends_ucr(self) -> int:
