@@ -317,6 +317,7 @@ def test_the_wheel_serves_the_packaged_specs(tmp_path: Path) -> None:
     assert "lost_answer" in run([str(environment / "bin/mockserver"), "faults"], tmp_path).stdout
     assert (package / "edge/live/ui/index.html").stat().st_size > 1000
     assert (package / "media/clips/landscape.mp4").stat().st_size > 1000
+    assert (package / "launch/preloads/node_proxy.cjs").stat().st_size > 1000
     assert {path.name for path in (package / "edge/live/ui").iterdir()} == {
         path.name for path in (ROOT / "mockserver/edge/live/ui").iterdir()
     }
