@@ -90,9 +90,9 @@ class Addresses:
         self._trusts_forwarded = settings.trust_forwarded
         #: The arrival of most requests; their Host says it all.
         self._usual = None if settings.trust_forwarded else DIRECT
-        #: What each Host has led to, by whether the client has come by TLS, and through this proxy.
+        #: What each Host has led to, by whether the client has come by TLS, and whether real names lead here.
         self._names: dict[tuple[bool, bool], dict[str, _Name]] = {
-            (secure, proxied): {} for secure in (False, True) for proxied in (False, True)
+            (secure, by_name): {} for secure in (False, True) for by_name in (False, True)
         }
         self._direct = self._names[False, False]
 
@@ -146,6 +146,8 @@ class Addresses:
                 self.access.check_page(headers, of_provider=provider is not None)
             runtime = sessions.get(session)
             base = base and f"{base}/~{session}"
+        elif arrival.session is not None:  # so do all links that its client follows
+            runtime = sessions.get(arrival.session)
         providers = runtime.world.providers
         if provider is not None:
             return Address(runtime, providers[provider], path, query, base)
@@ -166,12 +168,12 @@ class Addresses:
         Raises:
             ElsewhereError: it is for another host, which is to be reached through this server.
         """
-        secure, proxied = arrival.secure, bool(arrival.tunnel)
+        secure, by_name = arrival.secure, arrival.real_names_lead_here
         if not path.startswith("/"):
             scheme, _, rest = path.partition("://")
             authority, slash, rest = rest.partition("/")
             if authority:
-                host, path, proxied = authority, slash + rest or "/", True
+                host, path, by_name = authority, slash + rest or "/", True
                 secure = scheme.lower() == "https"
                 asked = authority_of(authority.lower())
                 if asked is None or self.hosts.judge(asked, 443 if secure else 80) not in ("mocked", "ours"):
@@ -179,15 +181,15 @@ class Addresses:
         if self._trusts_forwarded:
             host = headers.get(X_FORWARDED_HOST, host).partition(",")[0].strip()
             secure = headers.get(X_FORWARDED_PROTO, "https" if secure else "").partition(",")[0].strip() == "https"
-        names = self._names[secure, proxied]
+        names = self._names[secure, by_name]
         name = names.get(host)
         if name is None:
             if len(names) >= self._NAMES_KEPT:
                 names.clear()
-            name = names[host] = self._name_of(host, secure=secure, proxied=proxied)
+            name = names[host] = self._name_of(host, secure=secure, by_name=by_name)
         return path, name
 
-    def _name_of(self, host: str, *, secure: bool, proxied: bool) -> _Name:
+    def _name_of(self, host: str, *, secure: bool, by_name: bool) -> _Name:
         scheme = "https" if secure else "http"
         asked = authority_of(host.lower())
         if asked is None:
@@ -196,7 +198,7 @@ class Addresses:
         if provider is not None:
             port = "" if asked.port in (None, 443 if secure else 80) else f":{asked.port}"
             is_public = asked.host == self._public_host
-            return _Name(provider, f"{scheme}://{REAL_HOST}{port}" if secure or proxied else "", is_public)
+            return _Name(provider, f"{scheme}://{REAL_HOST}{port}" if secure or by_name else "", is_public)
         is_default = not secure and asked.host in LOOPBACK_HOSTS and asked.port in (None, self.port)
         as_configured = is_default or self._settings.public_url is not None
         may_follow = self._trusts_forwarded or is_local_name(asked.host) or self.access.is_ours(asked.host)

@@ -77,7 +77,7 @@ class Proxy:
             refuse(request, 403, "host_not_mocked", line)
             return _refused(request, 403, line)
         if verdict in ("mocked", "ours"):
-            go_on: GoOn = partial(self._serve, Arrival(tunnel=name))
+            go_on: GoOn = partial(self._serve, connection.arrival._replace(secure=False, tunnel=name))
         else:
             try:
                 go_on = (await self._dial(asked.host, asked.port or _TLS_PORT, verdict)).join

@@ -7,6 +7,7 @@ import errno
 import logging
 import socket
 from collections.abc import Coroutine, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,11 @@ from mockserver.edge.active_scenario import check_scenario
 from mockserver.edge.addressing import Addresses
 from mockserver.edge.admin.api import Admin, AdminRequest
 from mockserver.edge.admin.handlers import HANDLERS
-from mockserver.edge.arrival import Arrival
+from mockserver.edge.arrival import DIRECT, Arrival
 from mockserver.edge.connection import Connection, HttpServer
 from mockserver.edge.exchange import RequestHandler
 from mockserver.edge.files import ResultFiles
-from mockserver.edge.hosts import KeptFrom, proxy_record
+from mockserver.edge.hosts import Hosts, KeptFrom, proxy_record
 from mockserver.edge.live.page import LivePage
 from mockserver.edge.proxy import Proxy
 from mockserver.edge.runtime import Runtime
@@ -160,16 +161,41 @@ class Server:
         if self._owns_media_cache:
             await asyncio.to_thread(self._media_cache.close)
 
-    async def also_listen(self, listener: socket.socket) -> None:
-        """Serve on a socket that listens, such as one at port 443; it is closed with the server."""
+    async def also_listen(self, listener: socket.socket, arrival: Arrival = DIRECT) -> asyncio.Server:
+        """Serve on a socket that listens, such as one at port 443; it is closed with the server.
+
+        `arrival` says how the connections come that it accepts.
+        """
         self._hosts.also_at(listener.getsockname()[1])
         loop = asyncio.get_running_loop()
-        self._listening.append(await loop.create_server(self._http, sock=listener, backlog=1024))
+        listening = await loop.create_server(partial(self._http, arrival), sock=listener, backlog=1024)
+        self._listening.append(listening)
+        return listening
+
+    async def stop_listening(self, listening: asyncio.Server) -> None:
+        """Close what `also_listen` has returned, and the connections that it has accepted."""
+        ports = {each.getsockname()[1] for each in listening.sockets}
+        listening.close()
+        if listening in self._listening:
+            self._listening.remove(listening)
+        for port in ports:
+            self._hosts.no_more_at(port)
+        for connection in self._http.connections:
+            transport = connection.transport
+            own = None if transport is None else transport.get_extra_info("sockname")
+            if transport is not None and own is not None and own[1] in ports:
+                transport.abort()
+        await asyncio.sleep(0)  # the loop closes their sockets
 
     @property
     def mocked_hosts(self) -> tuple[str, ...]:
         """The real hosts of the providers, sorted: this server answers for them."""
         return self._hosts.mocked
+
+    @property
+    def hosts(self) -> Hosts:
+        """The hosts that this server knows."""
+        return self._hosts
 
     @property
     def kept_from(self) -> tuple[KeptFrom, ...]:

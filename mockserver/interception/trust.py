@@ -1,0 +1,120 @@
+"""TLS: for the mocked hosts, clients trust the local CA for as long as they are intercepted, whatever they trust else.
+
+A CA cannot be taken out of a context again. So a client's context is left as it is, and a copy of it with the local
+CA is used for the one connection: same verification, versions and options. Verification goes on: a client that does
+not verify host names still does not, all others do. A client that pins the provider's certificate fails.
+
+A connection to a mocked host that was open before is not used: it ends when a client looks at it or writes to it.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+from mockserver.interception.names import normal_name
+from mockserver.interception.replaced import Replacement
+from mockserver.interception.routes import Routes
+
+_REVOCATION = ssl.VerifyFlags.VERIFY_CRL_CHECK_LEAF | ssl.VerifyFlags.VERIFY_CRL_CHECK_CHAIN
+
+
+class LocalContext(ssl.SSLContext):
+    """A copy of a client's context that trusts the local CA."""
+
+
+def trusting(context: ssl.SSLContext, ca: str) -> ssl.SSLContext:
+    """Return a copy of a client's context that trusts a CA (PEM), and no other."""
+    made = LocalContext(ssl.PROTOCOL_TLS_CLIENT)
+    made.check_hostname = False
+    made.verify_mode = context.verify_mode
+    made.check_hostname = context.check_hostname
+    made.options = context.options
+    made.verify_flags = context.verify_flags & ~_REVOCATION
+    made.minimum_version, made.maximum_version = context.minimum_version, context.maximum_version
+    made.sslsocket_class, made.sslobject_class = context.sslsocket_class, context.sslobject_class
+    made.set_alpn_protocols(["http/1.1"])  # what a context offers cannot be read; the mock speaks this alone
+    made.load_verify_locations(cadata=ca)
+    return made
+
+
+def _wrap_socket(routes: Routes, real: Callable[..., Any]) -> Callable[..., Any]:
+    def wrap_socket(
+        context: ssl.SSLContext,
+        sock: socket.socket,
+        server_side: bool = False,
+        do_handshake_on_connect: bool = True,
+        suppress_ragged_eofs: bool = True,
+        server_hostname: Any = None,
+        session: Any = None,
+    ) -> Any:
+        way = None if server_side else routes.way_of(server_hostname)
+        if way is not None and not isinstance(context, LocalContext):
+            context, session = trusting(context, way.ca), None
+        return real(context, sock, server_side, do_handshake_on_connect, suppress_ragged_eofs, server_hostname, session)
+
+    return wrap_socket
+
+
+def _wrap_bio(routes: Routes, real: Callable[..., Any]) -> Callable[..., Any]:
+    def wrap_bio(
+        context: ssl.SSLContext,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        server_side: bool = False,
+        server_hostname: Any = None,
+        session: Any = None,
+    ) -> Any:
+        way = None if server_side else routes.way_of(server_hostname)
+        if way is not None and not isinstance(context, LocalContext):
+            context, session = trusting(context, way.ca), None
+        return real(context, incoming, outgoing, server_side, server_hostname, session)
+
+    return wrap_bio
+
+
+# -- connections from before --------------------------------------------------------------------------
+
+
+def _is_old(routes: Routes, connection: ssl.SSLSocket | ssl.SSLObject) -> bool:
+    """Tell whether a connection to a mocked host was open before."""
+    if not routes.ways or connection.server_side or isinstance(connection.context, LocalContext):
+        return False
+    return routes.way_of(connection.server_hostname) is not None
+
+
+def _writing(routes: Routes, real: Callable[..., Any]) -> Callable[..., Any]:
+    def write(connection: Any, *given: Any, **named: Any) -> Any:
+        if _is_old(routes, connection):
+            name = normal_name(connection.server_hostname)
+            text = f"this connection to {name} was open before intercept(); mockserver has closed it"
+            raise ConnectionResetError(errno.ECONNRESET, text)
+        return real(connection, *given, **named)
+
+    return write
+
+
+def _fileno(routes: Routes, real: Callable[..., Any]) -> Callable[..., Any]:
+    """End an old connection when a client asks whether it still lives: it polls the file."""
+
+    def fileno(connection: Any) -> Any:
+        file = real(connection)
+        if file >= 0 and _is_old(routes, connection):
+            with suppress(OSError):
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)
+        return file
+
+    return fileno
+
+
+def trust(routes: Routes) -> Iterator[Replacement]:
+    """Return what replaces the ways to speak TLS of this process."""
+    yield ssl.SSLContext, "wrap_socket", _wrap_socket(routes, ssl.SSLContext.wrap_socket)
+    yield ssl.SSLContext, "wrap_bio", _wrap_bio(routes, ssl.SSLContext.wrap_bio)
+    for owner, name in ((ssl.SSLSocket, "send"), (ssl.SSLSocket, "write"), (ssl.SSLObject, "write")):
+        yield owner, name, _writing(routes, getattr(owner, name))
+    yield ssl.SSLSocket, "fileno", _fileno(routes, ssl.SSLSocket.fileno)
