@@ -59,7 +59,7 @@ def interception(hosts: Hosts, port: int, ca: Path, allow_hosts: Iterable[str] |
         undo_allow = hosts.also_allow(allowed)
         _routes.open(way)
     try:
-        end_connections(_routes.might_be_real)
+        end_connections(_routes.might_be_real, way.mocked.__contains__)
         yield
     finally:
         with _lock:
@@ -67,4 +67,4 @@ def interception(hosts: Hosts, port: int, ca: Path, allow_hosts: Iterable[str] |
             _routes.close(way)
             if not _routes.ways:
                 _replaced.undo()
-        end_connections(lambda host, peer_port: peer_port == port and normal_name(host) == HERE)
+        end_connections(lambda host, to: to == port and normal_name(host) == HERE, lambda _: False)

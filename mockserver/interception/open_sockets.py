@@ -16,23 +16,21 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-#: Tells whether the connections to an address are to be ended.
-Ends = Callable[[str, int], bool]
 _FOLDERS = (Path("/proc/self/fd"), Path("/dev/fd"))
 
 
-def end_connections(ends: Ends) -> None:
-    """End the connections of this process to some addresses."""
-    ended = {file for file in _open_files() if _end(file, ends)}
-    if not ended:
+def end_connections(to_address: Callable[[str, int], bool], to_host: Callable[[str | None], bool]) -> None:
+    """End the connections of this process to some addresses; in this thread's loop, those of TLS to some hosts, too."""
+    ended = {file for file in _open_files() if _end(file, to_address)}
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
         return
-    with suppress(RuntimeError):  # no loop runs here
-        for transport in _transports(asyncio.get_running_loop()):
-            own = transport.get_extra_info("socket")
-            if own is not None and own.fileno() in ended:
-                # aiohttp and others hold the outer one, of TLS
-                outer = getattr(transport.get_protocol(), "_app_transport", None)
-                (outer or transport).abort()
+    for transport in _transports(loop):
+        own, protocol = transport.get_extra_info("socket"), transport.get_protocol()
+        if (own is not None and own.fileno() in ended) or to_host(getattr(protocol, "_server_hostname", None)):
+            # aiohttp and others hold the outer transport, of TLS
+            (getattr(protocol, "_app_transport", None) or transport).abort()
 
 
 def _open_files() -> list[int]:
@@ -42,7 +40,7 @@ def _open_files() -> list[int]:
     return []
 
 
-def _end(file: int, ends: Ends) -> bool:
+def _end(file: int, to_address: Callable[[str, int], bool]) -> bool:
     try:
         if not stat.S_ISSOCK(os.fstat(file).st_mode):
             return False
@@ -53,7 +51,7 @@ def _end(file: int, ends: Ends) -> bool:
         if sock.family not in (socket.AF_INET, socket.AF_INET6) or sock.type != socket.SOCK_STREAM:
             return False
         host, port, *_ = sock.getpeername()
-        if not ends(host, port):
+        if not to_address(host, port):
             return False
         sock.shutdown(socket.SHUT_RDWR)
     except OSError:  # it listens, or has ended

@@ -1,5 +1,7 @@
-"""pytest fixtures: `mock_server`, a server with a manual clock, isolated for each test; `clock`, its clock;
-`mock_server_intercepted`, the same server, to which the providers' real hosts lead in this process.
+"""pytest fixtures: `mock_server`, `mock_server_intercepted`, `clock`.
+
+`mock_server` is a server with a manual clock, isolated for each test, `clock` its clock. `mock_server_intercepted` is
+the same server; the providers' real hosts lead to it in this process.
 
 One server runs for the whole test run (one in each pytest-xdist worker), and each test has its own session. A
 marker starts a server for one test, with other settings:
