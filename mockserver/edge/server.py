@@ -172,19 +172,17 @@ class Server:
         self._listening.append(listening)
         return listening
 
-    async def stop_listening(self, listening: asyncio.Server) -> None:
-        """Close what `also_listen` has returned, and the connections that it has accepted."""
-        ports = {each.getsockname()[1] for each in listening.sockets}
+    async def stop_listening(self, listening: asyncio.Server, arrival: Arrival) -> None:
+        """Close what `also_listen` has returned, and the connections that have come so."""
+        for each in listening.sockets:
+            self._hosts.no_more_at(each.getsockname()[1])
         listening.close()
         if listening in self._listening:
             self._listening.remove(listening)
-        for port in ports:
-            self._hosts.no_more_at(port)
         for connection in self._http.connections:
-            transport = connection.transport
-            own = None if transport is None else transport.get_extra_info("sockname")
-            if transport is not None and own is not None and own[1] in ports:
-                transport.abort()
+            came = connection.arrival if isinstance(connection, Connection) else DIRECT
+            if connection.transport is not None and came._replace(secure=False, tunnel="") == arrival:
+                connection.transport.abort()
         await asyncio.sleep(0)  # the loop closes their sockets
 
     @property

@@ -38,7 +38,6 @@ ClockT = TypeVar("ClockT", Clock, AsyncClock)
 TaskT = TypeVar("TaskT", Task, AsyncTask)
 Done = TypeVar("Done")
 _STOP_WITHIN_S = 10.0
-HERE = "127.0.0.1"
 
 
 class MockServer:
@@ -272,9 +271,13 @@ class _Server(Generic[ClockT, TaskT, Done]):
     async def _listen(self) -> tuple[asyncio.Server, int, Path]:
         """Take the connections that are meant for real hosts; return how to stop that, the port, and the CA's file."""
         ca = await asyncio.to_thread(lambda: self.server.authority.certificate)
-        listener = socket.create_server((HERE, 0), backlog=1024)
+        listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
         port: int = listener.getsockname()[1]
-        return await self.server.also_listen(listener, Arrival(by_name=True, session=self._session)), port, ca
+        return await self.server.also_listen(listener, self._by_name), port, ca
+
+    @property
+    def _by_name(self) -> Arrival:
+        return Arrival(by_name=True, session=self._session)
 
 
 class AsyncRunningServer(_Server[AsyncClock, AsyncTask, Coroutine[Any, Any, None]]):
@@ -295,7 +298,7 @@ class AsyncRunningServer(_Server[AsyncClock, AsyncTask, Coroutine[Any, Any, None
                 await _turns()  # the loop sees which connections have been ended
                 yield self
         finally:
-            await self.server.stop_listening(listening)
+            await self.server.stop_listening(listening, self._by_name)
             await _turns()
 
 
@@ -330,7 +333,7 @@ class RunningServer(_Server[Clock, Task, None]):
                 yield self
         finally:
             if self._loop.is_running:
-                self._loop.run(self.server.stop_listening(listening))
+                self._loop.run(self.server.stop_listening(listening, self._by_name))
 
 
 async def _turns() -> None:

@@ -38,11 +38,9 @@ def context_of(ca: Path | None) -> ssl.SSLContext:
 def of_requests(ca: Path | None = None) -> Iterator[Get]:
     """A session of requests."""
     with requests.Session() as session:
-        if ca is not None:
-            session.verify = str(ca)
 
         def get(url: str, headers: dict[str, str]) -> tuple[int, bytes]:
-            answer = session.get(url, headers=headers, timeout=20)
+            answer = session.get(url, headers=headers, timeout=20, verify=True if ca is None else str(ca))
             return answer.status_code, answer.content
 
         yield get
@@ -91,7 +89,7 @@ def of_http_client(ca: Path | None = None) -> Iterator[Get]:
 
     def get(url: str, headers: dict[str, str]) -> tuple[int, bytes]:
         parts = urlsplit(url)
-        place = parts.hostname or "", parts.port
+        place = parts.netloc.rpartition("]")[0] + "]" if "[" in url else parts.hostname or "", parts.port
         connection = (
             http.client.HTTPSConnection(*place, context=context, timeout=20)
             if parts.scheme == "https"
