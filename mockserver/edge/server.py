@@ -56,6 +56,7 @@ class Server:
         runtime: Runtime,
         wall: Wall,
         media_cache: MediaCache | None,
+        authority: Authority | None,
     ) -> None:
         self.settings = settings
         self.providers = providers
@@ -65,7 +66,7 @@ class Server:
         self.sessions = Sessions(settings, providers, addresses.base_url, wall)
         self._live = LivePage()
         #: The CA that signs the certificates of this server; it is made when it is needed.
-        self.authority = Authority(None if settings.ca_dir is None else Path(settings.ca_dir))
+        self.authority = authority or Authority(None if settings.ca_dir is None else Path(settings.ca_dir))
         self._hosts = addresses.hosts
         self._admin = Admin(
             addresses.access,
@@ -102,6 +103,7 @@ class Server:
         *,
         wall: Wall = Wall(),  # noqa: B008 - it is frozen
         media_cache: MediaCache | None = None,
+        authority: Authority | None = None,
     ) -> Server:
         """Listen, and begin to keep time.
 
@@ -110,6 +112,7 @@ class Server:
             providers: what is to be served.
             wall: the wall clock that mock time is measured by.
             media_cache: result files that are shared with other servers; by default the server has its own.
+            authority: a CA that is shared with other servers; by default the one that the settings name.
 
         Raises:
             PortInUseError: the port is taken.
@@ -130,7 +133,7 @@ class Server:
             listener.close()
             await runtime.close()
             raise
-        server = cls(settings, providers, addresses, runtime, wall, media_cache)
+        server = cls(settings, providers, addresses, runtime, wall, media_cache, authority)
         await server.also_listen(listener)
         if scenario is not None:
             await runtime.start_scenario(scenario)

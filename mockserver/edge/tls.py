@@ -154,7 +154,7 @@ async def _started(
         reader = transport.get_protocol()
         if reader is not before and not task.done():
             current = _CURRENT.set(transport)
-            _feed(cast("asyncio.BufferedProtocol", reader), first)
+            feed(cast("asyncio.BufferedProtocol", reader), first)
             _CURRENT.reset(current)
         encrypted = await task
     except BaseException:
@@ -173,7 +173,7 @@ def _send_alert(alert: bytes) -> None:
             os.write(transport.get_extra_info("socket").fileno(), alert)
 
 
-def _feed(reader: asyncio.BufferedProtocol, data: bytes) -> None:
+def feed(reader: asyncio.BufferedProtocol, data: bytes) -> None:
     """Give bytes to a protocol, as a transport does."""
     rest = memoryview(data)
     while rest:

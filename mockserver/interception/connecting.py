@@ -9,13 +9,16 @@ from __future__ import annotations
 import socket
 from asyncio.proactor_events import BaseProactorEventLoop
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import TCPConnector
 
 from mockserver.interception.names import normal_name
 from mockserver.interception.replaced import Replacement
 from mockserver.interception.routes import Routes
+
+if TYPE_CHECKING:
+    from aiohttp.abc import ResolveResult
 
 try:
     from uvloop import Loop as UvLoop
@@ -105,21 +108,26 @@ def _create_datagram_endpoint(routes: Routes, real: Callable[..., Any]) -> Calla
 # -- aiohttp ------------------------------------------------------------------------------------------
 
 
+def stand_in_results(connector: TCPConnector, host: str, port: int, address: str) -> list[ResolveResult]:
+    """Return what a connector of aiohttp resolves a host to that has a stand-in."""
+    is_v6 = connector.family == socket.AF_INET6
+    return [
+        {
+            "hostname": host,
+            "host": f"::ffff:{address}" if is_v6 else address,
+            "port": port,
+            "family": socket.AF_INET6 if is_v6 else socket.AF_INET,
+            "proto": 0,
+            "flags": socket.AI_NUMERICHOST,
+        }
+    ]
+
+
 def _resolve_host(routes: Routes, real: Callable[..., Any]) -> Callable[..., Any]:
     async def resolve(connector: Any, host: str, port: int, traces: Any = None) -> Any:
         address = routes.stand_in(host)
         if address is not None:
-            is_v6 = connector.family == socket.AF_INET6
-            return [
-                {
-                    "hostname": host,
-                    "host": f"::ffff:{address}" if is_v6 else address,
-                    "port": port,
-                    "family": socket.AF_INET6 if is_v6 else socket.AF_INET,
-                    "proto": 0,
-                    "flags": socket.AI_NUMERICHOST,
-                }
-            ]
+            return stand_in_results(connector, host, port, address)
         found = await real(connector, host, port, traces)
         if routes.ways:
             routes.note(host, (each["host"] for each in found))

@@ -100,6 +100,11 @@ class Routes:
         name = normal_name(host)
         return next((each for each in self.ways if name in each.mocked), None)
 
+    def ca_of(self, host: str | bytes | None) -> str | None:
+        """Return the certificate of the CA that is to be trusted for a host (PEM); None where it is not mocked."""
+        way = self.way_of(host)
+        return None if way is None else way.ca
+
     # -- lookups --------------------------------------------------------------------------------
 
     def stand_in(self, host: str | bytes | bytearray) -> str | None:

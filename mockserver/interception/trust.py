@@ -42,7 +42,11 @@ def trusting(context: ssl.SSLContext, ca: str) -> ssl.SSLContext:
     return made
 
 
-def _wrap_socket(routes: Routes, real: Callable[..., Any]) -> Callable[..., Any]:
+#: Returns the CA (PEM) that is to be trusted for a host that a client names; None for the client's own.
+CaOf = Callable[[Any], str | None]
+
+
+def _wrap_socket(ca_of: CaOf, real: Callable[..., Any]) -> Callable[..., Any]:
     def wrap_socket(
         context: ssl.SSLContext,
         sock: socket.socket,
@@ -52,15 +56,15 @@ def _wrap_socket(routes: Routes, real: Callable[..., Any]) -> Callable[..., Any]
         server_hostname: Any = None,
         session: Any = None,
     ) -> Any:
-        way = None if server_side else routes.way_of(server_hostname)
-        if way is not None and not isinstance(context, LocalContext):
-            context, session = trusting(context, way.ca), None
+        ca = None if server_side or isinstance(context, LocalContext) else ca_of(server_hostname)
+        if ca is not None:
+            context, session = trusting(context, ca), None
         return real(context, sock, server_side, do_handshake_on_connect, suppress_ragged_eofs, server_hostname, session)
 
     return wrap_socket
 
 
-def _wrap_bio(routes: Routes, real: Callable[..., Any]) -> Callable[..., Any]:
+def _wrap_bio(ca_of: CaOf, real: Callable[..., Any]) -> Callable[..., Any]:
     def wrap_bio(
         context: ssl.SSLContext,
         incoming: ssl.MemoryBIO,
@@ -69,9 +73,9 @@ def _wrap_bio(routes: Routes, real: Callable[..., Any]) -> Callable[..., Any]:
         server_hostname: Any = None,
         session: Any = None,
     ) -> Any:
-        way = None if server_side else routes.way_of(server_hostname)
-        if way is not None and not isinstance(context, LocalContext):
-            context, session = trusting(context, way.ca), None
+        ca = None if server_side or isinstance(context, LocalContext) else ca_of(server_hostname)
+        if ca is not None:
+            context, session = trusting(context, ca), None
         return real(context, incoming, outgoing, server_side, server_hostname, session)
 
     return wrap_bio
@@ -111,10 +115,15 @@ def _fileno(routes: Routes, real: Callable[..., Any]) -> Callable[..., Any]:
     return fileno
 
 
+def trusting_contexts(ca_of: CaOf) -> Iterator[Replacement]:
+    """Return what makes contexts trust a CA for some hosts."""
+    yield ssl.SSLContext, "wrap_socket", _wrap_socket(ca_of, ssl.SSLContext.wrap_socket)
+    yield ssl.SSLContext, "wrap_bio", _wrap_bio(ca_of, ssl.SSLContext.wrap_bio)
+
+
 def trust(routes: Routes) -> Iterator[Replacement]:
     """Return what replaces the ways to speak TLS of this process."""
-    yield ssl.SSLContext, "wrap_socket", _wrap_socket(routes, ssl.SSLContext.wrap_socket)
-    yield ssl.SSLContext, "wrap_bio", _wrap_bio(routes, ssl.SSLContext.wrap_bio)
+    yield from trusting_contexts(routes.ca_of)
     for owner, name in ((ssl.SSLSocket, "send"), (ssl.SSLSocket, "write"), (ssl.SSLObject, "write")):
         yield owner, name, _writing(routes, getattr(owner, name))
     yield ssl.SSLSocket, "fileno", _fileno(routes, ssl.SSLSocket.fileno)
