@@ -169,8 +169,12 @@ def _send_alert(alert: bytes) -> None:
     """Send an alert: the loop's TLS closes the connection without one."""
     transport = _CURRENT.get()
     if transport is not None and transport.get_extra_info("sslcontext") is None:
+        file = transport.get_extra_info("socket").fileno()
+        if file < 0:  # a connection within one loop
+            transport.write(alert)
+            return
         with contextlib.suppress(OSError):
-            os.write(transport.get_extra_info("socket").fileno(), alert)
+            os.write(file, alert)
 
 
 def feed(reader: asyncio.BufferedProtocol, data: bytes) -> None:
