@@ -112,9 +112,10 @@ class InALoopOfItsOwn(OfAiohttp):
 
     def generate(self, prompt: str) -> bytes:  # type: ignore[override]
         async def generate() -> bytes:
-            made = await OfAiohttp.generate(self, prompt)
-            await asyncio.sleep(0.25)  # aiohttp closes connections of TLS a moment later
-            return made
+            try:
+                return await OfAiohttp.generate(self, prompt)
+            finally:
+                await asyncio.sleep(60)  # connections of TLS are closed a while later
 
         return asyncio.run(generate())
 
