@@ -177,6 +177,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             raise ConnectionRefusedError(errno.ECONNREFUSED, f"nothing in this loop listens at {host}:{port}")
         return Place(host if mocked is None else "127.0.0.1", real, factory)
 
+    async def getaddrinfo(self, host: Any, port: Any, **options: int) -> Any:
+        """Look a name up, at once: no thread is needed where nobody outside is asked."""
+        return socket.getaddrinfo(host, port, **options)
+
     async def sock_connect(self, sock: socket.socket, address: Any) -> None:
         """Connect to a server in this loop, or refuse."""
         self._dialled[sock] = (address, self.find(address[0], address[1]).factory)
