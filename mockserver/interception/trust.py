@@ -10,6 +10,7 @@ A connection to a mocked host that was open before is not used: it ends when a c
 from __future__ import annotations
 
 import errno
+import inspect
 import socket
 import ssl
 from collections.abc import Callable, Iterator
@@ -46,39 +47,21 @@ def trusting(context: ssl.SSLContext, ca: str) -> ssl.SSLContext:
 CaOf = Callable[[Any], str | None]
 
 
-def _wrap_socket(ca_of: CaOf, real: Callable[..., Any]) -> Callable[..., Any]:
-    def wrap_socket(
-        context: ssl.SSLContext,
-        sock: socket.socket,
-        server_side: bool = False,
-        do_handshake_on_connect: bool = True,
-        suppress_ragged_eofs: bool = True,
-        server_hostname: Any = None,
-        session: Any = None,
-    ) -> Any:
-        ca = None if server_side or isinstance(context, LocalContext) else ca_of(server_hostname)
-        if ca is not None:
-            context, session = trusting(context, ca), None
-        return real(context, sock, server_side, do_handshake_on_connect, suppress_ragged_eofs, server_hostname, session)
+def _wrapping(ca_of: CaOf, real: Callable[..., Any]) -> Callable[..., Any]:
+    """Replace a method of contexts that begins TLS."""
+    signature = inspect.signature(real)
 
-    return wrap_socket
+    def wrap(context: ssl.SSLContext, *given: Any, **named: Any) -> Any:
+        if not isinstance(context, LocalContext):
+            asked = signature.bind(context, *given, **named).arguments
+            ca = None if asked.get("server_side") else ca_of(asked.get("server_hostname"))
+            if ca is not None:
+                del asked["self"]
+                asked.pop("session", None)  # it belongs to the client's context
+                return real(trusting(context, ca), **asked)
+        return real(context, *given, **named)
 
-
-def _wrap_bio(ca_of: CaOf, real: Callable[..., Any]) -> Callable[..., Any]:
-    def wrap_bio(
-        context: ssl.SSLContext,
-        incoming: ssl.MemoryBIO,
-        outgoing: ssl.MemoryBIO,
-        server_side: bool = False,
-        server_hostname: Any = None,
-        session: Any = None,
-    ) -> Any:
-        ca = None if server_side or isinstance(context, LocalContext) else ca_of(server_hostname)
-        if ca is not None:
-            context, session = trusting(context, ca), None
-        return real(context, incoming, outgoing, server_side, server_hostname, session)
-
-    return wrap_bio
+    return wrap
 
 
 # -- connections from before --------------------------------------------------------------------------
@@ -117,8 +100,8 @@ def _fileno(routes: Routes, real: Callable[..., Any]) -> Callable[..., Any]:
 
 def trusting_contexts(ca_of: CaOf) -> Iterator[Replacement]:
     """Return what makes contexts trust a CA for some hosts."""
-    yield ssl.SSLContext, "wrap_socket", _wrap_socket(ca_of, ssl.SSLContext.wrap_socket)
-    yield ssl.SSLContext, "wrap_bio", _wrap_bio(ca_of, ssl.SSLContext.wrap_bio)
+    for name in ("wrap_socket", "wrap_bio"):
+        yield ssl.SSLContext, name, _wrapping(ca_of, getattr(ssl.SSLContext, name))
 
 
 def trust(routes: Routes) -> Iterator[Replacement]:

@@ -529,6 +529,22 @@ def test_proxies_of_the_environment(
     mock_server.drop()
 
 
+@for_each("library", ASYNC_LIBRARIES)
+async def test_proxies_of_the_environment_in_loops(
+    library: str, mock_server: RunningServer, lookups: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same in an event loop, where TLS begins on a connection that is there."""
+    with stand_in() as proxy:
+        for name in ("HTTPS_PROXY", "HTTP_PROXY"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
+        monkeypatch.setenv("NO_PROXY", "")
+        async with ASYNC_LIBRARIES[library](None) as get:
+            with mock_server.intercept():
+                for scheme in ("https", "http"):
+                    assert (await get(f"{scheme}://{HOST}/v1/credits", KEY))[0] == 200
+        assert proxy.seen == []
+
+
 def test_other_proxies_are_refused(mock_server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """A proxy that speaks something else is refused, on this machine as well: it would lead out."""
     monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1080")

@@ -112,7 +112,7 @@ class _OfAiohttp:
         self._ca = ca
 
     async def __aenter__(self) -> GetAsync:
-        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context_of(self._ca)))
+        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context_of(self._ca)), trust_env=True)
 
         async def get(url: str, headers: dict[str, str]) -> tuple[int, bytes]:
             async with self._session.get(url, headers=headers) as answer:
