@@ -6,7 +6,8 @@ routes          what becomes of a connection or a lookup: led to a server, let t
 lookups         name lookups
 connecting      `connect` of sockets, and what event loops do in its place
 trust           TLS: the local CA is trusted for the mocked hosts, also by contexts that exist already
-open_sockets    connections that were open before, or are left afterwards
+open_sockets    connections that were open before, or are left afterwards, told by their addresses
+stale           connections that were open before, told by their names
 block           the block, with which all of this begins and ends
 """
 

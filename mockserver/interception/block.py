@@ -18,7 +18,8 @@ from mockserver.interception.names import normal_name
 from mockserver.interception.open_sockets import end_connections
 from mockserver.interception.replaced import Replaced
 from mockserver.interception.routes import HERE, Routes, Way
-from mockserver.interception.trust import trust
+from mockserver.interception.stale import stale_connections
+from mockserver.interception.trust import trusting_contexts
 from mockserver.settings import checked
 
 _routes = Routes()
@@ -55,11 +56,12 @@ def interception(hosts: Hosts, port: int, ca: Path, allow_hosts: Iterable[str] |
                 "or let each server have hosts of its own (MockServer(only=...))"
             )
         if not _routes.ways:
-            _replaced.put([*lookups(_routes), *connections(_routes), *trust(_routes)])
+            _replaced.put([*lookups(_routes), *connections(_routes)])
+            _replaced.put([*trusting_contexts(_routes.ca_of), *stale_connections(_routes)])
         undo_allow = hosts.also_allow(allowed)
         _routes.open(way)
     try:
-        end_connections(_routes.might_be_real, way.mocked.__contains__)
+        end_connections(_routes.might_be_real)
         yield
     finally:
         with _lock:
@@ -67,4 +69,4 @@ def interception(hosts: Hosts, port: int, ca: Path, allow_hosts: Iterable[str] |
             _routes.close(way)
             if not _routes.ways:
                 _replaced.undo()
-        end_connections(lambda host, to: to == port and normal_name(host) == HERE, lambda _: False)
+        end_connections(lambda host, to: to == port and normal_name(host) == HERE)

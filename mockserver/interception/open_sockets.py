@@ -19,8 +19,8 @@ from typing import Any
 _FOLDERS = (Path("/proc/self/fd"), Path("/dev/fd"))
 
 
-def end_connections(to_address: Callable[[str, int], bool], to_host: Callable[[str | None], bool]) -> None:
-    """End the connections of this process to some addresses; in this thread's loop, those of TLS to some hosts, too."""
+def end_connections(to_address: Callable[[str, int], bool]) -> None:
+    """End the connections of this process to some addresses."""
     ended = {file for file in _open_files() if _end(file, to_address)}
     try:
         loop = asyncio.get_running_loop()
@@ -28,7 +28,7 @@ def end_connections(to_address: Callable[[str, int], bool], to_host: Callable[[s
         return
     for transport in _transports(loop):
         own, protocol = transport.get_extra_info("socket"), transport.get_protocol()
-        if (own is not None and own.fileno() in ended) or to_host(getattr(protocol, "_server_hostname", None)):
+        if own is not None and own.fileno() in ended:
             # aiohttp and others hold the outer transport, of TLS
             (getattr(protocol, "_app_transport", None) or transport).abort()
 

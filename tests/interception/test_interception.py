@@ -20,6 +20,8 @@ import pytest
 import requests
 import urllib3
 import uvloop
+from aiohttp.client_proto import ResponseHandler
+from httpcore._backends.anyio import AnyIOStream
 from support.edge import LOOPS, run_on
 from support.libraries import ASYNC_LIBRARIES, LIBRARIES, POOLS, context_of, stand_in
 from support.tables import for_each
@@ -28,7 +30,6 @@ from mockserver import MockServer
 from mockserver.certificates import Authority
 from mockserver.interception import HostRefusedError, InterceptionError
 from mockserver.interception.open_sockets import end_connections
-from mockserver.interception.routes import Routes
 from mockserver.interception.trust import LocalContext, trusting
 from mockserver.settings import ConfigError
 
@@ -88,7 +89,10 @@ def real(tmp_path: Path, lookups: dict[str, str]) -> Iterator[StandIn]:
 def everything_replaced() -> list[Any]:
     """Return what an interception may replace."""
     owners = (socket, _socket, socket.socket, ssl.SSLContext, ssl.SSLSocket, ssl.SSLObject, uvloop.Loop)
-    return [dict(vars(each)) for each in (*owners, BaseProactorEventLoop, aiohttp.TCPConnector)]
+    return [
+        dict(vars(each))
+        for each in (*owners, BaseProactorEventLoop, aiohttp.TCPConnector, ResponseHandler, AnyIOStream)
+    ]
 
 
 # -- each library ---------------------------------------------------------------------------------
@@ -441,17 +445,13 @@ def test_pools(library: str, mock_server: RunningServer, real: StandIn, tmp_path
             assert get(url, KEY) == (200, b"the real one")
 
 
+@for_each(("library", "loop"), [("aiohttp", "asyncio"), ("aiohttp", "uvloop"), ("httpx", "asyncio")])
 @for_each("method", ["with", "async with"])
-@for_each("library", ASYNC_LIBRARIES)
-async def test_async_pools(
-    library: str, method: str, real: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The same in an event loop that goes on without a pause."""
-    # httpx's connections are told by their address alone.
-    monkeypatch.setattr(Routes, "might_be_real", lambda _, _host, port: library == "httpx" and port == real.port)
+def test_async_pools(library: str, method: str, loop: str, real: StandIn, tmp_path: Path) -> None:
+    """The same in an event loop that goes on without a pause; with httpx, uvloop asks the system for names."""
     url = f"https://{HOST}:{real.port}/v1/credits"
-    with ExitStack() as stack:
-        in_thread = stack.enter_context(MockServer())
+
+    async def main(in_thread: RunningServer) -> None:
         async with MockServer() as in_loop, ASYNC_LIBRARIES[library](Authority(tmp_path).certificate) as get:
             for _ in range(3):
                 seen = len(real.seen)
@@ -464,6 +464,9 @@ async def test_async_pools(
                         assert b"remaining_credits" in (await get(url, KEY))[1]
                 assert len(real.seen) == seen + 1
                 assert await get(url, KEY) == (200, b"the real one")
+
+    with MockServer() as mock:
+        run_on(loop, main(mock))
 
 
 def test_open_connection_is_not_written_to(mock_server: RunningServer, real: StandIn, tmp_path: Path) -> None:
@@ -488,7 +491,7 @@ def test_open_connections_are_ended(lookups: dict[str, str]) -> None:
         for _ in range(2):
             for each in (one, other):
                 http.get(f"http://127.0.0.1:{each.port}/", stream=True, timeout=20).content  # noqa: B018 - it is read
-            end_connections(lambda _, port: port == one.port, lambda _: False)
+            end_connections(lambda _, port: port == one.port)
         assert ports[0] != ports[2]
         assert ports[1] == ports[3]
 
@@ -497,7 +500,7 @@ def test_which_connections_are_ended(mock_server: RunningServer, monkeypatch: py
     """Those that may lead to a real host: at the ports of the web on other machines, and at proxies. No databases."""
     asked: dict[str, Callable[[str, int], bool]] = {}
     monkeypatch.setenv("HTTPS_PROXY", "http://10.0.0.1:3128")
-    monkeypatch.setattr("mockserver.interception.block.end_connections", lambda ends, _: asked.setdefault("at", ends))
+    monkeypatch.setattr("mockserver.interception.block.end_connections", lambda ends: asked.setdefault("at", ends))
     with mock_server.intercept():
         ends = asked["at"]
         places = [("198.51.100.7", 443), ("::ffff:198.51.100.7", 80), ("10.0.0.1", 3128)]
