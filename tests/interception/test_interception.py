@@ -74,7 +74,11 @@ def lookups(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
             name = addresses[name]
         return real(name, port, *given, **named)
 
+    async def in_loop(_loop: Any, host: Any, port: Any, **named: Any) -> Any:
+        return socket.getaddrinfo(host, port, **named)
+
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(uvloop.Loop, "getaddrinfo", in_loop)  # it looks names up in C
     return addresses
 
 
@@ -445,10 +449,11 @@ def test_pools(library: str, mock_server: RunningServer, real: StandIn, tmp_path
             assert get(url, KEY) == (200, b"the real one")
 
 
-@for_each(("library", "loop"), [("aiohttp", "asyncio"), ("aiohttp", "uvloop"), ("httpx", "asyncio")])
+@for_each("loop", LOOPS)
 @for_each("method", ["with", "async with"])
+@for_each("library", ASYNC_LIBRARIES)
 def test_async_pools(library: str, method: str, loop: str, real: StandIn, tmp_path: Path) -> None:
-    """The same in an event loop that goes on without a pause; with httpx, uvloop asks the system for names."""
+    """The same in an event loop that goes on without a pause."""
     url = f"https://{HOST}:{real.port}/v1/credits"
 
     async def main(in_thread: RunningServer) -> None:
