@@ -474,6 +474,32 @@ def test_async_pools(library: str, method: str, loop: str, real: StandIn, tmp_pa
         run_on(loop, main(mock))
 
 
+async def test_no_turn_of_the_loop_in_between(mock_server: RunningServer, real: StandIn) -> None:
+    """What is sent once, and never again by the library, does not meet a connection that the block has ended."""
+    url = f"http://{HOST}:{real.port}/v1/videos/generations"
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as http:
+        for scheme in ("https", "http", "https"):
+            with mock_server.intercept():
+                async with http.post(url.replace("http:", f"{scheme}:"), data=b"{}") as answer:
+                    assert answer.status == 401
+                    await answer.read()
+            async with http.post(url.replace("http:", "https:"), data=b"{}") as answer:
+                assert await answer.read() == b"the real one"
+
+
+def test_links_over_plain_http(mock_server: RunningServer) -> None:
+    """A client that has `http://` hard-coded gets links with the real host as well, and they lead to the mock."""
+    with mock_server.intercept():
+        body = {"model": "gemini-omni-flash-text-to-video", "prompt": "a red kite"}
+        task = requests.post(f"http://{HOST}/v1/videos/generations", json=body, headers=KEY, timeout=20).json()["id"]
+        mock_server.clock.advance(600)
+        link = requests.get(f"http://{HOST}/v1/tasks/{task}", headers=KEY, timeout=20).json()["results"][0]
+        assert link.startswith(f"http://{HOST}/files/")
+        assert requests.get(link, timeout=20).headers["Content-Type"] == "video/mp4"
+
+
 def test_open_connection_is_not_written_to(mock_server: RunningServer, real: StandIn, tmp_path: Path) -> None:
     """Who writes to a connection of TLS from before gets an error in words; afterwards it is there again."""
     context = context_of(Authority(tmp_path).certificate)

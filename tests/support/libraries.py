@@ -178,6 +178,10 @@ def stand_in(context: ssl.SSLContext | None = None, answer: bytes = b"the real o
             self.end_headers()
             self.wfile.write(answer)
 
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.do_GET()
+
         def do_CONNECT(self) -> None:
             made.seen.append(self.path)
             self.send_error(403)
