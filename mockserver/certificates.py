@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import errno
+import logging
 import os
 import ssl
 import sys
@@ -29,6 +30,9 @@ _AUTHORITY, _CERTIFICATE, _BUNDLE, _LOCK = "authority.pem", "ca.pem", "bundle.pe
 _LEAST_LEFT = dt.timedelta(days=30)
 _CONTEXTS_KEPT = 256
 _PEM_END = b"-----END CERTIFICATE-----"
+#: A file or directory that may only be read, or a file system.
+_READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
+_LOG = logging.getLogger("mockserver")
 
 
 def cache_directory() -> Path:
@@ -55,7 +59,8 @@ class Authority:
     """
 
     def __init__(self, directory: Path | None = None) -> None:
-        self.directory = cache_directory() / "ca" if directory is None else directory
+        self.directory = (cache_directory() / "ca" if directory is None else directory).absolute()
+        self._is_chosen = directory is not None
         self._loaded: trustme.CA | None = None
         self._contexts: OrderedDict[str, ssl.SSLContext] = OrderedDict()
 
@@ -99,10 +104,16 @@ class Authority:
         with self._explained():
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             owner = self.directory.stat().st_uid
-            if hasattr(os, "getuid") and owner not in (os.getuid(), 0):
+            if hasattr(os, "getuid") and owner not in (os.getuid(), 0) and not self._is_chosen:
                 raise PermissionError(errno.EPERM, "it belongs to another user")
-            with _locked(self.directory / _LOCK):
-                self._loaded = self._read() or self._make()
+            try:
+                with _locked(self.directory / _LOCK):
+                    found = self._read()
+                    self._loaded = self._made_instead(found) if isinstance(found, str) else found
+            except OSError as error:
+                if error.errno not in _READ_ONLY or isinstance(found := self._read(), str):
+                    raise
+                self._loaded = found  # what is kept there is good, and may only be read
 
     def context(self, name: str) -> ssl.SSLContext:
         """Return what a server needs to speak TLS under a host name or address; made on first use.
@@ -132,11 +143,11 @@ class Authority:
         leaf.configure_cert(context)
         return context
 
-    def _read(self) -> trustme.CA | None:
-        """Read the kept authority; None where there is none that can be used."""
+    def _read(self) -> trustme.CA | str:
+        """Read the kept authority; where it cannot be used, return why; empty where there is none."""
         pem = _content_of(self.directory / _AUTHORITY)
         if pem is None:
-            return None
+            return ""
         import trustme  # noqa: PLC0415 - a server that nobody asks for TLS does not load it
         from cryptography.x509 import load_pem_x509_certificate  # noqa: PLC0415
 
@@ -144,19 +155,21 @@ class Authority:
         certificate += _PEM_END + b"\n"
         try:
             ends = load_pem_x509_certificate(certificate).not_valid_after_utc
-            if ends - dt.datetime.now(dt.UTC) < _LEAST_LEFT:
-                return None
             found = trustme.CA.from_pem(certificate, key.lstrip())
         except (ValueError, TypeError):  # half a file, or another's
-            return None
+            return "is damaged"
+        if ends - dt.datetime.now(dt.UTC) < _LEAST_LEFT:
+            return f"ends on {ends:%Y-%m-%d}"
         if _content_of(self.directory / _CERTIFICATE) != certificate:
             _write(self.directory / _CERTIFICATE, certificate, 0o644)
         return found
 
-    def _make(self) -> trustme.CA:
+    def _made_instead(self, why: str) -> trustme.CA:
         """Make an authority and keep it: key and certificate in one file, so that they always match."""
         import trustme  # noqa: PLC0415 - a server that nobody asks for TLS does not load it
 
+        if why:
+            _LOG.warning("the CA in %s %s: clients need the new one that takes its place", self.directory, why)
         made = trustme.CA(organization_name="mockserver", organization_unit_name="Local CA of mockserver")
         certificate = made.cert_pem.bytes()
         _write(self.directory / _AUTHORITY, certificate + made.private_key_pem.bytes(), 0o600)

@@ -108,7 +108,7 @@ _NUMBERS: dict[str, tuple[type, float, float]] = {
 }
 _LISTS = ("spec", "dialects", "allow_host")
 _FLAGS = ("builtin", "watch", "trust_forwarded", "passthrough")
-_HOST = re.compile(r"((\*\.)?[\w.-]+|\[[0-9A-Fa-f:.]+\])(:[1-9]\d{0,4})?")
+_HOST = re.compile(r"((\*\.)?[\w.-]+|\[[0-9A-Fa-f:.]+\])(:(?P<port>[1-9]\d{0,4}))?", re.ASCII)
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -172,6 +172,12 @@ def checked(raw: Mapping[str, Any], known: Iterable[str], where: str = "") -> di
     return out
 
 
+def _is_host(text: str) -> bool:
+    """Tell whether a text is a host in ASCII, as clients ask for it, perhaps with a port or all names below it."""
+    found = _HOST.fullmatch(text)
+    return found is not None and int(found["port"] or 1) <= _NUMBERS["port"][2]
+
+
 def _is_url(text: str) -> bool:
     try:
         parts = urlsplit(text)
@@ -193,7 +199,7 @@ def _checked(name: str, value: Any) -> Any:
     elif name in _LISTS:
         if not isinstance(value, list) or not all(isinstance(each, str) and "\0" not in each for each in value):
             raise ConfigError(f"must be a list of strings; got {value!r}")
-        wrong = [each for each in value if name == "allow_host" and not _HOST.fullmatch(each)]
+        wrong = [each for each in value if name == "allow_host" and not _is_host(each)]
         if wrong:
             raise ConfigError(f"must be NAME, NAME:PORT or *.NAME, without a scheme; got {wrong[0]!r}")
         return tuple(value)

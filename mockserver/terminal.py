@@ -30,7 +30,10 @@ def banner(server: Server) -> str:
     first = server.providers[0]
     lines += ["", "try:", f"  {curl_line(first, server.base_url(first.name))}", ""]
     lines.append("differs from the documents: " + "; ".join(differences(server.settings, runtime.clock.speed)))
-    lines.append("https and proxy: the same address; `mockserver ca` prints the CA that clients are to trust")
+    directory = "" if server.settings.ca_dir is None else f" --ca-dir {shlex.quote(server.settings.ca_dir)}"
+    lines.append(
+        f"https and proxy: the same address; `mockserver ca{directory}` prints the CA that clients are to trust"
+    )
     lines.append(f"control plane: {server.root_url}/__admin/openapi.json")
     query = "" if server.admin_token is None else f"?{urlencode({'token': server.admin_token})}"
     lines.append(f"live page: {server.root_url}/__admin/ui{query}")

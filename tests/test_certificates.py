@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
+import os
 import ssl
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import trustme
@@ -121,25 +124,33 @@ def test_the_bundle_holds_the_systems_too(tmp_path: Path) -> None:
     assert handshake(authority, "api.evolink.ai", authority.bundle).version() == "TLSv1.3"
 
 
-def test_one_that_ends_soon_is_remade(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_that_ends_soon_is_remade(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """An authority that ends within a month is replaced, with its certificate file."""
     soon = dt.datetime.now(dt.UTC).replace(tzinfo=None) + dt.timedelta(days=29)
     with monkeypatch.context() as patch:
         patch.setattr(trustme, "DEFAULT_EXPIRY", soon)
         old = Authority(tmp_path).certificate.read_bytes()
     new = Authority(tmp_path).certificate.read_bytes()
+    assert f"ends on {soon:%Y-%m-%d}" in caplog.text
     assert load_pem_x509_certificate(old).not_valid_after_utc.date() == soon.date()
     assert load_pem_x509_certificate(new).not_valid_after_utc > dt.datetime.now(dt.UTC) + dt.timedelta(days=3650)
     assert Authority(tmp_path).certificate.read_bytes() == new
 
 
 @for_each("content", [b"", b"no PEM", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
-def test_a_broken_file_is_remade(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Half a file, or another's, is replaced."""
+def test_a_broken_file_is_remade(
+    content: bytes, tmp_path_factory: pytest.TempPathFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Half a file, or another's, is replaced, which one line says."""
+    caplog.clear()
     directory = tmp_path_factory.mktemp("ca")
     (directory / "authority.pem").write_bytes(content)
     authority = Authority(directory)
     assert handshake(authority, "localhost", authority.certificate).version() == "TLSv1.3"
+    (said,) = [each.message for each in caplog.records]
+    assert said == f"the CA in {directory} is damaged: clients need the new one that takes its place"
 
 
 def test_a_certificate_without_its_key_is_remade(tmp_path: Path) -> None:
@@ -175,6 +186,39 @@ def test_where_it_cannot_be_kept(tmp_path: Path) -> None:
     file.touch()
     with pytest.raises(AuthorityError, match="choose another directory with --ca-dir"):
         Authority(file).load()
+
+
+def test_where_it_may_only_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a directory that may only be read, as one that is mounted so, a good one is used, and none is made."""
+
+    def read_only(*_: object) -> NoReturn:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    made = Authority(tmp_path).certificate.read_bytes()
+    monkeypatch.setattr(certificates, "_locked", read_only)
+    monkeypatch.setattr(certificates, "_write", read_only)
+    assert Authority(tmp_path).certificate.read_bytes() == made
+    (tmp_path / "authority.pem").write_bytes(b"damaged")
+    with pytest.raises(AuthorityError, match="Read-only file system"):
+        Authority(tmp_path).load()
+
+
+def test_a_relative_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients run anywhere: a path is absolute."""
+    monkeypatch.chdir(tmp_path)
+    assert Authority(Path("ca")).certificate == tmp_path / "ca" / "ca.pem"
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="files have no owners here")
+def test_another_users_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache directory that another user has made is not trusted; one that the user names is."""
+    monkeypatch.setattr(certificates, "cache_directory", lambda: tmp_path)
+    (tmp_path / "ca").mkdir()
+    os_stat = os.stat_result((0o40700, 0, 0, 0, 4321, 0, 0, 0, 0, 0))
+    monkeypatch.setattr(Path, "stat", lambda *_, **__: os_stat)
+    with pytest.raises(AuthorityError, match="belongs to another user"):
+        Authority().load()
+    Authority(tmp_path / "ca").load()
 
 
 def test_cache_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

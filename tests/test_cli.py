@@ -119,10 +119,12 @@ def test_a_taken_port_is_one_line() -> None:
 
 
 @pytest.mark.slow
-def test_the_banner_is_true() -> None:
-    """The banner names every base URL with a key that works, the seed, and what is not as documented."""
-    with serving("--seed", "7", "--speed", "60") as (_, url, banner):
+def test_the_banner_is_true(tmp_path: Path) -> None:
+    """The banner names every base URL with a key that works, the seed, the CA, and what is not as documented."""
+    ca = str(tmp_path / "a ca")
+    with serving("--seed", "7", "--speed", "60", "--ca-dir", ca) as (_, url, banner):
         text = "\n".join(banner)
+        assert f"`mockserver ca --ca-dir '{ca}'`" in text
         assert "seed 7" in text
         assert "60x real time" in text
         for provider in fetch(f"{url}/__admin/providers")["providers"]:

@@ -18,7 +18,7 @@ from aiohttp.hdrs import HOST, X_FORWARDED_HOST, X_FORWARDED_PROTO
 
 from mockserver.edge.access import Access
 from mockserver.edge.arrival import DIRECT, Arrival
-from mockserver.edge.hosts import Authority, Hosts, authority_of, is_local_name
+from mockserver.edge.hosts import Authority, Hosts, authority_of, is_local_name, without_user
 from mockserver.edge.runtime import Runtime
 from mockserver.edge.sessions import SESSION_HEADER, Sessions
 from mockserver.engine.messages import REAL_HOST
@@ -59,8 +59,9 @@ class Address(NamedTuple):
 class ElsewhereError(Exception):
     """A request is for a host that this server does not answer for."""
 
-    def __init__(self, asked: Authority, url: str) -> None:
+    def __init__(self, asked: Authority | None, url: str) -> None:
         super().__init__(url)
+        #: None where the URL names no host and port alone, but a user as well, for example.
         self.asked = asked
         self.url = url
 
@@ -73,6 +74,8 @@ class _Name(NamedTuple):
     root: str = ""
     #: Behind this real name, paths may begin with a provider's name as well: it is that of the public URL.
     is_public: bool = False
+    #: A client that has come through this proxy asks for another host than it was let through to.
+    is_elsewhere: bool = False
 
 
 class Addresses:
@@ -90,9 +93,9 @@ class Addresses:
         self._trusts_forwarded = settings.trust_forwarded
         #: The arrival of most requests; their Host says it all.
         self._usual = None if settings.trust_forwarded else DIRECT
-        #: What each Host has led to, by whether the client has come by TLS, and whether real names lead here.
+        #: What each Host has led to, by whether the client has come by TLS, and through this proxy or by a real name.
         self._names: dict[tuple[bool, bool], dict[str, _Name]] = {
-            (secure, by_name): {} for secure in (False, True) for by_name in (False, True)
+            (secure, proxied): {} for secure in (False, True) for proxied in (False, True)
         }
         self._direct = self._names[False, False]
 
@@ -129,7 +132,7 @@ class Addresses:
         name = self._direct.get(host) if arrival is self._usual else None
         if name is None or path[:1] != "/":
             path, name = self._name_and_path(path, target, host, headers, arrival)
-        provider, base, is_public = name
+        provider, base, is_public, _ = name
         session = headers.get(SESSION_HEADER)
         if path.startswith(_SESSION_MARKS):
             session, slash, rest = path[2 if path[1] == "~" else 4 :].partition("/")
@@ -168,28 +171,32 @@ class Addresses:
         Raises:
             ElsewhereError: it is for another host, which is to be reached through this server.
         """
-        secure, by_name = arrival.secure, arrival.real_names_lead_here
+        secure, proxied = arrival.secure, arrival.proxied
         if not path.startswith("/"):
             scheme, _, rest = path.partition("://")
             authority, slash, rest = rest.partition("/")
             if authority:
-                host, path, by_name = authority, slash + rest or "/", True
+                host, path, proxied = authority, slash + rest or "/", True
                 secure = scheme.lower() == "https"
                 asked = authority_of(authority.lower())
                 if asked is None or self.hosts.judge(asked, 443 if secure else 80) not in ("mocked", "ours"):
-                    raise ElsewhereError(asked or Authority(authority, None), target)
+                    raise ElsewhereError(asked, without_user(target))
         if self._trusts_forwarded:
-            host = headers.get(X_FORWARDED_HOST, host).partition(",")[0].strip()
-            secure = headers.get(X_FORWARDED_PROTO, "https" if secure else "").partition(",")[0].strip() == "https"
-        names = self._names[secure, by_name]
+            if forwarded := _first_of(headers, X_FORWARDED_HOST):
+                host, proxied = forwarded, True
+            if (scheme := _first_of(headers, X_FORWARDED_PROTO).lower()) in ("http", "https"):
+                secure = scheme == "https"
+        names = self._names[secure, proxied]
         name = names.get(host)
         if name is None:
             if len(names) >= self._NAMES_KEPT:
                 names.clear()
-            name = names[host] = self._name_of(host, secure=secure, by_name=by_name)
+            name = names[host] = self._name_of(host, secure=secure, proxied=proxied)
+        if name.is_elsewhere:
+            raise ElsewhereError(authority_of(host.lower()), f"{'https' if secure else 'http'}://{host}{target}")
         return path, name
 
-    def _name_of(self, host: str, *, secure: bool, by_name: bool) -> _Name:
+    def _name_of(self, host: str, *, secure: bool, proxied: bool) -> _Name:
         scheme = "https" if secure else "http"
         asked = authority_of(host.lower())
         if asked is None:
@@ -198,10 +205,17 @@ class Addresses:
         if provider is not None:
             port = "" if asked.port in (None, 443 if secure else 80) else f":{asked.port}"
             is_public = asked.host == self._public_host
-            return _Name(provider, f"{scheme}://{REAL_HOST}{port}" if secure or by_name else "", is_public)
+            return _Name(provider, f"{scheme}://{REAL_HOST}{port}" if secure or proxied else "", is_public)
+        if proxied and not self._trusts_forwarded and not self.hosts.may_certify(asked.host):
+            return _Name(None, is_elsewhere=True)
         is_default = not secure and asked.host in LOOPBACK_HOSTS and asked.port in (None, self.port)
         as_configured = is_default or self._settings.public_url is not None
         may_follow = self._trusts_forwarded or is_local_name(asked.host) or self.access.is_ours(asked.host)
         if as_configured or not may_follow:
             return _Name(None)
         return _Name(None, f"{scheme}://{host.lower()}")
+
+
+def _first_of(headers: Mapping[str, str], name: str) -> str:
+    """Return the first entry of a header that proxies add to; empty where there is none."""
+    return headers.get(name, "").partition(",")[0].strip()

@@ -21,9 +21,9 @@ class Arrival(NamedTuple):
     session: str | None = None
 
     @property
-    def real_names_lead_here(self) -> bool:
-        """Whether its client can follow a link to a provider's real host."""
-        return self.secure or self.by_name or bool(self.tunnel)
+    def proxied(self) -> bool:
+        """Whether its client was let through to a real host, and can follow a link to another one."""
+        return self.by_name or bool(self.tunnel)
 
 
 #: Plain HTTP, straight to this server.

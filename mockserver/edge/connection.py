@@ -114,9 +114,16 @@ class HttpServer(web.Server):
                 "file descriptors are used up (%g): connections may be refused; raise the limit (ulimit -n)", most
             )
 
+    def encrypted(self) -> list[asyncio.Transport]:
+        """Return the transports of the open connections that are encrypted."""
+        # A transport of TLS that has ended cannot be asked.
+        secure = [each for each in self.connections if isinstance(each, Connection) and each.arrival.secure]
+        return [each.transport for each in secure if each.transport is not None]
+
     def __call__(self, arrival: Arrival = DIRECT) -> Connection:
-        """Make the protocol of a new connection."""
-        self.most_open = max(self.most_open, len(self.connections) + 1)
+        """Make the protocol of a new connection, or of one that goes on as a tunnel."""
+        if not arrival.tunnel:
+            self.most_open = max(self.most_open, len(self.connections) + 1)
         kind = FastConnection if self._fast else Connection
         connection = kind(self, loop=asyncio.get_running_loop(), **self._options)
         connection.arrival = arrival
@@ -141,13 +148,15 @@ def _warn_once(problem: str) -> None:
 class Connection(web.RequestHandler):
     """One connection, served by aiohttp. Where it begins as TLS does, `HttpServer.speak_tls` goes on."""
 
-    __slots__ = ("_is_new", "_server", "arrival")
+    __slots__ = ("_is_new", "_server", "arrival", "client_ended")
 
     def __init__(self, manager: HttpServer, **options: Any) -> None:
         super().__init__(manager, **options)
         self._server = manager
         self._is_new = True
         self.arrival = DIRECT
+        #: The client has closed its side, and waits for what is under way.
+        self.client_ended = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin; say so where this connection has one of the last file descriptors."""
@@ -228,6 +237,7 @@ class FastConnection(Connection):
         idle = self._waiter is not None and not self._waiter.done()
         if self.transport is None or idle or (arriving is not None and not arriving.is_eof()):
             return False
+        self.client_ended = True
         self.close()
         self._loop.call_later(_HALF_CLOSED_S, self._abort)
         return True

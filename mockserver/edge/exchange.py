@@ -305,15 +305,13 @@ class RequestHandler:
         exchange = Exchange(runtime, None, request, target, self._date, now_ms, outcome)
         return await self._finish(http_request, exchange, close=body.cut_short)
 
-    def _refuse(self, http_request: web.BaseRequest, status: int, error: str, line: str) -> None:
+    def _refuse(self, http_request: web.BaseRequest, target: str, status: int, error: str, line: str) -> None:
         """Write down that a client was kept from another host."""
         runtime = self._main
         content = f"{line}\n".encode()
         response = Response(status, content, "text/plain", gate="proxy", error=error)
-        request = Request(http_request.method, http_request.path, http_request.headers)
-        exchange = Exchange(
-            runtime, None, request, http_request.raw_path, self._date, runtime.clock.now_ms(), Outcome(response)
-        )
+        request = Request(http_request.method, target, http_request.headers)
+        exchange = Exchange(runtime, None, request, target, self._date, runtime.clock.now_ms(), Outcome(response))
         exchange.journal(status, (), content, len(content), response)
 
     def _no_session(self, http_request: web.BaseRequest, error: SessionError | RefusedError) -> web.StreamResponse:

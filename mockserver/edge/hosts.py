@@ -22,6 +22,7 @@ Verdict = Literal["mocked", "ours", "allowed", "passed", "refused"]
 _LOCAL_ENDINGS = (".internal", ".local", ".localhost", ".test", ".home.arpa")
 _COUNTED = 1000
 _HOST = re.compile(r"[A-Za-z0-9_.:-]{1,255}")
+_USER = re.compile(r"^([^/?#]*://)?[^/?#]*@")
 
 
 class KeptFrom(NamedTuple):
@@ -50,9 +51,15 @@ def authority_of(text: str) -> Authority | None:
         host, port = (parts.hostname or "").rstrip("."), parts.port
     except ValueError:
         return None
-    if not _HOST.fullmatch(host) or parts.path or parts.query or parts.fragment or parts.username is not None:
+    more = parts.path or parts.query or parts.fragment or parts.username is not None
+    if not _HOST.fullmatch(host) or port == 0 or more:
         return None
     return Authority(host, port)
+
+
+def without_user(text: str) -> str:
+    """Return a URL, or a host and a port, without the name and password of a user: nobody is to read them."""
+    return _USER.sub(r"\1", text)
 
 
 def is_local_name(host: str) -> bool:
@@ -113,10 +120,13 @@ class Hosts:
         host, port = asked.host, asked.port or default_port
         if host in self.providers:
             return "mocked"
-        if (host, port) == self._public or (port in self._ports and self._is_ours(host)):
+        at_our_port = port in self._ports
+        if (host, port) == self._public or (at_our_port and self._access.is_ours(host)):
             return "ours"
         if any(_covers(each, host, port) for each in self._allowed):
             return "allowed"
+        if at_our_port and self._is_ours(host):
+            return "ours"
         return "passed" if self._settings.passthrough else "refused"
 
     def _is_ours(self, host: str) -> bool:
@@ -130,12 +140,13 @@ class Hosts:
         """Tell whether this server speaks TLS under a name."""
         return name in self.providers or name == self._public[0] or self._is_ours(name)
 
-    def refuse(self, host: str, remedy: str = "--allow-host {name}") -> str:
-        """Count a host that a client is kept from; say so in one line."""
+    def refuse(self, host: str, *, why: str = "is not mocked", remedy: str = "") -> str:
+        """Count a host that a client is kept from; say so in one line, with what would let it through."""
         if host in self._kept_from or len(self._kept_from) < _COUNTED:
             self._kept_from[host] = self._kept_from.get(host, 0) + 1
-        name = host.rpartition(":")[0] or host
-        return f"{host} is not mocked: mockserver refuses it ({remedy.format(name=name)} lets it through)"
+        name = host.rpartition(":")[0]  # without a port, it has come with TLS only: there is nothing to let through
+        remedy = remedy or (name and f"--allow-host {name}")
+        return f"{host} {why}: mockserver refuses it" + (f" ({remedy} lets it through)" if remedy else "")
 
 
 def _authorities(entries: Iterable[str]) -> list[Authority]:

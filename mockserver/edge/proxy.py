@@ -21,33 +21,32 @@ from yarl import URL
 from mockserver.edge.addressing import ElsewhereError
 from mockserver.edge.arrival import Arrival
 from mockserver.edge.connection import Connection
-from mockserver.edge.hosts import Hosts, Verdict, authority_of
+from mockserver.edge.hosts import Hosts, Verdict, authority_of, without_user
 from mockserver.edge.http_bytes import WireResponse
 from mockserver.edge.relay import Relay
-from mockserver.edge.resolver import CheckingResolver
+from mockserver.edge.request_body import send_continue
+from mockserver.edge.resolver import BlockedAddressError, CheckingResolver
 from mockserver.engine.targets import Address, is_internal, literal_address
 
 CONNECT_S = 10.0
+#: How long a host may be silent: its client may have gone, which is not seen before the next byte.
+_SILENCE_S = 600.0
 _TLS_PORT = 443
-#: Headers of one connection, not of the message (RFC 9110, 7.6.1).
+#: Headers of one connection, not of the message (RFC 9110, 7.6.1); `Expect` is answered here.
 _HOP_BY_HOP = frozenset(
     (
         *("connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization", "te"),
-        *("trailer", "transfer-encoding", "upgrade"),
+        *("trailer", "transfer-encoding", "upgrade", "expect"),
     )
 )
-#: Writes down that a client was kept from a host: the request, the status, a name of the problem, and a line.
-Refuse = Callable[[web.BaseRequest, int, str, str], None]
+#: Writes down that a client was kept from a host: the request, its target, the status, a name of the problem, a line.
+Refuse = Callable[[web.BaseRequest, str, int, str, str], None]
 #: Goes on with the transport of a connection, and with what has arrived on it.
 GoOn = Callable[[asyncio.Transport, bytes], None]
 
 
-class _UnreachableError(Exception):
-    """A host that is allowed cannot be reached; the message says why."""
-
-
 def _not_public(address: Address) -> str | None:
-    return "has no public address (--allow-host lets it through)" if is_internal(address) else None
+    return "has no public address" if is_internal(address) else None
 
 
 class Proxy:
@@ -58,9 +57,11 @@ class Proxy:
         self._hosts = hosts
         self._relays: set[Relay] = set()
         self._sessions: dict[Verdict, aiohttp.ClientSession] = {}
+        self._closing = False
 
     async def close(self) -> None:
-        """Cut all tunnels."""
+        """Cut all tunnels; no other begins."""
+        self._closing = True
         for relay in list(self._relays):
             relay.abort()
         for session in self._sessions.values():
@@ -68,27 +69,41 @@ class Proxy:
 
     async def connect(self, request: web.BaseRequest, connection: Connection, refuse: Refuse) -> web.StreamResponse:
         """Answer CONNECT."""
+        target = without_user(request.raw_path)
         asked = authority_of(request.raw_path.lower())
         if asked is None:
-            return _refused(request, 400, f"CONNECT needs a host and a port, not {request.raw_path[:100]!r}")
+            return _refused(
+                request, target, 400, "bad_target", f"CONNECT needs a host and a port, not {target[:100]!r}", refuse
+            )
         verdict, name = self._hosts.judge(asked, _TLS_PORT), asked.with_port(_TLS_PORT)
         if verdict == "refused":
-            line = self._hosts.refuse(name)
-            refuse(request, 403, "host_not_mocked", line)
-            return _refused(request, 403, line)
+            return _refused(request, target, 403, "host_not_mocked", self._hosts.refuse(name), refuse)
         if verdict in ("mocked", "ours"):
-            go_on: GoOn = partial(self._serve, connection.arrival._replace(secure=False, tunnel=name))
-        else:
-            try:
-                go_on = (await self._dial(asked.host, asked.port or _TLS_PORT, verdict)).join
-            except _UnreachableError as error:
-                line = f"mockserver cannot connect to {name}: {error}"
-                refuse(request, 502, "host_unreachable", line)
-                return _refused(request, 502, line)
-        return cast("web.StreamResponse", _Established(connection, go_on))
+            return _established(
+                connection, partial(self._serve, connection.arrival._replace(secure=False, tunnel=name))
+            )
+        try:
+            relay = await self._dial(asked.host, asked.port or _TLS_PORT, verdict)
+        except (OSError, ValueError) as error:
+            return self._not_reached(request, target, name, error, refuse)
+        return _established(connection, relay.join, relay.abort)
+
+    def _not_reached(
+        self, request: web.BaseRequest, target: str, name: str, error: Exception, refuse: Refuse
+    ) -> web.StreamResponse:
+        """Answer that a host which is allowed was not reached."""
+        cause = getattr(error, "os_error", error)
+        if isinstance(cause, BlockedAddressError):
+            line = self._hosts.refuse(name, why="has no public address")
+            return _refused(request, target, 403, "host_not_mocked", line, refuse)
+        line = f"mockserver cannot connect to {name}: {_words(cause)}"
+        return _refused(request, target, 502, "host_unreachable", line, refuse)
 
     def _serve(self, arrival: Arrival, transport: asyncio.Transport, early: bytes) -> None:
         """Serve what comes through a tunnel."""
+        if self._closing:
+            transport.abort()
+            return
         connection = self._http(arrival)
         transport.set_protocol(connection)
         connection.connection_made(transport)
@@ -100,77 +115,88 @@ class Proxy:
         """Connect to a host.
 
         Raises:
-            _UnreachableError: that is not possible.
+            BlockedAddressError: it is not allowed by name, and has no public address.
+            OSError: that is not possible.
+            ValueError: it is no host name.
         """
         loop, relay = asyncio.get_running_loop(), Relay(self._relays)
-        problem: OSError | None = None
-        try:
-            async with asyncio.timeout(CONNECT_S):
-                for found in await _resolver(verdict).resolve(host, port, socket.AF_UNSPEC):
-                    try:
-                        await loop.create_connection(lambda: relay.far, found["host"], port)
-                    except OSError as error:
-                        problem = error
-                    else:
-                        return relay
-        except TimeoutError:
-            raise _UnreachableError(f"no answer within {CONNECT_S:g} s") from None
-        except (OSError, UnicodeError) as error:
-            raise _UnreachableError(_words(error)) from None
-        raise _UnreachableError("no address" if problem is None else _words(problem))
+        problem = OSError("no address")
+        async with asyncio.timeout(CONNECT_S):
+            for found in await _resolver(verdict).resolve(host, port, socket.AF_UNSPEC):
+                try:
+                    await loop.create_connection(lambda: relay.far, found["host"], port)
+                except OSError as error:
+                    problem = error
+                else:
+                    break
+            else:
+                raise problem
+        if self._closing:
+            relay.abort()
+            raise ConnectionAbortedError("the server is being stopped")
+        return relay
 
     async def forward(self, request: web.BaseRequest, elsewhere: ElsewhereError, refuse: Refuse) -> web.StreamResponse:
         """Answer a request in absolute form for a host that is not served here."""
-        asked, is_tls = elsewhere.asked, elsewhere.url.lower().startswith("https:")
-        port = _TLS_PORT if is_tls else 80
+        asked, url = elsewhere.asked, elsewhere.url
+        if asked is None:
+            line = f"no host, perhaps with a port, between // and the path: {url[:100]!r}"
+            return _refused(request, url, 400, "bad_target", line, refuse)
+        port = _TLS_PORT if url.lower().startswith("https:") else 80
         verdict, name = self._hosts.judge(asked, port), asked.with_port(port)
         if verdict == "refused":
-            line = self._hosts.refuse(name)
-            refuse(request, 403, "host_not_mocked", line)
-            return _refused(request, 403, line)
+            return _refused(request, url, 403, "host_not_mocked", self._hosts.refuse(name), refuse)
         try:
-            return await self._forwarded(request, elsewhere, verdict)
-        except (_UnreachableError, aiohttp.ClientError, TimeoutError, ValueError) as error:
-            cause = getattr(error, "os_error", error)
-            line = f"mockserver cannot get {name}: {_words(cause)}"
-            refuse(request, 502, "host_unreachable", line)
-            return _refused(request, 502, line)
+            answer = await self._asked(request, asked.host, url, verdict)
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            return self._not_reached(request, url, name, error, refuse)
+        async with answer:
+            return await _passed_on(request, answer)
 
-    async def _forwarded(
-        self, request: web.BaseRequest, elsewhere: ElsewhereError, verdict: Verdict
-    ) -> web.StreamResponse:
-        """Send a request on, and its response back, as they come.
+    async def _asked(self, request: web.BaseRequest, host: str, url: str, verdict: Verdict) -> aiohttp.ClientResponse:
+        """Send a request on; return the response, whose body is to be read.
 
         Raises:
-            _UnreachableError: it is for an address that is not public.
+            BlockedAddressError: the host is not allowed by name, and has no public address.
+            OSError, aiohttp.ClientError: that is not possible.
+            ValueError: it is no host name.
         """
-        literal = literal_address(elsewhere.asked.host)  # aiohttp does not resolve one
+        literal = literal_address(host)  # aiohttp does not resolve one
         if verdict == "passed" and literal is not None and (problem := _not_public(literal)):
-            raise _UnreachableError(f"it {problem}")
+            raise BlockedAddressError(problem)
         session = self._sessions.get(verdict)
         if session is None:
             session = self._sessions[verdict] = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(resolver=_resolver(verdict), use_dns_cache=False, limit=0),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=_SILENCE_S),
                 skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent", "Content-Type"),
             )
-        async with session.request(
+        headers = _forwardable(request.headers)
+        headers.popall(hdrs.HOST, None)  # the URL says it (RFC 9112, 3.2.2): this one might name a host of another site
+        send_continue(request)
+        return await session.request(
             request.method,
-            URL(elsewhere.url, encoded=True),
-            headers=_forwardable(request.headers),
+            URL(url, encoded=True),
+            headers=headers,
             data=request.content if request.can_read_body else None,
             allow_redirects=False,
-        ) as answer:
-            response = web.StreamResponse(
-                status=answer.status, reason=answer.reason, headers=_forwardable(answer.headers)
-            )
-            await response.prepare(request)
-            async for chunk in answer.content.iter_any():
-                await response.write(chunk)
-            await response.write_eof()
-            return response
+        )
+
+
+async def _passed_on(request: web.BaseRequest, answer: aiohttp.ClientResponse) -> web.StreamResponse:
+    """Send a response back as it comes; cut it off where it is cut off."""
+    response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=_forwardable(answer.headers))
+    await response.prepare(request)
+    try:
+        async for chunk in answer.content.iter_any():
+            await response.write(chunk)
+        await response.write_eof()
+    except (aiohttp.ClientError, OSError):
+        if request.transport is not None:
+            request.transport.abort()
+    return response
 
 
 def _resolver(verdict: Verdict) -> CheckingResolver:
@@ -180,6 +206,8 @@ def _resolver(verdict: Verdict) -> CheckingResolver:
 
 def _words(error: Exception) -> str:
     """Say what is wrong, in one line."""
+    if isinstance(error, TimeoutError):
+        return f"no answer within {CONNECT_S:g} s"
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return " ".join(text.split())[:200]
 
@@ -190,13 +218,23 @@ def _forwardable(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
     return CIMultiDict((name, value) for name, value in headers.items() if name.lower() not in _HOP_BY_HOP | named)
 
 
-def _refused(request: web.BaseRequest, status: int, line: str) -> web.StreamResponse:
-    """Answer with one line; also in place of the status's phrase, because clients show that of a refused CONNECT."""
+def _refused(
+    request: web.BaseRequest, target: str, status: int, error: str, line: str, refuse: Refuse
+) -> web.StreamResponse:
+    """Answer that a client was kept from a host, and write it down.
+
+    The line is also in place of the status's phrase, because some clients show only that of a refused CONNECT.
+    """
+    refuse(request, target, status, error, line)
     phrase = "".join(character if " " <= character <= "~" else "?" for character in line)
     body = f"{line}\n".encode()
     head = f"HTTP/1.1 {status} {phrase}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {len(body)}\r\n"
     content = f"{head}Connection: close\r\n\r\n".encode() + (b"" if request.method == "HEAD" else body)
     return cast("web.StreamResponse", WireResponse(status, content, keep_alive=False))
+
+
+def _established(connection: Connection, go_on: GoOn, give_up: Callable[[], None] = lambda: None) -> web.StreamResponse:
+    return cast("web.StreamResponse", _Established(connection, go_on, give_up))
 
 
 class _Established:
@@ -205,18 +243,24 @@ class _Established:
     keep_alive = False
     status = 200
 
-    def __init__(self, connection: Connection, go_on: GoOn) -> None:
+    def __init__(self, connection: Connection, go_on: GoOn, give_up: Callable[[], None]) -> None:
         self._connection = connection
         self._go_on = go_on
+        self._give_up = give_up
         self._early = connection.take_tail()
 
     async def prepare(self, request: web.BaseRequest) -> None:
         """Write the response; aiohttp calls this once."""
         transport = request.transport
         if transport is None or transport.is_closing():
+            self._give_up()
             raise ConnectionResetError("the client has gone")
+        self._early = request.content.read_nowait() + self._early  # where aiohttp's parser is the one in Python
         transport.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
 
     async def write_eof(self) -> None:
         """Hand the connection over."""
-        self._go_on(self._connection.release(), self._early)
+        transport = self._connection.release()
+        self._go_on(transport, self._early)
+        if self._connection.client_ended and not cast("asyncio.Protocol", transport.get_protocol()).eof_received():
+            transport.close()

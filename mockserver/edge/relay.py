@@ -30,15 +30,15 @@ class _Side(asyncio.Protocol):
             self.other.transport.write(data)
 
     def eof_received(self) -> bool:
-        other = self.other.transport
-        if other is None or not other.can_write_eof():  # a client that speaks TLS to its proxy
-            return False
+        own, other = self.transport, self.other.transport
+        if own is None or other is None or not (own.can_write_eof() and other.can_write_eof()):
+            return False  # a client that speaks TLS to its proxy: that has no half-closed state
         with contextlib.suppress(OSError, RuntimeError):
             other.write_eof()
         return self._relay.ended_one()
 
     def pause_writing(self) -> None:
-        if self.other.transport is not None:
+        if self.other.transport is not None and not self.other.transport.is_closing():
             self.other.transport.pause_reading()
 
     def resume_writing(self) -> None:
@@ -66,7 +66,7 @@ class Relay:
     def join(self, transport: asyncio.Transport, early: bytes) -> None:
         """Begin: the far side is connected, this is the near one; `early` has arrived from it."""
         far = self.far.transport
-        if far is None:  # it has closed meanwhile
+        if far is None or far.is_closing():  # meanwhile
             transport.close()
             return
         self.near.transport = transport

@@ -157,8 +157,11 @@ class Server:
         self._live.close()
         await self._tls.close()
         await self._proxy.close()
+        encrypted = self._http.encrypted()
         self._http.pre_shutdown()
         await self._http.shutdown(timeout=self.settings.drain_s)
+        for transport in encrypted:  # TLS waits for the client's farewell, which may never come
+            transport.abort()
         await self.sessions.close()
         await self.runtime.close()
         if self._owns_media_cache:

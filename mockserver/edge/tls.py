@@ -83,7 +83,8 @@ class Tls:
             if isinstance(error, AuthorityError):
                 _LOG.error("no TLS: %s", error)
             elif _is_distrusted(error):
-                _LOG.warning("no TLS: a client does not trust the CA; give it the file that `mockserver ca` prints")
+                ca = self._authority.certificate
+                _LOG.warning("no TLS: a client does not trust the CA; `mockserver ca` prints the file it needs: %s", ca)
             else:  # no TLS at all, or a client that has gone; `_choose` tells of unknown names
                 _LOG.debug("no TLS: %r", error)
             transport.abort()

@@ -23,7 +23,6 @@ from mockserver.interception.names import Names, normal_name
 HERE = "127.0.0.1"
 _PORT_OF_SCHEME = {"http": 80, "https": 443}
 _ANY = frozenset(("", "0.0.0.0", "::", "<broadcast>"))  # noqa: S104 - to connect there is to connect to this machine
-_REMEDY = "intercept(allow_hosts=['{name}'])"
 
 
 class HostRefusedError(ConnectionRefusedError):
@@ -183,6 +182,7 @@ class Routes:
 
     def _refused(self, ways: Sequence[Way], name: str, port: int | None = None) -> HostRefusedError:
         host = name if port is None else Authority(name, port).with_port(port)
+        shown = f"[{name}]" if ":" in name else name
         with self._lock:
-            text = ways[-1].hosts.refuse(host, _REMEDY)
+            text = ways[-1].hosts.refuse(host, remedy=f"intercept(allow_hosts=['{shown}'])")
         return HostRefusedError(errno.ECONNREFUSED, text)

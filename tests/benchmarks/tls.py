@@ -12,7 +12,6 @@ import asyncio
 import itertools
 import json
 import ssl
-import statistics
 import tempfile
 import time
 from pathlib import Path
@@ -29,7 +28,8 @@ from benchmarks.servers import (
     enrich,
     mockserver,
     request_bytes,
-    say,
+    say_median,
+    say_round,
     script,
     started,
     use_the_other_core,
@@ -85,10 +85,7 @@ async def measure(
                 seen.append(count / elapsed_s)
             if number:  # the first round warms up
                 ratios[kind].append(spent_s[0] / spent_s[1])
-                say(
-                    f"  {kind:<9} bare {spent_s[0] / count * 1e6:5.0f} us, {seen[0]:6.0f}/s"
-                    f"   mockserver {spent_s[1] / count * 1e6:5.0f} us, {seen[1]:6.0f}/s"
-                )
+                say_round(kind, spent_s, seen, count)
     return ratios
 
 
@@ -103,10 +100,4 @@ def main(_arguments: list[str]) -> int:
         use_the_other_core()
         with awake():
             ratios = uvloop.run(measure((mock.pid, mock_port), (yard.pid, yard_port), trust, ROUNDS))
-    missed = 0
-    for kind, values in ratios.items():
-        median = statistics.median(values)
-        missed += median < FLOORS[kind]
-        spread = f"{min(values):.2f} to {max(values):.2f}"
-        say(f"{kind} over TLS: {median:.2f} of a bare aiohttp handler ({spread}; floor {FLOORS[kind]:.2f})")
-    return 1 if missed else 0
+    return min(1, sum(say_median(f"{kind} over TLS", values, FLOORS[kind]) for kind, values in ratios.items()))

@@ -114,6 +114,25 @@ WAYS = {
         settings=TRUSTING,
         headers={"X-Forwarded-Proto": "https"},
     ),
+    "forwarded, real name, plain": Way(
+        *("127.0.0.1:{port}", "http://api.evolink.ai"),
+        settings=TRUSTING,
+        headers={"X-Forwarded-Host": "api.evolink.ai"},
+        under="",
+    ),
+    "forwarded, IPv6, in capitals": Way(
+        *("127.0.0.1:{port}", "https://[2001:db8::1]:8443/evolink"),
+        settings=TRUSTING,
+        headers={"X-Forwarded-Proto": "HTTPS", "X-Forwarded-Host": "[2001:DB8::1]:8443"},
+    ),
+    "forwarded, what is no host": Way(
+        "mock:4010", OURS, settings=TRUSTING, headers={"X-Forwarded-Proto": "https", "X-Forwarded-Host": "a b/c"}
+    ),
+    "forwarded, what is no scheme": Way(
+        *("mock:4010", "http://mock:4010/evolink"),
+        settings=TRUSTING,
+        headers={"X-Forwarded-Proto": "ftp", "X-Forwarded-Host": ""},
+    ),
     "trusted, nothing forwarded": Way("127.0.0.1:{port}", OURS, settings=TRUSTING),
     # a session
     "session": Way("127.0.0.1:{port}", "http://127.0.0.1:{port}/~one/evolink", headers={"X-Mock-Session": "one"}),
@@ -216,6 +235,12 @@ async def test_result_host(way: Way, root: str) -> None:
         if way.tunnel:
             found = await call(edge, way._replace(host=STORE), "GET", link.removeprefix(root), name=name)
             assert (found.status, found.body[4:8]) == (200, b"ftyp")
+            rest = way._replace(host=STORE, headers={"Range": "bytes=100-"})
+            part = await call(edge, rest, "GET", link.removeprefix(root), name=name)
+            assert (part.status, part.body) == (206, found.body[100:])
+            await edge.mock.clock.advance(40 * 86_400)
+            gone = await call(edge, way._replace(host=STORE), "GET", link.removeprefix(root), name=name)
+            assert gone.status >= 400
 
 
 @for_each("name", ["address", "container", "tunnel"])
