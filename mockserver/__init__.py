@@ -14,6 +14,7 @@ Data flows one way, and each line imports only from the lines above it:
     media            result files: video and audio
     journal          what went over the wire
     edge             performs: the HTTP server, callbacks, the control plane, the live page
+    interception     the providers' real hosts lead to a server, in this process
     testing          the server in your own process; pytest fixtures
     launch           runs a command, as it is, against the mock
     terminal, demo   what the command line prints; the demo

@@ -18,7 +18,8 @@ PACKAGES = ("mockserver", "contracts")
 ORDER = {
     "mockserver": (
         *("clock", "chance", "patterns", "provider", "settings", "certificates", "spec", "engine", "faults"),
-        *("scenarios", "media", "journal", "edge", "testing", "launch", "terminal", "demo", "cli", "__main__"),
+        *("scenarios", "media", "journal", "edge", "interception", "testing", "launch", "terminal", "demo", "cli"),
+        "__main__",
     ),
     "mockserver.engine": (
         *("messages", "routes", "body", "limits", "targets", "transmission", "accounts", "task", "callbacks"),
