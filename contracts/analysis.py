@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any, Literal
 
 from contracts.journal import Delivery, Exchange, Job, Journal, Record, TaskTrace
+from mockserver.engine.models import documented_model
 from mockserver.faults import all_faults
 from mockserver.provider import End, Model, Provider
 
@@ -280,7 +281,7 @@ def model_of(journal: Journal, submit: Exchange) -> Model | None:
     operation = journal.provider.operations.get(submit.operation or "")
     if name is None and operation is not None and operation.model is None and len(models) == 1:
         return next(iter(models.values()))
-    return models.get(name) if isinstance(name, str) else None
+    return documented_model(journal.provider, operation, name) if isinstance(name, str) else None
 
 
 def created(exchange: Exchange) -> bool:

@@ -121,6 +121,8 @@ def run(work: Coroutine[Any, Any, int]) -> int:
 @_option("--clock", help="real or manual; a manual clock moves only on command (default real).")
 @_option("--speed", type=float, help="Mock seconds per real second (default 1).")
 @_option("--credits", help="Credits of a new account: ample or documented (default ample).")
+@_option("--any-model", is_flag=True, help="Serve every model name, as the nearest model of the provider.")
+@_option("--model-alias", multiple=True, metavar="NAME=MODEL", help="Serve the model NAME as MODEL.")
 @_option("--callback-targets", help="Allowed callback URLs: documented, loopback or any (default loopback).")
 @_option(
     "--callback-workers", type=int, help="Concurrent callbacks to one receiver (default 32; 1 with a manual clock)."

@@ -35,6 +35,8 @@ class ProviderSettings:
     plan: str | None = None
     credits: CreditsMode | None = None
     failure_rate: float = 0.0
+    any_model: bool | None = None
+    model_alias: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,10 @@ class Settings:
     clock: ClockKind = "real"
     speed: float = 1.0
     credits: CreditsMode = "ample"
+    #: Serve every model name, with the shape and price of the nearest model.
+    any_model: bool = False
+    #: Names of models, and the model that each is served as.
+    model_alias: Mapping[str, str] = field(default_factory=dict)
     #: None: `loopback` where only this machine can submit, and `documented` where others can too.
     callback_targets: TargetMode | None = None
     callback_workers: int | None = None
@@ -102,7 +108,8 @@ _NUMBERS: dict[str, tuple[type, float, float]] = {
     "failure_rate": (float, 0, 1),
 }
 _LISTS = ("spec", "dialects")
-_FLAGS = ("builtin", "watch")
+_FLAGS = ("builtin", "watch", "any_model")
+_PAIRS = ("model_alias",)
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -174,6 +181,17 @@ def _is_url(text: str) -> bool:
         return False
 
 
+def _pairs(value: Any) -> dict[str, str]:
+    """Read pairs: a table, or a list of texts such as NAME=MODEL."""
+    if isinstance(value, list) and all(isinstance(each, str) and "=" in each for each in value):
+        value = {name: model for name, _, model in (each.rpartition("=") for each in value)}
+    if not isinstance(value, Mapping) or not all(
+        isinstance(each, str) and each and "\0" not in each for pair in value.items() for each in pair
+    ):
+        raise ConfigError(f"must be NAME=MODEL; got {value!r}")
+    return dict(value)
+
+
 def _checked(name: str, value: Any) -> Any:
     if name in _CHOICES:
         if value not in _CHOICES[name]:
@@ -188,6 +206,8 @@ def _checked(name: str, value: Any) -> Any:
         if not isinstance(value, list) or not all(isinstance(each, str) and "\0" not in each for each in value):
             raise ConfigError(f"must be a list of strings; got {value!r}")
         return tuple(value)
+    elif name in _PAIRS:
+        return _pairs(value)
     elif name in _FLAGS:
         if not isinstance(value, bool):
             raise ConfigError(f"must be true or false; got {value!r}")

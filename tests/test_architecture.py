@@ -24,6 +24,7 @@ ORDER = {
         *("messages", "routes", "body", "limits", "targets", "transmission", "accounts", "task", "callbacks"),
         *(
             "keeping",
+            "models",
             "state",
             "context",
             "render",

@@ -5,6 +5,7 @@ Every command of the control plane and of the Python API is one method of `Runti
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from mockserver.edge.rule_codec import read_fault_request
 from mockserver.engine.callbacks import Delivery
 from mockserver.engine.commands import Command, run_command
 from mockserver.engine.keeping import Bounds
+from mockserver.engine.models import aliases_for
 from mockserver.engine.rules import Rule
 from mockserver.engine.targets import is_loopback
 from mockserver.engine.task import Task
@@ -28,6 +30,8 @@ from mockserver.provider import Provider, ProviderRules, TargetMode
 from mockserver.scenarios.read import Scenario
 from mockserver.settings import Settings
 
+_LOG = logging.getLogger("mockserver")
+_MOST_TOLD = 1000
 WORKERS_BY_CLOCK = {"manual": 1, "real": 32}
 
 
@@ -51,6 +55,7 @@ class Runtime:
             secret_headers=[provider.key.header for provider in self.providers],
         )
         self.closed = False
+        self._told: set[str] = set()
         self.active_scenario: ActiveScenario | None = None
         self._begin(settings.seed)
 
@@ -60,7 +65,13 @@ class Runtime:
         start_ms = MANUAL_START_MS if manual else int(self.wall.unix_s() * 1000)
         self.clock = Clock(start_ms, 0 if manual else settings.speed, self.wall.monotonic_s)
         by_provider = {
-            provider.name: ProviderRules(own.credits or settings.credits, own.plan, own.failure_rate)
+            provider.name: ProviderRules(
+                own.credits or settings.credits,
+                own.plan,
+                own.failure_rate,
+                settings.any_model if own.any_model is None else own.any_model,
+                {**aliases_for(provider, settings.model_alias), **own.model_alias},
+            )
             for provider in self.providers
             for own in (settings.provider(provider.name),)
         }
@@ -90,6 +101,13 @@ class Runtime:
         """Reset: same or new seed; no tasks, accounts, faults or scenario; an empty journal."""
         if not self.closed:
             await self._start_over(seed).close()
+
+    def tell(self, provider: Provider, remarks: Mapping[str, Any]) -> None:
+        """Say on the terminal which switch would help a client, once for each."""
+        hint = remarks.get("hint")
+        if hint is not None and hint not in self._told and len(self._told) < _MOST_TOLD:
+            self._told.add(hint)
+            _LOG.warning("%s has no such model: %s", provider.title, hint)
 
     def _start_over(self, seed: int | None) -> CallbackDispatcher:
         """Replace the state at once; return the old dispatcher, which the caller closes."""

@@ -14,6 +14,7 @@ randomness. The files, in import order (each imports only those before it; tests
     task          tasks: status as a function of time
     callbacks     callbacks as values, and the queue of what is due
     keeping       how much is kept, and what makes room
+    models        which model a name stands for
     state         one provider's accounts, tasks, files and links
     context       what is known of a request, and what templates read of it
     render        responses, errors and callback bodies

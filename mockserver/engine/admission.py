@@ -166,9 +166,13 @@ def schema(context: RequestContext) -> Refused | None:
         return "invalid_body", Problem(f"{operation.model_field}: is required", operation.model_field)
     if not isinstance(name, str):
         return "invalid_body", Problem(f"{operation.model_field}: must be a string", operation.model_field)
-    model = context.state.provider.models.get(name)
+    models = context.state.models
+    model = models.find(operation, name, context.body)
     if model is None:
+        context.remarks = {"hint": models.hint(_shortened(name), context.body, operation)}
         return "unknown_model", Problem(f"there is no model {_shortened(name)!r}", operation.model_field)
+    if model.served_as:
+        context.remarks = {"served_as": model.served_as}
     if operation.role == "decoy":
         context.model = model
         return None

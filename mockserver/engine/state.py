@@ -14,6 +14,7 @@ from mockserver.chance import DRAW_BYTES, Chance
 from mockserver.engine.accounts import Account
 from mockserver.engine.keeping import Shelf
 from mockserver.engine.messages import StoredFile
+from mockserver.engine.models import Models
 from mockserver.engine.routes import Router
 from mockserver.engine.targets import LOOPBACK_HOSTS
 from mockserver.engine.task import Task, link_ends_s
@@ -44,6 +45,7 @@ class ProviderState:
         "kept_tasks",
         "kept_uploads",
         "links",
+        "models",
         "provider",
         "retired_keys",
         "router",
@@ -75,6 +77,7 @@ class ProviderState:
         self.rules = rules
         self.router = Router(provider.routes)
         self.links: Links = Links(provider, chance, server_url)
+        self.models = Models(provider, rules)
         self.accounts: dict[str, Account] = {}
         self.tasks: dict[str, Task] = {}
         self._evicting = _Tasks(self.tasks, self.task_faults)

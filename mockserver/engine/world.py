@@ -320,6 +320,9 @@ def _add_facts(context: RequestContext, response: Response) -> None:
         response.account_id = context.account.id
     if task is not None and (task.account is context.account or (operation is not None and not operation.secured)):
         response.task_id = task.id
+        if task.revision:
+            context.remarks = {**(context.remarks or {}), "commanded": True}
+    response.remarks = context.remarks
     if state.task_faults and response.task_id is not None:
         response.faults = (*state.task_faults.get(response.task_id, ()), *response.faults)
 

@@ -103,6 +103,7 @@ def _exchange_record(entry: Exchange, redact: Redaction) -> dict[str, Any]:
         "gate": response.gate,
         "error": response.error,
         "faults": list(response.faults),
+        **(response.remarks or {}),
         "request": {
             "method": entry.method,
             "path": redact.text(path),
