@@ -1,0 +1,283 @@
+"""Holds the course of each task against the lifecycle: its states, their order, their durations, its progress."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from typing import Any
+
+from contracts.drift.differences import Differences
+from contracts.drift.places import Edit, Place
+from contracts.drift.spec import DocumentedSpec
+from contracts.drift.traces import Sight, Trace
+from mockserver.provider import Lifecycle
+from mockserver.spec.pointer import MISSING
+
+#: What the network, and the rounding of a clock, may add to a duration or take from it.
+_TOLERANCE_MS = 1000
+
+
+def judge_states(documented: DocumentedSpec, traces: Iterable[Trace], found: Differences) -> None:
+    """Report states that the lifecycle does not have."""
+    states = documented.mock.at("lifecycle", "states")
+    every = list(traces)
+    for trace in every:
+        for sight in trace.sights:
+            found.tested["states"] += 1
+            if _is_known(trace.lifecycle, sight.state):
+                continue
+            order = _with_state(trace.lifecycle, sight.state, every)
+            made = {name: states.mapping().get(name, {"lasts_s": _lasts_s(sight.state, every)}) for name in order}
+            known = (*(each.name for each in trace.lifecycle.states), *trace.lifecycle.ends)
+            found.add(
+                *("states", (sight.state,), [sight.record]),
+                seen=f"the state {sight.word!r}",
+                asks=f"the states are {', '.join(known)}",
+                place=states,
+                edit=lambda _, made=made: Edit(states, made),  # type: ignore[misc]
+            )
+
+
+def _is_known(lifecycle: Lifecycle, state: str) -> bool:
+    return state in lifecycle.ends or any(each.name == state for each in lifecycle.states)
+
+
+def _with_state(lifecycle: Lifecycle, new: str, traces: Iterable[Trace]) -> list[str]:
+    """Return the states with a new one after the last that was seen before it, or before the first seen after it."""
+    names = [each.name for each in lifecycle.states]
+    before, after = -1, len(names)
+    for trace in traces:
+        words = [each.state for each in trace.polled]
+        if new in words:
+            first = words.index(new)
+            before = max([before, *(names.index(each) for each in words[:first] if each in names)])
+            after = min([after, *(names.index(each) for each in words[first:] if each in names)])
+    place = before + 1 if before >= 0 else after
+    return [*names[:place], new, *names[place:]]
+
+
+def _lasts_s(state: str, traces: Iterable[Trace]) -> Any:
+    """Return the bounds between which a state was seen to last, in seconds."""
+    bounds = [_bounds(trace, [state]) for trace in traces if any(each.state == state for each in trace.polled)]
+    most = [high for _, high in bounds if high is not None]
+    least = [low for low, _ in bounds]
+    longest = math.ceil(max(most or least or [0]) / 1000)
+    shortest = math.floor(min(least or [0]) / 1000)
+    return {"from": min(shortest, longest), "to": longest}
+
+
+def _bounds(trace: Trace, states: list[str]) -> tuple[int, int | None]:
+    """Return how long a task was in some adjacent states, at least and at most."""
+    inside = [each.at_ms for each in trace.polled if each.state in states]
+    before = [each.at_ms for each in trace.polled if inside and each.at_ms < inside[0] and each.state not in states]
+    after = [each.at_ms for each in trace.polled if inside and each.at_ms > inside[-1] and each.state not in states]
+    if not inside:
+        return 0, None
+    start = before[-1] if before else inside[0]
+    return inside[-1] - inside[0], after[0] - start if after else None
+
+
+def judge_transitions(documented: DocumentedSpec, traces: Iterable[Trace], found: Differences) -> None:
+    """Report a task that goes back to an earlier state, or on after its end, and progress that falls."""
+    every = list(traces)
+    states = documented.mock.at("lifecycle", "states")
+    seen = {
+        (a.state, b.state) for trace in every for a, b in pairwise(trace.polled) if a.state != b.state
+    }
+    for trace in every:
+        names = [each.name for each in trace.lifecycle.states]
+        for earlier, later in pairwise(trace.polled):
+            found.tested["transitions"] += 1
+            if earlier.state in trace.lifecycle.ends:
+                if later.state != earlier.state:
+                    _transition(documented.mock.at("lifecycle", "ends", earlier.state), earlier, later, None, found)
+                continue
+            if earlier.state in names and later.state in names and names.index(later.state) < names.index(earlier.state):
+                edit = None
+                if (later.state, earlier.state) not in seen:
+                    order = [name for name in names if name != earlier.state]
+                    order.insert(order.index(later.state), earlier.state)
+                    edit = Edit(states, {name: states.mapping()[name] for name in order})
+                _transition(states, earlier, later, edit, found)
+        _progress(documented, trace, found)
+
+
+def _transition(place: Place, earlier: Sight, later: Sight, edit: Edit | None, found: Differences) -> None:
+    found.add(
+        *("transitions", (earlier.state, later.state), [earlier.record, later.record]),
+        seen=f"after {earlier.word!r} came {later.word!r}",
+        asks="an end is final" if edit is None and place.keys[-2:-1] == ("ends",) else "states come in their order",
+        place=place,
+        edit=lambda _: edit,
+    )
+
+
+def _progress(documented: DocumentedSpec, trace: Trace, found: Differences) -> None:
+    lifecycle = documented.mock.at("lifecycle")
+    shown = [each for each in trace.polled if isinstance(each.progress, int | float)]
+    for earlier, later in pairwise(shown):
+        found.tested["progress"] += 1
+        if later.progress < earlier.progress and later.state not in trace.lifecycle.ends:
+            found.add(
+                *("progress", ("falls",), [earlier.record, later.record]),
+                seen=f"the progress fell from {earlier.progress} to {later.progress}",
+                asks="the progress of a task does not fall",
+                place=lifecycle.at("states"),
+                edit=lambda _: None,
+            )
+    for sight in shown:
+        _in_range(documented, trace, sight, found)
+
+
+def _in_range(documented: DocumentedSpec, trace: Trace, sight: Sight, found: Differences) -> None:
+    """Hold the progress of a state against the range that the lifecycle gives it."""
+    found.tested["progress"] += 1
+    end = trace.lifecycle.ends.get(sight.state)
+    if end is not None:
+        place = documented.mock.at("lifecycle", "ends", end.name, "progress")
+        if end.progress is not None and sight.progress != end.progress:
+            found.add(
+                *("progress", ("end",), [sight.record]),
+                seen=f"the progress is {sight.progress} at {sight.word!r}",
+                asks=f"it is {end.progress} there",
+                place=place,
+                edit=lambda values: Edit(place, values[0] if len(set(values)) == 1 else "last"),
+                value=sight.progress,
+            )
+        return
+    states = trace.lifecycle.states if trace.model is None else trace.model.states
+    state = next((each for each in states if each.name == sight.state), None)
+    if state is None or state.progress_from <= sight.progress <= state.progress_to:
+        return
+    here = documented.mock.at("lifecycle", "states", state.name, "progress")
+
+    def edit(values: list[Any]) -> Edit:
+        low, high = min(state.progress_from, *values, 100), max(state.progress_to, *values, 0)
+        return Edit(here, {"from": math.floor(low), "to": math.ceil(high)})
+
+    found.add(
+        *("progress", ("range",), [sight.record]),
+        seen=f"the progress is {sight.progress} in {sight.word!r}",
+        asks=f"it goes from {state.progress_from} to {state.progress_to} there",
+        place=here,
+        edit=edit,
+        value=sight.progress,
+    )
+
+
+def judge_durations(documented: DocumentedSpec, traces: Iterable[Trace], found: Differences) -> None:
+    """Report states that certainly lasted longer or shorter than the lifecycle says.
+
+    A state is seen in polls only, so that its duration has bounds: it lasted at least from its first sight to its
+    last, and at most from the last sight before it to the first after it.
+    """
+    for trace in traces:
+        submit = trace.submit
+        if trace.altered or submit is None or not all(_is_known(trace.lifecycle, each.state) for each in trace.polled):
+            continue
+        plan = list(trace.model_states())
+        for index in range(len(plan)):
+            found.tested["durations"] += 1
+            _duration(documented, trace, plan, index, found)
+        _whole(documented, trace, plan, found)
+
+
+def _rank(trace: Trace, sight: Sight) -> int:
+    names = [each.name for each in trace.lifecycle.states]
+    return names.index(sight.state) if sight.state in names else len(names)
+
+
+def _duration(
+    documented: DocumentedSpec, trace: Trace, plan: list[tuple[str, int, int]], index: int, found: Differences
+) -> None:
+    submit = trace.submit
+    assert submit is not None
+    name, shortest_ms, longest_ms = plan[index]
+    inside = [each for each in trace.polled if _rank(trace, each) == index]
+    before = [each for each in trace.polled if _rank(trace, each) < index]
+    after = [each for each in trace.polled if _rank(trace, each) > index]
+    least_ms = inside[-1].at_ms - inside[0].at_ms if inside else 0
+    if index == 0 and inside:
+        least_ms = inside[-1].at_ms - submit.at_ms
+    if least_ms > longest_ms + _TOLERANCE_MS:
+        _add(documented, trace, name, [inside[0], inside[-1]], "at least", least_ms, found)
+    start_ms = before[-1].at_ms if before else submit.at_ms
+    end = trace.end
+    if not after or (before == [] and index > 0) or (end is not None and not _is_success(trace, end) and after[0] == end):
+        return
+    most_ms = after[0].at_ms - start_ms
+    if most_ms < shortest_ms - _TOLERANCE_MS and not (end is not None and not _is_success(trace, end)):
+        _add(documented, trace, name, [*(before[-1:]), after[0]], "at most", most_ms, found)
+
+
+def _is_success(trace: Trace, sight: Sight) -> bool:
+    return sight.state == trace.lifecycle.success.name
+
+
+def _whole(
+    documented: DocumentedSpec, trace: Trace, plan: list[tuple[str, int, int]], found: Differences
+) -> None:
+    """Hold the time from the submit to the end against the sum of the states."""
+    submit, end, running_ms = trace.submit, trace.end, trace.last_running_ms
+    assert submit is not None
+    longest_name = max(plan, key=lambda each: each[2])[0]
+    if running_ms is not None and running_ms - submit.at_ms > sum(each[2] for each in plan) + _TOLERANCE_MS:
+        running = [each for each in trace.polled if each.state not in trace.lifecycle.ends]
+        over_ms = running_ms - submit.at_ms - sum(each[2] for each in plan)
+        longest = next(each[2] for each in plan if each[0] == longest_name)
+        if not any(_too_long(trace, plan, index) for index in range(len(plan))):
+            _add(documented, trace, longest_name, [running[0], running[-1]], "at least", longest + over_ms, found)
+    if end is None or not _is_success(trace, end):
+        return
+    short_ms = sum(each[1] for each in plan) - (end.at_ms - submit.at_ms)
+    if short_ms > _TOLERANCE_MS and not any(_too_short(trace, plan, index) for index in range(len(plan))):
+        shortest = next(each[1] for each in plan if each[0] == longest_name)
+        _add(documented, trace, longest_name, [end], "at most", max(0, shortest - short_ms), found)
+
+
+def _too_long(trace: Trace, plan: list[tuple[str, int, int]], index: int) -> bool:
+    inside = [each.at_ms for each in trace.polled if _rank(trace, each) == index]
+    return bool(inside) and inside[-1] - inside[0] > plan[index][2] + _TOLERANCE_MS
+
+
+def _too_short(trace: Trace, plan: list[tuple[str, int, int]], index: int) -> bool:
+    submit = trace.submit
+    before = [each.at_ms for each in trace.polled if _rank(trace, each) < index]
+    after = [each.at_ms for each in trace.polled if _rank(trace, each) > index]
+    start = before[-1] if before else submit.at_ms if submit is not None and index == 0 else None
+    return bool(after) and start is not None and after[0] - start < plan[index][1] - _TOLERANCE_MS
+
+
+def _add(
+    documented: DocumentedSpec, trace: Trace, name: str, sights: list[Sight], word: str, took_ms: int, found: Differences
+) -> None:
+    own = MISSING if trace.model is None else documented.model_place(trace.model).at("lasts_s", name).value
+    if own is not MISSING and trace.model is not None:
+        place = documented.model_place(trace.model).at("lasts_s", name)
+    else:
+        place = documented.mock.at("lifecycle", "states", name, "lasts_s")
+    known = place.value
+    low, high = (known["from"], known["to"]) if isinstance(known, dict) else (known, known)
+
+    def edit(values: list[Any]) -> Edit:
+        least = [took for kind, took in values if kind == "at least"]
+        most = [took for kind, took in values if kind == "at most"]
+        lowest = min([low, *(math.floor(each / 1000) for each in most)])
+        highest = max([high, *(math.ceil(each / 1000) for each in least)])
+        return Edit(place, {"from": lowest, "to": highest})
+
+    found.add(
+        *("durations", (), [each.record for each in sights]),
+        seen=f"{name} lasted {word} {took_ms / 1000:g} s",
+        asks=f"it lasts {low:g} s" if low == high else f"it lasts from {low:g} to {high:g} s",
+        place=place,
+        edit=edit,
+        value=(word, took_ms),
+    )
+
+
+def ends_between(trace: Trace) -> Iterator[tuple[int, int]]:
+    """Yield the bounds of the instant of a task's end, where both were seen."""
+    if trace.end is not None and trace.last_running_ms is not None:
+        yield trace.last_running_ms, trace.end.at_ms

@@ -1,0 +1,280 @@
+"""Holds the links to results, and the times of callbacks, against what the spec says of them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from contracts.drift.course import ends_between
+from contracts.drift.differences import Differences
+from contracts.drift.places import Edit
+from contracts.drift.spec import DocumentedSpec
+from contracts.drift.traces import Sight, Trace
+from contracts.journal import Delivery, Exchange, Journal
+from mockserver.clock import instant_of
+from mockserver.provider import ResultKind
+from mockserver.spec.pointer import pointed
+
+_TOLERANCE_MS = 1000
+#: How late a callback may come after the end of its task.
+_LATE_MS = 15_000
+_REFUSED = (401, 403, 404, 410)
+_UNITS = {"unix_ms": 1, "unix_s": 1000}
+
+
+def judge_links(documented: DocumentedSpec, traces: Iterable[Trace], found: Differences) -> None:
+    """Report links that live longer or shorter than the spec says, by what answers tell and by downloads."""
+    for trace in traces:
+        kind = _kind_of(documented, trace)
+        if kind is None or trace.end is None or trace.end.state != trace.lifecycle.success.name:
+            continue
+        bounds = list(ends_between(trace))
+        told = [(each, bounds_ms) for each in _told(documented, trace, kind) for bounds_ms in _ends(documented, trace, bounds)]
+        for (sight, expires_ms), (earliest_ms, latest_ms) in told:
+            found.tested["links"] += 1
+            least, most = expires_ms - latest_ms, expires_ms - earliest_ms
+            lifetime_ms = kind.lifetime_s * 1000
+            if not least - _TOLERANCE_MS <= lifetime_ms <= most + _TOLERANCE_MS:
+                _add(documented, kind, [sight.record], "a link expires", least, found)
+        _downloads(documented, trace, kind, bounds, found)
+
+
+def _add(
+    documented: DocumentedSpec, kind: ResultKind, records: list[Any], what: str, lasted_ms: int, found: Differences
+) -> None:
+    place = documented.mock.at("results", kind.name, "lifetime_s")
+    found.add(
+        *("links", (), records),
+        seen=f"{what} {round(lasted_ms / 1000)} s after the end of its task",
+        asks=f"links last {kind.lifetime_s} s",
+        place=place,
+        edit=lambda values: Edit(place, max(1, round(max(values) / 1000))),
+        value=lasted_ms,
+    )
+
+
+def _kind_of(documented: DocumentedSpec, trace: Trace) -> ResultKind | None:
+    """Return the kind of file that a task made, if that is certain."""
+    results = documented.provider.results
+    if len({each.lifetime_s for each in results.values()}) == 1:
+        return next(iter(results.values()))
+    model = None if trace.model is None else documented.model_place(trace.model).mapping().get("result")
+    return results.get(model) if isinstance(model, str) else None
+
+
+def _ends(
+    documented: DocumentedSpec, trace: Trace, bounds: list[tuple[int, int]]
+) -> Iterator[tuple[int, int]]:
+    """Yield the bounds of a task's end: as its answers tell it, or else as it was seen."""
+    for sight in trace.polled:
+        for at_ms in _instants(documented, sight, "ended"):
+            yield at_ms, at_ms + 999
+            return
+    yield from bounds
+
+
+def _told(documented: DocumentedSpec, trace: Trace, kind: ResultKind) -> Iterator[tuple[Sight, int]]:
+    """Yield when links expire, as answers or the links themselves tell it."""
+    for sight in trace.polled:
+        for at_ms in _instants(documented, sight, "expires"):
+            yield sight, at_ms
+        if kind.expires_parameter is None:
+            continue
+        for url in links_in(documented, sight):
+            for value in parse_qs(urlsplit(url).query).get(kind.expires_parameter, ())[:1]:
+                if value.isdecimal():
+                    yield sight, int(value) * 1000
+
+
+def _instants(documented: DocumentedSpec, sight: Sight, name: str) -> Iterator[int]:
+    record = sight.record
+    assert isinstance(record, Exchange)
+    extractor = documented.replies[record.operation or ""]
+    for notation in ("unix_ms", "unix_s", "iso"):
+        value = extractor.read(f"$task.{name}_{notation}", record.answer)
+        if notation in _UNITS and isinstance(value, int) and not isinstance(value, bool):
+            yield value * _UNITS[notation]
+        elif notation == "iso" and isinstance(value, str):
+            try:
+                yield instant_of(value)
+            except ValueError:
+                continue
+
+
+def links_in(documented: DocumentedSpec, sight: Sight) -> list[str]:
+    """Return the links to results that an answer shows."""
+    record = sight.record
+    if not isinstance(record, Exchange):
+        return []
+    extractor = documented.replies[record.operation or ""]
+    found = [
+        *extractor.all("$task.result_url", record.answer),
+        *(each for urls in extractor.all("$task.result_urls", record.answer) if isinstance(urls, list) for each in urls),
+    ]
+    return [each for each in dict.fromkeys(map(str, found)) if each.startswith("http")]
+
+
+def _downloads(
+    documented: DocumentedSpec, trace: Trace, kind: ResultKind, bounds: list[tuple[int, int]], found: Differences
+) -> None:
+    """Report files that were there after their time, and links refused before theirs."""
+    links = [url for sight in trace.polled for url in links_in(documented, sight)]
+    paths = {_target(urlsplit(url).path, urlsplit(url).query) for url in links}
+    lifetime_ms = kind.lifetime_s * 1000
+    for record in trace.records:
+        if not isinstance(record, Exchange) or record.role != "result" or record.status is None:
+            continue
+        for earliest_ms, latest_ms in bounds:
+            found.tested["links"] += 1
+            if record.status < 300 and record.at_ms > latest_ms + lifetime_ms + _TOLERANCE_MS:
+                _add(documented, kind, [record], "a file is there", record.at_ms - earliest_ms, found)
+            refused = record.status in _REFUSED and _target(record.path, record.query) in paths
+            if refused and record.at_ms < earliest_ms + lifetime_ms - _TOLERANCE_MS:
+                _add(documented, kind, [record], "a link is refused", record.at_ms - latest_ms, found)
+        _media(documented, record, kind, found)
+
+
+def _target(path: str, query: str) -> str:
+    return f"{path}?{query}"
+
+
+def _media(documented: DocumentedSpec, record: Exchange, kind: ResultKind, found: Differences) -> None:
+    if record.status != 200:
+        return
+    found.tested["media"] += 1
+    seen = (record.answer_header("Content-Type") or "missing").partition(";")[0].strip().lower()
+    if seen != kind.media:
+        place = documented.mock.at("results", kind.name, "media")
+        found.add(
+            *("media", (seen,), [record]),
+            seen=f"a file has the content type {seen}",
+            asks=f"files are {kind.media}",
+            place=place,
+            edit=lambda _: Edit(place, seen),
+        )
+
+
+# -- callbacks --------------------------------------------------------------------------------------
+
+
+def judge_callback_times(
+    documented: DocumentedSpec, journal: Journal, traces: Iterable[Trace], found: Differences
+) -> None:
+    """Report callbacks that come before the end or late, again after other waits, twice, or not at all."""
+    rule = documented.provider.callbacks
+    if rule is None:
+        return
+    slack_ms = _LATE_MS * max(1.0, journal.speed)
+    callbacks = documented.mock.at("callbacks")
+    for trace in traces:
+        deliveries = [each for each in trace.deliveries if not each.commanded]
+        by_id: dict[str, list[Delivery]] = defaultdict(list)
+        for each in deliveries:
+            by_id[each.delivery].append(each)
+        firsts = [attempts[0] for attempts in by_id.values() if attempts[0].attempt == 1]
+        if not trace.altered:
+            _first_attempts(documented, trace, firsts, slack_ms, found)
+            _missing(documented, journal, trace, slack_ms, found)
+        for attempts in by_id.values():
+            _waits(documented, attempts, slack_ms, found)
+        for first, second in pairwise(firsts):
+            if first.event == second.event:
+                found.add(
+                    *("callbacks", ("again",), [first, second]),
+                    seen=f"a second callback for {second.event!r}, which is no attempt of the first",
+                    asks="a callback is sent once for each event",
+                    place=callbacks.at("events"),
+                    edit=lambda _: None,
+                )
+
+
+def _first_attempts(
+    documented: DocumentedSpec, trace: Trace, firsts: list[Delivery], slack_ms: float, found: Differences
+) -> None:
+    place = documented.mock.at("callbacks", "events")
+    for delivery in firsts:
+        found.tested["callbacks"] += 1
+        running_ms, end = trace.last_running_ms, trace.end
+        early = running_ms is not None and delivery.at_ms < running_ms - _TOLERANCE_MS
+        late = end is not None and delivery.at_ms > end.at_ms + slack_ms
+        if early or late:
+            at_ms = running_ms if early else None if end is None else end.at_ms
+            assert at_ms is not None
+            found.add(
+                *("callbacks", ("early" if early else "late",), [delivery]),
+                seen=f"a callback came {abs(delivery.at_ms - at_ms) / 1000:g} s {'before' if early else 'after'} "
+                f"a query showed the task {'unfinished' if early else 'at its end'}",
+                asks="callbacks are sent at the end of the task",
+                place=place,
+                edit=lambda _: None,
+            )
+            continue
+        if end is not None and delivery.event in trace.lifecycle.ends and delivery.event != end.state:
+            found.add(
+                *("callbacks", ("other end", delivery.event, end.state), [end.record, delivery]),
+                seen=f"the callback says {delivery.event!r}, and queries show {end.state!r}",
+                asks="callbacks are sent for the end of the task",
+                place=place,
+                edit=lambda _: None,
+            )
+
+
+def _missing(
+    documented: DocumentedSpec, journal: Journal, trace: Trace, slack_ms: float, found: Differences
+) -> None:
+    """Report a callback that was asked for and never came, in a journal that has callbacks of others."""
+    rule, end, submit = documented.provider.callbacks, trace.end, trace.submit
+    if rule is None or end is None or submit is None or trace.deliveries or not journal.deliveries:
+        return
+    asked = isinstance(pointed(submit.json, rule.url_keys), str)
+    if asked and end.state in rule.events and trace.journal_ends_ms > end.at_ms + 2 * slack_ms:
+        place = documented.mock.at("callbacks", "events", end.state)
+        found.add(
+            *("callbacks", ("missing",), [submit, end.record]),
+            seen=f"no callback came for {end.state!r}",
+            asks="one is sent",
+            place=place,
+            edit=lambda _: None,
+        )
+
+
+def _waits(documented: DocumentedSpec, attempts: list[Delivery], slack_ms: float, found: Differences) -> None:
+    rule = documented.provider.callbacks
+    assert rule is not None
+    place = documented.mock.at("callbacks", "retry_after_s")
+    known = [each / 1000 for each in rule.retry_after_ms]
+
+    def edit(values: list[Any]) -> Edit:
+        waits = list(known)
+        for index, wait_s in values:
+            waits += [wait_s] * (index + 1 - len(waits))
+            waits[index] = wait_s
+        return Edit(place, [int(each) if each == int(each) else each for each in waits])
+
+    first = attempts[0]
+    for earlier, later in pairwise(attempts):
+        found.tested["callbacks"] += 1
+        index = earlier.attempt - 1
+        if later.attempt != earlier.attempt + 1:
+            continue
+        waited_ms = later.at_ms - (first.at_ms if rule.waits_from_first else earlier.at_ms)
+        if index < len(rule.retry_after_ms):
+            asked_ms = rule.retry_after_ms[index]
+            high_ms = asked_ms + rule.timeout_s * 1000 + slack_ms
+            if asked_ms - _TOLERANCE_MS <= waited_ms <= high_ms:
+                continue
+            asks = f"it is sent again after {asked_ms / 1000:g} s"
+        else:
+            asks = f"a callback is sent at most {len(known) + 1} times"
+        found.add(
+            *("callbacks", ("wait", index), [earlier, later]),
+            seen=f"attempt {later.attempt} of a callback came {waited_ms / 1000:g} s after "
+            f"{'the first' if rule.waits_from_first else 'the one before'}",
+            asks=asks,
+            place=place,
+            edit=edit,
+            value=(index, round(waited_ms / 1000)),
+        )
