@@ -48,6 +48,7 @@ ORDER = {
             "clauses",
             "client",
             "server",
+            "drift",
             "clients",
             "mutation",
         ),

@@ -4,6 +4,7 @@ places        places in a spec, and edits
 differences   what was found, each cause once
 shapes        JSON against a schema or a template
 spec          a spec with its files: where each thing is declared
+headers       headers that come with any answer
 answers       answers and the bodies of callbacks
 traces        what was seen of each task
 course        states, transitions, progress, durations
@@ -35,18 +36,18 @@ __all__ = [
 
 
 def differences(journal: Journal, spec: DocumentedSpec) -> Differences:
-    """Find what a journal shows that the spec does not say. Records that a fault of the mock has changed are left out."""
+    """Find what a journal shows and the spec does not say, without what faults of the mock server have changed."""
     found = Differences()
     traces = traces_of(journal, spec)
-    models = {record.seq: trace.model for trace in traces for record in trace.records}
+    models = {id(record): trace.model for trace in traces for record in trace.records}
     answers = Answers(spec, found)
     for record in journal.records:
         if record.faults:
             continue
         if isinstance(record, Delivery):
-            answers.callback(record, models.get(record.seq))
+            answers.callback(record, models.get(id(record)))
         else:
-            answers.judge(record, models.get(record.seq))
+            answers.judge(record, models.get(id(record)))
     judge_states(spec, traces, found)
     judge_transitions(spec, traces, found)
     judge_durations(spec, traces, found)

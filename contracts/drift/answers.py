@@ -7,33 +7,19 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any
 
-from jsonschema import Draft202012Validator
-
 from contracts.drift.differences import Differences
+from contracts.drift.headers import is_common
 from contracts.drift.places import Edit, Place
 from contracts.drift.shapes import Problem, Shape, inferred, template_shape
 from contracts.drift.spec import DocumentedSpec
-from contracts.journal import Delivery, Exchange, Record, header_of, parse_json
+from contracts.journal import Delivery, Exchange, Record
+from contracts.journal.model import header_of, parse_json
 from mockserver.engine.keeping import EVICTED_HEADER
 from mockserver.engine.models import documented_model, nearest
 from mockserver.provider import ErrorAnswer, Model, Operation
 from mockserver.spec.pointer import MISSING, pointed
 
 JSON = "application/json"
-#: What HTTP, its proxies and its hosts send with any answer.
-_HTTP_HEADERS = frozenset(
-    """accept-ranges access-control-allow-credentials access-control-allow-headers access-control-allow-methods
-    access-control-allow-origin access-control-expose-headers access-control-max-age age allow alt-svc cache-control
-    connection content-disposition content-encoding content-language content-length content-location content-range
-    content-security-policy content-type cross-origin-embedder-policy cross-origin-opener-policy
-    cross-origin-resource-policy date etag expect-ct expires keep-alive last-modified location nel origin-agent-cluster
-    permissions-policy pragma proxy-connection referrer-policy report-to reporting-endpoints server server-timing
-    set-cookie strict-transport-security timing-allow-origin trailer transfer-encoding upgrade vary via warning
-    www-authenticate x-cache x-cache-hits x-content-type-options x-dns-prefetch-control x-download-options
-    x-frame-options x-permitted-cross-domain-policies x-powered-by x-proxy-cache x-robots-tag x-runtime x-served-by
-    x-timer x-ua-compatible x-xss-protection""".split()
-)
-_HOST_PREFIXES = ("cf-", "x-amz-", "x-amzn-", "x-goog-", "x-envoy-", "x-vercel-", "fly-", "x-azure-", "x-ms-", "x-nf-")
 _FACTS = ("status", "code", "type", "name")
 _FILE_ROLES = ("result", "file")
 _WORD = re.compile(r"[^a-z0-9]+")
@@ -70,7 +56,7 @@ class Answers:
             self._status(exchange, operation, place)
         if operation.role in _FILE_ROLES:
             return
-        self._headers(exchange, operation, place, response, error)
+        self._headers(exchange, operation, response, error)
         if response is not None and "content" in response.mapping():
             self._media(exchange, response)
         if not whole or exchange.method == "HEAD":
@@ -85,8 +71,15 @@ class Answers:
 
     def _undeclared(self, exchange: Exchange) -> None:
         self._found.tested["operations"] += 1
-        if exchange.status in (404, 405):
-            self._error(exchange, exchange.answer)
+        body = exchange.answer
+        refusals = [self._provider.refusals[each] for each in ("unknown_path", "unsupported_method")]
+        if (exchange.status or 0) >= 400:
+            self._error(exchange, body)
+            return
+        meant = [each for each in refusals if any(self._facts(each)) and self._tells(each, body)]
+        if meant:
+            if not any(each.status == exchange.status for each in meant):
+                self._found_with_status(exchange, meant[0])
             return
         path = exchange.path.removeprefix(f"/{self._provider.name}/")
         path = path if path.startswith("/") else f"/{path}"
@@ -143,9 +136,7 @@ class Answers:
         for problem in self._shape(schema).problems(body):
             if problem.cause[0] == "unknown" and not model.request.unknown_fields(body):
                 continue
-            if problem.cause[0] == "unknown":
-                self._problem("requests", exchange, problem, "the body of an accepted request: ")
-            elif problem.kind in ("fields", "values"):
+            if problem.cause[0] == "unknown" or problem.kind in ("fields", "values"):
                 self._problem("requests", exchange, problem, "the body of an accepted request: ")
 
     # -- status, headers, content type ----------------------------------------------------------
@@ -175,7 +166,7 @@ class Answers:
         )
 
     def _headers(
-        self, exchange: Exchange, operation: Operation, place: Place, response: Place | None, error: ErrorAnswer | None
+        self, exchange: Exchange, operation: Operation, response: Place | None, error: ErrorAnswer | None
     ) -> None:
         self._found.tested["headers"] += 1
         declared = {} if response is None else response.at("headers").mapping()
@@ -197,7 +188,7 @@ class Answers:
             self._header_value(exchange, name, sent[name.lower()][1], header)
         known = {each.lower() for each in (*declared, *self._other_headers(operation, error))}
         for lower, (name, _) in sent.items():
-            if lower in known or lower in _HTTP_HEADERS or lower.startswith(_HOST_PREFIXES):
+            if lower in known or is_common(lower):
                 continue
             if response is None:
                 home = self._spec.operation(operation).at("responses", str(exchange.status))
@@ -262,7 +253,11 @@ class Answers:
             if "content" in response.mapping():
                 return None
         if error is not None or status >= 400:
-            table = [error] if error is not None else [each for each in self._table(status) if self._tells(each, exchange.answer)]
+            table = (
+                [error]
+                if error is not None
+                else [each for each in self._table(status) if self._tells(each, exchange.answer)]
+            )
             if not table:
                 return None
             return self._template(self._spec.error_template(table[0]), (), False)
@@ -386,8 +381,10 @@ class Answers:
         fitting = [each for each in errors if self._template(self._spec.error_template(each), (), False).accepts(body)]
         if not fitting:
             return None
-        self._found_with_status(exchange, fitting[0])
-        return fitting[0]
+        reasons = list(self._provider.refusals.values())
+        likely = max(fitting, key=reasons.count)
+        self._found_with_status(exchange, likely)
+        return likely
 
     def _found_with_status(self, exchange: Exchange, error: ErrorAnswer) -> None:
         self._found.tested["errors"] += 1
@@ -413,14 +410,16 @@ class Answers:
             return
         if self._other_fact(exchange, table, body):
             return
-        seen = {fact: pointed(body, pointer) for fact, pointer in self._facts(table[0])}
+        seen: dict[str, Any] = {fact: pointed(body, pointer) for fact, pointer in self._facts(table[0])}
         seen = {fact: value for fact, value in seen.items() if isinstance(value, str | int) and fact != "status"}
         if not seen:
             return  # the shape of the body says what is missing
         words = " and ".join(f"{fact} {value!r}" for fact, value in seen.items())
         known = ", ".join(f"{each.name} ({each.type or each.code})" for each in table)
         errors = self._spec.mock.at("errors")
-        name = _WORD.sub("_", str(seen.get("type") or seen.get("code") or seen.get("name")).lower()).strip("_") or "error"
+        name = (
+            _WORD.sub("_", str(seen.get("type") or seen.get("code") or seen.get("name")).lower()).strip("_") or "error"
+        )
         while name in errors.mapping():
             name += "_2"
         message = next((value for value in _texts(body) if " " in value), "As recorded")
@@ -442,7 +441,9 @@ class Answers:
                 continue
             ((fact, pointer),) = wrong
             value = pointed(body, pointer, MISSING)
-            other = next((each for each in _FACTS if value not in (None, MISSING) and _same(value, getattr(error, each))), None)
+            other = next(
+                (each for each in _FACTS if value not in (None, MISSING) and _same(value, getattr(error, each))), None
+            )
             if other is None:
                 continue
             place = self._in_template(self._spec.error_template(error), pointer)
@@ -458,7 +459,9 @@ class Answers:
 
     def _in_template(self, template: Place, pointer: Iterable[str]) -> Place:
         for key in pointer:
-            template = template.at(key if key in template.mapping() or f"{key}?" not in template.mapping() else f"{key}?")
+            template = template.at(
+                key if key in template.mapping() or f"{key}?" not in template.mapping() else f"{key}?"
+            )
         return template
 
     def _retry_after(self, exchange: Exchange, errors: list[ErrorAnswer]) -> None:

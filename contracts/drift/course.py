@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from contracts.drift.differences import Differences
 from contracts.drift.places import Edit, Place
 from contracts.drift.spec import DocumentedSpec
 from contracts.drift.traces import Sight, Trace
+from contracts.journal import Exchange
 from mockserver.provider import Lifecycle
 from mockserver.spec.pointer import MISSING
 
@@ -27,6 +28,16 @@ def judge_states(documented: DocumentedSpec, traces: Iterable[Trace], found: Dif
             found.tested["states"] += 1
             if _is_known(trace.lifecycle, sight.state):
                 continue
+            renamed = _other_word(documented, sight, every)
+            if renamed is not None:
+                found.add(
+                    *("states", (sight.word,), [sight.record]),
+                    seen=f"the state {renamed.old!r} is called {sight.word!r}",
+                    asks="it is called by its name",
+                    place=renamed.place,
+                    edit=lambda _, renamed=renamed, word=sight.word: renamed.edit(word),  # type: ignore[misc]
+                )
+                continue
             order = _with_state(trace.lifecycle, sight.state, every)
             made = {name: states.mapping().get(name, {"lasts_s": _lasts_s(sight.state, every)}) for name in order}
             known = (*(each.name for each in trace.lifecycle.states), *trace.lifecycle.ends)
@@ -37,6 +48,47 @@ def judge_states(documented: DocumentedSpec, traces: Iterable[Trace], found: Dif
                 place=states,
                 edit=lambda _, made=made: Edit(states, made),  # type: ignore[misc]
             )
+
+
+class _Renamed(NamedTuple):
+    """A state that answers call by another word, and where they take it from."""
+
+    old: str
+    place: Place
+
+    def edit(self, word: str) -> Edit:
+        """Return the edit that lets the answers say the word."""
+        template = self.place.value
+        known = template.get("values", {}) if isinstance(template, dict) else {}
+        values = {**known, self.old: word}
+        return Edit(self.place, {"by": "$task.status", "values": values, "otherwise": "$task.status"})
+
+
+def _other_word(documented: DocumentedSpec, sight: Sight, traces: list[Trace]) -> _Renamed | None:
+    """Return the state that a word stands for: one at the same place in the order that is never seen itself."""
+    record = sight.record
+    operation = documented.provider.operations.get(record.operation or "") if isinstance(record, Exchange) else None
+    if operation is None or not operation.status_at:
+        return None
+    lifecycle = documented.provider.lifecycle
+    names = [each.name for each in lifecycle.states]
+    seen = {each.state for trace in traces for each in trace.sights}
+    place = _with_state(lifecycle, sight.state, traces).index(sight.state)
+    near = [*names[place : place + 1], *(names[place - 1 : place] if place else [])]
+    replies = documented.replies[operation.id]
+    shown = [words[-1] for trace in traces if sight.state in (words := [each.state for each in trace.polled])]
+    if shown and all(each == sight.state for each in shown):  # no task was seen to go on after it
+        if any(replies.read(f"$task.{each}", record.answer) for each in ("result_url", "result_urls")):  # type: ignore[union-attr]
+            near = [lifecycle.success.name]
+        elif any(replies.read(f"$task.{each}", record.answer) for each in ("reason_code", "reason_message")):  # type: ignore[union-attr]
+            near = [lifecycle.failure.name]
+    old = next((each for each in near if each not in seen), None)
+    if old is None:
+        return None
+    template = documented.reply(operation)
+    for key in operation.status_at[0]:
+        template = template.at(key if key in template.mapping() else f"{key}?")
+    return _Renamed(old, template)
 
 
 def _is_known(lifecycle: Lifecycle, state: str) -> bool:
@@ -82,9 +134,7 @@ def judge_transitions(documented: DocumentedSpec, traces: Iterable[Trace], found
     """Report a task that goes back to an earlier state, or on after its end, and progress that falls."""
     every = list(traces)
     states = documented.mock.at("lifecycle", "states")
-    seen = {
-        (a.state, b.state) for trace in every for a, b in pairwise(trace.polled) if a.state != b.state
-    }
+    seen = {(a.state, b.state) for trace in every for a, b in pairwise(trace.polled) if a.state != b.state}
     for trace in every:
         names = [each.name for each in trace.lifecycle.states]
         for earlier, later in pairwise(trace.polled):
@@ -93,7 +143,11 @@ def judge_transitions(documented: DocumentedSpec, traces: Iterable[Trace], found
                 if later.state != earlier.state:
                     _transition(documented.mock.at("lifecycle", "ends", earlier.state), earlier, later, None, found)
                 continue
-            if earlier.state in names and later.state in names and names.index(later.state) < names.index(earlier.state):
+            if (
+                earlier.state in names
+                and later.state in names
+                and names.index(later.state) < names.index(earlier.state)
+            ):
                 edit = None
                 if (later.state, earlier.state) not in seen:
                     order = [name for name in names if name != earlier.state]
@@ -204,7 +258,11 @@ def _duration(
         _add(documented, trace, name, [inside[0], inside[-1]], "at least", least_ms, found)
     start_ms = before[-1].at_ms if before else submit.at_ms
     end = trace.end
-    if not after or (before == [] and index > 0) or (end is not None and not _is_success(trace, end) and after[0] == end):
+    if (
+        not after
+        or (before == [] and index > 0)
+        or (end is not None and not _is_success(trace, end) and after[0] == end)
+    ):
         return
     most_ms = after[0].at_ms - start_ms
     if most_ms < shortest_ms - _TOLERANCE_MS and not (end is not None and not _is_success(trace, end)):
@@ -215,9 +273,7 @@ def _is_success(trace: Trace, sight: Sight) -> bool:
     return sight.state == trace.lifecycle.success.name
 
 
-def _whole(
-    documented: DocumentedSpec, trace: Trace, plan: list[tuple[str, int, int]], found: Differences
-) -> None:
+def _whole(documented: DocumentedSpec, trace: Trace, plan: list[tuple[str, int, int]], found: Differences) -> None:
     """Hold the time from the submit to the end against the sum of the states."""
     submit, end, running_ms = trace.submit, trace.end, trace.last_running_ms
     assert submit is not None
@@ -250,7 +306,13 @@ def _too_short(trace: Trace, plan: list[tuple[str, int, int]], index: int) -> bo
 
 
 def _add(
-    documented: DocumentedSpec, trace: Trace, name: str, sights: list[Sight], word: str, took_ms: int, found: Differences
+    documented: DocumentedSpec,
+    trace: Trace,
+    name: str,
+    sights: list[Sight],
+    word: str,
+    took_ms: int,
+    found: Differences,
 ) -> None:
     own = MISSING if trace.model is None else documented.model_place(trace.model).at("lasts_s", name).value
     if own is not MISSING and trace.model is not None:

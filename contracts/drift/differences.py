@@ -29,7 +29,7 @@ RULES: dict[Kind, str] = {
     "progress": "The progress of a task does not fall, and is 100 at a success if the spec says so.",
     "durations": "The states of a task last as long as the lifecycle says.",
     "links": "Links to results last as long as the spec says.",
-    "callbacks": "Callbacks are sent for the documented events, at the end of the task, and again after the documented waits.",
+    "callbacks": "Callbacks are sent for the documented events, at the end of a task, and again after their waits.",
 }
 _RECORDS_SHOWN = 3
 _NUMBERS_SHOWN = 8
@@ -58,11 +58,11 @@ class Difference:
     @property
     def count(self) -> int:
         """In how many records it was seen."""
-        return len({record.seq for record in self.records})
+        return len({id(record) for record in self.records})
 
     def violation(self) -> Violation:
         """Write it as a violation of a clause."""
-        numbers = list(dict.fromkeys(record.seq for record in self.records))
+        numbers = [record.seq for record in {id(record): record for record in self.records}.values()]
         listed = ", ".join(f"#{number}" for number in numbers[:_NUMBERS_SHOWN])
         listed += ", …" if len(numbers) > _NUMBERS_SHOWN else ""
         times = f"record {listed}" if len(numbers) == 1 else f"{len(numbers)} records: {listed}"
@@ -144,4 +144,6 @@ class Differences:
 
 def _clause(kind: Kind) -> Clause:
     """Return the rule of a kind, as reports show it."""
-    return Clause(f"drift.{kind}", RULES[kind], "must", (), general=True, applies=lambda _: True, judge=lambda _: iter(()))
+    return Clause(
+        f"drift.{kind}", RULES[kind], "must", (), general=True, applies=lambda _: True, judge=lambda _: iter(())
+    )

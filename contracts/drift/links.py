@@ -32,7 +32,11 @@ def judge_links(documented: DocumentedSpec, traces: Iterable[Trace], found: Diff
         if kind is None or trace.end is None or trace.end.state != trace.lifecycle.success.name:
             continue
         bounds = list(ends_between(trace))
-        told = [(each, bounds_ms) for each in _told(documented, trace, kind) for bounds_ms in _ends(documented, trace, bounds)]
+        told = [
+            (each, bounds_ms)
+            for each in _told(documented, trace, kind)
+            for bounds_ms in _ends(documented, trace, bounds)
+        ]
         for (sight, expires_ms), (earliest_ms, latest_ms) in told:
             found.tested["links"] += 1
             least, most = expires_ms - latest_ms, expires_ms - earliest_ms
@@ -65,9 +69,7 @@ def _kind_of(documented: DocumentedSpec, trace: Trace) -> ResultKind | None:
     return results.get(model) if isinstance(model, str) else None
 
 
-def _ends(
-    documented: DocumentedSpec, trace: Trace, bounds: list[tuple[int, int]]
-) -> Iterator[tuple[int, int]]:
+def _ends(documented: DocumentedSpec, trace: Trace, bounds: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
     """Yield the bounds of a task's end: as its answers tell it, or else as it was seen."""
     for sight in trace.polled:
         for at_ms in _instants(documented, sight, "ended"):
@@ -112,7 +114,12 @@ def links_in(documented: DocumentedSpec, sight: Sight) -> list[str]:
     extractor = documented.replies[record.operation or ""]
     found = [
         *extractor.all("$task.result_url", record.answer),
-        *(each for urls in extractor.all("$task.result_urls", record.answer) if isinstance(urls, list) for each in urls),
+        *(
+            each
+            for urls in extractor.all("$task.result_urls", record.answer)
+            if isinstance(urls, list)
+            for each in urls
+        ),
     ]
     return [each for each in dict.fromkeys(map(str, found)) if each.startswith("http")]
 
@@ -134,16 +141,20 @@ def _downloads(
             refused = record.status in _REFUSED and _target(record.path, record.query) in paths
             if refused and record.at_ms < earliest_ms + lifetime_ms - _TOLERANCE_MS:
                 _add(documented, kind, [record], "a link is refused", record.at_ms - latest_ms, found)
-        _media(documented, record, kind, found)
+        _media(documented, record, found)
 
 
 def _target(path: str, query: str) -> str:
     return f"{path}?{query}"
 
 
-def _media(documented: DocumentedSpec, record: Exchange, kind: ResultKind, found: Differences) -> None:
-    if record.status != 200:
+def _media(documented: DocumentedSpec, record: Exchange, found: Differences) -> None:
+    """Hold the content type of a file against that of its kind, where its path or the spec tells the kind."""
+    operation = documented.provider.operations.get(record.operation or "")
+    kinds = [each for each in documented.provider.results.values() if operation is None or each.path == operation.path]
+    if record.status != 200 or len({each.media for each in kinds}) != 1:
         return
+    kind = kinds[0]
     found.tested["media"] += 1
     seen = (record.answer_header("Content-Type") or "missing").partition(";")[0].strip().lower()
     if seen != kind.media:
@@ -222,9 +233,7 @@ def _first_attempts(
             )
 
 
-def _missing(
-    documented: DocumentedSpec, journal: Journal, trace: Trace, slack_ms: float, found: Differences
-) -> None:
+def _missing(documented: DocumentedSpec, journal: Journal, trace: Trace, slack_ms: float, found: Differences) -> None:
     """Report a callback that was asked for and never came, in a journal that has callbacks of others."""
     rule, end, submit = documented.provider.callbacks, trace.end, trace.submit
     if rule is None or end is None or submit is None or trace.deliveries or not journal.deliveries:

@@ -97,7 +97,8 @@ class Edit:
 
     def applied(self, data: dict[str, Any]) -> dict[str, Any]:
         """Return a document's data with the change."""
-        return _changed(data, self.place.keys, self.value)
+        changed: dict[str, Any] = _changed(data, self.place.keys, self.value)
+        return changed
 
 
 def _changed(value: Any, keys: Keys, new: Any) -> Any:

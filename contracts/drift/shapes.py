@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
 
 from contracts.drift.places import Edit, Keys, Place
 from mockserver.spec.document import merge_patch
 from mockserver.spec.expressions import INSIDE
 from mockserver.spec.pointer import MISSING, keys_of, pointed
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
 
 _CHOICE = ({"by", "values"}, {"by", "values", "otherwise"})
 #: The keyword that leads from a schema made of a template to the template's place.
@@ -54,7 +56,7 @@ class Shape:
 
     def problems(self, value: Any) -> list[Problem]:
         """Return what does not fit."""
-        found = [self._problem(error, value) for error in self._errors(self._validator.iter_errors(value))]
+        found = [self._problem(error) for error in self._errors(self._validator.iter_errors(value))]
         found += self._unknown(value, [((), self.schema)], "")
         return found
 
@@ -94,12 +96,13 @@ class Shape:
 
     # -- what does not fit ----------------------------------------------------------------------
 
-    def _problem(self, error: ValidationError, root: Any) -> Problem:
+    def _problem(self, error: ValidationError) -> Problem:
         path: Keys = tuple(error.absolute_schema_path)
         at, name, value = _path_text(error.absolute_path), str(error.validator), error.instance
         what = at or "the body"
         if error.validator == "required":
-            lacking = [each for each in error.validator_value if each not in value]
+            required: Any = error.validator_value
+            lacking = [each for each in required if each not in value]
             missing = next((each for each in lacking if error.message.startswith(repr(each))), lacking[0])
             place = self._where(path)
             seen, asks = f"{_joined(at, missing)} is missing", f"{_joined(at, missing)} is required"
@@ -109,10 +112,7 @@ class Shape:
             asks = "the spec excludes it here"
             return Problem("fields", f"{what} is there", asks, place, ("there",), lambda _: Edit(place, {}), None)
         place = self._where(path)
-        if self._made:
-            edit = _edit_of_template(place)
-        else:
-            edit = _edit_of_keyword(place, name, error.validator_value)
+        edit = _edit_of_template(place) if self._made else _edit_of_keyword(place, name, error.validator_value)
         found = _shown(value)
         seen = f"{what} is {found}" if name != "type" else f"{what} is {_type_of(value)}: {found}"
         cause = (name, _type_of(value)) if name == "type" else (name, repr(value) if name in ("enum", "const") else "")
@@ -214,8 +214,9 @@ def _property(part: tuple[Keys, dict[str, Any]], key: str) -> Iterator[tuple[Key
         yield (*path, "additionalProperties"), more
 
 
-def _misfit(errors: list[ValidationError]) -> tuple[bool, int]:
+def _misfit(errors: Iterable[ValidationError]) -> tuple[bool, int]:
     """Rank an alternative: one of another type fits worst, then one with more errors."""
+    errors = list(errors)
     wrong_constant = any(each.validator in ("const", "enum", "type") for each in errors)
     return wrong_constant and len(errors) > 1, len(errors)
 
@@ -261,7 +262,6 @@ def inferred(values: list[Any]) -> dict[str, Any]:
 
 def _edit_of_keyword(place: Place, name: str, asked: Any) -> Callable[[list[Any]], Edit | None]:
     """Return the edit of a schema's keyword that lets the values through."""
-
     above = Place(place.document, place.keys[:-1])
 
     def edit(values: list[Any]) -> Edit | None:
@@ -276,7 +276,9 @@ def _edit_of_keyword(place: Place, name: str, asked: Any) -> Callable[[list[Any]
             known += [each for each in dict.fromkeys(map(_hashable, values)) if each not in known]
             if name == "enum":
                 return Edit(place, known)
-            return Edit(above, {**{key: each for key, each in above.mapping().items() if key != "const"}, "enum": known})
+            return Edit(
+                above, {**{key: each for key, each in above.mapping().items() if key != "const"}, "enum": known}
+            )
         numbers = [each for each in values if isinstance(each, int | float)]
         if name in ("minimum", "exclusiveMinimum") and numbers:
             return Edit(place, min(numbers) - (name != "minimum"))
@@ -321,9 +323,7 @@ def template_shape(place: Place, patches: Iterable[Place] = (), *, constants: bo
     return Shape(place, schema)
 
 
-def _schema_of(
-    template: Any, keys: Keys, *, constants: bool, patch: tuple[Any, Keys] | None = None
-) -> dict[str, Any]:
+def _schema_of(template: Any, keys: Keys, *, constants: bool, patch: tuple[Any, Keys] | None = None) -> dict[str, Any]:
     """Return the schema of what a template can come to; a part that a patch has brought stands in the patch."""
     if patch is not None and not (isinstance(patch[0], dict) and isinstance(template, dict)):
         keys, patch = patch[1], None

@@ -71,7 +71,11 @@ class DocumentedSpec:
     def error_template(self, error: ErrorAnswer) -> Place:
         """Return the template of an error's body."""
         own = self.mock.at("errors", error.name, "body")
-        return own if error.name in self.mock.at("errors").mapping() and "body" in self._entry(error) else self.mock.at("error_body")
+        return (
+            own
+            if error.name in self.mock.at("errors").mapping() and "body" in self._entry(error)
+            else self.mock.at("error_body")
+        )
 
     def _entry(self, error: ErrorAnswer) -> dict[str, Any]:
         return self.mock.at("errors", error.name).mapping()

@@ -9,6 +9,9 @@ from urllib.parse import urlsplit
 
 from contracts.journal.model import JournalError, header_of
 
+#: Fields of our own in the HAR files of the mock server.
+_OWN = ("wall", "served_as", "commanded")
+
 
 def records_of_har(whole: Mapping[str, Any], path: Path) -> Iterator[Mapping[str, Any]]:
     """Turn the entries of a HAR file into records without a provider.
@@ -26,10 +29,10 @@ def records_of_har(whole: Mapping[str, Any], path: Path) -> Iterator[Mapping[str
                 "seq": number,
                 "kind": "exchange",
                 "at": entry["startedDateTime"],
-                **({"wall": entry["_wall"]} if "_wall" in entry else {}),
+                **{name: entry[f"_{name}"] for name in _OWN if f"_{name}" in entry},
                 "host": parts.netloc,
                 "url": request["url"],
-                "faults": [],
+                "faults": entry.get("_faults", []),
                 "request": {
                     "method": request["method"],
                     "path": parts.path,

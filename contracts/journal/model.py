@@ -43,6 +43,10 @@ class Exchange:
     answer_headers: tuple[tuple[str, str], ...]
     answer_body: str | None
     answer_bytes: int
+    #: The model whose shape and price the mock server used for one that no document names; empty if it is none.
+    served_as: str = ""
+    #: Commands of the mock server's user have changed the course of the task.
+    commanded: bool = False
 
     @cached_property
     def json(self) -> Any:
@@ -82,6 +86,14 @@ class Delivery:
     url: str
     body: str | None
     status: int | None
+    headers: tuple[tuple[str, str], ...] = ()
+    #: The mock server's user has had it sent again.
+    commanded: bool = False
+
+    @cached_property
+    def json(self) -> Any:
+        """The body as JSON; None if it is not JSON."""
+        return parse_json(self.body)
 
     def __str__(self) -> str:
         result = self.status or self.outcome

@@ -164,7 +164,7 @@ class _RecordReader:
 
     def task_linked(self, record: Mapping[str, Any]) -> str | None:
         """Return the task whose answer contained the link that a foreign record requests."""
-        return self._links.get(str(record.get("url")))
+        return self._links.get(str(record.get("upstream") or record.get("url"))) if _is_foreign(record) else None
 
     def read(self, record: Mapping[str, Any]) -> Record:
         """Turn a record into an exchange or a delivery."""
@@ -177,7 +177,7 @@ class _RecordReader:
         answer = None if response is None else response.get("body")
         linked = self.task_linked(record)
         task = record.get("task") or linked or self._task(operation, path, request["query"], answer)
-        if "provider" not in record and linked is None and task is not None:
+        if _is_foreign(record) and linked is None and task is not None:
             for link in _links_in(parse_json(answer)):
                 self._links[link] = self._links[urlsplit(link).path] = task
         redacted = self._redacted if self._keys else str
@@ -201,6 +201,8 @@ class _RecordReader:
             answer_headers=() if response is None else tuple((name, value) for name, value in response["headers"]),
             answer_body=answer,
             answer_bytes=0 if response is None else response.get("body_bytes", len(answer or "")),
+            served_as=record.get("served_as") or "",
+            commanded=bool(record.get("commanded")),
         )
 
     def _redacted(self, text: str) -> str:
@@ -244,7 +246,14 @@ class _RecordReader:
             url=record["request"]["url"],
             body=record["request"].get("body"),
             status=None if response is None else response["status"],
+            headers=tuple((name, value) for name, value in record["request"].get("headers", ())),
+            commanded=bool(record.get("commanded")),
         )
+
+
+def _is_foreign(record: Mapping[str, Any]) -> bool:
+    """Tell whether a record was not made by the mock server that answered: its task may not be told."""
+    return "provider" not in record or "upstream" in record
 
 
 def _links_in(value: Any) -> Iterator[str]:

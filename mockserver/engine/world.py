@@ -302,6 +302,7 @@ class World:
         old = self.finished[delivery_id]
         new = replace(old, id=self._next_delivery_id(), due_ms=now_ms, state="waiting", attempts=[], faults=())
         new.lost = new.awaits_query = False
+        new.commanded = True
         new.unheard = 0
         self.under_way[new.id] = new
         self.event_queue.put(now_ms, new)
