@@ -144,19 +144,14 @@ class Answers:
     def _status(self, exchange: Exchange, operation: Operation, place: Place) -> None:
         status = exchange.status or 0
         responses = place.at("responses")
-        ok = self._spec.response(place, operation.status)
-        if status < 400 and ok is not None:
-            declared = {key: each for key, each in responses.mapping().items() if key != str(operation.status)}
-            made: Any = {**declared, str(status): responses.at(str(operation.status)).value}
-            made = made if made[str(status)] is not MISSING else {**declared, str(status): ok.value}
-            target = responses
-        else:
-            made, target = {"description": "As recorded"}, responses.at(str(status))
-            content_type = _media_type(exchange)
-            if exchange.answer is not None:
-                made["content"] = {content_type or JSON: {"schema": inferred([exchange.answer])}}
-            elif content_type:
-                made["content"] = {content_type: {"schema": {"type": "string"}}}
+        target = responses.at(str(status))
+        made: Any = responses.at(str(operation.status)).value
+        if status >= 400 or made is MISSING:
+            made = {"description": "As recorded"}
+            media, body = _media_type(exchange), exchange.answer
+            if body is not None or media:
+                schema = {"type": "string"} if body is None else inferred([body])
+                made["content"] = {media or JSON: {"schema": schema}}
         self._found.add(
             *("statuses", (status,), [exchange]),
             seen=f"{operation.id} answers {status}",
