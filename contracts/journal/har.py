@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from contracts.journal.model import JournalError, header_of
 
 #: Fields of our own in the HAR files of the mock server.
-_OWN = ("wall", "served_as", "commanded")
+_OWN = ("wall", "served_as", "commanded", "own_plan")
 
 
 def records_of_har(whole: Mapping[str, Any], path: Path) -> Iterator[Mapping[str, Any]]:

@@ -47,6 +47,8 @@ class Exchange:
     served_as: str = ""
     #: Commands of the mock server's user have changed the course of the task.
     commanded: bool = False
+    #: The mock server's user has given the account limits that no plan has.
+    own_plan: bool = False
 
     @cached_property
     def json(self) -> Any:

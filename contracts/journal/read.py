@@ -203,6 +203,7 @@ class _RecordReader:
             answer_bytes=0 if response is None else response.get("body_bytes", len(answer or "")),
             served_as=record.get("served_as") or "",
             commanded=bool(record.get("commanded")),
+            own_plan=bool(record.get("own_plan")),
         )
 
     def _redacted(self, text: str) -> str:
