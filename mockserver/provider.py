@@ -278,7 +278,7 @@ class Callbacks:
     #: Where the address stands in the submit body.
     url_keys: tuple[str, ...]
     events: Mapping[str, Value]
-    headers: Mapping[str, Value]
+    headers: Headers
     signature: Signature | None
     acknowledged: frozenset[int]
     timeout_s: float

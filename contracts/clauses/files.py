@@ -81,6 +81,24 @@ def _owners(journal: Journal, task: str) -> list[Job]:
     return [job for job in journal.jobs if any(trace.task == task for trace in traces_of(journal, job))]
 
 
+@clause("results.own-file", "Save the file of each job under a name of its own.", general=True)
+def own_file(journal: Journal) -> Iterator[Finding]:
+    """Find jobs that returned the path of a file that another job had returned."""
+    places: dict[str, Job] = {}
+    done = [job for job in journal.jobs if job.ended == "returned" and job.size_bytes is not None]
+    for job in done:
+        first = places.setdefault(job.file, job) if job.file else job
+        if first is not job:
+            yield Violation(
+                tuple(each for trace in traces_of(journal, job) for each in trace.downloads[-1:]),
+                f"jobs {first.number} and {job.number} returned the same file, {job.file}",
+                "a file for each job",
+                "put the task id into the file name; otherwise one job's video overwrites another's",
+            )
+        elif len(done) > 1:
+            yield Exercised()
+
+
 @clause(
     "results.is-a-video",
     "Check that a download is a video: a web page with status 200 is not one.",

@@ -132,6 +132,10 @@ def success_is_real(journal: Journal) -> Iterator[Finding]:
             seen = f"job {job.number} was reported as done, but none of its tasks had succeeded"
         elif job.size_bytes is not None and downloads and job.size_bytes not in lengths:
             seen = f"job {job.number} was reported as done with {job.size_bytes} bytes, which is not a whole file"
+        elif not downloads and job.size_bytes == 0:
+            seen = f"job {job.number} was reported as done with an empty file; it downloaded none"
+        elif not downloads and job.size_bytes in sizes(each for trace in journal.traces for each in trace.downloads):
+            seen = f"job {job.number} was reported as done with the file of another task; its own was not downloaded"
         else:
             yield Exercised()
             continue

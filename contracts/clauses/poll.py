@@ -33,6 +33,9 @@ ANSWERING_S = 1.0
 MOST_ERRORS = 30
 #: Intervals may vary by so much, so that many clients do not query at the same instant.
 JITTER = 0.1
+#: So many queries of a task in a row, each so soon after the answer before, are a loop without a wait.
+IN_A_LOOP_S = 0.1
+MOST_IN_A_LOOP = 20
 #: After the end, so many queries may look for a fresh link or the final usage.
 AFTER_THE_END = 1
 
@@ -114,6 +117,34 @@ def interval(journal: Journal) -> Iterator[Finding]:
                 f"{seconds_text(least_s)} or more",
                 f"wait {seconds_text(least_s)} between two queries of a task",
             )
+
+
+@clause(
+    "poll.waits",
+    "Wait between two queries of a task: seconds, not milliseconds.",
+    general=True,
+    severity="should",
+    applies=lambda provider: provider.client.poll.interval_s is None,
+    judges_waits=True,
+)
+def waits(journal: Journal) -> Iterator[Finding]:
+    """Find long rows of queries without a wait, where no document names an interval."""
+    for _, queries in _polls(journal):
+        row = 1
+        for before, after in pairwise(queries):
+            waited_s = journal.seconds(before.at_ms, after.at_ms)
+            row = row + 1 if waited_s < IN_A_LOOP_S and received(before) else 1
+            if row > MOST_IN_A_LOOP:
+                yield Violation(
+                    (before, after),
+                    f"{row} queries of one task in a row, the last two {seconds_text(waited_s)} apart",
+                    "some seconds between two queries",
+                    "wait some seconds between two queries; check the unit that the wait is given in",
+                )
+                break
+        else:
+            if len(queries) > 1:
+                yield Exercised()
 
 
 @clause(

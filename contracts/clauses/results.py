@@ -94,6 +94,7 @@ def in_time(journal: Journal) -> Iterator[Finding]:
     "Do not send the API key to the file host.",
     covers=["*.result.no-key-needed"],
     general=True,
+    elsewhere="must",
     judges_requests=True,
 )
 def without_key(journal: Journal) -> Iterator[Finding]:

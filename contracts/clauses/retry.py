@@ -6,7 +6,15 @@ from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from itertools import pairwise
 
-from contracts.analysis import GRACE_S, PASSING, received, retry_chains, seconds_text
+from contracts.analysis import (
+    GRACE_S,
+    PASSING,
+    received,
+    retry_chains,
+    seconds_text,
+    submits_of,
+    traces_of,
+)
 from contracts.clause import Exercised, Finding, Violation, check, clause
 from contracts.journal import Exchange, Journal
 
@@ -154,6 +162,34 @@ def retry_after(journal: Journal) -> Iterator[Finding]:
             f"at least {seconds_text(asked_s)}, as Retry-After says",
             "read Retry-After (seconds or a date) before choosing the wait",
         )
+
+
+@clause("retry.reads-dates", "Read Retry-After as seconds or as a date.", general=True, severity="should")
+def reads_dates(journal: Journal) -> Iterator[Finding]:
+    """Find jobs whose error quotes the date of the last Retry-After, and not the refusal that it came with."""
+    for job in journal.jobs:
+        traces = traces_of(journal, job)
+        asked = sorted(
+            (*submits_of(journal, job), *(each for trace in traces for each in trace.queries)),
+            key=lambda each: each.seq,
+        )
+        dated = [each for each in asked if each.status in PASSING and received(each) and _date_in(each)]
+        if not dated or job.ended == "never":
+            continue
+        stopped = job.ended == "raised" and asked[-1] is dated[-1] and job.tells(_date_in(dated[-1]))
+        yield check(
+            not stopped or job.tells(str(dated[-1].status)),
+            (dated[-1],),
+            f"job {job.number} failed with {job.said[:120]!r} at a Retry-After that is a date",
+            "a retry at that date",
+            "read Retry-After as a number; where it is none, as a date",
+        )
+
+
+def _date_in(exchange: Exchange) -> str:
+    """Return Retry-After where it is not a number."""
+    text = exchange.answer_header("Retry-After") or ""
+    return "" if text.isdecimal() else text
 
 
 def _asked_s(journal: Journal, exchange: Exchange) -> float | None:

@@ -96,11 +96,10 @@ def run_campaign(options: Options, progress: Progress = _no_progress) -> Result:
         search = _run_python(load(options.client), provider, rules, options, single, progress)
         left_out = _cut_short(search)
     else:
-        search = Search(
-            _in_batches, provider, rules, options.callbacks is True, jobs=False, seed=options.seed, shrink=False
-        )
-        search.callbacks = search.callbacks and provider.callbacks is not None
-        command, how = Command.of(options.command or ""), _command_options(options)
+        callbacks = bool(options.callbacks) and provider.callbacks is not None
+        search = Search(_in_batches, provider, rules, callbacks=callbacks, jobs=False, seed=options.seed, shrink=False)
+        command = Command.of(options.command or "")
+        how = CommandOptions(options.speed, options.time_scale, options.job_limit_s, options.callback_path)
         if single is None:
             with progress("situations") as search.progress:
                 left_out = run_everywhere(command, search, how, options.time_limit_s)
@@ -205,10 +204,6 @@ def _cut_short(search: Search) -> list[tuple[str, str]]:
     why = "time limit reached"
     missed = [(str(situation), why) for situation in search.planned() if situation not in search.met]
     return [*missed, (f"{'all' if missed else 'some of'} {search.most_examples} random situations", why)]
-
-
-def _command_options(options: Options) -> CommandOptions:
-    return CommandOptions(options.speed, options.time_scale, options.job_limit_s, options.callback_path)
 
 
 def _in_batches(situation: Situation) -> Run:  # noqa: ARG001 - called like `run_situation`

@@ -47,7 +47,7 @@ def run_single(command: Command, search: Search, situation: Situation, options: 
         CommandError: the program does not exist.
     """
     _check(command)
-    pace = Pace((options.speed or FASTEST), options.job_limit_s, options.time_scale or 1.0)
+    pace = Pace(options.speed or FASTEST, options.job_limit_s, options.time_scale or 1.0)
     (run,) = run_commands(command, search.provider, [(situation, pace)], callback_path=options.callback_path)
     search.add(situation, run)
 

@@ -256,6 +256,20 @@ class AsksTooOften(PoliteClient):
     poll_interval_s = 2.5
 
 
+@breaks(
+    "poll.waits",
+    "apart",
+    # Its queries are used up before the task ends.
+    *("outcome.follows-to-the-end", "outcome.makes-video"),
+    *("callbacks.unknown-event-is-no-end", "callbacks.query-may-lag"),
+    applies=lambda provider: provider.client.poll.interval_s is None,
+)
+class MistakesSecondsForMilliseconds(PoliteClient):
+    """Gives the wait between polls in another unit than it is read in."""
+
+    poll_interval_s = 0.01
+
+
 @breaks("poll.stops-at-end", "more queries after the task was shown")
 class AsksOn(PoliteClient):
     """Polls on after the end."""

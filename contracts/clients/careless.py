@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -168,6 +170,26 @@ class PollsThroughRetryAfter(PoliteClient):
         except ApiError as error:
             error.retry_after_s = 0
             raise
+
+
+@breaks(
+    "retry.reads-dates",
+    "a Retry-After that is a date",
+    *("outcome.follows-to-the-end", "poll.errors-are-retried", "retry.server-errors", "results.fetched"),
+)
+class ReadsSecondsOnly(PoliteClient):
+    """Reads Retry-After as a number, also where it is a date."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        request = self._http._request  # noqa: SLF001 - the one place that all requests go through
+
+        async def reading(*args: Any, **options: Any) -> aiohttp.ClientResponse:
+            response = await request(*args, **options)
+            int(response.headers.get("Retry-After", "0"))
+            return response
+
+        object.__setattr__(self._http, "_request", reading)
 
 
 @breaks("retry.wait-as-asked", "each after Retry-After")
@@ -447,6 +469,37 @@ class DownloadsTwice(PoliteClient):
         with contextlib.suppress(ApiError, BadFile, aiohttp.ClientError, TimeoutError):
             await self.fetch(url)
         return content
+
+
+@breaks("outcome.success-is-real", "with an empty file", "results.fetched", "outcome.returns-file")
+class MakesAnEmptyFile(PoliteClient):
+    """Takes a success without a link for the end, and returns no bytes."""
+
+    def seen(self, body: Any) -> Seen:
+        seen = super().seen(body)
+        return Seen("success", "none") if seen.ended == "success" and seen.url is None else seen
+
+    async def download(self, url: str) -> bytes:
+        return b"" if url == "none" else await super().download(url)
+
+
+@breaks("results.own-file", "returned the same file")
+class SavesUnderOneName(PoliteClient):
+    """Saves every video under the same name."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.folder = tempfile.TemporaryDirectory()
+
+    async def generate(self, prompt: str) -> Any:
+        content = await super().generate(prompt)
+        path = Path(self.folder.name, "video.mp4")
+        await asyncio.to_thread(path.write_bytes, content)
+        return path
+
+    async def aclose(self) -> None:
+        self.folder.cleanup()
+        await super().aclose()
 
 
 @breaks("results.is-a-video", "a file of type text/html")

@@ -123,7 +123,8 @@ class Job:
     `ended` is "returned", "raised" or "never". `said` is the error as the client's user would see it, and `kept` what
     else is on it. `stopped` says why the runner ended the job, and with which option it would have waited longer: then
     `ended` is "never", and it is unknown whether the client would have ended the job by itself. It is empty for a job
-    that certainly does not end, such as one that sends requests without end.
+    that certainly does not end, such as one that sends requests without end. `file` is the path that it returned, if
+    it is one.
     """
 
     number: int
@@ -135,6 +136,7 @@ class Job:
     ended_ms: int
     stopped: str = ""
     kept: str = ""
+    file: str = ""
 
     def tells(self, word: str) -> bool:
         """Tell whether the error has a word, in its text or beside it, in upper or lower case."""

@@ -236,7 +236,7 @@ class World:
         assert task.callback_url is not None
         context = task_context(state, task)
         body = callback_body(context)
-        headers = [("Content-Type", JSON), *rendered_headers(context, tuple(rule.headers.items()))]
+        headers = [("Content-Type", JSON), *rendered_headers(context, rule.headers)]
         if rule.signature is not None:
             secret = task.account.secret or rule.signature.default_secret
             headers.append((rule.signature.header, signature_of(rule.signature, secret, body)))

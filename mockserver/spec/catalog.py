@@ -40,22 +40,15 @@ def _builtin_providers(dialects: tuple[tuple[str, tuple[str, ...]], ...], only: 
 def _load(
     specs: list[Path], dialects: dict[str, tuple[str, ...]], only: str | None, *, builtin: bool
 ) -> list[Provider]:
-    faults: list[SpecIssue] = []
-    if specs:
-        from mockserver.spec.check import check_files  # noqa: PLC0415 - its validator loads slowly
-
-        faults += check_files(specs)
-    own = [] if faults else _read(specs, faults)
+    own = _checked(specs) if specs else []
     replaced = {document.data["x-mock"].get("provider") for document in own} - {None}
-    shipped = _read(builtin_specs(), faults) if builtin else []
+    shipped = _read(builtin_specs()) if builtin else []
     kept = [
         document
         for document in shipped
         if not replaced & {document.data["x-mock"].get("provider"), document.data["x-mock"].get("part_of")}
     ]
     documents = [*kept, *own]
-    if faults:
-        raise SpecError(faults)
     if not documents:
         raise SpecError([SpecIssue("specs", None, "no specs to serve", "add one with --spec FILE")])
     names = [document.data["x-mock"].get("provider") for document in documents]
@@ -72,15 +65,17 @@ def _load(
     return compile_providers(documents, dialects)
 
 
-def _read(paths: Iterable[Path], faults: list[SpecIssue]) -> list[Document]:
-    """Read specs; add what is wrong with them to the faults."""
-    documents = []
-    for path in paths:
-        try:
-            document = Document.read(path)
-            check_vocabulary(document)
-        except SpecError as error:
-            faults += error.issues
-        else:
-            documents.append(document)
+def _checked(specs: list[Path]) -> list[Document]:
+    from mockserver.spec.check import checked  # noqa: PLC0415 - its validator loads slowly
+
+    issues, documents = checked(specs)
+    if issues:
+        raise SpecError(issues)
+    return documents
+
+
+def _read(paths: Iterable[Path]) -> list[Document]:
+    documents = [Document.read(path) for path in paths]
+    for document in documents:
+        check_vocabulary(document)
     return documents

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from mockserver.spec.compile import compile_providers
-from mockserver.spec.document import Document, SpecError, SpecIssue
-from mockserver.spec.keys import keyword_mistakes, null_mistakes
+from mockserver.spec.document import Document, Path_, SpecError, SpecIssue
+from mockserver.spec.keys import keyword_mistakes, null_mistakes, number_mistakes
 from mockserver.spec.mistakes import Mistake, repaired, tidied
 from mockserver.spec.openapi import (
     misplaced_extensions,
@@ -31,7 +31,10 @@ Check = Callable[[Document], Iterable[Mistake]]
 _STEPS: tuple[tuple[Check, ...], ...] = (
     (misspelt_extensions, null_mistakes),
     (openapi_mistakes,),
-    (reference_mistakes, keyword_mistakes, operation_mistakes, misplaced_extensions, vocabulary_mistakes),
+    (
+        *(reference_mistakes, keyword_mistakes, operation_mistakes, misplaced_extensions),
+        *(number_mistakes, vocabulary_mistakes),
+    ),
 )
 
 
@@ -40,9 +43,15 @@ def check_files(paths: Iterable[Path]) -> list[SpecIssue]:
 
     A file that is `part_of` a provider may extend a built-in spec.
     """
+    return checked(paths)[0]
+
+
+def checked(paths: Iterable[Path]) -> tuple[list[SpecIssue], list[Document]]:
+    """Do the same, and return the documents as well: as they are written, if there are no issues."""
     issues: list[SpecIssue] = []
     documents: list[Document] = []
     unclear = False
+    unknown: set[Path_] = set()
     for path in paths:
         try:
             document = Document.read(path)
@@ -52,14 +61,38 @@ def check_files(paths: Iterable[Path]) -> list[SpecIssue]:
             continue
         mistakes, meant = _mistakes(document)
         issues += [each.issue(document) for each in mistakes]
+        unknown |= {_unknown_part(each) for each in mistakes if not isinstance(each.meant, str)}
         issues += _dialect_issues(meant, mistakes)
         if any(tidied(vocabulary_mistakes(meant))):
             unclear = True
         else:
             documents.append(meant)
     if not (unclear and any("part_of" in each.data["x-mock"] for each in documents)):
-        issues += _meaning(documents, sure=not issues)
-    return unique(issues)
+        told = {(each.file, each.line) for each in issues}
+        issues += [
+            each
+            for each in _meaning(documents, sure=not issues)
+            if (each.file, each.line) not in told and not _is_consequence(each, unknown)
+        ]
+    return unique(issues), documents
+
+
+def _unknown_part(mistake: Mistake) -> Path_:
+    """Return the part of a spec that cannot be judged because of a mistake: of a number, that number."""
+    path = mistake.path
+    if not isinstance(mistake.meant, int):
+        return path[:2]
+    return path[:3] if path[:2] == ("x-mock", "lifecycle") else path
+
+
+def _is_consequence(issue: SpecIssue, unknown: set[Path_]) -> bool:
+    """Tell whether an issue may only be there because it is not known what was meant in a part of the spec."""
+    leans_on_paths = issue.path[:2] in (("x-mock", "results"), ("x-mock", "uploads"), ("x-mock", "callbacks"))
+    return (
+        any(issue.path[: len(part)] == part for part in unknown)
+        or ("x-mock", "lifecycle") in unknown
+        or (leans_on_paths and any(part[:1] == ("paths",) for part in unknown))
+    )
 
 
 def unique(issues: Iterable[SpecIssue]) -> list[SpecIssue]:
@@ -88,7 +121,7 @@ def _dialect_issues(document: Document, known: list[Mistake]) -> Iterator[SpecIs
     told = {(each.path, each.message) for each in known}
     for name, patch in _patches(document.data.get("x-mock")).items():
         patched = document.patched(patch)
-        checks: list[Check] = [null_mistakes, keyword_mistakes, reference_mistakes, operation_mistakes]
+        checks: list[Check] = [null_mistakes, number_mistakes, keyword_mistakes, reference_mistakes, operation_mistakes]
         if set(patch) - {"x-mock"}:
             checks.append(openapi_mistakes)
         for mistake in tidied(chain.from_iterable(check(patched) for check in checks)):

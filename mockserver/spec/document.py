@@ -6,6 +6,7 @@ Reading is fast (PyYAML's C loader); lines are worked out only when there is an 
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,6 +19,10 @@ import yaml
 from mockserver.spec.pointer import MISSING, keys_of, pointed
 
 Path_ = tuple[str | int, ...]
+#: A parameter in a path, such as `{task_id}`.
+PATH_PARAMETER = re.compile(r"\{([^{}]*)\}")
+#: What a reference that leads nowhere stands for: always this one, so that it can be told by its identity.
+NO_TARGET: dict[str, Any] = {}
 #: Deeper nesting may exhaust the stack of PyYAML's C reader; nesting up to the second limit is always read.
 _SAFE_NESTING = 5000
 _SURE_NESTING = 100
@@ -39,7 +44,8 @@ class SpecIssue:
     line: int | None
     message: str
     fix: str = ""
-    #: The message without its place in the document.
+    #: The place in the document, and the message without it.
+    path: Path_ = field(default=(), compare=False, repr=False)
     said: str = field(default="", compare=False, repr=False)
 
     def __str__(self) -> str:
@@ -70,6 +76,8 @@ class Document:
     name: str
     text: str
     data: dict[str, Any] = field(repr=False)
+    #: Whether a part of it is not what is written, but what was probably meant.
+    guessed: bool = False
 
     @classmethod
     def read(cls, path: Path) -> Document:
@@ -138,7 +146,7 @@ class Document:
         """Report something wrong at a path."""
         where = "/".join(shortened(str(key)) for key in path)
         what = shortened(f"{where}: {message}" if where else message, _LONGEST_MESSAGE)
-        return SpecIssue(self.name, self.line(path), what, fix, message)
+        return SpecIssue(self.name, self.line(path), what, fix, path, message)
 
     def resolve(self, pointer: str) -> Any:
         """Follow a reference within this document, such as ``#/components/schemas/Task``.
@@ -150,13 +158,7 @@ class Document:
 
     def followed(self, value: Any) -> dict[str, Any]:
         """Return what a mapping stands for: the target of its `$ref`, if it has one; empty where that is none."""
-        for _ in range(_LONGEST_CHAIN):
-            if not isinstance(value, dict) or not isinstance(value.get("$ref"), str):
-                break
-            value = pointed(self.data, keys_of(value["$ref"].removeprefix("#")))
-        else:
-            return {}
-        return value if isinstance(value, dict) else {}
+        return followed(self.data, value)
 
     def unresolved(self, reference: str) -> str:
         """Return why a reference has no target; empty where it has one."""
@@ -172,7 +174,18 @@ class Document:
 
     def patched(self, patch: dict[str, Any]) -> Document:
         """Return the document with a JSON Merge Patch applied."""
-        return Document(self.name, self.text, merge_patch(self.data, patch))
+        return Document(self.name, self.text, merge_patch(self.data, patch), self.guessed)
+
+
+def followed(data: Any, value: Any) -> dict[str, Any]:
+    """Return what a mapping in a document's data stands for; `NO_TARGET` where its `$ref` leads to no mapping."""
+    for _ in range(_LONGEST_CHAIN):
+        if not isinstance(value, dict) or not isinstance(value.get("$ref"), str):
+            break
+        value = pointed(data, keys_of(value["$ref"].removeprefix("#")))
+    else:
+        return NO_TARGET
+    return value if isinstance(value, dict) else NO_TARGET
 
 
 def resolve(data: Any, pointer: str) -> Any:

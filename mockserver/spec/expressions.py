@@ -267,7 +267,10 @@ class _Writer:
             return f"s.path_values.get({self.bound(name)})"
         if place == "header" and name:
             return f"s.header({self.bound(name)})"
-        raise ExpressionError(f"{text}: $request has body, method, path, query.NAME, path.NAME and header.NAME")
+        fix = suggestion(place, ("body", "method", "path", "query", "header"))
+        raise ExpressionError(
+            f"{text}: $request has body, method, path, query.NAME, path.NAME and header.NAME", fix=fix
+        )
 
 
 def _iso_text(instant_ms: int | None) -> str | None:

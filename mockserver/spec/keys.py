@@ -1,4 +1,4 @@
-"""Checks keys and values that OpenAPI's own schema lets pass: null values, and unknown keywords of JSON Schemas.
+"""Checks what OpenAPI's own schema lets pass: null values, infinite numbers, unknown keywords of JSON Schemas.
 
 In YAML's flow style, a comma inside a plain text starts a new key: `{description: One, or two}` has the keys
 `description` and `or two`, and the second is null. Other tools stop at that.
@@ -6,11 +6,15 @@ In YAML's flow style, a comma inside a plain text starts a new key: `{descriptio
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
+import jsonschema_rs
+
 from mockserver.spec.document import Document, Path_
 from mockserver.spec.mistakes import NOTHING, Mistake, unknown_key
+from mockserver.spec.schema import LINEAR
 
 #: The keywords of JSON Schema 2020-12, and those that OpenAPI 3.1 adds; `x-` names are free.
 _KEYWORDS = frozenset(
@@ -98,6 +102,7 @@ _LIST_OF_SCHEMAS = frozenset(("allOf", "anyOf", "oneOf", "prefixItems"))
 _MAP_OF_SCHEMAS = frozenset(("properties", "patternProperties", "dependentSchemas", "$defs", "definitions"))
 #: Keys whose values may be any JSON: null means null there.
 _ANY_JSON = frozenset(("example", "examples", "default", "const", "enum", "value"))
+_PATTERN_FIX = "write it without look-around and back-references, and close each bracket"
 
 
 def null_mistakes(document: Document) -> Iterator[Mistake]:
@@ -107,11 +112,28 @@ def null_mistakes(document: Document) -> Iterator[Mistake]:
         yield Mistake("value", path, "has no value", fix, NOTHING)
 
 
+def number_mistakes(document: Document) -> Iterator[Mistake]:
+    """Yield the numbers of a document that JSON cannot hold, such as `.nan`."""
+    for path in _not_finite(document.data, ()):
+        yield Mistake("value", path, "is not a finite number", "write a number", 0)
+
+
 def keyword_mistakes(document: Document) -> Iterator[Mistake]:
     """Yield the unknown keywords of the schemas of a document."""
     for path in _unknown_keywords(document.data, (), schema=False):
         fix = "JSON Schema has no such keyword; own ones start with x-"
-        yield unknown_key(path, _KEYWORDS, fix)._replace(message=f"unknown key of a schema: {path[-1]}")
+        if path[-1] == "pattern":
+            yield Mistake("value", path, "is not a regular expression", _PATTERN_FIX, NOTHING)
+        else:
+            yield unknown_key(path, _KEYWORDS, fix)._replace(message=f"unknown key of a schema: {path[-1]}")
+
+
+def _not_finite(value: Any, path: Path_) -> Iterator[Path_]:
+    if isinstance(value, float) and not math.isfinite(value):
+        yield path
+    elif isinstance(value, dict | list):
+        for key, each in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _not_finite(each, (*path, key))
 
 
 def _nulls(value: Any, path: Path_) -> Iterator[Path_]:
@@ -136,6 +158,15 @@ def _names_parts(path: Path_) -> bool:
     return bool(path) and path[-1] in (*_MAP_OF_SCHEMAS, "schemas", "responses", "parameters", "headers", "paths")
 
 
+def _is_pattern(value: Any) -> bool:
+    """Tell whether schemas can use a pattern; a value that is not a string is reported elsewhere."""
+    try:
+        jsonschema_rs.Draft202012Validator({"pattern": value}, pattern_options=LINEAR)
+    except (ValueError, jsonschema_rs.ValidationError):
+        return not isinstance(value, str)
+    return True
+
+
 def _unknown_keywords(value: Any, path: Path_, *, schema: bool) -> Iterator[Path_]:
     if isinstance(value, list):
         for index, each in enumerate(value):
@@ -146,7 +177,8 @@ def _unknown_keywords(value: Any, path: Path_, *, schema: bool) -> Iterator[Path
     for key, each in value.items():
         here = (*path, key)
         if schema:
-            if key not in _KEYWORDS and not key.startswith("x-"):
+            unknown = key not in _KEYWORDS and not key.startswith("x-")
+            if unknown or (key == "pattern" and not _is_pattern(each)):
                 yield here
             elif key in _ONE_SCHEMA or key in _LIST_OF_SCHEMAS:
                 yield from _unknown_keywords(each, here, schema=True)

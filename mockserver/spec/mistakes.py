@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from copy import deepcopy
-from difflib import get_close_matches
 from typing import Any, Literal, NamedTuple
 
 from mockserver.spec.document import Document, Path_, SpecIssue
@@ -67,7 +66,7 @@ def tidied(mistakes: Iterable[Mistake]) -> list[Mistake]:
         beside = unknown.get(each.path, []) if each.kind == "missing key" else []
         if any(_stands_for(other, each.missing) for other in beside):
             continue
-        if each.kind == "value" and any(other.kind == "value" and other.path == each.path for other in out):
+        if any((other.kind, other.path, other.missing) == (each.kind, each.path, each.missing) for other in out):
             continue
         if each.kind == "unknown key" and each.meant is NOTHING and _has_wrong_value(found, each.path[:-1]):
             continue
@@ -93,9 +92,9 @@ def repaired(document: Document, mistakes: Iterable[Mistake]) -> Document:
     """Return the document with what was probably meant; its text, and so its lines, stay as they are."""
     data = deepcopy(document.data)
     for each in sorted(mistakes, key=lambda each: -len(each.path)):
-        if each.kind != "missing key" and each.meant is not UNKNOWN and each.path:
+        if each.meant is not UNKNOWN and each.path:
             _repair(data, each)
-    return Document(document.name, document.text, data)
+    return Document(document.name, document.text, data, guessed=True)
 
 
 def _repair(data: Any, mistake: Mistake) -> None:
@@ -109,6 +108,8 @@ def _repair(data: Any, mistake: Mistake) -> None:
     if isinstance(holder, list) and isinstance(last, int) and last < len(holder):
         if mistake.meant is not NOTHING:
             holder[last] = mistake.meant
+    elif isinstance(holder, dict) and mistake.missing and isinstance(holder.get(last), dict):
+        holder[last].setdefault(mistake.missing, mistake.meant)
     elif isinstance(holder, dict) and last in holder:
         if mistake.meant is NOTHING:
             del holder[last]
@@ -118,8 +119,3 @@ def _repair(data: Any, mistake: Mistake) -> None:
             renamed = {mistake.meant if key == last else key: value for key, value in holder.items()}
             holder.clear()
             holder.update(renamed)
-
-
-def near_extension(key: str) -> bool:
-    """Tell whether a key was probably meant to be `x-mock`."""
-    return key != "x-mock" and bool(get_close_matches(key.lower().replace("_", "-"), ("x-mock",), 1, 0.8))

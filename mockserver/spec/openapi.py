@@ -5,17 +5,21 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from difflib import get_close_matches
 from typing import Any
 
-from mockserver.spec.document import Document, Path_
-from mockserver.spec.mistakes import NOTHING, Mistake, near_extension, unknown_key, wrong_value
-from mockserver.spec.pointer import pointed
-from mockserver.spec.words import suggestion
+from mockserver.spec.document import PATH_PARAMETER, Document, Path_
+from mockserver.spec.mistakes import NOTHING, UNKNOWN, Mistake, unknown_key, wrong_value
+from mockserver.spec.pointer import at, pointed
+from mockserver.spec.words import near
 
-#: Keys whose values are no part of the description, or are checked elsewhere.
+#: Keys whose values do not describe the API, or are checked elsewhere.
 _NOT_FOLLOWED = ("example", "examples", "x-mock")
+_SECTIONS: dict[tuple[str, ...], tuple[str, ...]] = {
+    (): ("openapi", "info", "servers", "paths", "components", "security", "tags", "webhooks"),
+    ("components",): ("schemas", "responses", "parameters", "headers", "requestBodies", "securitySchemes", "examples"),
+}
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
-_IN_PATH = re.compile(r"\{([^{}]*)\}")
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'")
 _SEE = "the OpenAPI 3.1 specification says what may stand here"
 _LONGEST = 300
@@ -48,14 +52,20 @@ def _references(value: Any, path: Path_) -> Iterator[tuple[Path_, str]]:
 
 
 def misspelt_extensions(document: Document) -> Iterator[Mistake]:
-    """Yield the keys of the root and of operations that were meant to be `x-mock`."""
+    """Yield what was meant to be `x-mock`, or a part of the document that much else refers to."""
     for path in _extensions(document.data, ()):
         if path[-1] != "x-mock":
             yield unknown_key(path, ["x-mock"])
+    for place, known in _SECTIONS.items():
+        holder = pointed(document.data, place)
+        for key in holder if isinstance(holder, dict) else ():
+            meant = near(key, [each for each in known if each not in holder])
+            if key not in known and meant and not _near_extension(key):
+                yield unknown_key((*place, key), [meant])
 
 
 def misplaced_extensions(document: Document) -> Iterator[Mistake]:
-    """Yield each `x-mock` at another place than the root and the operations: nobody reads it."""
+    """Yield each `x-mock` that is neither at the root nor in an operation: it is ignored there."""
     for path in _extensions(document.data, ()):
         own = path == ("x-mock",) or (len(path) == 4 and path[0] == "paths" and path[2] in _METHODS)
         if path[-1] == "x-mock" and not own:
@@ -68,7 +78,7 @@ def _extensions(value: Any, path: Path_) -> Iterator[Path_]:
     if isinstance(value, dict):
         for key, each in value.items():
             here = (*path, key)
-            if not named and (key == "x-mock" or (len(here) in (1, 4) and near_extension(key))):
+            if not named and (key == "x-mock" or (len(here) in (1, 4) and _near_extension(key))):
                 yield here
             elif key not in _NOT_FOLLOWED and (named or not key.startswith("x-")):
                 yield from _extensions(each, here)
@@ -77,8 +87,13 @@ def _extensions(value: Any, path: Path_) -> Iterator[Path_]:
             yield from _extensions(each, (*path, index))
 
 
+def _near_extension(key: str) -> bool:
+    """Tell whether a key was probably meant to be `x-mock`."""
+    return key != "x-mock" and bool(get_close_matches(key.lower().replace("_", "-"), ("x-mock",), 1, 0.8))
+
+
 def operation_mistakes(document: Document) -> Iterator[Mistake]:
-    """Yield operation ids that are not unique, and path parameters that are not declared, or not in the path."""
+    """Yield ids and parameters of operations that are missing, or there twice."""
     ids: dict[str, str] = {}
     paths = document.data.get("paths")
     for path, item in paths.items() if isinstance(paths, dict) else ():
@@ -92,33 +107,87 @@ def operation_mistakes(document: Document) -> Iterator[Mistake]:
                     what = f"{name!r} is also the id of {ids[name]}"
                     yield Mistake("value", (*place, "operationId"), what, fix, f"{name}_{len(ids)}")
                 ids.setdefault(name, f"{method} {path}")
-            yield from _parameter_mistakes(document, place, item, entry)
+            elif name is None and "x-mock" in entry:
+                fix, meant = "add it: journals and templates use it", _id_meant(document, f"{method}_{len(ids)}")
+                yield Mistake("missing key", place, "missing required key `operationId`", fix, meant, "operationId")
+            yield from _Parameters(document, place, item, entry).mistakes()
 
 
-def _parameter_mistakes(
-    document: Document, place: tuple[str, str, str], item: dict[str, Any], entry: dict[str, Any]
-) -> Iterator[Mistake]:
-    names, declared = _IN_PATH.findall(place[1]), {}
-    for where, holder in (((place[0], place[1]), item), (place, entry)):
-        for index, raw in enumerate(holder.get("parameters") or ()):
-            here = (*where, "parameters", index)
-            parameter = document.followed(raw)
-            if not {"name", "in"} <= set(parameter):
-                if isinstance(raw, dict) and "$ref" in raw and not document.unresolved(raw["$ref"]):
-                    yield Mistake("value", here, "does not lead to a parameter", "use #/components/parameters/…")
-            elif parameter["in"] == "path":
-                declared[parameter["name"]] = here
-    for name in names:
-        if name not in declared:
+def _id_meant(document: Document, otherwise: str) -> str:
+    """Return the only operation id that is named and not there."""
+    items = [item for item in document.data["paths"].values() if isinstance(item, dict)]
+    ids = {entry.get("operationId") for item in items for entry in item.values() if isinstance(entry, dict)}
+    unknown = set(re.findall(r"\$reply\.(\w+)", repr(document.data))) - ids
+    return unknown.pop() if len(unknown) == 1 else otherwise
+
+
+class _Parameters:
+    """The parameters of one operation: those declared, and those in its path."""
+
+    def __init__(
+        self, document: Document, place: tuple[str, str, str], item: dict[str, Any], entry: dict[str, Any]
+    ) -> None:
+        self._document, self._place, self._mock = document, place, entry.get("x-mock")
+        self._in_path = PATH_PARAMETER.findall(place[1])
+        self._lists = ((place[:2], item.get("parameters")), (place, entry.get("parameters")))
+
+    def mistakes(self) -> Iterator[Mistake]:
+        """Yield references to other things than parameters, and parameters that are duplicate, undeclared or unused."""
+        declared: dict[str, Path_] = {}
+        found: list[Mistake] = []
+        unclear = False
+        for where, parameters in self._lists:
+            seen: set[tuple[str, str]] = set()
+            for index, raw in enumerate(parameters if isinstance(parameters, list) else ()):
+                here, parameter = (*where, "parameters", index), self._document.followed(raw)
+                if not {"name", "in"} <= set(parameter):
+                    if _misleads(self._document, raw):
+                        unclear = True  # `reference_mistakes` tells it
+                    elif isinstance(raw, dict) and isinstance(raw.get("$ref"), str):
+                        fix = "use #/components/parameters/…"
+                        found.append(Mistake("value", here, "does not lead to a parameter", fix))
+                    continue
+                name, place = str(parameter["name"]), str(parameter["in"])
+                if (name, place) in seen:
+                    missing = [each for each in self._in_path if each not in declared]
+                    fix = f"did you mean {missing[0]}?" if len(missing) == 1 else "remove one of the two"
+                    found.append(Mistake("value", (*here, "name"), f"there are two {place} parameters {name!r}", fix))
+                seen.add((name, place))
+                if place == "path":
+                    declared[name] = here
+        yield from found
+        if not found and not unclear:
+            yield from self._of_names(declared)
+
+    def _of_names(self, declared: dict[str, Path_]) -> Iterator[Mistake]:
+        missing = [each for each in self._in_path if each not in declared]
+        unused = [each for each in declared if each not in self._in_path]
+        if len(missing) == len(unused) == 1:
+            yield self._misnamed(missing[0], unused[0], declared[unused[0]])
+            return
+        path = self._place[:2]
+        for name in missing:
             fix = f"add {{name: {name}, in: path, required: true, schema: {{type: string}}}} to its parameters"
-            misnamed = suggestion(name, [each for each in declared if each not in names])
-            told = f"rename {misnamed[13:-1]}" if misnamed.startswith("did you mean ") else fix
-            yield Mistake("value", place[:2], f"does not declare the path parameter {name!r}", told)
-        elif names.count(name) > 1:
-            yield Mistake("value", place[:2], f"has the path parameter {name!r} twice", "rename one of them")
-    for name, here in declared.items():
-        if name not in names and all(each in declared for each in names):
-            yield Mistake("value", here, f"the path has no {{{name}}}", suggestion(name, names))
+            yield Mistake("value", path, f"does not declare the path parameter {name!r}", fix)
+        for name in unused:
+            yield Mistake("value", declared[name], f"the path has no {{{name}}}", "remove it, or add it to the path")
+        for name in self._in_path:
+            if self._in_path.count(name) > 1:
+                yield Mistake("value", path, f"has the path parameter {name!r} twice", "rename one of them")
+
+    def _misnamed(self, in_path: str, declared: str, here: Path_) -> Mistake:
+        """Report one name in the path and another one declared: the one that x-mock knows is right."""
+        if self._known(declared) and not self._known(in_path):
+            meant = self._place[1].replace(f"{{{in_path}}}", f"{{{declared}}}")
+            what = f"does not declare the path parameter {in_path!r}"
+            return Mistake("unknown key", self._place[:2], what, f"did you mean {declared}?", meant)
+        what, fix = f"the path has no {{{declared}}}", f"did you mean {in_path}?"
+        direct = "name" in (at(self._document.data, here) or ())
+        return Mistake("value", (*here, "name") if direct else here, what, fix, in_path if direct else UNKNOWN)
+
+    def _known(self, name: str) -> bool:
+        everywhere = repr(self._document.data.get("x-mock"))
+        return f"{{{name}}}" in everywhere or f"path.{name}'" in repr(self._mock)
 
 
 def openapi_mistakes(document: Document) -> list[Mistake]:
@@ -132,8 +201,8 @@ def openapi_mistakes(document: Document) -> list[Mistake]:
     data = _without(document)
     try:
         for error in OpenAPIV31SpecValidator(data).iter_errors():
-            if type(error).__name__ not in _CHECKED_HERE:
-                path = _whole_path(data, tuple(getattr(error, "absolute_path", ())), error)
+            path = _whole_path(data, tuple(getattr(error, "absolute_path", ())), error)
+            if type(error).__name__ not in _CHECKED_HERE and not _misleads(document, at(document.data, path)):
                 found += _told(error, path, data)
     except Exception as error:  # noqa: BLE001 - the validator raises arbitrary errors for some invalid documents
         if not found:
@@ -143,7 +212,7 @@ def openapi_mistakes(document: Document) -> list[Mistake]:
 
 
 #: Errors that `operation_mistakes` tells with their line.
-_CHECKED_HERE = ("UnresolvableParameterError", "DuplicateOperationIDError")
+_CHECKED_HERE = ("UnresolvableParameterError", "DuplicateOperationIDError", "ParameterDuplicateError")
 
 
 def _told(error: Any, path: Path_, data: Any) -> Iterator[Mistake]:
@@ -169,8 +238,11 @@ def _told(error: Any, path: Path_, data: Any) -> Iterator[Mistake]:
         return
     forms = getattr(error, "context", None) or ()
     allowed = next((each.validator_value for each in forms if each.validator == "enum"), schema.get("enum", ()))
-    if allowed:
-        yield wrong_value(path, _at(data, path), allowed, what)
+    if keywords[-1] == "oneOf" and "parameters" in path[-2:-1]:
+        if isinstance(parameter := at(data, path), dict) and "schema" not in parameter:
+            yield Mistake("missing key", path, "missing required key `schema`", "add it", missing="schema")
+    elif allowed:
+        yield wrong_value(path, at(data, path), allowed, what)
     else:
         yield Mistake("value", path, what, _SEE, NOTHING)
 
@@ -205,10 +277,19 @@ def _misleads(document: Document, value: Any) -> bool:
 def _whole_path(data: Any, path: Path_, error: Any) -> Path_:
     """Complete a path that the validator reports relative to a schema: return the first place that fits."""
     instance = getattr(error, "instance", None)
-    if not path or _at(data, path) is instance:
+    path = tuple(_as_written(data, path))
+    if not path or at(data, path) is instance:
         return path
-    places = [each for each in _paths(data, ()) if each[-len(path) :] == path and _at(data, each) == instance]
+    places = [each for each in _paths(data, ()) if each[-len(path) :] == path and at(data, each) == instance]
     return places[0] if places else path
+
+
+def _as_written(data: Any, path: Path_) -> Iterator[str | int]:
+    """Yield the keys of a path; the validator turns those that look like numbers into numbers."""
+    for key in path:
+        written = str(key) if isinstance(data, dict) else key
+        data = at(data, (written,))
+        yield written
 
 
 def _paths(node: Any, path: Path_) -> Iterator[Path_]:
@@ -216,12 +297,3 @@ def _paths(node: Any, path: Path_) -> Iterator[Path_]:
     children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
     for key, child in children:
         yield from _paths(child, (*path, key))
-
-
-def _at(data: Any, path: Path_) -> Any:
-    for key in path:
-        try:
-            data = data[key]
-        except (KeyError, IndexError, TypeError):
-            return None
-    return data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 #: Returned by `pointed` for a missing value, where null could be a value.
@@ -23,3 +24,8 @@ def pointed(value: Any, keys: tuple[str, ...], missing: Any = None) -> Any:
         else:
             return missing
     return value
+
+
+def at(value: Any, path: Iterable[str | int], missing: Any = None) -> Any:
+    """Do the same with a path whose indices may be numbers."""
+    return pointed(value, tuple(map(str, path)), missing)

@@ -12,12 +12,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from mockserver.provider import Schema
+from mockserver.spec.document import Path_
 from mockserver.spec.expressions import INSIDE, ROOTS
 from mockserver.spec.pointer import keys_of
 from mockserver.spec.words import suggestion
 
-Path_ = tuple[str | int, ...]
 _CHOICE = {"by", "values"}
+_PARTS = ("body", "query", "path", "header", "method")
 #: A text that can only be meant as an expression.
 EXPRESSION = re.compile(r"\$[a-z]+[.#]|\$(?:request_id|input)\b|\{\$")
 
@@ -90,6 +91,8 @@ class Scope:
 
     def _request_problem(self, read: Read) -> tuple[str, str] | None:
         part, _, name = read.name.partition(".")
+        if part not in _PARTS:
+            return None  # told where templates are compiled
         if part not in self.request:
             known = ", ".join(f"$request.{each}" for each in sorted(self.request))
             fix = "use $input or $task.request for the submit body" if part == "body" else f"it has {known or 'none'}"

@@ -10,16 +10,14 @@ from typing import Any, NamedTuple
 import jsonschema_rs
 
 from mockserver.provider import Problem, Schema
-from mockserver.spec.document import Document
-from mockserver.spec.pointer import keys_of, pointed
+from mockserver.spec.document import Document, followed
+from mockserver.spec.pointer import keys_of
 
 _PROBLEMS_SHOWN = 10
 _FORMS_TOLD = 4
 _DEFAULTS_DEPTH = 8
-_LONGEST_CHAIN = 50
-_ANYTHING: dict[str, Any] = {}
 #: An engine without look-around and back-references: it takes time linear in the text, whatever the pattern.
-_LINEAR = jsonschema_rs.RegexOptions()
+LINEAR = jsonschema_rs.RegexOptions()
 
 
 def compile_schema(document: Document, schema: dict[str, Any], lifted: tuple[str, ...] | None = None) -> Schema:
@@ -37,7 +35,7 @@ def compile_schema(document: Document, schema: dict[str, Any], lifted: tuple[str
     closed = _closed(document, schema)
     if lifted:
         _lift(closed, lifted)
-    validator = jsonschema_rs.Draft202012Validator(closed, validate_formats=True, pattern_options=_LINEAR)
+    validator = jsonschema_rs.Draft202012Validator(closed, validate_formats=True, pattern_options=LINEAR)
 
     def problems(value: Any) -> list[Problem]:
         found = list(validator.iter_errors(value))
@@ -78,25 +76,14 @@ def _closed(document: Document, schema: dict[str, Any]) -> dict[str, Any]:
     return out
 
 
-def _resolved(root: dict[str, Any], schema: Any) -> dict[str, Any]:
-    """Follow the `$ref`s of a schema; one that leads nowhere or in a circle allows everything."""
-    for _ in range(_LONGEST_CHAIN):
-        if not isinstance(schema, dict) or not isinstance(schema.get("$ref"), str):
-            break
-        schema = pointed(root, keys_of(schema["$ref"].removeprefix("#")))
-    else:
-        return _ANYTHING
-    return schema if isinstance(schema, dict) else _ANYTHING
-
-
 def _lift(root: dict[str, Any], path: tuple[str, ...]) -> None:
     """Remove the text rules of one property."""
-    schema = _resolved(root, root)
+    schema = followed(root, root)
     for key in path[:-1]:
-        schema = _resolved(root, schema.get("properties", {}).get(key))
+        schema = followed(root, schema.get("properties", {}).get(key))
     holder = schema.get("properties", {})
     if path[-1] in holder:
-        field = _resolved(root, holder[path[-1]])
+        field = followed(root, holder[path[-1]])
         holder[path[-1]] = {key: value for key, value in field.items() if key not in ("pattern", "format", "maxLength")}
 
 
@@ -109,7 +96,7 @@ class _Defaults(NamedTuple):
 
 def _defaults(root: dict[str, Any]) -> Callable[[Any], Any]:
     """Return a function that fills in the defaults of an object's properties, at every depth."""
-    defaults = _property_defaults(root, _resolved(root, root), 0, {})
+    defaults = _property_defaults(root, followed(root, root), 0, {})
     if not defaults.own and not defaults.below:
         return lambda value: value
     return lambda value: _filled(value, defaults)
@@ -125,7 +112,7 @@ def _property_defaults(
     if depth > _DEFAULTS_DEPTH:
         return found
     for name, raw in _properties_of(schema):
-        field = _resolved(root, raw)
+        field = followed(root, raw)
         default = raw.get("default", field.get("default")) if isinstance(raw, dict) else None
         if default is not None:
             found.own[name] = default
@@ -158,7 +145,7 @@ class _FieldNames(NamedTuple):
 
 def _field_names(root: dict[str, Any], raw: Any, depth: int, known: dict[tuple[int, int], _FieldNames]) -> _FieldNames:
     """Collect the names of fields, those of alternatives included; a schema that is reached twice is read once."""
-    schema = _resolved(root, raw)
+    schema = followed(root, raw)
     found = known.get((id(schema), depth))
     if found is not None:
         return found

@@ -24,6 +24,7 @@ from typing import Any, Generic, Self, TypeVar
 from mockserver.edge.build import start_server
 from mockserver.edge.runtime import Runtime
 from mockserver.edge.server import Server
+from mockserver.engine.accounts import Account
 from mockserver.engine.state import ProviderState
 from mockserver.settings import Settings, checked
 from mockserver.testing.provider_handle import ProviderHandle
@@ -207,9 +208,7 @@ class _Server(Generic[ClockT, TaskT, Done]):
 
     def account(self, provider: str, key: str | None = None) -> AccountView:
         """Return the account of a key (default: of `key(provider)`)."""
-        state, runtime = self._state(provider), self.runtime
-        account = self._perform(lambda: state.account(key or state.provider.key.example, runtime.clock.now_ms()))
-        return AccountView(runtime, state, account, self._perform)
+        return self._account(provider, lambda state, now_ms: state.account(key or state.provider.key.example, now_ms))
 
     def create_key(self, provider: str) -> AccountView:
         """Open an account with a new key, and return it.
@@ -217,8 +216,11 @@ class _Server(Generic[ClockT, TaskT, Done]):
         Raises:
             NoKeyFormatError: the spec does not say what keys look like.
         """
+        return self._account(provider, ProviderState.create_key)
+
+    def _account(self, provider: str, find: Callable[[ProviderState, int], Account]) -> AccountView:
         state, runtime = self._state(provider), self.runtime
-        account = self._perform(lambda: state.create_key(runtime.clock.now_ms()))
+        account = self._perform(lambda: find(state, runtime.clock.now_ms()))
         return AccountView(runtime, state, account, self._perform)
 
     @property

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 RECEIVER = "https://receiver.example/hooks"
 #: An expression that went over the wire as it stands in the spec.
 LITERAL = re.compile(r"\{?\$[a-z]+[.#{}\w/]*|\{(?:task|request|account|error|problem|input)[.#]")
+BODIES = (b"", b"{", b"[]", b"null", b"{}", b'{"model": 7, "prompt": null, "input": []}')
 _DAYS_MS = 30 * 86_400_000
 _STEPS = 12
 
@@ -51,17 +52,18 @@ class Driven:
         account.plan = replace(account.plan, requests_per_minute=None, requests_per_hour=None)
 
     def send(
-        self, method: str, path: str, at_ms: int, *, body: Any = None, key: bool = True, form: Form | None = None
+        self, method: str, path: str, at_ms: int, *, body: Any = None, key: bool | str = True, form: Form | None = None
     ) -> Response:
         """Send a request, and look at its answer."""
         rule = self.provider.key
         headers = CIMultiDict({"Content-Type": "application/json"})
         if key:
-            headers.update(rule.header_with(rule.example))
+            headers.update(rule.header_with(rule.example if key is True else str(key)))
         path, _, query = path.partition("?")
         content = body if isinstance(body, bytes) else b"" if body is None else orjson.dumps(body)
         request = Request(method, path, headers, content, query, form=form)
         response = self.world.handle(self.state, self.state.router.find(method, path), request, at_ms).response
+        assert 200 <= response.status < 600
         self._look(f"{method} {path}", response)
         return response
 
@@ -205,13 +207,15 @@ class Driven:
     def refusals(self) -> None:
         """Send what has to be refused."""
         self.send("GET", "/no/such/path", START_MS)
+        for text in self.provider.key.test_keys:
+            for operation in self.provider.operations.values():
+                self.send(operation.method, self.path_of(operation, "nothing"), START_MS, body={}, key=text)
         for operation in self.provider.operations.values():
             path = self.path_of(operation, "nothing")
             self.send("PATCH", path, START_MS)
             self.send(operation.method, path, START_MS, key=False)
-            self.send(operation.method, path, START_MS, body=b"{")
-            self.send(operation.method, path, START_MS, body=[])
-            self.send(operation.method, path, START_MS, body={})
+            for body in BODIES:
+                self.send(operation.method, path, START_MS, body=body)
             self.send(operation.method, operation.path, START_MS)
 
     def errors(self) -> None:

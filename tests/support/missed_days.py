@@ -24,6 +24,7 @@ WHOLE: dict[str, Any] = {"answer_headers": [["Content-Length", "200"]], "answer_
 HERE, THERE = ["Host", "127.0.0.1:4010"], ["Host", "localhost:4010"]
 KEY = ["Authorization", "Bearer [key of acct_1]"]
 PROMPT = 'A red kite over the sea, take 1. It says "é" and 風 \\ \U0001fa81.'
+DATE = "Fri, 05 Jun 2026 00:00:07 GMT"
 REASON = "The model could not finish the job"
 
 
@@ -40,6 +41,11 @@ def refused(status: int, *waits: float, headers: tuple[list[str], ...] = ()) -> 
     return out.submit()
 
 
+def dated() -> Traffic:
+    """A submit that is refused until a date."""
+    return Traffic().submit(status=429, task=None, body={"prompt": PROMPT}, answer_headers=[["Retry-After", DATE]])
+
+
 def polls(*statuses: int) -> Traffic:
     """A task whose polls are answered so."""
     out = day()
@@ -49,6 +55,14 @@ def polls(*statuses: int) -> Traffic:
             out.query()
         else:
             out.query(status=status, answer={"error": "no"})
+    return out
+
+
+def made(*files: str) -> Traffic:
+    """Jobs that returned such files, or bytes."""
+    out = day().query("done").download()
+    for file in files:
+        out.job(size_bytes=100, file=file)
     return out
 
 
@@ -162,6 +176,14 @@ MISSED: dict[str, tuple[list[Day], list[Day]]] = {
         [lambda: polls(500, 200, 500, 200, 500, 200)],
         [lambda: polls(500, 200, 503, 200, 500)],
     ),
+    "retry.reads-dates": (
+        [
+            lambda: dated().wait(7).submit(body={"prompt": PROMPT}).job(prompt=PROMPT),
+            lambda: dated().job("raised", prompt=PROMPT, said=f"429: too many, wait until {DATE}"),
+            lambda: dated().job("raised", prompt=PROMPT, said="429: too many"),
+        ],
+        [lambda: dated().job("raised", prompt=PROMPT, said=f"invalid literal for int() with base 10: '{DATE}'")],
+    ),
     "retry.wait-as-asked": (
         [
             lambda: refused(429, 20, 20, 20, headers=(["Retry-After", "20"],)),
@@ -213,6 +235,10 @@ MISSED: dict[str, tuple[list[Day], list[Day]]] = {
     "results.downloaded-once": (
         [lambda: downloads(WHOLE), lambda: downloads(CUT, WHOLE)],
         [lambda: downloads(WHOLE, WHOLE)],
+    ),
+    "results.own-file": (
+        [lambda: made("/a.mp4", "/b.mp4"), lambda: made("", "")],
+        [lambda: made("/video.mp4", "/video.mp4")],
     ),
     "results.is-a-video": (
         [lambda: downloads(PAGE).job("raised", "no video"), lambda: downloads(PAGE, WHOLE).job(size_bytes=200)],

@@ -132,7 +132,8 @@ class Traffic:
         example = dict(next(iter(self.provider.models.values())).example or {})
         prompt = fields.pop("prompt", example.get("input", example).get("prompt"))
         number, now_ms = len(self.jobs) + 1, MANUAL_START_MS + round(self.at_s * 1000)
-        self.jobs.append(Job(number, prompt, ended, size_bytes, said, MANUAL_START_MS, now_ms))
+        file = fields.pop("file", "")
+        self.jobs.append(Job(number, prompt, ended, size_bytes, said, MANUAL_START_MS, now_ms, file=file))
         assert not fields, fields
         return self
 

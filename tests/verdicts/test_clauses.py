@@ -143,6 +143,10 @@ DAYS: dict[str, tuple[list[Day], list[Day]]] = {
         [lambda: day().wait(3).query().wait(3).query()],
         [lambda: day().wait(3).query().wait(1).query()],
     ),
+    "poll.waits": (
+        [lambda: many(day(EVOLINK), 25), lambda: many(day(EVOLINK), 25, apart=0.2)],
+        [lambda: many(day(EVOLINK), 25, apart=0.01)],
+    ),
     "poll.stops-at-end": (
         [
             ended,
@@ -253,6 +257,8 @@ DAYS: dict[str, tuple[list[Day], list[Day]]] = {
             lambda: Traffic().submit(status=402, task=None, answer={"error": "no"}).job(),
             lambda: ended().download(answer_bytes=500).job(size_bytes=499),
             lambda: ended("failed").job(),
+            lambda: ended().submit(task=SECOND, body=OTHER).download(task=SECOND, answer_bytes=500).job(size_bytes=500),
+            lambda: day().wait(3).query("done", faults=["late_url"]).job(size_bytes=0),
             lambda: short(ended()).job(size_bytes=500),
         ],
     ),
@@ -393,10 +399,10 @@ SILENT: dict[str, list[Day]] = {
 }
 
 
-def many(traffic: Traffic, number: int, **fields: Any) -> Traffic:
-    """Ask so often, three seconds apart."""
+def many(traffic: Traffic, number: int, apart: float = 3, **fields: Any) -> Traffic:
+    """Ask so often, so many seconds apart."""
     for _ in range(number):
-        traffic.wait(3).query(**fields)
+        traffic.wait(apart).query(**fields)
     return traffic
 
 

@@ -399,6 +399,6 @@ def test_a_must_without_a_document_is_said_clause_by_clause() -> None:
     assert claimed == {
         *("auth.key-nowhere-else", "callbacks.idempotent", "payment.poll-errors", "payment.unreadable-answer"),
         *("outcome.begins", "outcome.ends", "outcome.makes-video", "outcome.returns-file", "outcome.success-is-real"),
-        *("results.resumed-right", "submit.content-type", "submit.not-again-after-lost-answer"),
+        *("results.resumed-right", "results.without-key", "submit.content-type", "submit.not-again-after-lost-answer"),
         *("submit.not-again-after-refusal", "submit.one-task-a-job", "submit.prompt-unchanged"),
     }

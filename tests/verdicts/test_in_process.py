@@ -28,8 +28,11 @@ from contracts.client.in_process import alarm, session
 from contracts.client.in_process.runner import run_situation
 from contracts.client.situations import Situation
 from contracts.client.subject import SubjectError
+from contracts.client.virtual_time.loop import VirtualLoop
+from contracts.client.virtual_time.patches import virtual_time
 from contracts.clients import GOOD, subject
 from contracts.judge import judge_journal
+from mockserver.media.shape import WAV, Shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -394,6 +397,34 @@ def test_one_that_computes_without_end_is_given_up(client: Any, monkeypatch: pyt
         True,
     )
     assert violated(found) == {"outcome.ends"}
+
+
+@pytest.mark.slow
+def test_waits_for_a_busy_processor_are_not_the_clients(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run is given up after seconds of its own: those in which the system ran other programs do not count."""
+    real_s, asked = alarm.own_s, 0
+
+    def held_back_s() -> float:
+        nonlocal asked
+        asked += 1
+        return 0.0 if asked <= 4 else real_s()
+
+    monkeypatch.setattr(alarm, "LONGEST_RUN_S", 0.05)
+    monkeypatch.setattr(alarm, "own_s", held_back_s)
+    assert run(Turns).hangs
+    assert asked > 4
+
+
+def test_result_files_are_made_outside_of_virtual_time() -> None:
+    """Their worker serves every run of the process: one that ends while a file is made does not stop it."""
+    loop = VirtualLoop()
+    with virtual_time(loop, session.START_S):
+        files = session._ImmediateMediaCache()
+        made = loop.run_until_complete(files.file(Shape(WAV, 1.0, 0, 0)))
+        assert made.is_file()
+        assert (loop.time(), loop.threads.alive) == (0, set())
+    files.close()
+    loop.close()
 
 
 class WaitsForNobody(Broken):

@@ -48,6 +48,10 @@ SHOWN = {
     "ResumesOneByteLate": (EVOLINK, "download breaks off: Range works"),
     "DownloadsTwice": (EVOLINK, "no faults"),
     "SavesWebPages": (EVOLINK, "web page instead of the file"),
+    "MistakesSecondsForMilliseconds": (EVOLINK, "no faults"),
+    "MakesAnEmptyFile": (EVOLINK, "link comes later"),
+    "SavesUnderOneName": (EVOLINK, "jobs in bulk"),
+    "ReadsSecondsOnly": (EVOLINK, "Retry-After in date"),
     "FollowsWithItsKey": (GOOGLE, "query redirected to another host"),
 }
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
 
 from contracts.client.virtual_time.loop import VirtualLoop
+from contracts.client.virtual_time.parts import as_part
 
-#: A situation that takes longer than this in real time is given up.
+#: A situation that takes longer than this in real time is given up; waits for a busy processor do not count.
 LONGEST_RUN_S = 20.0
 #: How often the interruption is repeated for a client that ignores it.
 REPEAT_S = 1.0
+_SCHEDULER = Path("/proc/thread-self/schedstat")
 
 
 class HangsError(KeyboardInterrupt):
@@ -21,6 +25,16 @@ class HangsError(KeyboardInterrupt):
 
     An event loop lets this kind of exception through instead of storing it in a task or logging it.
     """
+
+
+def own_s() -> float:
+    """Return real seconds, without those in which this thread waited for a processor (where the system tells)."""
+    try:
+        held_back_ns = int(_SCHEDULER.read_text(encoding="ascii").split()[1])
+    except (OSError, ValueError, IndexError):
+        held_back_ns = 0
+    with as_part(None):
+        return time.monotonic() - held_back_ns / 1e9
 
 
 @contextlib.contextmanager
@@ -36,9 +50,14 @@ def alarm(loop: VirtualLoop) -> Iterator[None]:
         return
 
     stopped = False
+    began_s = own_s()
 
     def ring(_number: int, _frame: FrameType | None) -> None:
         if not loop.is_running():
+            return
+        left_s = LONGEST_RUN_S - (own_s() - began_s)
+        if left_s > 0 and not stopped:
+            signal.setitimer(signal.ITIMER_REAL, left_s, REPEAT_S)
             return
         error, loop.overdue = loop.overdue, None
         if error is not None:  # there has been no turn since the last time

@@ -10,6 +10,7 @@ import socket
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from mimetypes import guess_type
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -46,10 +47,18 @@ _PORT, _HOOK_PORT = 4010, 4011
 
 
 class _ImmediateMediaCache(MediaCache):
-    """Result files that are ready at once: no virtual time passes while one is made."""
+    """Result files that are ready at once: no virtual time passes while one is made.
+
+    Its worker takes no part in virtual time: it outlives the run, and no client's end may cancel it.
+    """
+
+    def __init__(self) -> None:
+        with as_part(None):
+            super().__init__()
 
     async def file(self, shape: Shape) -> Path:
-        return self.file_now(shape)
+        with as_part(None):
+            return self.file_now(shape)
 
 
 def exit_error(error: SystemExit) -> str:
@@ -170,9 +179,10 @@ class Session:
             ended = "raised"
         else:
             ended, value = "returned", work.result()
-        size = len(value) if isinstance(value, bytes | bytearray | memoryview) else None
+        size, file = _made(value)
         said = _chain_text(error) or why
-        self._ended.append(Job(number, prompt, ended, size, said, started_ms, self._now_ms(), kept=_kept_on(error)))
+        job = Job(number, prompt, ended, size, said, started_ms, self._now_ms(), kept=_kept_on(error), file=file)
+        self._ended.append(job)
 
     async def _generate(self, prompt: str) -> Any:
         try:
@@ -274,6 +284,19 @@ async def _in_thread(loop: VirtualLoop, function: Callable[..., T], *given: Any)
     except asyncio.CancelledError:
         thread.cancel()
         raise
+
+
+def _made(value: Any) -> tuple[int | None, str]:
+    """Return the size of a video that a client returned, as bytes or as a path, and the path."""
+    if isinstance(value, bytes | bytearray | memoryview):
+        return len(value), ""
+    if not isinstance(value, str | Path) or not value:
+        return None, ""
+    with contextlib.suppress(OSError, ValueError):
+        path = Path(value).resolve()
+        if path.is_file() and (guess_type(path.name)[0] or "").startswith("video/"):
+            return path.stat().st_size, str(path)
+    return None, ""
 
 
 def _chain_text(error: BaseException | None) -> str:

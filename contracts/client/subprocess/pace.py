@@ -100,7 +100,7 @@ def follows(plain: Journal, scaled: Journal) -> bool:
 
 
 def _usual_wait_s(journal: Journal) -> float:
-    """Return how long a client waits between queries (before the first one, if there is no other); 0 if unknown."""
+    """Return how long a client waits between queries (before the first one, if there is only one); 0 if unknown."""
     trace = max(journal.traces, key=lambda each: len(each.queries), default=None)
     if trace is None or not trace.submits or not trace.queries:
         return 0.0

@@ -84,7 +84,7 @@ def shape(evidence: Evidence) -> Iterator[Finding]:
         template, body = _template(evidence, state), parse_json(received.body)
         optional = set(_inferred(evidence, state, template))
         found = "it is not JSON" if body is None else mismatch(template, body, optional=optional)
-        missing = [name for name in callbacks.headers if name not in received.headers]
+        missing = [name for name, _ in callbacks.headers if name not in received.headers]
         if found is not None:
             yield broken([delivery], f"a callback where {found}", "the documented body")
         else:

@@ -147,7 +147,7 @@ def compile_callbacks(context: Context, lifecycle: Lifecycle) -> Callbacks | Non
         url=context.value(entry["url"], *path, "url"),
         url_keys=tuple(entry["url"].partition("#/")[2].split("/")),
         events={state: context.value(template, *path, "events", state) for state, template in entry["events"].items()},
-        headers=dict(context.headers(entry.get("headers", {}), *path, "headers", own=OF_CALLBACKS)),
+        headers=context.headers(entry.get("headers", {}), *path, "headers", own=OF_CALLBACKS),
         signature=None
         if signature is None
         else Signature(

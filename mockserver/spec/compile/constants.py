@@ -38,23 +38,34 @@ def check_result_values(context: Context, name: str, entry: dict[str, Any]) -> N
     """Report numbers and ratios that no file can have."""
     where = ("x-mock", "results", name)
     for key, (least, most) in _BOUNDS.items():
-        for path, value in constants_of(entry.get(key, least)):
-            if is_expression(value) or value is None:
-                continue
+        for path, value in _values_of(context, (*where, key), entry.get(key, least)):
             if not _is_number(value) or not least <= value <= most or (key == "count" and value % 1):
-                context.report((*where, key, *path), f"must be a number from {least} to {most}; got {value!r}")
-    for path, value in constants_of(entry.get("ratio", "1:1")):
-        if is_expression(value) or value is None:
-            continue
+                context.report(path, f"must be a number from {least} to {most}; got {value!r}")
+    for path, value in _values_of(context, (*where, "ratio"), entry.get("ratio", "1:1")):
         found = _RATIO.fullmatch(value) if isinstance(value, str) else None
         sides = sorted(map(int, found.groups())) if found else [0, 1]
         if sides[1] > _FLATTEST * sides[0]:
             fix = f"write it like '16:9', no flatter than {_FLATTEST}:1"
-            context.report((*where, "ratio", *path), f"is no ratio: {value!r}", fix)
+            context.report(path, f"is no ratio: {value!r}", fix)
+
+
+def _values_of(context: Context, where: Path_, template: Any) -> Iterator[tuple[Path_, Any]]:
+    """Yield the values that a template can come to, those drawn included, as far as they are known."""
+    draws = context.mock.get("draws", {})
+    for path, value in constants_of(template):
+        name = value.removeprefix("$draw.") if isinstance(value, str) and value.startswith("$draw.") else ""
+        if name not in draws:
+            if value is not None and not is_expression(value):
+                yield (*where, *path), value
+        elif "of" in draws[name]:
+            for index, each in enumerate(draws[name]["of"]):
+                yield ("x-mock", "draws", name, "of", index), each
+        else:
+            yield from ((("x-mock", "draws", name, key), draws[name][key]) for key in ("from", "to"))
 
 
 def check_result_names(context: Context, document: Document, where: Path_, template: Any, results: list[str]) -> None:
-    """Report what a model makes that is no kind of result."""
+    """Report the results of a model that `results` does not have."""
     for path, value in constants_of(template):
         if value is None or value in results:
             continue
@@ -66,7 +77,7 @@ def check_result_names(context: Context, document: Document, where: Path_, templ
 
 
 def check_amount(context: Context, document: Document, where: Path_, entry: dict[str, Any]) -> None:
-    """Report amounts that are no price."""
+    """Report amounts that cannot be a price."""
     for key in ("base_credits", "each", "credits_per_unit", "factors"):
         for path, value in constants_of(entry.get(key, 0)):
             values = value if isinstance(value, list) else [value]

@@ -110,7 +110,7 @@ class Context:
             return lambda _drawn, _unix_s: ""
         if not _ID_TEXT.fullmatch(text):
             self.report(path, f"{text!r} cannot stand in a path or a header", "use letters, digits and - . _ ~ : @ +")
-        if possible_ids(text) < _FEWEST_IDS:
+        elif possible_ids(text) < _FEWEST_IDS:
             fix = "add a random part such as {base36:8}, {hex:12} or {uuid}"
             self.report(path, f"{text!r} allows too few different ids", fix)
         return made

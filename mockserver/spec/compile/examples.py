@@ -26,7 +26,7 @@ class _Submit:
 
 def check_examples(context: Context, operations: Mapping[str, Operation], models: Mapping[str, Model]) -> None:
     """Report examples that no submit would accept."""
-    if context.issues:
+    if context.issues or any(document.guessed for document in context.documents):
         return
     named_by = [each.model for each in operations.values() if each.role == "submit" and each.model is not None]
     for document in context.documents:

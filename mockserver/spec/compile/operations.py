@@ -7,7 +7,7 @@ from typing import Any
 
 from mockserver.provider import UCR, Operation, Parameter, ResultKind, Route
 from mockserver.spec.compile.context import Context
-from mockserver.spec.document import Path_, merge_patch
+from mockserver.spec.document import PATH_PARAMETER, Path_, merge_patch
 from mockserver.spec.pointer import keys_of
 from mockserver.spec.schema import compile_schema
 from mockserver.spec.words import suggestion
@@ -18,6 +18,8 @@ METHODS = ("get", "put", "post", "delete", "patch")
 DEFAULT_MAX_BODY_BYTES = 1 << 20
 _MOST_LISTED = 100
 _MULTIPART_OVERHEAD_BYTES = 1 << 16
+#: What the path of a link may hold, by the role of its operation.
+NAMES_IN_LINK = {"result": ("account_id", "task_id", "index"), "file": ("file_id", "file_name")}
 
 
 def compile_routes(context: Context) -> tuple[Route, ...]:
@@ -188,20 +190,25 @@ def _type_of(schema: dict[str, Any]) -> str:
 
 def check_routes(context: Context, operations: Mapping[str, Operation], results: Mapping[str, ResultKind]) -> None:
     """Check that an operation serves each path of a result or an upload."""
-    served = {each.path for each in operations.values() if each.role in ("result", "file")}
-    for name, kind in results.items():
-        if kind.path not in served:
-            context.report(
-                ("x-mock", "results", name, "path"),
-                f"no operation of role `result` has the path {kind.path}",
-                "add this path with a get",
-            )
     uploads = context.mock.get("uploads")
-    if uploads is not None and uploads["path"] not in served:
-        context.report(
-            ("x-mock", "uploads", "path"),
-            f"no operation of role `file` has the path {uploads['path']}",
-            "add this path with a get",
-        )
-    if not any(each.role == "submit" for each in operations.values()):
+    linked: list[tuple[Path_, str, str]] = [
+        (("x-mock", "results", name, "path"), "result", kind.path) for name, kind in results.items()
+    ]
+    if uploads is not None:
+        linked.append((("x-mock", "uploads", "path"), "file", uploads["path"]))
+    paths = {path for _, _, path in linked}
+    for where, role, path in linked:
+        served = [each.path for each in operations.values() if each.role == role]
+        unlinked = [each for each in served if each not in paths]
+        misnamed = set(PATH_PARAMETER.findall(path)) - set(NAMES_IN_LINK[role])  # told elsewhere
+        if path not in served and not misnamed and not has_unmarked(context):
+            fix = suggestion(path, unlinked) if unlinked else "add this path with a get"
+            context.report(where, f"no operation of role `{role}` has the path {path}", fix)
+    if not any(each.role == "submit" for each in operations.values()) and not has_unmarked(context):
         context.report(("paths",), "no operation has the role `submit`", "mark the one that creates tasks")
+
+
+def has_unmarked(context: Context) -> bool:
+    """Tell whether there is an operation whose role is missing, which is told already."""
+    items = context.lead.data["paths"].values()
+    return any(method in item and "x-mock" not in item[method] for item in items for method in METHODS)

@@ -8,11 +8,10 @@ from typing import Any
 
 from mockserver.provider import Operation, ResultKind
 from mockserver.spec.compile.context import Context
-from mockserver.spec.compile.operations import METHODS
-from mockserver.spec.document import Path_
+from mockserver.spec.compile.operations import METHODS, NAMES_IN_LINK, has_unmarked
+from mockserver.spec.document import PATH_PARAMETER, Path_
 from mockserver.spec.words import suggestion
 
-_PARAMETER = re.compile(r"\{([^{}]*)\}")
 _JSON_TYPE = re.compile(r"application/(json|[^/;]+\+json)\b.*", re.IGNORECASE)
 _FORM_TYPE = "multipart/form-data"
 _UNSERVED = ("head", "options", "trace")
@@ -25,15 +24,13 @@ _METHODS_OF = {
     "upload": ("post", "put", "patch"),
 }
 _PUBLIC = ("result", "file", "estimate")
-_RESULT_NAMES = ("account_id", "task_id", "index")
-_FILE_NAMES = ("file_id", "file_name")
 
 
 def check_paths(context: Context, operations: Mapping[str, Operation], results: Mapping[str, ResultKind]) -> None:
     """Report operations that could never be called as they are meant."""
     shapes: dict[str, str] = {}
     for path, item in context.lead.data["paths"].items():
-        shape = _PARAMETER.sub("{}", path)
+        shape = PATH_PARAMETER.sub("{}", path)
         if shape in shapes:
             fix = "keep one of the two, or make them differ in a fixed part"
             context.report(("paths", path), f"is the same path as {shapes[shape]}", fix)
@@ -111,18 +108,19 @@ def _check_files(context: Context, operations: Mapping[str, Operation], results:
         where = ("x-mock", "results", name, "path")
         one = mock["results"][name].get("count", 1) == 1
         needed = ("task_id",) if one else ("task_id", "index")
-        _check_link(context, where, kind.path, needed, _RESULT_NAMES)
+        _check_link(context, where, kind.path, needed, NAMES_IN_LINK["result"])
     uploads = mock.get("uploads")
     if uploads is not None:
-        _check_link(context, ("x-mock", "uploads", "path"), uploads["path"], ("file_id",), _FILE_NAMES)
-        if not any(each.role == "upload" for each in operations.values()):
+        _check_link(context, ("x-mock", "uploads", "path"), uploads["path"], ("file_id",), NAMES_IN_LINK["file"])
+        if not any(each.role == "upload" for each in operations.values()) and not has_unmarked(context):
             context.report(("x-mock", "uploads"), "no operation has the role `upload`", "mark the one that takes files")
     of_role = {
         "result": {kind.path for kind in results.values()},
         "file": set() if uploads is None else {uploads["path"]},
     }
     for each in operations.values():
-        if each.role in of_role and each.path not in of_role[each.role]:
+        served = {other.path for other in operations.values() if other.role == each.role}
+        if each.role in of_role and each.path not in of_role[each.role] and of_role[each.role] <= served:
             place = ("paths", each.path, each.method.lower())
             part = "a path in `results`" if each.role == "result" else "the path of `uploads`"
             context.report(
@@ -131,7 +129,7 @@ def _check_files(context: Context, operations: Mapping[str, Operation], results:
 
 
 def _check_link(context: Context, where: Path_, path: str, needed: tuple[str, ...], known: tuple[str, ...]) -> None:
-    names = _PARAMETER.findall(path)
+    names = PATH_PARAMETER.findall(path)
     for name in names:
         if name not in known:
             context.report(where, f"{{{name}}} is sent as it stands", suggestion(name, known))

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from mockserver.provider import Model, Schema
 from mockserver.spec.compile.context import Context
 from mockserver.spec.compile.operations import METHODS, parameters_of
-from mockserver.spec.document import Document, merge_patch
-from mockserver.spec.reading import Path_, Scope, meant_expressions
+from mockserver.spec.document import Document, Path_, merge_patch
+from mockserver.spec.reading import Scope, meant_expressions
 
 _ALWAYS = frozenset(("now", "server", "request_id"))
 _OF_TASK = _ALWAYS | {"task", "account", "draw", "input", "reply"}
@@ -38,7 +38,7 @@ _NO_BODY = _PARAMETERS | {"method"}
 _REQUEST = _NO_BODY | {"body"}
 _BODY = frozenset(("body",))
 _LINKS = frozenset(("result_url", "result_urls", "output_duration_s"))
-#: Keys of x-mock that say something to people, or hold what is no part of the running provider.
+#: Keys of x-mock that say something to people, or do not belong to the running provider.
 _NO_TEMPLATES = frozenset(("source", "summary", "description", "example", "examples", "dialects", "x-mock"))
 
 

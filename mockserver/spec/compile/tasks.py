@@ -165,7 +165,8 @@ def _model(
     try:
         request = compile_schema(document, schema, lifted)
     except (ValueError, KeyError) as error:
-        context.report((*path, "request"), f"is not a valid schema: {error}", document=document)
+        what = f"is not a valid schema: {str(error).partition(chr(10))[0]}"
+        context.report((*path, "request"), what, "change the schema", document=document)
         request = compile_schema(document, {})
     example = entry.get("example")
     if example is not None and not request.accepts(example):
@@ -281,13 +282,13 @@ def compile_content_policy(context: Context, lifecycle: Lifecycle) -> ContentPol
         return None
     path = ("x-mock", "content_policy")
     reason = entry.get("reason")
-    if entry["at"] == "generation" and reason not in lifecycle.failure.reasons:
+    if entry["at"] == "generation" and lifecycle.failure.name and reason not in lifecycle.failure.reasons:
         context.report(
             (*path, "reason"),
             f"must be a reason of the failure; got {reason!r}",
             suggestion(reason, lifecycle.failure.reasons),
         )
-    if entry["at"] == "submit" and reason is not None:
+    if entry["at"] == "submit" and reason is not None and not context.lead.guessed:
         context.report((*path, "reason"), "is for `at: generation`: a refused submit makes no task", "remove it")
     return ContentPolicy(
         texts=tuple(context.value(text, *path, "texts") for text in entry["texts"]),

@@ -81,7 +81,8 @@ class WebhookOnly:
                     return str(json.loads(text)["jobId"])
                 if wait_s is None or (answer.status < 500 and answer.status != 429):
                     raise RuntimeError(f"{answer.status}: {text}")
-                await asyncio.sleep(max(wait_s, int(answer.headers.get("Retry-After", "0"))))
+                asked = answer.headers.get("Retry-After", "0")
+                await asyncio.sleep(max(wait_s, int(asked) if asked.isdecimal() else 60))
         raise AssertionError
 
     async def outcome(self, job_id: str) -> dict[str, Any]:

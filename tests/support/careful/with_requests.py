@@ -55,7 +55,8 @@ class WithRequests:
             )
             if answer.status_code not in BUSY or wait_s is None:
                 break
-            time.sleep(max(wait_s, int(answer.headers.get("Retry-After", "0"))))
+            asked = answer.headers.get("Retry-After", "0")
+            time.sleep(max(wait_s, int(asked) if asked.isdecimal() else 60))
         if not answer.ok:
             raise VideoError(f"{answer.status_code}: {answer.text} ({answer.headers.get('X-Request-Id')})")
         found: dict[str, Any] = answer.json()
