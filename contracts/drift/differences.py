@@ -30,9 +30,13 @@ RULES: dict[Kind, str] = {
     "durations": "The states of a task last as long as the lifecycle says.",
     "links": "Links to results last as long as the spec says.",
     "callbacks": "Callbacks are sent for the documented events, at the end of a task, and again after their waits.",
+    "limits": "Requests are refused for their number as a plan says, and no others.",
 }
 _RECORDS_SHOWN = 3
 _NUMBERS_SHOWN = 8
+_VALUES_SHOWN = 4
+#: Kinds whose differences may each have been seen with several values.
+_KINDS_OF_VALUES = ("values", "requests", "models")
 _NO_EDIT = "no edit of the spec says that; if the provider does it for sure, mock it with a fault (`mockserver faults`)"
 
 
@@ -60,20 +64,33 @@ class Difference:
         """In how many records it was seen."""
         return len({id(record) for record in self.records})
 
-    def violation(self) -> Violation:
-        """Write it as a violation of a clause."""
+    @property
+    def what(self) -> str:
+        """What was seen, further values, and in which records."""
         numbers = [record.seq for record in {id(record): record for record in self.records}.values()]
         listed = ", ".join(f"#{number}" for number in numbers[:_NUMBERS_SHOWN])
         listed += ", …" if len(numbers) > _NUMBERS_SHOWN else ""
         times = f"record {listed}" if len(numbers) == 1 else f"{len(numbers)} records: {listed}"
+        others = [each for each in dict.fromkeys(map(repr, self.values)) if each not in self.seen]
+        more = f", and {', '.join(others[:_VALUES_SHOWN])}" if self.kind in _KINDS_OF_VALUES and others else ""
+        more += ", …" if more and len(others) > _VALUES_SHOWN else ""
+        return f"{self.seen}{more} ({times})"
+
+    @property
+    def where(self) -> str:
+        """The line of the spec."""
+        return f"{self.place} {self.place.pointer}"
+
+    @property
+    def fix(self) -> str:
+        """The edit, in words."""
         edit = self.proposal
+        return _NO_EDIT if edit is None else str(edit)
+
+    def violation(self) -> Violation:
+        """Write it as a violation of a clause."""
         shown = self.shown or tuple(self.records[:_RECORDS_SHOWN])
-        return Violation(
-            shown,
-            f"{self.seen} ({times})",
-            f"{self.asks} ({self.place} {self.place.pointer})",
-            _NO_EDIT if edit is None else str(edit),
-        )
+        return Violation(shown, self.what, f"{self.asks} ({self.where})", self.fix)
 
 
 class Differences:
@@ -128,7 +145,7 @@ class Differences:
                 provider,
                 "violated",
                 (each.violation(),),
-                sources=(f"{each.place} {each.place.pointer}",),
+                sources=(each.where,),
                 exercised_in=max(self.tested[each.kind], each.count),
                 violated_in=each.count,
                 basis="document",

@@ -1,26 +1,21 @@
-"""Holds the links to results, and the times of callbacks, against what the spec says of them."""
+"""Holds the links to results against what the spec says of them: how long they last, what they lead to."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from itertools import pairwise
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from contracts.drift.course import ends_between
 from contracts.drift.differences import Differences
+from contracts.drift.durations import ends_between
 from contracts.drift.places import Edit
 from contracts.drift.spec import DocumentedSpec
 from contracts.drift.traces import Sight, Trace
-from contracts.journal import Delivery, Exchange, Journal
+from contracts.journal import Exchange
 from mockserver.clock import instant_of
 from mockserver.provider import ResultKind
-from mockserver.spec.pointer import pointed
 
 _TOLERANCE_MS = 1000
-#: How late a callback may come after the end of its task.
-_LATE_MS = 15_000
 _REFUSED = (401, 403, 404, 410)
 _UNITS = {"unix_ms": 1, "unix_s": 1000}
 
@@ -165,125 +160,4 @@ def _media(documented: DocumentedSpec, record: Exchange, found: Differences) -> 
             asks=f"files are {kind.media}",
             place=place,
             edit=lambda _: Edit(place, seen),
-        )
-
-
-# -- callbacks --------------------------------------------------------------------------------------
-
-
-def judge_callback_times(
-    documented: DocumentedSpec, journal: Journal, traces: Iterable[Trace], found: Differences
-) -> None:
-    """Report callbacks that come before the end or late, again after other waits, twice, or not at all."""
-    rule = documented.provider.callbacks
-    if rule is None:
-        return
-    slack_ms = _LATE_MS * max(1.0, journal.speed)
-    callbacks = documented.mock.at("callbacks")
-    for trace in traces:
-        deliveries = [each for each in trace.deliveries if not each.commanded]
-        by_id: dict[str, list[Delivery]] = defaultdict(list)
-        for each in deliveries:
-            by_id[each.delivery].append(each)
-        firsts = [attempts[0] for attempts in by_id.values() if attempts[0].attempt == 1]
-        if not trace.altered:
-            _first_attempts(documented, trace, firsts, slack_ms, found)
-            _missing(documented, journal, trace, slack_ms, found)
-        for attempts in by_id.values():
-            _waits(documented, attempts, slack_ms, found)
-        for first, second in pairwise(firsts):
-            if first.event == second.event:
-                found.add(
-                    *("callbacks", ("again",), [first, second]),
-                    seen=f"a second callback for {second.event!r}, which is no attempt of the first",
-                    asks="a callback is sent once for each event",
-                    place=callbacks.at("events"),
-                    edit=lambda _: None,
-                )
-
-
-def _first_attempts(
-    documented: DocumentedSpec, trace: Trace, firsts: list[Delivery], slack_ms: float, found: Differences
-) -> None:
-    place = documented.mock.at("callbacks", "events")
-    for delivery in firsts:
-        found.tested["callbacks"] += 1
-        running_ms, end = trace.last_running_ms, trace.end
-        early = running_ms is not None and delivery.at_ms < running_ms - _TOLERANCE_MS
-        late = end is not None and delivery.at_ms > end.at_ms + slack_ms
-        if early or late:
-            at_ms = running_ms if early else None if end is None else end.at_ms
-            assert at_ms is not None
-            found.add(
-                *("callbacks", ("early" if early else "late",), [delivery]),
-                seen=f"a callback came {abs(delivery.at_ms - at_ms) / 1000:g} s {'before' if early else 'after'} "
-                f"a query showed the task {'unfinished' if early else 'at its end'}",
-                asks="callbacks are sent at the end of the task",
-                place=place,
-                edit=lambda _: None,
-            )
-            continue
-        if end is not None and delivery.event in trace.lifecycle.ends and delivery.event != end.state:
-            found.add(
-                *("callbacks", ("other end", delivery.event, end.state), [end.record, delivery]),
-                seen=f"the callback says {delivery.event!r}, and queries show {end.state!r}",
-                asks="callbacks are sent for the end of the task",
-                place=place,
-                edit=lambda _: None,
-            )
-
-
-def _missing(documented: DocumentedSpec, journal: Journal, trace: Trace, slack_ms: float, found: Differences) -> None:
-    """Report a callback that was asked for and never came, in a journal that has callbacks of others."""
-    rule, end, submit = documented.provider.callbacks, trace.end, trace.submit
-    if rule is None or end is None or submit is None or trace.deliveries or not journal.deliveries:
-        return
-    asked = isinstance(pointed(submit.json, rule.url_keys), str)
-    if asked and end.state in rule.events and trace.journal_ends_ms > end.at_ms + 2 * slack_ms:
-        place = documented.mock.at("callbacks", "events", end.state)
-        found.add(
-            *("callbacks", ("missing",), [submit, end.record]),
-            seen=f"no callback came for {end.state!r}",
-            asks="one is sent",
-            place=place,
-            edit=lambda _: None,
-        )
-
-
-def _waits(documented: DocumentedSpec, attempts: list[Delivery], slack_ms: float, found: Differences) -> None:
-    rule = documented.provider.callbacks
-    assert rule is not None
-    place = documented.mock.at("callbacks", "retry_after_s")
-    known = [each / 1000 for each in rule.retry_after_ms]
-
-    def edit(values: list[Any]) -> Edit:
-        waits = list(known)
-        for index, wait_s in values:
-            waits += [wait_s] * (index + 1 - len(waits))
-            waits[index] = wait_s
-        return Edit(place, [int(each) if each == int(each) else each for each in waits])
-
-    first = attempts[0]
-    for earlier, later in pairwise(attempts):
-        found.tested["callbacks"] += 1
-        index = earlier.attempt - 1
-        if later.attempt != earlier.attempt + 1:
-            continue
-        waited_ms = later.at_ms - (first.at_ms if rule.waits_from_first else earlier.at_ms)
-        if index < len(rule.retry_after_ms):
-            asked_ms = rule.retry_after_ms[index]
-            high_ms = asked_ms + rule.timeout_s * 1000 + slack_ms
-            if asked_ms - _TOLERANCE_MS <= waited_ms <= high_ms:
-                continue
-            asks = f"it is sent again after {asked_ms / 1000:g} s"
-        else:
-            asks = f"a callback is sent at most {len(known) + 1} times"
-        found.add(
-            *("callbacks", ("wait", index), [earlier, later]),
-            seen=f"attempt {later.attempt} of a callback came {waited_ms / 1000:g} s after "
-            f"{'the first' if rule.waits_from_first else 'the one before'}",
-            asks=asks,
-            place=place,
-            edit=edit,
-            value=(index, round(waited_ms / 1000)),
         )

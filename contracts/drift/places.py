@@ -82,18 +82,26 @@ def _short(name: str) -> str:
     return os.fspath(path.relative_to(here)) if path.is_absolute() and path.is_relative_to(here) else name
 
 
+def flow(value: Any) -> str:
+    """Write a value as YAML on one line."""
+    text = yaml.safe_dump(value, default_flow_style=True, width=1 << 30, sort_keys=False, allow_unicode=True)
+    return text.removesuffix("...\n").strip()
+
+
 @dataclass(frozen=True)
 class Edit:
     """A change of one value of a spec: to another one, or its removal (`MISSING`)."""
 
     place: Place
     value: Any
+    #: What it says, if that is shorter than the whole value.
+    words: str = ""
 
     def __str__(self) -> str:
-        if self.value is MISSING:
-            return f"remove {self.place.pointer}"
-        text = yaml.safe_dump(self.value, default_flow_style=True, width=1 << 30, sort_keys=False, allow_unicode=True)
-        return f"set {self.place.pointer} to {text.removesuffix('...' + chr(10)).strip()}"
+        if self.words:
+            return self.words
+        pointer = self.place.pointer
+        return f"remove {pointer}" if self.value is MISSING else f"set {pointer} to {flow(self.value)}"
 
     def applied(self, data: dict[str, Any]) -> dict[str, Any]:
         """Return a document's data with the change."""

@@ -12,21 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 from jsonschema import Draft202012Validator
 
-from contracts.drift.places import Edit, Keys, Place
-from mockserver.spec.document import merge_patch
-from mockserver.spec.expressions import INSIDE
+from contracts.drift.places import Edit, Keys, Place, flow
 from mockserver.spec.pointer import MISSING, keys_of, pointed
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
 
-_CHOICE = ({"by", "values"}, {"by", "values", "otherwise"})
 #: The keyword that leads from a schema made of a template to the template's place.
-_AT = "x-at"
+AT = "x-at"
 _ALTERNATIVES = ("anyOf", "oneOf")
 #: Keywords that forbid fields: each unknown field is reported by itself.
 _ABOUT_UNKNOWN = ("additionalProperties", "unevaluatedProperties")
-_ALL = frozenset(("boolean", "object", "array", "number", "integer", "string", "null"))
 _SHOWN = 80
 
 
@@ -88,10 +84,10 @@ class Shape:
 
     def _where_made(self, path: Keys) -> Place:
         here: Any = self.schema
-        keys = here[_AT]
+        keys = here[AT]
         for key in path:
             here = here[key]
-            keys = here.get(_AT, keys) if isinstance(here, dict) else keys
+            keys = here.get(AT, keys) if isinstance(here, dict) else keys
         return Place(self.place.document, tuple(keys))
 
     # -- what does not fit ----------------------------------------------------------------------
@@ -102,7 +98,8 @@ class Shape:
         what = at or "the body"
         if error.validator == "required":
             required: Any = error.validator_value
-            lacking = [each for each in required if each not in value]
+            there: Any = value
+            lacking = [each for each in required if each not in there]
             missing = next((each for each in lacking if error.message.startswith(repr(each))), lacking[0])
             place = self._where(path)
             seen, asks = f"{_joined(at, missing)} is missing", f"{_joined(at, missing)} is required"
@@ -115,7 +112,7 @@ class Shape:
         edit = _edit_of_template(place) if self._made else _edit_of_keyword(place, name, error.validator_value)
         found = _shown(value)
         seen = f"{what} is {found}" if name != "type" else f"{what} is {_type_of(value)}: {found}"
-        cause = (name, _type_of(value)) if name == "type" else (name, repr(value) if name in ("enum", "const") else "")
+        cause = (name, _type_of(value)) if name == "type" else (name,)
         return Problem("values", seen, f"{name}: {_shown(error.validator_value)}", place, cause, edit, value)
 
     def _optional(self, path: Keys, missing: str) -> Callable[[list[Any]], Edit | None]:
@@ -126,7 +123,7 @@ class Shape:
             return lambda _: Edit(place, rest or MISSING)
         template = place.mapping()
         renamed = {f"{key}?" if key == missing else key: each for key, each in template.items()}
-        return lambda _: Edit(place, renamed)
+        return lambda _: Edit(place, renamed, f"rename {place.at(missing).pointer} to {missing}?")
 
     def _unknown(self, value: Any, parts: list[tuple[Keys, Any]], at: str) -> Iterator[Problem]:
         """Yield the fields of a value that no part of the schema names, and those of the values in it."""
@@ -266,7 +263,8 @@ def _edit_of_keyword(place: Place, name: str, asked: Any) -> Callable[[list[Any]
 
     def edit(values: list[Any]) -> Edit | None:
         if name == "oneOf":
-            return Edit(above, {"anyOf" if key == "oneOf" else key: each for key, each in above.mapping().items()})
+            changed = {"anyOf" if key == "oneOf" else key: each for key, each in above.mapping().items()}
+            return Edit(above, changed, f"replace oneOf of {above.pointer} by anyOf")
         if name == "type":
             known = asked if isinstance(asked, list) else [asked]
             types = list(dict.fromkeys((*known, *(_type_of(each) for each in values))))
@@ -276,9 +274,9 @@ def _edit_of_keyword(place: Place, name: str, asked: Any) -> Callable[[list[Any]
             known += [each for each in dict.fromkeys(map(_hashable, values)) if each not in known]
             if name == "enum":
                 return Edit(place, known)
-            return Edit(
-                above, {**{key: each for key, each in above.mapping().items() if key != "const"}, "enum": known}
-            )
+            rest = {key: each for key, each in above.mapping().items() if key != "const"}
+            words = f"replace const of {above.pointer} by enum: {flow(known)}"
+            return Edit(above, {**rest, "enum": known}, words)
         numbers = [each for each in values if isinstance(each, int | float)]
         if name in ("minimum", "exclusiveMinimum") and numbers:
             return Edit(place, min(numbers) - (name != "minimum"))
@@ -301,45 +299,3 @@ def _hashable(value: Any) -> Any:
 def _edit_of_template(place: Place) -> Callable[[list[Any]], Edit | None]:
     """Return the edit of a template: the value that was seen."""
     return lambda values: Edit(place, values[0])
-
-
-# -- templates --------------------------------------------------------------------------------------
-
-
-def template_shape(place: Place, patches: Iterable[Place] = (), *, constants: bool = True) -> Shape:
-    """Make a shape of the template at a place, with the patches of the states that have their own.
-
-    Args:
-        place: the template.
-        patches: merge patches of it, each for a state.
-        constants: whether texts of the template must be the same in the value.
-    """
-    base = place.value
-    made = [_schema_of(base, place.keys, constants=constants)]
-    for patch in patches:
-        merged = merge_patch(base, patch.value)
-        made.append(_schema_of(merged, place.keys, constants=constants, patch=(patch.value, patch.keys)))
-    schema = made[0] if len(made) == 1 else {_AT: place.keys, "anyOf": made}
-    return Shape(place, schema)
-
-
-def _schema_of(template: Any, keys: Keys, *, constants: bool, patch: tuple[Any, Keys] | None = None) -> dict[str, Any]:
-    """Return the schema of what a template can come to; a part that a patch has brought stands in the patch."""
-    if patch is not None and not (isinstance(patch[0], dict) and isinstance(template, dict)):
-        keys, patch = patch[1], None
-    if isinstance(template, dict) and set(template) not in _CHOICE:
-        properties = {}
-        for key, each in template.items():
-            own = None
-            if patch is not None and key in patch[0]:
-                own = (patch[0][key], (*patch[1], key))
-            properties[key.removesuffix("?")] = _schema_of(each, (*keys, key), constants=constants, patch=own)
-        required = [key for key in template if not key.endswith("?")]
-        return {_AT: keys, "type": "object", "properties": properties, "required": required}
-    if isinstance(template, list):
-        return {_AT: keys, "type": "array"}
-    if isinstance(template, str) and INSIDE.search(template):
-        return {_AT: keys, "type": "string"}
-    if isinstance(template, dict) or (isinstance(template, str) and template.startswith("$")):
-        return {_AT: keys}
-    return {_AT: keys, "const": template} if constants and template is not None else {_AT: keys}

@@ -152,6 +152,7 @@ class ProviderState:
             account.plan = replace(account.plan, api=False)
         if kind == "rate_limited":
             account.plan = replace(account.plan, requests_per_minute=1)
+            account.own_plan = True
 
     def account_by_id(self, account_id: str) -> Account | None:
         """Find an account by its public id."""

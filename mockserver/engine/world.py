@@ -319,6 +319,8 @@ def _add_facts(context: RequestContext, response: Response) -> None:
         response.operation = operation.id
     if context.account is not None:
         response.account_id = context.account.id
+        if context.account.own_plan:
+            context.remarks = {**(context.remarks or {}), "own_plan": True}
     if task is not None and (task.account is context.account or (operation is not None and not operation.secured)):
         response.task_id = task.id
         if task.revision:

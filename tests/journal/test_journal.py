@@ -82,6 +82,7 @@ def test_schema_is_closed_and_described() -> None:
             "served_as",
             "hint",
             "commanded",
+            "own_plan",
             "upstream",
         }
         for name, field in each["properties"].items():

@@ -5,21 +5,30 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from contracts.drift.places import Place
+from mockserver.engine.task import ended
 from support.edge import OTHER_KEYS, Received, receiving, serving
 from support.engine import changed_at
 
 if TYPE_CHECKING:
+    from contracts.drift import DocumentedSpec
     from mockserver.provider import Model, Operation, Provider
     from support.edge import Edge
 
 _POLLS_EVERY_S = 7
-_POLLS = 40
+_MOST_POLLS = 40
+#: Polls after the end of a task.
+_MORE_POLLS = 3
+#: Long enough for the end of every task, and for all attempts of its callback.
+_LONG_S = 3000
+_HOUR_MS = 3_600_000
 #: Words that a content policy of the providers here refuses.
 _RUDE = "nsfw"
 
 
-async def whole_day(name: str, **settings: Any) -> list[dict[str, Any]]:
-    """Do everything at a provider; return the journal."""
+async def whole_day(documented: DocumentedSpec, /, **settings: Any) -> list[dict[str, Any]]:
+    """Do everything at the provider of a spec, which the mock is to be started with; return the journal."""
+    name = documented.provider.name
     answers = iter([500, 503])
 
     async def answer(_received: Received) -> int:
@@ -28,7 +37,9 @@ async def whole_day(name: str, **settings: Any) -> list[dict[str, Any]]:
     async with serving(**settings) as edge, receiving(answer) as receiver:
         day = _Day(edge, name, receiver.url())
         await day.jobs()
+        await day.variants(documented)
         await day.mistakes()
+        await day.burst()
         return list(edge.mock.journal)
 
 
@@ -39,6 +50,11 @@ class _Day:
         self.hook = hook
         self.provider: Provider = edge.provider(name)
         self.headers = edge.key_headers(name)
+
+    @property
+    def now_ms(self) -> int:
+        """The time of the mock."""
+        return self.edge.mock.server.runtime.clock.now_ms()
 
     def of(self, role: str) -> list[Operation]:
         """Return the operations of a role."""
@@ -80,10 +96,14 @@ class _Day:
 
     async def poll(self, query: Operation, task: str) -> None:
         """Poll a task, and download its files."""
-        for _ in range(_POLLS):
+        state, after = self.edge.state(self.name), 0
+        for _ in range(_MOST_POLLS):
             await self.edge.advance(_POLLS_EVERY_S)
             await self.ask(query, task)
-        state = self.edge.state(self.name)
+            after += ended(state.tasks[task], self.now_ms)
+            if after > _MORE_POLLS:
+                break
+        await self.edge.advance(_LONG_S)
         found = state.tasks[task]
         if found.end.kind != "success" or found.result is None:
             return
@@ -109,6 +129,35 @@ class _Day:
             await self.ask(operation, task)
             await self.ask(operation, task)
             await self.ask(self.of("query")[0], task)
+
+    async def variants(self, documented: DocumentedSpec) -> None:
+        """Submit every value of every field that has a list of them."""
+        (submit, *_), (query, *_) = self.of("submit"), self.of("query")
+        for model in self.provider.models.values():
+            place = documented.model_place(model)
+            written = place.mapping()["request"].removeprefix("#/").split("/")
+            fields = Place(place.document, tuple(written)).at("properties")
+            for name in fields.below() if model.example is not None else ():
+                for value in fields.at(name).mapping().get("enum", ()):
+                    await self.ask(submit, json={**self.body(model), name: value})
+                    await self.edge.advance(_LONG_S)
+                    await self.ask(query, next(reversed(self.edge.state(self.name).tasks)))
+
+    async def burst(self) -> None:
+        """Send more requests than any plan allows, at the end of a minute and after it."""
+        (submit, *_), (query, *_) = self.of("submit"), self.of("query")
+        plan = self.provider.plans[self.provider.default_plan]
+        most = min((each for _, each, _ in plan.request_limits), default=0)
+        if not most:
+            return
+        task = next(iter(self.edge.state(self.name).tasks))
+        await self.edge.advance((2 * _HOUR_MS - self.now_ms % _HOUR_MS) / 1000 + 40)
+        for wait_s, submits in ((0, most + 1), (30, 1), (40, 1)):
+            await self.edge.advance(wait_s)
+            for _ in range(submits):
+                await self.ask(submit, json={})
+        for _ in range(most):
+            await self.ask(query, task)
 
     async def mistakes(self) -> None:
         """Do everything wrong that can be done wrong."""
