@@ -30,7 +30,7 @@ from contracts.drift.durations import judge_durations
 from contracts.drift.limits import judge_limits
 from contracts.drift.links import judge_links
 from contracts.drift.places import Edit, Place
-from contracts.drift.spec import DocumentedSpec, UnknownDialectError, documented
+from contracts.drift.spec import DocumentedSpec, UnknownDialectError, compiled, documented
 from contracts.drift.traces import traces_of
 from contracts.journal import Delivery, Journal
 
@@ -41,6 +41,7 @@ __all__ = [
     "Edit",
     "Place",
     "UnknownDialectError",
+    "compiled",
     "differences",
     "documented",
     "drift",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from contracts.server.extract import Extractor
 from contracts.server.spec import METHODS, Spec
 from mockserver.provider import ErrorAnswer, Model, Operation, Provider
 from mockserver.spec.catalog import load_providers
+from mockserver.spec.compile import compile_providers
 from mockserver.spec.document import Document
 from mockserver.spec.vocabulary import builtin_specs
 
@@ -110,46 +111,61 @@ class DocumentedSpec:
         return None
 
 
-def documented(
-    files: Iterable[Path], dialects: Iterable[str] = (), only: str | None = None
-) -> Iterator[DocumentedSpec]:
-    """Load the specs of all providers, built-in and own, in these dialects.
+def documented(files: Iterable[Path], dialects: Iterable[str] = (), only: str | None = None) -> list[DocumentedSpec]:
+    """Load the specs of all providers, built-in and own, or of one, in these dialects.
 
     Raises:
         SpecError: a spec cannot be read.
         UnknownDialectError: no provider has the dialect.
     """
-    own = [Document.read(path) for path in files]
-    wanted = tuple(dialects)
-    plain = [each for each in load_providers([each.name for each in own]) if only in (None, each.name)]
-    for name in wanted:
-        if not any(name in _dialects(each) for each in plain):
-            known = sorted({dialect for each in plain for dialect in _dialects(each)})
+    paths = list(files)
+    own = [Document.read(path) for path in paths]
+    led = {_named(each, "provider") for each in own} - {None}
+    documents = [each for each in _shipped() if _provider_of(each) not in led] + own
+    chosen: dict[str, list[str]] = {}
+    for name in dialects:
+        having = {_provider_of(each) for each in documents if name in _named(each, "dialects", {})}
+        if not having:
+            known = sorted({dialect for each in documents for dialect in _named(each, "dialects", {})})
             raise UnknownDialectError(f"unknown dialect {name!r}; known: {', '.join(known) or 'none'}")
-    chosen = {each.name: tuple(name for name in wanted if name in _dialects(each)) for each in plain}
-    switched = {name: each for name, each in chosen.items() if each}
-    providers = load_providers([each.name for each in own], dialects=switched) if switched else plain
-    led = {each.data["x-mock"].get("provider") for each in own}
-    shipped = [Document.read(path) for path in builtin_specs()]
-    shipped = [each for each in shipped if not {_named(each, "provider"), _named(each, "part_of")} & (led - {None})]
-    for provider in (each for each in providers if only in (None, each.name)):
-        found = [
-            each for each in (*shipped, *own) if provider.name in (_named(each, "provider"), _named(each, "part_of"))
-        ]
-        found.sort(key=lambda each: _named(each, "provider") is None)
-        yield DocumentedSpec(provider, tuple(_patched(each, chosen.get(provider.name, ())) for each in found))
+        for provider in having:
+            chosen.setdefault(provider, []).append(name)
+    providers = load_providers(paths, dialects=chosen, only=only)
+    return [_with_files(each, documents, chosen.get(each.name, ())) for each in providers]
 
 
-def _named(document: Document, key: str) -> Any:
-    return document.data["x-mock"].get(key)
+def compiled(documents: Iterable[Document]) -> DocumentedSpec:
+    """Compile documents of one provider, without the checks of `documented`.
+
+    Raises:
+        SpecError: they do not fit together.
+    """
+    given = list(documents)
+    (provider,) = compile_providers(given, {})
+    return _with_files(provider, given, ())
 
 
-def _dialects(provider: Provider) -> set[str]:
-    return {each.name for each in provider.dialects}
+@lru_cache(maxsize=1)
+def _shipped() -> tuple[Document, ...]:
+    return tuple(Document.read(path) for path in builtin_specs())
+
+
+def _with_files(provider: Provider, documents: Iterable[Document], dialects: Iterable[str]) -> DocumentedSpec:
+    found = [each for each in documents if _provider_of(each) == provider.name]
+    found.sort(key=lambda each: _named(each, "provider") is None)
+    return DocumentedSpec(provider, tuple(_patched(each, dialects) for each in found))
+
+
+def _named(document: Document, key: str, default: Any = None) -> Any:
+    return document.data["x-mock"].get(key, default)
+
+
+def _provider_of(document: Document) -> str:
+    return str(_named(document, "provider") or _named(document, "part_of"))
 
 
 def _patched(document: Document, dialects: Iterable[str]) -> Document:
     for name in dialects:
-        entry = document.data["x-mock"].get("dialects", {}).get(name)
+        entry = _named(document, "dialects", {}).get(name)
         document = document if entry is None else document.patched(entry["patch"])
     return document
