@@ -7,13 +7,21 @@ from typing import TYPE_CHECKING
 
 import click
 
+from contracts import report
 from contracts.cli.options import dialect_option, spec_option
-from contracts.cli.outputs import FILE, Files, fail, known_provider, output_options, show
-from contracts.journal import JournalError, read
+from contracts.cli.outputs import FILE, Files, fail, known_provider, output_options
+from contracts.journal import Journal, JournalError, read
+from contracts.report.plain import line
+from contracts.report.wording import number_of
 from mockserver.spec.document import SpecError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from contracts.drift import Differences
+
+#: The exit code where there is nothing that the spec says anything about.
+NOTHING_COMPARABLE = 3
 
 
 @click.command()
@@ -27,11 +35,11 @@ def drift(
 ) -> None:
     """Hold recorded answers against the spec: journals (NDJSON) or HAR files.
 
-    Each difference is told once, with the records that show it, the line of the spec, and the edit that would close
-    it. What a fault of the mock server has changed is no difference. Exit codes: 0 no differences, 1 differences,
-    2 wrong usage.
+    Each difference is told once: what was seen and in which records, the line of the spec, and the edit that would
+    close it. Records that a fault of the mock server has changed are left out. Exit codes: 0 no differences,
+    1 differences, 2 wrong usage, 3 nothing to compare.
     """
-    from contracts.drift import UnknownDialectError, documented, drift  # noqa: PLC0415 - loads the judge of servers
+    from contracts.drift import UnknownDialectError, differences, documented  # noqa: PLC0415 - loads the judge of servers
 
     try:
         specs = {each.provider.name: each for each in documented(spec, dialect)}
@@ -41,10 +49,28 @@ def drift(
         journals = [each for file in recorded for each in read(file, providers, provider)]
     except (JournalError, SpecError, UnknownDialectError) as error:
         fail(str(error))
-    if not journals:
-        fail("no traffic with a known provider; add your own with --spec")
-    verdicts = [verdict for journal in journals for verdict in drift(journal, specs[journal.provider.name])]
-    show(verdicts, github=files.github)
+    compared = [(journal, differences(journal, specs[journal.provider.name])) for journal in journals]
+    for journal, found in compared:
+        _show(journal, found)
+    verdicts = [verdict for journal, found in compared for verdict in found.verdicts(journal.provider.name)]
+    for each in report.github(verdicts) if files.github else ():
+        click.echo(each)
     files.write(verdicts, journals, ", ".join(file.name for file in recorded))
+    if not any(found.tested for _, found in compared):
+        click.echo("contracts: nothing to compare: no answer of a known provider; add your own with --spec", err=True)
+        sys.exit(NOTHING_COMPARABLE)
     if any(each.judgement == "violated" for each in verdicts):
         sys.exit(1)
+
+
+def _show(journal: Journal, found: Differences) -> None:
+    """Print the differences of a journal, each in three lines, and how many there are."""
+    name, all_ = journal.provider.name, found.all()
+    for each in all_:
+        click.echo(f"{name} {each.kind}: {line(f'{each.what}; {each.asks}')}")
+        click.echo(f"  at    {line(each.where)}")
+        click.echo(f"  edit  {line(each.fix, 1000)}\n")
+    left_out = sum(1 for each in journal.records if each.faults)
+    note = f"; {number_of(left_out, 'record')} changed by faults left out" if left_out else ""
+    count = number_of(len(all_), "difference") if all_ else "no differences"
+    click.echo(f"{name}: {count} in {number_of(len(journal.records), 'record')}{note}")

@@ -41,7 +41,7 @@ class Requests:
                 seen=f"the model {name!r} is served",
                 asks=f"there is no such model; the nearest is {near.name!r}",
                 place=place,
-                edit=lambda values: Edit(place.at("aliases"), [*aliases, *dict.fromkeys(values)]),
+                edit=lambda values: Edit(place.at("aliases"), list(dict.fromkeys([*aliases, *values]))),
                 value=name,
             )
             return

@@ -120,7 +120,7 @@ class Shape:
         place = self._where(path)
         if not self._made:
             rest = [each for each in place.value if each != missing]
-            return lambda _: Edit(place, rest or MISSING)
+            return lambda _: Edit(place, rest or MISSING, f"remove {missing} from {place.pointer}")
         template = place.mapping()
         renamed = {f"{key}?" if key == missing else key: each for key, each in template.items()}
         return lambda _: Edit(place, renamed, f"rename {place.at(missing).pointer} to {missing}?")
@@ -273,7 +273,7 @@ def _edit_of_keyword(place: Place, name: str, asked: Any) -> Callable[[list[Any]
             known = list(asked) if name == "enum" else [asked]
             known += [each for each in dict.fromkeys(map(_hashable, values)) if each not in known]
             if name == "enum":
-                return Edit(place, known)
+                return Edit(place, known, f"add {', '.join(map(flow, known[len(asked) :]))} to {place.pointer}")
             rest = {key: each for key, each in above.mapping().items() if key != "const"}
             words = f"replace const of {above.pointer} by enum: {flow(known)}"
             return Edit(above, {**rest, "enum": known}, words)

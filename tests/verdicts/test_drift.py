@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+import json
+import re
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import orjson
 import pytest
+from click.testing import CliRunner
+from jsonschema import Draft202012Validator
 from support.engine import ALL, KILN, providers
 from support.whole_day import whole_day
 
 from contracts import of_records
+from contracts.cli import main
+from contracts.client.catalogue import sweep
+from contracts.client.in_process.runner import run_situation
+from contracts.clients import GOOD, subject
 from contracts.drift import Difference, Differences, DocumentedSpec, compiled, differences, documented
+from mockserver.journal.har import har
 from mockserver.spec.check import check_files
 from mockserver.spec.document import Document
+from mockserver.spec.vocabulary import specs_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from click.testing import Result
 
 Records = list[dict[str, Any]]
 FILES = {"kiln": (KILN,)}
@@ -128,3 +141,102 @@ async def test_a_dialect_is_found_and_nothing_else(name: str, dialect: str, tmp_
         spec = edited(spec, left)
     assert told(records, spec) == []
     assert check_files(written(spec, tmp_path)) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(GOOD))
+def test_faults_of_the_mock_are_no_differences(name: str) -> None:
+    """A client is exposed to every fault and every account: what the journal marks as changed is left out."""
+    spec = spec_of(name)
+    groups = {
+        each.conditions[0].group if each.conditions else "": each for each in sweep(spec.provider, callbacks=True)
+    }
+    assert len(groups) > 40
+    for situation in groups.values():
+        journal = run_situation(subject(GOOD[name]), spec.provider, situation).journal
+        assert [each.what for each in differences(journal, spec).all()] == [], str(situation)
+
+
+def drift(*arguments: object) -> Result:
+    """Run `contracts drift`."""
+    return CliRunner().invoke(main, ["drift", *map(str, arguments)])
+
+
+def saved(records: Records, path: Path) -> Path:
+    """Write a journal."""
+    path.write_bytes(b"".join(orjson.dumps(each) + b"\n" for each in records))
+    return path
+
+
+async def test_the_command_tells_each_difference_in_three_lines(tmp_path: Path) -> None:
+    """What was seen in which records, the line of the spec, the edit; exit code 1, and 0 without differences."""
+    file = saved(await day_of("toapis", "string_error_code"), tmp_path / "run.ndjson")
+    told = drift(file)
+    assert told.exit_code == 1
+    first, second, third, *_, last = told.stdout.splitlines()
+    assert re.fullmatch(r"toapis \w+: .+ \((\d+ )?records?:? #\d+.*\); .+", first)
+    assert re.fullmatch(r"  at    .*specs/toapis-gemini-omni(-flash)?\.yaml:\d+ #/.+", second)
+    assert re.fullmatch(r"  edit  (set|add|replace|remove) .*#/.+", third)
+    assert re.fullmatch(r"toapis: \d+ differences in \d+ records", last)
+    same = drift(file, "--dialect", "string_error_code")
+    assert (same.exit_code, same.stdout.splitlines()[-1].partition(" in ")[0]) == (0, "toapis: no differences")
+
+
+async def test_the_command_writes_reports(tmp_path: Path) -> None:
+    """JSON that fits its schema, JUnit, HTML and annotations tell each difference."""
+    file = saved(await day_of("evolink", "invalid_task_id"), tmp_path / "run.ndjson")
+    names = ("json", "junit", "html")
+    flags = [part for each in names for part in (f"--{each}", tmp_path / each)]
+    told = drift(file, *flags, "--github")
+    assert told.exit_code == 1
+    assert "::error" in told.stdout
+    data = json.loads((tmp_path / "json").read_text())
+    schema = json.loads((specs_directory() / "verdicts.schema.json").read_text())
+    assert list(Draft202012Validator(schema).iter_errors(data)) == []
+    violated = [each for each in data["verdicts"] if each["judgement"] == "violated"]
+    assert violated
+    for each in violated:
+        for name in names[1:]:
+            assert each["clause"] in (tmp_path / name).read_text()
+
+
+async def test_a_har_file_is_compared(tmp_path: Path) -> None:
+    """A HAR file with the real host, as a browser or a proxy writes it, without any field of ours."""
+    records = [each for each in await day_of("toapis", "top_level_url") if each["kind"] == "exchange"]
+    whole = har(records, "1")
+    for entry in whole["log"]["entries"]:
+        for name in [each for each in entry if each.startswith("_")]:
+            del entry[name]
+        path = urlsplit(entry["request"]["url"]).path.removeprefix("/toapis")
+        entry["request"]["url"] = f"https://toapis.com{path}"
+    whole["log"].pop("_speed", None)
+    file = tmp_path / "run.har"
+    file.write_bytes(orjson.dumps(whole))
+    told = drift(file)
+    assert told.exit_code == 1
+    assert "unknown field url (" in told.stdout
+    assert {line.split()[1] for line in told.stdout.splitlines() if line.startswith("toapis ")} == {"fields:"}
+    assert drift(file, "--dialect", "top_level_url").exit_code == 0
+
+
+def test_wrong_use_and_nothing_to_compare(tmp_path: Path) -> None:
+    """One line; exit code 2 for wrong use, 3 for a journal without a known provider."""
+    empty, junk, other = tmp_path / "empty", tmp_path / "junk", tmp_path / "other"
+    empty.write_bytes(b"")
+    junk.write_bytes(b"hello\n")
+    record = {"seq": 1, "kind": "exchange", "provider": None, "at": "2026-06-05T00:00:00.000Z"}
+    other.write_bytes(orjson.dumps(record) + b"\n")
+    for arguments, code in (
+        ((), 2),
+        ((tmp_path / "missing",), 2),
+        ((junk,), 2),
+        ((empty, "--provider", "nobody"), 2),
+        ((empty, "--dialect", "nothing"), 2),
+        ((empty, "--spec", junk), 2),
+        ((empty,), 3),
+        ((other,), 3),
+    ):
+        told = drift(*arguments)
+        assert told.exit_code == code, (arguments, told.output)
+        assert told.stdout == ""
+        assert arguments == () or len(told.stderr.splitlines()) == 1, told.stderr
