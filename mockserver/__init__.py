@@ -12,6 +12,7 @@ Data flows one way, and each line imports only from the lines above it:
     scenarios        scripted sequences of faults
     media            result files: video and audio
     journal          what went over the wire
+    recording        recorded traffic, from journals and HAR files
     edge             performs: the HTTP server, callbacks, the control plane, the live page
     testing          the server in your own process; pytest fixtures
     terminal, demo   what the command line prints; the demo

@@ -18,7 +18,7 @@ PACKAGES = ("mockserver", "contracts")
 ORDER = {
     "mockserver": (
         *("clock", "chance", "patterns", "provider", "settings", "spec", "engine", "faults", "scenarios", "media"),
-        *("journal", "edge", "testing", "terminal", "demo", "cli", "__main__"),
+        *("journal", "recording", "edge", "testing", "terminal", "demo", "cli", "__main__"),
     ),
     "mockserver.engine": (
         *("messages", "routes", "body", "limits", "targets", "transmission", "accounts", "task", "callbacks"),

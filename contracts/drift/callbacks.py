@@ -15,9 +15,9 @@ from contracts.drift.shapes import Shape
 from contracts.drift.spec import DocumentedSpec
 from contracts.drift.traces import Trace
 from contracts.journal import Delivery, Journal
-from contracts.journal.model import header_of
 from mockserver.provider import Callbacks as Rule
 from mockserver.provider import Model
+from mockserver.recording.values import header_of
 from mockserver.spec.pointer import MISSING, pointed
 
 _TOLERANCE_MS = 1000

@@ -10,9 +10,9 @@ from contracts.drift.differences import Differences
 from contracts.drift.places import Place
 from contracts.drift.spec import DocumentedSpec
 from contracts.journal import Exchange
-from contracts.journal.model import parse_json
 from mockserver.engine.keeping import EVICTED_HEADER
 from mockserver.provider import ErrorAnswer, Operation
+from mockserver.recording.values import parse_json
 
 _NAMES = """
 accept-ranges access-control-allow-credentials access-control-allow-headers access-control-allow-methods

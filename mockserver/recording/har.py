@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from contracts.journal.model import JournalError, header_of
+from mockserver.recording.values import JournalError, header_of
 
 #: Fields of our own in the HAR files of the mock server.
 _OWN = ("wall", "served_as", "commanded", "own_plan")
