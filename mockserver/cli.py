@@ -132,6 +132,12 @@ def run(work: Coroutine[Any, Any, int]) -> int:
 @_option("--plan", multiple=True, metavar="PROVIDER=NAME", help="Plan of new accounts; see `providers`.")
 @_option("--journal", type=click.Path(dir_okay=False), metavar="FILE", help="Append the journal to an NDJSON file.")
 @_option("--public-url", metavar="URL", help="URL that clients use, for links in responses.")
+@_option(
+    "--replay",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="Answer submits like those in a journal or HAR file as recorded.",
+)
 @_option("--scenario", metavar="NAME|FILE", help="Scenario to start with; see `scenarios`.")
 @_option("--watch", is_flag=True, help="Reload the scenario file when it changes.")
 @_option("--drain-s", type=float, help="Seconds that answers under way have when the server is stopped (default 5).")
@@ -160,7 +166,7 @@ async def _serve(settings: Settings, providers: list[Provider]) -> int:
         loop.add_signal_handler(number, stop.set)
     try:
         server = await Server.start(settings, providers)
-    except SpecError as error:
+    except (ConfigError, SpecError) as error:
         click.echo(f"mockserver: {error}", err=True)
         return 2
     except OSError as error:

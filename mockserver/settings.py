@@ -72,6 +72,8 @@ class Settings:
     keep_upload_bytes: int = 512_000_000
     keep_sessions: int = 1000
     drain_s: float = 5.0
+    #: A journal or HAR file whose tasks are lived through again.
+    replay: str | None = None
     scenario: str | None = None
     watch: bool = False
     providers: Mapping[str, ProviderSettings] = field(default_factory=dict)
@@ -130,7 +132,7 @@ def read_config(path: Path) -> dict[str, Any]:
     values = checked(raw, [each.name for each in fields(Settings)], f"{path}: ")
     if "spec" in values:
         values["spec"] = tuple(str(path.parent / name) for name in values["spec"])
-    for name in ("journal", "callback_ca"):
+    for name in ("journal", "callback_ca", "replay"):
         if name in values:
             values[name] = str(path.parent / values[name])
     if "scenario" in values and (path.parent / values["scenario"]).is_file():  # otherwise the name of a built-in one

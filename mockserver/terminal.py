@@ -29,6 +29,8 @@ def banner(server: Server) -> str:
         lines.append(f"  {'':<{width}}  key: {provider.key.example}")
     first = server.providers[0]
     lines += ["", "try:", f"  {curl_line(first, server.base_url(first.name))}", ""]
+    for name, recording in runtime.recordings.items():
+        lines.append(f"replayed from {server.settings.replay}: {recording} of {name}; other submits are as documented")
     lines.append("differs from the documents: " + "; ".join(differences(server.settings, runtime.clock.speed)))
     lines.append(f"control plane: {server.root_url}/__admin/openapi.json")
     query = "" if server.admin_token is None else f"?{urlencode({'token': server.admin_token})}"

@@ -21,14 +21,16 @@ ORDER = {
         *("journal", "recording", "edge", "testing", "terminal", "demo", "cli", "__main__"),
     ),
     "mockserver.engine": (
-        *("messages", "routes", "body", "limits", "targets", "transmission", "accounts", "task", "callbacks"),
+        *("messages", "routes", "body", "limits", "targets", "transmission", "accounts", "course", "task", "callbacks"),
         *(
             "keeping",
             "models",
             "state",
             "context",
+            "renewal",
             "render",
             "admission",
+            "replay",
             "faults",
             "rules",
             "injection",

@@ -9,6 +9,7 @@ import logging
 import ssl
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from mockserver.chance import Chance
@@ -18,6 +19,7 @@ from mockserver.edge.dispatcher import CallbackDispatcher, Report
 from mockserver.edge.rule_codec import read_fault_request
 from mockserver.engine.callbacks import Delivery
 from mockserver.engine.commands import Command, run_command
+from mockserver.engine.course import Recording
 from mockserver.engine.keeping import Bounds
 from mockserver.engine.models import aliases_for
 from mockserver.engine.rules import Rule
@@ -39,12 +41,18 @@ class Runtime:
     """The state of one session; it delivers callbacks from the start, so it needs a running event loop."""
 
     def __init__(
-        self, settings: Settings, providers: Sequence[Provider], base_urls: Mapping[str, str], wall: Wall
+        self,
+        settings: Settings,
+        providers: Sequence[Provider],
+        base_urls: Mapping[str, str],
+        wall: Wall,
+        recordings: Mapping[str, Recording] = MappingProxyType({}),
     ) -> None:
         self.settings = settings
         self.wall = wall
         self.providers = providers
         self.base_urls = base_urls
+        self.recordings = recordings
         self.tls = receivers_tls(settings.callback_ca)
         self.journal = Journal(
             self.secrets,
@@ -80,6 +88,7 @@ class Runtime:
             by_provider,
             Bounds(settings.keep_tasks, settings.keep_task_bytes),
             Bounds(settings.keep_uploads, settings.keep_upload_bytes),
+            self.recordings,
         )
         self.world = World(self.providers, Chance(seed), rules, self.base_urls, RequestDirectives())
         self.dispatcher = CallbackDispatcher(

@@ -8,6 +8,7 @@ import orjson
 
 from mockserver.engine.context import RequestContext
 from mockserver.engine.messages import Response
+from mockserver.engine.renewal import recorded_response
 from mockserver.engine.routes import allowed_methods
 from mockserver.engine.state import ProviderState
 from mockserver.engine.task import Task
@@ -18,7 +19,11 @@ Refused = tuple[str, Problem]
 
 
 def operation_response(context: RequestContext, operation: Operation) -> Response:
-    """Render an operation's response."""
+    """Render an operation's response, or what was recorded for it."""
+    if context.task is not None and context.task.course is not None:
+        recorded = recorded_response(context, operation.id)
+        if recorded is not None:
+            return recorded
     headers = rendered_headers(context, operation.headers)
     return Response(operation.status, orjson.dumps(context.body_of(operation)), headers=headers)
 

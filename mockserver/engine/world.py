@@ -13,6 +13,7 @@ from mockserver.chance import Chance
 from mockserver.engine.admission import admit, gates_of
 from mockserver.engine.callbacks import Attempt, Delivery, EventQueue, TaskEnds, after_attempt, signature_of
 from mockserver.engine.context import RequestContext
+from mockserver.engine.course import Pairs, Recording
 from mockserver.engine.faults import Fault, FaultDirectives, Injection
 from mockserver.engine.injection import (
     RuleFinder,
@@ -26,6 +27,8 @@ from mockserver.engine.keeping import EVICTED_HEADER, Bounds, Shelf
 from mockserver.engine.messages import JSON, Request, Response
 from mockserver.engine.operations import ROLES, Booked, submit
 from mockserver.engine.render import callback_body, refusal_response, rendered_headers, task_context
+from mockserver.engine.renewal import recorded_callbacks
+from mockserver.engine.replay import Replay
 from mockserver.engine.routes import RouteMatch
 from mockserver.engine.rules import RuleTable
 from mockserver.engine.state import ProviderState
@@ -44,6 +47,8 @@ class WorldRules:
     providers: Mapping[str, ProviderRules] = field(default_factory=dict)
     keeps_tasks: Bounds = field(default_factory=Bounds)
     keeps_uploads: Bounds = field(default_factory=Bounds)
+    #: What is replayed, by provider.
+    recordings: Mapping[str, Recording] = field(default_factory=dict)
 
 
 class Outcome(NamedTuple):
@@ -67,6 +72,7 @@ class World:
         "_finder",
         "_gates",
         "_held_back",
+        "_replays",
         "chance",
         "event_queue",
         "evicted",
@@ -103,6 +109,11 @@ class World:
                 provider, chance, provider_rules, rules.targets, base_urls[name], *shelves
             )
             self._gates[name] = gates_of(provider)
+        self._replays = {
+            name: Replay(state, rules.recordings[name])
+            for name, state in self.providers.items()
+            if name in rules.recordings
+        }
         self.event_queue = EventQueue()
         self.finished: dict[str, Delivery] = {}
         self.under_way: dict[str, Delivery] = {}
@@ -153,11 +164,11 @@ class World:
             return refusal_response(context, *refusal)
         assert operation is not None
         role = operation.role
-        answer = (
-            submit(context, operation, booked, injector)
-            if role == "submit"
-            else ROLES[role](context, operation, booked)
-        )
+        if role == "submit":
+            replay = self._replays.get(state.provider.name) if self._replays else None
+            answer = submit(context, operation, booked, injector, replay)
+        else:
+            answer = ROLES[role](context, operation, booked)
         return answer if isinstance(answer, Response) else refusal_response(context, role, answer)
 
     def _handle_with_faults(self, context: RequestContext, booked: Booked) -> Outcome:
@@ -230,39 +241,56 @@ class World:
         return None
 
     def _deliveries(self, state: ProviderState, task: Task) -> list[Delivery]:
-        """Make the callback of a task's end: its exact bytes, signed; then let faults change it."""
-        rule = state.provider.callbacks
-        assert rule is not None
-        assert task.callback_url is not None
+        """Make the callbacks of a task: that of its end, or the recorded ones; then let faults change them."""
         context = task_context(state, task)
-        body = callback_body(context)
-        headers = [("Content-Type", JSON), *rendered_headers(context, rule.headers)]
-        if rule.signature is not None:
-            secret = task.account.secret or rule.signature.default_secret
-            headers.append((rule.signature.header, signature_of(rule.signature, secret, body)))
-        delivery = Delivery(
-            id=self._next_delivery_id(),
-            provider=state.provider.name,
-            rule=rule,
-            task_id=task.id,
-            event=task.end.name,
-            url=task.callback_url,
-            body=body,
-            headers=tuple(headers),
-            due_ms=task.ends_ms,
-            account=task.account,
-            faults=state.task_faults.get(task.id, ()),
-        )
-        deliveries = [delivery]
-        if self.faults:
-            context.account = task.account
-            deliveries = alter_deliveries(self.faults, context, task, delivery)
+        recorded = recorded_callbacks(context)
+        if recorded is None:
+            made = [self._delivery(context, task.end.name, task.ends_ms, callback_body(context), None)]
+        else:
+            made = [self._delivery(context, event, due_ms, body, headers) for due_ms, event, body, headers in recorded]
+        deliveries: list[Delivery] = []
+        for delivery in made:
+            changed = [delivery]
+            if self.faults:
+                context.account = task.account
+                changed = alter_deliveries(self.faults, context, task, delivery)
+            deliveries += changed
         for each in deliveries:
             each.id = each.id or self._next_delivery_id()
             self.under_way[each.id] = each
             if each.awaits_query:
                 self._held_back.setdefault(task.id, []).append(each)
         return deliveries
+
+    def _delivery(
+        self, context: RequestContext, event: str, due_ms: int, body: bytes, recorded: Pairs | None
+    ) -> Delivery:
+        """Make a callback: its exact bytes, signed unless it was recorded without a signature."""
+        state, task = context.state, context.task
+        rule = state.provider.callbacks
+        assert rule is not None
+        assert task is not None
+        assert task.callback_url is not None
+        headers = [("Content-Type", JSON), *rendered_headers(context, rule.headers)] if recorded is None else []
+        signature = rule.signature
+        signed = "" if signature is None else signature.header.lower()
+        headers += [each for each in recorded or () if each[0].lower() != signed]
+        if signature is not None and (recorded is None or len(headers) < len(recorded)):
+            secret = task.account.secret or signature.default_secret
+            headers.append((signature.header, signature_of(signature, secret, body)))
+        return Delivery(
+            id=self._next_delivery_id(),
+            provider=state.provider.name,
+            rule=rule,
+            task_id=task.id,
+            event=event,
+            url=task.callback_url,
+            body=body,
+            headers=tuple(headers),
+            due_ms=due_ms,
+            account=task.account,
+            faults=state.task_faults.get(task.id, ()),
+        )
 
     def _next_delivery_id(self) -> str:
         self._deliveries_made += 1

@@ -6,13 +6,14 @@ Records of our own journal say which provider, operation and task they belong to
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from mockserver.clock import instant_of
 from mockserver.engine.routes import Router
 from mockserver.provider import Operation, Provider
+from mockserver.recording.links import links_in
 from mockserver.recording.values import Delivery, Exchange, JournalError, Record, header_of, parse_json
 
 #: A shorter value in the key's header is not treated as a key: it would match too many texts.
@@ -91,7 +92,7 @@ class RecordReader:
         linked = self.task_linked(record)
         task = record.get("task") or linked or self._task(operation, path, request["query"], answer)
         if is_foreign(record) and linked is None and task is not None:
-            for link in _links_in(parse_json(answer)):
+            for link in links_in(parse_json(answer)):
                 self._links[link] = self._links[urlsplit(link).path] = task
         redacted = self._redacted if self._keys else str
         return Exchange(
@@ -168,16 +169,6 @@ class RecordReader:
 def is_foreign(record: Mapping[str, Any]) -> bool:
     """Tell whether a record was not made by the mock server that answered: its task may not be told."""
     return "provider" not in record or "upstream" in record
-
-
-def _links_in(value: Any) -> Iterator[str]:
-    """Yield every link in an answer."""
-    if isinstance(value, str):
-        if value.startswith(("https://", "http://")):
-            yield value
-    elif isinstance(value, dict | list):
-        for each in value.values() if isinstance(value, dict) else value:
-            yield from _links_in(each)
 
 
 def _id_in(value: Any, provider: Provider) -> str | None:

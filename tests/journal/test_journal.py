@@ -83,6 +83,7 @@ def test_schema_is_closed_and_described() -> None:
             "hint",
             "commanded",
             "own_plan",
+            "replayed",
             "upstream",
         }
         for name, field in each["properties"].items():

@@ -35,7 +35,7 @@ async def whole_day(documented: DocumentedSpec, /, **settings: Any) -> list[dict
         return next(answers, 200)
 
     async with serving(**settings) as edge, receiving(answer) as receiver:
-        day = _Day(edge, name, receiver.url())
+        day = Day(edge, name, receiver.url())
         await day.jobs()
         await day.variants(documented)
         await day.mistakes()
@@ -43,7 +43,9 @@ async def whole_day(documented: DocumentedSpec, /, **settings: Any) -> list[dict
         return list(edge.mock.journal)
 
 
-class _Day:
+class Day:
+    """The requests of one client to one provider."""
+
     def __init__(self, edge: Edge, name: str, hook: str) -> None:
         self.edge = edge
         self.name = name
