@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from mockserver.provider import End, State
@@ -85,11 +85,23 @@ class Course:
     ends_ms: int | None = None
     #: How long its links last after the end, if that was told.
     lifetime_s: int | None = None
+    #: What followed after its client cancelled it, in milliseconds after that; None if that was not recorded.
+    cancelled: Course | None = None
+    #: How often its task had been changed by commands when the course began.
+    revision: int = 0
 
     @property
     def is_refusal(self) -> bool:
         """Whether the submit made no task."""
         return not self.recorded.task_id
+
+    def begun(self, after_ms: int, revision: int) -> Course:
+        """Return the course of what followed a cancellation, for a task that was cancelled so long after its submit."""
+        later = {
+            name: tuple(each._replace(from_ms=each.from_ms + after_ms) for each in answers)
+            for name, answers in self.answers.items()
+        }
+        return replace(self, answers=later, revision=revision)
 
     def shown(self, operation: str, since_ms: int) -> Shown | None:
         """Return the answer of an operation so long after the submit; None before the first recorded one."""

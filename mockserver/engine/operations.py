@@ -63,8 +63,8 @@ def submit(
 def _book(state: ProviderState, task: Task, booked: Booked) -> None:
     """Book the callback of a task's end, if any."""
     callbacks = state.provider.callbacks
-    course = None if task.revision else task.course
-    if course is not None and course.callbacks is not None:
+    course = task.course
+    if course is not None and task.revision == course.revision and course.callbacks is not None:
         first_ms = min((each.delay_ms for each in course.callbacks), default=None)
         if first_ms is not None:
             booked.append((task.submitted_ms + first_ms, TaskEnds(state.provider.name, task.id, task.revision)))
@@ -176,8 +176,15 @@ def cancel(context: RequestContext, operation: Operation, booked: Booked) -> Res
     if end is None or ended(task, context.now_ms):
         return "not_cancellable", Problem("the task has ended")
     reason = next(iter(end.reasons.values()), None)
-    context.set_task(replace_task(context.state, task, end_now(task, context.now_ms, end, reason), booked))
-    return operation_response(context, operation)
+    new = replace_task(context.state, task, end_now(task, context.now_ms, end, reason), booked)
+    followed = None if task.course is None else task.course.cancelled
+    if followed is None:
+        context.set_task(new)
+        return operation_response(context, operation)
+    course = followed.begun(context.now_ms - task.submitted_ms, new.revision)
+    context.state.tasks[new.id] = new = new._replace(course=course)
+    context.set_task(new)
+    return response_of(context, course.recorded, course.submit)
 
 
 def replace_task(state: ProviderState, old: Task, new: Task, booked: Booked) -> Task:

@@ -33,7 +33,7 @@ def recorded_response(context: RequestContext, operation: str) -> Response | Non
     """Return what was recorded for an operation at this time of a task; None where nothing was, or faults show more."""
     task = context.task
     course = None if task is None else task.course
-    if task is None or course is None or task.revision or context.view is not None:
+    if task is None or course is None or task.revision != course.revision or context.view is not None:
         return None
     shown = course.shown(operation, context.now_ms - task.submitted_ms)
     return None if shown is None else response_of(context, course.recorded, shown)
@@ -51,8 +51,8 @@ def recorded_callbacks(context: RequestContext) -> list[tuple[int, str, bytes, P
     """Render the recorded callbacks of a task: due time, event, body and headers of each; None if it has no course."""
     task = context.task
     assert task is not None
-    course = None if task.revision else task.course
-    if course is None or course.callbacks is None:
+    course = task.course
+    if course is None or task.revision != course.revision or course.callbacks is None:
         return None
     renewal = Renewal(context, course.recorded, "")
     return [

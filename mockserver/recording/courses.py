@@ -138,6 +138,24 @@ class _Telling:
         ]
         bodies = [answer.body, *(each.answer.body for each in self._sights), *(each.json for each in self._deliveries)]
         self._identity = _identity(provider, submit, bodies)
+        cancelled = (number for number, each in enumerate(self._sights) if self._cancels(each))
+        self._cancelled_at = next(cancelled, len(self._sights))
+
+    def _cancels(self, sight: _Sight) -> bool:
+        """Tell whether an answer is that of an accepted cancellation."""
+        operation = self._provider.operations.get(sight.operation)
+        return operation is not None and operation.role == "cancel" and sight.answer.status < 300
+
+    def _cancelled(self) -> Course | None:
+        """Return what followed a cancellation, beginning with its answer."""
+        cancel, *later = self._sights[self._cancelled_at :] or (None,)
+        if cancel is None:
+            return None
+        answers: dict[str, list[Shown]] = defaultdict(list)
+        for each in later:
+            answers[each.operation].append(each.answer._replace(from_ms=each.at_ms - cancel.at_ms))
+        kept = {name: tuple(each) for name, each in answers.items()}
+        return Course(self._submit.seq, "", self._identity, cancel.answer, kept)
 
     def _state(self, exchange: Exchange) -> str | None:
         operation = self._provider.operations.get(exchange.operation or "")
@@ -154,7 +172,7 @@ class _Telling:
         answers: dict[str, list[Shown]] = defaultdict(list)
         end: tuple[End, int] | None = None
         before_ms = 0
-        for sight in self._sights:
+        for sight in self._sights[: self._cancelled_at]:
             from_ms = sight.at_ms
             ends = None if sight.state is None else self._end(sight)
             if end is None and sight.state is not None and (ends is not None or sight.state != states[-1][0]):
@@ -167,7 +185,8 @@ class _Telling:
                 from_ms = 0  # the state of the submit, which it is in from the beginning
             before_ms = sight.at_ms if sight.state is not None else before_ms
             answers[sight.operation].append(sight.answer._replace(from_ms=from_ms))
-        end = end or self._end_called_back()
+        cancelled = self._cancelled()
+        end = end or (None if cancelled else self._end_called_back())
         return Course(
             submit.seq,
             submit.operation or "",
@@ -180,6 +199,7 @@ class _Telling:
             None if end is None else end[0],
             None if end is None else max(end[1], states[-1][1] + 1),
             None if end is None else self._lifetime_s(end[1]),
+            cancelled,
         )
 
     def _known(self, name: str) -> State:

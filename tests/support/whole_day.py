@@ -81,7 +81,7 @@ class Day:
         callbacks = self.provider.callbacks
         if hook and callbacks is not None:
             body = changed_at(body, callbacks.url_keys, self.hook)
-        return body if not rude else _with_text(body, f"A {_RUDE} thing")
+        return body if not rude else with_text(body, f"A {_RUDE} thing")
 
     async def jobs(self) -> None:
         """Submit, poll to the end, fetch the file, and fetch it when its time is over."""
@@ -110,7 +110,7 @@ class Day:
         if found.end.kind != "success" or found.result is None:
             return
         links = state.links.result_urls(found, found.result, 1)
-        for wait_s in (0, found.result.lifetime_s):
+        for wait_s in (0, self.provider.results[found.result.name].lifetime_s):
             await self.edge.advance(wait_s)
             for link in links:
                 parts = urlsplit(link)
@@ -206,7 +206,7 @@ class Day:
         )
 
 
-def _with_text(value: Any, text: str) -> Any:
+def with_text(value: Any, text: str) -> Any:
     """Put a text into the longest string of a body: its prompt."""
     found: list[tuple[int, tuple[str, ...]]] = []
 
