@@ -87,7 +87,9 @@ class Renewal:
         body = context.body if task is None else task.body
         self._numbers = {each for each in _leaves(recorded.body) if isinstance(each, int | float)}
         self._exact = {**dict(_repeated(recorded.body, body)), **links}
-        parts = {**{old: new for old, new in ids.items() if old and new}, **links}
+        parts = {old: new for old, new in ids.items() if old and new}
+        for old, new in links.items():  # a text may hold a link without its query
+            parts |= {old: new, old.partition("?")[0]: new.partition("?")[0]}
         self._parts = sorted(parts.items(), key=lambda each: -len(each[0]))
 
     def bytes(self, body: Any, *, is_json: bool) -> bytes:

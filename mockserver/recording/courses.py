@@ -171,19 +171,20 @@ class _Telling:
         states: list[tuple[str, int]] = [(self._state(submit) or lifecycle.states[0].name, 0)]
         answers: dict[str, list[Shown]] = defaultdict(list)
         end: tuple[End, int] | None = None
-        before_ms = 0
+        before_ms, told = 0, set(_instants(self._answer.body, submit.at_ms))
         for sight in self._sights[: self._cancelled_at]:
             from_ms = sight.at_ms
             ends = None if sight.state is None else self._end(sight)
             if end is None and sight.state is not None and (ends is not None or sight.state != states[-1][0]):
-                from_ms = self._changed_ms(sight, before_ms, is_end=ends is not None)
+                from_ms = self._changed_ms(sight, before_ms, told, is_end=ends is not None)
                 if ends is not None:
                     end = ends, from_ms
                 else:
                     states.append((sight.state, from_ms))
             elif sight.state is not None and not answers[sight.operation] and len(states) == 1 and end is None:
                 from_ms = 0  # the state of the submit, which it is in from the beginning
-            before_ms = sight.at_ms if sight.state is not None else before_ms
+            before_ms = sight.at_ms
+            told |= set(_instants(sight.answer.body, submit.at_ms))
             answers[sight.operation].append(sight.answer._replace(from_ms=from_ms))
         cancelled = self._cancelled()
         end = end or (None if cancelled else self._end_called_back())
@@ -223,12 +224,13 @@ class _Telling:
             None,
         )
 
-    def _changed_ms(self, sight: _Sight, before_ms: int, *, is_end: bool) -> int:
+    def _changed_ms(self, sight: _Sight, before_ms: int, known: set[int], *, is_end: bool) -> int:
         """Return when the task came into a state: as its answer or a callback tells it, or else when it was seen."""
-        told = [at_ms - self._submit.at_ms for at_ms in _instants(sight.answer.body, self._submit.at_ms)]
-        told += [each.at_ms - self._submit.at_ms for each in self._deliveries] if is_end else []
-        within = [max(each, before_ms + 1) for each in told if before_ms - 999 <= each <= sight.at_ms]
-        return max((each for each in within if each <= sight.at_ms), default=sight.at_ms)
+        told = [each for each in _instants(sight.answer.body, self._submit.at_ms) if each not in known]
+        told += [each.at_ms for each in self._deliveries] if is_end else []
+        since_ms = [each - self._submit.at_ms for each in told]
+        within = [each for each in since_ms if max(before_ms - 1000, 0) < each <= sight.at_ms]
+        return max(max(within, default=sight.at_ms), before_ms + bool(before_ms))
 
     def _lifetime_s(self, ends_ms: int) -> int | None:
         """Return how long links last after the end, as answers or the links themselves tell it."""
@@ -252,12 +254,14 @@ def _is_type(name: str) -> bool:
 
 
 def _first_attempts(deliveries: Iterable[Delivery]) -> list[Delivery]:
-    """Return the first attempt of each callback that was sent at all."""
-    found: dict[str, Delivery] = {}
+    """Return the first attempt of each callback that was sent, and those after an attempt that was acknowledged."""
+    found: list[Delivery] = []
+    before: dict[str, Delivery] = {}
     for each in deliveries:
-        if each.outcome != "lost":
-            found.setdefault(each.delivery, each)
-    return list(found.values())
+        if each.outcome != "lost" and (each.delivery not in before or before[each.delivery].outcome == "acknowledged"):
+            found.append(each)
+        before[each.delivery] = each
+    return found
 
 
 def _identity(provider: Provider, submit: Exchange, bodies: Iterable[Any]) -> Identity:
