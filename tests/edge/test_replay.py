@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -13,12 +14,14 @@ from support.whole_day import Day, with_text
 
 from contracts import of_records
 from contracts.drift import DocumentedSpec, differences, documented
-from mockserver.clock import instant_of
+from mockserver.clock import MANUAL_START_MS, instant_of, iso_of
 from mockserver.faults import all_faults
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator
+    from collections.abc import AsyncIterator, Container, Iterator
     from pathlib import Path
+
+    from support.edge import Edge
 
     from mockserver.provider import Provider
 
@@ -27,7 +30,7 @@ FILES = {"kiln": (KILN,)}
 _TRANSIENT = (429, 500, 502, 503, 504)
 _POLLS, _POLL_EVERY_S = 6, 20
 LATER_S = 123_456.789
-_LINK = re.compile(r"http[^\"]*")
+_LINK = re.compile(r"http[^\"]*|req_\w+")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
 
@@ -88,6 +91,7 @@ def _json(text: str | None) -> Any:
 def saved(records: Records, path: Path) -> str:
     """Write a journal as of a real provider: nothing in it says what the mock did."""
     plain = [{**each, "faults": []} for each in records if each.get("outcome") != "lost"]
+    plain.sort(key=lambda each: each["seq"])
     path.write_bytes(b"".join(orjson.dumps(each) + b"\n" for each in plain))
     return str(path)
 
@@ -139,7 +143,7 @@ def _of_tasks(records: Records) -> Records:
 
 async def faulty(name: str, chosen: Container[str] | None = None, **settings: Any) -> dict[str, Records]:
     """Do a job for each fault that shows in answers, or the chosen ones without their faults; return their records."""
-    done: dict[str, Records] = {}
+    jobs = []
     async with serving(**settings) as edge, receiving() as receiver:
         day = Day(edge, name, receiver.url())
         (submit, *_), (query, *_) = day.of("submit"), day.of("query")
@@ -149,15 +153,23 @@ async def faulty(name: str, chosen: Container[str] | None = None, **settings: An
                 continue
             if chosen is None:
                 edge.mock.server.runtime.add_fault(request)
-            before = len(list(edge.mock.journal))
+            jobs.append(job)
             answer = await day.ask(submit, json=with_text(day.body(model, hook=True), job))
             task = next(reversed(edge.state(name).tasks), "none")
             for _ in range(_POLLS if answer.status < 300 else 0):
                 await edge.advance(_POLL_EVERY_S)
                 await day.ask(query, task)
             edge.mock.server.runtime.world.faults.clear()
-            done[job] = list(edge.mock.journal)[before:]
-    return done
+        records = list(edge.mock.journal)
+    parts: list[Records] = []
+    for each in (each for each in records if each["kind"] == "exchange"):
+        if each["operation"] == submit.id:
+            parts.append([])
+        parts[-1].append(each)
+    of_task = {each["task"]: part for part in reversed(parts) for each in part if each["task"]}
+    for each in (each for each in records if each["kind"] == "delivery"):  # one may come before its submit is answered
+        of_task[each["task"]].append(each)
+    return dict(zip(jobs, parts, strict=True))
 
 
 def _jobs(provider: Provider) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -185,3 +197,119 @@ async def test_what_faults_show_is_lived_through_again(name: str, tmp_path: Path
 
 def _status(record: dict[str, Any]) -> int:
     return 0 if record["response"] is None else int(record["response"]["status"])
+
+
+BODY = {"model": "gemini-omni-flash-text-to-video", "prompt": "a red kite", "duration": 6}
+
+
+def record(seq: int, at_s: float, method: str, path: str, answer: Any, *, body: Any = None, status: int = 200) -> Any:
+    """Write a record as of the real EvoLink: what the mock does not know is in its answers."""
+    text = answer if isinstance(answer, str) else orjson.dumps(answer).decode()
+    return {
+        "seq": seq,
+        "kind": "exchange",
+        "at": iso_of(1_700_000_000_250 + round(at_s * 1000)),
+        "host": "api.evolink.ai",
+        "url": f"https://api.evolink.ai{path}",
+        "request": {
+            "method": method,
+            "path": path,
+            "query": "",
+            "headers": [["Authorization", "Bearer sk-real-secret-key"]],
+            "body": None if body is None else orjson.dumps(body).decode(),
+        },
+        "response": {
+            "status": status,
+            "headers": [["Content-Type", "application/json"], ["X-Served-For", "task-1"], ["Set-Cookie", "a=b"]],
+            "body": text,
+            "body_bytes": len(text),
+        },
+    }
+
+
+FILE = "https://cdn.real.example/v/task-1/out.mp4?Expires=1700007250&Signature=abc"
+REAL = [
+    record(1, 0, "POST", "/v1/videos/generations", {"error": {"code": 429}}, body=BODY, status=429),
+    record(
+        2,
+        10,
+        "POST",
+        "/v1/videos/generations",
+        {"id": "task-1", "status": "pending", "created": 1_700_000_010, "region": "eu", "prompt": "a red kite"},
+        body=BODY,
+    ),
+    record(3, 30, "GET", "/v1/tasks/task-1", {"id": "task-1", "status": "warming_up", "eta": 17}),
+    record(4, 40, "GET", "/v1/tasks/task-1", "<h1>bad gateway</h1>", status=502),
+    record(5, 50, "GET", "/v1/tasks/task-1", {"id": "task-1", "status": "processing", "progress": 7}),
+    record(
+        6,
+        100,
+        "GET",
+        "/v1/tasks/task-1",
+        {
+            "id": "task-1",
+            "status": "completed",
+            "created": 1_700_000_010,
+            "finished_at": "2023-11-14T23:14:40+01:00",
+            "results": [FILE],
+            "cover": "https://cdn.real.example/v/task-1/cover.jpg",
+            "self": "https://api.evolink.ai/v1/tasks/task-1",
+            "by_task": {"task-1": "see task-1"},
+        },
+    ),
+]
+
+
+@asynccontextmanager
+async def real(path: Path, records: Records = REAL, **settings: Any) -> AsyncIterator[Edge]:
+    """Serve a recording of the real provider."""
+    file = path / "real.ndjson"
+    file.write_bytes(b"".join(orjson.dumps(each) + b"\n" for each in records))
+    async with serving(replay=str(file), **settings) as edge:
+        yield edge
+
+
+async def test_a_recording_of_the_real_provider(tmp_path: Path) -> None:
+    """Unknown states and fields are shown at their times; ids, times and links are those of this run, everywhere."""
+    async with real(tmp_path) as edge:
+        refused = await edge.try_submit("evolink", **BODY)
+        assert (refused.status, refused.json) == (429, {"error": {"code": 429}})
+        created = await edge.try_submit("evolink", **BODY)
+        task = created.json["id"]
+        now_s = MANUAL_START_MS // 1000
+        assert created.json == {
+            "id": task,
+            "status": "pending",
+            "created": now_s,
+            "region": "eu",
+            "prompt": "a red kite",
+        }
+        assert task != "task-1"
+        assert created.headers["X-Served-For"] == task
+        assert "Set-Cookie" not in created.headers
+        shown = []
+        for _ in range(10):
+            await edge.advance(10)
+            for _ in range(3):  # polls do not advance it
+                answer = await edge.query("evolink", task)
+            shown.append((answer.status, answer.json.get("status") if answer.status == 200 else answer.body))
+        assert [status for _, status in shown] == [
+            "pending",
+            "warming_up",
+            b"<h1>bad gateway</h1>",
+            *["processing"] * 3,
+            "processing",
+            *["completed"] * 3,
+        ][:10] or shown
+        done = answer.json
+        assert done["created"] == now_s
+        assert done["finished_at"] == "2026-06-05T01:01:10+01:00"
+        assert done["by_task"] == {task: f"see {task}"}
+        assert done["self"] == f"{edge.root}/evolink/v1/tasks/{task}"
+        links = [*done["results"], done["cover"]]
+        assert all(each.startswith(edge.root) and "real" not in each for each in links)
+        for link in links:
+            assert (await edge.call("GET", link)).headers["Content-Type"] == "video/mp4"
+        await edge.advance(8000)  # the recorded links expired 7240 s after the submit
+        assert (await edge.call("GET", links[0])).status == 404
+        assert b"task-1" not in orjson.dumps(list(edge.mock.journal))
