@@ -6,7 +6,8 @@ Records of our own journal say which provider, operation and task they belong to
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -18,6 +19,8 @@ from mockserver.recording.values import Delivery, Exchange, JournalError, Record
 
 #: A shorter value in the key's header is not treated as a key: it would match too many texts.
 _SHORTEST_KEY = 8
+#: Ids of something else than a task.
+_OTHER_ID = re.compile(r"request|trace|user|account|model|session|org", re.IGNORECASE)
 
 
 def by_provider(
@@ -139,7 +142,8 @@ class RecordReader:
         if operation is None:
             return None
         if operation.role == "submit":
-            return _id_in(parse_json(answer), self.provider)
+            body = parse_json(answer)
+            return _id_in(body, self.provider.task_id_matches) or _id_in(body, None)
         if operation.role == "result":  # in our own HAR files, the host differs from that of the links
             return self._links.get(path)
         if operation.role == "query":
@@ -171,16 +175,12 @@ def is_foreign(record: Mapping[str, Any]) -> bool:
     return "provider" not in record or "upstream" in record
 
 
-def _id_in(value: Any, provider: Provider) -> str | None:
-    """Find a task's id in an answer: the first string under a key that ends in "id"."""
-    if isinstance(value, dict):
-        for key, each in value.items():
-            if key.lower().endswith("id") and isinstance(each, str):
-                matches = provider.task_id_matches
-                if matches is None or matches(each):
-                    return each
-        for each in value.values():
-            found = _id_in(each, provider)
-            if found is not None:
-                return found
-    return None
+def _id_in(value: Any, matches: Callable[[str], object] | None) -> str | None:
+    """Find a task's id in an answer: the first string under a key that ends in "id", but not of others."""
+    if not isinstance(value, dict):
+        return None
+    for key, each in value.items():
+        is_id = isinstance(each, str) and key.lower().endswith("id") and not _OTHER_ID.search(key)
+        if is_id and (matches is None or matches(each)):
+            return str(each)
+    return next((found for each in value.values() if (found := _id_in(each, matches)) is not None), None)

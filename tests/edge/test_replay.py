@@ -8,14 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
+from click.testing import CliRunner
 from support.edge import Received, receiving, serving
 from support.engine import ALL, KILN, providers
 from support.whole_day import Day, with_text
 
 from contracts import of_records
 from contracts.drift import DocumentedSpec, differences, documented
+from mockserver import MockServer
+from mockserver.cli import main
 from mockserver.clock import MANUAL_START_MS, instant_of, iso_of
+from mockserver.engine.callbacks import signature_of
 from mockserver.faults import all_faults
+from mockserver.journal.har import har
+from mockserver.settings import ConfigError
+from mockserver.terminal import banner
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Container, Iterator
@@ -199,7 +206,7 @@ def _status(record: dict[str, Any]) -> int:
     return 0 if record["response"] is None else int(record["response"]["status"])
 
 
-BODY = {"model": "gemini-omni-flash-text-to-video", "prompt": "a red kite", "duration": 6}
+BODY: dict[str, Any] = {"model": "gemini-omni-flash-text-to-video", "prompt": "a red kite", "duration": 6}
 
 
 def record(seq: int, at_s: float, method: str, path: str, answer: Any, *, body: Any = None, status: int = 200) -> Any:
@@ -227,6 +234,7 @@ def record(seq: int, at_s: float, method: str, path: str, answer: Any, *, body: 
     }
 
 
+SUBMITTED = {"id": "task-1", "status": "pending", "created": 1_700_000_010, "region": "eu", "prompt": "a red kite"}
 FILE = "https://cdn.real.example/v/task-1/out.mp4?Expires=1700007250&Signature=abc"
 REAL = [
     record(1, 0, "POST", "/v1/videos/generations", {"error": {"code": 429}}, body=BODY, status=429),
@@ -235,7 +243,7 @@ REAL = [
         10,
         "POST",
         "/v1/videos/generations",
-        {"id": "task-1", "status": "pending", "created": 1_700_000_010, "region": "eu", "prompt": "a red kite"},
+        SUBMITTED,
         body=BODY,
     ),
     record(3, 30, "GET", "/v1/tasks/task-1", {"id": "task-1", "status": "warming_up", "eta": 17}),
@@ -277,13 +285,7 @@ async def test_a_recording_of_the_real_provider(tmp_path: Path) -> None:
         created = await edge.try_submit("evolink", **BODY)
         task = created.json["id"]
         now_s = MANUAL_START_MS // 1000
-        assert created.json == {
-            "id": task,
-            "status": "pending",
-            "created": now_s,
-            "region": "eu",
-            "prompt": "a red kite",
-        }
+        assert created.json == {**SUBMITTED, "id": task, "created": now_s}
         assert task != "task-1"
         assert created.headers["X-Served-For"] == task
         assert "Set-Cookie" not in created.headers
@@ -292,15 +294,9 @@ async def test_a_recording_of_the_real_provider(tmp_path: Path) -> None:
             await edge.advance(10)
             for _ in range(3):  # polls do not advance it
                 answer = await edge.query("evolink", task)
-            shown.append((answer.status, answer.json.get("status") if answer.status == 200 else answer.body))
-        assert [status for _, status in shown] == [
-            "pending",
-            "warming_up",
-            b"<h1>bad gateway</h1>",
-            *["processing"] * 3,
-            "processing",
-            *["completed"] * 3,
-        ][:10] or shown
+            shown.append(answer.json["status"] if answer.status == 200 else answer.body)
+        bad_gateway = b"<h1>bad gateway</h1>"  # the last is shown from the time that it tells
+        assert shown == ["pending", "warming_up", bad_gateway, *["processing"] * 3, *["completed"] * 4]
         done = answer.json
         assert done["created"] == now_s
         assert done["finished_at"] == "2026-06-05T01:01:10+01:00"
@@ -312,4 +308,165 @@ async def test_a_recording_of_the_real_provider(tmp_path: Path) -> None:
             assert (await edge.call("GET", link)).headers["Content-Type"] == "video/mp4"
         await edge.advance(8000)  # the recorded links expired 7240 s after the submit
         assert (await edge.call("GET", links[0])).status == 404
-        assert b"task-1" not in orjson.dumps(list(edge.mock.journal))
+        told = orjson.dumps([each["response"] for each in list(edge.mock.journal)[1:]]).decode()
+        assert re.findall(r"task-1\W|real|2023|17000000", told) == []
+
+
+async def test_which_submit_is_like_a_recorded_one(tmp_path: Path) -> None:
+    """Equal bodies first, then those that differ in prompts and URLs; each in turn, then again; others by the spec."""
+    tasks = [
+        record(2 * number + 1, 0, "POST", "/v1/videos/generations", {"id": f"task-{number}", "mark": mark}, body=body)
+        for number, (mark, body) in enumerate(
+            [
+                ("red", BODY),
+                ("red again", BODY),
+                ("blue", {**BODY, "prompt": "a blue kite"}),
+                ("long", {**BODY, "duration": 8}),
+            ]
+        )
+    ]
+    wanted = [
+        ("red", {}),
+        ("red again", {"callback_url": "http://127.0.0.1:9/new"}),
+        ("red", {}),
+        ("blue", {"prompt": "a blue kite"}),
+        ("blue", {"prompt": "a green kite"}),
+        ("red", {"prompt": "a yellow kite"}),
+        ("blue", {"prompt": "a white kite"}),
+        ("long", {"duration": 8, "prompt": "other"}),
+        (None, {"duration": 10}),
+        (None, {"seed": 3}),
+    ]
+    tasks[1] = record(
+        3,
+        0,
+        "POST",
+        "/v1/videos/generations",
+        {"id": "task-1", "mark": "red again"},
+        body={**BODY, "callback_url": "https://x.example/h"},
+    )
+    async with real(tmp_path, tasks) as edge:
+        for mark, changes in wanted:
+            answer = await edge.try_submit("evolink", **{**BODY, **changes})
+            assert answer.json.get("mark") == mark, changes
+        told = [each.get("replayed") for each in edge.mock.journal]
+    assert [each is None for each in told] == [mark is None for mark, _ in wanted]
+
+
+async def test_callbacks_come_at_the_recorded_delays_and_are_signed_anew(tmp_path: Path) -> None:
+    """A callback has the recorded body with the new id, at its time, and this account's signature; retries as documented."""
+    body = {"model": "gemini-omni-video", "prompt": "a lighthouse", "resolution": "1080p", "duration": 8}
+    sent = {**body, "callbackUrl": "https://client.example/hook"}
+    headers = [["Content-Type", "application/json"], ["X-Signature", "sha256=00"], ["X-Extra", "job_a"], ["Host", "c"]]
+    at = iso_of(1_700_000_030_250)
+    job = {"jobId": "job_aaaaaaaaaaaa", "status": "accepted", "creditCost": 150, "estimatedSeconds": 60}
+    done = {"jobId": "job_aaaaaaaaaaaa", "status": "done", "odd": [1, None]}
+    recorded = [
+        {
+            **record(1, 0, "POST", "/api/v1/generate", job, body=sent),
+            "provider": "googlegeminiomni",
+            "operation": "submitJob",
+        },
+        {
+            "seq": 2,
+            "kind": "delivery",
+            "at": at,
+            "provider": "googlegeminiomni",
+            "delivery": "dlv_1",
+            "task": "job_aaaaaaaaaaaa",
+            "event": "done",
+            "attempt": 1,
+            "outcome": "acknowledged",
+            "request": {"url": "https://client.example/hook", "headers": headers, "body": orjson.dumps(done).decode()},
+            "response": {"status": 200},
+        },
+    ]
+    async with real(tmp_path, recorded) as edge, receiving() as receiver:
+        answer = await edge.try_submit("googlegeminiomni", **{**body, "callbackUrl": receiver.url()})
+        task = answer.json["jobId"]
+        await edge.advance(29)
+        assert receiver.received == []
+        await edge.advance(1)
+        (got,) = receiver.received
+        rule = edge.provider("googlegeminiomni").callbacks
+        assert rule is not None
+        assert rule.signature is not None
+        assert orjson.loads(got.body) == {**done, "jobId": task}
+        secret = rule.signature.default_secret
+        assert got.headers[rule.signature.header] == signature_of(rule.signature, secret, got.body)
+        assert (await edge.query("googlegeminiomni", task)).json["status"] == "done"
+
+
+async def test_commands_and_faults_take_over(tmp_path: Path) -> None:
+    """A task that is failed by command, or that a fault changes, is shown as the spec says from then on."""
+    async with real(tmp_path, REAL[1:]) as edge:
+        await edge.submit("evolink", **BODY)
+        first = next(iter(edge.state("evolink").tasks))
+        await edge.advance(20)
+        await edge.mock.task(first).fail()
+        assert (await edge.query("evolink", first)).json["status"] == "failed"
+        second = await edge.submit("evolink", **{**BODY, "prompt": "a red kite mock:fail=content_policy"})
+        await edge.advance(200)
+        assert (await edge.query("evolink", second)).json["status"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "cannot be read: No such file"),
+        (b"", "has no records"),
+        (b"hello\n", ":1: not a journal record"),
+        (b'{"seq":1}\n', ":1: not a journal record"),
+        (b"\xff\xfe", "not UTF-8 text"),
+        (b'{"log": {"entries": [{}]}}', "invalid HAR file"),
+        (orjson.dumps(REAL[1])[:-30], ":1: the record is cut off"),
+        (orjson.dumps(REAL[1]) + b"\n" + orjson.dumps(REAL[2])[:50], ":2: the record is cut off"),
+        (orjson.dumps({**REAL[1], "provider": "nobody"}), "has no answered submit to any of the providers served here"),
+        (orjson.dumps(REAL[2]), "has no answered submit to any of the providers served here"),
+        (orjson.dumps({**REAL[1], "request": 7}), "record 2: TypeError"),
+    ],
+    ids=lambda each: each if isinstance(each, str) else "",
+)
+def test_what_cannot_be_replayed_is_refused_in_one_line(tmp_path: Path, content: bytes | None, said: str) -> None:
+    """`serve` ends with code 2 and a line that names the file; in Python it is a ConfigError."""
+    file = tmp_path / "run.ndjson"
+    if content is not None:
+        file.write_bytes(content)
+    ended = CliRunner().invoke(main, ["serve", "--port", "0", "--replay", str(file)])
+    assert (ended.exit_code, len(ended.stderr.splitlines())) == (2, 1)
+    assert str(file) in ended.stderr
+    assert said in ended.stderr
+    with pytest.raises(ConfigError, match="replay: "), MockServer(replay=str(file)):
+        pass
+
+
+async def test_the_banner_says_what_is_replayed(tmp_path: Path) -> None:
+    """The number of tasks and refusals of each provider."""
+    async with real(tmp_path, [*REAL, {**REAL[1], "seq": 7, "at": iso_of(1_700_000_200_000)}]) as edge:
+        text = banner(edge.mock.server)
+    assert f"replayed from {tmp_path / 'real.ndjson'}: 2 tasks, 1 refused submit of evolink" in text
+
+
+async def test_a_har_file_is_replayed(tmp_path: Path) -> None:
+    """A HAR file of another tool, with the real host."""
+    ours = [{**each, "provider": "evolink", "url": each["url"]} for each in REAL]
+    whole = har(ours, "1")
+    for entry, each in zip(whole["log"]["entries"], REAL, strict=True):
+        entry["request"]["url"] = each["url"]
+    file = tmp_path / "run.har"
+    file.write_bytes(orjson.dumps(whole))
+    async with serving(replay=str(file)) as edge:
+        assert (await edge.try_submit("evolink", **BODY)).status == 429
+        task = (await edge.try_submit("evolink", **BODY)).json["id"]
+        await edge.advance(20)
+        assert (await edge.query("evolink", task)).json["status"] == "warming_up"
+
+
+async def test_sessions_and_a_reset_begin_again(tmp_path: Path) -> None:
+    """Each session, and the server after a reset, takes the recorded submits from the first."""
+    async with real(tmp_path) as edge:
+        for _ in range(2):
+            assert [(await edge.try_submit("evolink", **BODY)).status for _ in range(2)] == [429, 200]
+            await edge.admin("POST", "/reset", {"what": "all"})
+        path, headers = f"/~one{edge.path_of('evolink', 'submit')}", edge.key_headers("evolink")
+        assert [(await edge.call("POST", path, headers=headers, json=BODY)).status for _ in range(2)] == [429, 200]
