@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 from mockserver.chance import Chance
 from mockserver.engine.admission import admit, gates_of
-from mockserver.engine.callbacks import Attempt, Delivery, EventQueue, TaskEnds, after_attempt, signature_of
+from mockserver.engine.callbacks import Attempt, Delivery, EventQueue, TaskEnds, after_attempt
 from mockserver.engine.context import RequestContext
-from mockserver.engine.course import Pairs, Recording
+from mockserver.engine.course import Recording
 from mockserver.engine.faults import Fault, FaultDirectives, Injection
 from mockserver.engine.injection import (
     RuleFinder,
@@ -24,10 +24,9 @@ from mockserver.engine.injection import (
     replaced_response,
 )
 from mockserver.engine.keeping import EVICTED_HEADER, Bounds, Shelf
-from mockserver.engine.messages import JSON, Request, Response
+from mockserver.engine.messages import Request, Response
 from mockserver.engine.operations import ROLES, Booked, submit
-from mockserver.engine.render import callback_body, refusal_response, rendered_headers, task_context
-from mockserver.engine.renewal import recorded_callbacks
+from mockserver.engine.render import refusal_response, rendered_deliveries, task_context
 from mockserver.engine.replay import Replay
 from mockserver.engine.routes import RouteMatch
 from mockserver.engine.rules import RuleTable
@@ -243,17 +242,13 @@ class World:
     def _deliveries(self, state: ProviderState, task: Task) -> list[Delivery]:
         """Make the callbacks of a task: that of its end, or the recorded ones; then let faults change them."""
         context = task_context(state, task)
-        recorded = recorded_callbacks(context)
-        if recorded is None:
-            made = [self._delivery(context, task.end.name, task.ends_ms, callback_body(context), None)]
-        else:
-            made = [self._delivery(context, event, due_ms, body, headers) for due_ms, event, body, headers in recorded]
         deliveries: list[Delivery] = []
-        for delivery in made:
-            changed = [delivery]
+        for made in rendered_deliveries(context):
+            made.id = self._next_delivery_id()
+            changed = [made]
             if self.faults:
                 context.account = task.account
-                changed = alter_deliveries(self.faults, context, task, delivery)
+                changed = alter_deliveries(self.faults, context, task, made)
             deliveries += changed
         for each in deliveries:
             each.id = each.id or self._next_delivery_id()
@@ -261,36 +256,6 @@ class World:
             if each.awaits_query:
                 self._held_back.setdefault(task.id, []).append(each)
         return deliveries
-
-    def _delivery(
-        self, context: RequestContext, event: str, due_ms: int, body: bytes, recorded: Pairs | None
-    ) -> Delivery:
-        """Make a callback: its exact bytes, signed unless it was recorded without a signature."""
-        state, task = context.state, context.task
-        rule = state.provider.callbacks
-        assert rule is not None
-        assert task is not None
-        assert task.callback_url is not None
-        headers = [("Content-Type", JSON), *rendered_headers(context, rule.headers)] if recorded is None else []
-        signature = rule.signature
-        signed = "" if signature is None else signature.header.lower()
-        headers += [each for each in recorded or () if each[0].lower() != signed]
-        if signature is not None and (recorded is None or len(headers) < len(recorded)):
-            secret = task.account.secret or signature.default_secret
-            headers.append((signature.header, signature_of(signature, secret, body)))
-        return Delivery(
-            id=self._next_delivery_id(),
-            provider=state.provider.name,
-            rule=rule,
-            task_id=task.id,
-            event=event,
-            url=task.callback_url,
-            body=body,
-            headers=tuple(headers),
-            due_ms=due_ms,
-            account=task.account,
-            faults=state.task_faults.get(task.id, ()),
-        )
 
     def _next_delivery_id(self) -> str:
         self._deliveries_made += 1

@@ -46,7 +46,10 @@ def read_recordings(path: Path, providers: Iterable[Provider]) -> dict[str, Reco
         raise JournalError(f"{path}:{file.torn_line}: the record is cut off; remove the line to replay the others")
     if not file.records:
         raise JournalError(f"{path}: has no records")
-    found = by_provider(file.records, served)
+    try:
+        found = by_provider(file.records, served)
+    except JournalError as error:
+        raise JournalError(f"{path}: {error}") from None
     recordings = {each.name: recording_of(each, found[each.name]) for each in served if each.name in found}
     recordings = {name: each for name, each in recordings.items() if each.courses}
     if not recordings:

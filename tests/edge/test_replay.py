@@ -211,6 +211,7 @@ BODY: dict[str, Any] = {"model": "gemini-omni-flash-text-to-video", "prompt": "a
 
 def record(seq: int, at_s: float, method: str, path: str, answer: Any, *, body: Any = None, status: int = 200) -> Any:
     """Write a record as of the real EvoLink: what the mock does not know is in its answers."""
+    sent = None if body is None else orjson.dumps(body).decode()
     text = answer if isinstance(answer, str) else orjson.dumps(answer).decode()
     return {
         "seq": seq,
@@ -223,7 +224,8 @@ def record(seq: int, at_s: float, method: str, path: str, answer: Any, *, body: 
             "path": path,
             "query": "",
             "headers": [["Authorization", "Bearer sk-real-secret-key"]],
-            "body": None if body is None else orjson.dumps(body).decode(),
+            "body": sent,
+            "body_bytes": len(sent or ""),
         },
         "response": {
             "status": status,
@@ -325,7 +327,7 @@ async def test_which_submit_is_like_a_recorded_one(tmp_path: Path) -> None:
             ]
         )
     ]
-    wanted = [
+    wanted: list[tuple[str | None, dict[str, Any]]] = [
         ("red", {}),
         ("red again", {"callback_url": "http://127.0.0.1:9/new"}),
         ("red", {}),
@@ -354,8 +356,13 @@ async def test_which_submit_is_like_a_recorded_one(tmp_path: Path) -> None:
 
 
 async def test_callbacks_come_at_the_recorded_delays_and_are_signed_anew(tmp_path: Path) -> None:
-    """A callback has the recorded body with the new id, at its time, and this account's signature; retries as documented."""
-    body = {"model": "gemini-omni-video", "prompt": "a lighthouse", "resolution": "1080p", "duration": 8}
+    """A callback has the recorded body with the new id, at its time, and this account's signature."""
+    body: dict[str, Any] = {
+        "model": "gemini-omni-video",
+        "prompt": "a lighthouse",
+        "resolution": "1080p",
+        "duration": 8,
+    }
     sent = {**body, "callbackUrl": "https://client.example/hook"}
     headers = [["Content-Type", "application/json"], ["X-Signature", "sha256=00"], ["X-Extra", "job_a"], ["Host", "c"]]
     at = iso_of(1_700_000_030_250)
@@ -385,9 +392,9 @@ async def test_callbacks_come_at_the_recorded_delays_and_are_signed_anew(tmp_pat
         answer = await edge.try_submit("googlegeminiomni", **{**body, "callbackUrl": receiver.url()})
         task = answer.json["jobId"]
         await edge.advance(29)
-        assert receiver.received == []
+        assert receiver.got == []
         await edge.advance(1)
-        (got,) = receiver.received
+        (got,) = receiver.got
         rule = edge.provider("googlegeminiomni").callbacks
         assert rule is not None
         assert rule.signature is not None
