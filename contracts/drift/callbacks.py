@@ -23,6 +23,8 @@ from mockserver.spec.pointer import MISSING, pointed
 _TOLERANCE_MS = 1000
 #: How late a callback may come after the end of its task.
 _LATE_MS = 15_000
+#: How late it may be sent again.
+_LATE_AGAIN_MS = 2000
 
 
 class Callbacks:
@@ -105,7 +107,7 @@ def judge_callback_times(
             _first_attempts(documented, trace, firsts, slack_ms, found)
             _missing(documented, journal, trace, slack_ms, found)
         for attempts in by_id.values():
-            _waits(documented, attempts, slack_ms, found)
+            _waits(documented, attempts, _LATE_AGAIN_MS * max(1.0, journal.speed), found)
         for first, second in pairwise(firsts):
             if first.event == second.event:
                 found.add(
@@ -161,7 +163,7 @@ def _missing(documented: DocumentedSpec, journal: Journal, trace: Trace, slack_m
             seen=f"no callback came for {end.state!r}",
             asks="one is sent",
             place=place,
-            edit=lambda _: None,
+            edit=setting(place, value=MISSING),
         )
 
 
@@ -190,7 +192,7 @@ def _waits(documented: DocumentedSpec, attempts: list[Delivery], slack_ms: float
         if index < len(known):
             asks = f"it is sent again after {known[index]:g} s"
         found.add(
-            *("callbacks", ("wait", index), [earlier, later]),
+            *("callbacks", ("wait",), [earlier, later]),
             seen=f"attempt {later.attempt} of a callback came {waited_ms / 1000:g} s after "
             f"{'the first' if rule.waits_from_first else 'the one before'}",
             asks=asks,
@@ -212,6 +214,7 @@ def _wrong_waits(
         waited_ms = later.at_ms - (first.at_ms if rule.waits_from_first else earlier.at_ms)
         if index < len(rule.retry_after_ms):
             asked_ms = rule.retry_after_ms[index]
-            if asked_ms - _TOLERANCE_MS <= waited_ms <= asked_ms + rule.timeout_s * 1000 + slack_ms:
+            took_ms = 0 if earlier.outcome == "refused" else rule.timeout_s * 1000  # at most, until it was given up
+            if asked_ms - _TOLERANCE_MS <= waited_ms <= asked_ms + took_ms + slack_ms:
                 continue
         yield index, waited_ms, earlier, later

@@ -88,7 +88,7 @@ class Day:
         for model in list(self.provider.models.values())[:models]:
             if model.example is None:
                 continue
-            for hook, rude in ((True, False), (False, False), (False, True)):
+            for hook, rude in ((True, False), (False, False), (True, True)):
                 (submit, *_), (query, *_) = self.of("submit"), self.of("query")
                 before = set(self.edge.state(self.name).tasks)
                 await self.ask(submit, json=self.body(model, hook=hook, rude=rude))
