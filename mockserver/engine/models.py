@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import replace
 from itertools import takewhile
+from shlex import quote
 from typing import Any
 
 from mockserver.provider import Model, Operation, Provider, ProviderRules, Schema
@@ -21,6 +22,8 @@ from mockserver.provider import Model, Operation, Provider, ProviderRules, Schem
 _WORD = re.compile(r"[a-z]+|[0-9]+")
 #: How many names that stand for a model are remembered.
 _KEPT = 1000
+#: A longer name is not repeated.
+_LONGEST_TOLD = 80
 
 
 def documented_model(provider: Provider, operation: Operation | None, name: str) -> Model | None:
@@ -135,5 +138,8 @@ class Models:
 
     def hint(self, name: str, body: Any, operation: Operation) -> str:
         """Say which switch would serve a name that stands for no model."""
+        every = "--any-model serves every name as the nearest model"
+        if not name.strip() or not name.isprintable() or len(name) > _LONGEST_TOLD:
+            return every
         near = nearest(self._provider, name, body, operation.model_keys).name
-        return f"--any-model serves every name as the nearest model; --model-alias {name}={near} serves this one"
+        return f"{every}; --model-alias {quote(f'{name}={near}')} serves this one"

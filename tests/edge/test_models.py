@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -65,6 +66,25 @@ async def test_a_refusal_says_in_journal_and_terminal_what_helps(caplog: pytest.
     assert f"--model-alias {STRANGE}={MODEL}" in hints[0]
     said = [each.getMessage() for each in caplog.records if each.name == "mockserver"]
     assert said == [f"EvoLink has no such model: {hints[0]}"]
+
+
+@pytest.mark.parametrize("name", [" ", "two\nlines", "x" * 81, "\x1b[31mred"], ids=repr)
+async def test_an_odd_name_is_not_repeated(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """What cannot be written as a flag, or forges a line of the log, is not in the hint."""
+    async with serving() as edge:
+        await asked(edge, "evolink", name)
+        (record,) = edge.mock.journal
+    assert record["hint"] == "--any-model serves every name as the nearest model"
+    assert [each.getMessage() for each in caplog.records] == [f"EvoLink has no such model: {record['hint']}"]
+
+
+async def test_a_name_is_quoted_for_the_shell() -> None:
+    """The hint can be pasted."""
+    async with serving() as edge:
+        await asked(edge, "evolink", "it's $HOME")
+        (record,) = edge.mock.journal
+    flag, value = shlex.split(record["hint"].partition("; ")[2])[:2]
+    assert (flag, value) == ("--model-alias", f"it's $HOME={MODEL}")
 
 
 @pytest.mark.mock_server(providers={"evolink": {"model_alias": {"veo": MODEL}}}, any_model=False)
