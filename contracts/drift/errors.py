@@ -12,6 +12,7 @@ from contracts.drift.places import Place
 from contracts.drift.spec import DocumentedSpec
 from contracts.journal import Exchange
 from mockserver.provider import ErrorAnswer
+from mockserver.recording.leaves import texts_in
 from mockserver.spec.pointer import MISSING, pointed
 
 _FACTS = ("status", "code", "type", "name")
@@ -80,7 +81,7 @@ class Errors:
         name = word(str(seen.get("type") or seen.get("code") or seen.get("name"))) or "error"
         while name in errors.mapping():
             name += "_2"
-        message = next((value for value in _texts(body) if " " in value), "As recorded")
+        message = next((value for value in texts_in(body) if " " in value), "As recorded")
         made: dict[str, Any] = {
             "status": exchange.status,
             **{key: seen[key] for key in ("code", "type") if key in seen},
@@ -142,11 +143,3 @@ def _in_template(template: Place, pointer: Iterable[str]) -> Place:
 
 def _same(seen: Any, known: Any) -> bool:
     return bool(seen == known and isinstance(seen, bool) == isinstance(known, bool))
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict | list):
-        for each in value.values() if isinstance(value, dict) else value:
-            yield from _texts(each)

@@ -136,6 +136,11 @@ class Models:
             self._known[operation.id, name] = found
         return found
 
+    def add_alias(self, operation: Operation, name: str, body: Any) -> None:
+        """Serve a name that stands for no model like the nearest one."""
+        if name and self.find(operation, name, body) is None:
+            self._aliases = {**self._aliases, name: nearest(self._provider, name, body, operation.model_keys).name}
+
     def hint(self, name: str, body: Any, operation: Operation) -> str:
         """Say which switch would serve a name that stands for no model."""
         every = "--any-model serves every name as the nearest model"

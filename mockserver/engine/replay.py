@@ -29,23 +29,51 @@ _ANY = "*"
 class Replay:
     """The recorded courses of one provider in one world, and how often each was used."""
 
-    __slots__ = ("_alike", "_equal", "_used")
+    __slots__ = ("_alike", "_equal", "_strange", "_used")
 
     def __init__(self, state: ProviderState, recording: Recording) -> None:
         self._equal: dict[_Key, list[Course]] = defaultdict(list)
         self._alike: dict[_Key, list[Course]] = defaultdict(list)
         self._used: Counter[int] = Counter()
+        #: Those whose bodies the spec refuses.
+        self._strange: set[int] = set()
         for course in recording.courses:
             context = RequestContext(state, 0)
             context.body = course.recorded.body
             equal, alike = _keys(context, course.operation)
             self._equal[equal].append(course)
             self._alike[alike].append(course)
+            if not course.is_refusal:
+                self._learn(context, course)
+        state.recorded = self.has_accepted
+
+    def _learn(self, context: RequestContext, course: Course) -> None:
+        """Serve the model of an accepted submit, and remember whether the spec refuses its body."""
+        models, operation = context.state.models, context.state.provider.operations[course.operation]
+        name = None if operation.model is None else operation.model(context)
+        if not isinstance(name, str):
+            return
+        models.add_alias(operation, name, context.body)
+        model = models.find(operation, name, context.body)
+        if model is None or not model.request.accepts(context.body):
+            self._strange.add(course.seq)
+
+    def has_accepted(self, context: RequestContext, equal: bool) -> bool:
+        """Tell whether a submit is equal to an accepted one, or like one that the spec refuses as well."""
+        assert context.operation is not None
+        same, alike = _keys(context, context.operation.id)
+        found = [each for each in self._equal.get(same, ()) if not each.is_refusal]
+        if not equal:
+            found += [each for each in self._alike.get(alike, ()) if each.seq in self._strange]
+        return bool(found)
+
+    def _like(self, context: RequestContext, operation: Operation) -> list[Course]:
+        equal, alike = _keys(context, operation.id)
+        return self._equal.get(equal) or self._alike.get(alike) or []
 
     def find(self, context: RequestContext, operation: Operation) -> Course | None:
         """Return the recorded submit that is next for a new one; None if none is like it."""
-        equal, alike = _keys(context, operation.id)
-        found = self._equal.get(equal) or self._alike.get(alike)
+        found = self._like(context, operation)
         if not found:
             return None
         course = min(found, key=lambda each: self._used[each.seq])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, quote, urlsplit
@@ -47,6 +47,7 @@ class ProviderState:
         "links",
         "models",
         "provider",
+        "recorded",
         "retired_keys",
         "router",
         "rules",
@@ -78,6 +79,8 @@ class ProviderState:
         self.router = Router(provider.routes)
         self.links: Links = Links(provider, chance, server_url)
         self.models = Models(provider, rules)
+        #: Tells whether a submit is equal to, or like, one that was recorded and accepted; None without a replay.
+        self.recorded: Callable[[Any, bool], bool] | None = None
         self.accounts: dict[str, Account] = {}
         self.tasks: dict[str, Task] = {}
         self._evicting = _Tasks(self.tasks, self.task_faults)

@@ -1,7 +1,7 @@
 """Recorded traffic, read from journals and HAR files.
 
 values    exchanges and deliveries
-links     links in JSON
+leaves    the leaves of JSON
 headers   headers that come with any answer
 har       HAR files into records
 files     files into records

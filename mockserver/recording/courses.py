@@ -19,7 +19,7 @@ from mockserver.engine.routes import Router
 from mockserver.provider import End, Provider, State
 from mockserver.recording.files import read_file
 from mockserver.recording.headers import is_common
-from mockserver.recording.links import links_in
+from mockserver.recording.leaves import leaves, links_in
 from mockserver.recording.records import by_provider
 from mockserver.recording.values import Delivery, Exchange, JournalError, Record
 from mockserver.spec.pointer import pointed
@@ -289,33 +289,22 @@ def _identity(provider: Provider, submit: Exchange, bodies: Iterable[Any]) -> Id
     return Identity(submit.at_ms, submit.task or "", submit.account or "", submit.json, tuple(files.items()), pairs)
 
 
-def _instants(value: Any, near_ms: int, name: str = "") -> Iterator[int]:
-    """Yield the instants in an answer, in milliseconds since 1970."""
-    if isinstance(value, dict):
-        for key, each in value.items():
-            yield from _instants(each, near_ms, str(key))
-    elif isinstance(value, list):
-        for each in value:
-            yield from _instants(each, near_ms, name)
-    else:
-        found = _instant(value, near_ms)
-        if found is not None and not _EXPIRES.search(name):
+def _instants(value: Any, near_ms: int) -> Iterator[int]:
+    """Yield the instants in an answer, in milliseconds since 1970, but not those at which something expires."""
+    for name, each in leaves(value):
+        found = None if _EXPIRES.search(name) else _instant(each, near_ms)
+        if found is not None:
             yield found
 
 
-def _expiries(value: Any, near_ms: int, name: str = "") -> Iterator[int]:
+def _expiries(value: Any, near_ms: int) -> Iterator[int]:
     """Yield the instants at which links expire: under names that say so, and in the query of the links."""
-    if isinstance(value, dict):
-        for key, each in value.items():
-            yield from _expiries(each, near_ms, str(key))
-    elif isinstance(value, list):
-        for each in value:
-            yield from _expiries(each, near_ms, name)
-    elif isinstance(value, str) and "://" in value:
-        for key, each in parse_qsl(urlsplit(value).query):
-            yield from _expiries(each, near_ms, key)
-    elif _EXPIRES.search(name) and (found := _instant(value, near_ms)) is not None:
-        yield found
+    for name, each in leaves(value):
+        named = parse_qsl(urlsplit(each).query) if isinstance(each, str) and "://" in each else [(name, each)]
+        for key, told in named:
+            found = _instant(told, near_ms) if _EXPIRES.search(key) else None
+            if found is not None:
+                yield found
 
 
 def _instant(value: Any, near_ms: int) -> int | None:

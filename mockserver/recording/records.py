@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 from mockserver.clock import instant_of
 from mockserver.engine.routes import Router
 from mockserver.provider import Operation, Provider
-from mockserver.recording.links import links_in
+from mockserver.recording.leaves import links_in
 from mockserver.recording.values import Delivery, Exchange, JournalError, Record, header_of, parse_json
 
 #: A shorter value in the key's header is not treated as a key: it would match too many texts.

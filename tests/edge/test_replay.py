@@ -497,3 +497,14 @@ async def test_sessions_and_a_reset_begin_again(tmp_path: Path) -> None:
             await edge.admin("POST", "/reset", {"what": "all"})
         path, headers = f"/~one{edge.path_of('evolink', 'submit')}", edge.key_headers("evolink")
         assert [(await edge.call("POST", path, headers=headers, json=BODY)).status for _ in range(2)] == [429, 200]
+
+
+async def test_what_the_provider_has_accepted_is_accepted(tmp_path: Path) -> None:
+    """A model, a field and a value that the spec lacks are served if the recording shows them; others are not."""
+    strange = {**BODY, "model": "gemini-omni-2", "duration": 99, "camera": {"pan": "left"}}
+    async with real(tmp_path, [record(1, 0, "POST", "/v1/videos/generations", SUBMITTED, body=strange)]) as edge:
+        accepted = await edge.try_submit("evolink", **{**strange, "prompt": "another"})
+        assert (accepted.status, accepted.json["region"]) == (200, "eu")
+        assert (await edge.try_submit("evolink", **{**strange, "duration": 98})).status == 400
+        assert (await edge.try_submit("evolink", **{**BODY, "prompt": ""})).status == 400
+        assert (await edge.try_submit("evolink", **{**strange, "model": "gemini-omni-3"})).status == 404
