@@ -193,16 +193,6 @@ def shows(journal: Journal, exchange: Exchange, kind: str) -> bool:
     return end is not None and end.kind == kind
 
 
-def links_in(value: Any) -> Iterator[str]:
-    """Yield every link in an answer."""
-    if isinstance(value, str):
-        if value.startswith(("https://", "http://")):
-            yield value
-    elif isinstance(value, dict | list):
-        for each in value.values() if isinstance(value, dict) else value:
-            yield from links_in(each)
-
-
 def first_end(journal: Journal, trace: TaskTrace) -> tuple[Exchange, End] | None:
     """Return the first query that showed the task's end, and the end."""
     for query in trace.queries:
