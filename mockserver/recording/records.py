@@ -98,6 +98,8 @@ class RecordReader:
             for link in links_in(parse_json(answer)):
                 self._links[link] = self._links[urlsplit(link).path] = task
         redacted = self._redacted if self._keys else str
+        shown = None if answer is None else redacted(answer)
+        size = 0 if response is None else response.get("body_bytes", len(answer or ""))
         return Exchange(
             seq=record["seq"],
             at_ms=instant_of(record["at"]),
@@ -115,9 +117,11 @@ class RecordReader:
             body=None if request.get("body") is None else redacted(request["body"]),
             body_whole=not request.get("body_cut", False),
             status=None if response is None else response["status"],
-            answer_headers=() if response is None else tuple((name, value) for name, value in response["headers"]),
-            answer_body=answer,
-            answer_bytes=0 if response is None else response.get("body_bytes", len(answer or "")),
+            answer_headers=()
+            if response is None
+            else tuple((name, redacted(value)) for name, value in response["headers"]),
+            answer_body=shown,
+            answer_bytes=size - len(answer or "") + len(shown or ""),
             served_as=record.get("served_as") or "",
             commanded=bool(record.get("commanded")),
             own_plan=bool(record.get("own_plan")),

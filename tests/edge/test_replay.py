@@ -508,3 +508,22 @@ async def test_what_the_provider_has_accepted_is_accepted(tmp_path: Path) -> Non
         assert (await edge.try_submit("evolink", **{**strange, "duration": 98})).status == 400
         assert (await edge.try_submit("evolink", **{**BODY, "prompt": ""})).status == 400
         assert (await edge.try_submit("evolink", **{**strange, "model": "gemini-omni-3"})).status == 404
+
+
+async def test_no_journal_holds_a_secret(tmp_path: Path) -> None:
+    """Neither the recording nor the journal of its replay has the key or the secret of callbacks."""
+    name, first, second = "googlegeminiomni", tmp_path / "first.ndjson", tmp_path / "second.ndjson"
+    secrets: set[str] = set()
+    for settings in ({"journal": str(first)}, {"journal": str(second), "replay": str(first)}):
+        async with serving(**settings) as edge, receiving() as receiver:
+            account = edge.state(name).account(edge.provider(name).key.example, MANUAL_START_MS)
+            account.change_secret("a-webhook-secret-of-ours")
+            secrets |= set(edge.mock.server.runtime.secrets())
+            await edge.submit(name, callbackUrl=receiver.url())
+            await edge.advance(200)
+            assert len(receiver.got) == 1
+    assert "a-webhook-secret-of-ours" in secrets
+    for file in (first, second):
+        content = file.read_text(encoding="utf-8")
+        assert content.count('"kind"') == 2
+        assert [each for each in secrets if each in content] == []

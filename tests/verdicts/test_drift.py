@@ -240,3 +240,24 @@ def test_wrong_use_and_nothing_to_compare(tmp_path: Path) -> None:
         assert told.exit_code == code, (arguments, told.output)
         assert told.stdout == ""
         assert arguments == () or len(told.stderr.splitlines()) == 1, told.stderr
+
+
+def test_no_file_holds_a_key(tmp_path: Path) -> None:
+    """The key of a HAR file is in no report, although an answer repeats it."""
+    key = "sk-real-and-secret-key"
+    answer = f'{{"error": {{"code": 401, "type": "odd", "message": "unknown key {key}", "your_key": "{key}"}}}}'
+    headers = [{"name": "Authorization", "value": f"Bearer {key}"}]
+    sent = {"name": "X-Your-Key", "value": key}
+    exchange = {
+        "startedDateTime": "2026-06-05T00:00:00Z",
+        "request": {"method": "GET", "url": f"https://api.evolink.ai/v1/credits?key={key}", "headers": headers},
+        "response": {"status": 401, "headers": [sent], "content": {"text": answer, "size": len(answer)}},
+    }
+    file = tmp_path / "run.har"
+    file.write_bytes(orjson.dumps({"log": {"entries": [exchange]}}))
+    names = ("json", "junit", "html")
+    told = drift(file, "--github", *(part for each in names for part in (f"--{each}", tmp_path / each)))
+    assert told.exit_code == 1
+    assert "your_key" in told.output
+    for text in (told.output, *((tmp_path / each).read_text() for each in names)):
+        assert "real-and-secret" not in text
