@@ -62,8 +62,8 @@ def planned(*, each_once: bool = False) -> list[tuple[str, str | None]]:
     return once
 
 
-def trial(name: str, mutant_name: str | None, seed: int, most_examples: int) -> Trial:
-    """Try one client."""
+def trial(name: str, mutant_name: str | None, seed: int, most_examples: int, *, thin: bool = False) -> Trial:
+    """Try one client; `thin`: once its clause has caught it, in a third of the remaining situations only."""
     provider, good = _providers()[name], GOOD[name]
     mutant = next((each for each in mutants() if each.name == mutant_name), None)
     factory = subject(good if mutant is None else mutant.over(good))
@@ -75,6 +75,7 @@ def trial(name: str, mutant_name: str | None, seed: int, most_examples: int) -> 
         seed=seed,
         most_examples=most_examples,
         shrink=False,
+        thin_after=mutant.clause if thin and mutant else None,
     )
     verdicts = search.run()
     violated = {each.clause.id: each.violations[0].seen for each in verdicts if each.judgement == "violated"}
@@ -107,6 +108,8 @@ def trials(
     workers: int,
     done: Callable[[Trial], None],
     time_limit_s: float | None = None,
+    *,
+    thin: bool = False,
 ) -> list[Trial]:
     """Try clients, in parallel; `done` is called with each result, as soon as it is there.
 
@@ -117,7 +120,7 @@ def trials(
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         try:
             with _interrupts_blocked():
-                waiting = [pool.submit(trial, name, mutant, seed, most_examples) for name, mutant in chosen]
+                waiting = [pool.submit(trial, name, mutant, seed, most_examples, thin=thin) for name, mutant in chosen]
             left = set(waiting)
             while left:
                 timeout_s = None if until_s is None else max(until_s - monotonic(), 0)

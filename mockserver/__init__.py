@@ -6,6 +6,7 @@ Data flows one way, and each line imports only from the lines above it:
     patterns         regular expressions from outside, in linear time
     provider         a provider, compiled from its specs: frozen values
     settings         what a user can set
+    certificates     the local CA, and certificates for TLS
     spec             reads, checks and compiles specs: YAML to provider
     engine           decides: state, request and now in, outcome out; no I/O
     faults           one fault a file

@@ -138,6 +138,12 @@ def run(work: Coroutine[Any, Any, int]) -> int:
     metavar="FILE",
     help="Answer submits like those in a journal or HAR file as recorded.",
 )
+@_option("--trust-forwarded", is_flag=True, help="Take the client's address from X-Forwarded-Proto and -Host.")
+@_option("--ca-dir", type=click.Path(file_okay=False), metavar="DIR", help="Where the local CA is kept; see `ca`.")
+@_option(
+    "--allow-host", multiple=True, metavar="NAME[:PORT]", help="Let clients of this proxy reach this host as well."
+)
+@_option("--passthrough", is_flag=True, help="Let clients of this proxy reach every public host that is not mocked.")
 @_option("--scenario", metavar="NAME|FILE", help="Scenario to start with; see `scenarios`.")
 @_option("--watch", is_flag=True, help="Reload the scenario file when it changes.")
 @_option("--drain-s", type=float, help="Seconds that answers under way have when the server is stopped (default 5).")
@@ -304,6 +310,24 @@ def check(files: tuple[str, ...]) -> None:
     from mockserver.spec.check import check_files  # noqa: PLC0415
 
     _report_issues(check_files([Path(file) for file in files]), len(files), "spec")
+
+
+@main.command()
+@_option("--ca-dir", type=click.Path(file_okay=False), metavar="DIR", help="Where the CA is kept (default: cache).")
+@click.option("--bundle", is_flag=True, help="Print the path of a file that holds the system's CAs as well.")
+def ca(ca_dir: str | None, bundle: bool) -> None:
+    """Print the path of the CA file.
+
+    It signs the server's certificates. It is made if there is none; nothing is installed: give the file to a
+    client, as in `curl --cacert "$(mockserver ca)"`.
+    """
+    from mockserver.certificates import Authority  # noqa: PLC0415 - only this command needs it
+
+    authority = Authority(None if ca_dir is None else Path(ca_dir))
+    try:
+        click.echo(authority.bundle if bundle else authority.certificate)
+    except OSError as error:
+        _fail(error)
 
 
 def _report_issues(issues: Sequence[SpecIssue], files: int, noun: str) -> None:

@@ -344,6 +344,8 @@ class Operation:
     status_at: tuple[tuple[str, ...], ...] = ()
     #: What its answers call a state, where that is not the state's name.
     status_words: Mapping[str, str] = field(default_factory=dict)
+    #: The host that it is served at, where that is not the provider's main host.
+    host: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -456,3 +458,8 @@ class Provider:
     #: Whether any answer shows the progress of a task.
     shows_progress: bool = False
     draws: Mapping[str, Draw] = field(default_factory=dict)
+
+    @property
+    def main_host(self) -> str:
+        """The host of the paths that name none of their own."""
+        return self.hosts[0] if self.hosts else "localhost"

@@ -64,6 +64,11 @@ class Settings:
     journal_entries: int = DEFAULT_ENTRIES
     journal_body_bytes: int = DEFAULT_BODY_LIMIT
     public_url: str | None = None
+    trust_forwarded: bool = False
+    ca_dir: str | None = None
+    #: Hosts that clients reach through this server although they are not mocked: NAME, NAME:PORT, *.NAME.
+    allow_host: tuple[str, ...] = ()
+    passthrough: bool = False
     admin_token: str | None = None
     request_timeout_s: float = 30.0
     keep_tasks: int = 200_000
@@ -109,9 +114,10 @@ _NUMBERS: dict[str, tuple[type, float, float]] = {
     "drain_s": (float, 0, 3600),
     "failure_rate": (float, 0, 1),
 }
-_LISTS = ("spec", "dialects")
-_FLAGS = ("builtin", "watch", "any_model")
+_LISTS = ("spec", "dialects", "allow_host")
+_FLAGS = ("builtin", "watch", "any_model", "trust_forwarded", "passthrough")
 _PAIRS = ("model_alias",)
+_HOST = re.compile(r"((\*\.)?[\w.-]+|\[[0-9A-Fa-f:.]+\])(:(?P<port>[1-9]\d{0,4}))?", re.ASCII)
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -132,7 +138,7 @@ def read_config(path: Path) -> dict[str, Any]:
     values = checked(raw, [each.name for each in fields(Settings)], f"{path}: ")
     if "spec" in values:
         values["spec"] = tuple(str(path.parent / name) for name in values["spec"])
-    for name in ("journal", "callback_ca", "replay"):
+    for name in ("journal", "callback_ca", "ca_dir", "replay"):
         if name in values:
             values[name] = str(path.parent / values[name])
     if "scenario" in values and (path.parent / values["scenario"]).is_file():  # otherwise the name of a built-in one
@@ -175,6 +181,12 @@ def checked(raw: Mapping[str, Any], known: Iterable[str], where: str = "") -> di
     return out
 
 
+def _is_host(text: str) -> bool:
+    """Tell whether a text is a host in ASCII, as clients ask for it, perhaps with a port or all names below it."""
+    found = _HOST.fullmatch(text)
+    return found is not None and int(found["port"] or 1) <= _NUMBERS["port"][2]
+
+
 def _is_url(text: str) -> bool:
     try:
         parts = urlsplit(text)
@@ -207,6 +219,9 @@ def _checked(name: str, value: Any) -> Any:
     elif name in _LISTS:
         if not isinstance(value, list) or not all(isinstance(each, str) and "\0" not in each for each in value):
             raise ConfigError(f"must be a list of strings; got {value!r}")
+        wrong = [each for each in value if name == "allow_host" and not _is_host(each)]
+        if wrong:
+            raise ConfigError(f"must be NAME, NAME:PORT or *.NAME, without a scheme; got {wrong[0]!r}")
         return tuple(value)
     elif name in _PAIRS:
         return _pairs(value)

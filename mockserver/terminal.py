@@ -32,6 +32,10 @@ def banner(server: Server) -> str:
     for name, recording in runtime.recordings.items():
         lines.append(f"replayed from {server.settings.replay}: {recording} of {name}; other submits are as documented")
     lines.append("differs from the documents: " + "; ".join(differences(server.settings, runtime.clock.speed)))
+    directory = "" if server.settings.ca_dir is None else f" --ca-dir {shlex.quote(server.settings.ca_dir)}"
+    lines.append(
+        f"https and proxy: the same address; `mockserver ca{directory}` prints the CA that clients are to trust"
+    )
     lines.append(f"control plane: {server.root_url}/__admin/openapi.json")
     query = "" if server.admin_token is None else f"?{urlencode({'token': server.admin_token})}"
     lines.append(f"live page: {server.root_url}/__admin/ui{query}")
@@ -65,6 +69,10 @@ def differences(settings: Settings, speed: float) -> list[str]:
         out.append("callbacks to this machine are allowed, over http as well (--callback-targets documented)")
     elif settings.callback_targets == "any":
         out.append("callbacks to any address are allowed")
+    if settings.passthrough:
+        out.append("clients of this proxy reach every public host that is not mocked (--passthrough)")
+    elif settings.allow_host:
+        out.append(f"clients of this proxy reach {', '.join(settings.allow_host)} as well")
     if speed == 0:
         out.append("the clock moves only on command")
     elif speed != 1:

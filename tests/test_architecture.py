@@ -17,8 +17,8 @@ PACKAGES = ("mockserver", "contracts")
 #: Each name may import only what stands before it, type-only imports included.
 ORDER = {
     "mockserver": (
-        *("clock", "chance", "patterns", "provider", "settings", "spec", "engine", "faults", "scenarios", "media"),
-        *("journal", "recording", "edge", "testing", "terminal", "demo", "cli", "__main__"),
+        *("clock", "chance", "patterns", "provider", "settings", "certificates", "spec", "engine", "faults"),
+        *("scenarios", "media", "journal", "recording", "edge", "testing", "terminal", "demo", "cli", "__main__"),
     ),
     "mockserver.engine": (
         *("messages", "routes", "body", "limits", "targets", "transmission", "accounts", "course", "task", "callbacks"),

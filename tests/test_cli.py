@@ -119,10 +119,12 @@ def test_a_taken_port_is_one_line() -> None:
 
 
 @pytest.mark.slow
-def test_the_banner_is_true() -> None:
-    """The banner names every base URL with a key that works, the seed, and what is not as documented."""
-    with serving("--seed", "7", "--speed", "60") as (_, url, banner):
+def test_the_banner_is_true(tmp_path: Path) -> None:
+    """The banner names every base URL with a key that works, the seed, the CA, and what is not as documented."""
+    ca = str(tmp_path / "a ca")
+    with serving("--seed", "7", "--speed", "60", "--ca-dir", ca) as (_, url, banner):
         text = "\n".join(banner)
+        assert f"`mockserver ca --ca-dir '{ca}'`" in text
         assert "seed 7" in text
         assert "60x real time" in text
         for provider in fetch(f"{url}/__admin/providers")["providers"]:
@@ -402,7 +404,7 @@ def test_narrow_terminals(command: str, columns: int) -> None:
 
 def test_help() -> None:
     """`--help` names every command, and each command's every option with what it does, and its variable."""
-    assert set(main.commands) == {"serve", "demo", "providers", "faults", "scenarios", "check"}
+    assert set(main.commands) == {"serve", "demo", "providers", "faults", "scenarios", "check", "ca"}
     text = said("--help")
     for name, command in main.commands.items():
         assert re.search(rf"^  {name}  +[A-Z]", text, re.MULTILINE)
@@ -417,7 +419,7 @@ def test_help() -> None:
     assert "-h, --help" in said("serve", "-h")
 
 
-@pytest.mark.parametrize("command", ["faults", "scenarios", "providers", "serve", "demo", "check"])
+@pytest.mark.parametrize("command", ["faults", "scenarios", "providers", "serve", "demo", "check", "ca"])
 def test_flags_that_are_none(command: str) -> None:
     """A flag that a command does not know is wrong usage, told in words."""
     done = CliRunner().invoke(main, [command, "--colour"])

@@ -114,6 +114,17 @@ def test_the_example_of_failures_in_a_shell(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_proxy_example(tmp_path: Path) -> None:
+    """A request to a hard-coded https host, typed as it stands (but for the port), reaches the mock."""
+    with MockServer() as mock:
+        typed = block("example", "proxy").replace("localhost:4010", f"localhost:{mock.server.port}")
+        typed = typed.replace(".venv/bin/mockserver", str(BIN / "mockserver"))
+        answer = run(["bash", "-c", f"unset NO_PROXY no_proxy; {typed}"], tmp_path).stdout
+        assert json.loads(answer)["data"]["token"]["remaining_credits"] == 1_000_000
+        assert mock.journal.count(provider="evolink") == 1
+
+
+@pytest.mark.slow
 def test_the_scenario_commands(tmp_path: Path) -> None:
     """The gallery is listed, and a day of it is served; Ctrl-C says how it went."""
     listed, served = block("command", "scenario").replace(".venv/bin/", "").splitlines()
@@ -230,8 +241,10 @@ def test_the_provider_command(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_every_flag_of_the_readme_exists() -> None:
-    """Each --flag that the README names is one that the commands take."""
-    help_text = run([str(BIN / "mockserver"), "serve", "--help"], ROOT).stdout
+    """Each --flag that the README names is one that the commands take, or curl."""
+    help_text = "--cacert"
+    for command in ("serve", "ca"):
+        help_text += run([str(BIN / "mockserver"), command, "--help"], ROOT).stdout
     for command in ("run", "check", "drift", "provider"):
         help_text += run([str(BIN / "contracts"), command, "--help"], ROOT).stdout
     flags = set(re.findall(r"`(--[a-z-]+)", README)) | set(re.findall(r" (--[a-z]+-?[a-z]*) ", README))

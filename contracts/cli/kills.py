@@ -19,7 +19,11 @@ from contracts.cli.outputs import fail, progress_bar
 @click.option("--workers", type=click.IntRange(1, 64), default=os.cpu_count() or 1, help="Number of processes.")
 @click.option("--clause", "clauses", multiple=True, metavar="CLAUSE", help="Only the broken clients of this clause.")
 @number("--time-limit time_limit_s", click.FloatRange(min=1), "Real seconds after which no new client is tried.")
-@click.option("--each-once", is_flag=True, help="Try each broken client at one provider only.")
+@click.option(
+    "--each-once",
+    is_flag=True,
+    help="Try less: each broken client at one provider, and fewer situations once it is caught.",
+)
 def kills(
     seed: int,
     max_examples: int,
@@ -45,7 +49,15 @@ def kills(
     most = len(chosen)
     with progress_bar("clients") as progress:
         done = count(1)
-        found = trials(chosen, seed, max_examples, workers, lambda _trial: progress(next(done), most), time_limit_s)
+        found = trials(
+            chosen,
+            seed,
+            max_examples,
+            workers,
+            lambda _trial: progress(next(done), most),
+            time_limit_s,
+            thin=each_once,
+        )
     for trial in found:
         name = f"the good client of {trial.provider}" if trial.mutant is None else f"{trial.provider}  {trial.mutant}"
         outcome = "not accused" if trial.clause is None else f"caught by {trial.clause}"

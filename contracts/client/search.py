@@ -24,6 +24,8 @@ from contracts.judge import Applicable, applicable, basis_of, judge_by, ranked
 from contracts.rules import Rule
 from mockserver.provider import Provider
 
+#: Of a thinned search, one of so many planned situations is run.
+_THINNED = 3
 #: How many smaller situations are tried for each violated clause.
 _TRIES_TO_SHRINK = 60
 #: After so many hangs, each of which takes real seconds, no further situation is run.
@@ -71,6 +73,8 @@ class Search:
         time_budget_s: when to start no more situations, in real seconds; None is never.
         clauses: what to judge by; None is all.
         progress: called after each situation with the number done, and the largest number expected.
+        shrink: whether violations are shrunk to smaller situations.
+        thin_after: a clause; once it is violated, only every third of the remaining planned situations is run.
     """
 
     run_situation: RunsSituation
@@ -84,6 +88,7 @@ class Search:
     clauses: tuple[Clause, ...] | None = None
     progress: Callable[[int, int], None] = lambda _done, _most: None
     shrink: bool = True
+    thin_after: str | None = None
     #: In how many situations the client hung.
     hangs: int = 0
     #: Whether the time budget cut the search short.
@@ -99,9 +104,11 @@ class Search:
         """Run the situations, shrink the violations, and return the verdicts; violations come first."""
         planned = self.planned()
         most = len(planned) + self.most_examples
-        for situation in planned:
+        for number, situation in enumerate(planned):
             if self._over:
                 break
+            if number % _THINNED and self._is_thinned:
+                continue
             self._run(situation)
             self.progress(len(self.met), most)
         if self.most_examples and not self._over:
@@ -147,6 +154,11 @@ class Search:
         """Return the smallest situation in which a clause was violated."""
         found = self._seen[verdict.clause.id].smallest
         return None if found is None else found[0]
+
+    @property
+    def _is_thinned(self) -> bool:
+        seen = self._seen.get(self.thin_after or "")
+        return seen is not None and seen.smallest is not None
 
     @property
     def _over(self) -> bool:

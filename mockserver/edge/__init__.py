@@ -3,6 +3,12 @@
 build              loads the providers of the settings and starts a server
 server             starts and closes what serves on one socket
 connection         aiohttp's connection, with a faster way for plain requests
+arrival            how a connection came: with TLS, through a tunnel
+tls                TLS on the same port, with a certificate for each name
+hosts              the hosts that are mocked, allowed and refused
+proxy              the server as its clients' proxy: CONNECT and absolute form
+relay              a tunnel between two connections
+resolver           resolves host names, and keeps the allowed addresses
 access             who may use the control plane, and who may make a session
 addressing         finds the provider and the session that a request is for
 exchange           answers a request: engine in, bytes and journal entry out

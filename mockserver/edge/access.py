@@ -94,12 +94,12 @@ class Access:
             origin_host = None if origin is None else urlsplit(origin).hostname
         except ValueError:
             raise RefusedError(403, "foreign_host", "malformed Host or Origin header") from None
-        if not self._is_ours(host):
+        if not self.is_ours(host):
             raise RefusedError(
                 403, "foreign_host", "Host must be the address of this server; set another with --public-url"
             )
         if origin is not None and (
-            not self._is_ours(origin_host) or urlsplit(origin).netloc != request.headers.get("Host")
+            not self.is_ours(origin_host) or urlsplit(origin).netloc != request.headers.get("Host")
         ):
             raise RefusedError(403, "foreign_origin", "the control plane refuses requests from other sites' pages")
         if self.token is None or (path.startswith("/ui/") and path not in PAGES):
@@ -116,7 +116,8 @@ class Access:
                 self._throttle.count(address)
             raise RefusedError(401, "token_required", "send the admin token as a bearer token in Authorization")
 
-    def _is_ours(self, host: str | None) -> bool:
+    def is_ours(self, host: str | None) -> bool:
+        """Tell whether a host is that of this server's own pages."""
         return host in self._hosts or (
             self.token is not None and host is not None and literal_address(host) is not None
         )
@@ -131,11 +132,11 @@ class Access:
         """
         host = _host_of(f"//{headers.get('Host', '')}")
         origin = headers.get("Origin")
-        if not of_provider and not (self._is_local(host) or self._is_ours(host)):
+        if not of_provider and not (self._is_local(host) or self.is_ours(host)):
             raise RefusedError(403, "foreign_host", "a session is made only under the address of this server")
         if origin is not None:
             origin_host = _host_of(origin)
-            foreign = not (self._is_local(origin_host) or self._is_ours(origin_host))
+            foreign = not (self._is_local(origin_host) or self.is_ours(origin_host))
         else:
             foreign = headers.get("Sec-Fetch-Site", "none") == "cross-site"
         if foreign:

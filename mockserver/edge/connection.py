@@ -24,6 +24,7 @@ from aiohttp import HttpVersion11, web
 from aiohttp.hdrs import CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING
 from aiohttp.http import RawRequestMessage
 
+from mockserver.edge.arrival import DIRECT, Arrival
 from mockserver.edge.http_bytes import wire_response
 
 _LOG = logging.getLogger("mockserver")
@@ -44,6 +45,8 @@ _PRIVATE_NAMES = (
 )
 _PARSER_NAMES = ("message_consumed",)
 
+#: The first byte of a TLS connection: the record type of a handshake (RFC 8446, 5.1). No HTTP begins with it.
+_TLS_HANDSHAKE = b"\x16"
 #: Longer bodies may have made the reader pause; aiohttp lets it go on.
 _BODY_BYTES_AT_ONCE = 16_384
 
@@ -69,12 +72,21 @@ def _most_descriptors() -> float:
 class AnswersNow(Protocol):
     """Returns the bytes of a response; None, or what it has begun with, where that takes longer."""
 
-    def __call__(self, message: RawRequestMessage, body: bytes) -> object:
+    def __call__(self, message: RawRequestMessage, body: bytes, arrival: Arrival) -> object:
         """Answer a request whose body has arrived."""
 
 
+class SpeaksTls(Protocol):
+    """Goes on encrypted with a connection whose first bytes are those of TLS."""
+
+    def __call__(self, connection: Connection, first: bytes) -> None:
+        """Go on."""
+
+
 class HttpServer(web.Server):
-    """aiohttp's server, with our own connections."""
+    """aiohttp's server, with our own connections. `speak_tls` is to be set before the first of them."""
+
+    speak_tls: SpeaksTls
 
     def __init__(
         self,
@@ -102,11 +114,19 @@ class HttpServer(web.Server):
                 "file descriptors are used up (%g): connections may be refused; raise the limit (ulimit -n)", most
             )
 
-    def __call__(self) -> web.RequestHandler:
-        """Make the protocol of a new connection."""
-        self.most_open = max(self.most_open, len(self.connections) + 1)
-        connection = FastConnection if self._fast else Connection
-        return connection(self, loop=asyncio.get_running_loop(), **self._options)
+    def encrypted(self) -> list[asyncio.Transport]:
+        """Return the transports of the open connections that are encrypted."""
+        transports = [each.transport for each in self.connections]
+        return [each for each in transports if each is not None and each.get_extra_info("sslcontext") is not None]
+
+    def __call__(self, arrival: Arrival = DIRECT) -> Connection:
+        """Make the protocol of a new connection, or of one that goes on as a tunnel."""
+        if not arrival.tunnel:
+            self.most_open = max(self.most_open, len(self.connections) + 1)
+        kind = FastConnection if self._fast else Connection
+        connection = kind(self, loop=asyncio.get_running_loop(), **self._options)
+        connection.arrival = arrival
+        return connection
 
 
 def fast_path_problem(connection: web.RequestHandler, version: str = aiohttp.__version__) -> str | None:
@@ -125,13 +145,17 @@ def _warn_once(problem: str) -> None:
 
 
 class Connection(web.RequestHandler):
-    """One connection, served by aiohttp."""
+    """One connection, served by aiohttp. Where it begins as TLS does, `HttpServer.speak_tls` goes on."""
 
-    __slots__ = ("_server",)
+    __slots__ = ("_is_new", "_server", "arrival", "client_ended")
 
     def __init__(self, manager: HttpServer, **options: Any) -> None:
         super().__init__(manager, **options)
         self._server = manager
+        self._is_new = True
+        self.arrival = DIRECT
+        #: The client has closed its side, and waits for what is under way.
+        self.client_ended = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin; say so where this connection has one of the last file descriptors."""
@@ -139,6 +163,37 @@ class Connection(web.RequestHandler):
         own = transport.get_extra_info("socket")
         if own is not None and own.fileno() + _DESCRIPTORS_SPARE >= _most_descriptors():
             self._server.descriptors_used_up(self._loop.time())
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what arrived."""
+        if not (self._is_new and self._is_tls(data)):
+            super().data_received(data)
+
+    def _is_tls(self, data: bytes) -> bool:
+        """Look at the first bytes; go on encrypted where they are those of TLS."""
+        self._is_new = False
+        if data[:1] != _TLS_HANDSHAKE or self._force_close or self._close:
+            return False
+        self._server.speak_tls(self, data)
+        return True
+
+    def go_on_with(self, encrypted: asyncio.Transport) -> None:
+        """Go on with the encrypted transport."""
+        self.transport = encrypted
+        self.arrival = self.arrival._replace(secure=True)
+        encrypted.set_protocol(self)
+
+    def take_tail(self) -> bytes:
+        """Return what has arrived after a request that ends HTTP on this connection."""
+        tail, self._message_tail = getattr(self, "_message_tail", b""), b""
+        return tail
+
+    def release(self) -> asyncio.Transport:
+        """Let go of the transport, which lives on; this connection has ended."""
+        transport, self.transport = self.transport, None
+        assert transport is not None
+        self.connection_lost(None)
+        return transport
 
     def handle_error(
         self,
@@ -175,10 +230,13 @@ class FastConnection(Connection):
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio asks whether to keep it open
         """Keep a connection that the client has closed on its side alone until its request is answered, for a while."""
         super().eof_received()
+        if self.arrival.secure:  # TLS has no such state
+            return False
         arriving = self._arriving
         idle = self._waiter is not None and not self._waiter.done()
         if self.transport is None or idle or (arriving is not None and not arriving.is_eof()):
             return False
+        self.client_ended = True
         self.close()
         self._loop.call_later(_HALF_CLOSED_S, self._abort)
         return True
@@ -195,6 +253,8 @@ class FastConnection(Connection):
     def data_received(self, data: bytes) -> None:
         """Parse what arrived; answer it at once where that is possible."""
         waiter = self._waiter
+        if self._is_new and self._is_tls(data):
+            return
         if waiter is None or waiter.done() or self._messages:
             super().data_received(data)
             if self._messages:
@@ -235,7 +295,7 @@ class FastConnection(Connection):
             or TRANSFER_ENCODING in headers
         ):
             return False
-        answer = self._answer_now(message, data[head_bytes:])
+        answer = self._answer_now(message, data[head_bytes:], self.arrival)
         if not isinstance(answer, bytes):
             self._begun = answer
             return False

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
-import socket
 import ssl
 import time
 from collections import deque
@@ -22,16 +20,14 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import ThreadedResolver
 
 from mockserver.clock import Clock, TimeWouldGoBackError
+from mockserver.edge.resolver import BlockedAddressError, CheckingResolver
 from mockserver.engine.callbacks import Attempt, AttemptResult, Delivery
 from mockserver.engine.targets import address_problem, literal_address
 from mockserver.engine.world import World
 from mockserver.journal.journal import Journal
 from mockserver.journal.record import ReceiverResponse
-from mockserver.provider import CallbackTarget, TargetMode
 
 RESPONSE_BYTES_READ = 65_536
 _LOG = logging.getLogger("mockserver")
@@ -42,10 +38,6 @@ receiver_timeout = asyncio.timeout
 #: How much wall time the receivers have during one advance of the clock; then attempts fail at once, as timeouts.
 ADVANCE_S = 60.0
 _LEAST_ATTEMPT_S = 0.05
-
-
-class BlockedAddressError(OSError):
-    """The host name of a receiver resolves only to addresses that callbacks may not reach."""
 
 
 class AdvanceUnderWayError(Exception):
@@ -62,33 +54,6 @@ class _Result(NamedTuple):
     status: int | None
     detail: str
     response: ReceiverResponse | None = None
-
-
-class _CheckingResolver(AbstractResolver):
-    """Resolves a host name once and keeps the allowed addresses; the connection goes to one of them."""
-
-    def __init__(self, target: CallbackTarget, mode: TargetMode) -> None:
-        self._target = target
-        self._mode: TargetMode = mode
-        self._inner = ThreadedResolver()
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        found = await self._inner.resolve(host, port, family)
-        problem = None
-        allowed = []
-        for result in found:
-            why = address_problem(ipaddress.ip_address(result["host"]), self._target, self._mode)
-            if why is None:
-                allowed.append(result)
-            problem = why or problem
-        if not allowed and problem is not None:
-            raise BlockedAddressError(f"{host} {problem}")
-        return allowed
-
-    async def close(self) -> None:
-        await self._inner.close()
 
 
 async def _until_cancelled(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -368,7 +333,8 @@ class CallbackDispatcher:
         name = delivery.provider
         session = self._sessions.get(name)
         if session is None:
-            resolver = _CheckingResolver(delivery.rule.target, self._world.rules.targets)
+            target, mode = delivery.rule.target, self._world.rules.targets
+            resolver = CheckingResolver(lambda address: address_problem(address, target, mode))
             connector: Any = aiohttp.TCPConnector(resolver=resolver, use_dns_cache=False, limit=0, ssl=self._tls)
             session = self._sessions[name] = aiohttp.ClientSession(
                 connector=connector,

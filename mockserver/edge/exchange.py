@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, cast
 import orjson
 
 from mockserver.edge.access import RefusedError
-from mockserver.edge.addressing import Address, Addresses
+from mockserver.edge.addressing import Address, Addresses, ElsewhereError
 from mockserver.edge.admin.api import Admin
-from mockserver.edge.connection import FastConnection
+from mockserver.edge.arrival import DIRECT, Arrival
+from mockserver.edge.connection import Connection, FastConnection
 from mockserver.edge.faulty_response import faulty_response
 from mockserver.edge.files import ResultFiles
 from mockserver.edge.http_bytes import DateHeader, WireResponse, answer_headers, wire_bytes, wire_response
+from mockserver.edge.proxy import Proxy
 from mockserver.edge.request_body import read_body, read_form
 from mockserver.edge.runtime import Runtime
 from mockserver.edge.sessions import SessionError, Sessions
@@ -165,9 +167,11 @@ class RequestHandler:
         sessions: Sessions,
         admin: Admin,
         files: ResultFiles,
+        proxy: Proxy,
         timeout_s: float,
     ) -> None:
         self._addresses = addresses
+        self._proxy = proxy
         self._main = main
         self._sessions = sessions
         self._admin = admin
@@ -175,12 +179,14 @@ class RequestHandler:
         self._timeout_s = timeout_s
         self._date = DateHeader()
 
-    def answer_now(self, message: RawRequestMessage, body: bytes) -> bytes | Exchange | None:
+    def answer_now(self, message: RawRequestMessage, body: bytes, arrival: Arrival) -> bytes | Exchange | None:
         """Answer a request whose body has arrived; return an exchange that has to wait, or None for aiohttp's way."""
         method, target, headers = message.method, message.path, message.headers
         try:
-            runtime, state, path, query, _ = self._addresses.find(target, headers, self._main, self._sessions)
-        except (SessionError, RefusedError, OSError):  # aiohttp's way reports what is wrong
+            runtime, state, path, query, base, _ = self._addresses.find(
+                target, headers, self._main, self._sessions, arrival
+            )
+        except (SessionError, RefusedError, ElsewhereError, OSError):  # aiohttp's way reports what is wrong
             return None
         if state is None:
             return None
@@ -190,7 +196,7 @@ class RequestHandler:
             return None
         if operation is None or method == "GET":
             body = b""
-        request = Request(method, path, headers, body, query)
+        request = Request(method, path, headers, body, query, base)
         if operation is not None and len(body) > operation.max_body_bytes:
             request.body, request.oversized = b"", True
         try:
@@ -219,10 +225,18 @@ class RequestHandler:
             return wire_response(http_request, 500, (), "application/json", content, "")
 
     async def _answer(self, http_request: web.BaseRequest) -> web.StreamResponse:
+        connection = http_request.protocol
+        if http_request.method == "CONNECT" and isinstance(connection, Connection):
+            return await self._proxy.connect(http_request, connection, self._refuse)
+        arrival = connection.arrival if isinstance(connection, Connection) else DIRECT
         try:
-            address = self._addresses.find(http_request.raw_path, http_request.headers, self._main, self._sessions)
+            address = self._addresses.find(
+                http_request.raw_path, http_request.headers, self._main, self._sessions, arrival
+            )
         except (SessionError, RefusedError) as error:
             return self._no_session(http_request, error)
+        except ElsewhereError as elsewhere:
+            return await self._proxy.forward(http_request, elsewhere, self._refuse)
         if address.state is not None:
             return await self._provide(http_request, address, address.state)
         if (admin_path := address.admin_path) is not None:
@@ -238,7 +252,7 @@ class RequestHandler:
         runtime, method, headers = address.runtime, http_request.method, http_request.headers
         match = state.router.find(method, address.path)
         operation, uploads = match.operation, state.provider.uploads
-        request, close = Request(method, address.path, headers, b"", address.query), False
+        request, close = Request(method, address.path, headers, b"", address.query, address.base), False
         if operation is not None and operation.max_body_bytes and method != "GET":
             body = await read_body(http_request, operation.max_body_bytes, self._timeout_s)
             request.body, request.oversized, request.stalled = body.content, body.oversized, body.stalled
@@ -292,6 +306,15 @@ class RequestHandler:
         now_ms, target = runtime.clock.now_ms(), http_request.raw_path
         exchange = Exchange(runtime, None, request, target, self._date, now_ms, outcome)
         return await self._finish(http_request, exchange, close=body.cut_short)
+
+    def _refuse(self, http_request: web.BaseRequest, target: str, status: int, error: str, line: str) -> None:
+        """Write down that a client was kept from another host."""
+        runtime = self._main
+        content = f"{line}\n".encode()
+        response = Response(status, content, "text/plain", gate="proxy", error=error)
+        request = Request(http_request.method, target, http_request.headers)
+        exchange = Exchange(runtime, None, request, target, self._date, runtime.clock.now_ms(), Outcome(response))
+        exchange.journal(status, (), content, len(content), response)
 
     def _no_session(self, http_request: web.BaseRequest, error: SessionError | RefusedError) -> web.StreamResponse:
         """Report why a session cannot be had, in the control plane's shape."""

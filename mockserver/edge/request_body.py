@@ -43,13 +43,18 @@ async def read_body(request: web.BaseRequest, max_bytes: int, timeout_s: float) 
     return body if coding is None or not body.content else _decoded(body.content, coding, max_bytes)
 
 
+def send_continue(request: web.BaseRequest) -> None:
+    """Tell a client to go on that waits for that before it sends the body."""
+    expects = request.headers.get("Expect", "").lower() == "100-continue" and request.version.minor
+    if expects and request.transport is not None:
+        request.transport.write(_CONTINUE)
+
+
 async def _arriving(request: web.BaseRequest, max_bytes: int, timeout_s: float) -> Body:
     length = request.content_length
     if length is not None and length > max_bytes:
         return Body(oversized=True)
-    expects = request.headers.get("Expect", "").lower() == "100-continue" and request.version.minor
-    if expects and request.transport is not None:
-        request.transport.write(_CONTINUE)
+    send_continue(request)
     content_so_far = bytearray()
     try:
         async with asyncio.timeout(timeout_s):

@@ -8,18 +8,24 @@ import logging
 import socket
 from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from mockserver.certificates import Authority
 from mockserver.clock import Wall
 from mockserver.edge.active_scenario import check_scenario
 from mockserver.edge.addressing import Addresses
-from mockserver.edge.admin.api import Admin
+from mockserver.edge.admin.api import Admin, AdminRequest
 from mockserver.edge.admin.handlers import HANDLERS
-from mockserver.edge.connection import HttpServer
+from mockserver.edge.arrival import Arrival
+from mockserver.edge.connection import Connection, HttpServer
 from mockserver.edge.exchange import RequestHandler
 from mockserver.edge.files import ResultFiles
+from mockserver.edge.hosts import KeptFrom, proxy_record
 from mockserver.edge.live.page import LivePage
+from mockserver.edge.proxy import Proxy
 from mockserver.edge.runtime import Runtime
 from mockserver.edge.sessions import Sessions
+from mockserver.edge.tls import Tls
 from mockserver.edge.watch import watch
 from mockserver.engine.course import Recording
 from mockserver.media.cache import MediaCache
@@ -58,9 +64,12 @@ class Server:
         self._addresses = addresses
         self.sessions = Sessions(settings, providers, addresses.base_url, wall, runtime.recordings)
         self._live = LivePage()
+        #: The CA that signs the certificates of this server; it is made when it is needed.
+        self.authority = Authority(None if settings.ca_dir is None else Path(settings.ca_dir))
+        self._hosts = addresses.hosts
         self._admin = Admin(
             addresses.access,
-            {**HANDLERS, **self._live.handlers},
+            {**HANDLERS, **self._live.handlers, "proxy": self._proxy_state},
             self.sessions,
             lambda: self.connections,
             settings.request_timeout_s,
@@ -68,7 +77,10 @@ class Server:
         self._media_cache = media_cache or MediaCache()
         self._owns_media_cache = media_cache is None
         files = ResultFiles(self._media_cache)
-        handler = RequestHandler(addresses, runtime, self.sessions, self._admin, files, settings.request_timeout_s)
+        self._proxy = Proxy(self._connection, self._hosts)
+        handler = RequestHandler(
+            addresses, runtime, self.sessions, self._admin, files, self._proxy, settings.request_timeout_s
+        )
         self._http = HttpServer(
             handler.handle,
             handler.answer_now,
@@ -78,7 +90,8 @@ class Server:
             lingering_time=2.0,
             auto_decompress=False,
         )
-        self._listening: asyncio.Server | None = None
+        self._tls = Tls(self._http, self._hosts, self.authority)
+        self._listening: list[asyncio.Server] = []
         self._background: list[asyncio.Task[None]] = []
 
     @classmethod
@@ -119,8 +132,7 @@ class Server:
             await runtime.close()
             raise
         server = cls(settings, providers, addresses, runtime, wall, media_cache)
-        loop = asyncio.get_running_loop()
-        server._listening = await loop.create_server(server._http, sock=listener, backlog=1024)
+        await server.also_listen(listener)
         if scenario is not None:
             await runtime.start_scenario(scenario)
             if settings.watch:
@@ -132,20 +144,53 @@ class Server:
 
     async def close(self) -> None:
         """Stop listening, give open requests a moment, and release everything."""
-        listening, self._listening = self._listening, None
-        if listening is None:
+        listening, self._listening = self._listening, []
+        if not listening:
             return
         self.sessions.closing = True
-        listening.close()
+        for each in listening:
+            each.close()
         for task in self._background:
             task.cancel()
         self._live.close()
+        await self._tls.close()
+        await self._proxy.close()
+        encrypted = self._http.encrypted()
         self._http.pre_shutdown()
         await self._http.shutdown(timeout=self.settings.drain_s)
+        for transport in encrypted:  # TLS waits for the client's farewell, which may never come
+            transport.abort()
         await self.sessions.close()
         await self.runtime.close()
         if self._owns_media_cache:
             await asyncio.to_thread(self._media_cache.close)
+
+    async def also_listen(self, listener: socket.socket) -> None:
+        """Serve on a socket that listens, such as one at port 443; it is closed with the server."""
+        self._hosts.also_at(listener.getsockname()[1])
+        loop = asyncio.get_running_loop()
+        self._listening.append(await loop.create_server(self._http, sock=listener, backlog=1024))
+
+    @property
+    def mocked_hosts(self) -> tuple[str, ...]:
+        """The real hosts of the providers, sorted: this server answers for them."""
+        return self._hosts.mocked
+
+    @property
+    def kept_from(self) -> tuple[KeptFrom, ...]:
+        """The hosts that clients asked for and did not reach, in the order of their first requests."""
+        return self._hosts.kept_from
+
+    def _connection(self, arrival: Arrival) -> Connection:
+        """Make the protocol of a connection that comes through a tunnel."""
+        return self._http(arrival)
+
+    async def _proxy_state(self, _request: AdminRequest) -> Any:
+        try:
+            ca: str | None = str(await asyncio.to_thread(lambda: self.authority.certificate))
+        except OSError:
+            ca = None
+        return proxy_record(self._hosts, ca)
 
     @property
     def connections(self) -> int:

@@ -64,7 +64,7 @@ MOST_FILES = 1000
 _LARGEST = 1e9
 _Value = TypeVar("_Value")
 #: What a context without a request has, as when a callback is rendered.
-_NO_REQUEST = Request("", "", MappingProxyType({}))
+_NO_REQUEST = Request("", "", MappingProxyType({}), base=None)
 
 
 def number_of(value: Any, usual: float) -> float:
@@ -108,6 +108,7 @@ class _TaskProperties:
 
     state: ProviderState
     now_ms: int
+    request: Request
     #: Only faults set a view.
     view: View | None = None
     task: Task
@@ -124,6 +125,14 @@ class _TaskProperties:
         self.status = self.shown = status = status_at(task, now_ms)
         if self.view is not None:
             self.shown = ShownStatus(self.view, task, status)
+
+    @property
+    def base(self) -> str:
+        """What links begin with; `REAL_HOST` in it stands for the host of what a link leads to."""
+        base = self.request.base
+        if base is None:
+            base = self.task.base
+        return base or self.state.server_url
 
     @property
     def task_started_ms(self) -> int | None:
@@ -182,7 +191,7 @@ class _TaskProperties:
             return []
         if self.view is not None and self.view.hides_results is not None and self.view.hides_results(task):
             return []
-        return self.state.links.result_urls(task, task.result, self.result_count(task.result))
+        return self.state.links.result_urls(task, task.result, self.result_count(task.result), self.base)
 
     @property
     def task_result_url(self) -> str | None:
@@ -304,6 +313,19 @@ class RequestContext(_TaskProperties, _AccountProperties):
         return None if text is None else well_formed(text)
 
     @property
+    def server_url(self) -> str:
+        """The URL under which the provider's paths begin, as the client reaches it."""
+        return self.state.links.url_at(self.base, self.state.provider.main_host)
+
+    @property
+    def link_urls(self) -> list[str]:
+        """All that links in the response may begin with."""
+        provider, base = self.state.provider, self.base
+        return list(
+            dict.fromkeys(self.state.links.url_at(base, host) for host in (provider.main_host, *provider.hosts))
+        )
+
+    @property
     def input(self) -> Any:
         """The submit body with the defaults of its schema; worked out again where only the task is known."""
         if self.inputs is None and self.task is not None:
@@ -348,4 +370,4 @@ class RequestContext(_TaskProperties, _AccountProperties):
     def file_url(self) -> str:
         """The link to the upload."""
         assert self.file is not None
-        return self.state.links.file_url(self.file)
+        return self.state.links.file_url(self.file, self.base)

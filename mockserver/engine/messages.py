@@ -13,6 +13,8 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 JSON = "application/json"
+#: Stands, in the `base` of a request, for the real host of what a link leads to.
+REAL_HOST = "{host}"
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -36,6 +38,7 @@ class Request:
 
     __slots__ = (
         "_query",
+        "base",
         "body",
         "broken",
         "form",
@@ -55,6 +58,7 @@ class Request:
         headers: Mapping[str, str],
         body: bytes = b"",
         query_string: str = "",
+        base: str | None = "",
         *,
         oversized: bool = False,
         stalled: bool = False,
@@ -66,6 +70,9 @@ class Request:
         self.query_string = query_string
         self.headers = headers
         self.body = body
+        #: What links in the response begin with, `REAL_HOST` in it; empty: the provider's URL on this server. None:
+        #: as for the request that has made the task.
+        self.base = base
         #: The body was larger than the operation takes; it was not read to its end.
         self.oversized = oversized
         #: The body did not arrive in time.

@@ -121,6 +121,7 @@ def _new_task(context: RequestContext) -> Task:
         context.price_ucr if model.settle_ucr is None else model.settle_ucr(context),
         None if result_name is None else provider.results[result_name],
         context.callback_url,
+        base=context.request.base or "",
     )
 
 
@@ -134,7 +135,7 @@ def _drawn_end(context: RequestContext, drawn: bytes) -> tuple[End, Reason | Non
     uploads = state.provider.uploads
     if uploads is not None and uploads.missing_reason is not None:
         for url in uploads.referenced_by:
-            if state.nothing_at(url(context)):
+            if state.nothing_at(url(context), context.base):
                 return failure, failure.reasons[uploads.missing_reason]
     if state.rules.failure_rate and fraction(drawn, 7) < state.rules.failure_rate:
         reasons = list(failure.reasons.values())

@@ -81,7 +81,7 @@ class Renewal:
         ids = {recorded.task_id: new_id, recorded.account_id: "" if account is None else account.id}
         ids[request_id] = context.request_id
         urls = context.task_result_urls if recorded.links and task is not None else []
-        root = context.state.server_url
+        root = context.server_url
         links = {url: urls[min(number, len(urls) - 1)] if urls else root for url, number in recorded.links}
         links |= {url: root + path.replace(recorded.task_id, new_id) for url, path in recorded.api_links}
         body = context.body if task is None else task.body

@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, quote, urlsplit
 from mockserver.chance import DRAW_BYTES, Chance
 from mockserver.engine.accounts import Account
 from mockserver.engine.keeping import Shelf
-from mockserver.engine.messages import StoredFile
+from mockserver.engine.messages import REAL_HOST, StoredFile
 from mockserver.engine.models import Models
 from mockserver.engine.routes import Router
 from mockserver.engine.targets import LOOPBACK_HOSTS
@@ -77,7 +77,7 @@ class ProviderState:
         self.chance = chance
         self.rules = rules
         self.router = Router(provider.routes)
-        self.links: Links = Links(provider, chance, server_url)
+        self.links: Links = Links(provider, chance, self.router)
         self.models = Models(provider, rules)
         #: Tells whether a submit is equal to, or like, one that was recorded and accepted; None without a replay.
         self.recorded: Callable[[Any, bool], bool] | None = None
@@ -172,11 +172,16 @@ class ProviderState:
         drawn = (base + ordinal * _STRIDE) & _MASK
         return self.provider.request_id(drawn.to_bytes(DRAW_BYTES, "big"), unix_s)
 
-    def nothing_at(self, url: Any) -> bool:
-        """Tell whether a URL leads to this provider on this server, where that file does not exist."""
+    def nothing_at(self, url: Any, base: str) -> bool:
+        """Tell whether a URL leads to this provider on this server, where that file does not exist.
+
+        Args:
+            url: a URL that a client gives.
+            base: what links begin with for this client.
+        """
         try:
             parts = urlsplit(url) if isinstance(url, str) else SplitResult("", "", "", "", "")
-            path = self._own_path(parts)
+            path = self._own_path(parts, base)
         except ValueError:
             return False
         if path is None:
@@ -190,12 +195,13 @@ class ProviderState:
             return found.path_values.get("task_id") not in self.tasks
         return True
 
-    def _own_path(self, parts: SplitResult) -> str | None:
+    def _own_path(self, parts: SplitResult, base: str) -> str | None:
         """Return the path of a URL within this provider; None where it leads elsewhere."""
-        here, host = urlsplit(self.server_url), parts.hostname or ""
-        same_host = host == here.hostname or {host, here.hostname} <= LOOPBACK_HOSTS
-        if same_host and parts.port == here.port and parts.path.startswith(f"{here.path}/"):
-            return parts.path[len(here.path) :]
+        host = parts.hostname or ""
+        for here in map(urlsplit, {self.server_url, base}):
+            same_host = host == here.hostname or {host, here.hostname} <= LOOPBACK_HOSTS
+            if same_host and parts.port == here.port and parts.path.startswith(f"{here.path}/"):
+                return parts.path[len(here.path) :]
         uploads = self.provider.uploads
         if uploads is not None and host in self.provider.hosts:
             return parts.path if parts.path.startswith(uploads.path.partition("{")[0]) else None
@@ -244,16 +250,29 @@ class _Uploads(NamedTuple):
 class Links:
     """Links to results and uploads: made here, and verified here when a client follows them."""
 
-    __slots__ = ("_provider", "_secret", "_server_url")
+    __slots__ = ("_provider", "_router", "_secret")
 
-    def __init__(self, provider: Provider, chance: Chance, server_url: str) -> None:
+    def __init__(self, provider: Provider, chance: Chance, router: Router) -> None:
         self._provider = provider
-        self._server_url = server_url
+        self._router = router
         self._secret = chance.draw(f"{provider.name}/links")
 
-    def result_urls(self, task: Task, kind: ResultKind, count: int) -> list[str]:
+    def result_urls(self, task: Task, kind: ResultKind, count: int, base: str) -> list[str]:
         """Return the links to the files of a task that has succeeded."""
-        return [self._server_url + self._result_path(task, kind, index) for index in range(count)]
+        return [self._url(base, self._result_path(task, kind, index)) for index in range(count)]
+
+    def _url(self, base: str, path: str) -> str:
+        """Return the URL of a path; behind the provider's own name, with the real host of that path."""
+        if REAL_HOST not in base:
+            return base + path
+        operation = self._router.find("GET", path.partition("?")[0]).operation
+        host = None if operation is None else operation.host
+        return self.url_at(base, host or self._provider.main_host) + path
+
+    @staticmethod
+    def url_at(base: str, host: str) -> str:
+        """Return what the links to a host begin with."""
+        return base.replace(REAL_HOST, host, 1)
 
     def _result_path(self, task: Task, kind: ResultKind, index: int) -> str:
         path = _filled(kind.path, {"account_id": task.account.id, "task_id": task.id, "index": str(index)})
@@ -277,12 +296,12 @@ class Links:
         )
         return hmac.compare_digest(expected.encode(), given.encode("utf-8", "replace"))
 
-    def file_url(self, stored: StoredFile) -> str:
+    def file_url(self, stored: StoredFile, base: str) -> str:
         """Return the URL of an upload."""
         uploads = self._provider.uploads
         assert uploads is not None
         values = {"file_id": stored.id, "file_name": stored.name}
-        return self._server_url + _filled(uploads.path, values)
+        return self._url(base, _filled(uploads.path, values))
 
 
 def _filled(template: str, values: Mapping[str, str]) -> str:

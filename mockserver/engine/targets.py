@@ -61,13 +61,16 @@ def address_problem(address: Address, target: CallbackTarget, mode: TargetMode) 
     """Return why an address must not be connected to; None where it may."""
     if mode == "any" or not target.internal_addresses_refused:
         return None
-    address = _unmapped(address)
-    if mode == "loopback" and address.is_loopback:
+    if mode == "loopback" and _unmapped(address).is_loopback:
         return None
+    return "leads to an internal address" if is_internal(address) else None
+
+
+def is_internal(address: Address) -> bool:
+    """Tell whether an address is not one of the internet's, such as that of this machine or of its network."""
+    address = _unmapped(address)
     of_a_site = isinstance(address, ipaddress.IPv6Address) and any(address in network for network in _OF_A_SITE)
-    if not address.is_global or address.is_multicast or address.is_reserved or of_a_site:
-        return "leads to an internal address"
-    return None
+    return not address.is_global or address.is_multicast or address.is_reserved or of_a_site
 
 
 def literal_address(host: str) -> Address | None:

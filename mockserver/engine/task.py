@@ -64,6 +64,8 @@ class Task(NamedTuple):
     charged_anyway: bool = False
     #: What was recorded of another task, for this one to live through; a command or a fault ends that.
     course: Course | None = None
+    #: The `base` of the request that has made it.
+    base: str = ""
 
     @property
     def spends_ucr(self) -> int:

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from mockserver.engine.context import RequestContext
 from mockserver.engine.faults import Exercise, Fault, Injection
-from mockserver.engine.messages import Response
+from mockserver.engine.messages import REAL_HOST, Response
 from mockserver.faults.support.parameters import parameter
 
 
@@ -29,6 +29,9 @@ class Redirected(Fault):
         known: set[str] = injection.record.memory.setdefault("hosts", set())
         if here.netloc in known:
             return None
+        base = context.request.base or ""
+        if REAL_HOST in base:  # only names of this machine lead here for sure
+            here = urlsplit(context.state.server_url)
         name = "127.0.0.1" if here.hostname == "localhost" else "localhost"
         there = self.host or (name if here.port is None else f"{name}:{here.port}")
         known.add(there)
@@ -39,7 +42,7 @@ class Redirected(Fault):
             self.status,
             b"",
             "text/plain",
-            headers=(("Location", f"http://{there}{target}"),),
+            headers=(("Location", f"{'https' if base.startswith('https') else 'http'}://{there}{target}"),),
             gate="fault",
             error="redirected",
         )

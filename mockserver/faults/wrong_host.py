@@ -24,6 +24,8 @@ class WrongHost(Fault):
     host: str = parameter("cdn.invalid", "The host in the links.")
 
     def alter_response(self, injection: Injection, context: RequestContext, response: Response) -> Response | None:
-        here, there = (orjson.dumps(f"{url}/")[1:-1] for url in (context.state.server_url, f"https://{self.host}"))
-        body = response.body.replace(here, there)
+        there = orjson.dumps(f"https://{self.host}/")[1:-1]
+        body = response.body
+        for here in context.link_urls:
+            body = body.replace(orjson.dumps(f"{here}/")[1:-1], there)
         return None if body == response.body else replace(response, body=body)

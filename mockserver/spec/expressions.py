@@ -58,7 +58,7 @@ NAMES: dict[str, dict[str, str]] = {
     },
     "list": _properties("list", "items", "total", "next"),
     "now": {},
-    "server": {"url": "state.server_url"},
+    "server": {"url": "server_url"},
 }
 #: The instants of a root; each has three notations: unix_ms, unix_s and iso.
 INSTANTS: dict[str, dict[str, str]] = {

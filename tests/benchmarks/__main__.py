@@ -6,7 +6,7 @@ import importlib
 import sys
 from pathlib import Path
 
-NAMES = ("throughput", "scale", "start", "storm", "chaos", "rules", "lifecycles")
+NAMES = ("throughput", "tls", "scale", "start", "storm", "chaos", "rules", "lifecycles")
 
 
 def main(arguments: list[str]) -> int:

@@ -1,14 +1,19 @@
 """The yardstick: a bare aiohttp application on uvloop whose handlers answer fixed bytes.
 
-`python tests/benchmarks/bare.py` prints its port and serves until it is killed.
+`python tests/benchmarks/bare.py [CA_DIR]` prints its port and serves until it is killed; with the directory of an
+authority, it serves over TLS.
 """
 
 from __future__ import annotations
 
 import asyncio
+import sys
+from pathlib import Path
 
 import uvloop
 from aiohttp import web
+
+from mockserver.certificates import Authority
 
 ANSWER = (
     b'{"created":1780617600,"id":"task-unified-1780617600-21eh95u4","model":"gemini-omni-flash-text-to-video",'
@@ -34,7 +39,8 @@ async def main() -> None:
     app.router.add_get("/evolink/v1/tasks/{task_id}", query)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    tls = Authority(Path(sys.argv[1])).context("localhost") if sys.argv[1:] else None
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
     await site.start()
     print(runner.addresses[0][1], flush=True)  # noqa: T201 - read by who started us
     await asyncio.Event().wait()

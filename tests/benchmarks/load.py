@@ -9,6 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterator
 
 _PATIENCE_S = 300.0
@@ -58,8 +59,13 @@ async def load(port: int, requests: int, raw: bytes, connections: int = 16) -> t
     return await load_each(port, itertools.repeat(raw, requests), connections)
 
 
-async def load_each(port: int, requests: Iterator[bytes], connections: int = 16) -> tuple[float, dict[str, int]]:
-    """Send requests, one after another on each connection; return the seconds and the answers by status."""
+async def load_each(
+    port: int, requests: Iterator[bytes], connections: int = 16, trust: ssl.SSLContext | None = None
+) -> tuple[float, dict[str, int]]:
+    """Send requests, one after another on each connection; return the seconds and the answers by status.
+
+    With what a client of TLS trusts, the requests go over TLS.
+    """
     still_open = connections
     finished = asyncio.get_running_loop().create_future()
 
@@ -72,7 +78,13 @@ async def load_each(port: int, requests: Iterator[bytes], connections: int = 16)
     loop = asyncio.get_running_loop()
     started = time.perf_counter()
     made = [
-        await loop.create_connection(lambda: _Connection(requests, done), "127.0.0.1", port) for _ in range(connections)
+        await loop.create_connection(
+            lambda: _Connection(requests, done),
+            *("127.0.0.1", port),
+            ssl=trust,
+            server_hostname=None if trust is None else "localhost",
+        )
+        for _ in range(connections)
     ]
     await asyncio.wait_for(finished, _PATIENCE_S)
     elapsed_s = time.perf_counter() - started

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import statistics
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 HERE = Path(__file__).parent
 SUBMIT = "/evolink/v1/videos/generations"
@@ -30,6 +31,23 @@ def say(line: str) -> None:
     """Print a line at once."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
+
+
+def say_round(kind: str, spent_s: Sequence[float], seen: Sequence[float], requests: int) -> None:
+    """Print a round: CPU seconds, and requests a second, of the yardstick and of ours."""
+    sides = [
+        f"{name} {cpu / requests * 1e6:5.0f} us, {rate:6.0f}/s"
+        for name, cpu, rate in zip(("bare", "mockserver"), spent_s, seen, strict=True)
+    ]
+    say(f"  {kind:<9} {'   '.join(sides)}")
+
+
+def say_median(kind: str, ratios: Sequence[float], floor: float) -> bool:
+    """Print the median of the ratios of a kind; tell whether it is below its floor."""
+    median = statistics.median(ratios)
+    spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
+    say(f"{kind}: {median:.2f} of a bare aiohttp handler ({spread}; floor {floor:.2f})")
+    return median < floor
 
 
 @contextmanager

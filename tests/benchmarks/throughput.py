@@ -11,7 +11,6 @@ a second that the load generator saw are printed beside them.
 from __future__ import annotations
 
 import json
-import statistics
 
 import uvloop
 from benchmarks.load import load
@@ -25,7 +24,8 @@ from benchmarks.servers import (
     enrich,
     mockserver,
     request_bytes,
-    say,
+    say_median,
+    say_round,
     script,
     started,
     use_the_other_core,
@@ -59,10 +59,7 @@ async def measure(mock: tuple[int, int], yard: tuple[int, int], requests: int, r
             assert statuses == {expected[kind]: requests}, (kind, statuses)
             if number:  # the first round warms up
                 ratios[kind].append(spent_s[0] / spent_s[1])
-                say(
-                    f"  {kind:<8} bare {spent_s[0] / requests * 1e6:4.0f} us, {seen[0]:6.0f}/s"
-                    f"   mockserver {spent_s[1] / requests * 1e6:4.0f} us, {seen[1]:6.0f}/s"
-                )
+                say_round(kind, spent_s, seen, requests)
     return ratios
 
 
@@ -72,10 +69,4 @@ def main(_arguments: list[str]) -> int:
         use_the_other_core()
         with awake():
             ratios = uvloop.run(measure((mock.pid, mock_port), (yard.pid, yard_port), REQUESTS, ROUNDS))
-    missed = 0
-    for kind, values in ratios.items():
-        median = statistics.median(values)
-        missed += median < FLOORS[kind]
-        spread = f"{min(values):.2f} to {max(values):.2f}"
-        say(f"{kind}: {median:.2f} of a bare aiohttp handler ({spread}; floor {FLOORS[kind]:.2f})")
-    return 1 if missed else 0
+    return min(1, sum(say_median(kind, values, FLOORS[kind]) for kind, values in ratios.items()))

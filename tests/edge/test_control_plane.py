@@ -58,6 +58,21 @@ async def test_providers() -> None:
         assert "query" in [each["role"] for each in found["evolink"]["operations"]]
 
 
+async def test_proxy(tmp_path: Path) -> None:
+    """What clients need that use the server as their proxy: the mocked hosts, the CA, and what was refused."""
+    async with serving(ca_dir=str(tmp_path)) as edge:
+        state = await good(edge, "proxy")
+        assert state["mocked_hosts"] == sorted(host for each in edge.mock.server.providers for host in each.hosts)
+        assert state["kept_from"] == []
+        assert state["ca"] == str(tmp_path / "ca.pem")
+        async with edge.raw() as wire:
+            await wire.send(request_bytes("GET", "http://api.openai.com/v1/videos", host="api.openai.com"))
+            answer = await wire.answer()
+            assert answer is not None
+            assert answer.status == 403
+        assert (await good(edge, "proxy"))["kept_from"] == [{"host": "api.openai.com:80", "times": 1}]
+
+
 async def test_reset_all() -> None:
     """A reset of everything leaves a server as it was at its start: the same ids follow."""
     async with serving() as edge:

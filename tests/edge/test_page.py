@@ -336,12 +336,13 @@ async def test_clock_by_keyboard(devtools: str) -> None:
     """The clock is stepped, by the buttons and by a number, set going and stopped, with the keyboard alone."""
     async with looking(devtools) as (edge, page):
         time = "document.getElementById('now-time').textContent"
+        usable = "!document.querySelector('#steps [aria-disabled]')"  # not while the clock is being advanced
         await page.until(f"{time} === '00:00:00.000'")
         await tab_to(page, "[data-seconds='10']")
         await page.press("Enter")
-        await page.until(f"{time} === '00:00:10.000'")
+        await page.until(f"{time} === '00:00:10.000' && {usable}")
         await page.press("Space")
-        await page.until(f"{time} === '00:00:20.000'")
+        await page.until(f"{time} === '00:00:20.000' && {usable}")
         await tab_to(page, "#step")
         await page.js("document.activeElement.select()")
         await page.write("0.5")

@@ -188,7 +188,7 @@ class Driven:
             response = self.send(operation.method, path, START_MS, form=Form(b"x", kind, "a.png"))
             if self.expect(operation, response):
                 for stored in list(self.state.files.values()):
-                    link = self.state.links.file_url(stored).removeprefix(self.base)
+                    link = self.state.links.file_url(stored, self.base).removeprefix(self.base)
                     if self.send("GET", link, START_MS, key=False).status != 200:
                         self.wrong.append(f"GET {link}: an upload that is not there")
 

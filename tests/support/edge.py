@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -23,7 +24,6 @@ from mockserver.spec.catalog import load_providers
 from mockserver.testing.running import AsyncRunningServer
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 
     from mockserver.engine.state import ProviderState
@@ -152,6 +152,10 @@ class Edge:
         """A bare connection to the mock, to be entered."""
         return Wire(self.port)
 
+    def trust(self) -> ssl.SSLContext:
+        """What a client needs that trusts the mock's CA."""
+        return ssl.create_default_context(cafile=self.mock.server.authority.certificate)
+
 
 def run_on(loop: str, main: Coroutine[Any, Any, None]) -> None:
     """Do what `asyncio.run` does, on an event loop of a kind in `LOOPS`."""
@@ -241,6 +245,14 @@ class Wire:
                 self._writer.write(piece)
                 await self._writer.drain()
 
+    async def start_tls(self, trust: ssl.SSLContext, name: str | None) -> None:
+        """Go on encrypted, with the server of a name."""
+        await self._writer.start_tls(trust, server_hostname=name)
+
+    def certificate(self) -> Any:
+        """Return the certificate of the peer."""
+        return self._writer.get_extra_info("peercert")
+
     def end(self) -> None:
         """Say that nothing more will be sent."""
         self._writer.write_eof()
@@ -257,7 +269,12 @@ class Wire:
                 raise
             return None
 
-    async def _answer(self, method: str) -> Answer | None:
+    async def head(self) -> Answer:
+        """Read a response to CONNECT that grants it: it has a head only."""
+        async with asyncio.timeout(PATIENCE_S):
+            return await self._answer("HEAD")
+
+    async def _answer(self, method: str) -> Answer:
         head = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         line, *lines = head[:-4].split("\r\n")
         version, status, reason = line.split(" ", 2)

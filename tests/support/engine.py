@@ -249,7 +249,7 @@ class Client:
         context.set_task(task)
         context.body = task.body
         assert task.result is not None
-        return self.state.links.result_urls(task, task.result, context.result_count(task.result))
+        return self.state.links.result_urls(task, task.result, context.result_count(task.result), context.base)
 
 
 def loads(reply: Response) -> Any:

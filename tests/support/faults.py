@@ -231,7 +231,7 @@ def links_of(edge: Edge, name: str, task_id: str) -> list[str]:
     context.set_task(task)
     context.body = task.body
     assert task.result is not None
-    return state.links.result_urls(task, task.result, context.result_count(task.result))
+    return state.links.result_urls(task, task.result, context.result_count(task.result), context.base)
 
 
 # -- faults in force ------------------------------------------------------------------------------

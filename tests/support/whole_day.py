@@ -109,7 +109,7 @@ class Day:
         found = state.tasks[task]
         if found.end.kind != "success" or found.result is None:
             return
-        links = state.links.result_urls(found, found.result, 1)
+        links = state.links.result_urls(found, found.result, 1, state.server_url)
         for wait_s in (0, self.provider.results[found.result.name].lifetime_s):
             await self.edge.advance(wait_s)
             for link in links:

@@ -419,6 +419,13 @@ def run_campaign(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, st
     return run_them
 
 
+@pytest.fixture
+def few_situations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Meet the most important situations only: what is planted shows there."""
+    every = Search.planned
+    monkeypatch.setattr(Search, "planned", lambda search: every(search)[:25])
+
+
 class Harmless(PoliteClient):
     pass
 
@@ -446,7 +453,7 @@ def test_kills_in_processes(tmp_path: Path) -> None:
         "mutation.planned = lambda **_: [('toapis', 'FetchesNothing'), ('toapis', 'SaysText')]\n"
         "if __name__ == '__main__':\n"
         "    from contracts.cli import main\n"
-        "    main(['kills', '--workers', '2', '--max-examples', '0'])\n"
+        "    main(['kills', '--workers', '2', '--max-examples', '0', '--each-once'])\n"
     )
     path = tmp_path / "few.py"
     path.write_text(script, encoding="utf-8")
@@ -465,6 +472,7 @@ def test_kills_fails_on_a_hole(run_campaign: Callable[..., tuple[int, str]], mon
     assert said.splitlines()[0] == "no broken client for results.whole"
 
 
+@pytest.mark.usefixtures("few_situations")
 def test_kills_fails_on_a_breaker_that_is_not_caught(run_campaign: Callable[..., tuple[int, str]]) -> None:
     """One that breaks nothing."""
     code, said = run_campaign((TOAPIS, "Planted"), mutant=planted("results.whole", Harmless))
@@ -472,6 +480,7 @@ def test_kills_fails_on_a_breaker_that_is_not_caught(run_campaign: Callable[...,
     assert said.splitlines()[:2] == ["toapis  Planted: WRONG", "    not caught"]
 
 
+@pytest.mark.usefixtures("few_situations")
 def test_kills_fails_on_another_reason(run_campaign: Callable[..., tuple[int, str]]) -> None:
     """One that is caught by what it is not."""
     mutant = planted("results.fetched", FetchesNothing, "too late")
@@ -480,6 +489,7 @@ def test_kills_fails_on_another_reason(run_campaign: Callable[..., tuple[int, st
     assert said.splitlines()[1] == "    caught for another reason: no download of a task that succeeded"
 
 
+@pytest.mark.usefixtures("few_situations")
 def test_kills_fails_on_another_accusation(run_campaign: Callable[..., tuple[int, str]]) -> None:
     """One that is accused of more than it is said to break."""
     mutant = planted("retry.not-at-once", TriesAtOnce, "retries in a row")
@@ -492,6 +502,7 @@ def test_kills_fails_on_another_accusation(run_campaign: Callable[..., tuple[int
     assert code == 0, said
 
 
+@pytest.mark.usefixtures("few_situations")
 def test_kills_fails_on_a_false_accusation(
     run_campaign: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -211,6 +211,16 @@ def test_seeds() -> None:
     assert len(first) > len(planned) + 30
 
 
+def test_a_thinned_search_meets_all_until_its_clause_is_violated_and_a_third_of_the_rest() -> None:
+    """What another clause finds does not thin it."""
+    planned = Search(lambda _: Run(None, Journal(PROVIDER, ())), PROVIDER, ()).planned()
+    late = planned[31]
+    shows: dict[str, Callable[[Situation], bool | None]] = {"a": lambda each: each == late, "b": lambda _: True}
+    found, played = search(shows, most_examples=0, shrink=False, thin_after="a")
+    found.run()
+    assert played == [*planned[:32], *planned[33::3]]
+
+
 def test_progress_is_told() -> None:
     """After each situation, never back; in the end all is done."""
     told: list[tuple[int, int]] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from mockserver.provider import UCR, Operation, Parameter, ResultKind, Route
 from mockserver.spec.compile.context import Context
@@ -114,6 +115,7 @@ def _operation(context: Context, path: str, method: str, item: dict[str, Any]) -
         media_types=tuple(_request_body(context, entry).get("content", {})),
         status_at=tuple(dict.fromkeys(keys for keys, _ in statuses)),
         status_words={new: old for _, words in statuses for new, old in words.items()},
+        host=next((urlsplit(each["url"]).hostname for each in entry.get("servers", item.get("servers", ()))), None),
     )
 
 

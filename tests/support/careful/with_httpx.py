@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import ssl
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,8 @@ import tenacity
 if TYPE_CHECKING:
     from contracts.client.subject import Setting
 
+#: One for all clients: reading the system's certificates takes longer than a job.
+TLS = ssl.create_default_context()
 PASSING = (429, 500, 502, 503, 504)
 
 
@@ -53,7 +56,7 @@ class WithHttpx:
     """Polls every three seconds, sixty times at most."""
 
     def __init__(self, setting: Setting) -> None:
-        self.http = httpx.AsyncClient(timeout=20)
+        self.http = httpx.AsyncClient(timeout=20, verify=TLS)
         self.base_url = setting.base_url
         self.auth = {"Authorization": f"Bearer {setting.api_key}"}
         self.places = asyncio.Semaphore(5)
