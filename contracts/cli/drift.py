@@ -51,13 +51,15 @@ def drift(
         fail(str(error))
     compared = [(journal, differences(journal, specs[journal.provider.name])) for journal in journals]
     for journal, found in compared:
-        _show(journal, found)
+        if found.tested:
+            _show(journal, found)
     verdicts = [verdict for journal, found in compared for verdict in found.verdicts(journal.provider.name)]
     for each in report.github(verdicts) if files.github else ():
         click.echo(each)
     files.write(verdicts, journals, ", ".join(file.name for file in recorded))
     if not any(found.tested for _, found in compared):
-        click.echo("contracts: nothing to compare: no answer of a known provider; add your own with --spec", err=True)
+        why = "no answer that no fault has changed" if journals else "no known provider; add your own with --spec"
+        click.echo(f"contracts: nothing to compare: {why}", err=True)
         sys.exit(NOTHING_COMPARABLE)
     if any(each.judgement == "violated" for each in verdicts):
         sys.exit(1)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 from click.testing import CliRunner
-from support.edge import Received, receiving, serving
-from support.engine import ALL, KILN, providers
+from support.edge import ONE_DAILY, Received, receiving, serving
+from support.engine import KILN, providers
 from support.whole_day import Day, with_text
 
 from contracts import of_records
@@ -108,7 +108,7 @@ def findings(records: Records, spec: DocumentedSpec) -> list[tuple[str, str]]:
     return [(each.kind, each.where) for each in differences(journal, spec).all()]
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", [*ONE_DAILY, "kiln"])
 async def test_a_day_is_lived_through_again(name: str, tmp_path: Path) -> None:
     """With another seed and at another time, a client sees the recorded states, times and shapes, and no drift."""
     recorded = await lived(name)
@@ -121,6 +121,7 @@ async def test_a_day_is_lived_through_again(name: str, tmp_path: Path) -> None:
     assert findings(again, spec) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "dialect"),
     [(name, each.name) for name, provider in providers().items() for each in provider.dialects],
