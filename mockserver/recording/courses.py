@@ -21,7 +21,7 @@ from mockserver.recording.files import read_file
 from mockserver.recording.headers import is_common
 from mockserver.recording.leaves import leaves, links_in
 from mockserver.recording.records import by_provider
-from mockserver.recording.values import Delivery, Exchange, JournalError, Record
+from mockserver.recording.values import REDACTED, Delivery, Exchange, JournalError, Record
 from mockserver.spec.pointer import pointed
 
 JSON = "application/json"
@@ -30,7 +30,6 @@ _ABOUT_TASKS = ("query", "cancel")
 _TRANSIENT = frozenset((429, *range(500, 600)))
 _EXPIRES = re.compile(r"expir", re.IGNORECASE)
 _NEAR_MS = 400 * 86_400_000
-_REDACTED = re.compile(r"\[[^\]]+\]")
 _DROPPED = frozenset(("content-type", "x-mock-evicted"))
 
 
@@ -104,7 +103,7 @@ def _shown(provider: Provider, exchange: Exchange, from_ms: int) -> Shown | None
         if not is_common(name.lower())
         and name.lower() not in _DROPPED
         and name.lower() != provider.request_id_header.lower()
-        and not _REDACTED.fullmatch(value)
+        and not REDACTED.search(value)
     )
     answer, media = exchange.answer, exchange.answer_header("Content-Type")
     is_json = answer is not None or text.strip() == "null"

@@ -6,10 +6,14 @@ Instants are milliseconds since 1970. Texts are as they went over the wire.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+
+#: What stands in a journal for a key or a secret (mockserver/journal/redaction.py).
+REDACTED = re.compile(r"\[(?:key of [^\]]+|webhook secret[^\]]*|admin token|redacted)\]")
 
 
 class JournalError(ValueError):
