@@ -12,12 +12,13 @@ Each line imports only what stands before it:
 
     client/          run a client in many situations: in process in virtual time, or as a command
     server/          the other direction: judge a server
+    drift/           recorded answers against the spec
     clients/         good clients to copy, and broken ones
     mutation         test the clauses on the broken clients
 
     report/          verdicts as text, HTML, JSON, JUnit XML
     pytest_plugin    the fixture `contract`
-    cli/             `contracts run|check|provider|list|coverage|kills`
+    cli/             `contracts run|check|drift|provider|list|coverage|kills`
 
 `contracts` needs `mockserver` for its specs and journals; `mockserver` does not import `contracts`.
 """

@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any, Literal
 
 from contracts.journal import Delivery, Exchange, Job, Journal, Record, TaskTrace
+from mockserver.engine.models import documented_model
 from mockserver.faults import all_faults
 from mockserver.provider import End, Model, Provider
 
@@ -192,16 +193,6 @@ def shows(journal: Journal, exchange: Exchange, kind: str) -> bool:
     return end is not None and end.kind == kind
 
 
-def links_in(value: Any) -> Iterator[str]:
-    """Yield every link in an answer."""
-    if isinstance(value, str):
-        if value.startswith(("https://", "http://")):
-            yield value
-    elif isinstance(value, dict | list):
-        for each in value.values() if isinstance(value, dict) else value:
-            yield from links_in(each)
-
-
 def first_end(journal: Journal, trace: TaskTrace) -> tuple[Exchange, End] | None:
     """Return the first query that showed the task's end, and the end."""
     for query in trace.queries:
@@ -280,7 +271,7 @@ def model_of(journal: Journal, submit: Exchange) -> Model | None:
     operation = journal.provider.operations.get(submit.operation or "")
     if name is None and operation is not None and operation.model is None and len(models) == 1:
         return next(iter(models.values()))
-    return models.get(name) if isinstance(name, str) else None
+    return documented_model(journal.provider, operation, name) if isinstance(name, str) else None
 
 
 def created(exchange: Exchange) -> bool:

@@ -174,6 +174,8 @@ class Verdict:
     grouped: tuple[Grouped, ...] = ()
     #: The end of what the client printed in the situation, by job; job 0 is what belongs to none.
     output: tuple[tuple[int, str], ...] = ()
+    #: What `exercised_in` and `violated_in` count.
+    counts: str = "situation"
 
     @property
     def cause(self) -> str:

@@ -13,6 +13,7 @@ Data flows one way, and each line imports only from the lines above it:
     scenarios        scripted sequences of faults
     media            result files: video and audio
     journal          what went over the wire
+    recording        recorded traffic, from journals and HAR files
     edge             performs: the HTTP server, callbacks, the control plane, the live page
     interception     the providers' real hosts lead to a server, in this process
     testing          the server in your own process; pytest fixtures

@@ -38,6 +38,10 @@ class ProviderRules:
     credits: CreditsMode = "ample"
     plan: str | None = None
     failure_rate: float = 0.0
+    #: Serve every model name, with the shape and price of the nearest model.
+    any_model: bool = False
+    #: Names that stand for a model of the provider.
+    model_alias: Mapping[str, str] = field(default_factory=dict)
 
 
 class Problem(NamedTuple):
@@ -193,6 +197,16 @@ class Model:
     estimated_s: float | None
     states: tuple[State, ...]
     requirements: tuple[Requirement, ...]
+    #: Other names of this model, by the spec, and a test for those that the spec gives as patterns.
+    aliases: frozenset[str] = frozenset()
+    answers_to: Callable[[str], bool] = lambda _name: False
+    #: The model whose shape and price this one has; empty where they are its own.
+    served_as: str = ""
+
+    @property
+    def shape(self) -> str:
+        """The name of the model that the documents describe."""
+        return self.served_as or self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +319,8 @@ class Operation:
     model: Value | None = None
     #: What the model's and the task's fields are called, for words of refusal.
     model_field: str = "model"
+    #: Where the submit body names the model, as keys from the top; empty where another part of the request does.
+    model_keys: tuple[str, ...] = ()
     task: Value | None = None
     task_field: str = "task"
     item: Value | None = None

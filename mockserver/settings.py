@@ -35,6 +35,8 @@ class ProviderSettings:
     plan: str | None = None
     credits: CreditsMode | None = None
     failure_rate: float = 0.0
+    any_model: bool | None = None
+    model_alias: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,10 @@ class Settings:
     clock: ClockKind = "real"
     speed: float = 1.0
     credits: CreditsMode = "ample"
+    #: Serve every model name, with the shape and price of the nearest model.
+    any_model: bool = False
+    #: Names of models, and the model that each is served as.
+    model_alias: Mapping[str, str] = field(default_factory=dict)
     #: None: `loopback` where only this machine can submit, and `documented` where others can too.
     callback_targets: TargetMode | None = None
     callback_workers: int | None = None
@@ -71,6 +77,8 @@ class Settings:
     keep_upload_bytes: int = 512_000_000
     keep_sessions: int = 1000
     drain_s: float = 5.0
+    #: A journal or HAR file whose tasks are lived through again.
+    replay: str | None = None
     scenario: str | None = None
     watch: bool = False
     providers: Mapping[str, ProviderSettings] = field(default_factory=dict)
@@ -107,7 +115,8 @@ _NUMBERS: dict[str, tuple[type, float, float]] = {
     "failure_rate": (float, 0, 1),
 }
 _LISTS = ("spec", "dialects", "allow_host")
-_FLAGS = ("builtin", "watch", "trust_forwarded", "passthrough")
+_FLAGS = ("builtin", "watch", "any_model", "trust_forwarded", "passthrough")
+_PAIRS = ("model_alias",)
 _HOST = re.compile(r"((\*\.)?[\w.-]+|\[[0-9A-Fa-f:.]+\])(:(?P<port>[1-9]\d{0,4}))?", re.ASCII)
 
 
@@ -129,7 +138,7 @@ def read_config(path: Path) -> dict[str, Any]:
     values = checked(raw, [each.name for each in fields(Settings)], f"{path}: ")
     if "spec" in values:
         values["spec"] = tuple(str(path.parent / name) for name in values["spec"])
-    for name in ("journal", "callback_ca", "ca_dir"):
+    for name in ("journal", "callback_ca", "ca_dir", "replay"):
         if name in values:
             values[name] = str(path.parent / values[name])
     if "scenario" in values and (path.parent / values["scenario"]).is_file():  # otherwise the name of a built-in one
@@ -186,6 +195,17 @@ def _is_url(text: str) -> bool:
         return False
 
 
+def _pairs(value: Any) -> dict[str, str]:
+    """Read pairs: a table, or a list of texts such as NAME=MODEL."""
+    if isinstance(value, list) and all(isinstance(each, str) and "=" in each for each in value):
+        value = {name: model for name, _, model in (each.rpartition("=") for each in value)}
+    if not isinstance(value, Mapping) or not all(
+        isinstance(each, str) and each and "\0" not in each for pair in value.items() for each in pair
+    ):
+        raise ConfigError(f"must be NAME=MODEL; got {value!r}")
+    return dict(value)
+
+
 def _checked(name: str, value: Any) -> Any:
     if name in _CHOICES:
         if value not in _CHOICES[name]:
@@ -203,6 +223,8 @@ def _checked(name: str, value: Any) -> Any:
         if wrong:
             raise ConfigError(f"must be NAME, NAME:PORT or *.NAME, without a scheme; got {wrong[0]!r}")
         return tuple(value)
+    elif name in _PAIRS:
+        return _pairs(value)
     elif name in _FLAGS:
         if not isinstance(value, bool):
             raise ConfigError(f"must be true or false; got {value!r}")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from mockserver.edge.server import Server
-    from mockserver.provider import Plan, Provider
+    from mockserver.provider import Model, Plan, Provider
     from mockserver.settings import Settings
 
 
@@ -29,6 +29,8 @@ def banner(server: Server) -> str:
         lines.append(f"  {'':<{width}}  key: {provider.key.example}")
     first = server.providers[0]
     lines += ["", "try:", f"  {curl_line(first, server.base_url(first.name))}", ""]
+    for name, recording in runtime.recordings.items():
+        lines.append(f"replayed from {server.settings.replay}: {recording} of {name}; other submits are as documented")
     lines.append("differs from the documents: " + "; ".join(differences(server.settings, runtime.clock.speed)))
     directory = "" if server.settings.ca_dir is None else f" --ca-dir {shlex.quote(server.settings.ca_dir)}"
     lines.append(
@@ -58,6 +60,9 @@ def differences(settings: Settings, speed: float) -> list[str]:
     out = ["every well-formed key is valid and has its own account"]
     if settings.credits == "ample":
         out.append("accounts hold ample credits (--credits documented)")
+    if settings.any_model:
+        out.append("every model name is served, with the shape and price of the nearest model")
+    out += [f"the model {name} is served as {model}" for name, model in settings.model_alias.items()]
     from mockserver.edge.runtime import targets_of  # noqa: PLC0415 - tables need no server
 
     if targets_of(settings) == "loopback":
@@ -82,6 +87,10 @@ def differences(settings: Settings, speed: float) -> list[str]:
             out.append(f"new accounts of {name} have the plan {each.plan}")
         if each.credits is not None:
             out.append(f"accounts of {name} hold {each.credits} credits")
+        if each.any_model is not None and each.any_model != settings.any_model:
+            what = "as the nearest model" if each.any_model else "only where the documents have it"
+            out.append(f"every model name of {name} is served {what}")
+        out += [f"the model {other} of {name} is served as {model}" for other, model in each.model_alias.items()]
         if each.failure_rate:
             out.append(f"{each.failure_rate:.0%} of the tasks of {name} fail")
     return out
@@ -96,7 +105,7 @@ def provider_tables(providers: Iterable[Provider], test_values: Iterable[tuple[s
         table = _table(f"{provider.title}  (/{provider.name})")
         table.add_row("documents", "\n".join(provider.documents))
         table.add_row("hosts", ", ".join(provider.hosts))
-        table.add_row("models", "\n".join(provider.models))
+        table.add_row("models", "\n".join(map(_model, provider.models.values())))
         table.add_row(
             "operations",
             "\n".join(f"{each.method:<5}{each.path}  ({each.role})" for each in provider.operations.values()),
@@ -112,6 +121,11 @@ def provider_tables(providers: Iterable[Provider], test_values: Iterable[tuple[s
     for value, summary in test_values:
         values.add_row(value, summary)
     console.print(values)
+
+
+def _model(model: Model) -> str:
+    aliases = ", ".join(sorted(model.aliases))
+    return f"{model.name} (also {aliases})" if aliases else model.name
 
 
 def _table(title: str, *, show_lines: bool = False) -> Table:

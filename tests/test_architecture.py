@@ -18,17 +18,20 @@ PACKAGES = ("mockserver", "contracts")
 ORDER = {
     "mockserver": (
         *("clock", "chance", "patterns", "provider", "settings", "certificates", "spec", "engine", "faults"),
-        *("scenarios", "media", "journal", "edge", "interception", "testing", "launch", "terminal", "demo", "cli"),
-        "__main__",
+        *("scenarios", "media", "journal", "recording", "edge", "interception", "testing", "launch", "terminal"),
+        *("demo", "cli", "__main__"),
     ),
     "mockserver.engine": (
-        *("messages", "routes", "body", "limits", "targets", "transmission", "accounts", "task", "callbacks"),
+        *("messages", "routes", "body", "limits", "targets", "transmission", "accounts", "course", "task", "callbacks"),
         *(
             "keeping",
+            "models",
             "state",
             "context",
+            "renewal",
             "render",
             "admission",
+            "replay",
             "faults",
             "rules",
             "injection",
@@ -48,6 +51,7 @@ ORDER = {
             "clauses",
             "client",
             "server",
+            "drift",
             "clients",
             "mutation",
         ),

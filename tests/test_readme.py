@@ -189,6 +189,25 @@ def test_the_contracts_commands(tmp_path: Path) -> None:
     assert (done.returncode, "auth.key-in-its-header" in done.stdout) == (1, True), done.stderr
 
 
+@pytest.mark.slow
+def test_the_reality_commands(tmp_path: Path) -> None:
+    """A journal of this server has no differences, and its task is lived through again."""
+    serve, compare, again = (
+        line.partition("#")[0].replace(".venv/bin/", "").split() for line in block("command", "reality").splitlines()
+    )
+    body = json.dumps({"model": "gemini-omni-flash-text-to-video", "prompt": "a kite"}).encode()
+    headers = {"Authorization": "Bearer sk-evolink-mock-key", "Content-Type": "application/json"}
+    for flags in (serve, again):
+        with serving(tmp_path, *flags[2:]) as port:
+            url = f"http://localhost:{port}/evolink/v1/videos/generations"
+            urllib.request.urlopen(urllib.request.Request(url, body, headers)).close()
+            with urllib.request.urlopen(f"http://localhost:{port}/__admin/requests") as found:
+                records = json.load(found)["records"]
+        done = run([str(BIN / compare[0]), *compare[1:]], tmp_path)
+        assert (done.returncode, "evolink: no differences in 1 record" in done.stdout) == (0, True), done.stdout
+    assert records[0]["replayed"] == 1
+
+
 @pytest.mark.slow(about_s=8)
 def test_the_client_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The example of a client is judged by the command beside it, which says what the README shows.
@@ -243,7 +262,7 @@ def test_every_flag_of_the_readme_exists() -> None:
     help_text = "--cacert"
     for command in ("serve", "exec", "env", "ca"):
         help_text += run([str(BIN / "mockserver"), command, "--help"], ROOT).stdout
-    for command in ("run", "check", "provider"):
+    for command in ("run", "check", "drift", "provider"):
         help_text += run([str(BIN / "contracts"), command, "--help"], ROOT).stdout
     flags = set(re.findall(r"`(--[a-z-]+)", README)) | set(re.findall(r" (--[a-z]+-?[a-z]*) ", README))
     assert flags

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from contracts.analysis import (
     accepted,
@@ -13,6 +12,7 @@ from contracts.analysis import (
 )
 from contracts.clause import Exercised, Finding, Violation, check, clause
 from contracts.journal import Journal
+from mockserver.recording.leaves import texts_in
 
 _QUOTED = 60
 
@@ -32,7 +32,7 @@ def prompt_unchanged(journal: Journal) -> Iterator[Finding]:
         for submit in submits:
             if not submit.body_whole or submit.json is None:
                 continue
-            texts = list(_texts(submit.json))
+            texts = list(texts_in(submit.json))
             if any(job.prompt in text for text in texts):
                 yield Exercised()
                 continue
@@ -44,14 +44,6 @@ def prompt_unchanged(journal: Journal) -> Iterator[Finding]:
                 "encode the body once, as JSON in UTF-8, with a JSON library; do not cut, escape or convert the prompt",
             )
             break
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict | list):
-        for each in value.values() if isinstance(value, dict) else value:
-            yield from _texts(each)
 
 
 def _difference(prompt: str, given: str) -> str:

@@ -12,13 +12,13 @@ from contracts.analysis import (
     faults_in,
     first_end,
     is_short,
-    links_in,
     received,
     seconds_text,
     secured,
 )
 from contracts.clause import Exercised, Finding, Violation, check, clause
 from contracts.journal import Exchange, Journal
+from mockserver.recording.leaves import links_in
 
 
 @clause(

@@ -1,9 +1,10 @@
-"""The command line: `contracts run|check|provider|list|coverage|kills`.
+"""The command line: `contracts run|check|drift|provider|list|coverage|kills`.
 
 outputs     files for verdicts, errors, progress
 acceptance  which violations count
 options     options that several commands share
 check       `check`: recorded traffic
+drift       `drift`: recorded answers, against the spec
 run         `run`: a client in many situations
 provider    `provider`: a server
 catalog     `list` and `coverage`: the clauses and the rules that they cover
@@ -16,6 +17,7 @@ import click
 
 from contracts.cli.catalog import coverage, list_
 from contracts.cli.check import check
+from contracts.cli.drift import drift
 from contracts.cli.kills import kills
 from contracts.cli.provider import provider
 from contracts.cli.run import run
@@ -32,5 +34,5 @@ def main() -> None:
     """
 
 
-for _command in (check, list_, coverage, kills, run, provider):
+for _command in (check, drift, list_, coverage, kills, run, provider):
     main.add_command(_command)

@@ -5,90 +5,14 @@ Instants are milliseconds since 1970. Texts are as they went over the wire. The 
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 from urllib.parse import urlsplit
 
 from mockserver.provider import Provider
-
-
-class JournalError(ValueError):
-    """A file cannot be read as a journal; the message says why and where."""
-
-
-@dataclass(frozen=True)
-class Exchange:
-    """A request of the client and its answer. `status` is None if no answer was received."""
-
-    seq: int
-    at_ms: int
-    operation: str | None
-    role: str | None
-    task: str | None
-    account: str | None
-    gate: str | None
-    error: str | None
-    faults: tuple[str, ...]
-    method: str
-    path: str
-    query: str
-    headers: tuple[tuple[str, str], ...]
-    body: str | None
-    body_whole: bool
-    status: int | None
-    answer_headers: tuple[tuple[str, str], ...]
-    answer_body: str | None
-    answer_bytes: int
-
-    @cached_property
-    def json(self) -> Any:
-        """The request body as JSON; None if it is not JSON."""
-        return parse_json(self.body)
-
-    @cached_property
-    def answer(self) -> Any:
-        """The answer's body as JSON; None if it is not JSON."""
-        return parse_json(self.answer_body)
-
-    def header(self, name: str) -> str | None:
-        """Return a header of the request."""
-        return header_of(self.headers, name)
-
-    def answer_header(self, name: str) -> str | None:
-        """Return a header of the answer."""
-        return header_of(self.answer_headers, name)
-
-    def __str__(self) -> str:
-        status = "no answer" if self.status is None else str(self.status)
-        return f"#{self.seq} {self.method} {self.path}{'?' if self.query else ''}{self.query} -> {status}"
-
-
-@dataclass(frozen=True)
-class Delivery:
-    """One attempt to deliver a callback, and the answer of the client's receiver."""
-
-    seq: int
-    at_ms: int
-    delivery: str
-    task: str
-    event: str
-    attempt: int
-    outcome: str
-    faults: tuple[str, ...]
-    url: str
-    body: str | None
-    status: int | None
-
-    def __str__(self) -> str:
-        result = self.status or self.outcome
-        return f"#{self.seq} callback {self.event} ({self.delivery}, attempt {self.attempt}) -> {result}"
-
-
-Record = Exchange | Delivery
+from mockserver.recording.values import Delivery, Exchange, Record
 
 
 @dataclass(frozen=True)
@@ -202,18 +126,3 @@ def _trace(task: str, records: Sequence[Record]) -> TaskTrace:
 
     deliveries = tuple(each for each in records if isinstance(each, Delivery))
     return TaskTrace(task, of("submit"), of("query"), of("result"), deliveries)
-
-
-def parse_json(text: str | bytes | None) -> Any:
-    """Parse JSON; None if it is missing or invalid."""
-    if not text:
-        return None
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-
-
-def header_of(pairs: Iterable[Sequence[str]], name: str) -> str | None:
-    """Return the first value of a header, whatever its case."""
-    return next((value for each, value in pairs if each.lower() == name.lower()), None)

@@ -1,29 +1,19 @@
-"""Read a journal: NDJSON in the shape of specs/journal.schema.json, or a HAR file of any tool.
-
-Records of our own journal say which provider, operation and task they belong to. For foreign records
-(HAR), `_RecordReader` works that out from hosts, paths, links and answers.
-"""
+"""Read journals: NDJSON in the shape of specs/journal.schema.json, or a HAR file of any tool."""
 
 from __future__ import annotations
 
-import codecs
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
-from contracts.journal.har import records_of_har
-from contracts.journal.model import Delivery, Exchange, Journal, JournalError, Record, header_of, parse_json
+from contracts.journal.model import Journal
 from mockserver.clock import instant_of
-from mockserver.engine.routes import Router
-from mockserver.provider import Operation, Provider
+from mockserver.provider import Provider
+from mockserver.recording.files import read_file
+from mockserver.recording.records import by_provider
 
-#: How each record of ours begins.
-_RECORD = b'{"seq":'
-#: A shorter value in the key's header is not treated as a key: it would match too many texts.
-_SHORTEST_KEY = 8
 #: The clock's speed is computed from at least this many gaps, each at least this long in wall time.
 _FEWEST_GAPS = 3
 _SHORTEST_GAP_MS = 100
@@ -37,16 +27,9 @@ def read(path: Path, providers: Iterable[Provider], only: str | None = None) -> 
     Raises:
         JournalError: the file cannot be read, or is neither our NDJSON nor HAR.
     """
-    try:
-        content = path.read_bytes().removeprefix(codecs.BOM_UTF8)
-    except OSError as error:
-        raise JournalError(f"{path}: cannot be read: {error.strerror}") from None
-    whole = None if content.startswith(_RECORD) else _parsed(content)
-    is_har = isinstance(whole, dict) and "log" in whole
-    records = list(records_of_har(whole or {}, path) if is_har else _lines(content, path))
-    given = whole["log"].get("_speed") if is_har and whole is not None and isinstance(whole["log"], dict) else None
-    speed = _speed_of(records, float(given) if isinstance(given, int | float) and given > 0 else 1.0)
-    return [replace(each, speed=speed) for each in of_records(records, providers, only)]
+    file = read_file(path)
+    speed = _speed_of(file.records, file.stated_speed)
+    return [replace(each, speed=speed) for each in of_records(file.records, providers, only)]
 
 
 def _speed_of(records: Iterable[Mapping[str, Any]], given: float) -> float:
@@ -73,39 +56,6 @@ def _speed_of(records: Iterable[Mapping[str, Any]], given: float) -> float:
     return float(whole) if abs(median - whole) <= whole / 50 else round(median, 2)
 
 
-def _parsed(content: bytes) -> Any:
-    """Parse JSON; None where it is none."""
-    try:
-        return parse_json(content.decode())
-    except (UnicodeDecodeError, RecursionError):
-        return None
-
-
-def _lines(content: bytes, path: Path) -> Iterator[Mapping[str, Any]]:
-    """Give the records. Only a line feed ends a line; a record of ours that is torn, as by a crash, is left out."""
-    for number, line in enumerate(content.split(b"\n"), 1):
-        if line.strip():
-            record = _parsed(line)
-            if record is None and line.startswith(_RECORD):
-                continue
-            if record is None and not _is_text(line):
-                raise JournalError(f"{path}: not UTF-8 text")
-            if not isinstance(record, dict) or record.get("kind") not in ("exchange", "delivery"):
-                raise JournalError(
-                    f"{path}:{number}: not a journal record; write a journal with `mockserver serve --journal FILE`, "
-                    "or use a HAR file"
-                )
-            yield record
-
-
-def _is_text(line: bytes) -> bool:
-    try:
-        line.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
 def of_records(
     records: Iterable[Mapping[str, Any]], providers: Iterable[Provider], only: str | None = None
 ) -> list[Journal]:
@@ -114,159 +64,6 @@ def of_records(
     Raises:
         JournalError: a record lacks a required field.
     """
-    found: dict[str, list[Record]] = {}
     known = {provider.name: provider for provider in providers}
-    readers = {name: _RecordReader(provider) for name, provider in known.items()}
-    records = list(records)
-    for record in records:
-        try:
-            foreign = "provider" not in record and _provider_of(record, readers.values())
-            if foreign:
-                readers[foreign].learn_key(record)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise JournalError(f"record {record.get('seq')}: {type(error).__name__}: {error}") from None
-    for record in records:
-        try:
-            name = record["provider"] if "provider" in record else _provider_of(record, readers.values())
-            if name in known and only in (None, name):
-                found.setdefault(name, []).append(readers[name].read(record))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise JournalError(f"record {record.get('seq')}: {type(error).__name__}: {error}") from None
+    found = by_provider(records, known.values(), only)
     return [Journal(known[name], tuple(each)) for name, each in found.items()]
-
-
-def _provider_of(record: Mapping[str, Any], readers: Iterable[_RecordReader]) -> str | None:
-    """Find the provider of a foreign record: by its host, the first segment of its path, or a link seen before."""
-    host = str(record.get("host", "")).partition(":")[0]
-    path = record["request"]["path"]
-    for reader in readers:
-        if host in reader.provider.hosts or path.startswith(f"/{reader.provider.name}/"):
-            return reader.provider.name
-    return next((each.provider.name for each in readers if each.task_linked(record) is not None), None)
-
-
-class _RecordReader:
-    """Turns the records of one provider into exchanges and deliveries, and fills in what foreign records lack."""
-
-    def __init__(self, provider: Provider) -> None:
-        self.provider = provider
-        self._router = Router(provider.routes)
-        #: From foreign records: the keys that were sent, and the links in answers with their tasks.
-        self._keys: set[str] = set()
-        self._links: dict[str, str] = {}
-
-    def learn_key(self, record: Mapping[str, Any]) -> None:
-        """Remember a foreign record's key, which is not redacted in it."""
-        sent = (header_of(record["request"]["headers"], self.provider.key.header) or "").strip()
-        key = sent.partition(" ")[2].strip() if self.provider.key.bearer else sent
-        if len(key) >= _SHORTEST_KEY:
-            self._keys.add(key)
-
-    def task_linked(self, record: Mapping[str, Any]) -> str | None:
-        """Return the task whose answer contained the link that a foreign record requests."""
-        return self._links.get(str(record.get("url")))
-
-    def read(self, record: Mapping[str, Any]) -> Record:
-        """Turn a record into an exchange or a delivery."""
-        return self._delivery(record) if record["kind"] == "delivery" else self._exchange(record)
-
-    def _exchange(self, record: Mapping[str, Any]) -> Exchange:
-        request, response = record["request"], record["response"]
-        operation = self._operation(record, request)
-        path = request["path"]
-        answer = None if response is None else response.get("body")
-        linked = self.task_linked(record)
-        task = record.get("task") or linked or self._task(operation, path, request["query"], answer)
-        if "provider" not in record and linked is None and task is not None:
-            for link in _links_in(parse_json(answer)):
-                self._links[link] = self._links[urlsplit(link).path] = task
-        redacted = self._redacted if self._keys else str
-        return Exchange(
-            seq=record["seq"],
-            at_ms=instant_of(record["at"]),
-            operation=None if operation is None else operation.id,
-            role="result" if linked else None if operation is None else operation.role,
-            task=task,
-            account=record.get("account"),
-            gate=record.get("gate"),
-            error=record.get("error"),
-            faults=tuple(record.get("faults") or ()),
-            method=request["method"],
-            path=redacted(path),
-            query=redacted(request["query"]),
-            headers=tuple((name, redacted(value)) for name, value in request["headers"]),
-            body=None if request.get("body") is None else redacted(request["body"]),
-            body_whole=not request.get("body_cut", False),
-            status=None if response is None else response["status"],
-            answer_headers=() if response is None else tuple((name, value) for name, value in response["headers"]),
-            answer_body=answer,
-            answer_bytes=0 if response is None else response.get("body_bytes", len(answer or "")),
-        )
-
-    def _redacted(self, text: str) -> str:
-        """Replace keys with the mark that our own journal uses."""
-        for key in self._keys:
-            text = text.replace(key, "[key of unknown]")
-        return text
-
-    def _operation(self, record: Mapping[str, Any], request: Mapping[str, Any]) -> Operation | None:
-        if record.get("operation") is not None:
-            return self.provider.operations.get(record["operation"])
-        path = request["path"]
-        prefix = f"/{self.provider.name}"
-        own = path.removeprefix(prefix) if path.startswith(f"{prefix}/") else path
-        return self._router.find(request["method"], own).operation
-
-    def _task(self, operation: Operation | None, path: str, query: str, answer: str | None) -> str | None:
-        """Find the task of a foreign record: in a query's target, or in the answer to a submit."""
-        if operation is None:
-            return None
-        if operation.role == "submit":
-            return _id_in(parse_json(answer), self.provider)
-        if operation.role == "result":  # in our own HAR files, the host differs from that of the links
-            return self._links.get(path)
-        if operation.role == "query":
-            values = [path.rpartition("/")[2], *(value for each in parse_qs(query).values() for value in each)]
-            return next((value for value in values if value and value != operation.path.rpartition("/")[2]), None)
-        return None
-
-    def _delivery(self, record: Mapping[str, Any]) -> Delivery:
-        response = record["response"]
-        return Delivery(
-            seq=record["seq"],
-            at_ms=instant_of(record["at"]),
-            delivery=record["delivery"],
-            task=record["task"],
-            event=record["event"],
-            attempt=record["attempt"],
-            outcome=record["outcome"],
-            faults=tuple(record.get("faults") or ()),
-            url=record["request"]["url"],
-            body=record["request"].get("body"),
-            status=None if response is None else response["status"],
-        )
-
-
-def _links_in(value: Any) -> Iterator[str]:
-    """Yield every link in an answer."""
-    if isinstance(value, str):
-        if value.startswith(("https://", "http://")):
-            yield value
-    elif isinstance(value, dict | list):
-        for each in value.values() if isinstance(value, dict) else value:
-            yield from _links_in(each)
-
-
-def _id_in(value: Any, provider: Provider) -> str | None:
-    """Find a task's id in an answer: the first string under a key that ends in "id"."""
-    if isinstance(value, dict):
-        for key, each in value.items():
-            if key.lower().endswith("id") and isinstance(each, str):
-                matches = provider.task_id_matches
-                if matches is None or matches(each):
-                    return each
-        for each in value.values():
-            found = _id_in(each, provider)
-            if found is not None:
-                return found
-    return None

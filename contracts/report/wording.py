@@ -44,8 +44,7 @@ def how_often(verdict: Verdict) -> str:
     """Say in how many situations a clause was violated; empty if a single journal was judged."""
     if not verdict.exercised_in:
         return ""
-    situations = "situation" if verdict.exercised_in == 1 else "situations"
-    return f"in {verdict.violated_in} of {verdict.exercised_in} {situations} that tested it"
+    return f"in {verdict.violated_in} of {number_of(verdict.exercised_in, verdict.counts)} that tested it"
 
 
 def printed_by(job: int) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mockserver.engine.context import RequestContext
+from mockserver.engine.models import documented_model
 from mockserver.provider import ErrorAnswer, Model, Operation, Provider, Role
 from mockserver.spec.catalog import load_providers
 from mockserver.spec.document import Document, merge_patch, resolve
@@ -103,7 +104,7 @@ class Spec:
     def model_of(self, operation: Operation, body: Any) -> Model | None:
         """Return the model that a body names; None if the provider does not have it."""
         name = None if operation.model is None else operation.model(self.scope(body, None))
-        return self.provider.models.get(name) if isinstance(name, str) else None
+        return documented_model(self.provider, operation, name) if isinstance(name, str) else None
 
 
 def load(name: str | None, files: Iterable[Path], dialects: Iterable[str], base_url: str) -> Spec:

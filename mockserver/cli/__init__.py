@@ -85,7 +85,7 @@ async def _serve(settings: Settings, providers: list[Provider]) -> int:
         loop.add_signal_handler(number, stop.set)
     try:
         server = await Server.start(settings, providers)
-    except SpecError as error:
+    except (ConfigError, SpecError) as error:
         click.echo(f"mockserver: {error}", err=True)
         return 2
     except OSError as error:

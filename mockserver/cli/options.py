@@ -59,6 +59,8 @@ _WHAT_IS_SERVED = (
     option("--clock", help="real or manual; a manual clock moves only on command (default real)."),
     option("--speed", type=float, help="Mock seconds per real second (default 1)."),
     option("--credits", help="Credits of a new account: ample or documented (default ample)."),
+    option("--any-model", is_flag=True, help="Serve every model name, as the nearest model of the provider."),
+    option("--model-alias", multiple=True, metavar="NAME=MODEL", help="Serve the model NAME as MODEL."),
     option("--callback-targets", help="Allowed callback URLs: documented, loopback or any (default loopback)."),
     option(
         "--callback-workers", type=int, help="Concurrent callbacks to one receiver (default 32; 1 with a manual clock)."
@@ -67,6 +69,12 @@ _WHAT_IS_SERVED = (
     option("--dialect", multiple=True, metavar="PROVIDER=NAME", help="Enable a dialect; see `providers`."),
     option("--plan", multiple=True, metavar="PROVIDER=NAME", help="Plan of new accounts; see `providers`."),
     option("--journal", type=click.Path(dir_okay=False), metavar="FILE", help="Append the journal to an NDJSON file."),
+    option(
+        "--replay",
+        type=click.Path(dir_okay=False),
+        metavar="FILE",
+        help="Answer submits like those in a journal or HAR file as recorded.",
+    ),
     ca_dir_option(),
     option("--allow-host", multiple=True, metavar="NAME[:PORT]", help="Let clients of this proxy reach this host too."),
     option("--passthrough", is_flag=True, help="Let clients of this proxy reach every public host that is not mocked."),

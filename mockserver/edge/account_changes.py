@@ -31,7 +31,8 @@ def apply_changes(state: ProviderState, account: Account, changes: Mapping[str, 
         ValueError: `available_credits` is negative.
     """
     plan = state.provider.plans[changes["plan"]] if "plan" in changes else account.plan
-    account.plan = replace(plan, **{name: changes[name] for name in LIMITS if name in changes})
+    new = replace(plan, **{name: changes[name] for name in LIMITS if name in changes})
+    account.own_plan, account.plan = account.own_plan or new != account.plan, new
     if "available_credits" in changes:
         account.settle(now_ms)
         account.grant(round(changes["available_credits"] * UCR) - account.available_ucr, now_ms)

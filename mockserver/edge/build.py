@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mockserver.edge.runtime import receivers_tls
 from mockserver.edge.server import Server
+from mockserver.engine.models import documented_model
 from mockserver.provider import Provider
 from mockserver.settings import ConfigError, ProviderSettings, Settings
 from mockserver.spec.catalog import load_providers
+from mockserver.spec.words import suggestion
 
 
 async def start_server(settings: Settings) -> Server:
@@ -37,6 +39,8 @@ def providers_of(settings: Settings) -> list[Provider]:
         if settings.only is not None and name != settings.only:
             continue
         _check_provider(name, each, known)
+        _check_aliases(f"providers.{name}.model_alias", each.model_alias, [known[name]])
+    _check_aliases("model_alias", settings.model_alias, providers)
     _check_files(settings)
     return providers
 
@@ -47,6 +51,16 @@ def _check_provider(name: str, settings: ProviderSettings, known: Mapping[str, P
     if settings.plan is not None and settings.plan not in known[name].plans:
         plans = ", ".join(known[name].plans)
         raise ConfigError(f"providers.{name}.plan: must be one of {plans}; got {settings.plan!r}")
+
+
+def _check_aliases(setting: str, aliases: Mapping[str, str], providers: Sequence[Provider]) -> None:
+    for name, model in aliases.items():
+        meant = [each for each in providers if documented_model(each, None, model) is not None]
+        if not meant:
+            fix = suggestion(model, (known for each in providers for known in each.models))
+            raise ConfigError(f"{setting}: {name}={model}: there is no model {model!r}; {fix}")
+        if any(name in each.models for each in meant):
+            raise ConfigError(f"{setting}: {name}={model}: {name!r} is itself the name of a model")
 
 
 def _check_files(settings: Settings) -> None:

@@ -76,6 +76,8 @@ class Exchange:
         outcome = runtime.world.handle(state, match, request, now_ms)
         if outcome.books_callbacks:
             runtime.dispatcher.wake()
+        if outcome.response.remarks is not None:
+            runtime.tell(state.provider, outcome.response.remarks)
         return cls(runtime, state.provider.name, request, target, date, now_ms, outcome)
 
     @property

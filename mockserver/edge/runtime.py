@@ -5,9 +5,11 @@ Every command of the control plane and of the Python API is one method of `Runti
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from mockserver.chance import Chance
@@ -17,7 +19,9 @@ from mockserver.edge.dispatcher import CallbackDispatcher, Report
 from mockserver.edge.rule_codec import read_fault_request
 from mockserver.engine.callbacks import Delivery
 from mockserver.engine.commands import Command, run_command
+from mockserver.engine.course import Recording
 from mockserver.engine.keeping import Bounds
+from mockserver.engine.models import aliases_for
 from mockserver.engine.rules import Rule
 from mockserver.engine.targets import is_loopback
 from mockserver.engine.task import Task
@@ -28,6 +32,8 @@ from mockserver.provider import Provider, ProviderRules, TargetMode
 from mockserver.scenarios.read import Scenario
 from mockserver.settings import Settings
 
+_LOG = logging.getLogger("mockserver")
+_MOST_TOLD = 1000
 WORKERS_BY_CLOCK = {"manual": 1, "real": 32}
 
 
@@ -35,12 +41,18 @@ class Runtime:
     """The state of one session; it delivers callbacks from the start, so it needs a running event loop."""
 
     def __init__(
-        self, settings: Settings, providers: Sequence[Provider], base_urls: Mapping[str, str], wall: Wall
+        self,
+        settings: Settings,
+        providers: Sequence[Provider],
+        base_urls: Mapping[str, str],
+        wall: Wall,
+        recordings: Mapping[str, Recording] = MappingProxyType({}),
     ) -> None:
         self.settings = settings
         self.wall = wall
         self.providers = providers
         self.base_urls = base_urls
+        self.recordings = recordings
         self.tls = receivers_tls(settings.callback_ca)
         self.journal = Journal(
             self.secrets,
@@ -51,6 +63,7 @@ class Runtime:
             secret_headers=[provider.key.header for provider in self.providers],
         )
         self.closed = False
+        self._told: set[str] = set()
         self.active_scenario: ActiveScenario | None = None
         self._begin(settings.seed)
 
@@ -60,7 +73,13 @@ class Runtime:
         start_ms = MANUAL_START_MS if manual else int(self.wall.unix_s() * 1000)
         self.clock = Clock(start_ms, 0 if manual else settings.speed, self.wall.monotonic_s)
         by_provider = {
-            provider.name: ProviderRules(own.credits or settings.credits, own.plan, own.failure_rate)
+            provider.name: ProviderRules(
+                own.credits or settings.credits,
+                own.plan,
+                own.failure_rate,
+                settings.any_model if own.any_model is None else own.any_model,
+                {**aliases_for(provider, settings.model_alias), **own.model_alias},
+            )
             for provider in self.providers
             for own in (settings.provider(provider.name),)
         }
@@ -69,6 +88,7 @@ class Runtime:
             by_provider,
             Bounds(settings.keep_tasks, settings.keep_task_bytes),
             Bounds(settings.keep_uploads, settings.keep_upload_bytes),
+            self.recordings,
         )
         self.world = World(self.providers, Chance(seed), rules, self.base_urls, RequestDirectives())
         self.dispatcher = CallbackDispatcher(
@@ -90,6 +110,13 @@ class Runtime:
         """Reset: same or new seed; no tasks, accounts, faults or scenario; an empty journal."""
         if not self.closed:
             await self._start_over(seed).close()
+
+    def tell(self, provider: Provider, remarks: Mapping[str, Any]) -> None:
+        """Say on the terminal which switch would help a client, once for each."""
+        hint = remarks.get("hint")
+        if hint is not None and hint not in self._told and len(self._told) < _MOST_TOLD:
+            self._told.add(hint)
+            _LOG.warning("%s has no such model: %s", provider.title, hint)
 
     def _start_over(self, seed: int | None) -> CallbackDispatcher:
         """Replace the state at once; return the old dispatcher, which the caller closes."""

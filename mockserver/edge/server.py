@@ -6,7 +6,7 @@ import asyncio
 import errno
 import logging
 import socket
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,10 +28,11 @@ from mockserver.edge.runtime import Runtime
 from mockserver.edge.sessions import Sessions
 from mockserver.edge.tls import Tls
 from mockserver.edge.watch import watch
+from mockserver.engine.course import Recording
 from mockserver.media.cache import MediaCache
 from mockserver.provider import Provider
 from mockserver.scenarios.read import Scenario, find, read
-from mockserver.settings import Settings
+from mockserver.settings import ConfigError, Settings
 
 _KEEPALIVE_S = 75.0
 _SESSIONS_CHECKED_S = 30.0
@@ -63,7 +64,7 @@ class Server:
         self.runtime = runtime
         self.port = addresses.port
         self._addresses = addresses
-        self.sessions = Sessions(settings, providers, addresses.base_url, wall)
+        self.sessions = Sessions(settings, providers, addresses.base_url, wall, runtime.recordings)
         self._live = LivePage()
         #: The CA that signs the certificates of this server; it is made when it is needed.
         self.authority = authority or Authority(None if settings.ca_dir is None else Path(settings.ca_dir))
@@ -116,6 +117,7 @@ class Server:
 
         Raises:
             PortInUseError: the port is taken.
+            ConfigError: the recording to replay cannot be read, or has nothing of these providers.
             SpecError: the scenario to start in cannot be read, or names what is not served.
             OSError: the host cannot be listened on.
         """
@@ -123,7 +125,7 @@ class Server:
         try:
             addresses = Addresses(settings, providers, listener.getsockname()[1])
             urls = {provider.name: addresses.base_url(provider.name) for provider in providers}
-            runtime = Runtime(settings, providers, urls, wall)
+            runtime = Runtime(settings, providers, urls, wall, _recordings(settings, providers))
         except BaseException:
             listener.close()
             raise
@@ -268,6 +270,19 @@ def _scenario(settings: Settings, runtime: Runtime) -> Scenario | None:
     scenario = read(find(settings.scenario))
     check_scenario(runtime.world, scenario)
     return scenario
+
+
+def _recordings(settings: Settings, providers: Sequence[Provider]) -> Mapping[str, Recording]:
+    """Read what is to be replayed."""
+    if settings.replay is None:
+        return {}
+    from mockserver.recording.courses import read_recordings  # noqa: PLC0415 - only a replay needs it
+    from mockserver.recording.values import JournalError  # noqa: PLC0415
+
+    try:
+        return read_recordings(Path(settings.replay), providers)
+    except JournalError as error:
+        raise ConfigError(f"replay: {error}") from None
 
 
 def _listener(host: str, port: int) -> socket.socket:

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from multidict import istr
 
 from mockserver.clock import Wall
 from mockserver.edge.runtime import Runtime
+from mockserver.engine.course import Recording
 from mockserver.provider import Provider
 from mockserver.settings import Settings
 
@@ -44,11 +46,13 @@ class Sessions:
         providers: Sequence[Provider],
         base_url: Callable[[str, str], str],
         wall: Wall = Wall(),  # noqa: B008 - it is frozen
+        recordings: Mapping[str, Recording] = MappingProxyType({}),
     ) -> None:
         self._settings = replace(settings, journal=None)
         self._providers = providers
         self._base_url = base_url
         self._wall = wall
+        self._recordings = recordings
         self._wall_s = wall.monotonic_s
         self._runtimes: dict[str, Runtime] = {}
         self._used_s: dict[str, float] = {}
@@ -98,7 +102,7 @@ class Sessions:
             )
         evicted = self._make_room()
         urls = {provider.name: self._base_url(provider.name, name) for provider in self._providers}
-        runtime = Runtime(self._settings, self._providers, urls, self._wall)
+        runtime = Runtime(self._settings, self._providers, urls, self._wall, self._recordings)
         runtime.world.evicted = evicted
         self._runtimes[name] = runtime
         self.nonempty.set()

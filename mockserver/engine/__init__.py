@@ -11,13 +11,17 @@ randomness. The files, in import order (each imports only those before it; tests
     targets       where callbacks may go
     transmission  the bytes of a response, and how they are sent
     accounts      accounts and their ledger of reservations
+    course        what was recorded of a task, to be shown again
     task          tasks: status as a function of time
     callbacks     callbacks as values, and the queue of what is due
     keeping       how much is kept, and what makes room
+    models        which model a name stands for
     state         one provider's accounts, tasks, files and links
     context       what is known of a request, and what templates read of it
+    renewal       puts new ids, links and times into what was recorded
     render        responses, errors and callback bodies
     admission     the gates
+    replay        which recorded submit a new one is like
     faults        the hooks of a fault, and what it is applied to
     rules         where, when and how often a fault applies
     injection     finds the faults for a request, and applies them

@@ -81,6 +81,7 @@ class Account:
         "key",
         "ledger",
         "opened",
+        "own_plan",
         "plan",
         "previous_secret",
         "rate",
@@ -97,6 +98,8 @@ class Account:
         self.id: str = account_id
         self.key: str = key
         self.plan: Plan = plan
+        #: A command or its test key has set its plan or limits.
+        self.own_plan = False
         self.secret: str | None = secret
         self.previous_secret: str | None = None
         self.revoked = False

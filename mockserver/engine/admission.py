@@ -166,9 +166,13 @@ def schema(context: RequestContext) -> Refused | None:
         return "invalid_body", Problem(f"{operation.model_field}: is required", operation.model_field)
     if not isinstance(name, str):
         return "invalid_body", Problem(f"{operation.model_field}: must be a string", operation.model_field)
-    model = context.state.provider.models.get(name)
+    models = context.state.models
+    model = models.find(operation, name, context.body)
     if model is None:
+        context.remarks = {"hint": models.hint(name, context.body, operation)}
         return "unknown_model", Problem(f"there is no model {_shortened(name)!r}", operation.model_field)
+    if model.served_as:
+        context.remarks = {"served_as": model.served_as}
     if operation.role == "decoy":
         context.model = model
         return None
@@ -206,14 +210,9 @@ def _typed(text: str, type_: str) -> Any:
 
 
 def _body(context: RequestContext, model: Model) -> Refused | None:
-    if not model.request.accepts(context.body):
-        problems = model.request.problems(context.body)
-        first = problems[0]
-        return "invalid_body", Problem(first.message, first.field, tuple(problems))
-    context.inputs = model.request.with_defaults(context.body)
-    for requirement in model.requirements:
-        if requirement.broken(context):
-            return "invalid_body", requirement.problem
+    mismatch = _mismatch(context, model)
+    if mismatch is not None and not _was_accepted(context, equal=False):
+        return "invalid_body", mismatch
     context.model = model
     callbacks = context.state.provider.callbacks
     if callbacks is not None:
@@ -225,12 +224,28 @@ def _body(context: RequestContext, model: Model) -> Refused | None:
     return None
 
 
+def _mismatch(context: RequestContext, model: Model) -> Problem | None:
+    """Return in what the body does not fit its model; None if it fits."""
+    if not model.request.accepts(context.body):
+        problems = model.request.problems(context.body)
+        context.inputs = context.body
+        return Problem(problems[0].message, problems[0].field, tuple(problems))
+    context.inputs = model.request.with_defaults(context.body)
+    return next((each.problem for each in model.requirements if each.broken(context)), None)
+
+
+def _was_accepted(context: RequestContext, *, equal: bool) -> bool:
+    """Tell whether a recording shows that the provider accepts the body, or one like it, whatever the spec says."""
+    recorded = context.state.recorded
+    return recorded is not None and recorded(context, equal)
+
+
 def content_policy(context: RequestContext) -> Refused | None:
     """Does the content policy allow it? Where the provider applies the policy later, the task is accepted and fails."""
     policy = context.state.provider.content_policy
     if policy is None or not policy.at_submit or context.model is None:
         return None
-    if violates_policy(context):
+    if violates_policy(context) and not _was_accepted(context, equal=True):
         return "content_refused", Problem("the prompt goes against the content policy")
     return None
 

@@ -57,6 +57,8 @@ class Delivery:
     unheard: int = 0
     #: It is sent as soon as a query has shown the task's end.
     awaits_query: bool = False
+    #: It was sent again by a command.
+    commanded: bool = False
 
 
 class TaskEnds(NamedTuple):

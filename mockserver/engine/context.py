@@ -275,6 +275,8 @@ class RequestContext(_TaskProperties, _AccountProperties):
     file: StoredFile | None = None
     #: What was evicted to make room for what it has made, in words.
     evicted = ""
+    #: What the journal's record says beside the usual facts.
+    remarks: Mapping[str, Any] | None = None
     list_items: Sequence[Any] = ()
     list_total = 0
     list_next: str | None = None

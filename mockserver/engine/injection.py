@@ -48,7 +48,9 @@ def facts_of_request(context: RequestContext) -> MatchContext:
     if operation.role in _BODY_ROLES:
         context.body = request.loaded = _json_of(request.body)
         model = None if operation.model is None else operation.model(context)
-        facts.model = model if isinstance(model, str) else None
+        if isinstance(model, str):
+            served = state.models.find(operation, model, context.body)
+            facts.model = model if served is None else served.shape
         facts.texts = prompts_of(context)
         return facts
     task_id = context.path_values.get("task_id") if operation.task is None else operation.task(context)
@@ -67,7 +69,7 @@ def _json_of(content: bytes) -> Any:
 
 
 def _add_task(facts: MatchContext, context: RequestContext, task: Task) -> None:
-    facts.task, facts.task_id, facts.model = task, task.id, task.model.name
+    facts.task, facts.task_id, facts.model = task, task.id, task.model.shape
     facts.key, facts.account_id = task.account.key, task.account.id
     before, context.body = context.body, task.body
     facts.texts = prompts_of(context)

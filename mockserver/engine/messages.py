@@ -133,3 +133,5 @@ class Response:
     account_id: str | None = None
     #: The names of the faults that changed it.
     faults: tuple[str, ...] = ()
+    #: What else the journal's record says, by the names of its optional fields.
+    remarks: Mapping[str, Any] | None = None

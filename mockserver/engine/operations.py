@@ -17,6 +17,8 @@ from mockserver.engine.context import RequestContext, number_of
 from mockserver.engine.injection import TaskInjector
 from mockserver.engine.messages import FileWanted, Response, StoredFile
 from mockserver.engine.render import Refused, file_refusal_response, operation_response
+from mockserver.engine.renewal import recorded_response, response_of
+from mockserver.engine.replay import Replay, with_course
 from mockserver.engine.state import ProviderState
 from mockserver.engine.task import Task, end_now, ended, link_ends_s
 from mockserver.provider import End, Operation, Problem, Reason
@@ -32,12 +34,24 @@ _BYTES_PER_TOKEN = 4
 
 
 def submit(
-    context: RequestContext, operation: Operation, booked: Booked, injector: TaskInjector | None = None
+    context: RequestContext,
+    operation: Operation,
+    booked: Booked,
+    injector: TaskInjector | None = None,
+    replay: Replay | None = None,
 ) -> Response | Refused:
-    """Create a task: draw its schedule and end, reserve its credits, book its callback."""
+    """Create a task: draw its schedule and end, or take recorded ones; reserve its credits, book its callback."""
+    course = None if replay is None else replay.find(context, operation)
+    if course is not None:
+        context.remarks = {**(context.remarks or {}), "replayed": course.seq}
+        if course.is_refusal:
+            return response_of(context, course.recorded, course.submit)
     task = _new_task(context)
+    if course is not None:
+        task = with_course(task, course, list(context.state.provider.results.values()))
     if injector is not None:
-        task = injector.inject(context, task)
+        injected = injector.inject(context, task)
+        task = injected if injected is task else injected._replace(course=None)
     task.account.open(task)
     context.evicted = context.state.keep_task(task, len(context.request.body))
     context.set_task(task)
@@ -49,6 +63,12 @@ def submit(
 def _book(state: ProviderState, task: Task, booked: Booked) -> None:
     """Book the callback of a task's end, if any."""
     callbacks = state.provider.callbacks
+    course = task.course
+    if course is not None and task.revision == course.revision and course.callbacks is not None:
+        first_ms = min((each.delay_ms for each in course.callbacks), default=None)
+        if first_ms is not None:
+            booked.append((task.submitted_ms + first_ms, TaskEnds(state.provider.name, task.id, task.revision)))
+        return
     if (
         task.callback_url is not None
         and callbacks is not None
@@ -152,11 +172,20 @@ def cancel(context: RequestContext, operation: Operation, booked: Booked) -> Res
         return refused
     task, end = context.task, context.state.provider.lifecycle.cancellation
     assert task is not None
+    if task.course is not None and (recorded := recorded_response(context, operation.id)) is not None:
+        return recorded
     if end is None or ended(task, context.now_ms):
         return "not_cancellable", Problem("the task has ended")
     reason = next(iter(end.reasons.values()), None)
-    context.set_task(replace_task(context.state, task, end_now(task, context.now_ms, end, reason), booked))
-    return operation_response(context, operation)
+    new = replace_task(context.state, task, end_now(task, context.now_ms, end, reason), booked)
+    followed = None if task.course is None else task.course.cancelled
+    if followed is None:
+        context.set_task(new)
+        return operation_response(context, operation)
+    course = followed.begun(context.now_ms - task.submitted_ms, new.revision)
+    context.state.tasks[new.id] = new = new._replace(course=course)
+    context.set_task(new)
+    return response_of(context, course.recorded, course.submit)
 
 
 def replace_task(state: ProviderState, old: Task, new: Task, booked: Booked) -> Task:
@@ -244,7 +273,7 @@ def result(context: RequestContext, operation: Operation, _booked: Booked) -> Re
     values, state = context.path_values, context.state
     task = state.tasks.get(values.get("task_id", ""))
     kinds = [kind for kind in state.provider.results.values() if kind.path == operation.path]
-    kind = kinds[0] if task is None or task.result not in kinds else task.result
+    kind = kinds[0] if task is None or task.result is None or task.result.path != operation.path else task.result
     index = values.get("index", "0")
     if task is None or task.result is not kind or not _INDEX.fullmatch(index):
         return file_refusal_response(context, kind.missing, "result_missing")

@@ -6,19 +6,26 @@ from typing import Any
 
 import orjson
 
+from mockserver.engine.callbacks import Delivery, signature_of
 from mockserver.engine.context import RequestContext
-from mockserver.engine.messages import Response
+from mockserver.engine.course import Pairs
+from mockserver.engine.messages import JSON, Response
+from mockserver.engine.renewal import recorded_callbacks, recorded_response
 from mockserver.engine.routes import allowed_methods
 from mockserver.engine.state import ProviderState
 from mockserver.engine.task import Task
-from mockserver.provider import ErrorAnswer, FileRefusal, Headers, Operation, Problem
+from mockserver.provider import Callbacks, ErrorAnswer, FileRefusal, Headers, Operation, Problem, Signature
 
 #: Why a request is refused: a condition that the spec's `errors` answer, and what is wrong.
 Refused = tuple[str, Problem]
 
 
 def operation_response(context: RequestContext, operation: Operation) -> Response:
-    """Render an operation's response."""
+    """Render an operation's response, or what was recorded for it."""
+    if context.task is not None and context.task.course is not None:
+        recorded = recorded_response(context, operation.id)
+        if recorded is not None:
+            return recorded
     headers = rendered_headers(context, operation.headers)
     return Response(operation.status, orjson.dumps(context.body_of(operation)), headers=headers)
 
@@ -85,6 +92,56 @@ def callback_body(context: RequestContext) -> bytes:
     assert callbacks is not None
     assert task is not None
     return orjson.dumps(callbacks.events[task.end.name](context))
+
+
+def rendered_deliveries(context: RequestContext) -> list[Delivery]:
+    """Render the callbacks of a task: the one that reports its end, or those of its recorded course."""
+    rule, task = context.state.provider.callbacks, context.task
+    assert rule is not None
+    assert task is not None
+    recorded = recorded_callbacks(context)
+    if recorded is not None:
+        return [_delivery(context, rule, *each, signs=_has(each[3], rule.signature)) for each in recorded]
+    headers = (("Content-Type", JSON), *rendered_headers(context, rule.headers))
+    return [_delivery(context, rule, task.ends_ms, task.end.name, callback_body(context), headers)]
+
+
+def _has(headers: Pairs, signature: Signature | None) -> bool:
+    return signature is not None and any(name.lower() == signature.header.lower() for name, _ in headers)
+
+
+def _delivery(
+    context: RequestContext,
+    rule: Callbacks,
+    due_ms: int,
+    event: str,
+    body: bytes,
+    headers: Pairs,
+    *,
+    signs: bool = True,
+) -> Delivery:
+    """Make a callback: its exact bytes, signed; its id is still to be set."""
+    state, task, signature = context.state, context.task, rule.signature
+    assert task is not None
+    assert task.callback_url is not None
+    if signature is not None:
+        headers = tuple(each for each in headers if each[0].lower() != signature.header.lower())
+    if signature is not None and signs:
+        secret = task.account.secret or signature.default_secret
+        headers = (*headers, (signature.header, signature_of(signature, secret, body)))
+    return Delivery(
+        id="",
+        provider=state.provider.name,
+        rule=rule,
+        task_id=task.id,
+        event=event,
+        url=task.callback_url,
+        body=body,
+        headers=headers,
+        due_ms=due_ms,
+        account=task.account,
+        faults=state.task_faults.get(task.id, ()),
+    )
 
 
 def contrary_callback_body(state: ProviderState, task: Task) -> bytes | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, quote, urlsplit
@@ -14,6 +14,7 @@ from mockserver.chance import DRAW_BYTES, Chance
 from mockserver.engine.accounts import Account
 from mockserver.engine.keeping import Shelf
 from mockserver.engine.messages import REAL_HOST, StoredFile
+from mockserver.engine.models import Models
 from mockserver.engine.routes import Router
 from mockserver.engine.targets import LOOPBACK_HOSTS
 from mockserver.engine.task import Task, link_ends_s
@@ -44,7 +45,9 @@ class ProviderState:
         "kept_tasks",
         "kept_uploads",
         "links",
+        "models",
         "provider",
+        "recorded",
         "retired_keys",
         "router",
         "rules",
@@ -75,6 +78,9 @@ class ProviderState:
         self.rules = rules
         self.router = Router(provider.routes)
         self.links: Links = Links(provider, chance, self.router)
+        self.models = Models(provider, rules)
+        #: Tells whether a submit is equal to, or like, one that was recorded and accepted; None without a replay.
+        self.recorded: Callable[[Any, bool], bool] | None = None
         self.accounts: dict[str, Account] = {}
         self.tasks: dict[str, Task] = {}
         self._evicting = _Tasks(self.tasks, self.task_faults)
@@ -149,6 +155,7 @@ class ProviderState:
             account.plan = replace(account.plan, api=False)
         if kind == "rate_limited":
             account.plan = replace(account.plan, requests_per_minute=1)
+            account.own_plan = True
 
     def account_by_id(self, account_id: str) -> Account | None:
         """Find an account by its public id."""

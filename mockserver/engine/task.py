@@ -22,6 +22,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from mockserver.engine.accounts import Account
+from mockserver.engine.course import Course
 from mockserver.provider import End, Model, Reason, ResultKind
 
 
@@ -61,6 +62,8 @@ class Task(NamedTuple):
     revision: int = 0
     #: A failure is charged like a success; only a fault sets this.
     charged_anyway: bool = False
+    #: What was recorded of another task, for this one to live through; a command or a fault ends that.
+    course: Course | None = None
     #: The `base` of the request that has made it.
     base: str = ""
 

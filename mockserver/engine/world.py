@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 from mockserver.chance import Chance
 from mockserver.engine.admission import admit, gates_of
-from mockserver.engine.callbacks import Attempt, Delivery, EventQueue, TaskEnds, after_attempt, signature_of
+from mockserver.engine.callbacks import Attempt, Delivery, EventQueue, TaskEnds, after_attempt
 from mockserver.engine.context import RequestContext
+from mockserver.engine.course import Recording
 from mockserver.engine.faults import Fault, FaultDirectives, Injection
 from mockserver.engine.injection import (
     RuleFinder,
@@ -23,9 +24,10 @@ from mockserver.engine.injection import (
     replaced_response,
 )
 from mockserver.engine.keeping import EVICTED_HEADER, Bounds, Shelf
-from mockserver.engine.messages import JSON, Request, Response
+from mockserver.engine.messages import Request, Response
 from mockserver.engine.operations import ROLES, Booked, submit
-from mockserver.engine.render import callback_body, refusal_response, rendered_headers, task_context
+from mockserver.engine.render import refusal_response, rendered_deliveries, task_context
+from mockserver.engine.replay import Replay
 from mockserver.engine.routes import RouteMatch
 from mockserver.engine.rules import RuleTable
 from mockserver.engine.state import ProviderState
@@ -44,6 +46,8 @@ class WorldRules:
     providers: Mapping[str, ProviderRules] = field(default_factory=dict)
     keeps_tasks: Bounds = field(default_factory=Bounds)
     keeps_uploads: Bounds = field(default_factory=Bounds)
+    #: What is replayed, by provider.
+    recordings: Mapping[str, Recording] = field(default_factory=dict)
 
 
 class Outcome(NamedTuple):
@@ -67,6 +71,7 @@ class World:
         "_finder",
         "_gates",
         "_held_back",
+        "_replays",
         "chance",
         "event_queue",
         "evicted",
@@ -103,6 +108,11 @@ class World:
                 provider, chance, provider_rules, rules.targets, base_urls[name], *shelves
             )
             self._gates[name] = gates_of(provider)
+        self._replays = {
+            name: Replay(state, rules.recordings[name])
+            for name, state in self.providers.items()
+            if name in rules.recordings
+        }
         self.event_queue = EventQueue()
         self.finished: dict[str, Delivery] = {}
         self.under_way: dict[str, Delivery] = {}
@@ -153,11 +163,11 @@ class World:
             return refusal_response(context, *refusal)
         assert operation is not None
         role = operation.role
-        answer = (
-            submit(context, operation, booked, injector)
-            if role == "submit"
-            else ROLES[role](context, operation, booked)
-        )
+        if role == "submit":
+            replay = self._replays.get(state.provider.name) if self._replays else None
+            answer = submit(context, operation, booked, injector, replay)
+        else:
+            answer = ROLES[role](context, operation, booked)
         return answer if isinstance(answer, Response) else refusal_response(context, role, answer)
 
     def _handle_with_faults(self, context: RequestContext, booked: Booked) -> Outcome:
@@ -230,33 +240,16 @@ class World:
         return None
 
     def _deliveries(self, state: ProviderState, task: Task) -> list[Delivery]:
-        """Make the callback of a task's end: its exact bytes, signed; then let faults change it."""
-        rule = state.provider.callbacks
-        assert rule is not None
-        assert task.callback_url is not None
+        """Make the callbacks of a task: that of its end, or the recorded ones; then let faults change them."""
         context = task_context(state, task)
-        body = callback_body(context)
-        headers = [("Content-Type", JSON), *rendered_headers(context, rule.headers)]
-        if rule.signature is not None:
-            secret = task.account.secret or rule.signature.default_secret
-            headers.append((rule.signature.header, signature_of(rule.signature, secret, body)))
-        delivery = Delivery(
-            id=self._next_delivery_id(),
-            provider=state.provider.name,
-            rule=rule,
-            task_id=task.id,
-            event=task.end.name,
-            url=task.callback_url,
-            body=body,
-            headers=tuple(headers),
-            due_ms=task.ends_ms,
-            account=task.account,
-            faults=state.task_faults.get(task.id, ()),
-        )
-        deliveries = [delivery]
-        if self.faults:
-            context.account = task.account
-            deliveries = alter_deliveries(self.faults, context, task, delivery)
+        deliveries: list[Delivery] = []
+        for made in rendered_deliveries(context):
+            made.id = self._next_delivery_id()
+            changed = [made]
+            if self.faults:
+                context.account = task.account
+                changed = alter_deliveries(self.faults, context, task, made)
+            deliveries += changed
         for each in deliveries:
             each.id = each.id or self._next_delivery_id()
             self.under_way[each.id] = each
@@ -302,6 +295,7 @@ class World:
         old = self.finished[delivery_id]
         new = replace(old, id=self._next_delivery_id(), due_ms=now_ms, state="waiting", attempts=[], faults=())
         new.lost = new.awaits_query = False
+        new.commanded = True
         new.unheard = 0
         self.under_way[new.id] = new
         self.event_queue.put(now_ms, new)
@@ -318,8 +312,13 @@ def _add_facts(context: RequestContext, response: Response) -> None:
         response.operation = operation.id
     if context.account is not None:
         response.account_id = context.account.id
+        if context.account.own_plan:
+            context.remarks = {**(context.remarks or {}), "own_plan": True}
     if task is not None and (task.account is context.account or (operation is not None and not operation.secured)):
         response.task_id = task.id
+        if task.revision:
+            context.remarks = {**(context.remarks or {}), "commanded": True}
+    response.remarks = context.remarks
     if state.task_faults and response.task_id is not None:
         response.faults = (*state.task_faults.get(response.task_id, ()), *response.faults)
 

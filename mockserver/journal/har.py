@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+_OWN = ("wall", "faults", "served_as", "hint", "commanded", "own_plan", "upstream")
+
 
 def har(records: Iterable[Mapping[str, Any]], version: str, speed: float = 0.0) -> dict[str, Any]:
     """Write exchange records as an HTTP archive; its times are mock time.
 
-    The wall time of each entry, and the clock's speed (0 is unknown), are in fields of our own: `_wall`, `_speed`.
+    What HAR has no field for is in fields of our own, which begin with an underscore: the wall time, the faults and the
+    remarks of each entry, and the clock's speed (0 is unknown).
     """
     entries = []
     for record in records:
@@ -23,7 +26,7 @@ def har(records: Iterable[Mapping[str, Any]], version: str, speed: float = 0.0) 
         entries.append(
             {
                 "startedDateTime": record["at"],
-                **({"_wall": record["wall"]} if "wall" in record else {}),
+                **{f"_{name}": record[name] for name in _OWN if record.get(name)},
                 "time": 0,
                 "request": {
                     "method": request["method"],

@@ -103,6 +103,7 @@ def _exchange_record(entry: Exchange, redact: Redaction) -> dict[str, Any]:
         "gate": response.gate,
         "error": response.error,
         "faults": list(response.faults),
+        **(response.remarks or {}),
         "request": {
             "method": entry.method,
             "path": redact.text(path),
@@ -133,6 +134,7 @@ def _delivery_record(entry: DeliveryAttempt, redact: Redaction) -> dict[str, Any
         "attempt": attempt.number,
         "outcome": attempt.outcome,
         "detail": redact.text(attempt.detail),
+        **({"commanded": True} if delivery.commanded else {}),
         "next_attempt_at": None if entry.next_attempt_ms is None else iso_of(entry.next_attempt_ms),
         "faults": list(delivery.faults),
         "request": {"method": "POST", "url": redact.text(delivery.url), **sent},

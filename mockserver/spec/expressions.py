@@ -184,6 +184,8 @@ class _Writer:
         by, cases, rest = self._at(template["by"], "by"), template["values"], template.get("otherwise")
         if by is None:
             raise ExpressionError("`by` must be an expression, which starts with $", ("by",))
+        if template["by"] == "$task.model":  # a model that is served for another name has its shape
+            by = "s.task.model.shape"
         if not isinstance(cases, dict):
             raise ExpressionError("`values` must be a mapping", ("values",))
         values = {key: self._at(each, "values", key) for key, each in cases.items()}

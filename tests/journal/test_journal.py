@@ -77,7 +77,15 @@ def test_schema_is_closed_and_described() -> None:
     assert len(objects) == 6
     for each in objects:
         assert each["additionalProperties"] is False
-        assert set(each["properties"]) - set(each["required"]) <= {"body_base64"}
+        assert set(each["properties"]) - set(each["required"]) <= {
+            "body_base64",
+            "served_as",
+            "hint",
+            "commanded",
+            "own_plan",
+            "replayed",
+            "upstream",
+        }
         for name, field in each["properties"].items():
             where = SCHEMA["$defs"][field["$ref"].rpartition("/")[2]] if "description" not in field else field
             assert where["description"].endswith("."), name

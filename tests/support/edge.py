@@ -382,12 +382,14 @@ class _Lines(logging.Handler):
         self.lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(self.format(record))
+        line = self.format(record)
+        if "--any-model serves" not in line:  # that tells a user which switch helps
+            self.lines.append(line)
 
 
 @contextmanager
 def nothing_logged() -> Iterator[None]:
-    """Hold the mock and the event loop to it that they log no warning and no error."""
+    """Hold the mock and the event loop to it that they log no warning and no error, but for hints to switches."""
     handler = _Lines()
     loggers = [logging.getLogger(name) for name in ("", "asyncio", "mockserver")]
     for logger in loggers:

@@ -115,11 +115,13 @@ class Context:
             self.report(path, f"{text!r} allows too few different ids", fix)
         return made
 
-    def pattern(self, text: str, *path: str | int, ignore_case: bool = False) -> LinearPattern:
-        """Compile a regular expression."""
+    def pattern(
+        self, text: str, *path: str | int, ignore_case: bool = False, document: Document | None = None
+    ) -> LinearPattern:
+        """Compile a regular expression of the main spec or of the given document."""
         try:
             return LinearPattern(text, ignore_case=ignore_case)
         except InvalidPatternError as error:
             fix = "write it as RE2 reads it: no look-around, no back-references"
-            self.report(path, f"is not a regular expression: {error}", fix)
+            self.report(path, f"is not a regular expression: {error}", fix, document=document)
             return LinearPattern("")

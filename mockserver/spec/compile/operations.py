@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from mockserver.provider import UCR, Operation, Parameter, ResultKind, Route
 from mockserver.spec.compile.context import Context
 from mockserver.spec.document import PATH_PARAMETER, Path_, merge_patch
+from mockserver.spec.pointer import keys_of
 from mockserver.spec.schema import compile_schema
 from mockserver.spec.words import suggestion
 
@@ -76,6 +77,7 @@ def _operation(context: Context, path: str, method: str, item: dict[str, Any]) -
     parameters = _parameters(context, place, item, entry)
     bodies = (body, *(merge_patch(body, patch) for patch in reply.get("in", {}).values()))
     statuses = [each for written in bodies for each in _statuses(written)]
+    model = str(mock.get("model", ""))
     in_path = str(mock.get("task", "")).removeprefix("$request.path.")
     return Operation(
         id=entry["operationId"],
@@ -99,7 +101,8 @@ def _operation(context: Context, path: str, method: str, item: dict[str, Any]) -
         max_limit=mock.get("max_limit", _MOST_LISTED),
         max_body_bytes=max_body_bytes,
         parameters=parameters,
-        model_field=".".join(str(mock.get("model", "")).partition("#/")[2].split("/")),
+        model_field=".".join(model.partition("#/")[2].split("/")),
+        model_keys=keys_of(model.partition("#")[2]) if model.startswith("$request.body#/") else (),
         task_field=str(mock.get("task", "")).rpartition(".")[2],
         checked_parameters=tuple(
             each

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from functools import partial
 from typing import Any
 
 from mockserver.chance import fraction
+from mockserver.patterns import LinearPattern
 from mockserver.provider import (
     UCR,
     ContentPolicy,
@@ -106,7 +108,40 @@ def compile_models(context: Context, lifecycle: Lifecycle, results: Mapping[str,
             if name in models:
                 context.report(path, "is also in another document of this provider", "keep one", document=document)
             models[name] = _model(context, document, name, entry, lifecycle, results)
+    _check_aliases(context)
     return models
+
+
+def _check_aliases(context: Context) -> None:
+    """Report aliases that stand for two models, or that a model has as its name."""
+    taken = {name: name for document in context.documents for name in document.data["x-mock"]["models"]}
+    for document in context.documents:
+        for name, entry in document.data["x-mock"]["models"].items():
+            for index, alias in enumerate(entry.get("aliases", ())):
+                if alias in taken:
+                    where = ("x-mock", "models", name, "aliases", index)
+                    whose = "already the name of a model" if taken[alias] == alias else f"also one of {taken[alias]}"
+                    context.report(where, f"{alias!r} is {whose}", "remove it", document=document)
+                taken.setdefault(alias, name)
+
+
+def _answers_to(context: Context, document: Document, name: str, entry: dict[str, Any]) -> Callable[[str], bool]:
+    """Compile the aliases with wildcards and the patterns of a model into one test."""
+    globs = [LinearPattern(_of_glob(each)) for each in entry.get("aliases", ()) if _is_glob(each)]
+    patterns = [
+        context.pattern(each, "x-mock", "models", name, "patterns", index, document=document)
+        for index, each in enumerate(entry.get("patterns", ()))
+    ]
+    return lambda text: any(each.fullmatch(text) for each in (*globs, *patterns))
+
+
+def _is_glob(alias: str) -> bool:
+    return "*" in alias or "?" in alias
+
+
+def _of_glob(text: str) -> str:
+    """Write a text with the wildcards * and ? as a regular expression."""
+    return "(?s)" + "".join({"*": ".*", "?": "."}.get(each, re.escape(each)) for each in text)
 
 
 def _model(
@@ -176,6 +211,8 @@ def _model(
             )
             for index, each in enumerate(entry.get("requirements", ()))
         ),
+        aliases=frozenset(each for each in entry.get("aliases", ()) if not _is_glob(each)),
+        answers_to=_answers_to(context, document, name, entry),
     )
 
 

@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from contracts.journal.model import JournalError, header_of
+from mockserver.recording.values import JournalError, header_of
+
+#: Fields of our own in the HAR files of the mock server.
+_OWN = ("wall", "served_as", "commanded", "own_plan")
 
 
 def records_of_har(whole: Mapping[str, Any], path: Path) -> Iterator[Mapping[str, Any]]:
@@ -26,10 +29,10 @@ def records_of_har(whole: Mapping[str, Any], path: Path) -> Iterator[Mapping[str
                 "seq": number,
                 "kind": "exchange",
                 "at": entry["startedDateTime"],
-                **({"wall": entry["_wall"]} if "_wall" in entry else {}),
+                **{name: entry[f"_{name}"] for name in _OWN if f"_{name}" in entry},
                 "host": parts.netloc,
                 "url": request["url"],
-                "faults": [],
+                "faults": entry.get("_faults", []),
                 "request": {
                     "method": request["method"],
                     "path": parts.path,

@@ -1,0 +1,217 @@
+"""Holds the course of each task against the lifecycle: its states, their order, its progress."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from contracts.drift.differences import Differences
+from contracts.drift.places import Edit, Place
+from contracts.drift.spec import DocumentedSpec
+from contracts.drift.traces import Sight, Trace
+from contracts.journal import Exchange
+from mockserver.provider import Lifecycle
+
+
+def judge_states(documented: DocumentedSpec, traces: Iterable[Trace], found: Differences) -> None:
+    """Report states that the lifecycle does not have."""
+    states = documented.mock.at("lifecycle", "states")
+    every = list(traces)
+    for trace in every:
+        for sight in trace.sights:
+            found.tested["states"] += 1
+            if is_known(trace.lifecycle, sight.state):
+                continue
+            renamed = _other_word(documented, sight, every)
+            if renamed is not None:
+                found.add(
+                    *("states", (sight.word,), [sight.record]),
+                    seen=f"the state {renamed.old!r} is called {sight.word!r}",
+                    asks="it is called by its name",
+                    place=renamed.place,
+                    edit=lambda _, renamed=renamed, word=sight.word: renamed.edit(word),  # type: ignore[misc]
+                )
+                continue
+            order = _with_state(trace.lifecycle, sight.state, every)
+            made = {name: states.mapping().get(name, {"lasts_s": _lasts_s(sight.state, every)}) for name in order}
+            known = (*(each.name for each in trace.lifecycle.states), *trace.lifecycle.ends)
+            found.add(
+                *("states", (sight.state,), [sight.record]),
+                seen=f"the state {sight.word!r}",
+                asks=f"the states are {', '.join(known)}",
+                place=states,
+                edit=lambda _, made=made: Edit(states, made),  # type: ignore[misc]
+            )
+
+
+class _Renamed(NamedTuple):
+    """A state that answers call by another word, and where they take it from."""
+
+    old: str
+    place: Place
+
+    def edit(self, word: str) -> Edit:
+        """Return the edit that lets the answers say the word."""
+        template = self.place.value
+        known = template.get("values", {}) if isinstance(template, dict) else {}
+        values = {**known, self.old: word}
+        return Edit(self.place, {"by": "$task.status", "values": values, "otherwise": "$task.status"})
+
+
+def _other_word(documented: DocumentedSpec, sight: Sight, traces: list[Trace]) -> _Renamed | None:
+    """Return the state that a word stands for: one at the same place in the order that is never seen itself."""
+    record = sight.record
+    operation = documented.provider.operations.get(record.operation or "") if isinstance(record, Exchange) else None
+    if operation is None or not operation.status_at:
+        return None
+    lifecycle = documented.provider.lifecycle
+    names = [each.name for each in lifecycle.states]
+    seen = {each.state for trace in traces for each in trace.sights}
+    place = _with_state(lifecycle, sight.state, traces).index(sight.state)
+    near = [*names[place : place + 1], *(names[place - 1 : place] if place else [])]
+    replies = documented.replies[operation.id]
+    shown = [words[-1] for trace in traces if sight.state in (words := [each.state for each in trace.polled])]
+    if shown and all(each == sight.state for each in shown):  # no task was seen to go on after it
+        if any(replies.read(f"$task.{each}", record.answer) for each in ("result_url", "result_urls")):  # type: ignore[union-attr]
+            near = [lifecycle.success.name]
+        elif any(replies.read(f"$task.{each}", record.answer) for each in ("reason_code", "reason_message")):  # type: ignore[union-attr]
+            near = [lifecycle.failure.name]
+    old = next((each for each in near if each not in seen), None)
+    if old is None:
+        return None
+    template = documented.reply(operation)
+    for key in operation.status_at[0]:
+        template = template.at(key if key in template.mapping() else f"{key}?")
+    return _Renamed(old, template)
+
+
+def is_known(lifecycle: Lifecycle, state: str) -> bool:
+    """Tell whether the lifecycle has a state."""
+    return state in lifecycle.ends or any(each.name == state for each in lifecycle.states)
+
+
+def _with_state(lifecycle: Lifecycle, new: str, traces: Iterable[Trace]) -> list[str]:
+    """Return the states with a new one after the last that was seen before it, or before the first seen after it."""
+    names = [each.name for each in lifecycle.states]
+    before, after = -1, len(names)
+    for trace in traces:
+        words = [each.state for each in trace.polled]
+        if new in words:
+            first = words.index(new)
+            before = max([before, *(names.index(each) for each in words[:first] if each in names)])
+            after = min([after, *(names.index(each) for each in words[first:] if each in names)])
+    place = before + 1 if before >= 0 else after
+    return [*names[:place], new, *names[place:]]
+
+
+def _lasts_s(state: str, traces: Iterable[Trace]) -> Any:
+    """Return the bounds between which a state was seen to last, in seconds."""
+    bounds = [_bounds(trace, [state]) for trace in traces if any(each.state == state for each in trace.polled)]
+    most = [high for _, high in bounds if high is not None]
+    least = [low for low, _ in bounds]
+    longest = math.ceil(max(most or least or [0]) / 1000)
+    shortest = math.floor(min(least or [0]) / 1000)
+    return {"from": min(shortest, longest), "to": longest}
+
+
+def _bounds(trace: Trace, states: list[str]) -> tuple[int, int | None]:
+    """Return how long a task was in some adjacent states, at least and at most."""
+    inside = [each.at_ms for each in trace.polled if each.state in states]
+    before = [each.at_ms for each in trace.polled if inside and each.at_ms < inside[0] and each.state not in states]
+    after = [each.at_ms for each in trace.polled if inside and each.at_ms > inside[-1] and each.state not in states]
+    if not inside:
+        return 0, None
+    start = before[-1] if before else inside[0]
+    return inside[-1] - inside[0], after[0] - start if after else None
+
+
+def judge_transitions(documented: DocumentedSpec, traces: Iterable[Trace], found: Differences) -> None:
+    """Report a task that goes back to an earlier state, or on after its end, and progress that falls."""
+    every = list(traces)
+    states = documented.mock.at("lifecycle", "states")
+    seen = {(a.state, b.state) for trace in every for a, b in pairwise(trace.polled) if a.state != b.state}
+    for trace in every:
+        names = [each.name for each in trace.lifecycle.states]
+        for earlier, later in pairwise(trace.polled):
+            found.tested["transitions"] += 1
+            if earlier.state in trace.lifecycle.ends:
+                if later.state != earlier.state:
+                    _transition(documented.mock.at("lifecycle", "ends", earlier.state), earlier, later, None, found)
+                continue
+            if (
+                earlier.state in names
+                and later.state in names
+                and names.index(later.state) < names.index(earlier.state)
+            ):
+                edit = None
+                if (later.state, earlier.state) not in seen:
+                    order = [name for name in names if name != earlier.state]
+                    order.insert(order.index(later.state), earlier.state)
+                    edit = Edit(states, {name: states.mapping()[name] for name in order})
+                _transition(states, earlier, later, edit, found)
+        _progress(documented, trace, found)
+
+
+def _transition(place: Place, earlier: Sight, later: Sight, edit: Edit | None, found: Differences) -> None:
+    found.add(
+        *("transitions", (earlier.state, later.state), [earlier.record, later.record]),
+        seen=f"after {earlier.word!r} came {later.word!r}",
+        asks="an end is final" if edit is None and place.keys[-2:-1] == ("ends",) else "states come in their order",
+        place=place,
+        edit=lambda _: edit,
+    )
+
+
+def _progress(documented: DocumentedSpec, trace: Trace, found: Differences) -> None:
+    lifecycle = documented.mock.at("lifecycle")
+    shown = [each for each in trace.polled if isinstance(each.progress, int | float)]
+    for earlier, later in pairwise(shown):
+        found.tested["progress"] += 1
+        if later.progress < earlier.progress and later.state not in trace.lifecycle.ends:
+            found.add(
+                *("progress", ("falls",), [earlier.record, later.record]),
+                seen=f"the progress fell from {earlier.progress} to {later.progress}",
+                asks="the progress of a task does not fall",
+                place=lifecycle.at("states"),
+                edit=lambda _: None,
+            )
+    for sight in shown:
+        _in_range(documented, trace, sight, found)
+
+
+def _in_range(documented: DocumentedSpec, trace: Trace, sight: Sight, found: Differences) -> None:
+    """Hold the progress of a state against the range that the lifecycle gives it."""
+    found.tested["progress"] += 1
+    end = trace.lifecycle.ends.get(sight.state)
+    if end is not None:
+        place = documented.mock.at("lifecycle", "ends", end.name, "progress")
+        if end.progress is not None and sight.progress != end.progress:
+            found.add(
+                *("progress", ("end",), [sight.record]),
+                seen=f"the progress is {sight.progress} at {sight.word!r}",
+                asks=f"it is {end.progress} there",
+                place=place,
+                edit=lambda values: Edit(place, values[0] if len(set(values)) == 1 else "last"),
+                value=sight.progress,
+            )
+        return
+    states = trace.lifecycle.states if trace.model is None else trace.model.states
+    state = next((each for each in states if each.name == sight.state), None)
+    if state is None or state.progress_from <= sight.progress <= state.progress_to:
+        return
+    here = documented.mock.at("lifecycle", "states", state.name, "progress")
+
+    def edit(values: list[Any]) -> Edit:
+        low, high = min(state.progress_from, *values, 100), max(state.progress_to, *values, 0)
+        return Edit(here, {"from": math.floor(low), "to": math.ceil(high)})
+
+    found.add(
+        *("progress", ("range",), [sight.record]),
+        seen=f"the progress is {sight.progress} in {sight.word!r}",
+        asks=f"it goes from {state.progress_from} to {state.progress_to} there",
+        place=here,
+        edit=edit,
+        value=sight.progress,
+    )

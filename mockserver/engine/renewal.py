@@ -1,0 +1,163 @@
+"""Renewal: puts the ids, links, times and texts of a task of today into what was recorded of another.
+
+Replaced wherever they occur, in values, keys and headers:
+
+    ids      of the task, its account and the request
+    links    to files and to the API: by links of this server
+    texts    of the submit body, where an answer repeats them
+    times    within 400 days of the recorded submit: Unix seconds and milliseconds, ISO 8601
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from mockserver.clock import instant_of, iso_of
+from mockserver.engine.context import RequestContext
+from mockserver.engine.course import Identity, Pairs, Shown
+from mockserver.engine.messages import Response
+
+_NEAR_MS = 400 * 86_400_000
+_SHORTEST_TEXT = 2
+_ISO = re.compile(
+    r"(?P<day>\d{4}-\d\d-\d\d)(?P<gap>[T ])(?P<time>\d\d:\d\d:\d\d)(?P<rest>\.\d{1,9})?(?P<zone>Z|[+-]\d\d:?\d\d)"
+)
+_UNIX = re.compile(r"[0-9]{10}(?:[0-9]{3})?")
+
+
+def recorded_response(context: RequestContext, operation: str) -> Response | None:
+    """Return what was recorded for an operation at this time of a task; None where nothing was, or faults show more."""
+    task = context.task
+    course = None if task is None else task.course
+    if task is None or course is None or task.revision != course.revision or context.view is not None:
+        return None
+    shown = course.shown(operation, context.now_ms - task.submitted_ms)
+    return None if shown is None else response_of(context, course.recorded, shown)
+
+
+def response_of(context: RequestContext, recorded: Identity, shown: Shown) -> Response:
+    """Render a recorded answer."""
+    renewal = Renewal(context, recorded, shown.request_id)
+    headers = tuple((name, renewal.text(value)) for name, value in shown.headers)
+    body = renewal.bytes(shown.body, is_json=shown.is_json)
+    return Response(shown.status, body, shown.content_type, headers, error=shown.error)
+
+
+def recorded_callbacks(context: RequestContext) -> list[tuple[int, str, bytes, Pairs]] | None:
+    """Render the recorded callbacks of a task: due time, event, body and headers of each; None if it has no course."""
+    task = context.task
+    assert task is not None
+    course = task.course
+    if course is None or task.revision != course.revision or course.callbacks is None:
+        return None
+    renewal = Renewal(context, course.recorded, "")
+    return [
+        (
+            task.submitted_ms + each.delay_ms,
+            each.event,
+            renewal.bytes(each.body, is_json=each.is_json),
+            tuple((name, renewal.text(value)) for name, value in each.headers),
+        )
+        for each in course.callbacks
+    ]
+
+
+class Renewal:
+    """Renews the answers about one task."""
+
+    __slots__ = ("_exact", "_numbers", "_old_ms", "_old_s", "_parts", "_shift_ms", "_shift_s")
+
+    def __init__(self, context: RequestContext, recorded: Identity, request_id: str) -> None:
+        task = context.task
+        new_ms = context.now_ms if task is None else task.submitted_ms
+        self._old_ms, self._old_s = recorded.at_ms, recorded.at_ms // 1000
+        self._shift_ms, self._shift_s = new_ms - recorded.at_ms, new_ms // 1000 - self._old_s
+        new_id = "" if task is None else task.id
+        account = context.account if task is None else task.account
+        ids = {recorded.task_id: new_id, recorded.account_id: "" if account is None else account.id}
+        ids[request_id] = context.request_id
+        urls = context.task_result_urls if recorded.links and task is not None else []
+        root = context.server_url
+        links = {url: urls[min(number, len(urls) - 1)] if urls else root for url, number in recorded.links}
+        links |= {url: root + path.replace(recorded.task_id, new_id) for url, path in recorded.api_links}
+        body = context.body if task is None else task.body
+        self._numbers = {each for each in _leaves(recorded.body) if isinstance(each, int | float)}
+        self._exact = {**dict(_repeated(recorded.body, body)), **links}
+        parts = {old: new for old, new in ids.items() if old and new}
+        for old, new in links.items():  # a text may hold a link without its query
+            parts |= {old: new, old.partition("?")[0]: new.partition("?")[0]}
+        self._parts = sorted(parts.items(), key=lambda each: -len(each[0]))
+
+    def bytes(self, body: Any, *, is_json: bool) -> bytes:
+        """Write a body with everything renewed."""
+        return orjson.dumps(self.value(body)) if is_json else self.text(str(body)).encode("utf-8", "replace")
+
+    def value(self, value: Any) -> Any:
+        """Renew JSON."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, dict):
+            return {self._replaced(key): self.value(each) for key, each in value.items()}
+        if isinstance(value, list):
+            return [self.value(each) for each in value]
+        if isinstance(value, bool) or not isinstance(value, int | float) or value in self._numbers:
+            return value
+        return self._number(value)
+
+    def text(self, text: str) -> str:
+        """Renew a text."""
+        if text in self._exact:
+            return self._exact[text]
+        if _UNIX.fullmatch(text):
+            return str(self._number(int(text)))
+        if (found := _ISO.fullmatch(text)) is not None:
+            return self._instant(text, found)
+        return self._replaced(text)
+
+    def _replaced(self, text: str) -> str:
+        for old, new in self._parts:
+            if old in text:
+                text = text.replace(old, new)
+        return text
+
+    def _number(self, value: float) -> float:
+        if abs(value * 1000 - self._old_ms) < _NEAR_MS:
+            return value + (self._shift_s if isinstance(value, int) else self._shift_ms / 1000)
+        return value + self._shift_ms if abs(value - self._old_ms) < _NEAR_MS else value
+
+    def _instant(self, text: str, found: re.Match[str]) -> str:
+        """Shift an instant; its notation stays."""
+        at_ms, zone, rest = instant_of(text), found["zone"], found["rest"]
+        if abs(at_ms - self._old_ms) >= _NEAR_MS:
+            return text
+        at_ms += self._shift_ms if rest else self._shift_s * 1000
+        if zone != "Z":
+            away_min = int(zone[1:3]) * 60 + int(zone[-2:])
+            at_ms += (away_min if zone[0] == "+" else -away_min) * 60_000
+        new = iso_of(at_ms)
+        fraction = "" if not rest else f".{new[20:23]}{rest[4:]}"[: max(2, len(rest))]
+        return f"{new[:10]}{found['gap']}{new[11:19]}{fraction}{zone}"
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _leaves(each)
+    else:
+        yield value
+
+
+def _repeated(old: Any, new: Any) -> Iterator[tuple[str, str]]:
+    """Yield the texts of the recorded submit body, and those at the same places of the new one."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in old.keys() & new.keys():
+            yield from _repeated(old[key], new[key])
+    elif isinstance(old, list) and isinstance(new, list):
+        for before, after in zip(old, new, strict=False):
+            yield from _repeated(before, after)
+    elif isinstance(old, str) and isinstance(new, str) and len(old) >= _SHORTEST_TEXT:
+        yield old, new
