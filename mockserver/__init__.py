@@ -15,6 +15,7 @@ Data flows one way, and each line imports only from the lines above it:
     journal          what went over the wire
     recording        recorded traffic, from journals and HAR files
     edge             performs: the HTTP server, callbacks, the control plane, the live page
+    interception     the providers' real hosts lead to a server, in this process
     testing          the server in your own process; pytest fixtures
     terminal, demo   what the command line prints; the demo
     cli              the command line

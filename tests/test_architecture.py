@@ -18,7 +18,8 @@ PACKAGES = ("mockserver", "contracts")
 ORDER = {
     "mockserver": (
         *("clock", "chance", "patterns", "provider", "settings", "certificates", "spec", "engine", "faults"),
-        *("scenarios", "media", "journal", "recording", "edge", "testing", "terminal", "demo", "cli", "__main__"),
+        *("scenarios", "media", "journal", "recording", "edge", "interception", "testing"),
+        *("terminal", "demo", "cli", "__main__"),
     ),
     "mockserver.engine": (
         *("messages", "routes", "body", "limits", "targets", "transmission", "accounts", "course", "task", "callbacks"),

@@ -87,6 +87,13 @@ def test_the_pytest_example(pytester: pytest.Pytester) -> None:
 
 
 @pytest.mark.slow
+def test_the_intercept_example(pytester: pytest.Pytester) -> None:
+    """The example of hard-coded hosts passes as it stands."""
+    pytester.makepyfile(block("example", "intercept"))
+    pytester.runpytest_subprocess(*QUICK).assert_outcomes(passed=1)
+
+
+@pytest.mark.slow
 def test_the_asyncio_example(tmp_path: Path) -> None:
     """The example program runs, and prints the failed job and its one exchange."""
     (tmp_path / "example.py").write_text(block("example", "asyncio"), encoding="utf-8")

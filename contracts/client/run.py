@@ -6,9 +6,13 @@ import atexit
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from contracts.client.situations import Situation
 from contracts.journal import Journal
+from mockserver.certificates import Authority
 from mockserver.media.cache import MediaCache
 
 #: A client that has sent so many requests for one job is stopped.
@@ -16,6 +20,14 @@ MOST_REQUESTS_PER_JOB = 1000
 
 _media_caches: dict[type[MediaCache], MediaCache] = {}
 _lock = threading.Lock()
+
+
+@cache
+def local_authority() -> Authority:
+    """Return this process's CA, of which clients in virtual time know; it is gone when the process ends."""
+    directory = TemporaryDirectory(prefix="contracts-ca-")
+    atexit.register(directory.cleanup)
+    return Authority(Path(directory.name))
 
 
 @dataclass(frozen=True, slots=True)

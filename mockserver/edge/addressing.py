@@ -93,7 +93,7 @@ class Addresses:
         self._trusts_forwarded = settings.trust_forwarded
         #: The arrival of most requests; their Host says it all.
         self._usual = None if settings.trust_forwarded else DIRECT
-        #: What each Host has led to, by whether the client has come by TLS, and through this proxy.
+        #: What each Host has led to, by whether the client has come by TLS, and through this proxy or by a real name.
         self._names: dict[tuple[bool, bool], dict[str, _Name]] = {
             (secure, proxied): {} for secure in (False, True) for proxied in (False, True)
         }
@@ -149,6 +149,8 @@ class Addresses:
                 self.access.check_page(headers, of_provider=provider is not None)
             runtime = sessions.get(session)
             base = base and f"{base}/~{session}"
+        elif arrival.session is not None:  # so do all links that its client follows
+            runtime = sessions.get(arrival.session)
         providers = runtime.world.providers
         if provider is not None:
             return Address(runtime, providers[provider], path, query, base)
@@ -169,7 +171,7 @@ class Addresses:
         Raises:
             ElsewhereError: it is for another host, which is to be reached through this server.
         """
-        secure, proxied = arrival.secure, bool(arrival.tunnel)
+        secure, proxied = arrival.secure, arrival.proxied
         if not path.startswith("/"):
             scheme, _, rest = path.partition("://")
             authority, slash, rest = rest.partition("/")

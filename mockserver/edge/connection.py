@@ -116,8 +116,9 @@ class HttpServer(web.Server):
 
     def encrypted(self) -> list[asyncio.Transport]:
         """Return the transports of the open connections that are encrypted."""
-        transports = [each.transport for each in self.connections]
-        return [each for each in transports if each is not None and each.get_extra_info("sslcontext") is not None]
+        # A transport of TLS that has ended cannot be asked.
+        secure = [each for each in self.connections if isinstance(each, Connection) and each.arrival.secure]
+        return [each.transport for each in secure if each.transport is not None]
 
     def __call__(self, arrival: Arrival = DIRECT) -> Connection:
         """Make the protocol of a new connection, or of one that goes on as a tunnel."""

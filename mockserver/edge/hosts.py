@@ -8,7 +8,7 @@ otherwise. `Hosts` is the main type.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
@@ -81,9 +81,7 @@ class Hosts:
             host.lower(): provider.name for provider in providers for host in provider.hosts if not is_loopback(host)
         }
         #: One that begins with a dot stands for all names that end so.
-        self._allowed = [
-            each for text in settings.allow_host if (each := authority_of(text.lower().removeprefix("*"))) is not None
-        ]
+        self._allowed = _authorities(settings.allow_host)
         self._kept_from: dict[str, int] = {}
 
     @property
@@ -99,6 +97,23 @@ class Hosts:
     def also_at(self, port: int) -> None:
         """Note another port of this server."""
         self._ports.add(port)
+
+    def no_more_at(self, port: int) -> None:
+        """Forget a port."""
+        self._ports.discard(port)
+
+    def also_allow(self, entries: Iterable[str]) -> Callable[[], None]:
+        """Let clients reach more hosts, written as for `--allow-host`, until the returned function is called."""
+        before, self._allowed = self._allowed, [*self._allowed, *_authorities(entries)]
+
+        def undo() -> None:
+            self._allowed = before
+
+        return undo
+
+    def allows_name(self, host: str) -> bool:
+        """Tell whether clients may reach a host that is not mocked, at one port at least."""
+        return self._settings.passthrough or any(_covers(each._replace(port=None), host, 0) for each in self._allowed)
 
     def judge(self, asked: Authority, default_port: int) -> Verdict:
         """Tell what becomes of a request for a host."""
@@ -125,12 +140,17 @@ class Hosts:
         """Tell whether this server speaks TLS under a name."""
         return name in self.providers or name == self._public[0] or self._is_ours(name)
 
-    def refuse(self, host: str, *, why: str = "is not mocked") -> str:
-        """Count a host that a client is kept from; say so in one line."""
+    def refuse(self, host: str, *, why: str = "is not mocked", remedy: str = "") -> str:
+        """Count a host that a client is kept from; say so in one line, with what would let it through."""
         if host in self._kept_from or len(self._kept_from) < _COUNTED:
             self._kept_from[host] = self._kept_from.get(host, 0) + 1
         name = host.rpartition(":")[0]  # without a port, it has come with TLS only: there is nothing to let through
-        return f"{host} {why}: mockserver refuses it" + (f" (--allow-host {name} lets it through)" if name else "")
+        remedy = remedy or (name and f"--allow-host {name}")
+        return f"{host} {why}: mockserver refuses it" + (f" ({remedy} lets it through)" if remedy else "")
+
+
+def _authorities(entries: Iterable[str]) -> list[Authority]:
+    return [each for text in entries if (each := authority_of(text.lower().removeprefix("*"))) is not None]
 
 
 def _covers(allowed: Authority, host: str, port: int) -> bool:

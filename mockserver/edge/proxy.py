@@ -79,7 +79,9 @@ class Proxy:
         if verdict == "refused":
             return _refused(request, target, 403, "host_not_mocked", self._hosts.refuse(name), refuse)
         if verdict in ("mocked", "ours"):
-            return _established(connection, partial(self._serve, Arrival(tunnel=name)))
+            return _established(
+                connection, partial(self._serve, connection.arrival._replace(secure=False, tunnel=name))
+            )
         try:
             relay = await self._dial(asked.host, asked.port or _TLS_PORT, verdict)
         except (OSError, ValueError) as error:

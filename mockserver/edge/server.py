@@ -7,6 +7,7 @@ import errno
 import logging
 import socket
 from collections.abc import Coroutine, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,11 @@ from mockserver.edge.active_scenario import check_scenario
 from mockserver.edge.addressing import Addresses
 from mockserver.edge.admin.api import Admin, AdminRequest
 from mockserver.edge.admin.handlers import HANDLERS
-from mockserver.edge.arrival import Arrival
+from mockserver.edge.arrival import DIRECT, Arrival
 from mockserver.edge.connection import Connection, HttpServer
 from mockserver.edge.exchange import RequestHandler
 from mockserver.edge.files import ResultFiles
-from mockserver.edge.hosts import KeptFrom, proxy_record
+from mockserver.edge.hosts import Hosts, KeptFrom, proxy_record
 from mockserver.edge.live.page import LivePage
 from mockserver.edge.proxy import Proxy
 from mockserver.edge.runtime import Runtime
@@ -56,6 +57,7 @@ class Server:
         runtime: Runtime,
         wall: Wall,
         media_cache: MediaCache | None,
+        authority: Authority | None,
     ) -> None:
         self.settings = settings
         self.providers = providers
@@ -65,7 +67,7 @@ class Server:
         self.sessions = Sessions(settings, providers, addresses.base_url, wall, runtime.recordings)
         self._live = LivePage()
         #: The CA that signs the certificates of this server; it is made when it is needed.
-        self.authority = Authority(None if settings.ca_dir is None else Path(settings.ca_dir))
+        self.authority = authority or Authority(None if settings.ca_dir is None else Path(settings.ca_dir))
         self._hosts = addresses.hosts
         self._admin = Admin(
             addresses.access,
@@ -102,6 +104,7 @@ class Server:
         *,
         wall: Wall = Wall(),  # noqa: B008 - it is frozen
         media_cache: MediaCache | None = None,
+        authority: Authority | None = None,
     ) -> Server:
         """Listen, and begin to keep time.
 
@@ -110,6 +113,7 @@ class Server:
             providers: what is to be served.
             wall: the wall clock that mock time is measured by.
             media_cache: result files that are shared with other servers; by default the server has its own.
+            authority: a CA that is shared with other servers; by default the one that the settings name.
 
         Raises:
             PortInUseError: the port is taken.
@@ -131,7 +135,7 @@ class Server:
             listener.close()
             await runtime.close()
             raise
-        server = cls(settings, providers, addresses, runtime, wall, media_cache)
+        server = cls(settings, providers, addresses, runtime, wall, media_cache, authority)
         await server.also_listen(listener)
         if scenario is not None:
             await runtime.start_scenario(scenario)
@@ -165,16 +169,39 @@ class Server:
         if self._owns_media_cache:
             await asyncio.to_thread(self._media_cache.close)
 
-    async def also_listen(self, listener: socket.socket) -> None:
-        """Serve on a socket that listens, such as one at port 443; it is closed with the server."""
+    async def also_listen(self, listener: socket.socket, arrival: Arrival = DIRECT) -> asyncio.Server:
+        """Serve on a socket that listens, such as one at port 443; it is closed with the server.
+
+        `arrival` says how the connections come that it accepts.
+        """
         self._hosts.also_at(listener.getsockname()[1])
         loop = asyncio.get_running_loop()
-        self._listening.append(await loop.create_server(self._http, sock=listener, backlog=1024))
+        listening = await loop.create_server(partial(self._http, arrival), sock=listener, backlog=1024)
+        self._listening.append(listening)
+        return listening
+
+    async def stop_listening(self, listening: asyncio.Server, arrival: Arrival) -> None:
+        """Close what `also_listen` has returned, and the connections that have come so."""
+        for each in listening.sockets:
+            self._hosts.no_more_at(each.getsockname()[1])
+        listening.close()
+        if listening in self._listening:
+            self._listening.remove(listening)
+        for connection in self._http.connections:
+            came = connection.arrival if isinstance(connection, Connection) else DIRECT
+            if connection.transport is not None and came._replace(secure=False, tunnel="") == arrival:
+                connection.transport.abort()
+        await asyncio.sleep(0)  # the loop closes their sockets
 
     @property
     def mocked_hosts(self) -> tuple[str, ...]:
         """The real hosts of the providers, sorted: this server answers for them."""
         return self._hosts.mocked
+
+    @property
+    def hosts(self) -> Hosts:
+        """The hosts that this server knows."""
+        return self._hosts
 
     @property
     def kept_from(self) -> tuple[KeptFrom, ...]:

@@ -155,7 +155,7 @@ async def _started(
         reader = transport.get_protocol()
         if reader is not before and not task.done():
             current = _CURRENT.set(transport)
-            _feed(cast("asyncio.BufferedProtocol", reader), first)
+            feed(cast("asyncio.BufferedProtocol", reader), first)
             _CURRENT.reset(current)
         encrypted = await task
     except BaseException:
@@ -170,11 +170,15 @@ def _send_alert(alert: bytes) -> None:
     """Send an alert: the loop's TLS closes the connection without one."""
     transport = _CURRENT.get()
     if transport is not None and transport.get_extra_info("sslcontext") is None:
+        file = transport.get_extra_info("socket").fileno()
+        if file < 0:  # a connection within one loop
+            transport.write(alert)
+            return
         with contextlib.suppress(OSError):
-            os.write(transport.get_extra_info("socket").fileno(), alert)
+            os.write(file, alert)
 
 
-def _feed(reader: asyncio.BufferedProtocol, data: bytes) -> None:
+def feed(reader: asyncio.BufferedProtocol, data: bytes) -> None:
     """Give bytes to a protocol, as a transport does."""
     rest = memoryview(data)
     while rest:

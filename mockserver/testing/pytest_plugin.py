@@ -1,4 +1,7 @@
-"""pytest fixtures: `mock_server`, a server with a manual clock, isolated for each test; `clock`, its clock.
+"""pytest fixtures: `mock_server`, `mock_server_intercepted`, `clock`.
+
+`mock_server` is a server with a manual clock, isolated for each test, `clock` its clock. `mock_server_intercepted` is
+the same server; the providers' real hosts lead to it in this process.
 
 One server runs for the whole test run (one in each pytest-xdist worker), and each test has its own session. A
 marker starts a server for one test, with other settings:
@@ -66,6 +69,16 @@ def mock_server(request: pytest.FixtureRequest) -> Iterator[RunningServer]:
     with MockServer(**marker.kwargs) as running:
         request.node.stash[_SERVER] = running
         yield running
+
+
+@pytest.fixture
+def mock_server_intercepted(mock_server: RunningServer) -> Iterator[RunningServer]:
+    """`mock_server`, to which the providers' real hosts lead: `https://…` as a client has it hard-coded is the mock.
+
+    Other hosts are refused, but for this machine and those of ``@pytest.mark.mock_server(allow_host=[…])``.
+    """
+    with mock_server.intercept():
+        yield mock_server
 
 
 @pytest.fixture

@@ -13,19 +13,22 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import threading
-from collections.abc import Callable, Coroutine, Iterable, Mapping
-from contextlib import AsyncExitStack, ExitStack
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
+from mockserver.edge.arrival import Arrival
 from mockserver.edge.build import start_server
 from mockserver.edge.runtime import Runtime
 from mockserver.edge.server import Server
 from mockserver.engine.accounts import Account
 from mockserver.engine.state import ProviderState
+from mockserver.interception import interception
 from mockserver.settings import Settings, checked
 from mockserver.testing.provider_handle import ProviderHandle
 from mockserver.testing.views import AccountView, AsyncClock, AsyncTask, Clock, JournalView, Task
@@ -100,6 +103,11 @@ class MockServer:
 class _Loop:
     """The event loop of the caller, which serves as well: coroutines are for the caller to await."""
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not ended."""
+        return True
+
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Return the coroutine."""
         return work
@@ -131,6 +139,10 @@ class _Thread(_Loop):
 
         result: T = self.run(perform())
         return result
+
+    @property
+    def is_running(self) -> bool:
+        return self._thread.is_alive()
 
     def stop(self) -> None:
         """Stop the loop and join the thread."""
@@ -256,6 +268,17 @@ class _Server(Generic[ClockT, TaskT, Done]):
         elif self.server.sessions.known(self._session) is not None:
             await self.server.sessions.drop(self._session)
 
+    async def _listen(self) -> tuple[asyncio.Server, int, Path]:
+        """Take the connections that are meant for real hosts; return how to stop that, the port, and the CA's file."""
+        ca = await asyncio.to_thread(lambda: self.server.authority.certificate)
+        listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        port: int = listener.getsockname()[1]
+        return await self.server.also_listen(listener, self._by_name), port, ca
+
+    @property
+    def _by_name(self) -> Arrival:
+        return Arrival(by_name=True, session=self._session)
+
 
 class AsyncRunningServer(_Server[AsyncClock, AsyncTask, Coroutine[Any, Any, None]]):
     """A running server, inside `async with`."""
@@ -265,6 +288,18 @@ class AsyncRunningServer(_Server[AsyncClock, AsyncTask, Coroutine[Any, Any, None
     async def reset(self) -> None:
         """Reset: no tasks, accounts or faults, an empty journal."""
         await self.runtime.reset()
+
+    @asynccontextmanager
+    async def intercept(self, allow_hosts: Iterable[str] | str = ()) -> AsyncIterator[Self]:
+        """Intercept the providers' real hosts; see `RunningServer.intercept`."""
+        listening, port, ca = await self._listen()
+        try:
+            with interception(self.server.hosts, port, ca, allow_hosts):
+                await _turns()  # the loop sees which connections have been ended
+                yield self
+        finally:
+            await self.server.stop_listening(listening, self._by_name)
+            await _turns()
 
 
 class RunningServer(_Server[Clock, Task, None]):
@@ -276,3 +311,32 @@ class RunningServer(_Server[Clock, Task, None]):
         """Reset: no tasks, accounts or faults, an empty journal."""
         self._loop.run(self.runtime.reset())
         return self
+
+    @contextmanager
+    def intercept(self, allow_hosts: Iterable[str] | str = ()) -> Iterator[Self]:
+        """Lead the providers' real hosts to this server, for every HTTP client in this process, until the block ends.
+
+        `https://` with a provider's own host is the mock: for requests, httpx, aiohttp, urllib and urllib3, also for
+        clients, sessions, TLS contexts and threads that exist already. This machine can be reached as before. Any
+        other host is refused with a `HostRefusedError`, an OSError that names it, unless `allow_hosts` has it: NAME,
+        NAME:PORT or `*.NAME`. What connects in C, such as pycurl and grpc, is not intercepted, nor are other
+        processes (`mockserver exec` is for those).
+
+        Raises:
+            InterceptionError: a block with one of these hosts has begun and not ended.
+            ConfigError: an entry of `allow_hosts` is not a host.
+            AuthorityError: the local CA can be neither read nor made.
+        """
+        listening, port, ca = self._loop.run(self._listen())
+        try:
+            with interception(self.server.hosts, port, ca, allow_hosts):
+                yield self
+        finally:
+            if self._loop.is_running:
+                self._loop.run(self.server.stop_listening(listening, self._by_name))
+
+
+async def _turns() -> None:
+    """Let the loop see what has become of its connections."""
+    for _ in range(3):
+        await asyncio.sleep(0)

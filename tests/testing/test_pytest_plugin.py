@@ -212,6 +212,55 @@ def test_turn(mock_server, clock, turn):
     inner.runpytest_subprocess("-n", "2").assert_outcomes(passed=12)
 
 
+INTERCEPTED = """
+import urllib.error, urllib.request
+import pytest
+
+KEY = {"Authorization": "Bearer sk-evolink-mock-key"}
+
+def credits(url="https://api.evolink.ai/v1/credits"):
+    with urllib.request.urlopen(urllib.request.Request(url, headers=KEY)) as answer:
+        return answer.status
+
+@pytest.mark.parametrize("turn", range(8))
+def test_turn(mock_server_intercepted, mock_server, clock, turn):
+    assert mock_server_intercepted is mock_server
+    for _ in range(turn):
+        assert credits() == 200
+    assert len(mock_server.journal) == turn
+    with pytest.raises(urllib.error.URLError, match="example.org is not mocked"):
+        credits("https://example.org/")
+
+@pytest.mark.mock_server(allow_host=["example.org"], only="evolink")
+def test_allowed(mock_server_intercepted, monkeypatch):
+    with pytest.raises(urllib.error.URLError) as caught:
+        credits("http://example.org:1/")
+    assert "not mocked" not in str(caught.value)
+    assert credits() == 200
+
+@pytest.fixture
+def one_that_fails(mock_server_intercepted):
+    raise ZeroDivisionError
+
+def test_fails(one_that_fails): ...
+
+def test_other(mock_server):
+    import socket
+    assert socket.socket.connect.__qualname__ == "socket.connect"
+
+def test_judged(mock_server_intercepted, contract):
+    credits()
+    assert {each.clause.id: each.judgement for each in contract.verdicts()}["auth.key-in-its-header"] == "kept"
+"""
+
+
+def test_intercepted_under_xdist(inner: pytest.Pytester) -> None:
+    """Tests with the real hosts are isolated as others are, in each worker; the hosts are real again afterwards."""
+    pytest.importorskip("xdist")
+    inner.makepyfile(INTERCEPTED)
+    inner.runpytest_subprocess("-n", "2").assert_outcomes(passed=11, errors=1)
+
+
 def test_loaded_by_itself(inner: pytest.Pytester) -> None:
     """The installed package brings the plugin along, and nothing of the server is loaded before it is wanted."""
     inner.makepyfile(

@@ -18,13 +18,14 @@ from aiohttp import web
 
 from contracts.client.in_process.digest_spy import CompareDigestSpy
 from contracts.client.in_process.printed import JOB
-from contracts.client.run import MOST_REQUESTS_PER_JOB, Run, media_cache_of, prompt_of
+from contracts.client.run import MOST_REQUESTS_PER_JOB, Run, local_authority, media_cache_of, prompt_of
 from contracts.client.subject import Factory, Setting, SubjectError
 from contracts.client.virtual_time.loop import VirtualLoop
 from contracts.client.virtual_time.parts import as_part, in_virtual_time
 from contracts.client.virtual_time.threads import VirtualThread
 from contracts.journal import Job, Journal, RunnerFacts, of_records
 from mockserver.clock import MANUAL_START_MS, Wall
+from mockserver.edge.arrival import Arrival
 from mockserver.edge.server import Server
 from mockserver.media.cache import MediaCache
 from mockserver.media.shape import Shape
@@ -59,6 +60,11 @@ class _ImmediateMediaCache(MediaCache):
     async def file(self, shape: Shape) -> Path:
         with as_part(None):
             return self.file_now(shape)
+
+
+def _ca() -> str:
+    with as_part(None):  # it is read, and made, in real time
+        return local_authority().certificate.read_text(encoding="ascii")
 
 
 def exit_error(error: SystemExit) -> str:
@@ -100,8 +106,12 @@ class Session:
             [self._provider],
             wall=Wall(self._loop.time, lambda: START_S + self._loop.now_s),
             media_cache=media_cache_of(_ImmediateMediaCache),
+            authority=local_authority(),
         )
         self._loop.known_as[_PORT] = server.port
+        by_name = socket.create_server((_HERE, 0))
+        await server.also_listen(by_name, Arrival(by_name=True))
+        self._loop.lead(server.mocked_hosts, by_name.getsockname()[1], _ca)
         try:
             await server.runtime.start_scenario(self._scenario)
             hook = await self._receiver() if self._callbacks is not None else None

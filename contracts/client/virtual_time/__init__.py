@@ -6,6 +6,7 @@ parts               which thread takes part
 clocks              clocks in C
 locks               `threading` and `queue`
 waits               sockets and selectors
+tls                 TLS, to hosts of the internet that are mocked here
 patches             all of it, while a loop runs
 loop                the event loop, and its clock
 """

@@ -16,16 +16,18 @@ import itertools
 import selectors
 import socket
 import weakref
+from asyncio.sslproto import SSLProtocol
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiohttp import web
 
 from contracts.client.virtual_time.memory_transport import connect
 from contracts.client.virtual_time.parts import is_virtual
 from contracts.client.virtual_time.threads import Signal, Threads, VirtualThread, Wait
+from mockserver.interception.names import Names, normal_name
 
 #: How long the loop waits, in real time, for a job in a thread before it continues; reading a file takes less.
 _SHORT_JOB_S = 0.05
@@ -36,6 +38,15 @@ _TURNS = 500
 _HERE = frozenset(("127.0.0.1", "::1", "localhost"))
 
 Listener = tuple[asyncio.Server, "Callable[[], asyncio.BaseProtocol]"]
+
+
+class Place(NamedTuple):
+    """Where a server listens."""
+
+    host: str
+    #: The real one.
+    port: int
+    factory: Callable[[], asyncio.BaseProtocol]
 
 
 class StalledError(RuntimeError):
@@ -100,6 +111,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self.unknown_addresses: list[str] = []
         #: The ports that clients see, and the real ones: no run depends on the latter.
         self.known_as: dict[int, int] = {}
+        #: The addresses that stand for hosts of the internet, the real ports of the servers that are these hosts here,
+        #: and the CA that is trusted for them (PEM).
+        self.names = Names()
+        self.mocked: dict[str, int] = {}
+        self.ca: Callable[[], str] = str
         self._listening: dict[int, Listener] = {}
         self._dialled: weakref.WeakKeyDictionary[socket.socket, tuple[Any, Callable[[], asyncio.BaseProtocol]]]
         self._dialled = weakref.WeakKeyDictionary()
@@ -136,21 +152,38 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             self._listening[each.getsockname()[1]] = server, protocol_factory
         return server
 
-    def find(self, host: str, port: int) -> Callable[[], asyncio.BaseProtocol]:
-        """Return the factory of the server at an address in this loop.
+    def lead(self, hosts: Iterable[str], port: int, ca: Callable[[], str]) -> None:
+        """Let a server that listens at a real port be these hosts of the internet, with certificates of a CA."""
+        self.names, self.mocked, self.ca = Names(hosts), dict.fromkeys(hosts, port), ca
+
+    def stand_in(self, host: str | bytes | None) -> str | None:
+        """Return the address that stands for a host of the internet; None if no server here is that host."""
+        name = normal_name(host)
+        return self.names.address_of(name) if name in self.mocked else None
+
+    def find(self, host: str, port: int) -> Place:
+        """Return the server at an address in this loop, or with a name that leads here.
 
         Raises:
             ConnectionRefusedError: the server does not exist; the address is recorded.
         """
-        server, factory = self._listening.get(self.known_as.get(port, port), (None, None))
-        if host not in _HERE or server is None or factory is None or not server.sockets:
+        name = self.names.host_of(normal_name(host)) or normal_name(host)
+        mocked = self.mocked.get(name)
+        real = self.known_as.get(port, port) if mocked is None else mocked
+        server, factory = self._listening.get(real, (None, None))
+        is_here = mocked is not None or host in _HERE
+        if not is_here or server is None or factory is None or not server.sockets:
             self.unknown_addresses.append(f"{host}:{port}")
             raise ConnectionRefusedError(errno.ECONNREFUSED, f"nothing in this loop listens at {host}:{port}")
-        return factory
+        return Place(host if mocked is None else "127.0.0.1", real, factory)
+
+    async def getaddrinfo(self, host: Any, port: Any, **options: int) -> Any:
+        """Look a name up, at once: no thread is needed where nobody outside is asked."""
+        return socket.getaddrinfo(host, port, **options)
 
     async def sock_connect(self, sock: socket.socket, address: Any) -> None:
         """Connect to a server in this loop, or refuse."""
-        self._dialled[sock] = (address, self.find(address[0], address[1]))
+        self._dialled[sock] = (address, self.find(address[0], address[1]).factory)
 
     def _make_socket_transport(self, sock: Any, protocol: Any, waiter: Any = None, **options: Any) -> Any:
         dialled = self._dialled.pop(sock, None)
@@ -162,6 +195,25 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         if waiter is not None:
             self.call_soon(_finish, waiter)
         return transport
+
+    def _make_ssl_transport(
+        self,
+        rawsock: Any,
+        protocol: Any,
+        sslcontext: Any,
+        waiter: Any = None,
+        *,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+        **options: Any,
+    ) -> Any:
+        if rawsock not in self._dialled:
+            sides = {"server_side": server_side, "server_hostname": server_hostname}
+            return super()._make_ssl_transport(rawsock, protocol, sslcontext, waiter, **sides, **options)  # type: ignore[misc]
+        timeouts = {name: value for name, value in options.items() if name.endswith("_timeout")}
+        tls = SSLProtocol(self, protocol, sslcontext, waiter, server_side, server_hostname, **timeouts)
+        self._make_socket_transport(rawsock, tls)
+        return tls._app_transport  # noqa: SLF001 - as asyncio's own loop does
 
     async def sock_sendall(self, sock: socket.socket, data: Any) -> None:
         """Send on a plain socket; sockets connected within this loop cannot be used that way."""

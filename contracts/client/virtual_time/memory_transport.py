@@ -10,6 +10,8 @@ import socket
 from asyncio import AbstractEventLoop
 from typing import Any
 
+from mockserver.edge.tls import feed
+
 _HIGH_BYTES = 1 << 16
 
 
@@ -18,6 +20,10 @@ class _Options:
 
     family = socket.AF_INET
     resets = False
+
+    def fileno(self) -> int:
+        """Return -1: there is no file."""
+        return -1
 
     def setsockopt(self, level: int, option: int, value: int | bytes) -> None:
         """Set an option."""
@@ -30,6 +36,8 @@ class MemoryTransport(asyncio.Transport):
 
     #: Tells asyncio's `sendfile` to read and write.
     _sendfile_compatible = "fallback"
+    #: Tells asyncio's `start_tls` that it may go on encrypted.
+    _start_tls_compatible = True
 
     def __init__(
         self, loop: AbstractEventLoop, protocol: asyncio.BaseProtocol, raw: Any, own: Any, peer_name: Any
@@ -80,6 +88,10 @@ class MemoryTransport(asyncio.Transport):
             resets = isinstance(self._raw, _Options) and self._raw.resets
             self._peer._cut(ConnectionResetError("Connection reset by peer") if resets else None)  # noqa: SLF001
             self._loop.call_soon(self._lose, None)
+
+    def _force_close(self, _error: BaseException | None) -> None:
+        """Close at once; asyncio's TLS calls this after an error."""
+        self.abort()
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         """Set the protocol that receives data."""
@@ -136,11 +148,17 @@ class MemoryTransport(asyncio.Transport):
                 if not self._peer._gone:  # noqa: SLF001 - the other end
                     self._peer._protocol.resume_writing()  # noqa: SLF001 - the other end
             if not self._closing:
-                self._protocol.data_received(data)  # type: ignore[attr-defined]
+                self._deliver(data)
         if self._eof_coming and not self._eof_told and not self._closing and not self._coming:
             self._eof_told = True
             if not self._protocol.eof_received():  # type: ignore[attr-defined]
                 self.close()
+
+    def _deliver(self, data: bytes) -> None:
+        if isinstance(self._protocol, asyncio.BufferedProtocol):  # as that of TLS is
+            feed(self._protocol, data)
+        else:
+            self._protocol.data_received(data)  # type: ignore[attr-defined]
 
     def _end(self) -> None:
         self._eof_coming = True

@@ -16,15 +16,20 @@ class VirtualClock(Protocol):
 
     now_s: float
     start_s: float
-    known_as: dict[int, int]
     unknown_addresses: list[str]
     threads: Threads
 
     def skip(self, seconds: float) -> None:
         """Advance time."""
 
-    def find(self, host: str, port: int) -> object:
+    def find(self, host: str, port: int) -> Any:
         """Find the server at an address."""
+
+    def stand_in(self, host: str | bytes | None) -> str | None:
+        """Return the address that stands for a host of the internet."""
+
+    def ca(self) -> str:
+        """Return the CA that is trusted for such hosts."""
 
     def block(self, wait: Wait, seconds: float | None, reads: Sequence[int], writes: Sequence[int]) -> None:
         """Wait in the loop's own thread, while everything else goes on."""

@@ -15,7 +15,7 @@ from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
-from contracts.client.virtual_time import locks, waits
+from contracts.client.virtual_time import locks, tls, waits
 from contracts.client.virtual_time.clocks import put_clocks
 from contracts.client.virtual_time.parts import Part, VirtualClock, as_part, part_of_thread
 
@@ -77,7 +77,7 @@ def _patched() -> Iterator[None]:
 
 def _patch() -> None:
     put_clocks(virtual=True)
-    for owner, name, value in (*locks.PATCHES, *waits.PATCHES):
+    for owner, name, value in (*locks.PATCHES, *waits.PATCHES, *tls.PATCHES):
         _replaced.append((owner, name, vars(owner).get(name, _ABSENT)))
         setattr(owner, name, value)
     for module, name in _sleepers(len(sys.modules)):

@@ -13,6 +13,7 @@ from typing import Any
 
 from contracts.client.virtual_time.parts import Part, part_of_thread
 from contracts.client.virtual_time.threads import Wait
+from mockserver.interception.lookups import stand_in_infos
 
 _real_getaddrinfo = socket.getaddrinfo
 _real_select = select.select
@@ -42,8 +43,9 @@ def _connecting(name: str) -> Callable[..., Any]:
         part = part_of_thread()
         if part is not None and isinstance(address, tuple):
             host, port, *more = address
-            part.loop.find(host, port)
-            address = (host, part.loop.known_as.get(port, port), *more)
+            place = part.loop.find(host, port)
+            mapped = sock.family == socket.AF_INET6 and ":" not in place.host
+            address = (f"::ffff:{place.host}" if mapped else place.host, place.port, *more)
         return real(sock, address)
 
     return connect
@@ -57,10 +59,12 @@ def _getaddrinfo(
     proto: int = 0,
     flags: int = 0,
 ) -> Any:
-    """Resolve only names of this machine: other names would need the network."""
+    """Resolve only names of this machine, and of hosts that are mocked: other names would need the network."""
     part = part_of_thread()
     if part is None or host is None or str(host) == "localhost":
         return _real_getaddrinfo(host, port, family, type, proto, flags)
+    if (address := part.loop.stand_in(host)) is not None:
+        return stand_in_infos(host, address, port, family, type, proto, flags)
     try:
         return _real_getaddrinfo(host, port, family, type, proto, flags | socket.AI_NUMERICHOST)
     except socket.gaierror:
