@@ -114,7 +114,7 @@ async def _exec(
                 isolation = Isolation(server, files)
                 stack.callback(isolation.close)
                 await isolation.start()
-        except (SpecError, OSError) as error:
+        except (ConfigError, SpecError, OSError) as error:
             click.echo(f"mockserver: {error}", err=True)
             return 2
         own = client_environment(server.root_url, files, keys_by_variable(providers), os.environ)
