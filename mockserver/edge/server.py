@@ -6,7 +6,7 @@ import asyncio
 import errno
 import logging
 import socket
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -152,8 +152,7 @@ class Server:
         if not listening:
             return
         self.sessions.closing = True
-        for each in listening:
-            each.close()
+        await _accept_no_more(listening)
         for task in self._background:
             task.cancel()
         self._live.close()
@@ -184,7 +183,7 @@ class Server:
         """Close what `also_listen` has returned, and the connections that have come so."""
         for each in listening.sockets:
             self._hosts.no_more_at(each.getsockname()[1])
-        listening.close()
+        await _accept_no_more([listening])
         if listening in self._listening:
             self._listening.remove(listening)
         for connection in self._http.connections:
@@ -296,3 +295,16 @@ def _listener(host: str, port: int) -> socket.socket:
         raise
     except (TypeError, UnicodeError):
         raise OSError(errno.EINVAL, f"{host!r} is not a host name") from None
+
+
+async def _accept_no_more(listening: Iterable[asyncio.Server]) -> None:
+    """Close what listens. Connections that have just been accepted begin first: `Server.close` would lose them."""
+    servers = list(listening)
+    loop = asyncio.get_running_loop()
+    for each in servers:
+        for listener in each.sockets:
+            loop.remove_reader(listener.fileno())
+    await asyncio.sleep(0)  # asyncio makes the transport of what has been accepted …
+    await asyncio.sleep(0)  # … and connects its protocol
+    for each in servers:
+        each.close()

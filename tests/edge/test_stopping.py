@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
+import socket
 import time
 
 import pytest
-from support.edge import receiving, serving
+from support.edge import PATIENCE_S, receiving, serving
 
+from mockserver import MockServer
 from mockserver.edge import dispatcher
+from mockserver.edge.arrival import DIRECT
 from mockserver.settings import Settings
 
 REQUEST = b"GET /evolink/v1/credits HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer sk-x\r\n\r\n"
@@ -60,3 +65,20 @@ async def test_a_hanging_receiver_holds_an_advance_up_for_a_bounded_time(monkeyp
         details = {attempt.detail for each in deliveries for attempt in each.attempts}
         assert any("an advance of the clock waits 0.3 s" in detail for detail in details)
         let_go.set()
+
+
+@pytest.mark.parametrize("turns", range(5))
+async def test_a_connection_that_was_just_accepted_is_ended(turns: int) -> None:
+    """Whenever the server stops listening, connections are ended with it: none is lost and left open."""
+    async with MockServer() as mock:
+        other = socket.create_server(("127.0.0.1", 0))
+        listening = await mock.server.also_listen(other)
+        clients = [socket.create_connection(other.getsockname()) for _ in range(3)]
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await mock.server.stop_listening(listening, DIRECT)
+        gc.collect()
+        for client in clients:
+            client.settimeout(PATIENCE_S)
+            with client, contextlib.suppress(ConnectionResetError):
+                assert await asyncio.to_thread(client.recv, 1) == b""
