@@ -33,6 +33,8 @@ from support.faults import (
 )
 from support.tables import for_each
 
+from mockserver.faults import all_faults
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -617,6 +619,26 @@ async def test_one_after_the_other(faults: tuple[str, ...], named: tuple[str, ..
             given, right = sealed_with("kiln", got), seal("kiln", got.body)
             assert {"right": given == right, "no": given is None, "wrong": given not in (None, right)}[is_signed]
             assert faults_in(deliveries(edge)) == [list(named)]
+
+
+@shows("callback_not_json", "cut_callback", "early_unknown_event", "reformatted_callback", "unknown_event")
+@for_each("unreadable", ["callback_not_json", "cut_callback"])
+async def test_what_cannot_be_read_is_sent_with_any_other_fault(unreadable: str) -> None:
+    """Whatever other fault of callbacks acts before or after, no callback is left out because of it."""
+    others = [
+        name for name, kind in all_faults().items() if "alter_deliveries" in vars(kind) and name != "lost_callback"
+    ]
+    assert {"unknown_event", "reformatted_callback"} < set(others)
+    with nothing_logged():
+        async with told() as (edge, receiver):
+            for other in others:
+                for pair in ((unreadable, other), (other, unreadable)):
+                    for fault in pair:
+                        await put(edge, fault, {"provider": GOOGLE})
+                    task_id = await submitted(edge, GOOGLE, hook=receiver.url())
+                    await edge.advance(7 * 86_400)
+                    assert [each for each in deliveries(edge) if each["task"] == task_id], pair
+                    assert (await edge.admin("DELETE", "/faults")).status == 200
 
 
 @shows("duplicated_callback", "late_callback", "wrong_signature")

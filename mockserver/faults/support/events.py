@@ -15,13 +15,17 @@ from mockserver.faults.support.deliveries import with_body
 def of_unknown_event(
     delivery: Delivery, injection: Injection, context: RequestContext, word: str
 ) -> list[Delivery] | None:
-    """Make a callback of an unknown event from that of a task's end; None where they would be the same.
+    """Make a callback of an unknown event from that of a task's end.
 
-    The new name replaces the values that differ between one end and the other.
+    The new name replaces the values that differ between one end and the other. None where that changes nothing, or
+    where another fault has made the body unreadable.
     """
     task = injection.match_context.task
     contrary = None if task is None else contrary_callback_body(context.state, task)
-    body = orjson.loads(delivery.body)
+    try:
+        body = orjson.loads(delivery.body)
+    except orjson.JSONDecodeError:
+        return None
     new = _reworded(body, None if contrary is None else orjson.loads(contrary), delivery.event, word)
     if new == body:
         return None
