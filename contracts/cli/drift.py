@@ -58,7 +58,8 @@ def drift(
         click.echo(each)
     files.write(verdicts, journals, ", ".join(file.name for file in recorded))
     if not any(found.tested for _, found in compared):
-        why = "no answer that no fault has changed" if journals else "no known provider; add your own with --spec"
+        empty = "the recording is empty, or of a provider that needs --spec"
+        why = "no answer that no fault has changed" if journals else f"no traffic with a known provider: {empty}"
         click.echo(f"contracts: nothing to compare: {why}", err=True)
         sys.exit(NOTHING_COMPARABLE)
     if any(each.judgement == "violated" for each in verdicts):

@@ -274,3 +274,13 @@ def test_no_file_holds_a_key(tmp_path: Path) -> None:
     assert "your_key" in told.output
     for text in (told.output, *((tmp_path / each).read_text() for each in names)):
         assert "real-and-secret" not in text
+
+
+@pytest.mark.parametrize("recorded", ["", '{"log": {"version": "1.2", "entries": []}}'])
+def test_an_empty_recording_is_said_to_be_empty(tmp_path: Path, recorded: str) -> None:
+    """A newcomer whose client has sent nothing is not sent to look for a spec alone."""
+    file = tmp_path / "run.ndjson"
+    file.write_text(recorded)
+    told = drift(file)
+    assert told.exit_code == 3
+    assert "the recording is empty" in told.stderr
