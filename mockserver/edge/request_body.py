@@ -38,7 +38,7 @@ class Body(NamedTuple):
 
 async def read_body(request: web.BaseRequest, max_bytes: int, timeout_s: float) -> Body:
     """Read a body of at most `max_bytes`, waiting for it for at most `timeout_s` of wall time."""
-    body = await _arriving(request, max_bytes, timeout_s)
+    body = await read_as_sent(request, max_bytes, timeout_s)
     coding = request.headers.get(_CODING)
     return body if coding is None or not body.content else _decoded(body.content, coding, max_bytes)
 
@@ -50,7 +50,8 @@ def send_continue(request: web.BaseRequest) -> None:
         request.transport.write(_CONTINUE)
 
 
-async def _arriving(request: web.BaseRequest, max_bytes: int, timeout_s: float) -> Body:
+async def read_as_sent(request: web.BaseRequest, max_bytes: int, timeout_s: float) -> Body:
+    """Read a body in the same way, and leave it encoded as it is."""
     length = request.content_length
     if length is not None and length > max_bytes:
         return Body(oversized=True)

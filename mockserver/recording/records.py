@@ -147,7 +147,7 @@ class RecordReader:
             return None
         if operation.role == "submit":
             body = parse_json(answer)
-            return _id_in(body, self.provider.task_id_matches) or _id_in(body, None)
+            return task_id_in(body, self.provider)
         if operation.role == "result":  # in our own HAR files, the host differs from that of the links
             return self._links.get(path)
         if operation.role == "query":
@@ -177,6 +177,11 @@ class RecordReader:
 def is_foreign(record: Mapping[str, Any]) -> bool:
     """Tell whether a record was not made by the mock server that answered: its task may not be told."""
     return "provider" not in record or "upstream" in record
+
+
+def task_id_in(value: Any, provider: Provider) -> str | None:
+    """Find a task's id in an answer or a callback."""
+    return _id_in(value, provider.task_id_matches) or _id_in(value, None)
 
 
 def _id_in(value: Any, matches: Callable[[str], object] | None) -> str | None:

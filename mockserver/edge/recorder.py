@@ -1,0 +1,335 @@
+"""Recording: a provider's requests go on to the real one, and into the journal with its answers.
+
+What the client gets is what the real one sends, byte for byte; bodies of result files are measured, not kept. Where
+the recorder has an address that the provider can reach, the callback address of a submit is replaced by one of the
+recorder's own; what arrives there is written down and sent on to the client's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import orjson
+from aiohttp import hdrs, web
+from yarl import URL
+
+from mockserver.edge.addressing import Address
+from mockserver.edge.hosts import authority_of
+from mockserver.edge.http_bytes import wire_response
+from mockserver.edge.proxy import CONNECT_S, SILENCE_S, forwardable, words_of
+from mockserver.edge.request_body import read_as_sent
+from mockserver.edge.runtime import Runtime
+from mockserver.engine.accounts import Account
+from mockserver.engine.admission import presented_key
+from mockserver.engine.callbacks import Attempt, AttemptResult, Delivery
+from mockserver.engine.context import RequestContext
+from mockserver.engine.messages import Request, Response
+from mockserver.engine.state import ProviderState
+from mockserver.journal.record import Exchange as JournalEntry
+from mockserver.provider import Callbacks, Operation
+from mockserver.recording.records import task_id_in
+from mockserver.recording.values import parse_json
+
+if TYPE_CHECKING:
+    from multidict import CIMultiDict
+
+#: Where callbacks of the real provider arrive, before the number of their submit.
+CALLBACKS_PATH = "/__recorder/callbacks/"
+#: What a provider has in an operation for files.
+_FILES = frozenset(("result", "file"))
+_MOST_REQUEST_BYTES = 256_000_000
+#: Longer answers are sent on, and cut in the journal.
+_MOST_KEPT_BYTES = 16_000_000
+_TEXT = ("application/json", "text/")
+
+
+@dataclass(slots=True)
+class _Receiver:
+    """Where the callbacks of one submit are sent on to."""
+
+    url: str
+    state: ProviderState
+    rule: Callbacks
+    account: Account
+    #: By task, how many attempts there were.
+    attempts: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Recorder:
+    """Stands between the clients of one server and the real providers.
+
+    Args:
+        most_submits: how many submits are sent on at most; each may cost money.
+        upstream: the URL that requests go to; None: the provider's own host.
+        callbacks_at: this server's URL, as the provider reaches it; None: callback addresses stay as they are.
+        timeout_s: how long a client's body may take to arrive.
+    """
+
+    most_submits: int
+    upstream: str | None = None
+    callbacks_at: str | None = None
+    timeout_s: float = 30.0
+    #: How many submits were sent on, how many were refused, and how many callbacks came.
+    submits: int = 0
+    refused: int = 0
+    callbacks: int = 0
+    exchanges: int = 0
+    _receivers: dict[str, _Receiver] = field(default_factory=dict)
+    _session: aiohttp.ClientSession | None = None
+
+    async def close(self) -> None:
+        """Close the connections to the providers."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def provide(
+        self, http_request: web.BaseRequest, address: Address, state: ProviderState
+    ) -> web.StreamResponse:
+        """Send a request on, and its answer back; write both down."""
+        match = state.router.find(http_request.method, address.path)
+        exchange = _Passing(http_request, address, state, match.operation)
+        body = await read_as_sent(http_request, _MOST_REQUEST_BYTES, self.timeout_s)
+        if body.cut_short:
+            return exchange.refused(400, "bad_body", "the body did not arrive whole, or is too long to be recorded")
+        exchange.body = content = body.content
+        if exchange.is_submit:
+            if self.submits >= self.most_submits:
+                self.refused += 1
+                line = f"not sent: {self.most_submits} submits have been recorded, which is the limit (--max-submits)"
+                return exchange.refused(403, "max_submits", line)
+            self.submits += 1
+            content = self._with_own_callback(exchange)
+        self.exchanges += 1
+        url = self._url(state, http_request, address)
+        headers = forwardable(http_request.headers)
+        for name in (hdrs.HOST, hdrs.CONTENT_LENGTH, hdrs.ACCEPT_ENCODING):
+            headers.popall(name, None)
+        headers[hdrs.ACCEPT_ENCODING] = "identity"  # so that the journal can be read
+        try:
+            answer = await self._asked().request(
+                http_request.method,
+                URL(url, encoded=True),
+                headers=headers,
+                data=content or None,
+                allow_redirects=False,
+            )
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            return exchange.refused(502, "host_unreachable", f"mockserver cannot reach {url}: {words_of(error)}", url)
+        async with answer:
+            return await exchange.passed_on(answer, url)
+
+    def _asked(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=SILENCE_S),
+                skip_auto_headers=("Accept", "User-Agent", "Content-Type"),
+            )
+        return self._session
+
+    def _url(self, state: ProviderState, http_request: web.BaseRequest, address: Address) -> str:
+        """Return the address of the real one."""
+        target = f"{address.path}?{address.query}" if address.query else address.path
+        if self.upstream is not None:
+            return f"{self.upstream.rstrip('/')}{target}"
+        hosts = state.provider.hosts
+        asked = authority_of(http_request.headers.get(hdrs.HOST, "").lower())
+        return f"https://{asked.host if asked is not None and asked.host in hosts else hosts[0]}{target}"
+
+    # -- callbacks ------------------------------------------------------------------------------
+
+    def _with_own_callback(self, exchange: _Passing) -> bytes:
+        """Return a submit's body in which the callback address is that of this server."""
+        state, rule = exchange.state, exchange.state.provider.callbacks
+        if self.callbacks_at is None or rule is None or exchange.account is None:
+            return exchange.body
+        try:
+            body = orjson.loads(exchange.body)
+            url = rule.url(exchange.context(body))
+        except (orjson.JSONDecodeError, LookupError, TypeError):
+            return exchange.body
+        if not isinstance(url, str):
+            return exchange.body
+        number = str(len(self._receivers) + 1)
+        self._receivers[number] = _Receiver(url, state, rule, exchange.account)
+        return orjson.dumps(_replaced(body, rule.url_keys, f"{self.callbacks_at.rstrip('/')}{CALLBACKS_PATH}{number}"))
+
+    async def receive(self, http_request: web.BaseRequest, runtime: Runtime) -> web.StreamResponse:
+        """Send a callback of the real provider on to the client's receiver; write it down."""
+        receiver = self._receivers.get(http_request.path.removeprefix(CALLBACKS_PATH))
+        if receiver is None:
+            return _plain(http_request, 404, "no submit of this recording has this callback address")
+        body = await read_as_sent(http_request, _MOST_KEPT_BYTES, self.timeout_s)
+        self.callbacks += 1
+        now_ms = runtime.clock.now_ms()
+        delivery = _delivery(receiver, http_request, body.content, now_ms)
+        number = receiver.attempts[delivery.task_id] = receiver.attempts.get(delivery.task_id, 0) + 1
+        headers = forwardable(http_request.headers)
+        headers.popall(hdrs.HOST, None)
+        headers.popall(hdrs.CONTENT_LENGTH, None)
+        outcome: AttemptResult = "unreachable"
+        try:
+            async with self._asked().post(
+                receiver.url,
+                data=body.content,
+                headers=headers,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=receiver.rule.timeout_s),
+            ) as answer:
+                content = await answer.read()
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            outcome = "timeout" if isinstance(error, TimeoutError) else "unreachable"
+            line = f"the client's receiver did not answer: {words_of(error)}"
+            runtime.journal.delivery(delivery, Attempt(number, now_ms, outcome, None, line), None)
+            return _plain(http_request, 502, line)
+        outcome = "acknowledged" if answer.status in receiver.rule.acknowledged else "refused"
+        told = runtime.journal.receiver_response(answer.headers.copy(), content)
+        runtime.journal.delivery(delivery, Attempt(number, now_ms, outcome, answer.status, ""), told)
+        return wire_response(http_request, answer.status, (), answer.content_type, content, "")
+
+
+class _Passing:
+    """One exchange on its way between a client and the real provider."""
+
+    def __init__(
+        self, http_request: web.BaseRequest, address: Address, state: ProviderState, operation: Operation | None
+    ) -> None:
+        self._http_request = http_request
+        self._runtime = address.runtime
+        self._operation = operation
+        self._now_ms = self._runtime.clock.now_ms()
+        self.state = state
+        self.body = b""
+        self._request = Request(http_request.method, address.path, http_request.headers, b"", address.query)
+        key = presented_key(state.provider.key, self._request)
+        #: Of the key that was sent, which the journal takes for a secret from now on.
+        self.account = None if key is None else state.account(key, self._now_ms)
+
+    @property
+    def is_submit(self) -> bool:
+        """Whether it may create a task, and so cost money."""
+        return self._operation is not None and self._operation.role == "submit"
+
+    def context(self, body: Any) -> RequestContext:
+        """Return what the provider's expressions read."""
+        context = RequestContext(self.state, self._now_ms)
+        context.request, context.body, context.operation = self._request, body, self._operation
+        return context
+
+    def refused(self, status: int, error: str, line: str, url: str | None = None) -> web.StreamResponse:
+        """Answer in our own words; write it down."""
+        content = f"{line}\n".encode()
+        self._journal(
+            self._response(status, "proxy", error, url), {"Content-Type": "text/plain"}, content, len(content)
+        )
+        return _plain(self._http_request, status, line)
+
+    async def passed_on(self, answer: aiohttp.ClientResponse, url: str) -> web.StreamResponse:
+        """Send an answer back as it comes; write it down when it has ended."""
+        http_request = self._http_request
+        headers = forwardable(answer.headers)
+        sent = web.StreamResponse(status=answer.status, reason=answer.reason, headers=headers)
+        if hdrs.CONTENT_TYPE not in headers:
+            sent.headers.pop(hdrs.CONTENT_TYPE, None)
+        is_file = self._operation is not None and self._operation.role in _FILES
+        kept = bytearray() if not is_file and _is_text(headers) else None
+        size_bytes, whole = 0, False
+        try:
+            await sent.prepare(http_request)
+            async for chunk in answer.content.iter_any():
+                size_bytes += len(chunk)
+                if kept is not None and len(kept) < _MOST_KEPT_BYTES:
+                    kept += chunk
+                await sent.write(chunk)
+            await sent.write_eof()
+            whole = True
+        except (aiohttp.ClientError, OSError):
+            if http_request.transport is not None:
+                http_request.transport.abort()
+        finally:
+            error = None if whole else "cut"
+            response = self._response(answer.status, None, error, url)
+            self._journal(response, answer.headers.copy(), None if kept is None else bytes(kept), size_bytes)
+        return sent
+
+    def _response(self, status: int, gate: str | None, error: str | None, url: str | None) -> Response:
+        return Response(
+            status,
+            b"",
+            gate=gate,
+            error=error,
+            operation=None if self._operation is None else self._operation.id,
+            account_id=None if self.account is None else self.account.id,
+            remarks=None if url is None else {"upstream": url},
+        )
+
+    def _journal(self, response: Response, headers: Mapping[str, str], content: bytes | None, size_bytes: int) -> None:
+        request = self._http_request
+        self._runtime.journal.exchange(
+            JournalEntry(
+                self._now_ms,
+                self.state.provider.name,
+                response,
+                request.method,
+                request.raw_path,
+                request.headers,
+                self.body,
+                response.status,
+                headers,
+                content,
+                size_bytes,
+            )
+        )
+
+
+def _is_text(headers: CIMultiDict[str]) -> bool:
+    kind = headers.get(hdrs.CONTENT_TYPE, "").lower()
+    return kind.startswith(_TEXT) or "json" in kind
+
+
+def _replaced(body: Any, keys: tuple[str, ...], url: str) -> Any:
+    """Return a body with another callback address."""
+    new = deepcopy(body)
+    place = new
+    for key in keys[:-1]:
+        place = place[key]
+    place[keys[-1]] = url
+    return new
+
+
+def _delivery(receiver: _Receiver, http_request: web.BaseRequest, body: bytes, now_ms: int) -> Delivery:
+    """Describe a callback that has come: its task and event are read from its body."""
+    content = parse_json(body)
+    texts = _texts_in(content)
+    task = task_id_in(content, receiver.state.provider) or ""
+    event = next((each for each in receiver.rule.events if each in texts), next(iter(receiver.rule.events)))
+    return Delivery(
+        id=f"recorded-{task or http_request.path.rpartition('/')[2]}-{event}",
+        provider=receiver.state.provider.name,
+        rule=receiver.rule,
+        task_id=task,
+        event=event,
+        url=receiver.url,
+        body=body,
+        headers=tuple(forwardable(http_request.headers).items()),
+        due_ms=now_ms,
+        account=receiver.account,
+        state="acknowledged",  # the journal names no further attempt: the provider knows of those
+    )
+
+
+def _texts_in(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [text for each in inner for text in _texts_in(each)]
+
+
+def _plain(http_request: web.BaseRequest, status: int, line: str) -> web.StreamResponse:
+    return wire_response(http_request, status, (), "text/plain; charset=utf-8", f"{line}\n".encode(), "")

@@ -1,0 +1,251 @@
+"""`record`: requests go on to the real provider, which is another mock here, and are written down."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import aiohttp
+import orjson
+import pytest
+from click.testing import CliRunner
+from support.edge import Receiver, receiving, serving
+from support.engine import providers
+
+from contracts import of_records
+from contracts.drift import differences, documented
+from mockserver import MockServer
+from mockserver.cli import main
+from mockserver.clock import Wall
+from mockserver.edge.recorder import Recorder
+from mockserver.edge.server import Server
+from mockserver.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from support.edge import Edge
+
+    from mockserver.provider import Provider
+
+KEYS = {"evolink": "sk-my-very-own-real-key", "googlegeminiomni": f"gomni_{'beef' * 16}"}
+BODIES: dict[str, dict[str, Any]] = {
+    "evolink": {"model": "gemini-omni-flash-text-to-video", "prompt": "a kite", "duration": 6},
+    "googlegeminiomni": {"model": "gemini-omni-video", "prompt": "a kite", "resolution": "1080p", "duration": 8},
+}
+PATHS = {"evolink": ("/v1/videos/generations", "/v1/tasks/"), "googlegeminiomni": ("/api/v1/generate", "/api/v1/jobs/")}
+
+
+class Recording(NamedTuple):
+    """A recorder between a client and what stands for the real provider."""
+
+    name: str
+    real: Edge
+    receiver: Receiver
+    server: Server
+    recorder: Recorder
+    http: aiohttp.ClientSession
+    file: Path
+
+    @property
+    def provider(self) -> Provider:
+        """What is recorded."""
+        return providers()[self.name]
+
+    async def ask(self, method: str, path: str, body: Any = None) -> tuple[int, bytes]:
+        """Send a request of the client."""
+        url = f"{self.server.base_url(self.name)}{path}"
+        async with self.http.request(
+            method, url, json=body, headers=self.provider.key.header_with(KEYS[self.name])
+        ) as answer:
+            return answer.status, await answer.read()
+
+    async def submit(self) -> str:
+        """Submit; return the task's id."""
+        body = dict(BODIES[self.name])
+        callbacks = self.provider.callbacks
+        if callbacks is not None:
+            body[callbacks.url_keys[0]] = self.receiver.url()
+        status, answer = await self.ask("POST", PATHS[self.name][0], body)
+        assert status < 300, answer
+        found = orjson.loads(answer)
+        return str(found.get("id") or found.get("jobId"))
+
+    async def day(self) -> str:
+        """Submit, poll to the end, and download; return the task's id."""
+        task = await self.submit()
+        for _ in range(8):
+            await self.real.advance(30)
+            answer = (await self.ask("GET", PATHS[self.name][1] + task))[1]
+        link = next(each for each in answer.decode().split('"') if each.startswith(self.real.root))
+        status, video = await self.ask("GET", link.partition(f"/{self.name}")[2])
+        assert (status, video[4:8]) == (200, b"ftyp")
+        return task
+
+    async def records(self) -> list[dict[str, Any]]:
+        """End the recording; return what its file holds."""
+        await self.server.close()
+        return [orjson.loads(line) for line in self.file.read_bytes().splitlines()]
+
+
+@asynccontextmanager
+async def recording(name: str, tmp_path: Path, *, most_submits: int = 3, **upstream: Any) -> AsyncIterator[Recording]:
+    """Record a mock that stands for the real provider; both have its clock."""
+    file = tmp_path / "recording.ndjson"
+    async with serving(**upstream) as real, receiving() as receiver, aiohttp.ClientSession() as http:
+        wall = Wall(lambda: real.mock.clock.now_ms / 1000, lambda: real.mock.clock.now_ms / 1000)
+        recorder = Recorder(most_submits, f"{real.root}/{name}")
+        server = await Server.start(
+            Settings(port=0, journal=str(file), drain_s=0.5), [providers()[name]], wall=wall, recorder=recorder
+        )
+        recorder.callbacks_at = server.root_url
+        try:
+            yield Recording(name, real, receiver, server, recorder, http, file)
+        finally:
+            await server.close()
+
+
+@pytest.mark.parametrize("name", list(BODIES))
+async def test_a_recorded_day_is_no_drift_and_can_be_replayed(name: str, tmp_path: Path) -> None:
+    """What is recorded of a server that keeps to the spec has no difference; a replay serves the same states."""
+    async with recording(name, tmp_path) as made:
+        task = await made.day()
+        records = await made.records()
+        provider = made.provider
+    of_task = [each for each in records if each["kind"] == "exchange"]
+    assert len(of_task) == 10
+    assert all(each["upstream"].startswith(made.real.root) for each in of_task)
+    (spec,) = documented((), (), name)
+    (journal,) = of_records(records, [provider])
+    assert {trace.task for trace in journal.traces} == {task}
+    assert differences(journal, spec).all() == []
+    statuses = [orjson.loads(each["response"]["body"])["status"] for each in of_task[1:9]]
+    async with MockServer(replay=str(made.file)) as mock, aiohttp.ClientSession() as http:
+        headers = {**provider.key.header_with(KEYS[name]), "Content-Type": "application/json"}
+        base = mock.url(name)
+        async with http.post(base + PATHS[name][0], data=of_task[0]["request"]["body"], headers=headers) as answer:
+            found = await answer.json()
+        again = []
+        for _ in range(8):
+            await mock.clock.advance(30)
+            url = f"{base}{PATHS[name][1]}{found.get('id') or found.get('jobId')}"
+            async with http.get(url, headers=headers) as answer:
+                again.append((await answer.json())["status"])
+        assert again == statuses
+        assert [each for each in mock.journal if each.get("replayed")]
+
+
+async def test_callbacks_are_sent_on_and_written_down(tmp_path: Path) -> None:
+    """The provider is given an address of the recorder; the client's receiver gets the same bytes and signature."""
+    async with recording("googlegeminiomni", tmp_path) as made:
+        task = await made.submit()
+        await made.real.advance(600)
+        (got,) = made.receiver.got
+        sent = made.real.mock.journal.find(kind="delivery")
+        assert [each["outcome"] for each in sent] == ["acknowledged"]
+        assert sent[0]["request"]["url"].startswith(made.server.root_url)
+        assert got.body.decode() == sent[0]["request"]["body"]
+        assert got.headers["X-Gemini-Signature"] == dict(sent[0]["request"]["headers"])["X-Gemini-Signature"]
+        assert made.recorder.callbacks == 1
+        records = await made.records()
+    (told,) = [each for each in records if each["kind"] == "delivery"]
+    assert (told["task"], told["outcome"], told["event"]) == (task, "acknowledged", sent[0]["event"])
+    assert told["request"]["url"] == made.receiver.url()
+
+
+async def test_answers_are_the_real_ones_and_files_are_not_kept(tmp_path: Path) -> None:
+    """Byte for byte, refusals too; of a file its size is known, not its bytes; no key is in the file."""
+    async with recording("evolink", tmp_path) as made:
+        await made.day()
+        status, answer = await made.ask("POST", PATHS["evolink"][0], {"model": "none"})
+        last = made.real.mock.journal.find(kind="exchange")[-1]["response"]
+        assert (status, answer.decode()) == (last["status"], last["body"])
+        records = [each for each in await made.records() if each["kind"] == "exchange"]
+    download = next(each for each in records if each["operation"] == "downloadResult")
+    assert (download["response"]["body"], download["response"]["body_bytes"] > 10_000) == (None, True)
+    assert KEYS["evolink"] not in made.file.read_text(encoding="utf-8")
+    assert all(each["account"] for each in records)
+
+
+async def test_no_more_submits_than_allowed(tmp_path: Path) -> None:
+    """Those beyond the limit are refused here, and never reach the provider."""
+    async with recording("evolink", tmp_path, most_submits=1) as made:
+        await made.submit()
+        status, said = await made.ask("POST", PATHS["evolink"][0], BODIES["evolink"])
+        assert (status, b"--max-submits" in said) == (403, True)
+        assert made.real.mock.journal.count(operation="createVideo") == 1
+        assert (made.recorder.submits, made.recorder.refused) == (1, 1)
+        records = await made.records()
+    assert [each["error"] for each in records] == [None, "max_submits"]
+
+
+async def test_a_provider_that_cannot_be_reached(tmp_path: Path) -> None:
+    """502, in one line, and in the journal."""
+    async with recording("evolink", tmp_path) as made:
+        made.recorder.upstream = "http://127.0.0.1:9"
+        status, said = await made.ask("GET", "/v1/credits")
+        assert (status, b"cannot reach http://127.0.0.1:9/v1/credits" in said) == (502, True)
+        records = await made.records()
+    assert [each["error"] for each in records] == ["host_unreachable"]
+
+
+async def test_an_unknown_callback_is_not_sent_on(tmp_path: Path) -> None:
+    """404."""
+    async with (
+        recording("evolink", tmp_path) as made,
+        made.http.post(f"{made.server.root_url}/__recorder/callbacks/7", data=b"{}") as answer,
+    ):
+        assert answer.status == 404
+        assert made.receiver.got == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (
+            ("--provider", "evolink"),
+            2,
+            "this sends real requests to api.evolink.ai, which may cost money: confirm with --yes",
+        ),
+        (("--provider", "nobody", "--yes"), 2, "there is no provider 'nobody'; there are crun, evolink"),
+        (("--provider", "evolink", "--upstream", "nowhere"), 2, "--upstream must begin with http:// or https://"),
+        (("--provider", "evolink", "--yes", "--", "no-such-command"), 127, "no-such-command: command not found"),
+        ((), 2, "Missing option '--provider'"),
+    ],
+)
+def test_wrong_use(
+    arguments: tuple[str, ...], code: int, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line; nothing is sent without a yes, and no file is made."""
+    monkeypatch.chdir(tmp_path)
+    ran = CliRunner().invoke(main, ["record", *arguments])
+    assert (ran.exit_code, says in ran.output) == (code, True), ran.output
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("localhost:4010", "https://googlegeminiomni.com/api/v1/jobs/1?x=1"),
+        ("R2.googlegeminiomni.com", "https://r2.googlegeminiomni.com/api/v1/jobs/1?x=1"),
+        ("r2.googlegeminiomni.com:443", "https://r2.googlegeminiomni.com/api/v1/jobs/1?x=1"),
+        ("example.org", "https://googlegeminiomni.com/api/v1/jobs/1?x=1"),
+    ],
+)
+async def test_the_real_host(host: str, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without an upstream, a request goes to that host of the provider which the client asks for, by TLS."""
+    asked: list[str] = []
+
+    class Asked:
+        async def request(self, _method: str, real: Any, **_given: Any) -> None:
+            asked.append(str(real))
+            raise OSError("no network in tests")
+
+    async with recording("googlegeminiomni", tmp_path) as made:
+        monkeypatch.setattr(Recorder, "_asked", lambda _recorder: Asked())
+        made.recorder.upstream = None
+        base = made.server.base_url(made.name) if "gemini" not in host else made.server.root_url
+        async with made.http.get(f"{base}/api/v1/jobs/1?x=1", headers={"Host": host}) as answer:
+            assert (answer.status, "no network in tests" in await answer.text()) == (502, True)
+    assert asked == [url]
