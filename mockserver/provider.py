@@ -19,7 +19,9 @@ Headers = tuple[tuple[str, Value], ...]
 #: What a provider chooses for a task: a function from drawn bytes.
 Draw = Callable[[bytes], Any]
 
-Role = Literal["submit", "query", "cancel", "list", "estimate", "balance", "upload", "file", "result", "decoy"]
+Role = Literal[
+    "submit", "query", "cancel", "list", "estimate", "balance", "upload", "file", "result", "decoy", "example"
+]
 
 TestKey = Literal["no_credits", "revoked", "rate_limited", "no_scope"]
 
@@ -304,6 +306,16 @@ class ErrorAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class Sample:
+    """An answer of an operation that has no part in a task; its content is made from drawn bytes."""
+
+    status: int
+    media_type: str
+    content: Callable[[bytes], bytes]
+    headers: tuple[tuple[str, Callable[[bytes], str]], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Operation:
     """One path and method, and the part it plays."""
 
@@ -346,6 +358,11 @@ class Operation:
     status_words: Mapping[str, str] = field(default_factory=dict)
     #: The host that it is served at, where that is not the provider's main host.
     host: str | None = None
+    #: What the path begins with that the document's `servers` say, and its `paths` do not.
+    base: str = ""
+    #: Of an operation without a part in a task: what its body must be, and its answer.
+    request: Schema | None = None
+    sample: Sample | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,10 +46,15 @@ def banner(server: Server) -> str:
 
 
 def curl_line(provider: Provider, base_url: str) -> str:
-    """Return a shell command that submits a task."""
-    submit = next(each for each in provider.operations.values() if each.role == "submit")
-    model = next(iter(provider.models.values()))
+    """Return a shell command that submits a task; where there are none, one that gets an example."""
+    operations = provider.operations.values()
+    submit = next((each for each in operations if each.role == "submit"), None)
+    model = next(iter(provider.models.values()), None)
     ((name, value),) = provider.key.header_with(provider.key.example).items()
+    if submit is None or model is None:
+        first = min(operations, key=lambda each: (each.method != "GET", "{" in each.path))
+        method = () if first.method == "GET" else ("-X", first.method)
+        return shlex.join(["curl", *method, base_url + first.path, "-H", f"{name}: {value}"])
     body = dict(model.example) if model.example is not None else {"model": model.name}
     headers = ("-H", f"{name}: {value}", "-H", "Content-Type: application/json")
     return shlex.join(["curl", base_url + submit.path, *headers, "-d", json.dumps(body, ensure_ascii=False)])

@@ -248,7 +248,8 @@ def ca(ca_dir: str | None, bundle: bool) -> None:
 def _report_issues(issues: Sequence[SpecIssue], files: int, noun: str) -> None:
     for issue in issues:
         click.echo(str(issue))
-    if issues:
-        click.echo(f"{len(issues)} error{'s' if len(issues) > 1 else ''}", err=True)
+    errors = [issue for issue in issues if not issue.is_warning]
+    if errors:
+        click.echo(f"{len(errors)} error{'s' if len(errors) > 1 else ''}", err=True)
         sys.exit(1)
     click.echo(f"{files} {noun}{'s' if files > 1 else ''} checked: no errors")

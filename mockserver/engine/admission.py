@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
 from typing import Any
 
 from multidict import istr
@@ -20,7 +21,7 @@ from mockserver.engine.context import RequestContext
 from mockserver.engine.messages import Request
 from mockserver.engine.render import Refused
 from mockserver.engine.targets import url_problem
-from mockserver.provider import KeyRule, Model, Operation, Problem, Provider, Role
+from mockserver.provider import KeyRule, Model, Operation, Problem, Provider, Role, Schema
 
 _HEADERS_REMEMBERED = 10_000
 _MOST_TEXTS = 100
@@ -145,6 +146,22 @@ def parse_form(context: RequestContext) -> Refused | None:
     return None if form.problem is None else ("malformed_body", Problem(form.problem))
 
 
+def parse_declared(context: RequestContext) -> Refused | None:
+    """Is the body of a declared media type, and well-formed if it is JSON? Where none is declared, none is read."""
+    request, operation = context.request, _operation(context)
+    if not operation.media_types:
+        return None
+    if not request.body and not request.broken:
+        problem = Problem("a body is required")
+        return ("invalid_body", problem) if operation.body_required else None
+    content_type = request.headers.get(_CONTENT_TYPE, "")
+    media_type = content_type.partition(";")[0].strip().lower()
+    if not any(fnmatchcase(media_type, each.partition(";")[0].strip().lower()) for each in operation.media_types):
+        sends = f"got {_shortened(media_type)}" if media_type else "got none"
+        return "unsupported_media_type", Problem(f"send Content-Type: {', '.join(operation.media_types)}; {sends}")
+    return parse(context) if request.broken or _is_json(content_type) else None
+
+
 def _is_json(content_type: str) -> bool:
     media_type = content_type.partition(";")[0].strip().lower()
     return media_type == "application/json" or (media_type.startswith("application/") and media_type.endswith("+json"))
@@ -158,7 +175,7 @@ def schema(context: RequestContext) -> Refused | None:
         if problem is not None:
             return "invalid_parameter", problem
     if operation.model is None:
-        return None
+        return None if operation.request is None else _declared_body(context, operation.request)
     if not isinstance(context.body, dict):
         return "invalid_body", Problem("the body must be an object")
     name = operation.model(context)
@@ -177,6 +194,15 @@ def schema(context: RequestContext) -> Refused | None:
         context.model = model
         return None
     return _body(context, model)
+
+
+def _declared_body(context: RequestContext, rule: Schema) -> Refused | None:
+    """Does the body match the schema that its operation alone has?"""
+    request = context.request
+    if not request.body or not _is_json(request.headers.get(_CONTENT_TYPE, "")) or rule.accepts(context.body):
+        return None
+    problems = rule.problems(context.body)
+    return "invalid_body", Problem(problems[0].message, problems[0].field, tuple(problems))
 
 
 def parameter_problem(operation: Operation, path_values: Mapping[str, str], request: Request) -> Problem | None:
@@ -302,7 +328,7 @@ def concurrency(context: RequestContext) -> Refused | None:
 
 
 _EVERY: frozenset[Role] = frozenset(
-    ("submit", "query", "cancel", "list", "estimate", "balance", "upload", "file", "result", "decoy")
+    ("submit", "query", "cancel", "list", "estimate", "balance", "upload", "file", "result", "decoy", "example")
 )
 _WITH_JSON: frozenset[Role] = frozenset(("submit", "estimate", "decoy"))
 
@@ -316,6 +342,7 @@ GATES: tuple[tuple[str, Gate, frozenset[Role]], ...] = (
     ("rate", rate, _EVERY),
     ("parse", parse, _WITH_JSON),
     ("parse", parse_form, frozenset(("upload",))),
+    ("parse", parse_declared, frozenset(("example",))),
     ("schema", schema, _EVERY - {"file", "result"}),
     ("content_policy", content_policy, frozenset(("submit",))),
     ("credits", credits_, frozenset(("submit",))),
@@ -333,7 +360,7 @@ def gates_of(provider: Provider) -> Gates:
             "key": operation.secured,
             "plan": operation.secured,
             "rate": operation.secured and (role == "submit" or provider.counts_all_requests),
-            "schema": operation.model is not None or bool(operation.checked_parameters),
+            "schema": bool(operation.model or operation.request or operation.checked_parameters),
             "content_policy": policy is not None and policy.at_submit,
         }
         chosen[operation.id] = tuple(

@@ -309,6 +309,18 @@ def decoy(context: RequestContext, operation: Operation, _booked: Booked) -> Res
     return "wrong_endpoint", Problem("this model is not served here", operation.model_field)
 
 
+def example(context: RequestContext, operation: Operation, _booked: Booked) -> Response | Refused:
+    """Answer with an example, the same each time."""
+    state, sample = context.state, operation.sample
+    assert sample is not None
+    made = state.samples.get(operation.id)
+    if made is None:
+        drawn = state.chance.draw(f"{state.provider.name}/example/{operation.id}")
+        headers = tuple((name, value(drawn)) for name, value in sample.headers)
+        made = state.samples[operation.id] = sample.content(drawn), headers
+    return Response(sample.status, made[0], sample.media_type, headers=made[1])
+
+
 ROLES: Mapping[str, Callable[[RequestContext, Operation, Booked], Response | Refused]] = {
     "submit": submit,
     "query": query,
@@ -320,4 +332,5 @@ ROLES: Mapping[str, Callable[[RequestContext, Operation, Booked], Response | Ref
     "file": file,
     "result": result,
     "decoy": decoy,
+    "example": example,
 }

@@ -51,6 +51,7 @@ class ProviderState:
         "retired_keys",
         "router",
         "rules",
+        "samples",
         "server_url",
         "targets",
         "task_faults",
@@ -74,6 +75,8 @@ class ProviderState:
         #: The names of the faults that changed a task, by task id.
         self.task_faults: dict[str, tuple[str, ...]] = {}
         self.server_url = server_url
+        #: Content and headers of the answers that are examples, by operation; each is made when it is first wanted.
+        self.samples: dict[str, tuple[bytes, tuple[tuple[str, str], ...]]] = {}
         self.chance = chance
         self.rules = rules
         self.router = Router(provider.routes)

@@ -68,7 +68,7 @@ def _load(
 def _checked(specs: list[Path]) -> list[Document]:
     from mockserver.spec.check import checked  # noqa: PLC0415 - its validator loads slowly
 
-    issues, documents = checked(specs)
+    issues, documents = checked(specs, warns=False)
     if issues:
         raise SpecError(issues)
     return documents

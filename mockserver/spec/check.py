@@ -23,6 +23,7 @@ from mockserver.spec.openapi import (
     operation_mistakes,
     reference_mistakes,
 )
+from mockserver.spec.plain import completed, is_plain
 from mockserver.spec.vocabulary import builtin_specs, vocabulary_mistakes
 
 Check = Callable[[Document], Iterable[Mistake]]
@@ -46,8 +47,11 @@ def check_files(paths: Iterable[Path]) -> list[SpecIssue]:
     return checked(paths)[0]
 
 
-def checked(paths: Iterable[Path]) -> tuple[list[SpecIssue], list[Document]]:
-    """Do the same, and return the documents as well: as they are written, if there are no issues."""
+def checked(paths: Iterable[Path], *, warns: bool = True) -> tuple[list[SpecIssue], list[Document]]:
+    """Do the same, and return the documents as well: as they are written, if there are no issues.
+
+    Warnings need the lines of the file, which takes as long as to read it again.
+    """
     issues: list[SpecIssue] = []
     documents: list[Document] = []
     unclear = False
@@ -55,6 +59,11 @@ def checked(paths: Iterable[Path]) -> tuple[list[SpecIssue], list[Document]]:
     for path in paths:
         try:
             document = Document.read(path)
+            if is_plain(document):
+                document = completed(document)
+                documents.append(document)
+                issues += warnings_of(document) if warns else []
+                continue
         except SpecError as error:
             issues += error.issues
             unclear = True
@@ -68,13 +77,20 @@ def checked(paths: Iterable[Path]) -> tuple[list[SpecIssue], list[Document]]:
         else:
             documents.append(meant)
     if not (unclear and any("part_of" in each.data["x-mock"] for each in documents)):
-        told = {(each.file, each.line) for each in issues}
+        told = {(each.file, each.line) for each in issues if not each.is_warning}
         issues += [
             each
-            for each in _meaning(documents, sure=not issues)
+            for each in _meaning(documents, sure=all(each.is_warning for each in issues))
             if (each.file, each.line) not in told and not _is_consequence(each, unknown)
         ]
     return unique(issues), documents
+
+
+def warnings_of(document: Document) -> list[SpecIssue]:
+    """Return what is wrong with a document and keeps nothing from being served."""
+    return [
+        replace(written.issue(path, message, fix), is_warning=True) for written, path, message, fix in document.warnings
+    ]
 
 
 def _unknown_part(mistake: Mistake) -> Path_:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -47,10 +47,13 @@ class SpecIssue:
     #: The place in the document, and the message without it.
     path: Path_ = field(default=(), compare=False, repr=False)
     said: str = field(default="", compare=False, repr=False)
+    #: It keeps nothing from being served.
+    is_warning: bool = False
 
     def __str__(self) -> str:
         place = self.file if self.line is None else f"{self.file}:{self.line}"
-        return f"{place}: {self.message}" + (f" ({self.fix})" if self.fix else "")
+        kind = "warning: " if self.is_warning else ""
+        return f"{place}: {kind}{self.message}" + (f" ({self.fix})" if self.fix else "")
 
 
 class SpecError(ValueError):
@@ -78,6 +81,10 @@ class Document:
     data: dict[str, Any] = field(repr=False)
     #: Whether a part of it is not what is written, but what was probably meant.
     guessed: bool = False
+    #: Where parts are written that stand elsewhere: by their place here, the document and the place there.
+    origins: Mapping[Path_, tuple[Document, Path_]] = field(default_factory=dict, repr=False)
+    #: What is wrong and keeps nothing from being served: document, place, message and fix.
+    warnings: Sequence[tuple[Document, Path_, str, str]] = field(default=(), repr=False)
 
     @classmethod
     def read(cls, path: Path) -> Document:
@@ -123,7 +130,10 @@ class Document:
 
     @cached_property
     def _root(self) -> yaml.Node | None:
-        return yaml.compose(self.text, Loader=yaml.CSafeLoader)
+        try:
+            return yaml.compose(self.text, Loader=yaml.CSafeLoader)
+        except yaml.YAMLError:  # JSON may be indented with tabs
+            return None
 
     def line(self, path: Path_) -> int | None:
         """Return the line of the value at a path of keys, or of the nearest value around it."""
@@ -144,6 +154,10 @@ class Document:
 
     def issue(self, path: Path_, message: str, fix: str = "") -> SpecIssue:
         """Report something wrong at a path."""
+        for length in range(len(path), 0, -1) if self.origins else ():
+            if path[:length] in self.origins:
+                document, above = self.origins[path[:length]]
+                return document.issue((*above, *path[length:]), message, fix)
         where = "/".join(shortened(str(key)) for key in path)
         what = shortened(f"{where}: {message}" if where else message, _LONGEST_MESSAGE)
         return SpecIssue(self.name, self.line(path), what, fix, path, message)
@@ -174,7 +188,7 @@ class Document:
 
     def patched(self, patch: dict[str, Any]) -> Document:
         """Return the document with a JSON Merge Patch applied."""
-        return Document(self.name, self.text, merge_patch(self.data, patch), self.guessed)
+        return replace(self, data=merge_patch(self.data, patch))
 
 
 def followed(data: Any, value: Any) -> dict[str, Any]:
@@ -227,6 +241,8 @@ def _loaded(text: str) -> Any:
     Raises:
         YAMLError: it is not YAML, or is nested too deep.
     """
+    if text.lstrip()[:1] == "{" and (found := _loaded_json(text)) is not None:
+        return found
     longest = max(map(len, text.splitlines()), default=0)
     if 2 * (text.count("[") + text.count("{") + longest) > _SAFE_NESTING:
         _check_nesting(text, _SAFE_NESTING)
@@ -235,6 +251,25 @@ def _loaded(text: str) -> Any:
     except RecursionError:
         _check_nesting(text, _SURE_NESTING)
         raise
+
+
+def _loaded_json(text: str) -> Any:
+    """Load a text that is JSON; None where it is something else, or YAML has a mistake in it to tell with its line."""
+    try:
+        return json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_no_number)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    out = dict(pairs)
+    if len(out) < len(pairs):
+        raise ValueError
+    return out
+
+
+def _no_number(_text: str) -> Any:
+    raise ValueError
 
 
 def _is_bounded(data: Any) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 from mockserver.spec.document import Document, Path_, SpecIssue
@@ -94,7 +95,7 @@ def repaired(document: Document, mistakes: Iterable[Mistake]) -> Document:
     for each in sorted(mistakes, key=lambda each: -len(each.path)):
         if each.meant is not UNKNOWN and each.path:
             _repair(data, each)
-    return Document(document.name, document.text, data, guessed=True)
+    return replace(document, data=data, guessed=True)
 
 
 def _repair(data: Any, mistake: Mistake) -> None:

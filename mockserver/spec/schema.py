@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
+from functools import cache
 from typing import Any, NamedTuple
 
 import jsonschema_rs
@@ -50,6 +51,18 @@ def compile_schema(document: Document, schema: dict[str, Any], lifted: tuple[str
         _defaults(closed),
         lambda value: list(_unknown_fields(value, names, "")),
         lambda keys: _missing_field(keys, names),
+    )
+
+
+def lazy_schema(document: Document, schema: dict[str, Any]) -> Schema:
+    """Return a schema that is compiled when it is first used: most of a large document's never are."""
+    found = cache(lambda: compile_schema(document, schema))
+    return Schema(
+        lambda value: found().accepts(value),
+        lambda value: found().problems(value),
+        lambda value: found().with_defaults(value),
+        lambda value: found().unknown_fields(value),
+        lambda keys: found().missing_field(keys),
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from multidict import istr
 
@@ -26,6 +25,7 @@ from mockserver.spec.compile.places import check_places
 from mockserver.spec.compile.statuses import check_statuses
 from mockserver.spec.compile.tasks import compile_content_policy, compile_draws, compile_lifecycle, compile_models
 from mockserver.spec.document import Document, SpecError, SpecIssue
+from mockserver.spec.servers import hosts_of
 from mockserver.spec.words import suggestion
 
 _KEY_FORMAT = "key-{hex:32}"
@@ -158,7 +158,7 @@ def _compiled(context: Context) -> Provider | None:
         operations=operations,
         dialects=context.dialects,
         client=_advice(mock.get("client", {})),
-        shows_progress=any("$task.progress" in str(each.data) for each in context.documents),
+        shows_progress=any("$task.progress" in each.text for each in context.documents),
         draws=compile_draws(context),
     )
     return None if context.issues else provider
@@ -186,10 +186,7 @@ def _hosts(context: Context) -> tuple[str, ...]:
         paths = document.data["paths"].values()
         for holder in (document.data, *paths, *(each for item in paths for each in item.values())):
             if isinstance(holder, dict):
-                for server in holder.get("servers", ()):
-                    host = urlsplit(server["url"]).hostname
-                    if host:
-                        hosts[host] = None
+                hosts.update(dict.fromkeys(hosts_of(holder.get("servers"))))
     return tuple(hosts)
 
 

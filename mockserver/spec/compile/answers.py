@@ -82,7 +82,7 @@ def compile_result(context: Context, name: str, entry: dict[str, Any]) -> Result
     return ResultKind(
         name=name,
         media=entry["media"],
-        path=entry["path"],
+        path=context.base_of(entry["path"]) + entry["path"],
         count=context.value(entry.get("count", 1), *path, "count"),
         duration_s=context.value(entry.get("duration_s", 6), *path, "duration_s"),
         short_side_px=context.value(entry.get("short_side_px", 720), *path, "short_side_px"),
@@ -118,7 +118,7 @@ def compile_uploads(context: Context, lifecycle: Lifecycle) -> Uploads | None:
             suggestion(reason, lifecycle.failure.reasons),
         )
     return Uploads(
-        path=entry["path"],
+        path=context.base_of(entry["path"]) + entry["path"],
         field=entry["field"],
         max_bytes=entry["max_bytes"],
         media_types=tuple(entry["media_types"]),

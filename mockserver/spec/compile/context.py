@@ -11,6 +11,7 @@ from mockserver.patterns import InvalidPatternError, LinearPattern
 from mockserver.provider import Dialect, Headers, Value
 from mockserver.spec.document import Document, SpecError, SpecIssue
 from mockserver.spec.expressions import ExpressionError, compile_value, constant
+from mockserver.spec.servers import base_paths
 from mockserver.spec.vocabulary import check_vocabulary
 from mockserver.spec.words import suggestion
 
@@ -34,6 +35,8 @@ class Context:
         self.documents = [self._in_dialects(document, dialects) for document in documents]
         self.lead = self.documents[0]
         self.mock: dict[str, Any] = self.lead.data["x-mock"]
+        #: Operations without `x-mock` answer with an example; where their role was forgotten, that is told.
+        self.answers_unmarked = not self.mock["models"] if "models" in self.mock else False
 
     def _dialects(self, documents: list[Document], switched_on: tuple[str, ...]) -> tuple[Dialect, ...]:
         known: dict[str, Dialect] = {}
@@ -65,6 +68,15 @@ class Context:
                     [replace(issue, message=f"in the dialect {name}, {issue.message}") for issue in error.issues]
                 ) from None
         return document
+
+    def base_of(self, path: str) -> str:
+        """Return what the servers of a path put before it."""
+        item = self.lead.data["paths"].get(path)
+        operation = item.get("get") if isinstance(item, dict) else None
+        for holder in (operation, item, self.lead.data):
+            if isinstance(holder, dict) and "servers" in holder:
+                return base_paths(holder["servers"])[0]
+        return ""
 
     def report(
         self, path: tuple[str | int, ...], message: str, fix: str = "", *, document: Document | None = None

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 from mockserver.provider import UCR, Operation, Parameter, ResultKind, Route
 from mockserver.spec.compile.context import Context
+from mockserver.spec.compile.unmarked import asked_of, sample_of
 from mockserver.spec.document import PATH_PARAMETER, Path_, merge_patch
 from mockserver.spec.pointer import keys_of
 from mockserver.spec.schema import compile_schema
+from mockserver.spec.servers import base_paths, hosts_of
 from mockserver.spec.words import suggestion
 
 JSON = "application/json"
@@ -25,7 +26,7 @@ NAMES_IN_LINK = {"result": ("account_id", "task_id", "index"), "file": ("file_id
 
 def compile_routes(context: Context) -> tuple[Route, ...]:
     """Compile the paths of the main spec; the other documents may not add any."""
-    routes: list[Route] = []
+    routes: list[tuple[str, dict[str, Any], dict[str, Operation]]] = []
     lead_paths = context.lead.data["paths"]
     for part in context.documents[1:]:
         for path, item in part.data["paths"].items():
@@ -44,20 +45,40 @@ def compile_routes(context: Context) -> tuple[Route, ...]:
                 operation = _operation(context, path, method, item)
                 if operation is not None:
                     operations[operation.method] = operation
-        routes.append(Route(path, operations))
-    return tuple(routes)
+        routes.append((path, item, operations))
+    return tuple(_served(context, routes))
+
+
+def _served(context: Context, routes: Sequence[tuple[str, dict[str, Any], dict[str, Operation]]]) -> Iterator[Route]:
+    """Yield each path after each base path of its servers; and alone, for clients that leave the base path out."""
+    usual = context.lead.data.get("servers")
+    alone: list[Route] = []
+    for path, item, operations in routes:
+        found: dict[str, dict[str, Operation]] = {}
+        for method, operation in operations.items():
+            entry = item[method.lower()]
+            for base in base_paths(entry.get("servers", item.get("servers", usual))):
+                found.setdefault(base, {})[method] = operation
+        for base, served in found.items():
+            yield Route(base + path, served)
+        if found and "" not in found:
+            alone.append(Route(path, operations))
+    yield from alone
 
 
 def _operation(context: Context, path: str, method: str, item: dict[str, Any]) -> Operation | None:
     entry = item[method]
     place = ("paths", path, method)
     mock = entry.get("x-mock")
-    if mock is None:
+    if mock is None and not context.answers_unmarked:
         context.report(place, "has no x-mock", "add `x-mock: {role: …}`")
         return None
     if "operationId" not in entry:
         context.report(place, "has no operationId", "add one: journals and templates use it")
         return None
+    base = _base(context, entry, item)
+    if mock is None:
+        return _unmarked(context, base, path, method, item)
     role = mock["role"]
     reply = mock.get("reply", {})
     body = reply.get("body")
@@ -82,7 +103,8 @@ def _operation(context: Context, path: str, method: str, item: dict[str, Any]) -
     return Operation(
         id=entry["operationId"],
         method=method.upper(),
-        path=path,
+        path=base + path,
+        base=base,
         role=role,
         secured=bool(entry.get("security", context.lead.data.get("security"))),
         status=reply.get("status", 200),
@@ -115,7 +137,35 @@ def _operation(context: Context, path: str, method: str, item: dict[str, Any]) -
         media_types=tuple(_request_body(context, entry).get("content", {})),
         status_at=tuple(dict.fromkeys(keys for keys, _ in statuses)),
         status_words={new: old for _, words in statuses for new, old in words.items()},
-        host=next((urlsplit(each["url"]).hostname for each in entry.get("servers", item.get("servers", ()))), None),
+        host=next(hosts_of(entry.get("servers", item.get("servers"))), None),
+    )
+
+
+def _base(context: Context, entry: dict[str, Any], item: dict[str, Any]) -> str:
+    return base_paths(entry.get("servers", item.get("servers", context.lead.data.get("servers"))))[0]
+
+
+def _unmarked(context: Context, base: str, path: str, method: str, item: dict[str, Any]) -> Operation:
+    """Compile an operation that has no part in a task."""
+    entry = item[method]
+    asked = asked_of(context, entry)
+    parameters = _parameters(context, ("paths", path, method), item, entry)
+    return Operation(
+        id=entry["operationId"],
+        method=method.upper(),
+        path=base + path,
+        base=base,
+        role="example",
+        secured=bool(entry.get("security", context.lead.data.get("security"))),
+        max_body_bytes=asked.max_body_bytes,
+        body_required=asked.required,
+        parameters=parameters,
+        checked_parameters=tuple(each for each in parameters if each.type not in ("array", "object")),
+        examples=tuple(_examples(context, entry)),
+        media_types=asked.media_types,
+        host=next(hosts_of(entry.get("servers", item.get("servers"))), None),
+        request=asked.schema,
+        sample=sample_of(context, entry),
     )
 
 
@@ -197,7 +247,8 @@ def check_routes(context: Context, operations: Mapping[str, Operation], results:
         (("x-mock", "results", name, "path"), "result", kind.path) for name, kind in results.items()
     ]
     if uploads is not None:
-        linked.append((("x-mock", "uploads", "path"), "file", uploads["path"]))
+        path = context.base_of(uploads["path"]) + uploads["path"]
+        linked.append((("x-mock", "uploads", "path"), "file", path))
     paths = {path for _, _, path in linked}
     for where, role, path in linked:
         served = [each.path for each in operations.values() if each.role == role]
@@ -206,11 +257,14 @@ def check_routes(context: Context, operations: Mapping[str, Operation], results:
         if path not in served and not misnamed and not has_unmarked(context):
             fix = suggestion(path, unlinked) if unlinked else "add this path with a get"
             context.report(where, f"no operation of role `{role}` has the path {path}", fix)
-    if not any(each.role == "submit" for each in operations.values()) and not has_unmarked(context):
+    needs_submit = bool(context.mock["models"]) and not has_unmarked(context)
+    if needs_submit and not any(each.role == "submit" for each in operations.values()):
         context.report(("paths",), "no operation has the role `submit`", "mark the one that creates tasks")
 
 
 def has_unmarked(context: Context) -> bool:
     """Tell whether there is an operation whose role is missing, which is told already."""
     items = context.lead.data["paths"].values()
-    return any(method in item and "x-mock" not in item[method] for item in items for method in METHODS)
+    return not context.answers_unmarked and any(
+        method in item and "x-mock" not in item[method] for item in items for method in METHODS
+    )

@@ -116,12 +116,14 @@ def _check_files(context: Context, operations: Mapping[str, Operation], results:
             context.report(("x-mock", "uploads"), "no operation has the role `upload`", "mark the one that takes files")
     of_role = {
         "result": {kind.path for kind in results.values()},
-        "file": set() if uploads is None else {uploads["path"]},
+        "file": set() if uploads is None else {context.base_of(uploads["path"]) + uploads["path"]},
     }
     for each in operations.values():
+        if each.role not in of_role or each.path in of_role[each.role]:
+            continue
         served = {other.path for other in operations.values() if other.role == each.role}
-        if each.role in of_role and each.path not in of_role[each.role] and of_role[each.role] <= served:
-            place = ("paths", each.path, each.method.lower())
+        if of_role[each.role] <= served:
+            place = ("paths", each.path.removeprefix(each.base), each.method.lower())
             part = "a path in `results`" if each.role == "result" else "the path of `uploads`"
             context.report(
                 place, f"has the role `{each.role}`, but is not {part}", suggestion(each.path, of_role[each.role])

@@ -32,7 +32,7 @@ def check_statuses(context: Context, operations: Mapping[str, Operation]) -> Non
 def _allowed(context: Context, operation: Operation, keys: tuple[str, ...]) -> list[str]:
     """Return the words that the schema of an answer allows at a place; none where it does not list them."""
     document = context.lead
-    entry = document.data["paths"][operation.path][operation.method.lower()]
+    entry = document.data["paths"][operation.path.removeprefix(operation.base)][operation.method.lower()]
     response = document.followed(entry.get("responses", {}).get(str(operation.status)))
     media: Any = response.get("content", {}).get(JSON, {})
     schema = document.followed(media.get("schema"))

@@ -1,0 +1,185 @@
+"""A plain OpenAPI document, without `x-mock`: everything that a provider needs and the document does not say.
+
+Its operations have no part in a task: each answers with an example. What a user may want to say besides is a patch of
+what is made here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from mockserver.spec.document import Document, SpecError
+from mockserver.spec.gathering import METHODS, gathered
+from mockserver.spec.words import near
+
+#: The scheme of providers whose document has none that keys can be read from.
+_SCHEME = "x-key"
+_EXAMPLE = "mock-key"
+#: Words of a title that say nothing about whose API it is.
+_EMPTY = re.compile(
+    r"(the|an?|apis?|rest|restful|http|public|open|openapi|swagger|spec|specification|v[0-9.]+|[0-9.]+)"
+)
+_FORM = re.compile(r"3\.[0-9]+(\.[0-9]+)?(-.*)?")
+
+_ERRORS: dict[str, dict[str, Any]] = {
+    "invalid_request": {
+        "status": 400,
+        "when": [
+            *("malformed_body", "invalid_body", "invalid_parameter", "unknown_model", "callback_refused"),
+            *("content_refused", "malformed_task_id", "wrong_endpoint"),
+        ],
+    },
+    "unauthorized": {"status": 401, "when": ["missing_key", "invalid_key"]},
+    "payment_required": {"status": 402, "when": ["insufficient_credits"]},
+    "forbidden": {"status": 403, "when": ["plan_forbidden"]},
+    "not_found": {"status": 404, "when": ["unknown_path", "unknown_task"]},
+    "method_not_allowed": {"status": 405, "when": ["unsupported_method"]},
+    "request_timeout": {"status": 408, "when": ["request_timeout"]},
+    "conflict": {"status": 409, "when": ["not_cancellable"]},
+    "payload_too_large": {"status": 413, "when": ["body_too_large"]},
+    "unsupported_media_type": {"status": 415, "when": ["unsupported_media_type"]},
+    "too_many_requests": {"status": 429, "retry_after": True, "when": ["rate_exceeded", "concurrency_exceeded"]},
+}
+
+
+def is_plain(document: Document) -> bool:
+    """Tell whether a document is one of OpenAPI without `x-mock`, and none was meant."""
+    data = document.data
+    if not isinstance(data.get("openapi", data.get("swagger")), str) or "x-mock" in document.text:
+        return False
+    return not any(each.startswith("x-") and near(each, ["x-mock"]) for each in data)
+
+
+def completed(document: Document) -> Document:
+    """Return a plain document as one that can be compiled: what its operations reach, with an `x-mock`.
+
+    Raises:
+        SpecError: with every reason why it cannot be served.
+    """
+    version = document.data.get("openapi")
+    if not isinstance(version, str) or not _FORM.fullmatch(version):
+        found = version or f"Swagger {document.data.get('swagger')}"
+        fix = "convert it to OpenAPI 3; many editors do it"
+        raise SpecError([document.issue(("openapi" if version else "swagger",), f"must be 3.x; got {found!r}", fix)])
+    whole = gathered(document)
+    data = dict(whole.data)
+    info = data.get("info")
+    title = info.get("title") if isinstance(info, dict) else None
+    title = title if isinstance(title, str) and title.strip() else Path(document.name).stem
+    data["info"] = {"version": "0", **(info if isinstance(info, dict) else {}), "title": title}
+    name, scheme = _scheme(data)
+    data["components"] = {**data["components"], "securitySchemes": {name: scheme}}
+    _name_operations(data)
+    for _, entry in _operations(data):
+        _secure(entry, data.get("security"), name)
+    data.pop("security", None)
+    data["x-mock"] = _mock(_short_name(title, document.name), title, name)
+    return replace(whole, data=data)
+
+
+def _mock(name: str, title: str, scheme: str) -> dict[str, Any]:
+    return {
+        "provider": name,
+        "title": title,
+        "authentication": {"scheme": scheme, "example": _EXAMPLE},
+        "ids": {"task": {"format": "{hex:24}"}},
+        "accounts": {
+            "default_plan": "default",
+            "plans": {"default": {"summary": "No limits"}},
+            "credits": {"ample": 1_000_000},
+        },
+        "models": {},
+        "lifecycle": {
+            "states": {"queued": {"lasts_s": 2}, "running": {"lasts_s": {"from": 20, "to": 40}}},
+            "ends": {
+                "succeeded": {"kind": "success"},
+                "failed": {"kind": "failure", "reasons": {"error": {"message": "The task failed."}}},
+            },
+        },
+        "error_body": {"error": {"type": "$error.name", "message": "$error.message"}},
+        "errors": {key: {"message": "{$problem.message}", **entry} for key, entry in _ERRORS.items()},
+    }
+
+
+def _short_name(title: str, file: str) -> str:
+    """Return the name in URLs: the words of the title that say whose API it is, or the file's name."""
+    for text in (title, Path(file).stem):
+        words = re.findall(r"[a-z0-9.]+", text.lower())
+        kept = [each.replace(".", "-").strip("-") for each in words if not _EMPTY.fullmatch(each)]
+        name = re.sub(r"^[^a-z]+", "", "-".join(each for each in kept if each))
+        if name:
+            return name
+    return "api"
+
+
+def _operations(data: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the operations with a name for each that has none."""
+    for path, item in data["paths"].items():
+        for method in METHODS:
+            if method in item:
+                words = [each[:1].upper() + each[1:] for each in re.findall(r"[A-Za-z0-9]+", path)]
+                yield method + "".join(words), item[method]
+
+
+def _name_operations(data: Mapping[str, Any]) -> None:
+    """Give each operation an id of its own."""
+    taken: set[str] = set()
+    for otherwise, entry in _operations(data):
+        given = entry.get("operationId")
+        wanted = given if isinstance(given, str) and given else otherwise
+        name, number = wanted, 1
+        while name in taken:
+            number += 1
+            name = f"{wanted}_{number}"
+        taken.add(name)
+        entry["operationId"] = name
+
+
+# -- security ---------------------------------------------------------------------------------------
+
+
+def _scheme(data: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return the scheme that most operations can be called with, as a key in a header."""
+    declared = data["components"].get("securitySchemes", {})
+    known = {name: rule for name, each in declared.items() if (rule := _key_of(each)) is not None}
+    used: Counter[str] = Counter()
+    for _, entry in _operations(data):
+        for name in dict.fromkeys(_names(entry.get("security", data.get("security")))):
+            if name in known:
+                used[name] += 1
+    if not used:
+        return _SCHEME, {"type": "http", "scheme": "bearer"}
+    name = max(known, key=lambda each: used[each])  # the first of those that are used as often
+    return name, known[name]
+
+
+def _key_of(scheme: Any) -> dict[str, Any] | None:
+    """Return a scheme as a bearer token or a header; None where it is neither."""
+    if not isinstance(scheme, dict):
+        return None
+    kind = scheme.get("type")
+    if kind in ("oauth2", "openIdConnect") or (kind == "http" and str(scheme.get("scheme")).lower() == "bearer"):
+        return {"type": "http", "scheme": "bearer"}
+    if kind == "http":
+        return {"type": "apiKey", "in": "header", "name": "Authorization"}
+    if kind == "apiKey" and scheme.get("in") == "header" and isinstance(scheme.get("name"), str):
+        return {"type": "apiKey", "in": "header", "name": scheme["name"]}
+    return None
+
+
+def _names(security: Any) -> Iterator[str]:
+    for each in security if isinstance(security, list) else ():
+        if isinstance(each, dict):
+            yield from each
+
+
+def _secure(entry: dict[str, Any], usual: Any, name: str) -> None:
+    """Say of an operation whether it needs the key: every way to call it does."""
+    security = entry.get("security", usual)
+    ways = [each for each in security if isinstance(each, dict)] if isinstance(security, list) else []
+    entry["security"] = [{name: []}] if ways and all(ways) and name in _names(ways) else []
