@@ -21,7 +21,9 @@ _DEFAULTS_DEPTH = 8
 LINEAR = jsonschema_rs.RegexOptions()
 
 
-def compile_schema(document: Document, schema: dict[str, Any], lifted: tuple[str, ...] | None = None) -> Schema:
+def compile_schema(
+    document: Document, schema: dict[str, Any], lifted: tuple[str, ...] | None = None, *, of_request: bool = False
+) -> Schema:
     """Compile a schema that may refer to the document's components.
 
     Args:
@@ -29,11 +31,14 @@ def compile_schema(document: Document, schema: dict[str, Any], lifted: tuple[str
         schema: the schema itself.
         lifted: path of properties to a field whose text rules (pattern, format, length) are checked
             elsewhere; used for callback addresses, which have separate rules.
+        of_request: what is read-only need not be there, even if it is required.
 
     Raises:
         ValueError: it is not a valid schema.
     """
     closed = _closed(document, schema)
+    if of_request:
+        _free_read_only(closed)
     if lifted:
         _lift(closed, lifted)
     validator = jsonschema_rs.Draft202012Validator(closed, validate_formats=True, pattern_options=LINEAR)
@@ -54,9 +59,12 @@ def compile_schema(document: Document, schema: dict[str, Any], lifted: tuple[str
     )
 
 
-def lazy_schema(document: Document, schema: dict[str, Any]) -> Schema:
-    """Return a schema that is compiled when it is first used: most of a large document's never are."""
-    found = cache(lambda: compile_schema(document, schema))
+def lazy_request_schema(document: Document, schema: dict[str, Any]) -> Schema:
+    """Return a schema of requests that is compiled when it is first used: most of a large document's never are.
+
+    What is read-only need not be in a request, even if it is required.
+    """
+    found = cache(lambda: compile_schema(document, schema, of_request=True))
     return Schema(
         lambda value: found().accepts(value),
         lambda value: found().problems(value),
@@ -64,6 +72,21 @@ def lazy_schema(document: Document, schema: dict[str, Any]) -> Schema:
         lambda value: found().unknown_fields(value),
         lambda keys: found().missing_field(keys),
     )
+
+
+def _free_read_only(root: dict[str, Any]) -> None:
+    """Require nothing that is read-only."""
+    waiting: list[Any] = [root]
+    while waiting:
+        here = waiting.pop()
+        if isinstance(here, dict):
+            required, properties = here.get("required"), here.get("properties")
+            if isinstance(required, list) and isinstance(properties, dict):
+                read_only = {name for name, raw in properties.items() if followed(root, raw).get("readOnly") is True}
+                here["required"] = [name for name in required if name not in read_only]
+            waiting.extend(here.values())
+        elif isinstance(here, list):
+            waiting.extend(here)
 
 
 def _closed(document: Document, schema: dict[str, Any]) -> dict[str, Any]:

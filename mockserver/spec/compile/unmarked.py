@@ -15,7 +15,7 @@ import orjson
 from mockserver.provider import Sample, Schema
 from mockserver.spec.compile.context import OF_ANSWERS, Context
 from mockserver.spec.samples import sample
-from mockserver.spec.schema import lazy_schema
+from mockserver.spec.schema import lazy_request_schema
 
 JSON = "application/json"
 _MOST_JSON_BYTES = 1 << 20
@@ -41,7 +41,7 @@ def asked_of(context: Context, entry: Mapping[str, Any]) -> Asked:
     media = next((each for name, each in content.items() if is_json(name)), None)
     schema = media.get("schema") if isinstance(media, dict) else None
     return Asked(
-        schema=lazy_schema(context.lead, schema) if isinstance(schema, dict) else None,
+        schema=lazy_request_schema(context.lead, schema) if isinstance(schema, dict) else None,
         required=body.get("required") is True,
         media_types=types,
         max_body_bytes=_MOST_JSON_BYTES if all(map(is_json, types)) else _MOST_OTHER_BYTES,
