@@ -18,6 +18,11 @@ from mockserver.patterns import InvalidPatternError, LinearPattern
 from mockserver.spec.document import followed
 
 _DEEPEST = 24
+#: From this depth on, and after so many values, only what is required is made: schemas refer to each other a lot.
+_DEEPEST_OPTIONAL = 6
+_MOST_OPTIONAL = 500
+#: After so many values, none is made.
+_MOST = 20_000
 _MOST_ITEMS = 2
 _LONGEST_TEXT = 4096
 _LARGEST = 1000
@@ -63,11 +68,13 @@ def sample(data: Mapping[str, Any], schema: Any, drawn: bytes) -> Any:
 class _Maker:
     def __init__(self, data: Mapping[str, Any], drawn: bytes) -> None:
         self._data, self._key = data, drawn[:64]
+        self._made_so_far = 0
 
     def value(self, schema: Any, place: str, within: tuple[int, ...]) -> Any:
         """Return a value; `_NONE` where the schema leads into itself, so that no end is in sight."""
         node = followed(self._data, schema)
-        if len(within) > _DEEPEST or within.count(id(node)) > 1:
+        self._made_so_far += 1
+        if len(within) > _DEEPEST or within.count(id(node)) > 1 or self._made_so_far > _MOST:
             return _NONE
         within = (*within, id(node))
         merged = self._merged(node, within)
@@ -131,12 +138,12 @@ class _Maker:
         out: dict[str, Any] = {}
         required = schema.get("required", ())
         properties = schema.get("properties", {})
+        is_deep = place.count("/") >= _DEEPEST_OPTIONAL
         for name, raw in properties.items():
-            if followed(self._data, raw).get("writeOnly") is True:
+            is_left_out = raw is False or followed(self._data, raw).get("writeOnly") is True
+            if is_left_out or (name not in required and (is_deep or self._made_so_far > _MOST_OPTIONAL)):
                 continue
-            made = False if raw is False else self.value(raw, f"{place}/{name}", within)
-            if raw is False:
-                continue
+            made = self.value(raw, f"{place}/{name}", within)
             if made is not _NONE:
                 out[name] = made
             elif name in required:

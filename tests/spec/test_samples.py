@@ -108,6 +108,17 @@ def test_a_discriminator_names_the_branch() -> None:
     assert sample(DATA, schema, DRAWN) == {"kind": "cat", "lives": 9}
 
 
+@pytest.mark.parametrize("required", [False, True])
+def test_schemas_that_refer_to_each_other_a_lot_make_no_endless_value(required: bool) -> None:
+    """Twenty schemas, each with a field for each."""
+    names = [f"S{number}" for number in range(20)]
+    fields = {name: {"$ref": f"#/components/schemas/{name}"} for name in names}
+    rules = {"type": "object", "properties": fields, "required": names if required else []}
+    data = {"components": {"schemas": {name: dict(rules) for name in names}}}
+    made = sample(data, fields["S0"], DRAWN)
+    assert len(repr(made)) < 100_000
+
+
 def test_a_schema_that_needs_itself_has_an_end() -> None:
     """It cannot be satisfied; null stands for it."""
     itself = {"$ref": "#/components/schemas/Loop"}
