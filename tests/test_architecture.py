@@ -30,6 +30,7 @@ ORDER = {
             "context",
             "renewal",
             "render",
+            "parsing",
             "admission",
             "replay",
             "faults",

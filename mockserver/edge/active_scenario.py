@@ -19,7 +19,8 @@ from mockserver.faults import all_faults
 from mockserver.scenarios.expectations import check_expectations
 from mockserver.scenarios.read import Scenario, read
 from mockserver.spec.catalog import load_providers
-from mockserver.spec.document import SpecError, SpecIssue, shortened
+from mockserver.spec.document import SpecError, SpecIssue
+from mockserver.spec.loading import shortened
 
 _FILTERS = ("count", "gap", "after")
 #: The beginning of a message about where or when; the place of the issue says it already.

@@ -10,23 +10,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from fnmatch import fnmatchcase
 from typing import Any
 
-from multidict import istr
-
 from mockserver.engine.accounts import Account
-from mockserver.engine.body import BodyError, parse_json
 from mockserver.engine.context import RequestContext
 from mockserver.engine.messages import Request
+from mockserver.engine.parsing import CONTENT_TYPE, is_json, parse, parse_declared, parse_form, shortened
 from mockserver.engine.render import Refused
 from mockserver.engine.targets import url_problem
 from mockserver.provider import KeyRule, Model, Operation, Problem, Provider, Role, Schema
 
 _HEADERS_REMEMBERED = 10_000
 _MOST_TEXTS = 100
-#: Names of headers that are looked up without being lowered each time.
-_CONTENT_TYPE = istr("Content-Type")
 _NUMBER_LENGTH = 18
 _INTEGER = re.compile(r"-?[0-9]+")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]{1,2})?")
@@ -39,14 +34,14 @@ Gates = dict[str | None, tuple[tuple[str, Gate], ...]]
 def route(context: RequestContext) -> Refused | None:
     """Is there such a path?"""
     if context.route is None:
-        return "unknown_path", Problem(f"no such path: {_shortened(context.request.path)}")
+        return "unknown_path", Problem(f"no such path: {shortened(context.request.path)}")
     return None
 
 
 def method(context: RequestContext) -> Refused | None:
     """Does the path have the method?"""
     if context.operation is None:
-        return "unsupported_method", Problem(f"{_shortened(context.request.method)} is not allowed here")
+        return "unsupported_method", Problem(f"{shortened(context.request.method)} is not allowed here")
     return None
 
 
@@ -123,50 +118,6 @@ def rate(context: RequestContext) -> Refused | None:
     return None
 
 
-def parse(context: RequestContext) -> Refused | None:
-    """Is the body well-formed JSON?"""
-    request = context.request
-    content_type = request.headers.get(_CONTENT_TYPE, "")
-    if content_type != "application/json" and not _is_json(content_type):
-        return "unsupported_media_type", Problem("send JSON, with Content-Type: application/json")
-    if request.broken:
-        return "malformed_body", Problem("the body could not be read: invalid chunking or Content-Encoding")
-    try:
-        context.body = parse_json(request.body, request.loaded)
-    except BodyError as error:
-        return "malformed_body", Problem(str(error))
-    return None
-
-
-def parse_form(context: RequestContext) -> Refused | None:
-    """Is the body a form with a file?"""
-    form = context.request.form
-    if form is None:
-        return "unsupported_media_type", Problem("send the file as multipart/form-data")
-    return None if form.problem is None else ("malformed_body", Problem(form.problem))
-
-
-def parse_declared(context: RequestContext) -> Refused | None:
-    """Is the body of a declared media type, and well-formed if it is JSON? Where none is declared, none is read."""
-    request, operation = context.request, _operation(context)
-    if not operation.media_types:
-        return None
-    if not request.body and not request.broken:
-        problem = Problem("a body is required")
-        return ("invalid_body", problem) if operation.body_required else None
-    content_type = request.headers.get(_CONTENT_TYPE, "")
-    media_type = content_type.partition(";")[0].strip().lower()
-    if not any(fnmatchcase(media_type, each.partition(";")[0].strip().lower()) for each in operation.media_types):
-        sends = f"got {_shortened(media_type)}" if media_type else "got none"
-        return "unsupported_media_type", Problem(f"send Content-Type: {', '.join(operation.media_types)}; {sends}")
-    return parse(context) if request.broken or _is_json(content_type) else None
-
-
-def _is_json(content_type: str) -> bool:
-    media_type = content_type.partition(";")[0].strip().lower()
-    return media_type == "application/json" or (media_type.startswith("application/") and media_type.endswith("+json"))
-
-
 def schema(context: RequestContext) -> Refused | None:
     """Do the parameters, the model and the body match the spec?"""
     operation = _operation(context)
@@ -187,7 +138,7 @@ def schema(context: RequestContext) -> Refused | None:
     model = models.find(operation, name, context.body)
     if model is None:
         context.remarks = {"hint": models.hint(name, context.body, operation)}
-        return "unknown_model", Problem(f"there is no model {_shortened(name)!r}", operation.model_field)
+        return "unknown_model", Problem(f"there is no model {shortened(name)!r}", operation.model_field)
     if model.served_as:
         context.remarks = {"served_as": model.served_as}
     if operation.role == "decoy":
@@ -199,7 +150,7 @@ def schema(context: RequestContext) -> Refused | None:
 def _declared_body(context: RequestContext, rule: Schema) -> Refused | None:
     """Does the body match the schema that its operation alone has?"""
     request = context.request
-    if not request.body or not _is_json(request.headers.get(_CONTENT_TYPE, "")) or rule.accepts(context.body):
+    if not request.body or not is_json(request.headers.get(CONTENT_TYPE, "")) or rule.accepts(context.body):
         return None
     problems = rule.problems(context.body)
     return "invalid_body", Problem(problems[0].message, problems[0].field, tuple(problems))
@@ -387,7 +338,3 @@ def _operation(context: RequestContext) -> Operation:
 def _account(context: RequestContext) -> Account:
     assert context.account is not None
     return context.account
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= 80 else f"{text[:80]}…"

@@ -17,7 +17,8 @@ from typing import Any
 
 import jsonschema_rs
 
-from mockserver.spec.document import Document, SpecError, SpecIssue, shortened
+from mockserver.spec.document import Document, SpecError, SpecIssue
+from mockserver.spec.loading import shortened
 from mockserver.spec.vocabulary import specs_directory
 
 _MOST_LEVELS = 100

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from mockserver.patterns import InvalidPatternError, LinearPattern
-from mockserver.spec.document import shortened
+from mockserver.spec.loading import shortened
 
 _TYPES = ("null", "boolean", "object", "array", "number", "integer", "string")
 #: Keywords that name or place a schema: it is moved, and found by its place alone.
