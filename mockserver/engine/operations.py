@@ -310,9 +310,10 @@ def decoy(context: RequestContext, operation: Operation, _booked: Booked) -> Res
 
 
 def example(context: RequestContext, operation: Operation, _booked: Booked) -> Response | Refused:
-    """Answer with an example, the same each time."""
+    """Answer with an example, the same each time; or with the reply that the spec has for it."""
     state, sample = context.state, operation.sample
-    assert sample is not None
+    if sample is None:
+        return operation_response(context, operation)
     made = state.samples.get(operation.id)
     if made is None:
         drawn = state.chance.draw(f"{state.provider.name}/example/{operation.id}")

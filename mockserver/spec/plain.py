@@ -15,7 +15,7 @@ from typing import Any
 
 from mockserver.spec.document import Document, SpecError
 from mockserver.spec.gathering import METHODS, gathered
-from mockserver.spec.words import near
+from mockserver.spec.words import near, operation_name
 
 #: The scheme of providers whose document has none that keys can be read from.
 _SCHEME = "x-key"
@@ -122,8 +122,7 @@ def _operations(data: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]
     for path, item in data["paths"].items():
         for method in METHODS:
             if method in item:
-                words = [each[:1].upper() + each[1:] for each in re.findall(r"[A-Za-z0-9]+", path)]
-                yield method + "".join(words), item[method]
+                yield operation_name(method, path), item[method]
 
 
 def _name_operations(data: Mapping[str, Any]) -> None:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 _MOST_LISTED = 30
+
+
+def operation_name(method: str, path: str) -> str:
+    """Return an id for an operation that has none, such as `getPetsId`."""
+    words = re.findall(r"[A-Za-z0-9]+", path)
+    return method + "".join(each[:1].upper() + each[1:] for each in words)
 
 
 def near(wrong: object, known: Iterable[str]) -> str | None:

@@ -11,6 +11,7 @@ import yaml
 from mockserver.spec.catalog import load_providers
 from mockserver.spec.check import check_files
 from mockserver.spec.document import SpecError
+from mockserver.spec.vocabulary import specs_directory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -240,6 +241,54 @@ def test_the_key_is_where_the_document_says(tmp_path: Path, scheme: Any, header:
         assert provider.operations["send"].secured is secured
         if secured:
             assert (provider.key.header, provider.key.bearer) == (header, bearer)
+
+
+EVOLINK = (specs_directory() / "evolink-gemini-omni-flash.yaml").read_text(encoding="utf-8")
+UNMARKED = """\
+  /v1/about:
+    get:
+      responses:
+        '200': {description: ok, content: {application/json: {schema: {type: object, properties: {at: {const: 1}}}}}}
+components:
+"""
+
+
+@pytest.mark.parametrize(
+    ("word", "status", "says"),
+    [
+        (None, 200, b'{"at":1}'),
+        ("example", 200, b'{"at":1}'),
+        ("not_implemented", 501, b"GET /v1/about is not mocked"),
+        ("{reply: {status: 202, body: {asked: $request.method}}}", 202, None),
+    ],
+)
+def test_a_spec_says_how_operations_without_x_mock_are_answered(
+    tmp_path: Path, word: str | None, status: int, says: bytes | None
+) -> None:
+    """By examples, unless it says otherwise."""
+    text = EVOLINK.replace("\ncomponents:\n", f"\n{UNMARKED}", 1)
+    if word is not None:
+        text = text.replace("\nx-mock:\n", f"\nx-mock:\n  unmarked: {word}\n", 1)
+    operation = loaded(written(tmp_path, text)).operations["getV1About"]
+    assert operation.role == "example"
+    if operation.sample is None:
+        assert (says, operation.status) == (None, status)
+        assert operation.body is not None
+    else:
+        assert operation.sample.status == status
+        assert says is not None
+        assert says in operation.sample.content(bytes(64))
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [("examples", "did you mean example?"), ("{reply: {status: 200, body: {a: $task.id}}}", "has no $task")],
+)
+def test_a_wrong_word_for_them_is_an_error(tmp_path: Path, word: str, message: str) -> None:
+    """In one line."""
+    text = EVOLINK.replace("\nx-mock:\n", f"\nx-mock:\n  unmarked: {word}\n", 1)
+    (issue,) = check_files([written(tmp_path, text)])
+    assert message in str(issue)
 
 
 def test_a_swagger_document_is_refused(tmp_path: Path) -> None:

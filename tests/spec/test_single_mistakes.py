@@ -304,7 +304,7 @@ MISTAKES = [
         "a submit reads JSON, not text/plain (add application/json)",
         "",
     ),
-    ("      x-mock:\n        role: result\n", "", "has no x-mock (add `x-mock: {role: …}`)", "get:"),
+    ("      x-mock:\n        role: result\n", "", "has no x-mock (add `x-mock: {role: result}`)", "get:"),
     ("content_type: application/xml", "content_type: xml", '"xml" does not match "^[^\\s/;]+/[^\\s/;]+(;[ -~]*)?', ""),
     (
         "content_type: application/xml",

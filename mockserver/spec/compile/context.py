@@ -35,8 +35,6 @@ class Context:
         self.documents = [self._in_dialects(document, dialects) for document in documents]
         self.lead = self.documents[0]
         self.mock: dict[str, Any] = self.lead.data["x-mock"]
-        #: Operations without `x-mock` answer with an example; where their role was forgotten, that is told.
-        self.answers_unmarked = not self.mock["models"] if "models" in self.mock else False
 
     def _dialects(self, documents: list[Document], switched_on: tuple[str, ...]) -> tuple[Dialect, ...]:
         known: dict[str, Dialect] = {}

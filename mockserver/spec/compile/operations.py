@@ -7,12 +7,12 @@ from typing import Any
 
 from mockserver.provider import UCR, Operation, Parameter, ResultKind, Route
 from mockserver.spec.compile.context import Context
-from mockserver.spec.compile.unmarked import asked_of, sample_of
+from mockserver.spec.compile.unmarked import NOTHING_ASKED, asked_of, not_implemented, sample_of
 from mockserver.spec.document import PATH_PARAMETER, Path_, merge_patch
 from mockserver.spec.pointer import keys_of
 from mockserver.spec.schema import compile_schema
 from mockserver.spec.servers import base_paths, hosts_of
-from mockserver.spec.words import suggestion
+from mockserver.spec.words import operation_name, suggestion
 
 JSON = "application/json"
 _STATUS = "$task.status"
@@ -70,15 +70,12 @@ def _operation(context: Context, path: str, method: str, item: dict[str, Any]) -
     entry = item[method]
     place = ("paths", path, method)
     mock = entry.get("x-mock")
-    if mock is None and not context.answers_unmarked:
-        context.report(place, "has no x-mock", "add `x-mock: {role: …}`")
-        return None
-    if "operationId" not in entry:
-        context.report(place, "has no operationId", "add one: journals and templates use it")
-        return None
     base = _base(context, entry, item)
     if mock is None:
         return _unmarked(context, base, path, method, item)
+    if "operationId" not in entry:
+        context.report(place, "has no operationId", "add one: journals and templates use it")
+        return None
     role = mock["role"]
     reply = mock.get("reply", {})
     body = reply.get("body")
@@ -147,11 +144,14 @@ def _base(context: Context, entry: dict[str, Any], item: dict[str, Any]) -> str:
 
 def _unmarked(context: Context, base: str, path: str, method: str, item: dict[str, Any]) -> Operation:
     """Compile an operation that has no part in a task."""
-    entry = item[method]
-    asked = asked_of(context, entry)
-    parameters = _parameters(context, ("paths", path, method), item, entry)
+    entry, answer = item[method], context.mock.get("unmarked", "example")
+    asked = NOTHING_ASKED if answer == "not_implemented" else asked_of(context, entry)
+    is_checked = answer != "not_implemented"
+    parameters = _parameters(context, ("paths", path, method), item, entry) if is_checked else ()
+    reply = answer["reply"] if isinstance(answer, dict) else {}
+    where = ("x-mock", "unmarked", "reply")
     return Operation(
-        id=entry["operationId"],
+        id=entry.get("operationId") or operation_name(method, path),
         method=method.upper(),
         path=base + path,
         base=base,
@@ -165,7 +165,10 @@ def _unmarked(context: Context, base: str, path: str, method: str, item: dict[st
         media_types=asked.media_types,
         host=next(hosts_of(entry.get("servers", item.get("servers"))), None),
         request=asked.schema,
-        sample=sample_of(context, entry),
+        sample=None if reply else sample_of(context, entry) if is_checked else not_implemented(method, path),
+        status=reply.get("status", 200),
+        body=context.value(reply["body"], *where, "body") if reply else None,
+        headers=context.headers(reply.get("headers", {}), *where, "headers"),
     )
 
 
@@ -254,17 +257,12 @@ def check_routes(context: Context, operations: Mapping[str, Operation], results:
         served = [each.path for each in operations.values() if each.role == role]
         unlinked = [each for each in served if each not in paths]
         misnamed = set(PATH_PARAMETER.findall(path)) - set(NAMES_IN_LINK[role])  # told elsewhere
-        if path not in served and not misnamed and not has_unmarked(context):
+        forgotten = [each for each in operations.values() if (each.path, each.method) == (path, "GET")]
+        if forgotten and forgotten[0].role == "example":
+            place = ("paths", path.removeprefix(forgotten[0].base), "get")
+            context.report(place, "has no x-mock", f"add `x-mock: {{role: {role}}}`")
+        elif path not in served and not misnamed:
             fix = suggestion(path, unlinked) if unlinked else "add this path with a get"
             context.report(where, f"no operation of role `{role}` has the path {path}", fix)
-    needs_submit = bool(context.mock["models"]) and not has_unmarked(context)
-    if needs_submit and not any(each.role == "submit" for each in operations.values()):
+    if context.mock["models"] and not any(each.role == "submit" for each in operations.values()):
         context.report(("paths",), "no operation has the role `submit`", "mark the one that creates tasks")
-
-
-def has_unmarked(context: Context) -> bool:
-    """Tell whether there is an operation whose role is missing, which is told already."""
-    items = context.lead.data["paths"].values()
-    return not context.answers_unmarked and any(
-        method in item and "x-mock" not in item[method] for item in items for method in METHODS
-    )

@@ -8,7 +8,7 @@ from typing import Any
 
 from mockserver.provider import Operation, ResultKind
 from mockserver.spec.compile.context import Context
-from mockserver.spec.compile.operations import METHODS, NAMES_IN_LINK, has_unmarked
+from mockserver.spec.compile.operations import METHODS, NAMES_IN_LINK
 from mockserver.spec.document import PATH_PARAMETER, Path_
 from mockserver.spec.words import suggestion
 
@@ -112,7 +112,7 @@ def _check_files(context: Context, operations: Mapping[str, Operation], results:
     uploads = mock.get("uploads")
     if uploads is not None:
         _check_link(context, ("x-mock", "uploads", "path"), uploads["path"], ("file_id",), NAMES_IN_LINK["file"])
-        if not any(each.role == "upload" for each in operations.values()) and not has_unmarked(context):
+        if not any(each.role == "upload" for each in operations.values()):
             context.report(("x-mock", "uploads"), "no operation has the role `upload`", "mark the one that takes files")
     of_role = {
         "result": {kind.path for kind in results.values()},

@@ -95,6 +95,7 @@ class _Places:
         """Yield every place."""
         for path, method, item, entry in operations_of(self._context.lead):
             yield from self._of_operation(("paths", path, method, "x-mock"), item, entry)
+        yield from self._of_unmarked()
         yield from self._of_errors()
         yield from self._of_results()
         yield from self._of_callbacks()
@@ -134,6 +135,15 @@ class _Places:
         for part in ("in", "headers"):
             for name, template in reply.get(part, {}).items():
                 yield self._place((*path, "reply", part, name), template, reads)
+
+    def _of_unmarked(self) -> Iterator[_Place]:
+        answer = self._mock.get("unmarked")
+        reply = answer["reply"] if isinstance(answer, dict) else {}
+        scope = self._scope("the answer of an operation without x-mock", _ALWAYS, _NO_BODY)
+        if reply:
+            yield self._place(("x-mock", "unmarked", "reply", "body"), reply["body"], scope)
+        for name, template in reply.get("headers", {}).items():
+            yield self._place(("x-mock", "unmarked", "reply", "headers", name), template, scope)
 
     def _of_errors(self) -> Iterator[_Place]:
         what = "an error"

@@ -32,6 +32,16 @@ class Asked(NamedTuple):
     max_body_bytes: int
 
 
+NOTHING_ASKED = Asked(None, required=False, media_types=(), max_body_bytes=_MOST_OTHER_BYTES)
+
+
+def not_implemented(method: str, path: str) -> Sample:
+    """Return the answer of an operation that is not to be answered."""
+    message = f"{method.upper()} {path} is not mocked"
+    body = orjson.dumps({"error": {"type": "not_implemented", "message": message}})
+    return Sample(501, JSON, lambda _drawn: body)
+
+
 def asked_of(context: Context, entry: Mapping[str, Any]) -> Asked:
     """Return what the document says of an operation's request body."""
     body = context.lead.followed(entry.get("requestBody", {}))
