@@ -25,6 +25,9 @@ Role = Literal[
 
 TestKey = Literal["no_credits", "revoked", "rate_limited", "no_scope"]
 
+#: Which requests are refused for their form: all that the document forbids; those without what is required, or with
+#: values of another type; none whose body can be read.
+Validation = Literal["strict", "lenient", "off"]
 CreditsMode = Literal["ample", "documented"]
 #: Where callbacks may go: the provider's own rule, the same with this machine allowed, or anywhere.
 TargetMode = Literal["documented", "loopback", "any"]
@@ -44,6 +47,7 @@ class ProviderRules:
     any_model: bool = False
     #: Names that stand for a model of the provider.
     model_alias: Mapping[str, str] = field(default_factory=dict)
+    validation: Validation = "strict"
 
 
 class Problem(NamedTuple):
@@ -66,6 +70,8 @@ class Schema:
     unknown_fields: Callable[[Any], list[str]] = lambda _value: []
     #: The first of some keys that leads to no field, with the fields that are there; None where a field may be there.
     missing_field: Callable[[tuple[str, ...]], tuple[str, list[str]] | None] = lambda _keys: None
+    #: The problems that count where validation is lenient: what is missing, or of another type.
+    grave_problems: Callable[[Any], list[Problem]] = lambda _value: []
 
 
 class Limit(NamedTuple):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
-from mockserver.provider import CreditsMode, TargetMode
+from mockserver.provider import CreditsMode, TargetMode, Validation
 
 ClockKind = Literal["real", "manual"]
 DEFAULT_PORT = 4010
@@ -37,6 +37,7 @@ class ProviderSettings:
     failure_rate: float = 0.0
     any_model: bool | None = None
     model_alias: Mapping[str, str] = field(default_factory=dict)
+    validation: Validation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,8 @@ class Settings:
     any_model: bool = False
     #: Names of models, and the model that each is served as.
     model_alias: Mapping[str, str] = field(default_factory=dict)
+    #: Which requests are refused for their form.
+    validation: Validation = "strict"
     #: None: `loopback` where only this machine can submit, and `documented` where others can too.
     callback_targets: TargetMode | None = None
     callback_workers: int | None = None
@@ -96,6 +99,7 @@ class Settings:
 _CHOICES: dict[str, tuple[str, ...]] = {
     "clock": get_args(ClockKind),
     "credits": get_args(CreditsMode),
+    "validation": get_args(Validation),
     "callback_targets": get_args(TargetMode),
 }
 _NUMBERS: dict[str, tuple[type, float, float]] = {

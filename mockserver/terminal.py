@@ -60,6 +60,13 @@ def curl_line(provider: Provider, base_url: str) -> str:
     return shlex.join(["curl", base_url + submit.path, *headers, "-d", json.dumps(body, ensure_ascii=False)])
 
 
+_FORMS_TAKEN = {
+    "strict": "every request must have the form that the document says",
+    "lenient": "requests are refused only if something is missing, or of another type (--validation strict)",
+    "off": "no request is refused for its form (--validation strict)",
+}
+
+
 def differences(settings: Settings, speed: float) -> list[str]:
     """List the differences from the documents: settings, and the speed, which a scenario may have set."""
     out = ["every well-formed key is valid and has its own account"]
@@ -68,6 +75,8 @@ def differences(settings: Settings, speed: float) -> list[str]:
     if settings.any_model:
         out.append("every model name is served, with the shape and price of the nearest model")
     out += [f"the model {name} is served as {model}" for name, model in settings.model_alias.items()]
+    if settings.validation != "strict":
+        out.append(_FORMS_TAKEN[settings.validation])
     from mockserver.edge.runtime import targets_of  # noqa: PLC0415 - tables need no server
 
     if targets_of(settings) == "loopback":
@@ -95,6 +104,8 @@ def differences(settings: Settings, speed: float) -> list[str]:
         if each.any_model is not None and each.any_model != settings.any_model:
             what = "as the nearest model" if each.any_model else "only where the documents have it"
             out.append(f"every model name of {name} is served {what}")
+        if each.validation not in (None, settings.validation):
+            out.append(f"at {name}, {_FORMS_TAKEN[each.validation]}")
         out += [f"the model {other} of {name} is served as {model}" for other, model in each.model_alias.items()]
         if each.failure_rate:
             out.append(f"{each.failure_rate:.0%} of the tasks of {name} fail")

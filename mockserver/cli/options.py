@@ -61,6 +61,7 @@ _WHAT_IS_SERVED = (
     option("--credits", help="Credits of a new account: ample or documented (default ample)."),
     option("--any-model", is_flag=True, help="Serve every model name, as the nearest model of the provider."),
     option("--model-alias", multiple=True, metavar="NAME=MODEL", help="Serve the model NAME as MODEL."),
+    option("--validation", help="Requests refused for their form: strict, lenient or off (default strict)."),
     option("--callback-targets", help="Allowed callback URLs: documented, loopback or any (default loopback)."),
     option(
         "--callback-workers", type=int, help="Concurrent callbacks to one receiver (default 32; 1 with a manual clock)."

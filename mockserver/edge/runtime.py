@@ -79,6 +79,7 @@ class Runtime:
                 own.failure_rate,
                 settings.any_model if own.any_model is None else own.any_model,
                 {**aliases_for(provider, settings.model_alias), **own.model_alias},
+                own.validation or settings.validation,
             )
             for provider in self.providers
             for own in (settings.provider(provider.name),)

@@ -121,8 +121,10 @@ def rate(context: RequestContext) -> Refused | None:
 def schema(context: RequestContext) -> Refused | None:
     """Do the parameters, the model and the body match the spec?"""
     operation = _operation(context)
-    if operation.checked_parameters:
-        problem = parameter_problem(operation, context.path_values, context.request)
+    validation = context.state.rules.validation
+    if operation.checked_parameters and validation != "off":
+        strict = validation == "strict"
+        problem = parameter_problem(operation, context.path_values, context.request, strict=strict)
         if problem is not None:
             return "invalid_parameter", problem
     if operation.model is None:
@@ -150,14 +152,28 @@ def schema(context: RequestContext) -> Refused | None:
 def _declared_body(context: RequestContext, rule: Schema) -> Refused | None:
     """Does the body match the schema that its operation alone has?"""
     request = context.request
-    if not request.body or not is_json(request.headers.get(CONTENT_TYPE, "")) or rule.accepts(context.body):
+    if not request.body or not is_json(request.headers.get(CONTENT_TYPE, "")):
         return None
-    problems = rule.problems(context.body)
-    return "invalid_body", Problem(problems[0].message, problems[0].field, tuple(problems))
+    problem = _problem_of(context, rule)
+    return None if problem is None else ("invalid_body", problem)
 
 
-def parameter_problem(operation: Operation, path_values: Mapping[str, str], request: Request) -> Problem | None:
-    """Return what is wrong with the path and query parameters of a request; None where nothing is wrong."""
+def _problem_of(context: RequestContext, rule: Schema) -> Problem | None:
+    """Return why the form of the body is refused: how strictly it is taken, the user says."""
+    validation = context.state.rules.validation
+    if validation == "off" or rule.accepts(context.body):
+        return None
+    problems = rule.problems(context.body) if validation == "strict" else rule.grave_problems(context.body)
+    return Problem(problems[0].message, problems[0].field, tuple(problems)) if problems else None
+
+
+def parameter_problem(
+    operation: Operation, path_values: Mapping[str, str], request: Request, *, strict: bool = True
+) -> Problem | None:
+    """Return what is wrong with the path and query parameters of a request; None where nothing is wrong.
+
+    What is not `strict` refuses only what is missing, or of another type.
+    """
     for parameter in operation.checked_parameters:
         name = parameter.name
         text = path_values.get(name) if parameter.place == "path" else request.query.get(name)
@@ -168,7 +184,7 @@ def parameter_problem(operation: Operation, path_values: Mapping[str, str], requ
         value = _typed(text, parameter.type)
         if value is None:
             return Problem(f"{name}: must be of type {parameter.type}", name)
-        if not parameter.schema.accepts(value):
+        if strict and not parameter.schema.accepts(value):
             problem = parameter.schema.problems(value)[0]
             return Problem(f"{name}: {problem.message.removeprefix('the body ')}", name)
     return None
@@ -203,11 +219,13 @@ def _body(context: RequestContext, model: Model) -> Refused | None:
 
 def _mismatch(context: RequestContext, model: Model) -> Problem | None:
     """Return in what the body does not fit its model; None if it fits."""
-    if not model.request.accepts(context.body):
-        problems = model.request.problems(context.body)
+    problem = _problem_of(context, model.request)
+    if problem is not None:
         context.inputs = context.body
-        return Problem(problems[0].message, problems[0].field, tuple(problems))
+        return problem
     context.inputs = model.request.with_defaults(context.body)
+    if context.state.rules.validation != "strict":
+        return None
     return next((each.problem for each in model.requirements if each.broken(context)), None)
 
 

@@ -49,12 +49,15 @@ def parse_declared(context: RequestContext) -> Refused | None:
     assert operation is not None
     if not operation.media_types:
         return None
+    validation = context.state.rules.validation
     if not request.body and not request.broken:
         problem = Problem("a body is required")
-        return ("invalid_body", problem) if operation.body_required else None
+        return ("invalid_body", problem) if operation.body_required and validation != "off" else None
     content_type = request.headers.get(CONTENT_TYPE, "")
     media_type = content_type.partition(";")[0].strip().lower()
-    if not any(fnmatchcase(media_type, each.partition(";")[0].strip().lower()) for each in operation.media_types):
+    if validation == "strict" and not any(
+        fnmatchcase(media_type, each.partition(";")[0].strip().lower()) for each in operation.media_types
+    ):
         sends = f"got {shortened(media_type)}" if media_type else "got none"
         return "unsupported_media_type", Problem(f"send Content-Type: {', '.join(operation.media_types)}; {sends}")
     return parse(context) if request.broken or is_json(content_type) else None

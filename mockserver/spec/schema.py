@@ -17,6 +17,7 @@ from mockserver.spec.pointer import keys_of
 _PROBLEMS_SHOWN = 10
 _FORMS_TOLD = 4
 _DEFAULTS_DEPTH = 8
+_GRAVE = frozenset(("required", "type"))
 #: An engine without look-around and back-references: it takes time linear in the text, whatever the pattern.
 LINEAR = jsonschema_rs.RegexOptions()
 
@@ -49,6 +50,9 @@ def compile_schema(
             found.sort(key=lambda error: [str(key) for key in error.instance_path])
         return [_problem(error) for error in found[:_PROBLEMS_SHOWN]]
 
+    def grave_problems(value: Any) -> list[Problem]:
+        return [_problem(error) for error in validator.iter_errors(value) if _is_grave(error)][:_PROBLEMS_SHOWN]
+
     names = _field_names(closed, closed, 0, {})
     return Schema(
         validator.is_valid,
@@ -56,6 +60,7 @@ def compile_schema(
         _defaults(closed),
         lambda value: list(_unknown_fields(value, names, "")),
         lambda keys: _missing_field(keys, names),
+        grave_problems,
     )
 
 
@@ -71,6 +76,7 @@ def lazy_request_schema(document: Document, schema: dict[str, Any]) -> Schema:
         lambda value: found().with_defaults(value),
         lambda value: found().unknown_fields(value),
         lambda keys: found().missing_field(keys),
+        lambda value: found().grave_problems(value),
     )
 
 
@@ -217,6 +223,14 @@ def _missing_field(keys: tuple[str, ...], names: _FieldNames) -> tuple[str, list
             return key, list(names.below)
         names = names.below[key]
     return None
+
+
+def _is_grave(error: jsonschema_rs.ValidationError) -> bool:
+    """Tell whether something is missing or of another type; of several forms, in each."""
+    branches = error.kind.as_dict().get("context")
+    if error.kind.name in ("oneOf", "anyOf") and branches:
+        return all(any(map(_is_grave, branch)) for branch in branches)
+    return error.kind.name in _GRAVE
 
 
 def _problem(error: jsonschema_rs.ValidationError) -> Problem:

@@ -169,3 +169,24 @@ async def test_the_banner_has_a_command(tmp_path: Path) -> None:
         assert "pets" in banner(edge.mock.server)
         line = curl_line(edge.provider("pets"), f"{edge.root}/pets")
     assert line == f"curl {edge.root}/pets/v1/pets -H 'X-Key: mock-key'"
+
+
+@pytest.mark.parametrize(
+    ("body", "media_type", "accepted"),
+    [
+        (b'{"name": "R"}', "application/json", {"lenient", "off"}),
+        (b"{}", "application/json", {"off"}),
+        (b"", "application/json", {"off"}),
+        (b"name=Rex", "text/plain", {"lenient", "off"}),
+        (b"{", "application/json", set()),
+    ],
+)
+async def test_validation_may_be_lenient_or_off(
+    tmp_path: Path, body: bytes, media_type: str, accepted: set[str]
+) -> None:
+    """As for any other request."""
+    for validation in ("strict", "lenient", "off"):
+        async with pets(tmp_path, validation=validation) as edge:
+            headers = {"X-Key": "k", "Content-Type": media_type}
+            answer = await edge.call("POST", "/pets/v1/pets", headers=headers, data=body or None)
+        assert (answer.status == 201) is (validation in accepted), validation
