@@ -31,6 +31,8 @@ _MAP_OF_SCHEMAS = frozenset(("properties", "patternProperties", "dependentSchema
 #: Keys whose values are any JSON, or describe nothing that is served.
 _VERBATIM = frozenset(("example", "value", "default", "enum", "const"))
 _NOT_SERVED = frozenset(("callbacks", "links", "externalDocs", "tags"))
+#: Keys whose values are mappings, and whether these hold mappings alone.
+_MAPPINGS = {"responses": True, "content": True, "headers": True, "examples": True, "requestBody": False}
 _OF_ITEM = frozenset((*METHODS, "parameters", "servers", "summary", "description"))
 
 Kind = Literal["schema", "other"]
@@ -156,11 +158,23 @@ class _Gatherer:
             here = place.below(key)
             if key in _VERBATIM or key.startswith("x-"):
                 out[key] = each
+            elif key in _MAPPINGS and not self._is_mapping(key, each, here):
+                continue
             elif key == "schema":
                 out[key] = self._schema(each, here)
             elif key not in _NOT_SERVED or place.path[-1:] in (("headers",), ("content",), ("examples",)):
                 out[key] = self._other(each, here)
         return out
+
+    def _is_mapping(self, key: str, value: Any, place: _Place) -> bool:
+        """Tell whether a part is a mapping, and all in it are where it holds mappings; what is not is told."""
+        if not isinstance(value, dict):
+            self._tell(place, "expected a mapping", "write names and what they stand for")
+            return False
+        wrong = [name for name, each in value.items() if not isinstance(each, dict) and not name.startswith("x-")]
+        for name in wrong if _MAPPINGS[key] else ():
+            self._tell(place.below(name), "expected a mapping", "write names and what they stand for")
+        return not (wrong and _MAPPINGS[key])
 
     def _schema(self, value: Any, place: _Place) -> Any:
         if isinstance(value, bool):

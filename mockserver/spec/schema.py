@@ -17,6 +17,8 @@ from mockserver.spec.pointer import keys_of
 _PROBLEMS_SHOWN = 10
 _FORMS_TOLD = 4
 _DEFAULTS_DEPTH = 8
+#: Keywords with lists of values, not of schemas.
+_VALUES = frozenset(("enum", "examples", "required"))
 _GRAVE = frozenset(("required", "type"))
 #: An engine without look-around and back-references: it takes time linear in the text, whatever the pattern.
 LINEAR = jsonschema_rs.RegexOptions()
@@ -88,9 +90,9 @@ def _free_read_only(root: dict[str, Any]) -> None:
         if isinstance(here, dict):
             required, properties = here.get("required"), here.get("properties")
             if isinstance(required, list) and isinstance(properties, dict):
-                read_only = {name for name, raw in properties.items() if followed(root, raw).get("readOnly") is True}
+                read_only = [name for name, raw in properties.items() if followed(root, raw).get("readOnly") is True]
                 here["required"] = [name for name in required if name not in read_only]
-            waiting.extend(here.values())
+            waiting.extend(value for key, value in here.items() if isinstance(value, dict) or key not in _VALUES)
         elif isinstance(here, list):
             waiting.extend(here)
 

@@ -172,6 +172,32 @@ def test_an_error_says_where(tmp_path: Path, file: str, old: str, new: str, mess
     assert at in text.splitlines()[issue.line - 1]
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        ("responses",),
+        ("responses", "204"),
+        ("responses", "204", "content"),
+        ("responses", "204", "content", "application/json"),
+        ("responses", "204", "headers", "X-A"),
+        ("requestBody",),
+        ("requestBody", "content"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("wrong", ["text", ["list"], 5, True])
+def test_a_part_of_another_form_is_an_error(tmp_path: Path, path: tuple[str, ...], wrong: Any) -> None:
+    """It is told, and nothing gives up."""
+    data = json.loads(with_schema({}))
+    holder = data["paths"]["/things"]["post"]
+    for key in path[:-1]:
+        holder = holder.setdefault(key, {})
+    holder[path[-1]] = wrong
+    (issue,) = check_files([written(tmp_path, json.dumps(data, indent=1))])
+    assert issue.message == f"paths//things/post/{'/'.join(path)}: expected a mapping"
+    assert issue.line is not None
+
+
 def test_what_no_operation_reaches_is_not_looked_at(tmp_path: Path) -> None:
     """Components that are not used, callbacks and webhooks may be as they like."""
     data = json.loads(with_schema({"type": "integer"}))

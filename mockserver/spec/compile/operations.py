@@ -231,7 +231,7 @@ def parameters_of(context: Context, item: dict[str, Any], entry: dict[str, Any])
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for raw in (*item.get("parameters", ()), *entry.get("parameters", ())):
         parameter = context.lead.followed(raw)
-        if "in" in parameter and "name" in parameter:
+        if isinstance(parameter.get("in"), str) and isinstance(parameter.get("name"), str):
             found[parameter["in"], parameter["name"]] = parameter
     return list(found.values())
 
