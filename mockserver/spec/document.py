@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 import yaml
 
+from mockserver.spec.cache import cached
 from mockserver.spec.loading import MOST_REPEATED, TOO_DEEP, is_bounded, loaded, shortened
 from mockserver.spec.pointer import MISSING, keys_of, pointed
 
@@ -102,7 +103,7 @@ class Document:
             SpecError: it is not a YAML mapping, or has a duplicate key.
         """
         try:
-            data = loaded(text)
+            data = cached(text, loaded)
         except yaml.MarkedYAMLError as error:
             line = None if error.problem_mark is None else error.problem_mark.line + 1
             # PyYAML from 6.0.4 on limits nesting itself.
