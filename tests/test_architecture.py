@@ -22,7 +22,8 @@ ORDER = {
         *("demo", "cli", "__main__"),
     ),
     "mockserver.engine": (
-        *("messages", "routes", "body", "limits", "targets", "transmission", "accounts", "course", "task", "callbacks"),
+        *("leaves", "messages", "routes", "body", "limits", "targets", "transmission", "accounts", "course", "task"),
+        "callbacks",
         *(
             "keeping",
             "models",

@@ -12,7 +12,7 @@ from contracts.analysis import (
 )
 from contracts.clause import Exercised, Finding, Violation, check, clause
 from contracts.journal import Journal
-from mockserver.recording.leaves import texts_in
+from mockserver.engine.leaves import texts_in
 
 _QUOTED = 60
 

@@ -18,7 +18,7 @@ from contracts.analysis import (
 )
 from contracts.clause import Exercised, Finding, Violation, check, clause
 from contracts.journal import Exchange, Journal
-from mockserver.recording.leaves import links_in
+from mockserver.engine.leaves import links_in
 
 
 @clause(

@@ -153,8 +153,7 @@ class Answers:
             reply = self._spec.reply(operation)
             if "body" not in self._spec.operation(operation).at("x-mock", "reply").mapping():
                 return None
-            patches = self._spec.operation(operation).at("x-mock", "reply", "in")
-            return self._bodies.template(reply, tuple(patches.at(name) for name in patches.below()), True)
+            return self._bodies.template(reply, self._spec.reply_patches(operation), True)
         return None
 
     def _error_in(self, exchange: Exchange, operation: Operation, place: Place, body: Any) -> ErrorAnswer | None:

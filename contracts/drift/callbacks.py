@@ -81,11 +81,7 @@ class Callbacks:
         operation = self._spec.provider.operations.get(name)
         if operation is None or pointer:
             return None
-        place = self._spec.operation(operation)
-        patches = place.at("x-mock", "reply", "in")
-        return self._bodies.template(
-            self._spec.reply(operation), tuple(patches.at(each) for each in patches.below()), True
-        )
+        return self._bodies.template(self._spec.reply(operation), self._spec.reply_patches(operation), True)
 
 
 def judge_callback_times(

@@ -81,10 +81,7 @@ def _other_word(documented: DocumentedSpec, sight: Sight, traces: list[Trace]) -
     old = next((each for each in near if each not in seen), None)
     if old is None:
         return None
-    template = documented.reply(operation)
-    for key in operation.status_at[0]:
-        template = template.at(key if key in template.mapping() else f"{key}?")
-    return _Renamed(old, template)
+    return _Renamed(old, documented.reply(operation).field(*operation.status_at[0]))
 
 
 def is_known(lifecycle: Lifecycle, state: str) -> bool:

@@ -39,15 +39,23 @@ def _rank(trace: Trace, sight: Sight) -> int:
     return names.index(sight.state) if sight.state in names else len(names)
 
 
+def _around(trace: Trace, index: int) -> tuple[list[Sight], list[Sight], list[Sight]]:
+    """Return what was seen before a state, in it, and after it."""
+    ranked = [(_rank(trace, each), each) for each in trace.polled]
+    return (
+        [each for rank, each in ranked if rank < index],
+        [each for rank, each in ranked if rank == index],
+        [each for rank, each in ranked if rank > index],
+    )
+
+
 def _duration(
     documented: DocumentedSpec, trace: Trace, plan: list[tuple[str, int, int]], index: int, found: Differences
 ) -> None:
     submit = trace.submit
     assert submit is not None
     name, shortest_ms, longest_ms = plan[index]
-    inside = [each for each in trace.polled if _rank(trace, each) == index]
-    before = [each for each in trace.polled if _rank(trace, each) < index]
-    after = [each for each in trace.polled if _rank(trace, each) > index]
+    before, inside, after = _around(trace, index)
     least_ms = inside[-1].at_ms - inside[0].at_ms if inside else 0
     if index == 0 and inside:
         least_ms = inside[-1].at_ms - submit.at_ms
@@ -90,16 +98,15 @@ def _whole(documented: DocumentedSpec, trace: Trace, plan: list[tuple[str, int, 
 
 
 def _too_long(trace: Trace, plan: list[tuple[str, int, int]], index: int) -> bool:
-    inside = [each.at_ms for each in trace.polled if _rank(trace, each) == index]
-    return bool(inside) and inside[-1] - inside[0] > plan[index][2] + _TOLERANCE_MS
+    _, inside, _ = _around(trace, index)
+    return bool(inside) and inside[-1].at_ms - inside[0].at_ms > plan[index][2] + _TOLERANCE_MS
 
 
 def _too_short(trace: Trace, plan: list[tuple[str, int, int]], index: int) -> bool:
     submit = trace.submit
-    before = [each.at_ms for each in trace.polled if _rank(trace, each) < index]
-    after = [each.at_ms for each in trace.polled if _rank(trace, each) > index]
-    start = before[-1] if before else submit.at_ms if submit is not None and index == 0 else None
-    return bool(after) and start is not None and after[0] - start < plan[index][1] - _TOLERANCE_MS
+    before, _, after = _around(trace, index)
+    start = before[-1].at_ms if before else submit.at_ms if submit is not None and index == 0 else None
+    return bool(after) and start is not None and after[0].at_ms - start < plan[index][1] - _TOLERANCE_MS
 
 
 def _add(

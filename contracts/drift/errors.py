@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from contracts.drift.bodies import setting
 from contracts.drift.differences import Differences
-from contracts.drift.places import Place
 from contracts.drift.spec import DocumentedSpec
 from contracts.journal import Exchange
+from mockserver.engine.leaves import texts_in
 from mockserver.provider import ErrorAnswer
-from mockserver.recording.leaves import texts_in
 from mockserver.spec.pointer import MISSING, pointed
 
 _FACTS = ("status", "code", "type", "name")
@@ -108,7 +107,7 @@ class Errors:
             )
             if other is None:
                 continue
-            place = _in_template(self._spec.error_template(error), pointer)
+            place = self._spec.error_template(error).field(*pointer)
             self._found.add(
                 *("errors", ("fact", other), [exchange]),
                 seen=f"{'.'.join(pointer)} of errors is their {other}: {value!r}",
@@ -133,12 +132,6 @@ class Errors:
             place=place,
             edit=setting(place, value={**made, "retry_after": True} if sent else made),
         )
-
-
-def _in_template(template: Place, pointer: Iterable[str]) -> Place:
-    for key in pointer:
-        template = template.at(key if key in template.mapping() or f"{key}?" not in template.mapping() else f"{key}?")
-    return template
 
 
 def _same(seen: Any, known: Any) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from mockserver.spec.document import Document
-from mockserver.spec.pointer import MISSING, keys_of
+from mockserver.spec.pointer import MISSING, at, keys_of
 
 Keys = tuple[str | int, ...]
 _LONGEST_CHAIN = 50
@@ -37,15 +37,7 @@ class Place:
     @property
     def value(self) -> Any:
         """What stands there; MISSING if nothing does."""
-        found: Any = self.document.data
-        for key in self.keys:
-            if isinstance(found, dict):
-                found = found.get(str(key), MISSING)
-            elif isinstance(found, list) and isinstance(key, int) and key < len(found):
-                found = found[key]
-            else:
-                return MISSING
-        return found
+        return at(self.document.data, self.keys, MISSING)
 
     def mapping(self) -> dict[str, Any]:
         """Return the mapping that stands there; empty if none does."""
@@ -60,6 +52,14 @@ class Place:
             if not isinstance(reference, str) or not reference.startswith("#/"):
                 break
             here = Place(self.document, keys_of(reference[1:]))
+        return here
+
+    def field(self, *keys: str) -> Place:
+        """Return the place of a field of a template, also where it is optional there."""
+        here = self
+        for key in keys:
+            known = here.mapping()
+            here = here.at(f"{key}?" if f"{key}?" in known and key not in known else key)
         return here
 
     def below(self) -> Iterator[str]:

@@ -69,6 +69,11 @@ class DocumentedSpec:
         """Return the template of an operation's answer; it stands in the main document."""
         return self.operation(operation).at("x-mock", "reply", "body")
 
+    def reply_patches(self, operation: Operation) -> tuple[Place, ...]:
+        """Return what changes that template in the states that have an answer of their own."""
+        patches = self.operation(operation).at("x-mock", "reply", "in")
+        return tuple(patches.at(name) for name in patches.below())
+
     def error_template(self, error: ErrorAnswer) -> Place:
         """Return the template of an error's body."""
         own = self.mock.at("errors", error.name, "body")

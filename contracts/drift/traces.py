@@ -13,6 +13,7 @@ from contracts.journal import Delivery, Exchange, Journal, Record
 from contracts.server.extract import Extractor
 from mockserver.engine.models import documented_model, nearest
 from mockserver.provider import Lifecycle, Model
+from mockserver.recording.records import by_run
 from mockserver.spec.pointer import pointed
 
 _SHOWING = ("submit", "query", "cancel")
@@ -85,13 +86,11 @@ class Trace:
 
 
 def traces_of(journal: Journal, documented: DocumentedSpec) -> list[Trace]:
-    """Return what was seen of each task. Where the numbers of the records begin again, another run began."""
+    """Return what was seen of each task, in each run of its own."""
     provider = documented.provider
     tasks: dict[tuple[int, str], list[Record]] = defaultdict(list)
-    run, last = 0, 0
     ends: dict[int, int] = defaultdict(int)
-    for record in journal.records:
-        run, last = run + (record.seq <= last), record.seq
+    for run, record in by_run(journal.records):
         ends[run] = max(ends[run], record.at_ms)
         if record.task is not None:
             tasks[run, record.task].append(record)

@@ -18,7 +18,7 @@ from aiohttp.hdrs import HOST, X_FORWARDED_HOST, X_FORWARDED_PROTO
 
 from mockserver.edge.access import Access
 from mockserver.edge.arrival import DIRECT, Arrival
-from mockserver.edge.hosts import Authority, Hosts, authority_of, is_local_name, without_user
+from mockserver.edge.hosts import HostPort, Hosts, host_port_of, is_local_name, without_user
 from mockserver.edge.runtime import Runtime
 from mockserver.edge.sessions import SESSION_HEADER, Sessions
 from mockserver.engine.messages import REAL_HOST
@@ -59,7 +59,7 @@ class Address(NamedTuple):
 class ElsewhereError(Exception):
     """A request is for a host that this server does not answer for."""
 
-    def __init__(self, asked: Authority | None, url: str) -> None:
+    def __init__(self, asked: HostPort | None, url: str) -> None:
         super().__init__(url)
         #: None where the URL names no host and port alone, but a user as well, for example.
         self.asked = asked
@@ -178,7 +178,7 @@ class Addresses:
             if authority:
                 host, path, proxied = authority, slash + rest or "/", True
                 secure = scheme.lower() == "https"
-                asked = authority_of(authority.lower())
+                asked = host_port_of(authority.lower())
                 if asked is None or self.hosts.judge(asked, 443 if secure else 80) not in ("mocked", "ours"):
                     raise ElsewhereError(asked, without_user(target))
         if self._trusts_forwarded:
@@ -193,12 +193,12 @@ class Addresses:
                 names.clear()
             name = names[host] = self._name_of(host, secure=secure, proxied=proxied)
         if name.is_elsewhere:
-            raise ElsewhereError(authority_of(host.lower()), f"{'https' if secure else 'http'}://{host}{target}")
+            raise ElsewhereError(host_port_of(host.lower()), f"{'https' if secure else 'http'}://{host}{target}")
         return path, name
 
     def _name_of(self, host: str, *, secure: bool, proxied: bool) -> _Name:
         scheme = "https" if secure else "http"
-        asked = authority_of(host.lower())
+        asked = host_port_of(host.lower())
         if asked is None:
             return _Name(None)
         provider = self.hosts.providers.get(asked.host)

@@ -32,7 +32,7 @@ class KeptFrom(NamedTuple):
     times: int
 
 
-class Authority(NamedTuple):
+class HostPort(NamedTuple):
     """A host and a port, as a URL or a Host header names them; the port is None where it names none."""
 
     host: str
@@ -44,7 +44,7 @@ class Authority(NamedTuple):
         return f"{host}:{self.port or port}"
 
 
-def authority_of(text: str) -> Authority | None:
+def host_port_of(text: str) -> HostPort | None:
     """Read a host and an optional port; None where the text is neither."""
     try:
         parts = urlsplit(f"//{text}")
@@ -54,7 +54,7 @@ def authority_of(text: str) -> Authority | None:
     more = parts.path or parts.query or parts.fragment or parts.username is not None
     if not _HOST.fullmatch(host) or port == 0 or more:
         return None
-    return Authority(host, port)
+    return HostPort(host, port)
 
 
 def without_user(text: str) -> str:
@@ -81,7 +81,7 @@ class Hosts:
             host.lower(): provider.name for provider in providers for host in provider.hosts if not is_loopback(host)
         }
         #: One that begins with a dot stands for all names that end so.
-        self._allowed = _authorities(settings.allow_host)
+        self._allowed = _host_ports(settings.allow_host)
         self._kept_from: dict[str, int] = {}
 
     @property
@@ -104,7 +104,7 @@ class Hosts:
 
     def also_allow(self, entries: Iterable[str]) -> Callable[[], None]:
         """Let clients reach more hosts, written as for `--allow-host`, until the returned function is called."""
-        before, self._allowed = self._allowed, [*self._allowed, *_authorities(entries)]
+        before, self._allowed = self._allowed, [*self._allowed, *_host_ports(entries)]
 
         def undo() -> None:
             self._allowed = before
@@ -115,7 +115,7 @@ class Hosts:
         """Tell whether clients may reach a host that is not mocked, at one port at least."""
         return self._settings.passthrough or any(_covers(each._replace(port=None), host, 0) for each in self._allowed)
 
-    def judge(self, asked: Authority, default_port: int) -> Verdict:
+    def judge(self, asked: HostPort, default_port: int) -> Verdict:
         """Tell what becomes of a request for a host."""
         host, port = asked.host, asked.port or default_port
         if host in self.providers:
@@ -149,11 +149,11 @@ class Hosts:
         return f"{host} {why}: mockserver refuses it" + (f" ({remedy} lets it through)" if remedy else "")
 
 
-def _authorities(entries: Iterable[str]) -> list[Authority]:
-    return [each for text in entries if (each := authority_of(text.lower().removeprefix("*"))) is not None]
+def _host_ports(entries: Iterable[str]) -> list[HostPort]:
+    return [each for text in entries if (each := host_port_of(text.lower().removeprefix("*"))) is not None]
 
 
-def _covers(allowed: Authority, host: str, port: int) -> bool:
+def _covers(allowed: HostPort, host: str, port: int) -> bool:
     """Tell whether an entry of `--allow-host` allows a host and port."""
     if allowed.port not in (None, port):
         return False

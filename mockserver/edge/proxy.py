@@ -21,7 +21,7 @@ from yarl import URL
 from mockserver.edge.addressing import ElsewhereError
 from mockserver.edge.arrival import Arrival
 from mockserver.edge.connection import Connection
-from mockserver.edge.hosts import Hosts, Verdict, authority_of, without_user
+from mockserver.edge.hosts import Hosts, Verdict, host_port_of, without_user
 from mockserver.edge.http_bytes import WireResponse
 from mockserver.edge.relay import Relay
 from mockserver.edge.request_body import send_continue
@@ -70,7 +70,7 @@ class Proxy:
     async def connect(self, request: web.BaseRequest, connection: Connection, refuse: Refuse) -> web.StreamResponse:
         """Answer CONNECT."""
         target = without_user(request.raw_path)
-        asked = authority_of(request.raw_path.lower())
+        asked = host_port_of(request.raw_path.lower())
         if asked is None:
             return _refused(
                 request, target, 400, "bad_target", f"CONNECT needs a host and a port, not {target[:100]!r}", refuse

@@ -18,7 +18,7 @@ from aiohttp import hdrs, web
 from yarl import URL
 
 from mockserver.edge.addressing import Address
-from mockserver.edge.hosts import authority_of
+from mockserver.edge.hosts import host_port_of
 from mockserver.edge.http_bytes import wire_response
 from mockserver.edge.proxy import CONNECT_S, SILENCE_S, forwardable, words_of
 from mockserver.edge.request_body import read_as_sent
@@ -139,7 +139,7 @@ class Recorder:
         if self.upstream is not None:
             return f"{self.upstream.rstrip('/')}{target}"
         hosts = state.provider.hosts
-        asked = authority_of(http_request.headers.get(hdrs.HOST, "").lower())
+        asked = host_port_of(http_request.headers.get(hdrs.HOST, "").lower())
         return f"https://{asked.host if asked is not None and asked.host in hosts else hosts[0]}{target}"
 
     # -- callbacks ------------------------------------------------------------------------------

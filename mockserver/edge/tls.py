@@ -18,7 +18,7 @@ from typing import Any, cast
 
 from mockserver.certificates import LOOPBACK_NAMES, Authority, AuthorityError
 from mockserver.edge.connection import Connection, HttpServer
-from mockserver.edge.hosts import Hosts, authority_of
+from mockserver.edge.hosts import Hosts, host_port_of
 from mockserver.engine.targets import is_loopback
 
 HANDSHAKE_S = 10.0
@@ -108,7 +108,7 @@ class Tls:
         if not self._authority.is_loaded:
             await asyncio.to_thread(self._authority.load)  # it reads files, and may make keys
         name = transport.get_extra_info("sockname")[0]
-        if (asked := authority_of(tunnel)) is not None:
+        if (asked := host_port_of(tunnel)) is not None:
             name = asked.host
         context = self._authority.context(name if name in LOOPBACK_NAMES or not is_loopback(name) else "localhost")
         context.sni_callback = self._choose

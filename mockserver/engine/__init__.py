@@ -4,6 +4,7 @@ State, a request and `now` go in; an outcome comes out: the response, and the ef
 same state, request and instant give the same outcome. Nothing here waits, opens a socket, or reads a clock or unseeded
 randomness. The files, in import order (each imports only those before it; tests/test_architecture.py checks that):
 
+    leaves        walks through JSON
     messages      requests, responses, forms and files, as values
     routes        finds the operation for a method and a path
     body          strict JSON parsing

@@ -139,10 +139,10 @@ def schema(context: RequestContext) -> Refused | None:
     models = context.state.models
     model = models.find(operation, name, context.body)
     if model is None:
-        context.remarks = {"hint": models.hint(name, context.body, operation)}
+        context.remark(hint=models.hint(name, context.body, operation))
         return "unknown_model", Problem(f"there is no model {shortened(name)!r}", operation.model_field)
     if model.served_as:
-        context.remarks = {"served_as": model.served_as}
+        context.remark(served_as=model.served_as)
     if operation.role == "decoy":
         context.model = model
         return None

@@ -285,6 +285,10 @@ class RequestContext(_TaskProperties, _AccountProperties):
         self.state = state
         self.now_ms = now_ms
 
+    def remark(self, **facts: Any) -> None:
+        """Let the journal's record say something beside the usual facts."""
+        self.remarks = {**(self.remarks or {}), **facts}
+
     def body_of(self, operation: Operation) -> Any:
         """Render the body of an operation's response, in the shape of the task's present state."""
         body = operation.body

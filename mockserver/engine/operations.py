@@ -43,7 +43,7 @@ def submit(
     """Create a task: draw its schedule and end, or take recorded ones; reserve its credits, book its callback."""
     course = None if replay is None else replay.find(context, operation)
     if course is not None:
-        context.remarks = {**(context.remarks or {}), "replayed": course.seq}
+        context.remark(replayed=course.seq)
         if course.is_refusal:
             return response_of(context, course.recorded, course.submit)
     task = _new_task(context)

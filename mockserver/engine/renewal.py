@@ -19,9 +19,11 @@ import orjson
 from mockserver.clock import instant_of, iso_of
 from mockserver.engine.context import RequestContext
 from mockserver.engine.course import Identity, Pairs, Shown
+from mockserver.engine.leaves import leaves
 from mockserver.engine.messages import Response
 
-_NEAR_MS = 400 * 86_400_000
+#: What is further from the recorded submit than this is no time of its task.
+NEAR_MS = 400 * 86_400_000
 _SHORTEST_TEXT = 2
 _ISO = re.compile(
     r"(?P<day>\d{4}-\d\d-\d\d)(?P<gap>[T ])(?P<time>\d\d:\d\d:\d\d)(?P<rest>\.\d{1,9})?(?P<zone>Z|[+-]\d\d:?\d\d)"
@@ -85,7 +87,7 @@ class Renewal:
         links = {url: urls[min(number, len(urls) - 1)] if urls else root for url, number in recorded.links}
         links |= {url: root + path.replace(recorded.task_id, new_id) for url, path in recorded.api_links}
         body = context.body if task is None else task.body
-        self._numbers = {each for each in _leaves(recorded.body) if isinstance(each, int | float)}
+        self._numbers = {each for _, each in leaves(recorded.body) if isinstance(each, int | float)}
         self._exact = {**dict(_repeated(recorded.body, body)), **links}
         parts = {old: new for old, new in ids.items() if old and new}
         for old, new in links.items():  # a text may hold a link without its query
@@ -125,14 +127,14 @@ class Renewal:
         return text
 
     def _number(self, value: float) -> float:
-        if abs(value * 1000 - self._old_ms) < _NEAR_MS:
+        if abs(value * 1000 - self._old_ms) < NEAR_MS:
             return value + (self._shift_s if isinstance(value, int) else self._shift_ms / 1000)
-        return value + self._shift_ms if abs(value - self._old_ms) < _NEAR_MS else value
+        return value + self._shift_ms if abs(value - self._old_ms) < NEAR_MS else value
 
     def _instant(self, text: str, found: re.Match[str]) -> str:
         """Shift an instant; its notation stays."""
         at_ms, zone, rest = instant_of(text), found["zone"], found["rest"]
-        if abs(at_ms - self._old_ms) >= _NEAR_MS:
+        if abs(at_ms - self._old_ms) >= NEAR_MS:
             return text
         at_ms += self._shift_ms if rest else self._shift_s * 1000
         if zone != "Z":
@@ -141,14 +143,6 @@ class Renewal:
         new = iso_of(at_ms)
         fraction = "" if not rest else f".{new[20:23]}{rest[4:]}"[: max(2, len(rest))]
         return f"{new[:10]}{found['gap']}{new[11:19]}{fraction}{zone}"
-
-
-def _leaves(value: Any) -> Iterator[Any]:
-    if isinstance(value, dict | list):
-        for each in value.values() if isinstance(value, dict) else value:
-            yield from _leaves(each)
-    else:
-        yield value
 
 
 def _repeated(old: Any, new: Any) -> Iterator[tuple[str, str]]:

@@ -313,11 +313,11 @@ def _add_facts(context: RequestContext, response: Response) -> None:
     if context.account is not None:
         response.account_id = context.account.id
         if context.account.own_plan:
-            context.remarks = {**(context.remarks or {}), "own_plan": True}
+            context.remark(own_plan=True)
     if task is not None and (task.account is context.account or (operation is not None and not operation.secured)):
         response.task_id = task.id
         if task.revision:
-            context.remarks = {**(context.remarks or {}), "commanded": True}
+            context.remark(commanded=True)
     response.remarks = context.remarks
     if state.task_faults and response.task_id is not None:
         response.faults = (*state.task_faults.get(response.task_id, ()), *response.faults)

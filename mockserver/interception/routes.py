@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-from mockserver.edge.hosts import Authority, Hosts
+from mockserver.edge.hosts import HostPort, Hosts
 from mockserver.engine.targets import is_loopback, literal_address
 from mockserver.interception.names import Names, normal_name
 
@@ -170,7 +170,7 @@ class Routes:
             return True
         known_as = (name, *self._looked_up.get(name, ()))
         return any(
-            way.hosts.judge(Authority(each, port), port) in ("allowed", "passed") for way in ways for each in known_as
+            way.hosts.judge(HostPort(each, port), port) in ("allowed", "passed") for way in ways for each in known_as
         )
 
     def might_be_real(self, host: str, port: int) -> bool:
@@ -181,7 +181,7 @@ class Routes:
         return port in _PORT_OF_SCHEME.values() and not is_loopback(name)
 
     def _refused(self, ways: Sequence[Way], name: str, port: int | None = None) -> HostRefusedError:
-        host = name if port is None else Authority(name, port).with_port(port)
+        host = name if port is None else HostPort(name, port).with_port(port)
         shown = f"[{name}]" if ":" in name else name
         with self._lock:
             text = ways[-1].hosts.refuse(host, remedy=f"intercept(allow_hosts=['{shown}'])")

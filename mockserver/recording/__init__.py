@@ -1,7 +1,6 @@
 """Recorded traffic, read from journals and HAR files.
 
 values    exchanges and deliveries
-leaves    the leaves of JSON
 headers   headers that come with any answer
 har       HAR files into records
 files     files into records

@@ -15,12 +15,13 @@ from urllib.parse import parse_qsl, urlsplit
 
 from mockserver.clock import instant_of
 from mockserver.engine.course import Course, Identity, Pairs, RecordedCallback, Recording, Shown
+from mockserver.engine.leaves import leaves, links_in
+from mockserver.engine.renewal import NEAR_MS
 from mockserver.engine.routes import Router
 from mockserver.provider import End, Provider, State
 from mockserver.recording.files import read_file
 from mockserver.recording.headers import is_common
-from mockserver.recording.leaves import leaves, links_in
-from mockserver.recording.records import by_provider
+from mockserver.recording.records import by_provider, by_run
 from mockserver.recording.values import REDACTED, Delivery, Exchange, JournalError, Record
 from mockserver.spec.pointer import pointed
 
@@ -29,7 +30,6 @@ _ABOUT_TASKS = ("query", "cancel")
 #: A refused submit is replayed if it did not depend on what was sent.
 _TRANSIENT = frozenset((429, *range(500, 600)))
 _EXPIRES = re.compile(r"expir", re.IGNORECASE)
-_NEAR_MS = 400 * 86_400_000
 _DROPPED = frozenset(("content-type", "x-mock-evicted"))
 
 
@@ -61,9 +61,7 @@ def recording_of(provider: Provider, records: Sequence[Record]) -> Recording:
     """Return what was recorded of a provider."""
     about: dict[tuple[int, str], list[Record]] = defaultdict(list)
     submits: list[tuple[int, Exchange]] = []
-    run, last = 0, 0
-    for record in records:  # where the numbers begin again, another run began, which may have the same ids
-        run, last = run + (record.seq <= last), record.seq
+    for run, record in by_run(records):
         if isinstance(record, Exchange) and record.role == "submit":
             submits.append((run, record))
         elif record.task is not None:
@@ -316,4 +314,4 @@ def _instant(value: Any, near_ms: int) -> int | None:
             return None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return next((int(each) for each in (value * 1000, value) if abs(each - near_ms) < _NEAR_MS), None)
+    return next((int(each) for each in (value * 1000, value) if abs(each - near_ms) < NEAR_MS), None)

@@ -7,14 +7,14 @@ Records of our own journal say which provider, operation and task they belong to
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from mockserver.clock import instant_of
+from mockserver.engine.leaves import links_in
 from mockserver.engine.routes import Router
 from mockserver.provider import Operation, Provider
-from mockserver.recording.leaves import links_in
 from mockserver.recording.values import Delivery, Exchange, JournalError, Record, header_of, parse_json
 
 #: A shorter value in the key's header is not treated as a key: it would match too many texts.
@@ -50,6 +50,14 @@ def by_provider(
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise JournalError(f"record {record.get('seq')}: {type(error).__name__}: {error}") from None
     return found
+
+
+def by_run(records: Iterable[Record]) -> Iterator[tuple[int, Record]]:
+    """Yield each record with its run: where the numbers begin again, another run began, which may have the same ids."""
+    run, last = 0, 0
+    for record in records:
+        run, last = run + (record.seq <= last), record.seq
+        yield run, record
 
 
 def _provider_of(record: Mapping[str, Any], readers: Iterable[RecordReader]) -> str | None:

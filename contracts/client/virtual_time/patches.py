@@ -13,19 +13,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from types import ModuleType
-from typing import Any
 
 from contracts.client.virtual_time import locks, tls, waits
 from contracts.client.virtual_time.clocks import put_clocks
 from contracts.client.virtual_time.parts import Part, VirtualClock, as_part, part_of_thread
+from mockserver.interception.replaced import Replaced
 
 _real_sleep = time.sleep
 _lock = threading.RLock()
 #: How many loops run in virtual time, or load a client; the patches are in place while there is one.
 _users = 0
-#: How to put back what was replaced: object, name, value (`_ABSENT` if it had none of its own).
-_replaced: list[tuple[Any, str, Any]] = []
-_ABSENT = object()
+_replaced = Replaced()
 
 
 def _sleep(seconds: float, /) -> None:
@@ -77,13 +75,9 @@ def _patched() -> Iterator[None]:
 
 def _patch() -> None:
     put_clocks(virtual=True)
-    for owner, name, value in (*locks.PATCHES, *waits.PATCHES, *tls.PATCHES):
-        _replaced.append((owner, name, vars(owner).get(name, _ABSENT)))
-        setattr(owner, name, value)
-    for module, name in _sleepers(len(sys.modules)):
-        if vars(module).get(name) is _real_sleep:
-            _replaced.append((module, name, _real_sleep))
-            setattr(module, name, _sleep)
+    _replaced.put((*locks.PATCHES, *waits.PATCHES, *tls.PATCHES))
+    sleepers = _sleepers(len(sys.modules))
+    _replaced.put((module, name, _sleep) for module, name in sleepers if vars(module).get(name) is _real_sleep)
 
 
 @lru_cache(maxsize=1)
@@ -99,10 +93,5 @@ def _sleepers(_modules: int) -> list[tuple[ModuleType, str]]:
 
 
 def _unpatch() -> None:
-    while _replaced:
-        owner, name, value = _replaced.pop()
-        if value is _ABSENT:
-            delattr(owner, name)
-        else:
-            setattr(owner, name, value)
+    _replaced.undo()
     put_clocks(virtual=False)
