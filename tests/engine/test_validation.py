@@ -29,7 +29,7 @@ BODIES: list[tuple[dict[str, Any], set[str]]] = [
 
 
 @pytest.mark.parametrize("validation", get_args(Validation))
-@pytest.mark.parametrize(("changes", "accepted"), BODIES, ids=str)
+@pytest.mark.parametrize(("changes", "accepted"), BODIES, ids=[str(changes) for changes, _ in BODIES])
 def test_how_strictly_a_body_is_taken(changes: dict[str, Any], accepted: set[str], validation: Validation) -> None:
     """Lenient refuses what is missing or of another type; off refuses only what makes no task."""
     client = Client(new_world(rules={"evolink": ProviderRules(validation=validation)}), "evolink")
