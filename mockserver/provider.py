@@ -6,7 +6,7 @@ is a compiled expression, template or choice: a function of the engine's request
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -72,6 +72,10 @@ class Schema:
     missing_field: Callable[[tuple[str, ...]], tuple[str, list[str]] | None] = lambda _keys: None
     #: The problems that count where validation is lenient: what is missing, or of another type.
     grave_problems: Callable[[Any], list[Problem]] = lambda _value: []
+
+
+#: The schema of what has none.
+ANYTHING = Schema(lambda _value: True, lambda _value: [], lambda value: value)
 
 
 class Limit(NamedTuple):
@@ -208,6 +212,8 @@ class Model:
     #: Other names of this model, by the spec, and a test for those that the spec gives as patterns.
     aliases: frozenset[str] = frozenset()
     answers_to: Callable[[str], bool] = lambda _name: False
+    #: Its request is what the operation that takes it declares.
+    by_operation: bool = False
     #: The model whose shape and price this one has; empty where they are its own.
     served_as: str = ""
 
@@ -311,6 +317,29 @@ class ErrorAnswer:
     headers: Headers
 
 
+class FormField(NamedTuple):
+    """One field of a form: its text, or a file."""
+
+    name: str
+    content: bytes
+    media_type: str = ""
+    #: None where it is no file.
+    file_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BodyForm:
+    """A media type that the request body of an operation may have."""
+
+    media_type: str
+    kind: Literal["json", "form", "multipart", "raw"]
+    schema: Schema | None = None
+    #: Makes the body of a form's fields: numbers and other values where the schema has those.
+    read: Callable[[Sequence[FormField]], Any] = lambda _fields: {}
+    #: The media types that the files of a form may have, by field.
+    files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """An answer of an operation that has no part in a task; its content is made from drawn bytes."""
@@ -335,6 +364,8 @@ class Operation:
     body_in: Mapping[str, Value] = field(default_factory=dict)
     headers: Headers = ()
     model: Value | None = None
+    #: The model that every request means; empty where requests name it.
+    model_name: str = ""
     #: What the model's and the task's fields are called, for words of refusal.
     model_field: str = "model"
     #: Where the submit body names the model, as keys from the top; empty where another part of the request does.
@@ -369,14 +400,21 @@ class Operation:
     #: Of an operation without a part in a task: what its body must be, and its answer.
     request: Schema | None = None
     sample: Sample | None = None
+    #: Of an operation that takes more than the JSON body of a model: what its body may be.
+    bodies: tuple[BodyForm, ...] = ()
+
+    @property
+    def reads_parts(self) -> bool:
+        """Whether its body may be multipart."""
+        return any(each.kind == "multipart" for each in self.bodies)
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A query or path parameter that the operation declares, with its compiled schema."""
+    """A query, path or header parameter that the operation declares, with its compiled schema."""
 
     name: str
-    place: Literal["query", "path"]
+    place: Literal["query", "path", "header"]
     required: bool
     type: str
     schema: Schema

@@ -25,7 +25,7 @@ from mockserver.edge.files import ResultFiles
 from mockserver.edge.http_bytes import DateHeader, WireResponse, answer_headers, wire_bytes, wire_response
 from mockserver.edge.proxy import Proxy
 from mockserver.edge.recorder import CALLBACKS_PATH, Recorder
-from mockserver.edge.request_body import read_body, read_form
+from mockserver.edge.request_body import read_body, read_fields, read_form
 from mockserver.edge.runtime import Runtime
 from mockserver.edge.sessions import SessionError, Sessions
 from mockserver.engine.messages import FileWanted, Request, Response, StoredFile
@@ -205,6 +205,8 @@ class RequestHandler:
         request = Request(method, path, headers, body, query, base)
         if operation is not None and len(body) > operation.max_body_bytes:
             request.body, request.oversized = b"", True
+        if operation is not None and operation.bodies and operation.reads_parts:
+            request.fields = read_fields(request.body, headers)
         try:
             exchange = Exchange.of_provider(runtime, state, match, request, target, self._date)
             if exchange.delivers_first:
@@ -270,6 +272,8 @@ class RequestHandler:
             request.broken, close = body.broken or body.unreadable, body.cut_short
         if operation is not None and operation.role == "upload" and uploads is not None:
             request.form = read_form(request.body, headers, uploads.field, uploads.max_bytes)
+        if operation is not None and operation.reads_parts:
+            request.fields = read_fields(request.body, headers)
         state = runtime.world.providers[state.provider.name]  # not before: a reset may have come while the body did
         exchange = Exchange.of_provider(runtime, state, match, request, http_request.raw_path, self._date)
         return await self._finish(http_request, exchange, close=close)

@@ -11,7 +11,8 @@ from typing import NamedTuple
 from aiohttp import hdrs, web
 
 from mockserver.edge.multipart import MalformedError, Part, parts_of
-from mockserver.engine.messages import Form
+from mockserver.engine.messages import Fields, Form
+from mockserver.provider import FormField
 
 _TOKEN = re.compile(r"[\w!#$&^.+-]{1,60}/[\w!#$&^.+-]{1,60}", re.ASCII)
 _FILE_NAME = re.compile(r"[^\w.-]+", re.ASCII)
@@ -91,6 +92,23 @@ def _decoded(content: bytes, coding: str, max_bytes: int) -> Body:
     if len(plain) > max_bytes:
         return Body(oversized=True)
     return Body(plain) if inflater.eof and not inflater.unused_data else Body(unreadable=True)
+
+
+def read_fields(body: bytes, headers: Mapping[str, str]) -> Fields | None:
+    """Read all fields of a multipart body; None where it is not multipart."""
+    content_type = headers.get("Content-Type", "")
+    if not content_type.lower().startswith("multipart/form-data"):
+        return None
+    try:
+        return Fields(tuple(map(_field, parts_of(body, content_type))))
+    except MalformedError as error:
+        return Fields(problem=f"the body is not well-formed multipart/form-data: {error}")
+
+
+def _field(part: Part) -> FormField:
+    media_type = part.headers.get("Content-Type", "" if part.file_name is None else "application/octet-stream")
+    media_type = media_type.partition(";")[0].strip().lower()
+    return FormField(part.name or "", part.decoded(), media_type, part.file_name)
 
 
 def read_form(body: bytes, headers: Mapping[str, str], field: str, max_bytes: int) -> Form | None:

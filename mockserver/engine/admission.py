@@ -15,7 +15,7 @@ from typing import Any
 from mockserver.engine.accounts import Account
 from mockserver.engine.context import RequestContext
 from mockserver.engine.messages import Request
-from mockserver.engine.parsing import CONTENT_TYPE, is_json, parse, parse_declared, parse_form, shortened
+from mockserver.engine.parsing import CONTENT_TYPE, is_json, parse, parse_any, parse_declared, parse_form, shortened
 from mockserver.engine.render import Refused
 from mockserver.engine.targets import url_problem
 from mockserver.provider import KeyRule, Model, Operation, Problem, Provider, Role, Schema
@@ -141,6 +141,8 @@ def schema(context: RequestContext) -> Refused | None:
     if model is None:
         context.remark(hint=models.hint(name, context.body, operation))
         return "unknown_model", Problem(f"there is no model {shortened(name)!r}", operation.model_field)
+    if model.by_operation:
+        model = models.of_operation(model, operation, context.form)
     if model.served_as:
         context.remark(served_as=model.served_as)
     if operation.role == "decoy":
@@ -176,7 +178,10 @@ def parameter_problem(
     """
     for parameter in operation.checked_parameters:
         name = parameter.name
-        text = path_values.get(name) if parameter.place == "path" else request.query.get(name)
+        if parameter.place == "header":
+            text = request.headers.get(name)
+        else:
+            text = path_values.get(name) if parameter.place == "path" else request.query.get(name)
         if text is None:
             if parameter.required:
                 return Problem(f"{name}: is required", name)
@@ -310,6 +315,7 @@ GATES: tuple[tuple[str, Gate, frozenset[Role]], ...] = (
     ("plan", plan, _EVERY),
     ("rate", rate, _EVERY),
     ("parse", parse, _WITH_JSON),
+    ("parse", parse_any, _WITH_JSON),
     ("parse", parse_form, frozenset(("upload",))),
     ("parse", parse_declared, frozenset(("example",))),
     ("schema", schema, _EVERY - {"file", "result"}),
@@ -332,8 +338,11 @@ def gates_of(provider: Provider) -> Gates:
             "schema": bool(operation.model or operation.request or operation.checked_parameters),
             "content_policy": policy is not None and policy.at_submit,
         }
+        left_out = parse if operation.bodies else parse_any
         chosen[operation.id] = tuple(
-            (name, gate) for name, gate, roles in GATES[2:] if role in roles and needed.get(name, True)
+            (name, gate)
+            for name, gate, roles in GATES[2:]
+            if role in roles and needed.get(name, True) and gate is not left_out
         )
     return chosen
 

@@ -16,7 +16,7 @@ from mockserver.engine.accounts import Account
 from mockserver.engine.messages import Request, StoredFile, well_formed
 from mockserver.engine.state import ProviderState
 from mockserver.engine.task import Task, TaskStatus, link_ends_s, started_ms, status_at
-from mockserver.provider import UCR, ErrorAnswer, Model, Operation, Problem, ResultKind, Route
+from mockserver.provider import UCR, BodyForm, ErrorAnswer, Model, Operation, Problem, ResultKind, Route
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +266,8 @@ class RequestContext(_TaskProperties, _AccountProperties):
     body: Any = None
     #: The submit body with the defaults of its schema, where the gates have worked it out; see `input`.
     inputs: Any = None
+    #: Which of the bodies that the operation takes the request has.
+    form: BodyForm | None = None
     model: Model | None = None
     price_ucr = 0
     callback_url: str | None = None

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import orjson
 from multidict import istr
 
 from mockserver.engine.admission import key, presented_key, prompts_of
@@ -14,6 +13,7 @@ from mockserver.engine.callbacks import Delivery
 from mockserver.engine.context import RequestContext, View
 from mockserver.engine.faults import Fault, FaultDirectives, Injection, InvalidFaultError, MatchContext
 from mockserver.engine.messages import Request, Response
+from mockserver.engine.parsing import body_of
 from mockserver.engine.rules import Match, Rule, RuleTable, Schedule
 from mockserver.engine.task import Task
 
@@ -46,7 +46,7 @@ def facts_of_request(context: RequestContext) -> MatchContext:
         account = None if facts.key is None else state.accounts.get(facts.key)
         facts.account_id = None if account is None else account.id
     if operation.role in _BODY_ROLES:
-        context.body = request.loaded = _json_of(request.body)
+        context.body = body_of(context)
         model = None if operation.model is None else operation.model(context)
         if isinstance(model, str):
             served = state.models.find(operation, model, context.body)
@@ -59,13 +59,6 @@ def facts_of_request(context: RequestContext) -> MatchContext:
         context.set_task(task)
         _add_task(facts, context, task)
     return facts
-
-
-def _json_of(content: bytes) -> Any:
-    try:
-        return orjson.loads(content) if content else None
-    except orjson.JSONDecodeError:
-        return None
 
 
 def _add_task(facts: MatchContext, context: RequestContext, task: Task) -> None:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
+
+from mockserver.provider import FormField
 
 JSON = "application/json"
 #: Stands, in the `base` of a request, for the real host of what a link leads to.
@@ -33,6 +35,13 @@ class Form:
     problem: str | None = None
 
 
+class Fields(NamedTuple):
+    """The fields of a multipart body, as the edge decoded them; `problem` says why they are missing."""
+
+    fields: tuple[FormField, ...] = ()
+    problem: str | None = None
+
+
 class Request:
     """One request. Its query is parsed on first use."""
 
@@ -41,6 +50,7 @@ class Request:
         "base",
         "body",
         "broken",
+        "fields",
         "form",
         "headers",
         "loaded",
@@ -64,6 +74,7 @@ class Request:
         stalled: bool = False,
         broken: bool = False,
         form: Form | None = None,
+        fields: Fields | None = None,
     ) -> None:
         self.method = method
         self.path = path if path.isascii() else well_formed(path)
@@ -80,6 +91,8 @@ class Request:
         #: The body could not be read: invalid chunking or Content-Encoding.
         self.broken = broken
         self.form = form
+        #: Of a multipart body for an operation that takes one.
+        self.fields = fields
         #: The JSON of the body, where it has been parsed already; None where it has not, or is null.
         self.loaded: Any = None
         self._query: dict[str, str] | None = None

@@ -17,7 +17,7 @@ from itertools import takewhile
 from shlex import quote
 from typing import Any
 
-from mockserver.provider import Model, Operation, Provider, ProviderRules, Schema
+from mockserver.provider import ANYTHING, BodyForm, Model, Operation, Provider, ProviderRules, Schema
 
 _WORD = re.compile(r"[a-z]+|[0-9]+")
 #: How many names that stand for a model are remembered.
@@ -134,6 +134,20 @@ class Models:
             found = served_as(found, name, operation.model_keys)
         if len(self._known) < _KEPT:
             self._known[operation.id, name] = found
+        return found
+
+    def of_operation(self, model: Model, operation: Operation, form: BodyForm | None) -> Model:
+        """Return a model with the request that an operation declares for the media type of a body."""
+        place = f"{operation.id} {'' if form is None else form.media_type}"
+        known = self._known.get((place, model.name))
+        if known is not None:
+            return known
+        request = ANYTHING if form is None or form.schema is None else form.schema
+        found = replace(self._provider.models[model.shape], request=request)
+        if model.served_as:
+            found = served_as(found, model.name, operation.model_keys)
+        if len(self._known) < _KEPT:
+            self._known[place, model.name] = found
         return found
 
     def add_alias(self, operation: Operation, name: str, body: Any) -> None:

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mockserver.provider import UCR, Operation, Parameter, ResultKind, Route
+from mockserver.spec.compile.bodies import MOST_OTHER_BYTES, compile_bodies, needs_body
 from mockserver.spec.compile.context import Context
+from mockserver.spec.compile.naming import compile_model_name, field_of
 from mockserver.spec.compile.unmarked import NOTHING_ASKED, asked_of, not_implemented, sample_of
 from mockserver.spec.document import PATH_PARAMETER, Path_, merge_patch
 from mockserver.spec.pointer import keys_of
@@ -19,6 +21,7 @@ _STATUS = "$task.status"
 METHODS = ("get", "put", "post", "delete", "patch")
 DEFAULT_MAX_BODY_BYTES = 1 << 20
 _MOST_LISTED = 100
+_OWN_HEADERS = frozenset(("accept", "content-type", "authorization"))
 _MULTIPART_OVERHEAD_BYTES = 1 << 16
 #: What the path of a link may hold, by the role of its operation.
 NAMES_IN_LINK = {"result": ("account_id", "task_id", "index"), "file": ("file_id", "file_name")}
@@ -79,7 +82,9 @@ def _operation(context: Context, path: str, method: str, item: dict[str, Any]) -
     role = mock["role"]
     reply = mock.get("reply", {})
     body = reply.get("body")
-    max_body_bytes = mock.get("max_body_bytes", DEFAULT_MAX_BODY_BYTES)
+    body_forms = compile_bodies(context, place, entry)
+    usual_bytes = DEFAULT_MAX_BODY_BYTES if all(each.kind == "json" for each in body_forms) else MOST_OTHER_BYTES
+    max_body_bytes = mock.get("max_body_bytes", usual_bytes)
     if role == "upload":
         if "uploads" not in context.mock:
             context.report(place, "has role `upload`, but the root x-mock has no `uploads`", "add `uploads`")
@@ -96,6 +101,7 @@ def _operation(context: Context, path: str, method: str, item: dict[str, Any]) -
     bodies = (body, *(merge_patch(body, patch) for patch in reply.get("in", {}).values()))
     statuses = [each for written in bodies for each in _statuses(written)]
     model = str(mock.get("model", ""))
+    named, model_name = compile_model_name(context, where, mock)
     in_path = str(mock.get("task", "")).removeprefix("$request.path.")
     return Operation(
         id=entry["operationId"],
@@ -111,7 +117,8 @@ def _operation(context: Context, path: str, method: str, item: dict[str, Any]) -
             for state, patch in reply.get("in", {}).items()
         },
         headers=context.headers(reply.get("headers", {}), *where, "reply", "headers"),
-        model=None if "model" not in mock else context.value(mock["model"], *where, "model"),
+        model=named,
+        model_name=model_name,
         task=None if "task" not in mock else context.value(mock["task"], *where, "task"),
         item=None if "item" not in mock else context.value(mock["item"], *where, "item"),
         limit=None if "limit" not in mock else context.value(mock["limit"], *where, "limit"),
@@ -120,14 +127,16 @@ def _operation(context: Context, path: str, method: str, item: dict[str, Any]) -
         max_limit=mock.get("max_limit", _MOST_LISTED),
         max_body_bytes=max_body_bytes,
         parameters=parameters,
-        model_field=".".join(model.partition("#/")[2].split("/")),
+        model_field=field_of(model),
         model_keys=keys_of(model.partition("#")[2]) if model.startswith("$request.body#/") else (),
         task_field=str(mock.get("task", "")).rpartition(".")[2],
         checked_parameters=tuple(
             each
-            for each in parameters
+            for each in (*parameters, *_parameters(context, place, item, entry, ("header",)))
             if (each.place, each.name) != ("path", in_path) and each.type not in ("array", "object")
         ),
+        bodies=body_forms,
+        body_required=bool(body_forms) and needs_body(context, entry),
         charges_ucr=round(mock.get("charges_credits", 0) * UCR),
         counts_tokens=mock.get("counts_tokens", False),
         examples=tuple(_examples(context, entry)),
@@ -148,6 +157,7 @@ def _unmarked(context: Context, base: str, path: str, method: str, item: dict[st
     asked = NOTHING_ASKED if answer == "not_implemented" else asked_of(context, entry)
     is_checked = answer != "not_implemented"
     parameters = _parameters(context, ("paths", path, method), item, entry) if is_checked else ()
+    headers = _parameters(context, ("paths", path, method), item, entry, ("header",)) if is_checked else ()
     reply = answer["reply"] if isinstance(answer, dict) else {}
     where = ("x-mock", "unmarked", "reply")
     return Operation(
@@ -160,7 +170,7 @@ def _unmarked(context: Context, base: str, path: str, method: str, item: dict[st
         max_body_bytes=asked.max_body_bytes,
         body_required=asked.required,
         parameters=parameters,
-        checked_parameters=tuple(each for each in parameters if each.type not in ("array", "object")),
+        checked_parameters=tuple(each for each in (*parameters, *headers) if each.type not in ("array", "object")),
         examples=tuple(_examples(context, entry)),
         media_types=asked.media_types,
         host=next(hosts_of(entry.get("servers", item.get("servers"))), None),
@@ -203,10 +213,17 @@ def _examples(context: Context, entry: dict[str, Any]) -> Iterator[tuple[str, in
             yield "example", int(status), media["example"]
 
 
-def _parameters(context: Context, place: Path_, item: dict[str, Any], entry: dict[str, Any]) -> tuple[Parameter, ...]:
+def _parameters(
+    context: Context,
+    place: Path_,
+    item: dict[str, Any],
+    entry: dict[str, Any],
+    places: tuple[str, ...] = ("query", "path"),
+) -> tuple[Parameter, ...]:
+    """Compile the parameters in some places; headers that HTTP itself has rules for are none (OpenAPI says so)."""
     out = []
     for parameter in parameters_of(context, item, entry):
-        if parameter["in"] not in ("query", "path"):
+        if parameter["in"] not in places or (parameter["in"] == "header" and _is_own(context, parameter["name"])):
             continue
         schema = parameter.get("schema", {})
         try:
@@ -224,6 +241,13 @@ def _parameters(context: Context, place: Path_, item: dict[str, Any], entry: dic
             )
         )
     return tuple(out)
+
+
+def _is_own(context: Context, header: str) -> bool:
+    """Tell whether a header is checked elsewhere: it carries the key, or HTTP has rules for it."""
+    schemes = context.lead.data.get("components", {}).get("securitySchemes", {})
+    carries_key = {str(each.get("name")).lower() for each in schemes.values() if isinstance(each, dict)}
+    return header.lower() in _OWN_HEADERS or header.lower() in carries_key
 
 
 def parameters_of(context: Context, item: dict[str, Any], entry: dict[str, Any]) -> list[dict[str, Any]]:

@@ -18,12 +18,15 @@ from mockserver.provider import (
     End,
     Lifecycle,
     Model,
+    Operation,
     Problem,
     Reason,
     Requirement,
     ResultKind,
+    Schema,
     State,
 )
+from mockserver.spec.compile.bodies import lifted_field, request_of
 from mockserver.spec.compile.constants import check_amount, check_result_names
 from mockserver.spec.compile.context import Context
 from mockserver.spec.document import Document
@@ -99,7 +102,9 @@ def _state(name: str, lasts_s: float | dict[str, float], progress: dict[str, int
     return State(name, round(shortest_s * 1000), round(longest_s * 1000), progress["from"], progress["to"])
 
 
-def compile_models(context: Context, lifecycle: Lifecycle, results: Mapping[str, ResultKind]) -> dict[str, Model]:
+def compile_models(
+    context: Context, lifecycle: Lifecycle, results: Mapping[str, ResultKind], operations: Mapping[str, Operation]
+) -> dict[str, Model]:
     """Compile the models of all documents."""
     models: dict[str, Model] = {}
     for document in context.documents:
@@ -107,7 +112,7 @@ def compile_models(context: Context, lifecycle: Lifecycle, results: Mapping[str,
             path = ("x-mock", "models", name)
             if name in models:
                 context.report(path, "is also in another document of this provider", "keep one", document=document)
-            models[name] = _model(context, document, name, entry, lifecycle, results)
+            models[name] = _model(context, document, name, entry, lifecycle, results, operations)
     _check_aliases(context)
     return models
 
@@ -151,23 +156,14 @@ def _model(
     entry: dict[str, Any],
     lifecycle: Lifecycle,
     results: Mapping[str, ResultKind],
+    operations: Mapping[str, Operation],
 ) -> Model:
     path = ("x-mock", "models", name)
-    schema: dict[str, Any] = {}
-    try:
-        schema = document.resolve(entry["request"])
-    except KeyError:
-        context.report(
-            (*path, "request"), f"{entry['request']} does not exist in this document", _SCHEMA, document=document
-        )
-    callback_url = context.mock.get("callbacks", {}).get("url", "")
-    lifted = tuple(callback_url.partition("#/")[2].split("/")) if "#/" in callback_url else None
-    try:
-        request = compile_schema(document, schema, lifted)
-    except (ValueError, KeyError) as error:
-        what = f"is not a valid schema: {str(error).partition(chr(10))[0]}"
-        context.report((*path, "request"), what, "change the schema", document=document)
-        request = compile_schema(document, {})
+    request = (
+        _request(context, document, (*path, "request"), entry["request"])
+        if "request" in entry
+        else request_of(operations.values(), name)
+    )
     example = entry.get("example")
     if example is not None and not request.accepts(example):
         problem, fix = request.problems(example)[0], "change the example or the schema"
@@ -213,7 +209,22 @@ def _model(
         ),
         aliases=frozenset(each for each in entry.get("aliases", ()) if not _is_glob(each)),
         answers_to=_answers_to(context, document, name, entry),
+        by_operation="request" not in entry,
     )
+
+
+def _request(context: Context, document: Document, path: tuple[str | int, ...], pointer: str) -> Schema:
+    schema: dict[str, Any] = {}
+    try:
+        schema = document.resolve(pointer)
+    except KeyError:
+        context.report(path, f"{pointer} does not exist in this document", _SCHEMA, document=document)
+    try:
+        return compile_schema(document, schema, lifted_field(context))
+    except (ValueError, KeyError) as error:
+        what = f"is not a valid schema: {str(error).partition(chr(10))[0]}"
+        context.report(path, what, "change the schema", document=document)
+        return compile_schema(document, {})
 
 
 def _amount(

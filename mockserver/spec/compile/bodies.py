@@ -1,0 +1,106 @@
+"""Compile what the request body of an operation may be: JSON, a form, a multipart form, or any bytes.
+
+A submit of JSON alone, whose models have their own schemas, needs none of this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from mockserver.provider import ANYTHING, BodyForm, Operation, Schema
+from mockserver.spec.compile.context import Context
+from mockserver.spec.compile.unmarked import JSON, is_json
+from mockserver.spec.document import Path_
+from mockserver.spec.forms import form_reader
+from mockserver.spec.schema import compile_schema
+
+FORM = "application/x-www-form-urlencoded"
+MULTIPART = "multipart/form-data"
+#: The most that a body may have by default, where it may be other than JSON.
+MOST_OTHER_BYTES = 64 << 20
+#: The roles whose requests carry what a task is made of.
+_ROLES = ("submit", "estimate")
+
+
+def compile_bodies(context: Context, place: Path_, entry: Mapping[str, Any]) -> tuple[BodyForm, ...]:
+    """Compile the bodies of an operation; empty where its models alone say what its JSON must be."""
+    if entry["x-mock"]["role"] not in _ROLES:
+        return ()
+    content = _content(context, entry)
+    if not content:
+        return () if _names_model(entry) else (BodyForm(JSON, "json"),)
+    models = (model for each in context.documents for model in each.data["x-mock"]["models"].values())
+    if all(map(is_json, content)) and all("request" in each for each in models):
+        return ()
+    where = (*place, "requestBody", "content")
+    made = [_form(context, (*where, name), name, media) for name, media in content.items()]
+    return tuple(sorted(made, key=lambda each: each.kind != "json"))
+
+
+def needs_body(context: Context, entry: Mapping[str, Any]) -> bool:
+    """Tell whether a request without a body is refused."""
+    return context.lead.followed(entry.get("requestBody", {})).get("required") is True or _names_model(entry)
+
+
+def _names_model(entry: Mapping[str, Any]) -> bool:
+    """Tell whether the body of each request names the model."""
+    mock = entry["x-mock"]
+    return str(mock.get("model", "")).startswith("$request.body") and "default_model" not in mock
+
+
+def _content(context: Context, entry: Mapping[str, Any]) -> dict[str, Any]:
+    found = context.lead.followed(entry.get("requestBody", {})).get("content")
+    return {name: each if isinstance(each, dict) else {} for name, each in found.items()} if found else {}
+
+
+def _form(context: Context, where: Path_, media_type: str, media: dict[str, Any]) -> BodyForm:
+    name = media_type.partition(";")[0].strip().lower()
+    schema = media.get("schema")
+    schema = schema if isinstance(schema, dict) else {}
+    if is_json(name):
+        return BodyForm(name, "json", _schema(context, where, schema))
+    if name not in (FORM, MULTIPART):
+        return BodyForm(name, "raw")
+    found = _schema(context, where, schema)
+    encoding = media.get("encoding")
+    return BodyForm(
+        name,
+        "form" if name == FORM else "multipart",
+        found,
+        form_reader(context.lead, schema),
+        dict(_files(encoding if isinstance(encoding, dict) else {})),
+    )
+
+
+def _schema(context: Context, where: Path_, schema: dict[str, Any]) -> Schema:
+    try:
+        return compile_schema(context.lead, schema, lifted_field(context), of_request=True)
+    except (ValueError, KeyError) as error:
+        what = f"is not a valid schema: {str(error).partition(chr(10))[0]}"
+        context.report((*where, "schema"), what, "change the schema")
+        return ANYTHING
+
+
+def lifted_field(context: Context) -> tuple[str, ...] | None:
+    """Return the field of the callback address, whose form has rules of its own."""
+    url = context.mock.get("callbacks", {}).get("url", "")
+    return tuple(url.partition("#/")[2].split("/")) if "#/" in url else None
+
+
+def _files(encoding: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield which media types a document names for the fields of a form."""
+    for name, each in encoding.items():
+        types = each.get("contentType") if isinstance(each, dict) else None
+        if isinstance(types, str):
+            yield name, tuple(kind.partition(";")[0].strip().lower() for kind in types.split(","))
+
+
+def request_of(operations: Iterable[Operation], name: str) -> Schema:
+    """Return the request of a model that has none of its own: of the first operation whose requests can mean it."""
+    for each in operations:
+        if each.role in _ROLES and each.model_name in ("", name):
+            for form in each.bodies:
+                if form.schema is not None:
+                    return form.schema
+    return ANYTHING
