@@ -315,6 +315,7 @@ class ErrorAnswer:
     retry_after: bool
     retry_after_s: int | None
     headers: Headers
+    content_type: str = "application/json"
 
 
 class FormField(NamedTuple):
@@ -375,6 +376,14 @@ class Operation:
     item: Value | None = None
     limit: Value | None = None
     after: Value | None = None
+    #: How many entries of a list to leave out, or the number of its page from 1.
+    offset: Value | None = None
+    page: Value | None = None
+    #: Whether to begin with the oldest: "asc", or with the newest: "desc".
+    order: Value | None = None
+    default_order: str = "desc"
+    #: What an entry of a list must be: the fact of the task, and what the request wants, and that parameter.
+    filters: tuple[tuple[Value, Value, str], ...] = ()
     default_limit: int = 20
     max_limit: int = 100
     max_body_bytes: int = 0
@@ -393,6 +402,8 @@ class Operation:
     status_at: tuple[tuple[str, ...], ...] = ()
     #: What its answers call a state, where that is not the state's name.
     status_words: Mapping[str, str] = field(default_factory=dict)
+    #: What the parameters of its address stand for, where `$url` writes it: the task, its model, one of the request.
+    address: tuple[tuple[str, Literal["path", "query"], Literal["task", "model", "request"]], ...] = ()
     #: The host that it is served at, where that is not the provider's main host.
     host: str | None = None
     #: What the path begins with that the document's `servers` say, and its `paths` do not.

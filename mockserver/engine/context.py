@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from mockserver.engine.accounts import Account
 from mockserver.engine.messages import Request, StoredFile, well_formed
@@ -281,6 +282,11 @@ class RequestContext(_TaskProperties, _AccountProperties):
     remarks: Mapping[str, Any] | None = None
     list_items: Sequence[Any] = ()
     list_total = 0
+    list_has_more = False
+    list_first_id: str | None = None
+    list_last_id: str | None = None
+    list_limit = 0
+    list_offset = 0
     list_next: str | None = None
 
     def __init__(self, state: ProviderState, now_ms: int) -> None:
@@ -302,6 +308,19 @@ class RequestContext(_TaskProperties, _AccountProperties):
     def reply(self, operation_id: str) -> Any:
         """Render what a query would return for the task."""
         return self.body_of(self.state.provider.operations[operation_id])
+
+    def url_of(self, operation_id: str) -> str:
+        """Return the address of an operation, for the task, as the client reaches it."""
+        operation, task = self.state.provider.operations[operation_id], self.task
+        known = {"task": "", "model": ""} if task is None else {"task": task.id, "model": task.model.name}
+        path = operation.path
+        for name, place, what in operation.address:
+            value = quote(self.path_values.get(name, "") if what == "request" else known[what], safe="~:@!$&'()*+,;=")
+            if place == "path":
+                path = path.replace(f"{{{name}}}", value)
+            else:
+                path += f"{'&' if '?' in path else '?'}{quote(name)}={value}"
+        return self.state.links.url(self.base, path)
 
     def drawn(self, name: str) -> Any:
         """Return what the provider chooses for the task, or for the task that a submit would create."""

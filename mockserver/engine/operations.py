@@ -202,7 +202,16 @@ def list_(context: RequestContext, operation: Operation, _booked: Booked) -> Res
     assert context.account is not None
     assert operation.item is not None
     state = context.state
-    ids = list(reversed(context.account.tasks))
+    ids = list(context.account.tasks)
+    order = operation.default_order
+    if operation.order is not None and (named := operation.order(context)) is not None:
+        if named not in ("asc", "desc"):
+            return "invalid_parameter", Problem("the order is asc or desc")
+        order = named
+    if order == "desc":
+        ids.reverse()
+    if operation.filters:
+        ids = _filtered(context, operation, ids)
     limit = operation.default_limit
     if operation.limit is not None and (asked := operation.limit(context)) is not None:
         text = str(asked)
@@ -214,9 +223,20 @@ def list_(context: RequestContext, operation: Operation, _booked: Booked) -> Res
         if after not in ids:
             return "invalid_parameter", Problem("there is no such task to go on after")
         start = ids.index(after) + 1
+    for value, first in ((operation.offset, 0), (operation.page, 1)):
+        if value is not None and (asked := value(context)) is not None:
+            text = str(asked)
+            if not text.isdecimal() or len(text) > _DIGITS_READ or int(text) < first:
+                return "invalid_parameter", Problem(
+                    f"the {'page' if first else 'offset'} is a whole number from {first}"
+                )
+            start += (int(text) - 1) * limit if first else int(text)
+    context.list_limit, context.list_offset = limit, start
     page = ids[start : start + limit]
     context.list_total = len(ids)
-    context.list_next = page[-1] if page and start + limit < len(ids) else None
+    context.list_has_more = start + limit < len(ids)
+    context.list_next = page[-1] if page and context.list_has_more else None
+    context.list_first_id, context.list_last_id = (page[0], page[-1]) if page else (None, None)
     items: list[Any] = []
     for task_id in page:
         context.set_task(state.tasks[task_id])
@@ -224,6 +244,23 @@ def list_(context: RequestContext, operation: Operation, _booked: Booked) -> Res
         items.append(operation.item(context))
     context.task, context.list_items = None, items
     return operation_response(context, operation)
+
+
+def _filtered(context: RequestContext, operation: Operation, ids: list[str]) -> list[str]:
+    """Return the tasks that are as the request wants them; several values are parted by commas."""
+    wanted = [
+        (fact, str(asked).split(","))
+        for fact, value, _ in operation.filters
+        if (asked := value(context)) not in (None, "")
+    ]
+    kept = []
+    for task_id in ids if wanted else ():
+        context.set_task(context.state.tasks[task_id])
+        context.inputs = None
+        if all(str(fact(context)) in values for fact, values in wanted):
+            kept.append(task_id)
+    context.task = None
+    return kept if wanted else ids
 
 
 def estimate(context: RequestContext, operation: Operation, _booked: Booked) -> Response | Refused:

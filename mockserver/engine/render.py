@@ -65,7 +65,7 @@ def error_response(context: RequestContext, error: ErrorAnswer) -> Response:
         headers = (*headers, ("Retry-After", str(max(1, seconds))))
     elif error.retry_after_s is not None:
         headers = (*headers, ("Retry-After", str(error.retry_after_s)))
-    return Response(error.status, orjson.dumps(error.body(context)), headers=headers, error=error.name)
+    return Response(error.status, orjson.dumps(error.body(context)), error.content_type, headers, error=error.name)
 
 
 def file_refusal_response(context: RequestContext, refusal: FileRefusal, error: str) -> Response:

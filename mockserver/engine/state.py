@@ -262,9 +262,9 @@ class Links:
 
     def result_urls(self, task: Task, kind: ResultKind, count: int, base: str) -> list[str]:
         """Return the links to the files of a task that has succeeded."""
-        return [self._url(base, self._result_path(task, kind, index)) for index in range(count)]
+        return [self.url(base, self._result_path(task, kind, index)) for index in range(count)]
 
-    def _url(self, base: str, path: str) -> str:
+    def url(self, base: str, path: str) -> str:
         """Return the URL of a path; behind the provider's own name, with the real host of that path."""
         if REAL_HOST not in base:
             return base + path
@@ -304,7 +304,7 @@ class Links:
         uploads = self._provider.uploads
         assert uploads is not None
         values = {"file_id": stored.id, "file_name": stored.name}
-        return self._url(base, _filled(uploads.path, values))
+        return self.url(base, _filled(uploads.path, values))
 
 
 def _filled(template: str, values: Mapping[str, str]) -> str:

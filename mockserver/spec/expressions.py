@@ -4,6 +4,7 @@
     $input#/duration          the submit body with the defaults of its schema
     $task.status              a name of the vocabulary below
     $reply.getTask#/data      what the query would return for the task
+    $url.getTask              the address of an operation, for the task, as the client reaches it
     $draw.duration_s          what the provider chooses for the task, determined by the seed
     "id {$task.id}"           inside a longer string, inserted as text
 
@@ -56,7 +57,7 @@ NAMES: dict[str, dict[str, str]] = {
         **{name: f"file.{name}" for name in ("id", "name", "media_type")},
         **_properties("file", "size_bytes", "url"),
     },
-    "list": _properties("list", "items", "total", "next"),
+    "list": _properties("list", "items", "total", "next", "has_more", "first_id", "last_id", "limit", "offset"),
     "now": {},
     "server": {"url": "server_url"},
 }
@@ -76,7 +77,7 @@ _NOTATIONS = {
     "iso": "iso_text(s.{})",
 }
 #: What an expression may start with.
-ROOTS = ("request", "input", "reply", "draw", "request_id", *NAMES)
+ROOTS = ("request", "input", "reply", "url", "draw", "request_id", *NAMES)
 #: What was meant as an expression, and would be sent as it stands.
 _MEANT = re.compile(rf"\{{\$|\{{(?:{'|'.join(ROOTS)})[.#][^{{}}]*\}}")
 _CHOICE = ({"by", "values"}, {"by", "values", "otherwise"})
@@ -247,6 +248,8 @@ class _Writer:
             return f"s.drawn({self.bound(name)})"
         if root == "reply" and len(words) == 2:
             return f"s.reply({self.bound(name)})"
+        if root == "url" and len(words) == 2:
+            return f"s.url_of({self.bound(name)})"
         if root not in NAMES:
             raise ExpressionError(f"{text}: ${root} is unknown", fix=suggestion(f"${root}", map("${}".format, ROOTS)))
         names = names_of(root)

@@ -26,26 +26,6 @@ _EMPTY = re.compile(
 )
 _FORM = re.compile(r"3\.[0-9]+(\.[0-9]+)?(-.*)?")
 
-_ERRORS: dict[str, dict[str, Any]] = {
-    "invalid_request": {
-        "status": 400,
-        "when": [
-            *("malformed_body", "invalid_body", "invalid_parameter", "unknown_model", "callback_refused"),
-            *("content_refused", "malformed_task_id", "wrong_endpoint"),
-        ],
-    },
-    "unauthorized": {"status": 401, "when": ["missing_key", "invalid_key"]},
-    "payment_required": {"status": 402, "when": ["insufficient_credits"]},
-    "forbidden": {"status": 403, "when": ["plan_forbidden"]},
-    "not_found": {"status": 404, "when": ["unknown_path", "unknown_task"]},
-    "method_not_allowed": {"status": 405, "when": ["unsupported_method"]},
-    "request_timeout": {"status": 408, "when": ["request_timeout"]},
-    "conflict": {"status": 409, "when": ["not_cancellable"]},
-    "payload_too_large": {"status": 413, "when": ["body_too_large"]},
-    "unsupported_media_type": {"status": 415, "when": ["unsupported_media_type"]},
-    "too_many_requests": {"status": 429, "retry_after": True, "when": ["rate_exceeded", "concurrency_exceeded"]},
-}
-
 
 def is_plain(document: Document) -> bool:
     """Tell whether a document is one of OpenAPI without `x-mock`, and none was meant."""
@@ -101,8 +81,7 @@ def _mock(name: str, title: str, scheme: str) -> dict[str, Any]:
                 "failed": {"kind": "failure", "reasons": {"error": {"message": "The task failed."}}},
             },
         },
-        "error_body": {"error": {"type": "$error.name", "message": "$error.message"}},
-        "errors": {key: {"message": "{$problem.message}", **entry} for key, entry in _ERRORS.items()},
+        "errors": {"preset": "http"},
     }
 
 

@@ -65,6 +65,8 @@ class Scope:
     not_yet: frozenset[str] = frozenset()
     #: The bodies of queries, by operation id.
     replies: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    #: The operations whose addresses can be written, with the parameters of their paths that the request must have.
+    urls: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def problems(self, template: Any) -> Iterator[tuple[Path_, str, str]]:
         """Yield what a template reads that is not there: place, what is wrong, and the fix."""
@@ -83,6 +85,8 @@ class Scope:
             return f"{self.what} has no ${read.root}", f"it has {', '.join(known)}"
         if read.root == "reply":
             return self._reply_problem(read, through)
+        if read.root == "url":
+            return self._url_problem(read)
         if read.root == "task" and read.name in self.not_yet:
             return "is worked out from this value itself", "use another name of $task"
         if read.keys and (read.root == "input" or (read.root, read.name) == ("task", "request")):
@@ -110,6 +114,16 @@ class Scope:
             return None
         name, known = max((each for each in missing if each is not None), key=lambda each: len(each[1]))
         return f"no request schema has the field {name!r}", suggestion(name, known)
+
+    def _url_problem(self, read: Read) -> tuple[str, str] | None:
+        if read.name not in self.urls:
+            return f"{read.name!r} is not the id of an operation", suggestion(read.name, self.urls)
+        there = () if self.parameters is None else self.parameters["path"]
+        missing = [name for name in self.urls[read.name] if name not in there]
+        if missing:
+            what = f"it is not known here what {{{missing[0]}}} in the path of {read.name} stands for"
+            return what, "name an operation whose path has the task alone"
+        return None
 
     def _reply_problem(self, read: Read, through: tuple[str, ...]) -> tuple[str, str] | None:
         if read.name not in self.replies:

@@ -65,6 +65,22 @@ def sample(data: Mapping[str, Any], schema: Any, drawn: bytes) -> Any:
     return None if made is _NONE else made
 
 
+def merged(data: Mapping[str, Any], schema: Any) -> dict[str, Any]:
+    """Return a schema without branches and references: all of `allOf`, the first of the others that can be had."""
+    node = followed(data, schema)
+    out = _Maker(data, b"")._merged(node, (id(node),))  # noqa: SLF001 - of this module
+    return {**out, "type": types} if (types := _with_null(data, node, out)) else out
+
+
+def _with_null(data: Mapping[str, Any], node: Mapping[str, Any], out: Mapping[str, Any]) -> list[str] | None:
+    """Return the types with null, where only a branch allows that."""
+    branches = [followed(data, each) for word in _BRANCHES for each in node.get(word, ())]
+    types = out.get("type")
+    if not isinstance(types, str) or not any(each.get("type") == "null" for each in branches):
+        return None
+    return [types, "null"]
+
+
 class _Maker:
     def __init__(self, data: Mapping[str, Any], drawn: bytes) -> None:
         self._data, self._key = data, drawn[:64]

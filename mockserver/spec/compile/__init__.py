@@ -103,7 +103,7 @@ def _compiled(context: Context) -> Provider | None:
     check_paths(context, operations, results)
     check_statuses(context, operations)
     models = compile_models(context, lifecycle, results, operations)
-    check_places(context, models)
+    check_places(context, models, operations)
     check_examples(context, operations, models)
     key = _key(context)
     accounts = mock["accounts"]

@@ -23,16 +23,23 @@ from mockserver.spec.words import suggestion
 
 #: Conditions that have the error of another one, unless the spec lists them.
 _FALLBACKS = {"quota_exceeded": "rate_exceeded"}
+_MISSING = {"status": 500, "message": ""}
 _NO_SUCH_FILE = {"status": 404, "content_type": "text/plain", "body": "no such file"}
 
 
 def compile_error(context: Context, name: str, entry: dict[str, Any]) -> ErrorAnswer:
     """Compile one of the provider's errors."""
     path = ("x-mock", "errors", name)
+    for key in ("status", "message"):
+        if key not in entry:
+            context.report(path, f"missing required key `{key}`", "specs/x-mock.schema.json describes it")
+            entry = {**entry, key: _MISSING[key]}
+    if "body" not in entry and "error_body" not in context.mock:
+        context.report(("x-mock",), "missing required key `error_body`", "add it, or write `errors: http`")
     body = (
         context.value(entry["body"], *path, "body")
         if "body" in entry
-        else context.value(context.mock["error_body"], "x-mock", "error_body")
+        else context.value(context.mock.get("error_body"), "x-mock", "error_body")
     )
     return ErrorAnswer(
         name=name,
@@ -44,6 +51,7 @@ def compile_error(context: Context, name: str, entry: dict[str, Any]) -> ErrorAn
         retry_after=entry.get("retry_after", False),
         retry_after_s=entry.get("retry_after_s"),
         headers=context.headers(entry.get("headers", {}), *path, "headers"),
+        content_type=entry.get("content_type", "application/json"),
     )
 
 

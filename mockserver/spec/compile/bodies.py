@@ -10,9 +10,9 @@ from typing import Any
 
 from mockserver.provider import ANYTHING, BodyForm, Operation, Schema
 from mockserver.spec.compile.context import Context
-from mockserver.spec.compile.unmarked import JSON, is_json
 from mockserver.spec.document import Path_
 from mockserver.spec.forms import form_reader
+from mockserver.spec.media_types import JSON, is_json
 from mockserver.spec.schema import compile_schema
 
 FORM = "application/x-www-form-urlencoded"

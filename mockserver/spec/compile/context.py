@@ -9,6 +9,7 @@ from typing import Any
 from mockserver.chance import IdFormat, id_format, possible_ids
 from mockserver.patterns import InvalidPatternError, LinearPattern
 from mockserver.provider import Dialect, Headers, Value
+from mockserver.spec.compile.shorthand import written_out
 from mockserver.spec.document import Document, SpecError, SpecIssue
 from mockserver.spec.expressions import ExpressionError, compile_value, constant
 from mockserver.spec.servers import base_paths
@@ -26,14 +27,22 @@ OF_ANSWERS = _OF_EVERY_MESSAGE | {"date"}
 OF_CALLBACKS = _OF_EVERY_MESSAGE | {"host"}
 
 
+def _texts(template: Any) -> list[str]:
+    """Return the texts of a template."""
+    if isinstance(template, dict):
+        return [text for each in template.values() for text in _texts(each)]
+    return [template] if isinstance(template, str) else []
+
+
 class Context:
     """The documents of one provider with the chosen dialects applied; the first is the main spec."""
 
     def __init__(self, documents: list[Document], dialects: tuple[str, ...]) -> None:
         self.issues: list[SpecIssue] = []
         self.dialects = self._dialects(documents, dialects)
-        self.documents = [self._in_dialects(document, dialects) for document in documents]
-        self.lead = self.documents[0]
+        lead, *parts = [self._in_dialects(document, dialects) for document in documents]
+        self.lead = written_out(lead)
+        self.documents = [self.lead, *parts]
         self.mock: dict[str, Any] = self.lead.data["x-mock"]
 
     def _dialects(self, documents: list[Document], switched_on: tuple[str, ...]) -> tuple[Dialect, ...]:
@@ -90,7 +99,7 @@ class Context:
             self.report((*path, *error.path), str(error), error.fix, document=document)
             return constant(None)
 
-    def headers(self, entry: dict[str, str], *path: str | int, own: frozenset[str] = OF_ANSWERS) -> Headers:
+    def headers(self, entry: dict[str, Any], *path: str | int, own: frozenset[str] = OF_ANSWERS) -> Headers:
         """Compile headers: names that may be sent, and templates of one line.
 
         Args:
@@ -106,7 +115,7 @@ class Context:
                 self.report((*path, name), "is sent by the server itself", "remove it")
             elif name.lower() in seen:
                 self.report((*path, name), f"is the same header as {seen[name.lower()]}", "keep one")
-            if not text.isprintable() or not _LATIN.fullmatch(text):
+            if any(not each.isprintable() or not _LATIN.fullmatch(each) for each in _texts(text)):
                 self.report((*path, name), "cannot be sent in a header", "use one line of Latin-1 characters")
             seen.setdefault(name.lower(), name)
         return tuple((name, self.value(text, *path, name)) for name, text in entry.items())

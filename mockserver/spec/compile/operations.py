@@ -9,6 +9,7 @@ from mockserver.provider import UCR, Operation, Parameter, ResultKind, Route
 from mockserver.spec.compile.bodies import MOST_OTHER_BYTES, compile_bodies, needs_body
 from mockserver.spec.compile.context import Context
 from mockserver.spec.compile.naming import compile_model_name, field_of
+from mockserver.spec.compile.replies import address_of, check_reply, compile_headers, compile_list
 from mockserver.spec.compile.unmarked import NOTHING_ASKED, asked_of, not_implemented, sample_of
 from mockserver.spec.document import PATH_PARAMETER, Path_, merge_patch
 from mockserver.spec.pointer import keys_of
@@ -76,11 +77,14 @@ def _operation(context: Context, path: str, method: str, item: dict[str, Any]) -
     base = _base(context, entry, item)
     if mock is None:
         return _unmarked(context, base, path, method, item)
+    if mock["role"] == "static":
+        return _unmarked(context, base, path, method, item)
     if "operationId" not in entry:
         context.report(place, "has no operationId", "add one: journals and templates use it")
         return None
     role = mock["role"]
     reply = mock.get("reply", {})
+    check_reply(context, (*place, "x-mock"), mock)
     body = reply.get("body")
     body_forms = compile_bodies(context, place, entry)
     usual_bytes = DEFAULT_MAX_BODY_BYTES if all(each.kind == "json" for each in body_forms) else MOST_OTHER_BYTES
@@ -116,13 +120,15 @@ def _operation(context: Context, path: str, method: str, item: dict[str, Any]) -
             state: context.value(merge_patch(body, patch), *where, "reply", "in", state)
             for state, patch in reply.get("in", {}).items()
         },
-        headers=context.headers(reply.get("headers", {}), *where, "reply", "headers"),
+        headers=compile_headers(context, (*where, "reply"), reply),
         model=named,
         model_name=model_name,
         task=None if "task" not in mock else context.value(mock["task"], *where, "task"),
         item=None if "item" not in mock else context.value(mock["item"], *where, "item"),
         limit=None if "limit" not in mock else context.value(mock["limit"], *where, "limit"),
         after=None if "after" not in mock else context.value(mock["after"], *where, "after"),
+        **compile_list(context, where, mock),
+        address=address_of(context, path, mock),
         default_limit=mock.get("default_limit", min(20, mock.get("max_limit", _MOST_LISTED))),
         max_limit=mock.get("max_limit", _MOST_LISTED),
         max_body_bytes=max_body_bytes,
@@ -154,12 +160,17 @@ def _base(context: Context, entry: dict[str, Any], item: dict[str, Any]) -> str:
 def _unmarked(context: Context, base: str, path: str, method: str, item: dict[str, Any]) -> Operation:
     """Compile an operation that has no part in a task."""
     entry, answer = item[method], context.mock.get("unmarked", "example")
+    mock = entry.get("x-mock")
+    where: Path_ = ("x-mock", "unmarked", "reply")
+    if mock is not None:
+        where = ("paths", path, method, "x-mock", "reply")
+        answer = mock
+        check_reply(context, where[:-1], mock)
     asked = NOTHING_ASKED if answer == "not_implemented" else asked_of(context, entry)
     is_checked = answer != "not_implemented"
     parameters = _parameters(context, ("paths", path, method), item, entry) if is_checked else ()
     headers = _parameters(context, ("paths", path, method), item, entry, ("header",)) if is_checked else ()
     reply = answer["reply"] if isinstance(answer, dict) else {}
-    where = ("x-mock", "unmarked", "reply")
     return Operation(
         id=entry.get("operationId") or operation_name(method, path),
         method=method.upper(),
@@ -177,8 +188,9 @@ def _unmarked(context: Context, base: str, path: str, method: str, item: dict[st
         request=asked.schema,
         sample=None if reply else sample_of(context, entry) if is_checked else not_implemented(method, path),
         status=reply.get("status", 200),
-        body=context.value(reply["body"], *where, "body") if reply else None,
+        body=context.value(reply.get("body"), *where, "body") if reply else None,
         headers=context.headers(reply.get("headers", {}), *where, "headers"),
+        address=address_of(context, path, {}),
     )
 
 

@@ -23,7 +23,7 @@ _METHODS_OF = {
     "estimate": ("post", "put", "patch"),
     "upload": ("post", "put", "patch"),
 }
-_PUBLIC = ("result", "file", "estimate")
+_PUBLIC = ("result", "file", "estimate", "static")
 
 
 def check_paths(context: Context, operations: Mapping[str, Operation], results: Mapping[str, ResultKind]) -> None:
@@ -91,7 +91,7 @@ def _check_media_types(context: Context, place: Path_, entry: dict[str, Any], ro
         return
     where: Path_ = (*place, "requestBody")
     types = list(context.lead.followed(body).get("content", {}))
-    if role in ("submit", "estimate", "decoy") and types and not any(map(_JSON_TYPE.fullmatch, types)):
+    if role == "decoy" and types and not any(map(_JSON_TYPE.fullmatch, types)):
         context.report(
             (*where, "content", types[0]), f"a {role} reads JSON, not {', '.join(types)}", "add application/json"
         )

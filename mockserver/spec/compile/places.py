@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from mockserver.provider import Model, Schema
+from mockserver.provider import Model, Operation, Schema
 from mockserver.spec.compile.context import Context
 from mockserver.spec.compile.operations import METHODS, parameters_of
 from mockserver.spec.document import Document, Path_, merge_patch
 from mockserver.spec.reading import Scope, meant_expressions
 
 _ALWAYS = frozenset(("now", "server", "request_id"))
-_OF_TASK = _ALWAYS | {"task", "account", "draw", "input", "reply"}
+_OF_TASK = _ALWAYS | {"task", "account", "draw", "input", "reply", "url"}
 _ROOTS = {
     "submit": _OF_TASK | {"quote"},
     "estimate": _ALWAYS | {"account", "draw", "input", "quote"},
@@ -21,6 +21,7 @@ _ROOTS = {
     "list": _ALWAYS | {"account", "list"},
     "balance": _ALWAYS | {"account"},
     "upload": _ALWAYS | {"account", "file"},
+    "static": _ALWAYS | {"account"},
 }
 _OF_BODY = frozenset(("input", "draw"))
 _WHAT = {
@@ -31,6 +32,7 @@ _WHAT = {
     "list": "the answer to a list",
     "balance": "the answer with a balance",
     "upload": "the answer to an upload",
+    "static": "a fixed answer",
 }
 _NOTHING: frozenset[str] = frozenset()
 _PARAMETERS = frozenset(("query", "path", "header"))
@@ -49,9 +51,9 @@ class _Place(NamedTuple):
     document: Document
 
 
-def check_places(context: Context, models: Mapping[str, Model]) -> None:
+def check_places(context: Context, models: Mapping[str, Model], operations: Mapping[str, Operation]) -> None:
     """Report what templates read that is not there, and expressions where none is read."""
-    places = list(_Places(context, models).all())
+    places = list(_Places(context, models, operations).all())
     for place in places:
         for path, message, fix in place.scope.problems(place.template):
             context.report((*place.path, *path), message, fix, document=place.document)
@@ -79,10 +81,14 @@ def operations_of(document: Document) -> Iterator[tuple[str, str, dict[str, Any]
 class _Places:
     """The places of one provider's templates."""
 
-    def __init__(self, context: Context, models: Mapping[str, Model]) -> None:
+    def __init__(self, context: Context, models: Mapping[str, Model], operations: Mapping[str, Operation]) -> None:
         self._context, self._mock = context, context.mock
         self._models = models
-        self._schemas = [model.request for model in models.values()]
+        self._schemas = [model.request for model in models.values() if not model.by_operation]
+        self._urls: dict[str, list[str]] = {}
+        for operation in operations.values():
+            self._schemas += [form.schema for form in operation.bodies if form.schema is not None]
+            self._urls[operation.id] = [name for name, _, what in operation.address if what == "request"]
         self._replies: dict[str, list[Any]] = {}
         for _, _, _, entry in operations_of(context.lead):
             reply = entry["x-mock"].get("reply", {})
@@ -109,7 +115,7 @@ class _Places:
 
     def _scope(self, what: str, roots: frozenset[str], request: frozenset[str], **more: Any) -> Scope:
         schemas: Sequence[Schema] = more.pop("schemas", self._schemas)
-        return Scope(what, roots, request, schemas=schemas, replies=self._replies, **more)
+        return Scope(what, roots, request, schemas=schemas, replies=self._replies, urls=self._urls, **more)
 
     def _place(self, path: Path_, template: Any, scope: Scope, document: Document | None = None) -> _Place:
         return _Place(path, template, scope, document or self._context.lead)
@@ -126,7 +132,12 @@ class _Places:
         named = self._scope("the name of a model", _NOTHING, _REQUEST, parameters=parameters)
         item_scope = self._scope("an entry of a list", _OF_TASK, _NO_BODY, parameters=parameters)
         reply = mock.get("reply", {})
-        scopes = {"model": named, "task": asked, "limit": asked, "after": asked, "item": item_scope}
+        scopes = {"model": named, "task": asked, "item": item_scope}
+        scopes |= dict.fromkeys(("limit", "after", "offset", "page", "order"), asked)
+        for name, template in mock.get("filter", {}).items():
+            yield self._place((*path, "filter", name), template, asked)
+        if "retry_after_s" in reply:
+            yield self._place((*path, "reply", "retry_after_s"), reply["retry_after_s"], reads)
         for key, scope in scopes.items():
             if key in mock:
                 yield self._place((*path, key), mock[key], scope)
@@ -149,10 +160,10 @@ class _Places:
         what = "an error"
         body = self._scope(what, _ALWAYS | {"error", "problem", "account"}, _NO_BODY)
         message = self._scope("the message of an error", _ALWAYS | {"problem", "account"}, _NO_BODY)
-        yield self._place(("x-mock", "error_body"), self._mock["error_body"], body)
+        yield self._place(("x-mock", "error_body"), self._mock.get("error_body"), body)
         for name, entry in self._mock["errors"].items():
             path = ("x-mock", "errors", name)
-            yield self._place((*path, "message"), entry["message"], message)
+            yield self._place((*path, "message"), entry.get("message", ""), message)
             if "body" in entry:
                 yield self._place((*path, "body"), entry["body"], body)
             for header, template in entry.get("headers", {}).items():

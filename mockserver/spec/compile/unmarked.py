@@ -14,10 +14,10 @@ import orjson
 
 from mockserver.provider import Sample, Schema
 from mockserver.spec.compile.context import OF_ANSWERS, Context
+from mockserver.spec.media_types import JSON, is_json
 from mockserver.spec.samples import sample
 from mockserver.spec.schema import lazy_request_schema
 
-JSON = "application/json"
 _MOST_JSON_BYTES = 1 << 20
 _MOST_OTHER_BYTES = 64 << 20
 _OK = 200
@@ -56,12 +56,6 @@ def asked_of(context: Context, entry: Mapping[str, Any]) -> Asked:
         media_types=types,
         max_body_bytes=_MOST_JSON_BYTES if all(map(is_json, types)) else _MOST_OTHER_BYTES,
     )
-
-
-def is_json(media_type: str) -> bool:
-    """Tell whether a media type is one of JSON."""
-    kind = media_type.partition(";")[0].strip().lower()
-    return kind == JSON or (kind.startswith("application/") and kind.endswith("+json"))
 
 
 def sample_of(context: Context, entry: Mapping[str, Any]) -> Sample:

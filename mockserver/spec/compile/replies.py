@@ -1,0 +1,83 @@
+"""Compile what answers say beside their body: headers, addresses of operations, the pages of a list."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from mockserver.provider import Headers, Value
+from mockserver.spec.compile.context import Context
+from mockserver.spec.document import PATH_PARAMETER, Path_
+
+_RETRY_AFTER = "Retry-After"
+_PATH, _QUERY = "$request.path.", "$request.query."
+_Address = tuple[tuple[str, Literal["path", "query"], Literal["task", "model", "request"]], ...]
+_SUBMITS = ("post", "put", "patch")
+
+
+def check_reply(context: Context, where: Path_, mock: dict[str, Any]) -> None:
+    """Report an answer that lacks what every answer has."""
+    reply = mock.get("reply")
+    for key in ("status", "body"):
+        if reply is not None and key not in reply:
+            fix = "write it, or `from-schema`" if key == "body" else "write the status of the answer"
+            context.report((*where, "reply"), f"missing required key `{key}`", fix)
+
+
+def compile_headers(context: Context, where: Path_, reply: dict[str, Any]) -> Headers:
+    """Compile the headers of an answer, with the one that asks to wait while the task has not ended."""
+    headers = context.headers(reply.get("headers", {}), *where, "headers")
+    if "retry_after_s" not in reply:
+        return headers
+    if any(name.lower() == _RETRY_AFTER.lower() for name, _ in headers):
+        context.report((*where, "retry_after_s"), "is also in `headers`", "keep one")
+    return (*headers, (_RETRY_AFTER, _until_the_end(context.value(reply["retry_after_s"], *where, "retry_after_s"))))
+
+
+def _until_the_end(wait_s: Value) -> Value:
+    def value(request_context: Any) -> Any:
+        if request_context.task is None or request_context.status.ended:
+            return None
+        return wait_s(request_context)
+
+    return value
+
+
+def compile_list(context: Context, where: Path_, mock: dict[str, Any]) -> dict[str, Any]:
+    """Compile how the pages of a list are asked for."""
+    found: dict[str, Any] = {
+        key: context.value(mock[key], *where, key) for key in ("offset", "page", "order") if key in mock
+    }
+    if "offset" in mock and "page" in mock:
+        context.report((*where, "page"), "is beside `offset`", "keep one of the two")
+    filters = mock.get("filter", {})
+    return {
+        **found,
+        "default_order": mock.get("default_order", "desc"),
+        "filters": tuple(
+            (
+                context.value(f"$task.{name}", *where, "filter", name),
+                context.value(asked, *where, "filter", name),
+                asked.rpartition(".")[2],
+            )
+            for name, asked in filters.items()
+        ),
+    }
+
+
+def address_of(context: Context, path: str, mock: dict[str, Any]) -> _Address:
+    """Return what the parameters of an operation's address stand for."""
+    task = str(mock.get("task", ""))
+    models = set(_models_in_paths(context))
+    out: _Address = tuple(
+        (name, "path", "task" if task == _PATH + name else "model" if name in models else "request")
+        for name in PATH_PARAMETER.findall(path)
+    )
+    return (*out, (task.removeprefix(_QUERY), "query", "task")) if task.startswith(_QUERY) else out
+
+
+def _models_in_paths(context: Context) -> list[str]:
+    """Return the parameters of paths that name the model of a submit."""
+    items = context.lead.data["paths"].values()
+    mocks = [item[method].get("x-mock") or {} for item in items for method in _SUBMITS if method in item]
+    names = [str(mock.get("model", "")) for mock in mocks if mock.get("role") == "submit"]
+    return [name.removeprefix(_PATH) for name in names if name.startswith(_PATH)]
