@@ -23,7 +23,9 @@ from mockserver.media.shape import Shape
 Encoder = Callable[[Shape, Path, threading.Event], None]
 
 _MTIME_S: Final = 1_704_067_200  # 2024-01-01T00:00:00Z
-_NAME: Final = re.compile(r"(?:video-[0-9]+x[0-9]+|audio)-[0-9]+ms\.(?:mp4|m4a|wav)")
+_NAME: Final = re.compile(
+    r"(?:(?:video-[0-9]+x[0-9]+|audio)-[0-9]+ms|image-[0-9]+x[0-9]+|file|content-[0-9a-f]+)\.[a-z0-9-]+"
+)
 
 
 class MediaCache:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mockserver.media.shape import M4A, MP4, WAV, Shape
+from mockserver.media.specimens import specimen
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -61,6 +62,8 @@ def write_file(shape: Shape, path: Path, stop: threading.Event) -> None:
     """Write the file of a shape with the best encoder installed."""
     if shape.media == WAV:
         _write_wav(shape, path, stop)
+    elif shape.media not in (MP4, M4A) or shape.content is not None:
+        path.write_bytes(specimen(shape))
     elif _has_pyav():
         encode(shape, path, stop)
     else:

@@ -13,6 +13,10 @@ from mockserver.spec.document import PATH_PARAMETER, Path_
 from mockserver.spec.words import suggestion
 
 _JSON_TYPE = re.compile(r"application/(json|[^/;]+\+json)\b.*", re.IGNORECASE)
+#: What has fields, one of which may name the model.
+_FIELDS_TYPE = re.compile(
+    r"(application/(json|[^/;]+\+json|x-www-form-urlencoded)|multipart/form-data)\b.*", re.IGNORECASE
+)
 _FORM_TYPE = "multipart/form-data"
 _UNSERVED = ("head", "options", "trace")
 #: The methods that an operation of a role can have.
@@ -91,7 +95,9 @@ def _check_media_types(context: Context, place: Path_, entry: dict[str, Any], ro
         return
     where: Path_ = (*place, "requestBody")
     types = list(context.lead.followed(body).get("content", {}))
-    if role == "decoy" and types and not any(map(_JSON_TYPE.fullmatch, types)):
+    named = role == "decoy" or str(entry["x-mock"].get("model", "")).startswith("$request.body")
+    readable = _JSON_TYPE if role == "decoy" else _FIELDS_TYPE
+    if role in ("submit", "estimate", "decoy") and named and types and not any(map(readable.fullmatch, types)):
         context.report(
             (*where, "content", types[0]), f"a {role} reads JSON, not {', '.join(types)}", "add application/json"
         )
