@@ -19,11 +19,12 @@ from mockserver.spec.compile.answers import (
 )
 from mockserver.spec.compile.context import Context
 from mockserver.spec.compile.examples import check_examples
+from mockserver.spec.compile.lifecycles import compile_lifecycle
 from mockserver.spec.compile.operations import check_routes, compile_routes
 from mockserver.spec.compile.paths import check_paths
 from mockserver.spec.compile.places import check_places
 from mockserver.spec.compile.statuses import check_statuses
-from mockserver.spec.compile.tasks import compile_content_policy, compile_draws, compile_lifecycle, compile_models
+from mockserver.spec.compile.tasks import compile_content_policy, compile_draws, compile_models
 from mockserver.spec.document import Document, SpecError, SpecIssue
 from mockserver.spec.servers import hosts_of
 from mockserver.spec.words import suggestion
@@ -94,7 +95,7 @@ def _compiled(context: Context) -> Provider | None:
     mock = context.mock
     if context.issues:
         return None
-    lifecycle = compile_lifecycle(context)
+    lifecycle = compile_lifecycle(context, mock["lifecycle"])
     results = {name: compile_result(context, name, entry) for name, entry in mock.get("results", {}).items()}
     errors = {name: compile_error(context, name, entry) for name, entry in mock["errors"].items()}
     routes = compile_routes(context)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from decimal import ROUND_HALF_UP, Decimal
 from functools import partial
 from typing import Any
@@ -15,17 +16,16 @@ from mockserver.provider import (
     UCR,
     ContentPolicy,
     Draw,
-    End,
     Lifecycle,
     Model,
     Problem,
-    Reason,
     Requirement,
     ResultKind,
     State,
 )
 from mockserver.spec.compile.constants import check_amount, check_result_names
 from mockserver.spec.compile.context import Context
+from mockserver.spec.compile.lifecycles import seconds_of
 from mockserver.spec.document import Document
 from mockserver.spec.expressions import ExpressionError, compile_value, constant
 from mockserver.spec.schema import compile_schema
@@ -34,69 +34,6 @@ from mockserver.spec.words import suggestion
 _AMOUNTS_KEPT = 1024
 _SWAP = "swap them"
 _SCHEMA = "name a schema of components/schemas"
-
-
-def compile_lifecycle(context: Context) -> Lifecycle:
-    """Compile the states and ends: at least one success and one failure."""
-    entry = context.mock["lifecycle"]
-    states = tuple(
-        _state(name, state["lasts_s"], state.get("progress", {"from": 0, "to": 0}))
-        for name, state in entry["states"].items()
-    )
-    for state in states:
-        if state.shortest_ms > state.longest_ms:
-            context.report(
-                ("x-mock", "lifecycle", "states", state.name, "lasts_s"), "`from` is greater than `to`", _SWAP
-            )
-    reached = 0
-    for state in states:
-        if not reached <= state.progress_from <= state.progress_to:
-            context.report(
-                ("x-mock", "lifecycle", "states", state.name, "progress"),
-                "progress must not decrease",
-                "`from` must be at least the `to` of the state before, and `to` at least `from`",
-            )
-        reached = state.progress_to
-    ends = {}
-    for name, end in entry["ends"].items():
-        progress = end.get("progress", "last" if end["kind"] != "success" else 100)
-        ends[name] = End(
-            name=name,
-            kind=end["kind"],
-            progress=None if progress == "last" else progress,
-            reasons={
-                code: Reason(code, reason["message"], reason.get("at_fraction", 1))
-                for code, reason in end.get("reasons", {}).items()
-            },
-        )
-    path = ("x-mock", "lifecycle", "ends")
-    by_kind: dict[str, End] = {}
-    kinds = {compiled.kind for compiled in ends.values()}
-    for name, compiled in ends.items():
-        if compiled.kind in by_kind:
-            missing = next((kind for kind in ("success", "failure") if kind not in kinds), None)
-            fix = f"did you mean {missing}?" if missing else "keep one end of each kind"
-            context.report((*path, name), f"is a second end of kind {compiled.kind}", fix)
-        if name in entry["states"]:
-            context.report((*path, name), "is also the name of a state", "rename one of them")
-        by_kind.setdefault(compiled.kind, compiled)
-    for kind in ("success", "failure"):
-        if kind not in kinds and len(kinds) == len(ends):
-            context.report(path, f"has no end of kind {kind}", f"add one with kind: {kind}")
-    blank = End("", "failure", None, {})
-    return Lifecycle(
-        states,
-        ends,
-        by_kind.get("success", blank),
-        by_kind.get("failure", blank),
-        by_kind.get("cancellation"),
-        {name: state["older_word"] for name, state in entry["states"].items() if "older_word" in state},
-    )
-
-
-def _state(name: str, lasts_s: float | dict[str, float], progress: dict[str, int]) -> State:
-    shortest_s, longest_s = (lasts_s["from"], lasts_s["to"]) if isinstance(lasts_s, dict) else (lasts_s, lasts_s)
-    return State(name, round(shortest_s * 1000), round(longest_s * 1000), progress["from"], progress["to"])
 
 
 def compile_models(context: Context, lifecycle: Lifecycle, results: Mapping[str, ResultKind]) -> dict[str, Model]:
@@ -186,7 +123,6 @@ def _model(
     reserve = _amount(context, document, price["reserve"], (*path, "price", "reserve"))
     settle = _amount(context, document, price["settle"], (*path, "price", "settle")) if "settle" in price else None
     longer = entry.get("lasts_s", {})
-    states = context.mock["lifecycle"]["states"]
     return Model(
         name=name,
         document=document.data["info"]["title"],
@@ -197,10 +133,7 @@ def _model(
         result=context.value(entry.get("result"), *path, "result", document=document),
         estimated_s=entry.get("estimated_s"),
         states=tuple(
-            _state(state.name, longer[state.name], states[state.name].get("progress", {"from": 0, "to": 0}))
-            if state.name in longer
-            else state
-            for state in lifecycle.states
+            _lasting(state, longer[state.name]) if state.name in longer else state for state in lifecycle.states
         ),
         requirements=tuple(
             Requirement(
@@ -214,6 +147,12 @@ def _model(
         aliases=frozenset(each for each in entry.get("aliases", ()) if not _is_glob(each)),
         answers_to=_answers_to(context, document, name, entry),
     )
+
+
+def _lasting(state: State, lasts_s: Any) -> State:
+    """Return a state with a duration of its own."""
+    shortest_s, longest_s = seconds_of(lasts_s)
+    return replace(state, shortest_ms=round(shortest_s * 1000), longest_ms=round(longest_s * 1000))
 
 
 def _amount(
