@@ -20,7 +20,18 @@ Headers = tuple[tuple[str, Value], ...]
 Draw = Callable[[bytes], Any]
 
 Role = Literal[
-    "submit", "query", "cancel", "list", "estimate", "balance", "upload", "file", "result", "decoy", "example"
+    "submit",
+    "query",
+    "cancel",
+    "delete",
+    "list",
+    "estimate",
+    "balance",
+    "upload",
+    "file",
+    "result",
+    "decoy",
+    "example",
 ]
 
 TestKey = Literal["no_credits", "revoked", "rate_limited", "no_scope"]
@@ -147,6 +158,10 @@ class End:
     kind: Literal["success", "failure", "cancellation"]
     progress: int | None
     reasons: Mapping[str, Reason]
+    #: Of a cancellation: the states that a task is cancelled in to end so; empty: all that no other one has.
+    states: frozenset[str] = frozenset()
+    #: Of a cancellation: the states that a cancelled task goes through first.
+    through: tuple[State, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +175,19 @@ class Lifecycle:
     cancellation: End | None
     #: What states were called once.
     older_words: Mapping[str, str] = field(default_factory=dict)
+    #: The end of a task that is cancelled in a state, where that is not the usual one.
+    cancellations: Mapping[str, End] = field(default_factory=dict)
+    #: The states on the way to an end, by name.
+    through: Mapping[str, State] = field(default_factory=dict)
+
+    def cancelled_in(self, state: str) -> End | None:
+        """Return how a task ends that is cancelled in a state; None where it cannot be."""
+        return self.cancellations.get(state, self.cancellation)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All states: on the way, on the way to an end, and the ends."""
+        return (*(state.name for state in self.states), *self.through, *self.ends)
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,6 +369,8 @@ class Operation:
     model_keys: tuple[str, ...] = ()
     task: Value | None = None
     task_field: str = "task"
+    #: The states of a task that it works in; None: all.
+    states: frozenset[str] | None = None
     item: Value | None = None
     limit: Value | None = None
     after: Value | None = None

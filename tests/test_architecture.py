@@ -38,6 +38,7 @@ ORDER = {
             "rules",
             "injection",
             "operations",
+            "deletion",
             "world",
             "commands",
         ),

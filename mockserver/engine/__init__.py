@@ -27,6 +27,7 @@ randomness. The files, in import order (each imports only those before it; tests
     rules         where, when and how often a fault applies
     injection     finds the faults for a request, and applies them
     operations    what each operation does with an accepted request
+    deletion      deletes tasks
     world         handles requests; makes and records callback deliveries
     commands      hold, release, complete, fail, cancel
 """

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from mockserver.engine.accounts import Account
 from mockserver.engine.context import RequestContext
@@ -296,9 +296,7 @@ def concurrency(context: RequestContext) -> Refused | None:
     return None
 
 
-_EVERY: frozenset[Role] = frozenset(
-    ("submit", "query", "cancel", "list", "estimate", "balance", "upload", "file", "result", "decoy", "example")
-)
+_EVERY: frozenset[Role] = frozenset(get_args(Role))
 _WITH_JSON: frozenset[Role] = frozenset(("submit", "estimate", "decoy"))
 
 #: Every gate in its order, and the roles of the operations that it is for.

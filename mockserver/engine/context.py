@@ -307,7 +307,7 @@ class RequestContext(_TaskProperties, _AccountProperties):
         if task is not None:
             account, ordinal = task.account, task.ordinal
         else:
-            ordinal = 0 if account is None else len(account.tasks)
+            ordinal = 0 if account is None else account.opened
         provider, owner = self.state.provider, "" if account is None else account.id
         return provider.draws[name](self.state.chance.draw(f"{provider.name}/{owner}/task/{ordinal}/{name}"))
 

@@ -7,7 +7,7 @@ Every function reads the request context and returns a response or a refusal. Wh
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from mockserver.chance import fraction
@@ -20,8 +20,8 @@ from mockserver.engine.render import Refused, file_refusal_response, operation_r
 from mockserver.engine.renewal import recorded_response, response_of
 from mockserver.engine.replay import Replay, with_course
 from mockserver.engine.state import ProviderState
-from mockserver.engine.task import Task, end_now, ended, link_ends_s
-from mockserver.provider import End, Operation, Problem, Reason
+from mockserver.engine.task import Task, cancelled, ended, link_ends_s, status_at
+from mockserver.provider import End, Operation, Problem, Reason, State
 
 #: What falls due: the instant, and the task's end that it is about.
 Booked = list[tuple[int, TaskEnds]]
@@ -95,10 +95,8 @@ def _new_task(context: RequestContext) -> Task:
         task_id = provider.task_id(state.chance.draw(f"{name}/{tries}"), now_ms // 1000)
     entered_ms = []
     at_ms = now_ms
-    for slot, phase in enumerate(model.states):
-        at_ms += phase.shortest_ms
-        if phase.longest_ms > phase.shortest_ms:
-            at_ms += int(fraction(drawn, slot % 6) * (phase.longest_ms - phase.shortest_ms + 1))
+    for lasts_ms in _durations_ms(model.states, drawn):
+        at_ms += lasts_ms
         entered_ms.append(at_ms)
     due_ms = ends_ms = entered_ms.pop()
     end, reason = _drawn_end(context, drawn)
@@ -125,6 +123,21 @@ def _new_task(context: RequestContext) -> Task:
     )
 
 
+def _durations_ms(states: Iterable[State], drawn: bytes) -> Iterator[int]:
+    """Yield how long each state lasts."""
+    for slot, state in enumerate(states):
+        if state.longest_ms > state.shortest_ms:
+            yield state.shortest_ms + int(fraction(drawn, slot % 6) * (state.longest_ms - state.shortest_ms + 1))
+        else:
+            yield state.shortest_ms
+
+
+def _drawn_for(context: RequestContext, task: Task, purpose: str) -> bytes:
+    """Draw something for a task, the same each time."""
+    name = context.state.provider.name
+    return context.state.chance.draw(f"{name}/{task.account.id}/task/{task.ordinal}/{purpose}")
+
+
 def _drawn_end(context: RequestContext, drawn: bytes) -> tuple[End, Reason | None]:
     """Return how the task will end, unless a command or a fault changes that."""
     state = context.state
@@ -145,11 +158,12 @@ def _drawn_end(context: RequestContext, drawn: bytes) -> tuple[End, Reason | Non
 
 def query(context: RequestContext, operation: Operation, _booked: Booked) -> Response | Refused:
     """Return the state of a task of this account."""
-    refused = _find_task(context, operation)
+    refused = find_task(context, operation)
     return refused or operation_response(context, operation)
 
 
-def _find_task(context: RequestContext, operation: Operation) -> Refused | None:
+def find_task(context: RequestContext, operation: Operation) -> Refused | None:
+    """Find the task that a request is about, of this account; it is then in the context."""
     assert operation.task is not None
     state = context.state
     task_id = operation.task(context)
@@ -167,17 +181,25 @@ def _find_task(context: RequestContext, operation: Operation) -> Refused | None:
 
 def cancel(context: RequestContext, operation: Operation, booked: Booked) -> Response | Refused:
     """Cancel a task that has not ended."""
-    refused = _find_task(context, operation)
+    refused = find_task(context, operation)
     if refused is not None:
         return refused
-    task, end = context.task, context.state.provider.lifecycle.cancellation
+    task = context.task
     assert task is not None
     if task.course is not None and (recorded := recorded_response(context, operation.id)) is not None:
         return recorded
+    status = status_at(task, context.now_ms).status
+    end = context.state.provider.lifecycle.cancelled_in(status)
     if end is None or ended(task, context.now_ms):
         return "not_cancellable", Problem("the task has ended")
+    if operation.states is not None and status not in operation.states:
+        return "not_cancellable", Problem(f"the task is {status}")
+    if task.detour:  # it is being cancelled
+        return operation_response(context, operation)
     reason = next(iter(end.reasons.values()), None)
-    new = replace_task(context.state, task, end_now(task, context.now_ms, end, reason), booked)
+    drawn = _drawn_for(context, task, "cancel") if end.through else b""
+    changed = cancelled(task, context.now_ms, end, reason, list(_durations_ms(end.through, drawn)))
+    new = replace_task(context.state, task, changed, booked)
     followed = None if task.course is None else task.course.cancelled
     if followed is None:
         context.set_task(new)

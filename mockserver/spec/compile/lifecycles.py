@@ -16,8 +16,14 @@ from typing import Any
 from mockserver.provider import End, Lifecycle, Reason, State
 from mockserver.spec.compile.context import Context
 from mockserver.spec.document import Path_
+from mockserver.spec.words import suggestion
 
 _SWAP = "swap them"
+_ONE_OF_EACH = {
+    "success": "keep one end of each kind",
+    "failure": "keep one end of each kind",
+    "cancellation": "give one of the two `states`, which a task is cancelled in to end so",
+}
 
 
 def compile_lifecycle(context: Context, entry: dict[str, Any], path: Path_ = ("x-mock", "lifecycle")) -> Lifecycle:
@@ -26,18 +32,21 @@ def compile_lifecycle(context: Context, entry: dict[str, Any], path: Path_ = ("x
     _check_progress(context, states, (*path, "states"))
     ends = {name: _end(name, as_mapping(end, "kind")) for name, end in entry["ends"].items()}
     by_kind = _ends_by_kind(context, entry, ends, path)
+    cancellations = _cancellations(context, entry, ends, path)
     blank = End("", "failure", None, {})
     return Lifecycle(
         states,
         ends,
         by_kind.get("success", blank),
         by_kind.get("failure", blank),
-        by_kind.get("cancellation"),
+        next((each for each in ends.values() if each.kind == "cancellation" and not each.states), None),
         {
             name: state["older_word"]
             for name, state in entry["states"].items()
             if isinstance(state, dict) and "older_word" in state
         },
+        cancellations,
+        {state.name: state for end in ends.values() for state in end.through},
     )
 
 
@@ -99,7 +108,32 @@ def _end(name: str, entry: dict[str, Any]) -> End:
             for code, each in entry.get("reasons", {}).items()
             for reason in (as_mapping(each, "message"),)
         },
+        states=frozenset(entry.get("states", ())),
+        through=tuple(state_of(state, each) for state, each in entry.get("through", {}).items()),
     )
+
+
+def _cancellations(context: Context, entry: dict[str, Any], ends: dict[str, End], path: Path_) -> dict[str, End]:
+    """Return the ends of cancelled tasks by the states that they are for; check the words of cancellations."""
+    found: dict[str, End] = {}
+    for name, end in ends.items():
+        where = (*path, "ends", name)
+        for key in ("states", "through"):
+            if end.kind != "cancellation" and getattr(end, key):
+                context.report((*where, key), f"is for a cancellation, and this is a {end.kind}", "remove it")
+        for index, state in enumerate(entry["ends"][name]["states"] if end.states else ()):
+            place = (*where, "states", index)
+            if state not in entry["states"]:
+                context.report(place, "is not a state on the way", suggestion(state, entry["states"]))
+            elif state in found:
+                context.report(place, f"is also a state of {found[state].name}", "keep it in one of the two")
+            found.setdefault(state, end)
+        for state in end.through:
+            if state.name in entry["states"] or state.name in ends:
+                context.report((*where, "through", state.name), "is also the name of another state", "rename it")
+            if state.shortest_ms > state.longest_ms:
+                context.report((*where, "through", state.name, "from"), "`from` is greater than `to`", _SWAP)
+    return found
 
 
 def _ends_by_kind(context: Context, entry: dict[str, Any], ends: dict[str, End], lifecycle: Path_) -> dict[str, End]:
@@ -108,14 +142,22 @@ def _ends_by_kind(context: Context, entry: dict[str, Any], ends: dict[str, End],
     by_kind: dict[str, End] = {}
     kinds = {compiled.kind for compiled in ends.values()}
     for name, compiled in ends.items():
-        if compiled.kind in by_kind:
+        if compiled.kind in by_kind and not compiled.states:
             missing = next((kind for kind in ("success", "failure") if kind not in kinds), None)
-            fix = f"did you mean {missing}?" if missing else "keep one end of each kind"
+            fix = f"did you mean {missing}?" if missing else _ONE_OF_EACH[compiled.kind]
             context.report((*path, name), f"is a second end of kind {compiled.kind}", fix)
         if name in entry["states"]:
             context.report((*path, name), "is also the name of a state", "rename one of them")
-        by_kind.setdefault(compiled.kind, compiled)
+        if not compiled.states:
+            by_kind.setdefault(compiled.kind, compiled)
     for kind in ("success", "failure"):
         if kind not in kinds and len(kinds) == len(ends):
             context.report(path, f"has no end of kind {kind}", f"add one with kind: {kind}")
     return by_kind
+
+
+def state_names(context: Context) -> tuple[str, ...]:
+    """Return the names of all states of tasks: on the way, on the way to an end, and the ends."""
+    entry = context.mock["lifecycle"]
+    through = (state for end in entry["ends"].values() for state in as_mapping(end, "kind").get("through", ()))
+    return tuple(dict.fromkeys((*entry["states"], *through, *entry["ends"])))

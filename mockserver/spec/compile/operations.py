@@ -7,6 +7,7 @@ from typing import Any
 
 from mockserver.provider import UCR, Operation, Parameter, ResultKind, Route
 from mockserver.spec.compile.context import Context
+from mockserver.spec.compile.lifecycles import state_names
 from mockserver.spec.compile.unmarked import NOTHING_ASKED, asked_of, not_implemented, sample_of
 from mockserver.spec.document import PATH_PARAMETER, Path_, merge_patch
 from mockserver.spec.pointer import keys_of
@@ -85,11 +86,12 @@ def _operation(context: Context, path: str, method: str, item: dict[str, Any]) -
             context.report(place, "has role `upload`, but the root x-mock has no `uploads`", "add `uploads`")
         max_body_bytes = context.mock.get("uploads", {}).get("max_bytes", 0) + _MULTIPART_OVERHEAD_BYTES
     where = (*place, "x-mock")
-    for state in reply.get("in", {}):
-        lifecycle = context.mock["lifecycle"]
-        if state not in lifecycle["states"] and state not in lifecycle["ends"]:
-            known = (*lifecycle["states"], *lifecycle["ends"])
-            context.report((*where, "reply", "in", state), "is not a state of the lifecycle", suggestion(state, known))
+    known = state_names(context)
+    named: dict[Path_, str] = {("reply", "in", state): state for state in reply.get("in", {})}
+    named |= {("states", index): state for index, state in enumerate(mock.get("states", ()))}
+    for keys, state in named.items():
+        if state not in known:
+            context.report((*where, *keys), "is not a state of the lifecycle", suggestion(state, known))
     if mock.get("default_limit", 1) > mock.get("max_limit", _MOST_LISTED):
         context.report((*where, "default_limit"), "is greater than max_limit", "lower it")
     parameters = _parameters(context, place, item, entry)
@@ -113,6 +115,7 @@ def _operation(context: Context, path: str, method: str, item: dict[str, Any]) -
         headers=context.headers(reply.get("headers", {}), *where, "reply", "headers"),
         model=None if "model" not in mock else context.value(mock["model"], *where, "model"),
         task=None if "task" not in mock else context.value(mock["task"], *where, "task"),
+        states=frozenset(mock["states"]) if "states" in mock else None,
         item=None if "item" not in mock else context.value(mock["item"], *where, "item"),
         limit=None if "limit" not in mock else context.value(mock["limit"], *where, "limit"),
         after=None if "after" not in mock else context.value(mock["after"], *where, "after"),

@@ -7,6 +7,7 @@ from typing import Any
 
 from mockserver.provider import Operation
 from mockserver.spec.compile.context import Context
+from mockserver.spec.compile.lifecycles import as_mapping, state_names
 from mockserver.spec.compile.operations import JSON
 from mockserver.spec.words import suggestion
 
@@ -18,7 +19,7 @@ def check_statuses(context: Context, operations: Mapping[str, Operation]) -> Non
         words = {old: new for new, old in operation.status_words.items()}
         for keys in operation.status_at:
             allowed = _allowed(context, operation, keys)
-            sent = {state: words.get(state, state) for part in ("states", "ends") for state in lifecycle[part]}
+            sent = {state: words.get(state, state) for state in state_names(context)}
             for part in ("states", "ends"):
                 for state in lifecycle[part]:
                     if operation.role == "submit" and state != next(iter(lifecycle["states"])):
@@ -27,6 +28,13 @@ def check_statuses(context: Context, operations: Mapping[str, Operation]) -> Non
                         unused = [each for each in allowed if each not in sent.values()]
                         what = f"{sent[state]!r} is not in the enum that the schema of the answer has for it"
                         context.report(("x-mock", "lifecycle", part, state), what, suggestion(sent[state], unused))
+            for end, entry in lifecycle["ends"].items():
+                for state in as_mapping(entry, "kind").get("through", ()):
+                    if allowed and sent[state] not in allowed and operation.role != "submit":
+                        unused = [each for each in allowed if each not in sent.values()]
+                        what = f"{sent[state]!r} is not in the enum that the schema of the answer has for it"
+                        place = ("x-mock", "lifecycle", "ends", end, "through", state)
+                        context.report(place, what, suggestion(sent[state], unused))
 
 
 def _allowed(context: Context, operation: Operation, keys: tuple[str, ...]) -> list[str]:
