@@ -130,6 +130,14 @@ class Plan:
         return bool(self.request_limits or self.task_limits)
 
 
+class LogLine(NamedTuple):
+    """A line of a task's log: when it appears, as a part of its state's duration, and what it says."""
+
+    at_fraction: float
+    message: Value
+    level: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     """A state on the way: how long it lasts, and the progress at its entry and before it is left."""
@@ -139,6 +147,9 @@ class State:
     longest_ms: int
     progress_from: int
     progress_to: int
+    #: The places in the queue at its entry and before it is left, where tasks queue in it.
+    queue: tuple[int, int] | None = None
+    logs: tuple[LogLine, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +173,7 @@ class End:
     states: frozenset[str] = frozenset()
     #: Of a cancellation: the states that a cancelled task goes through first.
     through: tuple[State, ...] = ()
+    logs: tuple[LogLine, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +191,8 @@ class Lifecycle:
     cancellations: Mapping[str, End] = field(default_factory=dict)
     #: The states on the way to an end, by name.
     through: Mapping[str, State] = field(default_factory=dict)
+    #: How a line of the log is written; None: as its message alone.
+    log_line: Value | None = None
 
     def cancelled_in(self, state: str) -> End | None:
         """Return how a task ends that is cancelled in a state; None where it cannot be."""
@@ -232,6 +246,7 @@ class Model:
     result: Value
     estimated_s: float | None
     states: tuple[State, ...]
+    lifecycle: Lifecycle
     requirements: tuple[Requirement, ...]
     #: Other names of this model, by the spec, and a test for those that the spec gives as patterns.
     aliases: frozenset[str] = frozenset()

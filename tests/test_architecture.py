@@ -23,6 +23,7 @@ ORDER = {
     ),
     "mockserver.engine": (
         *("leaves", "messages", "routes", "body", "limits", "targets", "transmission", "accounts", "course", "task"),
+        "sights",
         "callbacks",
         *(
             "keeping",

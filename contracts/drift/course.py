@@ -86,7 +86,7 @@ def _other_word(documented: DocumentedSpec, sight: Sight, traces: list[Trace]) -
 
 def is_known(lifecycle: Lifecycle, state: str) -> bool:
     """Tell whether the lifecycle has a state."""
-    return state in lifecycle.ends or any(each.name == state for each in lifecycle.states)
+    return state in lifecycle.names
 
 
 def _with_state(lifecycle: Lifecycle, new: str, traces: Iterable[Trace]) -> list[str]:

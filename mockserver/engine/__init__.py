@@ -14,6 +14,7 @@ randomness. The files, in import order (each imports only those before it; tests
     accounts      accounts and their ledger of reservations
     course        what was recorded of a task, to be shown again
     task          tasks: status as a function of time
+    sights        a task's place in the queue, and its log
     callbacks     callbacks as values, and the queue of what is due
     keeping       how much is kept, and what makes room
     models        which model a name stands for

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from mockserver.engine.accounts import Account
 from mockserver.engine.messages import Request, StoredFile, well_formed
+from mockserver.engine.sights import Entry, logged, queue_position
 from mockserver.engine.state import ProviderState
 from mockserver.engine.task import Task, TaskStatus, link_ends_s, started_ms, status_at
 from mockserver.provider import UCR, ErrorAnswer, Model, Operation, Problem, ResultKind, Route
@@ -115,16 +116,22 @@ class _TaskProperties:
     #: The task's state and progress now, and what the response shows of them.
     status: TaskStatus
     shown: TaskStatus | ShownStatus
+    #: The line of the task's log that is rendered.
+    log: Entry
 
     def set_task(self, task: Task) -> None:
         """Set the task, and work out its status."""
         self.task = task
-        now_ms = self.now_ms
-        if self.view is not None and self.view.instant_ms is not None:
-            now_ms = self.view.instant_ms(task) or now_ms
-        self.status = self.shown = status = status_at(task, now_ms)
+        self.status = self.shown = status = status_at(task, self._seen_ms)
         if self.view is not None:
             self.shown = ShownStatus(self.view, task, status)
+
+    @property
+    def _seen_ms(self) -> int:
+        """The instant as of which the task is shown."""
+        if self.view is not None and self.view.instant_ms is not None:
+            return self.view.instant_ms(self.task) or self.now_ms
+        return self.now_ms
 
     @property
     def base(self) -> str:
@@ -203,6 +210,35 @@ class _TaskProperties:
     def task_media(self) -> str | None:
         """The media type of its files."""
         return None if self.task.result is None else self.task.result.media
+
+    @property
+    def task_progress_fraction(self) -> float:
+        """The progress as a fraction: 0 to 1."""
+        return self.shown.progress / 100
+
+    @property
+    def task_queue_position(self) -> int | None:
+        """Its place in the queue; null where it does not queue."""
+        return queue_position(self.task, self._seen_ms)
+
+    @property
+    def task_logs(self) -> list[Any]:
+        """The lines of its log so far, each as the lifecycle's `log_line` writes it."""
+        written = self.task.model.lifecycle.log_line
+        lines = []
+        for entry in self._log_entries():
+            self.log = entry
+            lines.append(entry.message if written is None else written(self))
+        return lines
+
+    @property
+    def task_log_text(self) -> str:
+        """The lines of its log so far, as one text."""
+        return "\n".join(each.message for each in self._log_entries())
+
+    def _log_entries(self) -> list[Entry]:
+        lines = logged(self.task, self._seen_ms)
+        return [Entry(str(line.message(self)), line.level, at_ms) for at_ms, line in lines]
 
     def result_count(self, kind: ResultKind) -> int:
         """Return how many files of a kind the task has."""

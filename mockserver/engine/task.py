@@ -66,6 +66,8 @@ class Task(NamedTuple):
     course: Course | None = None
     #: The `base` of the request that has made it.
     base: str = ""
+    #: When it was held, and for how long; without the present hold.
+    pauses: tuple[tuple[int, int], ...] = ()
     #: The states that it goes through to its end since it was cancelled, and when it enters each; its progress then.
     detour: tuple[tuple[int, State], ...] = ()
     detour_at: int = 0
@@ -158,6 +160,7 @@ def release(task: Task, now_ms: int) -> Task:
         entered_ms=tuple(at if at <= held_ms else at + later_ms for at in task.entered_ms),
         due_ms=task.due_ms + later_ms,
         ends_ms=task.ends_ms + later_ms,
+        pauses=(*task.pauses, (held_ms, later_ms)),
         detour=tuple((at if at <= held_ms else at + later_ms, state) for at, state in task.detour),
         revision=task.revision + 1,
     )

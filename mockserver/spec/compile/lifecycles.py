@@ -11,9 +11,10 @@ An end is a mapping with its `kind`, or the kind alone; a reason a mapping with 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from mockserver.provider import End, Lifecycle, Reason, State
+from mockserver.provider import End, Lifecycle, LogLine, Reason, State
 from mockserver.spec.compile.context import Context
 from mockserver.spec.document import Path_
 from mockserver.spec.words import suggestion
@@ -30,7 +31,7 @@ def compile_lifecycle(context: Context, entry: dict[str, Any], path: Path_ = ("x
     """Compile the states and ends of a lifecycle: at least one success and one failure."""
     states = tuple(_checked_state(context, name, state, (*path, "states")) for name, state in entry["states"].items())
     _check_progress(context, states, (*path, "states"))
-    ends = {name: _end(name, as_mapping(end, "kind")) for name, end in entry["ends"].items()}
+    ends = {name: _end(context, name, as_mapping(end, "kind"), path) for name, end in entry["ends"].items()}
     by_kind = _ends_by_kind(context, entry, ends, path)
     cancellations = _cancellations(context, entry, ends, path)
     blank = End("", "failure", None, {})
@@ -47,6 +48,7 @@ def compile_lifecycle(context: Context, entry: dict[str, Any], path: Path_ = ("x
         },
         cancellations,
         {state.name: state for end in ends.values() for state in end.through},
+        context.value(entry["log_line"], *path, "log_line") if "log_line" in entry else None,
     )
 
 
@@ -82,7 +84,23 @@ def _checked_state(context: Context, name: str, entry: Any, path: Path_) -> Stat
         context.report((*path, name, place), "`from` is greater than `to`", _SWAP)
     if isinstance(entry, dict) and {"from", "lasts_s"} <= set(entry):
         context.report((*path, name, "lasts_s"), "stands beside `from` and `to`", "keep one of the two")
-    return state
+    if not isinstance(entry, dict):
+        return state
+    queue = _range(entry["queue"]) if "queue" in entry else None
+    if queue is not None and queue[0] < queue[1]:
+        context.report((*path, name, "queue"), "the place in the queue must not rise", _SWAP)
+    return replace(state, queue=queue, logs=_logs(context, entry, (*path, name)))
+
+
+def _logs(context: Context, entry: dict[str, Any], path: Path_) -> tuple[LogLine, ...]:
+    """Compile the lines of a log; those without a time of their own are spread evenly."""
+    lines = []
+    for index, each in enumerate(entry.get("logs", ())):
+        line = as_mapping(each, "message")
+        at_fraction = line.get("at_fraction", index / len(entry["logs"]))
+        message = context.value(line["message"], *path, "logs", index)
+        lines.append(LogLine(at_fraction, message, line.get("level")))
+    return tuple(sorted(lines, key=lambda line: line.at_fraction))
 
 
 def _check_progress(context: Context, states: tuple[State, ...], path: Path_) -> None:
@@ -97,7 +115,7 @@ def _check_progress(context: Context, states: tuple[State, ...], path: Path_) ->
         reached = state.progress_to
 
 
-def _end(name: str, entry: dict[str, Any]) -> End:
+def _end(context: Context, name: str, entry: dict[str, Any], path: Path_) -> End:
     progress = entry.get("progress", "last" if entry["kind"] != "success" else 100)
     return End(
         name=name,
@@ -110,6 +128,7 @@ def _end(name: str, entry: dict[str, Any]) -> End:
         },
         states=frozenset(entry.get("states", ())),
         through=tuple(state_of(state, each) for state, each in entry.get("through", {}).items()),
+        logs=_logs(context, entry, (*path, "ends", name)),
     )
 
 

@@ -9,6 +9,7 @@ from mockserver.provider import Model, Schema
 from mockserver.spec.compile.context import Context
 from mockserver.spec.compile.operations import METHODS, parameters_of
 from mockserver.spec.document import Document, Path_, merge_patch
+from mockserver.spec.expressions import names_of
 from mockserver.spec.reading import Scope, meant_expressions
 
 _ALWAYS = frozenset(("now", "server", "request_id"))
@@ -39,6 +40,8 @@ _PARAMETERS = frozenset(("query", "path", "header"))
 _NO_BODY = _PARAMETERS | {"method"}
 _REQUEST = _NO_BODY | {"body"}
 _BODY = frozenset(("body",))
+#: What lines of a log may not read of `$task`: what changes, or is not known while the task is on its way.
+_CHANGING = frozenset(names_of("task")) - {"id", "model", "request", "estimated_s", "account_id"}
 _LINKS = frozenset(("result_url", "result_urls", "output_duration_s"))
 #: Keys of x-mock that say something to people, or do not belong to the running provider.
 _NO_TEMPLATES = frozenset(("source", "summary", "description", "example", "examples", "dialects", "x-mock"))
@@ -100,6 +103,7 @@ class _Places:
         yield from self._of_unmarked()
         yield from self._of_errors()
         yield from self._of_results()
+        yield from self._of_lifecycle(self._mock["lifecycle"], ("x-mock", "lifecycle"))
         yield from self._of_callbacks()
         texts = self._scope("a text of a submit", frozenset({"input"}), _BODY)
         for key, name in (("content_policy", "texts"), ("uploads", "referenced_by")):
@@ -170,6 +174,17 @@ class _Places:
                     yield self._place((*path, key), entry[key], made)
             for key, each in entry.get("refusals", {}).items():
                 yield self._place((*path, "refusals", key, "body"), each["body"], refusal)
+
+    def _of_lifecycle(self, entry: dict[str, Any], path: Path_) -> Iterator[_Place]:
+        """Yield the lines of logs, and how they are written."""
+        said = self._scope("a line of a log", _OF_BODY | {"task"}, _NOTHING, not_yet=_CHANGING)
+        written = self._scope("the form of a line of a log", _OF_BODY | {"task", "log"}, _NOTHING, not_yet=_CHANGING)
+        for part in ("states", "ends"):
+            for name, each in entry[part].items():
+                for index, line in enumerate(each.get("logs", ()) if isinstance(each, dict) else ()):
+                    yield self._place((*path, part, name, "logs", index), line, said)
+        if "log_line" in entry:
+            yield self._place((*path, "log_line"), entry["log_line"], written)
 
     def _of_callbacks(self) -> Iterator[_Place]:
         entry, path = self._mock.get("callbacks", {}), ("x-mock", "callbacks")

@@ -135,6 +135,7 @@ def _model(
         states=tuple(
             _lasting(state, longer[state.name]) if state.name in longer else state for state in lifecycle.states
         ),
+        lifecycle=lifecycle,
         requirements=tuple(
             Requirement(
                 left=context.value(each["left"], *path, "requirements", index, "left", document=document),
