@@ -7,7 +7,8 @@ is a compiled expression, template or choice: a function of the engine's request
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import reduce
 from typing import Any, Literal, NamedTuple
 
 from mockserver.chance import IdFormat
@@ -204,6 +205,18 @@ class Lifecycle:
         return (*(state.name for state in self.states), *self.through, *self.ends)
 
 
+def _joined(first: Lifecycle, second: Lifecycle) -> Lifecycle:
+    """Return the states and ends of two lifecycles; of two with one name those of the first."""
+    known = {state.name for state in first.states}
+    return replace(
+        first,
+        states=(*first.states, *(state for state in second.states if state.name not in known)),
+        ends={**second.ends, **first.ends},
+        older_words={**second.older_words, **first.older_words},
+        through={**second.through, **first.through},
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class FileRefusal:
     """What the file host behind a result link returns instead of the file."""
@@ -233,6 +246,29 @@ class ResultKind:
 
 
 @dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of task beside the usual one; None is as the model says."""
+
+    name: str
+    lifecycle: Lifecycle
+    result: Value | None = None
+    reserve_ucr: Callable[[Any], int] | None = None
+    settle_ucr: Callable[[Any], int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ParentRule:
+    """Where a submit names the task that it goes on from, and what that must be."""
+
+    task: Value
+    field: str
+    #: Its kind; None is any.
+    kind: str | None
+    #: The states that it must be in; None: it has succeeded.
+    states: frozenset[str] | None
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """A model: the shape of its submit body, its price, what it makes."""
 
@@ -251,6 +287,8 @@ class Model:
     #: Other names of this model, by the spec, and a test for those that the spec gives as patterns.
     aliases: frozenset[str] = frozenset()
     answers_to: Callable[[str], bool] = lambda _name: False
+    #: The name of the kind of task that it makes; None is the usual one.
+    kind: str | None = None
     #: The model whose shape and price this one has; empty where they are its own.
     served_as: str = ""
 
@@ -386,6 +424,10 @@ class Operation:
     task_field: str = "task"
     #: The states of a task that it works in; None: all.
     states: frozenset[str] | None = None
+    #: The kind of task that a submit makes, or that the others are for; None: as the model says, or any.
+    kind: Kind | None = None
+    #: Of a submit: the task that it goes on from.
+    parent: ParentRule | None = None
     item: Value | None = None
     limit: Value | None = None
     after: Value | None = None
@@ -411,7 +453,7 @@ class Operation:
     host: str | None = None
     #: What the path begins with that the document's `servers` say, and its `paths` do not.
     base: str = ""
-    #: Of an operation without a part in a task: what its body must be, and its answer.
+    #: What its body must be, where the model does not say so; and the answer of one without a part in a task.
     request: Schema | None = None
     sample: Sample | None = None
 
@@ -528,6 +570,14 @@ class Provider:
     #: Whether any answer shows the progress of a task.
     shows_progress: bool = False
     draws: Mapping[str, Draw] = field(default_factory=dict)
+    kinds: Mapping[str, Kind] = field(default_factory=dict)
+
+    #: The states and ends of all kinds of task.
+    whole_lifecycle: Lifecycle = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        others = [kind.lifecycle for kind in self.kinds.values()]
+        object.__setattr__(self, "whole_lifecycle", reduce(_joined, others, self.lifecycle))
 
     @property
     def main_host(self) -> str:

@@ -33,6 +33,7 @@ ORDER = {
             "renewal",
             "render",
             "parsing",
+            "kinds",
             "admission",
             "replay",
             "faults",

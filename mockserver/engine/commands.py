@@ -30,7 +30,7 @@ def run_command(world: World, task_id: str, name: Command, now_ms: int, reason: 
         NoSuchEndError: the provider has no cancelled state.
     """
     state, task = world.find_task(task_id)
-    title, lifecycle = state.provider.title, state.provider.lifecycle
+    title, lifecycle = state.provider.title, task.model.lifecycle
     if name == "hold":
         changed = hold(task, now_ms)
     elif name == "release":

@@ -16,7 +16,7 @@ from mockserver.engine.accounts import Account
 from mockserver.engine.messages import Request, StoredFile, well_formed
 from mockserver.engine.sights import Entry, logged, queue_position
 from mockserver.engine.state import ProviderState
-from mockserver.engine.task import Task, TaskStatus, link_ends_s, started_ms, status_at
+from mockserver.engine.task import Parent, Task, TaskStatus, link_ends_s, started_ms, status_at
 from mockserver.provider import UCR, ErrorAnswer, Model, Operation, Problem, ResultKind, Route
 
 
@@ -75,6 +75,13 @@ def number_of(value: Any, usual: float) -> float:
     except (TypeError, ValueError, OverflowError):
         return usual
     return number if 1 / _LARGEST < number < _LARGEST else usual
+
+
+def with_parent(made: Any, parent: Parent | None) -> Any:
+    """Return the input of a task with what only its parent's has."""
+    if parent is None or not isinstance(made, dict) or not isinstance(parent.inputs, dict):
+        return made
+    return {**parent.inputs, **made}
 
 
 def credits_of(amount_ucr: int) -> float | int:
@@ -306,6 +313,8 @@ class RequestContext(_TaskProperties, _AccountProperties):
     price_ucr = 0
     callback_url: str | None = None
     task: Task | None = None  # type: ignore[assignment]  # templates that read it are rendered only where it is set
+    #: The task that a submit goes on from.
+    parent: Parent | None = None
     error: ErrorAnswer | None = None
     problem: Problem | None = None
     file: StoredFile | None = None
@@ -369,8 +378,33 @@ class RequestContext(_TaskProperties, _AccountProperties):
     def input(self) -> Any:
         """The submit body with the defaults of its schema; worked out again where only the task is known."""
         if self.inputs is None and self.task is not None:
-            self.inputs = self.task.model.request.with_defaults(self.task.body)
+            made = self.task.model.request.with_defaults(self.task.body)
+            self.inputs = made if self.task.parent is None else with_parent(made, self.task.parent)
         return self.inputs
+
+    @property
+    def _parent(self) -> Parent | None:
+        return self.parent if self.task is None else self.task.parent
+
+    @property
+    def parent_id(self) -> str | None:
+        """The id of the task that the task goes on from."""
+        return None if self._parent is None else self._parent.id
+
+    @property
+    def parent_model(self) -> str | None:
+        """The model of that task."""
+        return None if self._parent is None else self._parent.model
+
+    @property
+    def parent_kind(self) -> str | None:
+        """The kind of that task."""
+        return None if self._parent is None else self._parent.kind
+
+    @property
+    def parent_request(self) -> Any:
+        """The submit body of that task."""
+        return None if self._parent is None else self._parent.request
 
     @property
     def quote_credits(self) -> float | int:

@@ -15,6 +15,7 @@ from mockserver.engine.admission import violates_policy
 from mockserver.engine.callbacks import TaskEnds
 from mockserver.engine.context import RequestContext, number_of
 from mockserver.engine.injection import TaskInjector
+from mockserver.engine.kinds import is_of_kind
 from mockserver.engine.messages import FileWanted, Response, StoredFile
 from mockserver.engine.render import Refused, file_refusal_response, operation_response
 from mockserver.engine.renewal import recorded_response, response_of
@@ -120,6 +121,7 @@ def _new_task(context: RequestContext) -> Task:
         None if result_name is None else provider.results[result_name],
         context.callback_url,
         base=context.request.base or "",
+        parent=context.parent,
     )
 
 
@@ -141,15 +143,16 @@ def _drawn_for(context: RequestContext, task: Task, purpose: str) -> bytes:
 def _drawn_end(context: RequestContext, drawn: bytes) -> tuple[End, Reason | None]:
     """Return how the task will end, unless a command or a fault changes that."""
     state = context.state
-    lifecycle, policy = state.provider.lifecycle, state.provider.content_policy
+    assert context.model is not None
+    lifecycle, policy = context.model.lifecycle, state.provider.content_policy
     failure = lifecycle.failure
     if policy is not None and policy.reason is not None and violates_policy(context):
-        return failure, failure.reasons[policy.reason]
+        return failure, failure.reasons.get(policy.reason)
     uploads = state.provider.uploads
     if uploads is not None and uploads.missing_reason is not None:
         for url in uploads.referenced_by:
             if state.nothing_at(url(context), context.base):
-                return failure, failure.reasons[uploads.missing_reason]
+                return failure, failure.reasons.get(uploads.missing_reason)
     if state.rules.failure_rate and fraction(drawn, 7) < state.rules.failure_rate:
         reasons = list(failure.reasons.values())
         return failure, reasons[int(fraction(drawn, 6) * len(reasons))] if reasons else None
@@ -173,7 +176,7 @@ def find_task(context: RequestContext, operation: Operation) -> Refused | None:
     if matches is not None and not matches(task_id):
         return "malformed_task_id", Problem("the task id is not well-formed", operation.task_field)
     task = state.tasks.get(task_id)
-    if task is None or task.account is not context.account:
+    if task is None or task.account is not context.account or not is_of_kind(operation, task.model):
         return "unknown_task", Problem("there is no such task")
     context.set_task(task)
     return None
@@ -189,7 +192,7 @@ def cancel(context: RequestContext, operation: Operation, booked: Booked) -> Res
     if task.course is not None and (recorded := recorded_response(context, operation.id)) is not None:
         return recorded
     status = status_at(task, context.now_ms).status
-    end = context.state.provider.lifecycle.cancelled_in(status)
+    end = task.model.lifecycle.cancelled_in(status)
     if end is None or ended(task, context.now_ms):
         return "not_cancellable", Problem("the task has ended")
     if operation.states is not None and status not in operation.states:
@@ -225,6 +228,8 @@ def list_(context: RequestContext, operation: Operation, _booked: Booked) -> Res
     assert operation.item is not None
     state = context.state
     ids = list(reversed(context.account.tasks))
+    if operation.kind is not None:
+        ids = [each for each in ids if is_of_kind(operation, state.tasks[each].model)]
     limit = operation.default_limit
     if operation.limit is not None and (asked := operation.limit(context)) is not None:
         text = str(asked)

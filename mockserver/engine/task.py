@@ -34,6 +34,17 @@ class NotHeldError(Exception):
     """A release was given for a task that is not held."""
 
 
+class Parent(NamedTuple):
+    """What is known of the task that another one goes on from."""
+
+    id: str
+    model: str
+    kind: str | None
+    request: Mapping[str, Any]
+    #: Its body with defaults, and with what its own parent had.
+    inputs: Any
+
+
 class Task(NamedTuple):
     """One generation. Instants are mock milliseconds; money is micro-credits."""
 
@@ -66,6 +77,8 @@ class Task(NamedTuple):
     course: Course | None = None
     #: The `base` of the request that has made it.
     base: str = ""
+    #: The task that it goes on from.
+    parent: Parent | None = None
     #: When it was held, and for how long; without the present hold.
     pauses: tuple[tuple[int, int], ...] = ()
     #: The states that it goes through to its end since it was cancelled, and when it enters each; its progress then.

@@ -24,7 +24,7 @@ class CancelledTask(Fault):
 
     def alter_task(self, injection: Injection, context: RequestContext, task: Task) -> Task | None:
         ends_ms = task.submitted_ms + int((task.due_ms - task.submitted_ms) * self.stage)
-        end = context.state.provider.lifecycle.cancelled_in(status_at(task, ends_ms - 1).status)
+        end = task.model.lifecycle.cancelled_in(status_at(task, ends_ms - 1).status)
         if end is None:
             return None
         reason = next(iter(end.reasons.values()), None)
@@ -33,4 +33,4 @@ class CancelledTask(Fault):
 
 def _cancellation(provider: Provider) -> End | None:
     """Return the provider's end of cancelled tasks, if it has one."""
-    return next((end for end in provider.lifecycle.ends.values() if end.kind == "cancellation"), None)
+    return next((end for end in provider.whole_lifecycle.ends.values() if end.kind == "cancellation"), None)

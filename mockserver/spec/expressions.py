@@ -35,6 +35,7 @@ NAMES: dict[str, dict[str, str]] = {
     "task": {
         "id": "task.id",
         "model": "task.model.name",
+        "kind": "task.model.kind",
         "status": "shown.status",
         "progress": "shown.progress",
         "request": "task.body",
@@ -44,6 +45,7 @@ NAMES: dict[str, dict[str, str]] = {
         **_properties("task", "reason_message", "result_urls", "result_url", "media"),
         **_properties("task", "progress_fraction", "queue_position", "logs", "log_text"),
     },
+    "parent": _properties("parent", "id", "model", "kind", "request"),
     "account": _properties(
         *("account", "id", "plan", "available_credits", "used_credits", "reserved_credits", "granted_credits")
     ),

@@ -19,6 +19,7 @@ from mockserver.spec.compile.answers import (
 )
 from mockserver.spec.compile.context import Context
 from mockserver.spec.compile.examples import check_examples
+from mockserver.spec.compile.kinds import compile_kinds
 from mockserver.spec.compile.lifecycles import compile_lifecycle
 from mockserver.spec.compile.operations import check_routes, compile_routes
 from mockserver.spec.compile.paths import check_paths
@@ -98,12 +99,13 @@ def _compiled(context: Context) -> Provider | None:
     lifecycle = compile_lifecycle(context, mock["lifecycle"])
     results = {name: compile_result(context, name, entry) for name, entry in mock.get("results", {}).items()}
     errors = {name: compile_error(context, name, entry) for name, entry in mock["errors"].items()}
-    routes = compile_routes(context)
+    kinds = compile_kinds(context, lifecycle, results)
+    routes = compile_routes(context, kinds)
     operations = {each.id: each for route in routes for each in route.operations.values()}
     check_routes(context, operations, results)
     check_paths(context, operations, results)
     check_statuses(context, operations)
-    models = compile_models(context, lifecycle, results)
+    models = compile_models(context, lifecycle, kinds, results)
     check_places(context, models)
     check_examples(context, operations, models)
     key = _key(context)
@@ -161,6 +163,7 @@ def _compiled(context: Context) -> Provider | None:
         client=_advice(mock.get("client", {})),
         shows_progress=any("$task.progress" in each.text for each in context.documents),
         draws=compile_draws(context),
+        kinds=kinds,
     )
     return None if context.issues else provider
 

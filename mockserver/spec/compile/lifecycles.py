@@ -175,8 +175,22 @@ def _ends_by_kind(context: Context, entry: dict[str, Any], ends: dict[str, End],
     return by_kind
 
 
+def lifecycle_entries(mock: dict[str, Any]) -> dict[str | None, tuple[Path_, dict[str, Any]]]:
+    """Return the lifecycles of all kinds of task by kind, with their places; None is the usual kind."""
+    found: dict[str | None, tuple[Path_, dict[str, Any]]] = {None: (("x-mock", "lifecycle"), mock["lifecycle"])}
+    for name, kind in mock.get("kinds", {}).items():
+        path = ("x-mock", "kinds", name, "lifecycle")
+        found[name] = (path, kind["lifecycle"]) if "lifecycle" in kind else found[None]
+    return found
+
+
 def state_names(context: Context) -> tuple[str, ...]:
     """Return the names of all states of tasks: on the way, on the way to an end, and the ends."""
-    entry = context.mock["lifecycle"]
+    entries = [entry for _, entry in lifecycle_entries(context.mock).values()]
+    return tuple(dict.fromkeys(name for entry in entries for name in names_in(entry)))
+
+
+def names_in(entry: dict[str, Any]) -> tuple[str, ...]:
+    """Return the names of the states of a lifecycle."""
     through = (state for end in entry["ends"].values() for state in as_mapping(end, "kind").get("through", ()))
-    return tuple(dict.fromkeys((*entry["states"], *through, *entry["ends"])))
+    return (*entry["states"], *through, *entry["ends"])

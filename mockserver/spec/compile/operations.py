@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mockserver.provider import UCR, Operation, Parameter, ResultKind, Route
+from mockserver.provider import UCR, Kind, Operation, Parameter, ResultKind, Route
 from mockserver.spec.compile.context import Context
-from mockserver.spec.compile.lifecycles import state_names
+from mockserver.spec.compile.kinds import child_schema, kind_of, parent_rule, states_for
 from mockserver.spec.compile.unmarked import NOTHING_ASKED, asked_of, not_implemented, sample_of
 from mockserver.spec.document import PATH_PARAMETER, Path_, merge_patch
 from mockserver.spec.pointer import keys_of
@@ -25,7 +25,7 @@ _MULTIPART_OVERHEAD_BYTES = 1 << 16
 NAMES_IN_LINK = {"result": ("account_id", "task_id", "index"), "file": ("file_id", "file_name")}
 
 
-def compile_routes(context: Context) -> tuple[Route, ...]:
+def compile_routes(context: Context, kinds: Mapping[str, Kind]) -> tuple[Route, ...]:
     """Compile the paths of the main spec; the other documents may not add any."""
     routes: list[tuple[str, dict[str, Any], dict[str, Operation]]] = []
     lead_paths = context.lead.data["paths"]
@@ -43,7 +43,7 @@ def compile_routes(context: Context) -> tuple[Route, ...]:
         operations = {}
         for method in METHODS:
             if method in item:
-                operation = _operation(context, path, method, item)
+                operation = _operation(context, kinds, path, method, item)
                 if operation is not None:
                     operations[operation.method] = operation
         routes.append((path, item, operations))
@@ -67,7 +67,9 @@ def _served(context: Context, routes: Sequence[tuple[str, dict[str, Any], dict[s
     yield from alone
 
 
-def _operation(context: Context, path: str, method: str, item: dict[str, Any]) -> Operation | None:
+def _operation(
+    context: Context, kinds: Mapping[str, Kind], path: str, method: str, item: dict[str, Any]
+) -> Operation | None:
     entry = item[method]
     place = ("paths", path, method)
     mock = entry.get("x-mock")
@@ -86,7 +88,7 @@ def _operation(context: Context, path: str, method: str, item: dict[str, Any]) -
             context.report(place, "has role `upload`, but the root x-mock has no `uploads`", "add `uploads`")
         max_body_bytes = context.mock.get("uploads", {}).get("max_bytes", 0) + _MULTIPART_OVERHEAD_BYTES
     where = (*place, "x-mock")
-    known = state_names(context)
+    known = states_for(context, mock.get("kind"))
     named: dict[Path_, str] = {("reply", "in", state): state for state in reply.get("in", {})}
     named |= {("states", index): state for index, state in enumerate(mock.get("states", ()))}
     for keys, state in named.items():
@@ -116,6 +118,9 @@ def _operation(context: Context, path: str, method: str, item: dict[str, Any]) -
         model=None if "model" not in mock else context.value(mock["model"], *where, "model"),
         task=None if "task" not in mock else context.value(mock["task"], *where, "task"),
         states=frozenset(mock["states"]) if "states" in mock else None,
+        kind=kind_of(context, kinds, mock, where),
+        parent=parent_rule(context, kinds, mock, where),
+        request=child_schema(context, entry, place),
         item=None if "item" not in mock else context.value(mock["item"], *where, "item"),
         limit=None if "limit" not in mock else context.value(mock["limit"], *where, "limit"),
         after=None if "after" not in mock else context.value(mock["after"], *where, "after"),

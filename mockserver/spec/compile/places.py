@@ -7,13 +7,14 @@ from typing import Any, NamedTuple
 
 from mockserver.provider import Model, Schema
 from mockserver.spec.compile.context import Context
+from mockserver.spec.compile.lifecycles import lifecycle_entries
 from mockserver.spec.compile.operations import METHODS, parameters_of
 from mockserver.spec.document import Document, Path_, merge_patch
 from mockserver.spec.expressions import names_of
 from mockserver.spec.reading import Scope, meant_expressions
 
 _ALWAYS = frozenset(("now", "server", "request_id"))
-_OF_TASK = _ALWAYS | {"task", "account", "draw", "input", "reply"}
+_OF_TASK = _ALWAYS | {"task", "parent", "account", "draw", "input", "reply"}
 _ROOTS = {
     "submit": _OF_TASK | {"quote"},
     "estimate": _ALWAYS | {"account", "draw", "input", "quote"},
@@ -24,7 +25,7 @@ _ROOTS = {
     "balance": _ALWAYS | {"account"},
     "upload": _ALWAYS | {"account", "file"},
 }
-_OF_BODY = frozenset(("input", "draw"))
+_OF_BODY = frozenset(("input", "draw", "parent"))
 _WHAT = {
     "submit": "the answer to a submit",
     "estimate": "the answer to an estimate",
@@ -41,7 +42,7 @@ _NO_BODY = _PARAMETERS | {"method"}
 _REQUEST = _NO_BODY | {"body"}
 _BODY = frozenset(("body",))
 #: What lines of a log may not read of `$task`: what changes, or is not known while the task is on its way.
-_CHANGING = frozenset(names_of("task")) - {"id", "model", "request", "estimated_s", "account_id"}
+_CHANGING = frozenset(names_of("task")) - {"id", "model", "kind", "request", "estimated_s", "account_id"}
 _LINKS = frozenset(("result_url", "result_urls", "output_duration_s"))
 #: Keys of x-mock that say something to people, or do not belong to the running provider.
 _NO_TEMPLATES = frozenset(("source", "summary", "description", "example", "examples", "dialects", "x-mock"))
@@ -103,7 +104,9 @@ class _Places:
         yield from self._of_unmarked()
         yield from self._of_errors()
         yield from self._of_results()
-        yield from self._of_lifecycle(self._mock["lifecycle"], ("x-mock", "lifecycle"))
+        for lifecycle, entry in dict(lifecycle_entries(self._mock).values()).items():
+            yield from self._of_lifecycle(entry, lifecycle)
+        yield from self._of_kinds()
         yield from self._of_callbacks()
         texts = self._scope("a text of a submit", frozenset({"input"}), _BODY)
         for key, name in (("content_policy", "texts"), ("uploads", "referenced_by")):
@@ -129,13 +132,19 @@ class _Places:
         request = _REQUEST if role in ("submit", "estimate") else _NO_BODY
         reads = self._scope(_WHAT.get(role, role), _ROOTS.get(role, _ALWAYS), request, parameters=parameters)
         asked = self._scope("what a request names", _NOTHING, _PARAMETERS, parameters=parameters)
-        named = self._scope("the name of a model", _NOTHING, _REQUEST, parameters=parameters)
+        parent = frozenset({"parent"}) if "parent" in mock else _NOTHING
+        named = self._scope("the name of a model", parent, _REQUEST, parameters=parameters)
+        parents = self._scope("what a request names", _NOTHING, _PARAMETERS | _BODY, parameters=parameters, schemas=[])
         item_scope = self._scope("an entry of a list", _OF_TASK, _NO_BODY, parameters=parameters)
         reply = mock.get("reply", {})
         scopes = {"model": named, "task": asked, "limit": asked, "after": asked, "item": item_scope}
         for key, scope in scopes.items():
             if key in mock:
                 yield self._place((*path, key), mock[key], scope)
+        if isinstance(mock.get("parent"), dict):
+            yield self._place((*path, "parent", "task"), mock["parent"]["task"], parents)
+        elif "parent" in mock:
+            yield self._place((*path, "parent"), mock["parent"], parents)
         if "body" in reply:
             yield self._place((*path, "reply", "body"), reply["body"], reads)
         for part in ("in", "headers"):
@@ -174,6 +183,16 @@ class _Places:
                     yield self._place((*path, key), entry[key], made)
             for key, each in entry.get("refusals", {}).items():
                 yield self._place((*path, "refusals", key, "body"), each["body"], refusal)
+
+    def _of_kinds(self) -> Iterator[_Place]:
+        read = self._scope("a kind of task", _OF_BODY, _REQUEST)
+        for name, entry in self._mock.get("kinds", {}).items():
+            path = ("x-mock", "kinds", name)
+            if "result" in entry:
+                yield self._place((*path, "result"), entry["result"], read)
+            for key, amount in entry.get("price", {}).items():
+                for part, template in amount.items() if key != "source" else ():
+                    yield self._place((*path, "price", key, part), template, read)
 
     def _of_lifecycle(self, entry: dict[str, Any], path: Path_) -> Iterator[_Place]:
         """Yield the lines of logs, and how they are written."""

@@ -16,6 +16,7 @@ from mockserver.provider import (
     UCR,
     ContentPolicy,
     Draw,
+    Kind,
     Lifecycle,
     Model,
     Problem,
@@ -36,7 +37,9 @@ _SWAP = "swap them"
 _SCHEMA = "name a schema of components/schemas"
 
 
-def compile_models(context: Context, lifecycle: Lifecycle, results: Mapping[str, ResultKind]) -> dict[str, Model]:
+def compile_models(
+    context: Context, lifecycle: Lifecycle, kinds: Mapping[str, Kind], results: Mapping[str, ResultKind]
+) -> dict[str, Model]:
     """Compile the models of all documents."""
     models: dict[str, Model] = {}
     for document in context.documents:
@@ -44,7 +47,11 @@ def compile_models(context: Context, lifecycle: Lifecycle, results: Mapping[str,
             path = ("x-mock", "models", name)
             if name in models:
                 context.report(path, "is also in another document of this provider", "keep one", document=document)
-            models[name] = _model(context, document, name, entry, lifecycle, results)
+            kind = kinds.get(entry.get("kind", ""))
+            if "kind" in entry and kind is None:
+                fix = suggestion(entry["kind"], kinds)
+                context.report((*path, "kind"), f"there is no kind {entry['kind']!r}", fix, document=document)
+            models[name] = _model(context, document, name, entry, kind or Kind("", lifecycle), results)
     _check_aliases(context)
     return models
 
@@ -86,7 +93,7 @@ def _model(
     document: Document,
     name: str,
     entry: dict[str, Any],
-    lifecycle: Lifecycle,
+    kind: Kind,
     results: Mapping[str, ResultKind],
 ) -> Model:
     path = ("x-mock", "models", name)
@@ -112,7 +119,7 @@ def _model(
             (*path, "example"), f"does not match the request schema: {problem.message}", fix, document=document
         )
     for state in entry.get("lasts_s", {}):
-        states = context.mock["lifecycle"]["states"]
+        states = [each.name for each in kind.lifecycle.states]
         if state not in states:
             where = (*path, "lasts_s", state)
             context.report(where, "is not a state of the lifecycle", suggestion(state, states), document=document)
@@ -120,8 +127,8 @@ def _model(
     price = entry["price"]
     for part in ("reserve", "settle"):
         check_amount(context, document, (*path, "price", part), price.get(part, {}))
-    reserve = _amount(context, document, price["reserve"], (*path, "price", "reserve"))
-    settle = _amount(context, document, price["settle"], (*path, "price", "settle")) if "settle" in price else None
+    reserve = amount_of(context, document, price["reserve"], (*path, "price", "reserve"))
+    settle = amount_of(context, document, price["settle"], (*path, "price", "settle")) if "settle" in price else None
     longer = entry.get("lasts_s", {})
     return Model(
         name=name,
@@ -130,12 +137,15 @@ def _model(
         example=example,
         reserve_ucr=reserve,
         settle_ucr=settle,
-        result=context.value(entry.get("result"), *path, "result", document=document),
+        result=kind.result
+        if "result" not in entry and kind.result is not None
+        else context.value(entry.get("result"), *path, "result", document=document),
         estimated_s=entry.get("estimated_s"),
         states=tuple(
-            _lasting(state, longer[state.name]) if state.name in longer else state for state in lifecycle.states
+            _lasting(state, longer[state.name]) if state.name in longer else state for state in kind.lifecycle.states
         ),
-        lifecycle=lifecycle,
+        lifecycle=kind.lifecycle,
+        kind=kind.name or None,
         requirements=tuple(
             Requirement(
                 left=context.value(each["left"], *path, "requirements", index, "left", document=document),
@@ -156,9 +166,10 @@ def _lasting(state: State, lasts_s: Any) -> State:
     return replace(state, shortest_ms=round(shortest_s * 1000), longest_ms=round(longest_s * 1000))
 
 
-def _amount(
+def amount_of(
     context: Context, document: Document, entry: dict[str, Any], path: tuple[str | int, ...]
 ) -> Callable[[Any], int]:
+    """Compile an amount of credits, in micro-credits."""
     words = {"base_credits": 0, "each": 1, "credits_per_unit": 0, "factors": [], **entry}
     words.pop("decimals", None)
     for name in ("base_credits", "each", "credits_per_unit", "factors"):
