@@ -105,7 +105,7 @@ async def _from_submit_to_file(job: Job, server: Server, session: aiohttp.Client
         raise DemoError("the response to the submit contains no task id")
     url = base_url + _query_path(_operation(provider, "query"), job.task_id)
     link = None
-    ends = provider.lifecycle.ends
+    ends = provider.whole_lifecycle.ends
     while not job.seen or job.seen[-1][0] not in ends:
         if clock.now_ms() - started_ms > _GIVE_UP_AFTER_S * 1000:
             raise DemoError("the task did not end")

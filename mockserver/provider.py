@@ -7,7 +7,8 @@ is a compiled expression, template or choice: a function of the engine's request
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import reduce
 from typing import Any, Literal, NamedTuple
 
 from mockserver.chance import IdFormat
@@ -20,7 +21,18 @@ Headers = tuple[tuple[str, Value], ...]
 Draw = Callable[[bytes], Any]
 
 Role = Literal[
-    "submit", "query", "cancel", "list", "estimate", "balance", "upload", "file", "result", "decoy", "example"
+    "submit",
+    "query",
+    "cancel",
+    "delete",
+    "list",
+    "estimate",
+    "balance",
+    "upload",
+    "file",
+    "result",
+    "decoy",
+    "example",
 ]
 
 TestKey = Literal["no_credits", "revoked", "rate_limited", "no_scope"]
@@ -123,6 +135,14 @@ class Plan:
         return bool(self.request_limits or self.task_limits)
 
 
+class LogLine(NamedTuple):
+    """A line of a task's log: when it appears, as a part of its state's duration, and what it says."""
+
+    at_fraction: float
+    message: Value
+    level: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     """A state on the way: how long it lasts, and the progress at its entry and before it is left."""
@@ -132,6 +152,9 @@ class State:
     longest_ms: int
     progress_from: int
     progress_to: int
+    #: The places in the queue at its entry and before it is left, where tasks queue in it.
+    queue: tuple[int, int] | None = None
+    logs: tuple[LogLine, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +174,11 @@ class End:
     kind: Literal["success", "failure", "cancellation"]
     progress: int | None
     reasons: Mapping[str, Reason]
+    #: Of a cancellation: the states that a task is cancelled in to end so; empty: all that no other one has.
+    states: frozenset[str] = frozenset()
+    #: Of a cancellation: the states that a cancelled task goes through first.
+    through: tuple[State, ...] = ()
+    logs: tuple[LogLine, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +192,33 @@ class Lifecycle:
     cancellation: End | None
     #: What states were called once.
     older_words: Mapping[str, str] = field(default_factory=dict)
+    #: The end of a task that is cancelled in a state, where that is not the usual one.
+    cancellations: Mapping[str, End] = field(default_factory=dict)
+    #: The states on the way to an end, by name.
+    through: Mapping[str, State] = field(default_factory=dict)
+    #: How a line of the log is written; None: as its message alone.
+    log_line: Value | None = None
+
+    def cancelled_in(self, state: str) -> End | None:
+        """Return how a task ends that is cancelled in a state; None where it cannot be."""
+        return self.cancellations.get(state, self.cancellation)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All states: on the way, on the way to an end, and the ends."""
+        return (*(state.name for state in self.states), *self.through, *self.ends)
+
+
+def _joined(first: Lifecycle, second: Lifecycle) -> Lifecycle:
+    """Return the states and ends of two lifecycles; of two with one name those of the first."""
+    known = {state.name for state in first.states}
+    return replace(
+        first,
+        states=(*first.states, *(state for state in second.states if state.name not in known)),
+        ends={**second.ends, **first.ends},
+        older_words={**second.older_words, **first.older_words},
+        through={**second.through, **first.through},
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +250,29 @@ class ResultKind:
 
 
 @dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of task beside the usual one; None is as the model says."""
+
+    name: str
+    lifecycle: Lifecycle
+    result: Value | None = None
+    reserve_ucr: Callable[[Any], int] | None = None
+    settle_ucr: Callable[[Any], int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ParentRule:
+    """Where a submit names the task that it goes on from, and what that must be."""
+
+    task: Value
+    field: str
+    #: Its kind; None is any.
+    kind: str | None
+    #: The states that it must be in; None: it has succeeded.
+    states: frozenset[str] | None
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """A model: the shape of its submit body, its price, what it makes."""
 
@@ -208,12 +286,15 @@ class Model:
     result: Value
     estimated_s: float | None
     states: tuple[State, ...]
+    lifecycle: Lifecycle
     requirements: tuple[Requirement, ...]
     #: Other names of this model, by the spec, and a test for those that the spec gives as patterns.
     aliases: frozenset[str] = frozenset()
     answers_to: Callable[[str], bool] = lambda _name: False
     #: Its request is what the operation that takes it declares.
     by_operation: bool = False
+    #: The name of the kind of task that it makes; None is the usual one.
+    kind: str | None = None
     #: The model whose shape and price this one has; empty where they are its own.
     served_as: str = ""
 
@@ -373,6 +454,12 @@ class Operation:
     model_keys: tuple[str, ...] = ()
     task: Value | None = None
     task_field: str = "task"
+    #: The states of a task that it works in; None: all.
+    states: frozenset[str] | None = None
+    #: The kind of task that a submit makes, or that the others are for; None: as the model says, or any.
+    kind: Kind | None = None
+    #: Of a submit: the task that it goes on from.
+    parent: ParentRule | None = None
     item: Value | None = None
     limit: Value | None = None
     after: Value | None = None
@@ -408,7 +495,7 @@ class Operation:
     host: str | None = None
     #: What the path begins with that the document's `servers` say, and its `paths` do not.
     base: str = ""
-    #: Of an operation without a part in a task: what its body must be, and its answer.
+    #: What its body must be, where the model does not say so; and the answer of one without a part in a task.
     request: Schema | None = None
     sample: Sample | None = None
     #: Of an operation that takes more than the JSON body of a model: what its body may be.
@@ -532,6 +619,14 @@ class Provider:
     #: Whether any answer shows the progress of a task.
     shows_progress: bool = False
     draws: Mapping[str, Draw] = field(default_factory=dict)
+    kinds: Mapping[str, Kind] = field(default_factory=dict)
+
+    #: The states and ends of all kinds of task.
+    whole_lifecycle: Lifecycle = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        others = [kind.lifecycle for kind in self.kinds.values()]
+        object.__setattr__(self, "whole_lifecycle", reduce(_joined, others, self.lifecycle))
 
     @property
     def main_host(self) -> str:

@@ -23,6 +23,7 @@ ORDER = {
     ),
     "mockserver.engine": (
         *("leaves", "messages", "routes", "body", "limits", "targets", "transmission", "accounts", "course", "task"),
+        "sights",
         "callbacks",
         *(
             "keeping",
@@ -32,12 +33,14 @@ ORDER = {
             "renewal",
             "render",
             "parsing",
+            "kinds",
             "admission",
             "replay",
             "faults",
             "rules",
             "injection",
             "operations",
+            "deletion",
             "world",
             "commands",
         ),

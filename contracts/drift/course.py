@@ -86,7 +86,7 @@ def _other_word(documented: DocumentedSpec, sight: Sight, traces: list[Trace]) -
 
 def is_known(lifecycle: Lifecycle, state: str) -> bool:
     """Tell whether the lifecycle has a state."""
-    return state in lifecycle.ends or any(each.name == state for each in lifecycle.states)
+    return state in lifecycle.names
 
 
 def _with_state(lifecycle: Lifecycle, new: str, traces: Iterable[Trace]) -> list[str]:
@@ -183,14 +183,16 @@ def _in_range(documented: DocumentedSpec, trace: Trace, sight: Sight, found: Dif
     found.tested["progress"] += 1
     end = trace.lifecycle.ends.get(sight.state)
     if end is not None:
-        place = documented.mock.at("lifecycle", "ends", end.name, "progress")
+        place = documented.mock.at("lifecycle", "ends", end.name)
         if end.progress is not None and sight.progress != end.progress:
             found.add(
                 *("progress", ("end",), [sight.record]),
                 seen=f"the progress is {sight.progress} at {sight.word!r}",
                 asks=f"it is {end.progress} there",
                 place=place,
-                edit=lambda values: Edit(place, values[0] if len(set(values)) == 1 else "last"),
+                edit=lambda values: _with(
+                    place, "progress", values[0] if len(set(values)) == 1 else "last", alone="kind"
+                ),
                 value=sight.progress,
             )
         return
@@ -198,11 +200,11 @@ def _in_range(documented: DocumentedSpec, trace: Trace, sight: Sight, found: Dif
     state = next((each for each in states if each.name == sight.state), None)
     if state is None or state.progress_from <= sight.progress <= state.progress_to:
         return
-    here = documented.mock.at("lifecycle", "states", state.name, "progress")
+    here = documented.mock.at("lifecycle", "states", state.name)
 
     def edit(values: list[Any]) -> Edit:
         low, high = min(state.progress_from, *values, 100), max(state.progress_to, *values, 0)
-        return Edit(here, {"from": math.floor(low), "to": math.ceil(high)})
+        return _with(here, "progress", {"from": math.floor(low), "to": math.ceil(high)}, alone="lasts_s")
 
     found.add(
         *("progress", ("range",), [sight.record]),
@@ -212,3 +214,10 @@ def _in_range(documented: DocumentedSpec, trace: Trace, sight: Sight, found: Dif
         edit=edit,
         value=sight.progress,
     )
+
+
+def _with(place: Place, key: str, value: Any, *, alone: str) -> Edit:
+    """Set a key of a state or an end, which may be written as the value of its key `alone`."""
+    if place.mapping():
+        return Edit(place.at(key), value)
+    return Edit(place, {alone: place.value, key: value})

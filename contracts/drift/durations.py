@@ -11,6 +11,7 @@ from contracts.drift.differences import Differences
 from contracts.drift.places import Edit
 from contracts.drift.spec import DocumentedSpec
 from contracts.drift.traces import Sight, Trace
+from mockserver.spec.compile.lifecycles import seconds_of
 from mockserver.spec.pointer import MISSING
 
 #: What the network, and the rounding of a clock, may add to a duration or take from it.
@@ -122,16 +123,19 @@ def _add(
     if own is not MISSING and trace.model is not None:
         place = documented.model_place(trace.model).at("lasts_s", name)
     else:
-        place = documented.mock.at("lifecycle", "states", name, "lasts_s")
+        place = documented.mock.at("lifecycle", "states", name)
+        if "lasts_s" in place.mapping():
+            place = place.at("lasts_s")
     known = place.value
-    low, high = (known["from"], known["to"]) if isinstance(known, dict) else (known, known)
+    low, high = seconds_of(known)
 
     def edit(values: list[Any]) -> Edit:
         least = [took for kind, took in values if kind == "at least"]
         most = [took for kind, took in values if kind == "at most"]
         lowest = min([low, *(math.floor(each / 1000) for each in most)])
         highest = max([high, *(math.ceil(each / 1000) for each in least)])
-        return Edit(place, {"from": lowest, "to": highest})
+        beside = {key: each for key, each in place.mapping().items() if key not in ("from", "to")}
+        return Edit(place, {"from": lowest, "to": highest, **beside})
 
     found.add(
         *("durations", (), [each.record for each in sights]),

@@ -100,7 +100,7 @@ def traces_of(journal: Journal, documented: DocumentedSpec) -> list[Trace]:
             _model_of(documented, records),
             tuple(each for each in records if not each.faults),
             tuple(_sights(documented, (each for each in records if not each.faults))),
-            provider.lifecycle,
+            provider.whole_lifecycle,
             any(each.faults or each.commanded for each in records),
             ends[run],
         )

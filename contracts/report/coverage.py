@@ -70,9 +70,8 @@ class Coverage:
     @property
     def declared_states(self) -> list[str]:
         """The documented task statuses."""
-        lifecycle = self.provider.lifecycle
-        words = (*(state.name for state in lifecycle.states), *lifecycle.ends, *lifecycle.older_words.values())
-        return list(dict.fromkeys(words))
+        lifecycle = self.provider.whole_lifecycle
+        return list(dict.fromkeys((*lifecycle.names, *lifecycle.older_words.values())))
 
     @property
     def declared_events(self) -> list[str]:

@@ -74,9 +74,9 @@ def _number(count: int) -> Markup:
 
 def _states(coverage: Coverage) -> Markup:
     """Write the task statuses in answers."""
-    lifecycle = coverage.provider.lifecycle
+    lifecycle = coverage.provider.whole_lifecycle
     kinds: dict[str, str] = dict.fromkeys(lifecycle.older_words.values(), "older name")
-    kinds.update({state.name: "in progress" for state in lifecycle.states})
+    kinds.update(dict.fromkeys(lifecycle.names, "in progress"))
     kinds.update({name: f"end: {end.kind}" for name, end in lifecycle.ends.items()})
     others = [word for word in coverage.states if word not in kinds]
     rows = [(word, kind, coverage.states[word]) for word, kind in kinds.items()]

@@ -98,8 +98,8 @@ class Evidence:
         spec = self.spec
         self.submitted = Extractor(spec, [body for each in spec.of_role("submit") for body in spec.reply(each.id)])
         self.queried = Extractor(spec, [body for each in spec.of_role("query") for body in spec.reply(each.id)])
-        lifecycle = spec.provider.lifecycle
-        names = [*(state.name for state in lifecycle.states), *lifecycle.ends]
+        lifecycle = spec.provider.whole_lifecycle
+        names = lifecycle.names
         self.order = {name: index for index, name in enumerate(names)}
         self._canonical = {
             **{older: name for name, older in lifecycle.older_words.items()},
@@ -125,7 +125,7 @@ class Evidence:
 
     def end_of(self, state: str | None) -> End | None:
         """Return the end that a state is; None if it is not an end."""
-        return None if state is None else self.spec.provider.lifecycle.ends.get(state)
+        return None if state is None else self.spec.provider.whole_lifecycle.ends.get(state)
 
     def ending(self, trace: TaskTrace) -> tuple[Observation | None, Observation, End] | None:
         """Return the last query before a task's end, the query that showed it, and the end."""

@@ -28,7 +28,7 @@ def _newest_first(state: ProviderState) -> Iterator[tuple[int, int, ProviderStat
 
 def provider_record(provider: Provider, base_url: str) -> dict[str, Any]:
     """Describe a provider: its operations, states and ends."""
-    lifecycle = provider.lifecycle
+    lifecycle = provider.whole_lifecycle
     return {
         "name": provider.name,
         "title": provider.title,

@@ -98,8 +98,7 @@ def _models(providers: Iterable[Provider]) -> set[str]:
 
 
 def _phases(providers: Iterable[Provider]) -> set[str]:
-    lifecycles = [each.lifecycle for each in providers]
-    return {name for each in lifecycles for name in (*(state.name for state in each.states), *each.ends)}
+    return {name for each in providers for name in each.whole_lifecycle.names}
 
 
 #: What a condition may name.

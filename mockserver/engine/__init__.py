@@ -14,6 +14,7 @@ randomness. The files, in import order (each imports only those before it; tests
     accounts      accounts and their ledger of reservations
     course        what was recorded of a task, to be shown again
     task          tasks: status as a function of time
+    sights        a task's place in the queue, and its log
     callbacks     callbacks as values, and the queue of what is due
     keeping       how much is kept, and what makes room
     models        which model a name stands for
@@ -21,12 +22,14 @@ randomness. The files, in import order (each imports only those before it; tests
     context       what is known of a request, and what templates read of it
     renewal       puts new ids, links and times into what was recorded
     render        responses, errors and callback bodies
+    kinds         kinds of task, and tasks that go on from another one
     admission     the gates
     replay        which recorded submit a new one is like
     faults        the hooks of a fault, and what it is applied to
     rules         where, when and how often a fault applies
     injection     finds the faults for a request, and applies them
     operations    what each operation does with an accepted request
+    deletion      deletes tasks
     world         handles requests; makes and records callback deliveries
     commands      hold, release, complete, fail, cancel
 """

@@ -1,6 +1,6 @@
 """The gates, in their one order, the same for every provider.
 
-    route, method, size, key, plan, rate, parse, schema, content policy, credits, concurrency
+    route, method, size, key, plan, rate, parse, parent, schema, content policy, credits, concurrency
 
 A gate reads the request context, adds what it found, and returns None or a refusal: the name of a condition of the
 spec's `errors`, with a description of the problem. The first refusal is the answer.
@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from mockserver.engine.accounts import Account
-from mockserver.engine.context import RequestContext
+from mockserver.engine.context import RequestContext, with_parent
+from mockserver.engine.kinds import model_of, parent
 from mockserver.engine.messages import Request
 from mockserver.engine.parsing import CONTENT_TYPE, is_json, parse, parse_any, parse_declared, parse_form, shortened
 from mockserver.engine.render import Refused
@@ -148,7 +149,7 @@ def schema(context: RequestContext) -> Refused | None:
     if operation.role == "decoy":
         context.model = model
         return None
-    return _body(context, model)
+    return _body(context, model if operation.kind is None and operation.request is None else model_of(model, operation))
 
 
 def _declared_body(context: RequestContext, rule: Schema) -> Refused | None:
@@ -228,7 +229,8 @@ def _mismatch(context: RequestContext, model: Model) -> Problem | None:
     if problem is not None:
         context.inputs = context.body
         return problem
-    context.inputs = model.request.with_defaults(context.body)
+    made = model.request.with_defaults(context.body)
+    context.inputs = made if context.parent is None else with_parent(made, context.parent)
     if context.state.rules.validation != "strict":
         return None
     return next((each.problem for each in model.requirements if each.broken(context)), None)
@@ -301,9 +303,7 @@ def concurrency(context: RequestContext) -> Refused | None:
     return None
 
 
-_EVERY: frozenset[Role] = frozenset(
-    ("submit", "query", "cancel", "list", "estimate", "balance", "upload", "file", "result", "decoy", "example")
-)
+_EVERY: frozenset[Role] = frozenset(get_args(Role))
 _WITH_JSON: frozenset[Role] = frozenset(("submit", "estimate", "decoy"))
 
 #: Every gate in its order, and the roles of the operations that it is for.
@@ -318,6 +318,7 @@ GATES: tuple[tuple[str, Gate, frozenset[Role]], ...] = (
     ("parse", parse_any, _WITH_JSON),
     ("parse", parse_form, frozenset(("upload",))),
     ("parse", parse_declared, frozenset(("example",))),
+    ("parent", parent, frozenset(("submit",))),
     ("schema", schema, _EVERY - {"file", "result"}),
     ("content_policy", content_policy, frozenset(("submit",))),
     ("credits", credits_, frozenset(("submit",))),
@@ -335,6 +336,7 @@ def gates_of(provider: Provider) -> Gates:
             "key": operation.secured,
             "plan": operation.secured,
             "rate": operation.secured and (role == "submit" or provider.counts_all_requests),
+            "parent": operation.parent is not None,
             "schema": bool(operation.model or operation.request or operation.checked_parameters),
             "content_policy": policy is not None and policy.at_submit,
         }

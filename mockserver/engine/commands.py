@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from mockserver.engine.operations import Booked, replace_task
-from mockserver.engine.task import Task, end_now, hold, release
+from mockserver.engine.task import Task, end_now, hold, release, status_at
 from mockserver.engine.world import World
 
 Command = Literal["hold", "release", "complete", "fail", "cancel"]
@@ -30,7 +30,7 @@ def run_command(world: World, task_id: str, name: Command, now_ms: int, reason: 
         NoSuchEndError: the provider has no cancelled state.
     """
     state, task = world.find_task(task_id)
-    title, lifecycle = state.provider.title, state.provider.lifecycle
+    title, lifecycle = state.provider.title, task.model.lifecycle
     if name == "hold":
         changed = hold(task, now_ms)
     elif name == "release":
@@ -38,7 +38,7 @@ def run_command(world: World, task_id: str, name: Command, now_ms: int, reason: 
     elif name == "complete":
         changed = end_now(task, now_ms, lifecycle.success, None)
     else:
-        end = lifecycle.failure if name == "fail" else lifecycle.cancellation
+        end = lifecycle.failure if name == "fail" else lifecycle.cancelled_in(status_at(task, now_ms).status)
         if end is None:
             raise NoSuchEndError(f"{title} has no cancelled state")
         if reason is not None and reason not in end.reasons:

@@ -15,8 +15,9 @@ from urllib.parse import quote
 
 from mockserver.engine.accounts import Account
 from mockserver.engine.messages import Request, StoredFile, well_formed
+from mockserver.engine.sights import Entry, logged, queue_position
 from mockserver.engine.state import ProviderState
-from mockserver.engine.task import Task, TaskStatus, link_ends_s, started_ms, status_at
+from mockserver.engine.task import Parent, Task, TaskStatus, link_ends_s, started_ms, status_at
 from mockserver.provider import UCR, BodyForm, ErrorAnswer, Model, Operation, Problem, ResultKind, Route
 
 
@@ -77,6 +78,13 @@ def number_of(value: Any, usual: float) -> float:
     return number if 1 / _LARGEST < number < _LARGEST else usual
 
 
+def with_parent(made: Any, parent: Parent | None) -> Any:
+    """Return the input of a task with what only its parent's has."""
+    if parent is None or not isinstance(made, dict) or not isinstance(parent.inputs, dict):
+        return made
+    return {**parent.inputs, **made}
+
+
 def credits_of(amount_ucr: int) -> float | int:
     """Convert micro-credits to credits; whole ones are an integer."""
     whole, rest = divmod(amount_ucr, UCR)
@@ -116,16 +124,22 @@ class _TaskProperties:
     #: The task's state and progress now, and what the response shows of them.
     status: TaskStatus
     shown: TaskStatus | ShownStatus
+    #: The line of the task's log that is rendered.
+    log: Entry
 
     def set_task(self, task: Task) -> None:
         """Set the task, and work out its status."""
         self.task = task
-        now_ms = self.now_ms
-        if self.view is not None and self.view.instant_ms is not None:
-            now_ms = self.view.instant_ms(task) or now_ms
-        self.status = self.shown = status = status_at(task, now_ms)
+        self.status = self.shown = status = status_at(task, self._seen_ms)
         if self.view is not None:
             self.shown = ShownStatus(self.view, task, status)
+
+    @property
+    def _seen_ms(self) -> int:
+        """The instant as of which the task is shown."""
+        if self.view is not None and self.view.instant_ms is not None:
+            return self.view.instant_ms(self.task) or self.now_ms
+        return self.now_ms
 
     @property
     def base(self) -> str:
@@ -205,6 +219,35 @@ class _TaskProperties:
         """The media type of its files."""
         return None if self.task.result is None else self.task.result.media
 
+    @property
+    def task_progress_fraction(self) -> float:
+        """The progress as a fraction: 0 to 1."""
+        return self.shown.progress / 100
+
+    @property
+    def task_queue_position(self) -> int | None:
+        """Its place in the queue; null where it does not queue."""
+        return queue_position(self.task, self._seen_ms)
+
+    @property
+    def task_logs(self) -> list[Any]:
+        """The lines of its log so far, each as the lifecycle's `log_line` writes it."""
+        written = self.task.model.lifecycle.log_line
+        lines = []
+        for entry in self._log_entries():
+            self.log = entry
+            lines.append(entry.message if written is None else written(self))
+        return lines
+
+    @property
+    def task_log_text(self) -> str:
+        """The lines of its log so far, as one text."""
+        return "\n".join(each.message for each in self._log_entries())
+
+    def _log_entries(self) -> list[Entry]:
+        lines = logged(self.task, self._seen_ms)
+        return [Entry(str(line.message(self)), line.level, at_ms) for at_ms, line in lines]
+
     def result_count(self, kind: ResultKind) -> int:
         """Return how many files of a kind the task has."""
         return min(MOST_FILES, int(number_of(kind.count(self), 1)))
@@ -273,6 +316,8 @@ class RequestContext(_TaskProperties, _AccountProperties):
     price_ucr = 0
     callback_url: str | None = None
     task: Task | None = None  # type: ignore[assignment]  # templates that read it are rendered only where it is set
+    #: The task that a submit goes on from.
+    parent: Parent | None = None
     error: ErrorAnswer | None = None
     problem: Problem | None = None
     file: StoredFile | None = None
@@ -328,7 +373,7 @@ class RequestContext(_TaskProperties, _AccountProperties):
         if task is not None:
             account, ordinal = task.account, task.ordinal
         else:
-            ordinal = 0 if account is None else len(account.tasks)
+            ordinal = 0 if account is None else account.opened
         provider, owner = self.state.provider, "" if account is None else account.id
         return provider.draws[name](self.state.chance.draw(f"{provider.name}/{owner}/task/{ordinal}/{name}"))
 
@@ -354,8 +399,33 @@ class RequestContext(_TaskProperties, _AccountProperties):
     def input(self) -> Any:
         """The submit body with the defaults of its schema; worked out again where only the task is known."""
         if self.inputs is None and self.task is not None:
-            self.inputs = self.task.model.request.with_defaults(self.task.body)
+            made = self.task.model.request.with_defaults(self.task.body)
+            self.inputs = made if self.task.parent is None else with_parent(made, self.task.parent)
         return self.inputs
+
+    @property
+    def _parent(self) -> Parent | None:
+        return self.parent if self.task is None else self.task.parent
+
+    @property
+    def parent_id(self) -> str | None:
+        """The id of the task that the task goes on from."""
+        return None if self._parent is None else self._parent.id
+
+    @property
+    def parent_model(self) -> str | None:
+        """The model of that task."""
+        return None if self._parent is None else self._parent.model
+
+    @property
+    def parent_kind(self) -> str | None:
+        """The kind of that task."""
+        return None if self._parent is None else self._parent.kind
+
+    @property
+    def parent_request(self) -> Any:
+        """The submit body of that task."""
+        return None if self._parent is None else self._parent.request
 
     @property
     def quote_credits(self) -> float | int:

@@ -6,7 +6,7 @@ still settle, and a callback that it had not sent is not sent.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -41,14 +41,21 @@ class Shelf:
     #: What stands on it, in words: `task`, `upload`.
     noun: str
     bounds: Bounds
-    _kept: deque[_Kept] = field(default_factory=deque)
+    #: By the identity of the owner, and name.
+    _kept: OrderedDict[tuple[int, str], _Kept] = field(default_factory=OrderedDict)
     _size_bytes: int = 0
 
     def add(self, owner: Keeper, name: str, size_bytes: int) -> str:
         """Add one; evict the oldest where there are too many, but never this one. Return what was evicted, in words."""
-        self._kept.append(_Kept(owner, name, size_bytes))
+        self._kept[id(owner), name] = _Kept(owner, name, size_bytes)
         self._size_bytes += size_bytes
         return self._make_room() if self._too_much() else ""
+
+    def remove(self, owner: Keeper, name: str) -> None:
+        """Take one away, which its owner forgets."""
+        kept = self._kept.pop((id(owner), name), None)
+        if kept is not None:
+            self._size_bytes -= kept.size_bytes
 
     def _too_much(self) -> bool:
         number, size_bytes = self.bounds.number, self.bounds.size_bytes
@@ -59,7 +66,7 @@ class Shelf:
     def _make_room(self) -> str:
         evicted = []
         while len(self._kept) > 1 and self._too_much():
-            oldest = self._kept.popleft()
+            _, oldest = self._kept.popitem(last=False)
             self._size_bytes -= oldest.size_bytes
             if oldest.owner.evict(oldest.name):
                 evicted.append(oldest.name)

@@ -7,7 +7,7 @@ Every function reads the request context and returns a response or a refusal. Wh
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from mockserver.chance import fraction
@@ -15,13 +15,14 @@ from mockserver.engine.admission import violates_policy
 from mockserver.engine.callbacks import TaskEnds
 from mockserver.engine.context import RequestContext, number_of
 from mockserver.engine.injection import TaskInjector
+from mockserver.engine.kinds import is_of_kind
 from mockserver.engine.messages import FileWanted, Response, StoredFile
 from mockserver.engine.render import Refused, file_refusal_response, operation_response
 from mockserver.engine.renewal import recorded_response, response_of
 from mockserver.engine.replay import Replay, with_course
 from mockserver.engine.state import ProviderState
-from mockserver.engine.task import Task, end_now, ended, link_ends_s
-from mockserver.provider import End, Operation, Problem, Reason
+from mockserver.engine.task import Task, cancelled, ended, link_ends_s, status_at
+from mockserver.provider import End, Operation, Problem, Reason, State
 
 #: What falls due: the instant, and the task's end that it is about.
 Booked = list[tuple[int, TaskEnds]]
@@ -95,10 +96,8 @@ def _new_task(context: RequestContext) -> Task:
         task_id = provider.task_id(state.chance.draw(f"{name}/{tries}"), now_ms // 1000)
     entered_ms = []
     at_ms = now_ms
-    for slot, phase in enumerate(model.states):
-        at_ms += phase.shortest_ms
-        if phase.longest_ms > phase.shortest_ms:
-            at_ms += int(fraction(drawn, slot % 6) * (phase.longest_ms - phase.shortest_ms + 1))
+    for lasts_ms in _durations_ms(model.states, drawn):
+        at_ms += lasts_ms
         entered_ms.append(at_ms)
     due_ms = ends_ms = entered_ms.pop()
     end, reason = _drawn_end(context, drawn)
@@ -122,21 +121,38 @@ def _new_task(context: RequestContext) -> Task:
         None if result_name is None else provider.results[result_name],
         context.callback_url,
         base=context.request.base or "",
+        parent=context.parent,
     )
+
+
+def _durations_ms(states: Iterable[State], drawn: bytes) -> Iterator[int]:
+    """Yield how long each state lasts."""
+    for slot, state in enumerate(states):
+        if state.longest_ms > state.shortest_ms:
+            yield state.shortest_ms + int(fraction(drawn, slot % 6) * (state.longest_ms - state.shortest_ms + 1))
+        else:
+            yield state.shortest_ms
+
+
+def _drawn_for(context: RequestContext, task: Task, purpose: str) -> bytes:
+    """Draw something for a task, the same each time."""
+    name = context.state.provider.name
+    return context.state.chance.draw(f"{name}/{task.account.id}/task/{task.ordinal}/{purpose}")
 
 
 def _drawn_end(context: RequestContext, drawn: bytes) -> tuple[End, Reason | None]:
     """Return how the task will end, unless a command or a fault changes that."""
     state = context.state
-    lifecycle, policy = state.provider.lifecycle, state.provider.content_policy
+    assert context.model is not None
+    lifecycle, policy = context.model.lifecycle, state.provider.content_policy
     failure = lifecycle.failure
     if policy is not None and policy.reason is not None and violates_policy(context):
-        return failure, failure.reasons[policy.reason]
+        return failure, failure.reasons.get(policy.reason)
     uploads = state.provider.uploads
     if uploads is not None and uploads.missing_reason is not None:
         for url in uploads.referenced_by:
             if state.nothing_at(url(context), context.base):
-                return failure, failure.reasons[uploads.missing_reason]
+                return failure, failure.reasons.get(uploads.missing_reason)
     if state.rules.failure_rate and fraction(drawn, 7) < state.rules.failure_rate:
         reasons = list(failure.reasons.values())
         return failure, reasons[int(fraction(drawn, 6) * len(reasons))] if reasons else None
@@ -145,11 +161,12 @@ def _drawn_end(context: RequestContext, drawn: bytes) -> tuple[End, Reason | Non
 
 def query(context: RequestContext, operation: Operation, _booked: Booked) -> Response | Refused:
     """Return the state of a task of this account."""
-    refused = _find_task(context, operation)
+    refused = find_task(context, operation)
     return refused or operation_response(context, operation)
 
 
-def _find_task(context: RequestContext, operation: Operation) -> Refused | None:
+def find_task(context: RequestContext, operation: Operation) -> Refused | None:
+    """Find the task that a request is about, of this account; it is then in the context."""
     assert operation.task is not None
     state = context.state
     task_id = operation.task(context)
@@ -159,7 +176,7 @@ def _find_task(context: RequestContext, operation: Operation) -> Refused | None:
     if matches is not None and not matches(task_id):
         return "malformed_task_id", Problem("the task id is not well-formed", operation.task_field)
     task = state.tasks.get(task_id)
-    if task is None or task.account is not context.account:
+    if task is None or task.account is not context.account or not is_of_kind(operation, task.model):
         return "unknown_task", Problem("there is no such task")
     context.set_task(task)
     return None
@@ -167,17 +184,25 @@ def _find_task(context: RequestContext, operation: Operation) -> Refused | None:
 
 def cancel(context: RequestContext, operation: Operation, booked: Booked) -> Response | Refused:
     """Cancel a task that has not ended."""
-    refused = _find_task(context, operation)
+    refused = find_task(context, operation)
     if refused is not None:
         return refused
-    task, end = context.task, context.state.provider.lifecycle.cancellation
+    task = context.task
     assert task is not None
     if task.course is not None and (recorded := recorded_response(context, operation.id)) is not None:
         return recorded
+    status = status_at(task, context.now_ms).status
+    end = task.model.lifecycle.cancelled_in(status)
     if end is None or ended(task, context.now_ms):
         return "not_cancellable", Problem("the task has ended")
+    if operation.states is not None and status not in operation.states:
+        return "not_cancellable", Problem(f"the task is {status}")
+    if task.detour:  # it is being cancelled
+        return operation_response(context, operation)
     reason = next(iter(end.reasons.values()), None)
-    new = replace_task(context.state, task, end_now(task, context.now_ms, end, reason), booked)
+    drawn = _drawn_for(context, task, "cancel") if end.through else b""
+    changed = cancelled(task, context.now_ms, end, reason, list(_durations_ms(end.through, drawn)))
+    new = replace_task(context.state, task, changed, booked)
     followed = None if task.course is None else task.course.cancelled
     if followed is None:
         context.set_task(new)
@@ -203,6 +228,8 @@ def list_(context: RequestContext, operation: Operation, _booked: Booked) -> Res
     assert operation.item is not None
     state = context.state
     ids = list(context.account.tasks)
+    if operation.kind is not None:
+        ids = [each for each in ids if is_of_kind(operation, state.tasks[each].model)]
     order = operation.default_order
     if operation.order is not None and (named := operation.order(context)) is not None:
         if named not in ("asc", "desc"):

@@ -29,6 +29,9 @@ def shortened(text: str) -> str:
 def parse(context: RequestContext) -> Refused | None:
     """Is the body well-formed JSON?"""
     request = context.request
+    if not request.body and not request.broken and _takes_none(context):
+        context.body = {}
+        return None
     content_type = request.headers.get(CONTENT_TYPE, "")
     if content_type != "application/json" and not is_json(content_type):
         return "unsupported_media_type", Problem("send JSON, with Content-Type: application/json")
@@ -106,6 +109,12 @@ def body_of(context: RequestContext) -> Any:
     except orjson.JSONDecodeError:
         request.loaded = None
     return request.loaded
+
+
+def _takes_none(context: RequestContext) -> bool:
+    """Tell whether a submit needs no body: all that it says is which task it goes on from."""
+    operation = context.operation
+    return operation is not None and operation.parent is not None and not operation.media_types
 
 
 def parse_form(context: RequestContext) -> Refused | None:

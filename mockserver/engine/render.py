@@ -146,7 +146,7 @@ def _delivery(
 
 def contrary_callback_body(state: ProviderState, task: Task) -> bytes | None:
     """Render the callback of the opposite end; None where the provider has no callback for that."""
-    lifecycle, callbacks = state.provider.lifecycle, state.provider.callbacks
+    lifecycle, callbacks = task.model.lifecycle, state.provider.callbacks
     end = lifecycle.failure if task.end.kind == "success" else lifecycle.success
     if callbacks is None or end.name not in callbacks.events:
         return None

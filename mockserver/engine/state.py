@@ -225,6 +225,12 @@ class ProviderState:
         self.tasks[task.id] = task
         return self.kept_tasks.add(self._evicting, task.id, size_bytes)
 
+    def delete_task(self, task: Task) -> None:
+        """Forget a task that its client has deleted."""
+        self.kept_tasks.remove(self._evicting, task.id)
+        self._evicting.forget(task.id)
+        task.account.tasks.remove(task.id)
+
 
 class _Tasks(NamedTuple):
     """The tasks of one provider. It does not refer to the state: that would be a cycle."""
@@ -234,10 +240,13 @@ class _Tasks(NamedTuple):
 
     def evict(self, name: str) -> bool:
         """Forget a task, the oldest of its account."""
-        task = self.tasks.pop(name)
-        self.faults.pop(name, None)
-        del task.account.tasks[0]
+        del self.forget(name).account.tasks[0]
         return True
+
+    def forget(self, name: str) -> Task:
+        """Forget a task; its account still lists it."""
+        self.faults.pop(name, None)
+        return self.tasks.pop(name)
 
 
 class _Uploads(NamedTuple):

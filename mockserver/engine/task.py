@@ -18,12 +18,12 @@ The commands, and what each does to a task that has not ended (each returns a ne
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mockserver.engine.accounts import Account
 from mockserver.engine.course import Course
-from mockserver.provider import End, Model, Reason, ResultKind
+from mockserver.provider import End, Model, Reason, ResultKind, State
 
 
 class TaskEndedError(Exception):
@@ -32,6 +32,17 @@ class TaskEndedError(Exception):
 
 class NotHeldError(Exception):
     """A release was given for a task that is not held."""
+
+
+class Parent(NamedTuple):
+    """What is known of the task that another one goes on from."""
+
+    id: str
+    model: str
+    kind: str | None
+    request: Mapping[str, Any]
+    #: Its body with defaults, and with what its own parent had.
+    inputs: Any
 
 
 class Task(NamedTuple):
@@ -66,6 +77,13 @@ class Task(NamedTuple):
     course: Course | None = None
     #: The `base` of the request that has made it.
     base: str = ""
+    #: The task that it goes on from.
+    parent: Parent | None = None
+    #: When it was held, and for how long; without the present hold.
+    pauses: tuple[tuple[int, int], ...] = ()
+    #: The states that it goes through to its end since it was cancelled, and when it enters each; its progress then.
+    detour: tuple[tuple[int, State], ...] = ()
+    detour_at: int = 0
 
     @property
     def spends_ucr(self) -> int:
@@ -102,6 +120,8 @@ def status_at(task: Task, now_ms: int) -> TaskStatus:
 
 def _reached(task: Task, now_ms: int) -> tuple[str, int]:
     """Return the state before the end and its progress, as if the task had not ended."""
+    if task.detour and now_ms >= task.detour[0][0]:
+        return [state.name for at_ms, state in task.detour if at_ms <= now_ms][-1], task.detour_at
     index = bisect_right(task.entered_ms, now_ms)
     state = task.model.states[index]
     if state.progress_from == state.progress_to:
@@ -153,6 +173,8 @@ def release(task: Task, now_ms: int) -> Task:
         entered_ms=tuple(at if at <= held_ms else at + later_ms for at in task.entered_ms),
         due_ms=task.due_ms + later_ms,
         ends_ms=task.ends_ms + later_ms,
+        pauses=(*task.pauses, (held_ms, later_ms)),
+        detour=tuple((at if at <= held_ms else at + later_ms, state) for at, state in task.detour),
         revision=task.revision + 1,
     )
 
@@ -163,6 +185,23 @@ def end_now(task: Task, now_ms: int, end: End, reason: Reason | None) -> Task:
     if task.held_ms is not None:
         task = release(task, now_ms)
     return task._replace(ends_ms=now_ms, end=end, reason=reason, revision=task.revision + 1)
+
+
+def cancelled(task: Task, now_ms: int, end: End, reason: Reason | None, lasts_ms: Sequence[int]) -> Task:
+    """Cancel the task: it goes to its end through the states that lead there, each for so long."""
+    _must_not_have_ended(task, now_ms)
+    if not lasts_ms:
+        return end_now(task, now_ms, end, reason)
+    if task.held_ms is not None:
+        task = release(task, now_ms)
+    detour, at_ms = [], now_ms
+    for state, each_ms in zip(end.through, lasts_ms, strict=True):
+        detour.append((at_ms, state))
+        at_ms += each_ms
+    reached = _reached(task, now_ms)[1]
+    return task._replace(
+        ends_ms=at_ms, end=end, reason=reason, detour=tuple(detour), detour_at=reached, revision=task.revision + 1
+    )
 
 
 def _must_not_have_ended(task: Task, now_ms: int) -> None:

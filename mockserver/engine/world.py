@@ -14,6 +14,7 @@ from mockserver.engine.admission import admit, gates_of
 from mockserver.engine.callbacks import Attempt, Delivery, EventQueue, TaskEnds, after_attempt
 from mockserver.engine.context import RequestContext
 from mockserver.engine.course import Recording
+from mockserver.engine.deletion import delete
 from mockserver.engine.faults import Fault, FaultDirectives, Injection
 from mockserver.engine.injection import (
     RuleFinder,
@@ -34,6 +35,7 @@ from mockserver.engine.state import ProviderState
 from mockserver.engine.task import Task, ended
 from mockserver.provider import Problem, Provider, ProviderRules, TargetMode
 
+_ROLES = {**ROLES, "delete": delete}
 #: How long after a query has shown the end the callbacks are sent that waited for that.
 AFTER_POLL_MS = 1000
 
@@ -167,7 +169,7 @@ class World:
             replay = self._replays.get(state.provider.name) if self._replays else None
             answer = submit(context, operation, booked, injector, replay)
         else:
-            answer = ROLES[role](context, operation, booked)
+            answer = _ROLES[role](context, operation, booked)
         return answer if isinstance(answer, Response) else refusal_response(context, role, answer)
 
     def _handle_with_faults(self, context: RequestContext, booked: Booked) -> Outcome:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from mockserver.engine.context import RequestContext
 from mockserver.engine.faults import Exercise, Fault, Injection
-from mockserver.engine.task import Task
+from mockserver.engine.task import Task, status_at
 from mockserver.faults.support.parameters import parameter
 from mockserver.provider import End, Provider
 
@@ -23,14 +23,14 @@ class CancelledTask(Fault):
         return None if _cancellation(provider) else f"{provider.title} has no cancelled tasks"
 
     def alter_task(self, injection: Injection, context: RequestContext, task: Task) -> Task | None:
-        end = _cancellation(context.state.provider)
+        ends_ms = task.submitted_ms + int((task.due_ms - task.submitted_ms) * self.stage)
+        end = task.model.lifecycle.cancelled_in(status_at(task, ends_ms - 1).status)
         if end is None:
             return None
         reason = next(iter(end.reasons.values()), None)
-        ends_ms = task.submitted_ms + int((task.due_ms - task.submitted_ms) * self.stage)
         return task._replace(end=end, reason=reason, ends_ms=ends_ms)
 
 
 def _cancellation(provider: Provider) -> End | None:
     """Return the provider's end of cancelled tasks, if it has one."""
-    return next((end for end in provider.lifecycle.ends.values() if end.kind == "cancellation"), None)
+    return next((end for end in provider.whole_lifecycle.ends.values() if end.kind == "cancellation"), None)

@@ -20,5 +20,5 @@ class ChargedFailure(Fault):
     reason: str = parameter("", "The provider's failure reason; empty: the first one in the spec.")
 
     def alter_task(self, injection: Injection, context: RequestContext, task: Task) -> Task | None:
-        failure = context.state.provider.lifecycle.failure
+        failure = task.model.lifecycle.failure
         return task._replace(end=failure, reason=reason_of(failure, self.reason), charged_anyway=True)

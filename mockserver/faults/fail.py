@@ -38,7 +38,7 @@ class Fail(Fault):
             yield Exercise("task fails, reported by callback", callbacks=True)
 
     def alter_task(self, injection: Injection, context: RequestContext, task: Task) -> Task | None:
-        failure = context.state.provider.lifecycle.failure
+        failure = task.model.lifecycle.failure
         reason = reason_of(failure, self.reason)
         fraction = self.stage if self.stage >= 0 else 1.0 if reason is None else reason.at_fraction
         ends_ms = task.submitted_ms + int((task.due_ms - task.submitted_ms) * fraction)

@@ -18,10 +18,10 @@ class OlderStatus(Fault):
 
     @classmethod
     def never_at(cls, provider: Provider) -> str | None:
-        return None if provider.lifecycle.older_words else f"{provider.title} has no former names of states"
+        return None if provider.whole_lifecycle.older_words else f"{provider.title} has no former names of states"
 
     def alter_view(self, injection: Injection, context: RequestContext, view: View) -> View | None:
-        older = context.state.provider.lifecycle.older_words
+        older = context.state.provider.whole_lifecycle.older_words
 
         def word(status: str) -> str:
             if status in older:

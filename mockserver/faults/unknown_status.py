@@ -19,7 +19,8 @@ class UnknownStatus(Fault):
     word: str = parameter("reviewing", "The name of the state.")
 
     def alter_view(self, injection: Injection, context: RequestContext, view: View) -> View | None:
-        on_the_way = {state.name for state in context.state.provider.lifecycle.states}
+        whole = context.state.provider.whole_lifecycle
+        on_the_way = {*(state.name for state in whole.states), *whole.through}
 
         def word(status: str) -> str:
             if status not in on_the_way:

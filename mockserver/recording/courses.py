@@ -167,7 +167,7 @@ class _Telling:
 
     def course(self, *, called_back: bool) -> Course:
         """Return the course."""
-        submit, lifecycle = self._submit, self._provider.lifecycle
+        submit, lifecycle = self._submit, self._provider.whole_lifecycle
         states: list[tuple[str, int]] = [(self._state(submit) or lifecycle.states[0].name, 0)]
         answers: dict[str, list[Shown]] = defaultdict(list)
         end: tuple[End, int] | None = None
@@ -204,12 +204,12 @@ class _Telling:
         )
 
     def _known(self, name: str) -> State:
-        found = next((each for each in self._provider.lifecycle.states if each.name == name), None)
+        found = next((each for each in self._provider.whole_lifecycle.states if each.name == name), None)
         return found or State(name, 0, 0, 0, 100)
 
     def _end(self, sight: _Sight) -> End | None:
         """Return the end that an answer shows: by its state, or by its links."""
-        lifecycle = self._provider.lifecycle
+        lifecycle = self._provider.whole_lifecycle
         known = lifecycle.ends.get(sight.state or "")
         files = {url for url, _ in self._identity.links}
         if known is None and any(url in files for url in links_in(sight.answer.body)):
@@ -218,7 +218,7 @@ class _Telling:
 
     def _end_called_back(self) -> tuple[End, int] | None:
         """Return the end that a callback tells, where no query showed one."""
-        ends = self._provider.lifecycle.ends
+        ends = self._provider.whole_lifecycle.ends
         return next(
             ((ends[each.event], each.at_ms - self._submit.at_ms) for each in self._deliveries if each.event in ends),
             None,

@@ -36,6 +36,7 @@ NAMES: dict[str, dict[str, str]] = {
     "task": {
         "id": "task.id",
         "model": "task.model.name",
+        "kind": "task.model.kind",
         "status": "shown.status",
         "progress": "shown.progress",
         "request": "task.body",
@@ -43,7 +44,9 @@ NAMES: dict[str, dict[str, str]] = {
         "account_id": "task.account.id",
         **_properties("task", "elapsed_s", "output_duration_s", "reserved_credits", "charged_credits", "reason_code"),
         **_properties("task", "reason_message", "result_urls", "result_url", "media"),
+        **_properties("task", "progress_fraction", "queue_position", "logs", "log_text"),
     },
+    "parent": _properties("parent", "id", "model", "kind", "request"),
     "account": _properties(
         *("account", "id", "plan", "available_credits", "used_credits", "reserved_credits", "granted_credits")
     ),
@@ -58,6 +61,7 @@ NAMES: dict[str, dict[str, str]] = {
         **_properties("file", "size_bytes", "url"),
     },
     "list": _properties("list", "items", "total", "next", "has_more", "first_id", "last_id", "limit", "offset"),
+    "log": {"message": "log.message", "level": "log.level"},
     "now": {},
     "server": {"url": "server_url"},
 }
@@ -69,6 +73,7 @@ INSTANTS: dict[str, dict[str, str]] = {
         "ended_": "task_ended_ms",
         "expires_": "task_expires_ms",
     },
+    "log": {"at_": "log.at_ms"},
     "now": {"": "now_ms"},
 }
 _NOTATIONS = {

@@ -75,10 +75,10 @@ def _mock(name: str, title: str, scheme: str) -> dict[str, Any]:
         },
         "models": {},
         "lifecycle": {
-            "states": {"queued": {"lasts_s": 2}, "running": {"lasts_s": {"from": 20, "to": 40}}},
+            "states": {"queued": 2, "running": {"from": 20, "to": 40}},
             "ends": {
-                "succeeded": {"kind": "success"},
-                "failed": {"kind": "failure", "reasons": {"error": {"message": "The task failed."}}},
+                "succeeded": "success",
+                "failed": {"kind": "failure", "reasons": {"error": "The task failed."}},
             },
         },
         "errors": {"preset": "http"},

@@ -96,7 +96,7 @@ class ProviderHandle:
         Raises:
             InvalidFaultError: the provider does not have this state.
         """
-        known = [each.name for each in self._runtime.world.providers[self.name].provider.lifecycle.states]
+        known = [each.name for each in self._runtime.world.providers[self.name].provider.whole_lifecycle.states]
         if state and state not in known:
             raise InvalidFaultError(f"state must be one of {', '.join(known)}; got {state!r}")
         return self.inject("stuck", state=state, times=times)

@@ -59,8 +59,8 @@ MISTAKES = [
     ("    timeout_s: 10\n", "    timeout_s: soon\n", "soon", "timeout_s: soon"),
     ("    timeout_s: 10\n", "    timeout_s: 10\n    timeout_s: 11\n", "duplicate key", "timeout_s: 11"),
     (
-        "      processing: {lasts_s: {from: 45, to: 70}",
-        "      processing: {lasts_s: {from: 90, to: 70}",
+        "      processing: {from: 45, to: 70",
+        "      processing: {from: 90, to: 70",
         "greater than",
         "90",
     ),
@@ -76,10 +76,10 @@ MISTAKES = [
     ),
     ("revoked: sk-evolink-mock-revoked", "revoked: two words", "revoked: does not match key_pattern", "two words"),
     ("    test_keys: {", "    test_keys: sk-mock-revoked\n    source_: {", "test_keys: ", "test_keys: sk-mock-revoked"),
-    ("processing: {lasts_s", "processing: {older_word: '', lasts_s", "older_word: ", "older_word: ''"),
-    ("processing: {lasts_s", "processing: {older_word: 7, lasts_s", "not of type", "older_word: 7"),
-    ("processing: {lasts_s", "processing: {older_word: [a, b], lasts_s", "not of type", "older_word: [a, b]"),
-    ("processing: {lasts_s", "processing: {older_words: a, lasts_s", "unknown key: older_words", "older_words"),
+    ("processing: {from", "processing: {older_word: '', from", "older_word: ", "older_word: ''"),
+    ("processing: {from", "processing: {older_word: 7, from", "not of type", "older_word: 7"),
+    ("processing: {from", "processing: {older_word: [a, b], from", "not of type", "older_word: [a, b]"),
+    ("processing: {from", "processing: {older_words: a, from", "unknown key: older_words", "older_words"),
     ("completed: {kind: success", "completed: {older_word: done, kind: success", "unknown key: older_word", "done"),
     ("              status: completed", "              status: [completed", "is not valid YAML", ""),
 ]
@@ -116,7 +116,7 @@ def test_no_server_starts_with_a_mistake(tmp_path: Path) -> None:
 def test_test_keys_and_older_words(tmp_path: Path) -> None:
     """Where they are as they should be, test keys and older words are taken as written; both may be left out."""
     file = tmp_path / "spec.yaml"
-    text = EVOLINK.replace("processing: {lasts_s", "processing: {older_word: In Progress, lasts_s", 1)
+    text = EVOLINK.replace("processing: {from", "processing: {older_word: In Progress, from", 1)
     file.write_text(text.replace("no_credits: sk-evolink-mock-no-credits, ", "no_credits: '!~', ", 1), encoding="utf-8")
     assert check_files([file]) == []
     (provider,) = (each for each in load_providers([file]) if each.name == "evolink")

@@ -24,7 +24,7 @@ def stops_ms(task: Task, index: int) -> int:
 
 def unknown_state(provider: Provider, state: str) -> str | None:
     """Return an error message if a provider has no state of this name."""
-    names = [each.name for each in provider.lifecycle.states]
+    names = [each.name for each in provider.whole_lifecycle.states]
     return (
         None
         if not state or state in names

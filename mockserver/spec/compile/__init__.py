@@ -19,11 +19,13 @@ from mockserver.spec.compile.answers import (
 )
 from mockserver.spec.compile.context import Context
 from mockserver.spec.compile.examples import check_examples
+from mockserver.spec.compile.kinds import compile_kinds
+from mockserver.spec.compile.lifecycles import compile_lifecycle
 from mockserver.spec.compile.operations import check_routes, compile_routes
 from mockserver.spec.compile.paths import check_paths
 from mockserver.spec.compile.places import check_places
 from mockserver.spec.compile.statuses import check_statuses
-from mockserver.spec.compile.tasks import compile_content_policy, compile_draws, compile_lifecycle, compile_models
+from mockserver.spec.compile.tasks import compile_content_policy, compile_draws, compile_models
 from mockserver.spec.document import Document, SpecError, SpecIssue
 from mockserver.spec.servers import hosts_of
 from mockserver.spec.words import suggestion
@@ -94,15 +96,16 @@ def _compiled(context: Context) -> Provider | None:
     mock = context.mock
     if context.issues:
         return None
-    lifecycle = compile_lifecycle(context)
+    lifecycle = compile_lifecycle(context, mock["lifecycle"])
     results = {name: compile_result(context, name, entry) for name, entry in mock.get("results", {}).items()}
     errors = {name: compile_error(context, name, entry) for name, entry in mock["errors"].items()}
-    routes = compile_routes(context)
+    kinds = compile_kinds(context, lifecycle, results)
+    routes = compile_routes(context, kinds)
     operations = {each.id: each for route in routes for each in route.operations.values()}
     check_routes(context, operations, results)
     check_paths(context, operations, results)
     check_statuses(context, operations)
-    models = compile_models(context, lifecycle, results, operations)
+    models = compile_models(context, lifecycle, kinds, results, operations)
     check_places(context, models, operations)
     check_examples(context, operations, models)
     key = _key(context)
@@ -160,6 +163,7 @@ def _compiled(context: Context) -> Provider | None:
         client=_advice(mock.get("client", {})),
         shows_progress=any("$task.progress" in each.text for each in context.documents),
         draws=compile_draws(context),
+        kinds=kinds,
     )
     return None if context.issues else provider
 

@@ -22,7 +22,12 @@ from mockserver.spec.vocabulary import conditions
 from mockserver.spec.words import suggestion
 
 #: Conditions that have the error of another one, unless the spec lists them.
-_FALLBACKS = {"quota_exceeded": "rate_exceeded"}
+_FALLBACKS = {
+    "quota_exceeded": "rate_exceeded",
+    "not_deletable": "not_cancellable",
+    "unknown_parent": "unknown_task",
+    "parent_not_ready": "invalid_body",
+}
 _MISSING = {"status": 500, "message": ""}
 _NO_SUCH_FILE = {"status": 404, "content_type": "text/plain", "body": "no such file"}
 

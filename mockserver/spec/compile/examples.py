@@ -28,7 +28,8 @@ def check_examples(context: Context, operations: Mapping[str, Operation], models
     """Report examples that no submit would accept."""
     if context.issues or any(document.guessed for document in context.documents):
         return
-    named_by = [each.model for each in operations.values() if each.role == "submit" and each.model is not None]
+    submits = [each for each in operations.values() if each.role == "submit"]
+    named_by = [each.model for each in submits if each.parent is None and each.model is not None]
     for document in context.documents:
         for name in document.data["x-mock"]["models"]:
             model, path = models[name], ("x-mock", "models", name)
@@ -40,7 +41,8 @@ def check_examples(context: Context, operations: Mapping[str, Operation], models
                 _check_price(context, document, path, model, example)
             except AttributeError:  # it reads what only a real request has
                 continue
-            if name not in said:
+            for_children = any(each.parent is not None for each in submits) and not any(said)
+            if name not in said and not for_children:
                 fix = f"the field that names the model must be {name!r}"
                 context.report((*path, "example"), f"names the model {said[0]!r}", fix, document=document)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mockserver.provider import UCR, Operation, Parameter, ResultKind, Route
+from mockserver.provider import UCR, Kind, Operation, Parameter, ResultKind, Route
 from mockserver.spec.compile.bodies import MOST_OTHER_BYTES, compile_bodies, needs_body
 from mockserver.spec.compile.context import Context
+from mockserver.spec.compile.kinds import child_schema, kind_of, parent_rule, states_for
 from mockserver.spec.compile.naming import compile_model_name, field_of
 from mockserver.spec.compile.replies import address_of, check_reply, compile_headers, compile_list
 from mockserver.spec.compile.unmarked import NOTHING_ASKED, asked_of, not_implemented, sample_of
@@ -28,7 +29,7 @@ _MULTIPART_OVERHEAD_BYTES = 1 << 16
 NAMES_IN_LINK = {"result": ("account_id", "task_id", "index"), "file": ("file_id", "file_name")}
 
 
-def compile_routes(context: Context) -> tuple[Route, ...]:
+def compile_routes(context: Context, kinds: Mapping[str, Kind]) -> tuple[Route, ...]:
     """Compile the paths of the main spec; the other documents may not add any."""
     routes: list[tuple[str, dict[str, Any], dict[str, Operation]]] = []
     lead_paths = context.lead.data["paths"]
@@ -46,7 +47,7 @@ def compile_routes(context: Context) -> tuple[Route, ...]:
         operations = {}
         for method in METHODS:
             if method in item:
-                operation = _operation(context, path, method, item)
+                operation = _operation(context, kinds, path, method, item)
                 if operation is not None:
                     operations[operation.method] = operation
         routes.append((path, item, operations))
@@ -70,7 +71,9 @@ def _served(context: Context, routes: Sequence[tuple[str, dict[str, Any], dict[s
     yield from alone
 
 
-def _operation(context: Context, path: str, method: str, item: dict[str, Any]) -> Operation | None:
+def _operation(
+    context: Context, kinds: Mapping[str, Kind], path: str, method: str, item: dict[str, Any]
+) -> Operation | None:
     entry = item[method]
     place = ("paths", path, method)
     mock = entry.get("x-mock")
@@ -94,16 +97,17 @@ def _operation(context: Context, path: str, method: str, item: dict[str, Any]) -
             context.report(place, "has role `upload`, but the root x-mock has no `uploads`", "add `uploads`")
         max_body_bytes = context.mock.get("uploads", {}).get("max_bytes", 0) + _MULTIPART_OVERHEAD_BYTES
     where = (*place, "x-mock")
-    for state in reply.get("in", {}):
-        lifecycle = context.mock["lifecycle"]
-        if state not in lifecycle["states"] and state not in lifecycle["ends"]:
-            known = (*lifecycle["states"], *lifecycle["ends"])
-            context.report((*where, "reply", "in", state), "is not a state of the lifecycle", suggestion(state, known))
+    known = states_for(context, mock.get("kind"))
+    written: dict[Path_, str] = {("reply", "in", state): state for state in reply.get("in", {})}
+    written |= {("states", index): state for index, state in enumerate(mock.get("states", ()))}
+    for keys, state in written.items():
+        if state not in known:
+            context.report((*where, *keys), "is not a state of the lifecycle", suggestion(state, known))
     if mock.get("default_limit", 1) > mock.get("max_limit", _MOST_LISTED):
         context.report((*where, "default_limit"), "is greater than max_limit", "lower it")
     parameters = _parameters(context, place, item, entry)
     bodies = (body, *(merge_patch(body, patch) for patch in reply.get("in", {}).values()))
-    statuses = [each for written in bodies for each in _statuses(written)]
+    statuses = [each for template in bodies for each in _statuses(template)]
     model = str(mock.get("model", ""))
     named, model_name = compile_model_name(context, where, mock)
     in_path = str(mock.get("task", "")).removeprefix("$request.path.")
@@ -124,6 +128,10 @@ def _operation(context: Context, path: str, method: str, item: dict[str, Any]) -
         model=named,
         model_name=model_name,
         task=None if "task" not in mock else context.value(mock["task"], *where, "task"),
+        states=frozenset(mock["states"]) if "states" in mock else None,
+        kind=kind_of(context, kinds, mock, where),
+        parent=parent_rule(context, kinds, mock, where),
+        request=child_schema(context, entry, place),
         item=None if "item" not in mock else context.value(mock["item"], *where, "item"),
         limit=None if "limit" not in mock else context.value(mock["limit"], *where, "limit"),
         after=None if "after" not in mock else context.value(mock["after"], *where, "after"),

@@ -7,28 +7,32 @@ from typing import Any, NamedTuple
 
 from mockserver.provider import Model, Operation, Schema
 from mockserver.spec.compile.context import Context
+from mockserver.spec.compile.lifecycles import lifecycle_entries
 from mockserver.spec.compile.operations import METHODS, parameters_of
 from mockserver.spec.document import Document, Path_, merge_patch
+from mockserver.spec.expressions import names_of
 from mockserver.spec.reading import Scope, meant_expressions
 
 _ALWAYS = frozenset(("now", "server", "request_id"))
-_OF_TASK = _ALWAYS | {"task", "account", "draw", "input", "reply", "url"}
+_OF_TASK = _ALWAYS | {"task", "parent", "account", "draw", "input", "reply", "url"}
 _ROOTS = {
     "submit": _OF_TASK | {"quote"},
     "estimate": _ALWAYS | {"account", "draw", "input", "quote"},
     "query": _OF_TASK,
     "cancel": _OF_TASK,
+    "delete": _OF_TASK,
     "list": _ALWAYS | {"account", "list"},
     "balance": _ALWAYS | {"account"},
     "upload": _ALWAYS | {"account", "file"},
     "static": _ALWAYS | {"account"},
 }
-_OF_BODY = frozenset(("input", "draw"))
+_OF_BODY = frozenset(("input", "draw", "parent"))
 _WHAT = {
     "submit": "the answer to a submit",
     "estimate": "the answer to an estimate",
     "query": "the answer to a query",
     "cancel": "the answer to a cancel",
+    "delete": "the answer to a delete",
     "list": "the answer to a list",
     "balance": "the answer with a balance",
     "upload": "the answer to an upload",
@@ -39,6 +43,8 @@ _PARAMETERS = frozenset(("query", "path", "header"))
 _NO_BODY = _PARAMETERS | {"method"}
 _REQUEST = _NO_BODY | {"body"}
 _BODY = frozenset(("body",))
+#: What lines of a log may not read of `$task`: what changes, or is not known while the task is on its way.
+_CHANGING = frozenset(names_of("task")) - {"id", "model", "kind", "request", "estimated_s", "account_id"}
 _LINKS = frozenset(("result_url", "result_urls", "output_duration_s"))
 #: Keys of x-mock that say something to people, or do not belong to the running provider.
 _NO_TEMPLATES = frozenset(("source", "summary", "description", "example", "examples", "dialects", "x-mock"))
@@ -104,6 +110,9 @@ class _Places:
         yield from self._of_unmarked()
         yield from self._of_errors()
         yield from self._of_results()
+        for lifecycle, entry in dict(lifecycle_entries(self._mock).values()).items():
+            yield from self._of_lifecycle(entry, lifecycle)
+        yield from self._of_kinds()
         yield from self._of_callbacks()
         texts = self._scope("a text of a submit", frozenset({"input"}), _BODY)
         for key, name in (("content_policy", "texts"), ("uploads", "referenced_by")):
@@ -129,7 +138,9 @@ class _Places:
         request = _REQUEST if role in ("submit", "estimate") else _NO_BODY
         reads = self._scope(_WHAT.get(role, role), _ROOTS.get(role, _ALWAYS), request, parameters=parameters)
         asked = self._scope("what a request names", _NOTHING, _PARAMETERS, parameters=parameters)
-        named = self._scope("the name of a model", _NOTHING, _REQUEST, parameters=parameters)
+        parent = frozenset({"parent"}) if "parent" in mock else _NOTHING
+        named = self._scope("the name of a model", parent, _REQUEST, parameters=parameters)
+        parents = self._scope("what a request names", _NOTHING, _PARAMETERS | _BODY, parameters=parameters, schemas=[])
         item_scope = self._scope("an entry of a list", _OF_TASK, _NO_BODY, parameters=parameters)
         reply = mock.get("reply", {})
         scopes = {"model": named, "task": asked, "item": item_scope}
@@ -141,6 +152,10 @@ class _Places:
         for key, scope in scopes.items():
             if key in mock:
                 yield self._place((*path, key), mock[key], scope)
+        if isinstance(mock.get("parent"), dict):
+            yield self._place((*path, "parent", "task"), mock["parent"]["task"], parents)
+        elif "parent" in mock:
+            yield self._place((*path, "parent"), mock["parent"], parents)
         if "body" in reply:
             yield self._place((*path, "reply", "body"), reply["body"], reads)
         for part in ("in", "headers"):
@@ -179,6 +194,27 @@ class _Places:
                     yield self._place((*path, key), entry[key], made)
             for key, each in entry.get("refusals", {}).items():
                 yield self._place((*path, "refusals", key, "body"), each["body"], refusal)
+
+    def _of_kinds(self) -> Iterator[_Place]:
+        read = self._scope("a kind of task", _OF_BODY, _REQUEST)
+        for name, entry in self._mock.get("kinds", {}).items():
+            path = ("x-mock", "kinds", name)
+            if "result" in entry:
+                yield self._place((*path, "result"), entry["result"], read)
+            for key, amount in entry.get("price", {}).items():
+                for part, template in amount.items() if key != "source" else ():
+                    yield self._place((*path, "price", key, part), template, read)
+
+    def _of_lifecycle(self, entry: dict[str, Any], path: Path_) -> Iterator[_Place]:
+        """Yield the lines of logs, and how they are written."""
+        said = self._scope("a line of a log", _OF_BODY | {"task"}, _NOTHING, not_yet=_CHANGING)
+        written = self._scope("the form of a line of a log", _OF_BODY | {"task", "log"}, _NOTHING, not_yet=_CHANGING)
+        for part in ("states", "ends"):
+            for name, each in entry[part].items():
+                for index, line in enumerate(each.get("logs", ()) if isinstance(each, dict) else ()):
+                    yield self._place((*path, part, name, "logs", index), line, said)
+        if "log_line" in entry:
+            yield self._place((*path, "log_line"), entry["log_line"], written)
 
     def _of_callbacks(self) -> Iterator[_Place]:
         entry, path = self._mock.get("callbacks", {}), ("x-mock", "callbacks")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from decimal import ROUND_HALF_UP, Decimal
 from functools import partial
 from typing import Any
@@ -15,12 +16,11 @@ from mockserver.provider import (
     UCR,
     ContentPolicy,
     Draw,
-    End,
+    Kind,
     Lifecycle,
     Model,
     Operation,
     Problem,
-    Reason,
     Requirement,
     ResultKind,
     Schema,
@@ -29,6 +29,7 @@ from mockserver.provider import (
 from mockserver.spec.compile.bodies import lifted_field, request_of
 from mockserver.spec.compile.constants import check_amount, check_result_names
 from mockserver.spec.compile.context import Context
+from mockserver.spec.compile.lifecycles import seconds_of
 from mockserver.spec.document import Document
 from mockserver.spec.expressions import ExpressionError, compile_value, constant
 from mockserver.spec.schema import compile_schema
@@ -39,71 +40,12 @@ _SWAP = "swap them"
 _SCHEMA = "name a schema of components/schemas"
 
 
-def compile_lifecycle(context: Context) -> Lifecycle:
-    """Compile the states and ends: at least one success and one failure."""
-    entry = context.mock["lifecycle"]
-    states = tuple(
-        _state(name, state["lasts_s"], state.get("progress", {"from": 0, "to": 0}))
-        for name, state in entry["states"].items()
-    )
-    for state in states:
-        if state.shortest_ms > state.longest_ms:
-            context.report(
-                ("x-mock", "lifecycle", "states", state.name, "lasts_s"), "`from` is greater than `to`", _SWAP
-            )
-    reached = 0
-    for state in states:
-        if not reached <= state.progress_from <= state.progress_to:
-            context.report(
-                ("x-mock", "lifecycle", "states", state.name, "progress"),
-                "progress must not decrease",
-                "`from` must be at least the `to` of the state before, and `to` at least `from`",
-            )
-        reached = state.progress_to
-    ends = {}
-    for name, end in entry["ends"].items():
-        progress = end.get("progress", "last" if end["kind"] != "success" else 100)
-        ends[name] = End(
-            name=name,
-            kind=end["kind"],
-            progress=None if progress == "last" else progress,
-            reasons={
-                code: Reason(code, reason["message"], reason.get("at_fraction", 1))
-                for code, reason in end.get("reasons", {}).items()
-            },
-        )
-    path = ("x-mock", "lifecycle", "ends")
-    by_kind: dict[str, End] = {}
-    kinds = {compiled.kind for compiled in ends.values()}
-    for name, compiled in ends.items():
-        if compiled.kind in by_kind:
-            missing = next((kind for kind in ("success", "failure") if kind not in kinds), None)
-            fix = f"did you mean {missing}?" if missing else "keep one end of each kind"
-            context.report((*path, name), f"is a second end of kind {compiled.kind}", fix)
-        if name in entry["states"]:
-            context.report((*path, name), "is also the name of a state", "rename one of them")
-        by_kind.setdefault(compiled.kind, compiled)
-    for kind in ("success", "failure"):
-        if kind not in kinds and len(kinds) == len(ends):
-            context.report(path, f"has no end of kind {kind}", f"add one with kind: {kind}")
-    blank = End("", "failure", None, {})
-    return Lifecycle(
-        states,
-        ends,
-        by_kind.get("success", blank),
-        by_kind.get("failure", blank),
-        by_kind.get("cancellation"),
-        {name: state["older_word"] for name, state in entry["states"].items() if "older_word" in state},
-    )
-
-
-def _state(name: str, lasts_s: float | dict[str, float], progress: dict[str, int]) -> State:
-    shortest_s, longest_s = (lasts_s["from"], lasts_s["to"]) if isinstance(lasts_s, dict) else (lasts_s, lasts_s)
-    return State(name, round(shortest_s * 1000), round(longest_s * 1000), progress["from"], progress["to"])
-
-
 def compile_models(
-    context: Context, lifecycle: Lifecycle, results: Mapping[str, ResultKind], operations: Mapping[str, Operation]
+    context: Context,
+    lifecycle: Lifecycle,
+    kinds: Mapping[str, Kind],
+    results: Mapping[str, ResultKind],
+    operations: Mapping[str, Operation],
 ) -> dict[str, Model]:
     """Compile the models of all documents."""
     models: dict[str, Model] = {}
@@ -112,7 +54,11 @@ def compile_models(
             path = ("x-mock", "models", name)
             if name in models:
                 context.report(path, "is also in another document of this provider", "keep one", document=document)
-            models[name] = _model(context, document, name, entry, lifecycle, results, operations)
+            kind = kinds.get(entry.get("kind", ""))
+            if "kind" in entry and kind is None:
+                fix = suggestion(entry["kind"], kinds)
+                context.report((*path, "kind"), f"there is no kind {entry['kind']!r}", fix, document=document)
+            models[name] = _model(context, document, name, entry, kind or Kind("", lifecycle), results, operations)
     _check_aliases(context)
     return models
 
@@ -154,7 +100,7 @@ def _model(
     document: Document,
     name: str,
     entry: dict[str, Any],
-    lifecycle: Lifecycle,
+    kind: Kind,
     results: Mapping[str, ResultKind],
     operations: Mapping[str, Operation],
 ) -> Model:
@@ -171,7 +117,7 @@ def _model(
             (*path, "example"), f"does not match the request schema: {problem.message}", fix, document=document
         )
     for state in entry.get("lasts_s", {}):
-        states = context.mock["lifecycle"]["states"]
+        states = [each.name for each in kind.lifecycle.states]
         if state not in states:
             where = (*path, "lasts_s", state)
             context.report(where, "is not a state of the lifecycle", suggestion(state, states), document=document)
@@ -179,10 +125,9 @@ def _model(
     price = entry["price"]
     for part in ("reserve", "settle"):
         check_amount(context, document, (*path, "price", part), price.get(part, {}))
-    reserve = _amount(context, document, price["reserve"], (*path, "price", "reserve"))
-    settle = _amount(context, document, price["settle"], (*path, "price", "settle")) if "settle" in price else None
+    reserve = amount_of(context, document, price["reserve"], (*path, "price", "reserve"))
+    settle = amount_of(context, document, price["settle"], (*path, "price", "settle")) if "settle" in price else None
     longer = entry.get("lasts_s", {})
-    states = context.mock["lifecycle"]["states"]
     return Model(
         name=name,
         document=document.data["info"]["title"],
@@ -190,14 +135,15 @@ def _model(
         example=example,
         reserve_ucr=reserve,
         settle_ucr=settle,
-        result=context.value(entry.get("result"), *path, "result", document=document),
+        result=kind.result
+        if "result" not in entry and kind.result is not None
+        else context.value(entry.get("result"), *path, "result", document=document),
         estimated_s=entry.get("estimated_s"),
         states=tuple(
-            _state(state.name, longer[state.name], states[state.name].get("progress", {"from": 0, "to": 0}))
-            if state.name in longer
-            else state
-            for state in lifecycle.states
+            _lasting(state, longer[state.name]) if state.name in longer else state for state in kind.lifecycle.states
         ),
+        lifecycle=kind.lifecycle,
+        kind=kind.name or None,
         requirements=tuple(
             Requirement(
                 left=context.value(each["left"], *path, "requirements", index, "left", document=document),
@@ -227,9 +173,16 @@ def _request(context: Context, document: Document, path: tuple[str | int, ...], 
         return compile_schema(document, {})
 
 
-def _amount(
+def _lasting(state: State, lasts_s: Any) -> State:
+    """Return a state with a duration of its own."""
+    shortest_s, longest_s = seconds_of(lasts_s)
+    return replace(state, shortest_ms=round(shortest_s * 1000), longest_ms=round(longest_s * 1000))
+
+
+def amount_of(
     context: Context, document: Document, entry: dict[str, Any], path: tuple[str | int, ...]
 ) -> Callable[[Any], int]:
+    """Compile an amount of credits, in micro-credits."""
     words = {"base_credits": 0, "each": 1, "credits_per_unit": 0, "factors": [], **entry}
     words.pop("decimals", None)
     for name in ("base_credits", "each", "credits_per_unit", "factors"):

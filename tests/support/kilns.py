@@ -1,0 +1,52 @@
+"""Small specs of a test's own: the kiln with some of its text replaced, and a client of it."""
+
+from __future__ import annotations
+
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mockserver.chance import Chance
+from mockserver.engine.world import World, WorldRules
+from mockserver.spec.catalog import load_providers
+from mockserver.spec.check import check_files
+from support.engine import KILN, Client
+
+if TYPE_CHECKING:
+    from mockserver.provider import Provider
+
+TEXT = KILN.read_text(encoding="utf-8")
+BASE_URL = "http://mock.test/kiln"
+
+
+def kiln_text(*changes: tuple[str, str]) -> str:
+    """Return the kiln's spec with parts of its text replaced, each once."""
+    text = TEXT
+    for old, new in changes:
+        assert old in text, old
+        text = text.replace(old, new, 1)
+    return text
+
+
+@cache
+def kiln(*changes: tuple[str, str]) -> Provider:
+    """Return the kiln with these changes."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "kiln.yaml"
+        file.write_text(kiln_text(*changes), encoding="utf-8")
+        return next(each for each in load_providers([file]) if each.name == "kiln")
+
+
+def issues(*changes: tuple[str, str]) -> list[str]:
+    """Return what is wrong with the kiln with these changes, each without its file: `LINE: …`."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "kiln.yaml"
+        file.write_text(kiln_text(*changes), encoding="utf-8")
+        return [str(each).removeprefix(f"{file}:") for each in check_files([file])]
+
+
+def kiln_client(*changes: tuple[str, str], seed: int = 7) -> Client:
+    """Return a client of the kiln with these changes, in a world in which nothing has happened."""
+    world = World([kiln(*changes)], Chance(seed), WorldRules(), {"kiln": BASE_URL})
+    return Client(world, "kiln")
