@@ -16,11 +16,21 @@ from mockserver.chance import IdFormat
 Value = Callable[[Any], Any]
 #: Headers with their values.
 Headers = tuple[tuple[str, Value], ...]
+
+
+class Sent(NamedTuple):
+    """Stands, in a text, for what is known only when a callback is sent."""
+
+    name: Literal["id", "url", "body", "body_sha256", "sent_unix_s", "sent_unix_ms", "sent_iso", "signature"]
+
+
+#: A text in pieces: as they stand, expressions of the task, and what is known only when it is sent.
+Pieces = tuple[str | Value | Sent, ...]
 #: What a provider chooses for a task: a function from drawn bytes.
 Draw = Callable[[bytes], Any]
 
 Role = Literal[
-    "submit", "query", "cancel", "list", "estimate", "balance", "upload", "file", "result", "decoy", "example"
+    "submit", "query", "cancel", "list", "estimate", "balance", "upload", "file", "result", "decoy", "keys", "example"
 ]
 
 TestKey = Literal["no_credits", "revoked", "rate_limited", "no_scope"]
@@ -48,6 +58,9 @@ class ProviderRules:
     #: Names that stand for a model of the provider.
     model_alias: Mapping[str, str] = field(default_factory=dict)
     validation: Validation = "strict"
+    #: Where callbacks go whose submits name no address, and what signs them.
+    webhook_url: str | None = None
+    webhook_secret: str | None = None
 
 
 class Problem(NamedTuple):
@@ -267,15 +280,43 @@ class CallbackTarget:
     max_length: int = 2048
 
 
+Algorithm = Literal["hmac-sha1", "hmac-sha256", "hmac-sha512", "ed25519", "token"]
+#: How the key that verifies callbacks is written where it is published.
+KeyFormat = Literal["jwks", "pem", "base64", "hex", "raw"]
+
+
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """How a callback is signed: over the exact bytes of its body."""
+    """How a callback is signed: over the exact bytes of its body, or over a text with them."""
 
+    #: Empty where the submit names it.
     header: str
-    algorithm: Literal["hmac-sha256", "hmac-sha512"]
-    encoding: Literal["hex", "base64"]
+    algorithm: Algorithm
+    encoding: Literal["hex", "base64", "base64url"]
+    #: What stands before each signature.
     prefix: str
-    default_secret: str
+    #: None where each submit brings its own, or the published key is used.
+    default_secret: str | None
+    #: The secret is base64, after a prefix such as `whsec_`; otherwise its characters are the key.
+    secret_is_base64: bool = False
+    #: What is signed; empty is the body.
+    content: Pieces = ()
+    #: The value of the header, the signatures in it; empty is the signatures alone.
+    value: Pieces = ()
+    #: What stands between the signatures of several secrets.
+    separator: str = " "
+    #: How long after its change the secret before signs, too.
+    previous_ms: int = 0
+    header_from: Value | None = None
+    secret_from: Value | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events a submit wants: the names that it sends, and the states that each one means."""
+
+    wanted: Value | None
+    names: Mapping[str, frozenset[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +335,15 @@ class Callbacks:
     target: CallbackTarget
     #: The waits count from the beginning of the first attempt, not from the failure before each.
     waits_from_first: bool = False
+    #: Headers with the callback's id or the time of the attempt.
+    sent_headers: tuple[tuple[str, Pieces], ...] = ()
+    #: Whether the headers of each attempt differ.
+    is_timed: bool = False
+    #: The address of an account that has none of its own, for submits that name none.
+    default_url: str | None = None
+    filter: EventFilter | None = None
+    #: Submits say more of their callbacks than the address.
+    has_terms: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,6 +419,8 @@ class Operation:
     #: Of an operation without a part in a task: what its body must be, and its answer.
     request: Schema | None = None
     sample: Sample | None = None
+    #: How an operation with the key of callbacks writes it.
+    key_format: KeyFormat | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -463,6 +515,7 @@ class Provider:
     task_id_matches: Callable[[str], object] | None
     account_id: IdFormat
     file_id: IdFormat
+    callback_id: IdFormat
     default_plan: str
     plans: Mapping[str, Plan]
     counts_all_requests: bool

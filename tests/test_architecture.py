@@ -23,7 +23,7 @@ ORDER = {
     ),
     "mockserver.engine": (
         *("leaves", "messages", "routes", "body", "limits", "targets", "transmission", "accounts", "course", "task"),
-        "callbacks",
+        *("signing", "subscriptions", "callbacks"),
         *(
             "keeping",
             "models",

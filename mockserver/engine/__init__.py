@@ -14,6 +14,8 @@ randomness. The files, in import order (each imports only those before it; tests
     accounts      accounts and their ledger of reservations
     course        what was recorded of a task, to be shown again
     task          tasks: status as a function of time
+    signing       how callbacks are signed
+    subscriptions where callbacks go, which are wanted, and what signs them
     callbacks     callbacks as values, and the queue of what is due
     keeping       how much is kept, and what makes room
     models        which model a name stands for

@@ -17,8 +17,9 @@ from mockserver.engine.context import RequestContext
 from mockserver.engine.messages import Request
 from mockserver.engine.parsing import CONTENT_TYPE, is_json, parse, parse_declared, parse_form, shortened
 from mockserver.engine.render import Refused
+from mockserver.engine.subscriptions import address_of, terms_of, terms_problem
 from mockserver.engine.targets import url_problem
-from mockserver.provider import KeyRule, Model, Operation, Problem, Provider, Role, Schema
+from mockserver.provider import Callbacks, KeyRule, Model, Operation, Problem, Provider, Role, Schema
 
 _HEADERS_REMEMBERED = 10_000
 _MOST_TEXTS = 100
@@ -214,7 +215,20 @@ def _body(context: RequestContext, model: Model) -> Refused | None:
             problem = url_problem(url, callbacks.target, context.state.targets)
             if problem is not None:
                 return "callback_refused", Problem(f"the callback address {problem}", ".".join(callbacks.url_keys))
+        else:
+            context.callback_url = address_of(callbacks, context.account)
+        if callbacks.has_terms or url is None:
+            return _terms(context, callbacks, by_submit=url is not None)
     return None
+
+
+def _terms(context: RequestContext, callbacks: Callbacks, *, by_submit: bool) -> Refused | None:
+    """Work out what the submit says of its callbacks beside their address."""
+    if context.callback_url is None or context.account is None:
+        return None
+    terms = context.terms = terms_of(callbacks, context, context.account, by_submit=by_submit)
+    problem = None if terms is None else terms_problem(callbacks, terms)
+    return None if problem is None else ("callback_refused", Problem(problem))
 
 
 def _mismatch(context: RequestContext, model: Model) -> Problem | None:
@@ -297,7 +311,7 @@ def concurrency(context: RequestContext) -> Refused | None:
 
 
 _EVERY: frozenset[Role] = frozenset(
-    ("submit", "query", "cancel", "list", "estimate", "balance", "upload", "file", "result", "decoy", "example")
+    ("submit", "query", "cancel", "list", "estimate", "balance", "upload", "file", "result", "decoy", "keys", "example")
 )
 _WITH_JSON: frozenset[Role] = frozenset(("submit", "estimate", "decoy"))
 

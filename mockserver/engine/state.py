@@ -108,7 +108,8 @@ class ProviderState:
         provider = self.provider
         drawn = self.chance.draw(f"{provider.name}/account/{key}")
         plan = provider.plans[self.rules.plan or provider.default_plan]
-        account = Account(provider.account_id(drawn, 0), key, plan, None)
+        account = Account(provider.account_id(drawn, 0), key, plan, self.rules.webhook_secret)
+        account.webhook_url = self.rules.webhook_url
         account.request_base = int.from_bytes(drawn, "big")
         granted_ucr = provider.ample_ucr
         if self.rules.credits == "documented" and provider.documented_ucr is not None:

@@ -34,6 +34,17 @@ class NotHeldError(Exception):
     """A release was given for a task that is not held."""
 
 
+class CallbackTerms(NamedTuple):
+    """What a submit, or its account, says of the task's callbacks beside their address."""
+
+    #: The secret, or the token, that the submit brings.
+    secret: str | None = None
+    #: The header that it names for that.
+    header: str | None = None
+    #: The states that it wants to be told of; None is all.
+    events: frozenset[str] | None = None
+
+
 class Task(NamedTuple):
     """One generation. Instants are mock milliseconds; money is micro-credits."""
 
@@ -66,6 +77,7 @@ class Task(NamedTuple):
     course: Course | None = None
     #: The `base` of the request that has made it.
     base: str = ""
+    callback_terms: CallbackTerms | None = None
 
     @property
     def spends_ucr(self) -> int:

@@ -57,6 +57,8 @@ NAMES: dict[str, dict[str, str]] = {
         **_properties("file", "size_bytes", "url"),
     },
     "list": _properties("list", "items", "total", "next"),
+    "callback": {"id": "callback.id", "event": "callback.event", "url": "callback_url"},
+    "signing_key": {name: f"signing_key.{name}" for name in ("id", "jwk", "x", "base64", "hex", "pem")},
     "now": {},
     "server": {"url": "server_url"},
 }

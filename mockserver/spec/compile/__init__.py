@@ -22,6 +22,7 @@ from mockserver.spec.compile.examples import check_examples
 from mockserver.spec.compile.operations import check_routes, compile_routes
 from mockserver.spec.compile.paths import check_paths
 from mockserver.spec.compile.places import check_places
+from mockserver.spec.compile.signatures import check_keys
 from mockserver.spec.compile.statuses import check_statuses
 from mockserver.spec.compile.tasks import compile_content_policy, compile_draws, compile_lifecycle, compile_models
 from mockserver.spec.document import Document, SpecError, SpecIssue
@@ -102,6 +103,7 @@ def _compiled(context: Context) -> Provider | None:
     check_routes(context, operations, results)
     check_paths(context, operations, results)
     check_statuses(context, operations)
+    check_keys(context, operations.values())
     models = compile_models(context, lifecycle, results)
     check_places(context, models)
     check_examples(context, operations, models)
@@ -141,6 +143,7 @@ def _compiled(context: Context) -> Provider | None:
         task_id_matches=matches,
         account_id=context.id_format(mock["ids"].get("account", "acct_{hex:12}"), "x-mock", "ids", "account"),
         file_id=context.id_format(mock["ids"].get("file", "file_{hex:16}"), "x-mock", "ids", "file"),
+        callback_id=context.id_format(mock["ids"].get("callback", "msg_{hex:24}"), "x-mock", "ids", "callback"),
         default_plan=accounts["default_plan"],
         plans=plans,
         counts_all_requests=accounts.get("counted_requests") == "all",

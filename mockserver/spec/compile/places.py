@@ -21,6 +21,7 @@ _ROOTS = {
     "list": _ALWAYS | {"account", "list"},
     "balance": _ALWAYS | {"account"},
     "upload": _ALWAYS | {"account", "file"},
+    "keys": _ALWAYS | {"signing_key"},
 }
 _OF_BODY = frozenset(("input", "draw"))
 _WHAT = {
@@ -31,6 +32,7 @@ _WHAT = {
     "list": "the answer to a list",
     "balance": "the answer with a balance",
     "upload": "the answer to an upload",
+    "keys": "the answer with a key",
 }
 _NOTHING: frozenset[str] = frozenset()
 _PARAMETERS = frozenset(("query", "path", "header"))
@@ -171,10 +173,18 @@ class _Places:
 
     def _of_callbacks(self) -> Iterator[_Place]:
         entry, path = self._mock.get("callbacks", {}), ("x-mock", "callbacks")
-        sent = self._scope("a callback", _OF_TASK - {"request_id"}, _BODY)
+        sent = self._scope("a callback", (_OF_TASK - {"request_id"}) | {"callback"}, _BODY)
         address = self._scope("the address of a callback", frozenset({"input"}), _BODY)
-        if entry:
+        chosen = self._scope("what a submit says of its callbacks", frozenset({"input"}), frozenset(("body", "header")))
+        if "url" in entry:
             yield self._place((*path, "url"), entry["url"], address)
+        if "wanted" in entry.get("filter", {}):
+            yield self._place((*path, "filter", "wanted"), entry["filter"]["wanted"], chosen)
+        signature = entry.get("signature", {})
+        scopes = {"header": chosen, "secret": chosen, "content": sent, "value": sent}
+        for key, scope in scopes.items():
+            if key in signature:
+                yield self._place((*path, "signature", key), signature[key], scope)
         for part in ("events", "headers"):
             for name, template in entry.get(part, {}).items():
                 yield self._place((*path, part, name), template, sent)
