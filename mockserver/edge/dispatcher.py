@@ -28,6 +28,7 @@ from mockserver.engine.targets import address_problem, literal_address
 from mockserver.engine.world import World
 from mockserver.journal.journal import Journal
 from mockserver.journal.record import ReceiverResponse
+from mockserver.provider import CallbackTarget, TargetMode
 
 RESPONSE_BYTES_READ = 65_536
 _LOG = logging.getLogger("mockserver")
@@ -332,16 +333,22 @@ class CallbackDispatcher:
         return _Result("acknowledged" if is_good else "refused", status, "" if is_good else f"status {status}", message)
 
     def _session(self, delivery: Delivery) -> aiohttp.ClientSession:
-        name = delivery.provider
-        session = self._sessions.get(name)
+        session = self._sessions.get(delivery.provider)
         if session is None:
-            target, mode = delivery.rule.target, self._world.rules.targets
-            resolver = CheckingResolver(lambda address: address_problem(address, target, mode))
-            connector: Any = aiohttp.TCPConnector(resolver=resolver, use_dns_cache=False, limit=0, ssl=self._tls)
-            session = self._sessions[name] = aiohttp.ClientSession(
-                connector=connector,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"User-Agent": self._user_agent},
-                auto_decompress=False,
-            )
+            made = _session_of(delivery.rule.target, self._world.rules.targets, self._tls, self._user_agent)
+            session = self._sessions[delivery.provider] = made
         return session
+
+
+def _session_of(
+    target: CallbackTarget, mode: TargetMode, tls: ssl.SSLContext | bool, user_agent: str
+) -> aiohttp.ClientSession:
+    """Make the client for the receivers of a provider's callbacks: it connects only where they may go."""
+    resolver = CheckingResolver(lambda address: address_problem(address, target, mode))
+    connector: Any = aiohttp.TCPConnector(resolver=resolver, use_dns_cache=False, limit=0, ssl=tls)
+    return aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"User-Agent": user_agent},
+        auto_decompress=False,
+    )
