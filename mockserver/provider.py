@@ -347,6 +347,24 @@ class Callbacks:
 
 
 @dataclass(frozen=True, slots=True)
+class Idempotency:
+    """Keys with which a submit may be sent again and still makes one task."""
+
+    key: Value
+    #: The header that has the key, or else the field of the body, as keys from the top.
+    header: str
+    body_keys: tuple[str, ...]
+    lifetime_ms: int
+    #: Added to an answer that is sent again.
+    replay_headers: Headers = ()
+
+    @property
+    def field(self) -> str:
+        """What the key is called."""
+        return self.header or ".".join(self.body_keys)
+
+
+@dataclass(frozen=True, slots=True)
 class ErrorAnswer:
     """One of the provider's errors."""
 
@@ -533,6 +551,7 @@ class Provider:
     operations: Mapping[str, Operation]
     dialects: tuple[Dialect, ...]
     client: ClientAdvice = ClientAdvice()
+    idempotency: Idempotency | None = None
     #: Whether any answer shows the progress of a task.
     shows_progress: bool = False
     draws: Mapping[str, Draw] = field(default_factory=dict)

@@ -32,6 +32,7 @@ ORDER = {
             "renewal",
             "render",
             "parsing",
+            "idempotency",
             "admission",
             "replay",
             "faults",

@@ -257,7 +257,7 @@ def idempotent(journal: Journal) -> Iterator[Finding]:
                 each
                 for each in (*trace.downloads, *submits)
                 if each.seq > first.seq
-                and (each.role == "result" or (body is not None and each.body == body and created(each)))
+                and (each.role == "result" or (body is not None and each.body == body and _is_another(each, trace)))
                 and not unrelated(journal, first, each)
             ),
             None,
@@ -273,6 +273,10 @@ def idempotent(journal: Journal) -> Iterator[Finding]:
                 "remember finished tasks, and answer their callbacks without further work",
                 "should" if again.role == "result" else "must",  # another task costs money
             )
+
+
+def _is_another(submit: Exchange, trace: TaskTrace) -> bool:
+    return created(submit) and submit.task != trace.task
 
 
 @clause(

@@ -23,6 +23,7 @@ randomness. The files, in import order (each imports only those before it; tests
     context       what is known of a request, and what templates read of it
     renewal       puts new ids, links and times into what was recorded
     render        responses, errors and callback bodies
+    idempotency   submits that are sent again with their key
     admission     the gates
     replay        which recorded submit a new one is like
     faults        the hooks of a fault, and what it is applied to

@@ -1,6 +1,6 @@
 """The gates, in their one order, the same for every provider.
 
-    route, method, size, key, plan, rate, parse, schema, content policy, credits, concurrency
+    route, method, size, key, plan, rate, parse, idempotency, schema, content policy, credits, concurrency
 
 A gate reads the request context, adds what it found, and returns None or a refusal: the name of a condition of the
 spec's `errors`, with a description of the problem. The first refusal is the answer.
@@ -14,6 +14,7 @@ from typing import Any
 
 from mockserver.engine.accounts import Account
 from mockserver.engine.context import RequestContext
+from mockserver.engine.idempotency import idempotency
 from mockserver.engine.messages import Request
 from mockserver.engine.parsing import CONTENT_TYPE, is_json, parse, parse_declared, parse_form, shortened
 from mockserver.engine.render import Refused
@@ -326,6 +327,7 @@ GATES: tuple[tuple[str, Gate, frozenset[Role]], ...] = (
     ("parse", parse, _WITH_JSON),
     ("parse", parse_form, frozenset(("upload",))),
     ("parse", parse_declared, frozenset(("example",))),
+    ("idempotency", idempotency, frozenset(("submit",))),
     ("schema", schema, _EVERY - {"file", "result"}),
     ("content_policy", content_policy, frozenset(("submit",))),
     ("credits", credits_, frozenset(("submit",))),
@@ -344,6 +346,7 @@ def gates_of(provider: Provider) -> Gates:
             "plan": operation.secured,
             "rate": operation.secured and (role == "submit" or provider.counts_all_requests),
             "schema": bool(operation.model or operation.request or operation.checked_parameters),
+            "idempotency": provider.idempotency is not None,
             "content_policy": policy is not None and policy.at_submit,
         }
         chosen[operation.id] = tuple(

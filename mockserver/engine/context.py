@@ -283,6 +283,9 @@ class RequestContext(_TaskProperties, _AccountProperties):
     file: StoredFile | None = None
     callback: CallbackFacts | None = None
     terms: CallbackTerms | None = None
+    #: Of a submit with an idempotency key: what it is kept under, and the answer that was kept.
+    idempotency_key: bytes | None = None
+    kept_answer: Any = None
     #: What was evicted to make room for what it has made, in words.
     evicted = ""
     #: What the journal's record says beside the usual facts.

@@ -42,6 +42,7 @@ class ProviderState:
         "anonymous_requests",
         "chance",
         "files",
+        "kept_answers",
         "kept_tasks",
         "kept_uploads",
         "links",
@@ -95,6 +96,8 @@ class ProviderState:
         #: Keys that a rotation has replaced, and the accounts that had them.
         self.retired_keys: dict[str, Account] = {}
         self._keys_created = 0
+        #: The answers to submits with idempotency keys; see engine/idempotency.py.
+        self.kept_answers: dict[bytes, Any] = {}
 
     def account(self, key: str, now_ms: int) -> Account:
         """Return the account of a well-formed key; it is opened on first use."""

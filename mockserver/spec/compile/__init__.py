@@ -19,6 +19,7 @@ from mockserver.spec.compile.answers import (
 )
 from mockserver.spec.compile.context import Context
 from mockserver.spec.compile.examples import check_examples
+from mockserver.spec.compile.idempotency import compile_idempotency
 from mockserver.spec.compile.operations import check_routes, compile_routes
 from mockserver.spec.compile.paths import check_paths
 from mockserver.spec.compile.places import check_places
@@ -161,6 +162,7 @@ def _compiled(context: Context) -> Provider | None:
         operations=operations,
         dialects=context.dialects,
         client=_advice(mock.get("client", {})),
+        idempotency=compile_idempotency(context),
         shows_progress=any("$task.progress" in each.text for each in context.documents),
         draws=compile_draws(context),
     )

@@ -28,7 +28,7 @@ from mockserver.spec.vocabulary import conditions
 from mockserver.spec.words import suggestion
 
 #: Conditions that have the error of another one, unless the spec lists them.
-_FALLBACKS = {"quota_exceeded": "rate_exceeded"}
+_FALLBACKS = {"quota_exceeded": "rate_exceeded", "idempotency_conflict": "invalid_body"}
 _NO_SUCH_FILE = {"status": 404, "content_type": "text/plain", "body": "no such file"}
 
 

@@ -101,6 +101,7 @@ class _Places:
         yield from self._of_errors()
         yield from self._of_results()
         yield from self._of_callbacks()
+        yield from self._of_idempotency()
         texts = self._scope("a text of a submit", frozenset({"input"}), _BODY)
         for key, name in (("content_policy", "texts"), ("uploads", "referenced_by")):
             if name in self._mock.get(key, {}):
@@ -188,6 +189,14 @@ class _Places:
         for part in ("events", "headers"):
             for name, template in entry.get(part, {}).items():
                 yield self._place((*path, part, name), template, sent)
+
+    def _of_idempotency(self) -> Iterator[_Place]:
+        entry, path = self._mock.get("idempotency"), ("x-mock", "idempotency")
+        if entry is not None:
+            yield self._place((*path, "key"), entry["key"], self._scope("an idempotency key", _NOTHING, _REQUEST))
+            answer = self._scope("an answer that is sent again", _OF_TASK, _NO_BODY)
+            for name, template in entry.get("replay_headers", {}).items():
+                yield self._place((*path, "replay_headers", name), template, answer)
 
     def _of_model(self, document: Document, path: Path_, entry: dict[str, Any], model: Model) -> Iterator[_Place]:
         schemas = [model.request]
