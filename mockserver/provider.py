@@ -17,6 +17,16 @@ from mockserver.chance import IdFormat
 Value = Callable[[Any], Any]
 #: Headers with their values.
 Headers = tuple[tuple[str, Value], ...]
+
+
+class Sent(NamedTuple):
+    """Stands, in a text, for what is known only when a callback is sent."""
+
+    name: Literal["id", "url", "body", "body_sha256", "sent_unix_s", "sent_unix_ms", "sent_iso", "signature"]
+
+
+#: A text in pieces: as they stand, expressions of the task, and what is known only when it is sent.
+Pieces = tuple[str | Value | Sent, ...]
 #: What a provider chooses for a task: a function from drawn bytes.
 Draw = Callable[[bytes], Any]
 
@@ -32,6 +42,7 @@ Role = Literal[
     "file",
     "result",
     "decoy",
+    "keys",
     "example",
 ]
 
@@ -60,6 +71,9 @@ class ProviderRules:
     #: Names that stand for a model of the provider.
     model_alias: Mapping[str, str] = field(default_factory=dict)
     validation: Validation = "strict"
+    #: Where callbacks go whose submits name no address, and what signs them.
+    webhook_url: str | None = None
+    webhook_secret: str | None = None
 
 
 class Problem(NamedTuple):
@@ -354,15 +368,43 @@ class CallbackTarget:
     max_length: int = 2048
 
 
+Algorithm = Literal["hmac-sha1", "hmac-sha256", "hmac-sha512", "ed25519", "token"]
+#: How the key that verifies callbacks is written where it is published.
+KeyFormat = Literal["jwks", "pem", "base64", "hex", "raw"]
+
+
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """How a callback is signed: over the exact bytes of its body."""
+    """How a callback is signed: over the exact bytes of its body, or over a text with them."""
 
+    #: Empty where the submit names it.
     header: str
-    algorithm: Literal["hmac-sha256", "hmac-sha512"]
-    encoding: Literal["hex", "base64"]
+    algorithm: Algorithm
+    encoding: Literal["hex", "base64", "base64url"]
+    #: What stands before each signature.
     prefix: str
-    default_secret: str
+    #: None where each submit brings its own, or the published key is used.
+    default_secret: str | None
+    #: The secret is base64, after a prefix such as `whsec_`; otherwise its characters are the key.
+    secret_is_base64: bool = False
+    #: What is signed; empty is the body.
+    content: Pieces = ()
+    #: The value of the header, the signatures in it; empty is the signatures alone.
+    value: Pieces = ()
+    #: What stands between the signatures of several secrets.
+    separator: str = " "
+    #: How long after its change the secret before signs, too.
+    previous_ms: int = 0
+    header_from: Value | None = None
+    secret_from: Value | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events a submit wants: the names that it sends, and the states that each one means."""
+
+    wanted: Value | None
+    names: Mapping[str, frozenset[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,6 +423,33 @@ class Callbacks:
     target: CallbackTarget
     #: The waits count from the beginning of the first attempt, not from the failure before each.
     waits_from_first: bool = False
+    #: Headers with the callback's id or the time of the attempt.
+    sent_headers: tuple[tuple[str, Pieces], ...] = ()
+    #: Whether the headers of each attempt differ.
+    is_timed: bool = False
+    #: The address of an account that has none of its own, for submits that name none.
+    default_url: str | None = None
+    filter: EventFilter | None = None
+    #: Submits say more of their callbacks than the address.
+    has_terms: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """Keys with which a submit may be sent again and still makes one task."""
+
+    key: Value
+    #: The header that has the key, or else the field of the body, as keys from the top.
+    header: str
+    body_keys: tuple[str, ...]
+    lifetime_ms: int
+    #: Added to an answer that is sent again.
+    replay_headers: Headers = ()
+
+    @property
+    def field(self) -> str:
+        """What the key is called."""
+        return self.header or ".".join(self.body_keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -498,6 +567,8 @@ class Operation:
     #: What its body must be, where the model does not say so; and the answer of one without a part in a task.
     request: Schema | None = None
     sample: Sample | None = None
+    #: How an operation with the key of callbacks writes it.
+    key_format: KeyFormat | None = None
     #: Of an operation that takes more than the JSON body of a model: what its body may be.
     bodies: tuple[BodyForm, ...] = ()
 
@@ -599,6 +670,7 @@ class Provider:
     task_id_matches: Callable[[str], object] | None
     account_id: IdFormat
     file_id: IdFormat
+    callback_id: IdFormat
     default_plan: str
     plans: Mapping[str, Plan]
     counts_all_requests: bool
@@ -616,6 +688,7 @@ class Provider:
     operations: Mapping[str, Operation]
     dialects: tuple[Dialect, ...]
     client: ClientAdvice = ClientAdvice()
+    idempotency: Idempotency | None = None
     #: Whether any answer shows the progress of a task.
     shows_progress: bool = False
     draws: Mapping[str, Draw] = field(default_factory=dict)

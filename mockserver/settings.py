@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from mockserver.provider import CreditsMode, TargetMode, Validation
 
 ClockKind = Literal["real", "manual"]
+CallbackTime = Literal["wall", "mock"]
 DEFAULT_PORT = 4010
 DEFAULT_ENTRIES = 10_000
 DEFAULT_BODY_LIMIT = 16_384
@@ -38,6 +39,8 @@ class ProviderSettings:
     any_model: bool | None = None
     model_alias: Mapping[str, str] = field(default_factory=dict)
     validation: Validation | None = None
+    webhook_url: str | None = None
+    webhook_secret: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,11 @@ class Settings:
     callback_targets: TargetMode | None = None
     callback_workers: int | None = None
     callback_ca: str | None = None
+    #: The times in signed callbacks. None: those of the wall clock, or mock time where the clock is manual.
+    callback_time: CallbackTime | None = None
+    #: Where callbacks go whose submits name no address, and what signs them.
+    webhook_url: str | None = None
+    webhook_secret: str | None = None
     journal: str | None = None
     journal_entries: int = DEFAULT_ENTRIES
     journal_body_bytes: int = DEFAULT_BODY_LIMIT
@@ -101,6 +109,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "credits": get_args(CreditsMode),
     "validation": get_args(Validation),
     "callback_targets": get_args(TargetMode),
+    "callback_time": get_args(CallbackTime),
 }
 _NUMBERS: dict[str, tuple[type, float, float]] = {
     "port": (int, 0, 65535),
@@ -232,7 +241,7 @@ def _checked(name: str, value: Any) -> Any:
     elif name in _FLAGS:
         if not isinstance(value, bool):
             raise ConfigError(f"must be true or false; got {value!r}")
-    elif name == "public_url" and not _is_url(str(value)):
+    elif name in ("public_url", "webhook_url") and not _is_url(str(value)):
         raise ConfigError(f"must be a URL that starts with http:// or https://; got {value!r}")
     elif not isinstance(value, str) or not value or "\0" in value:
         raise ConfigError(f"must be a non-empty string without null characters; got {value!r}")

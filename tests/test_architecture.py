@@ -24,7 +24,7 @@ ORDER = {
     "mockserver.engine": (
         *("leaves", "messages", "routes", "body", "limits", "targets", "transmission", "accounts", "course", "task"),
         "sights",
-        "callbacks",
+        *("signing", "subscriptions", "callbacks"),
         *(
             "keeping",
             "models",
@@ -34,6 +34,7 @@ ORDER = {
             "render",
             "parsing",
             "kinds",
+            "idempotency",
             "admission",
             "replay",
             "faults",

@@ -12,6 +12,7 @@ from contracts.analysis import (
     error_inside,
     is_passing_error,
     is_whole,
+    makes_no_second_task,
     patience_is_over,
     spoiled,
     submits_of,
@@ -33,6 +34,8 @@ def _submits(journal: Journal) -> list[tuple[Exchange, Exchange | None]]:
     for submit in reversed(journal.of_role("submit")):
         name = submit.account, submit.body
         again = following.get(name)
+        if again is not None and makes_no_second_task(journal.provider, submit, again):
+            again = None
         out.append((submit, None if again is None or unrelated(journal, submit, again) else again))
         following[name] = submit
     return out[::-1]

@@ -17,6 +17,7 @@ from contracts.analysis import (
     is_ok,
     is_passing_error,
     is_whole,
+    makes_no_second_task,
     model_name,
     model_of,
     names_task,
@@ -256,6 +257,9 @@ def not_again_after_lost_answer(journal: Journal) -> Iterator[Finding]:
         if after is None or (not journal.jobs and unrelated(journal, before, after)):
             yield Exercised()
             continue
+        if makes_no_second_task(journal.provider, before, after):
+            yield Exercised()
+            continue
         paid = "two tasks were created" if created(after) else "a second task may be created"
         how = "was lost" if before.status is None else "came late" if names_task(before) else "could not be read"
         yield Violation(
@@ -295,6 +299,8 @@ def one_task_a_job(journal: Journal) -> Iterator[Finding]:
     for job in journal.jobs:
         made = [each for each in submits_of(journal, job) if created(each)]
         for first, second in pairwise(made):
+            if makes_no_second_task(journal.provider, first, second):
+                continue
             if _after_trouble(journal, first, second):
                 continue  # other clauses judge that
             if _known(journal, first, second) and not _given_up(journal, first, second):

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from contracts.client.virtual_time.patches import loaded_for_virtual_time
-from mockserver.engine.callbacks import old_secret_of
+from mockserver.engine.signing import old_secret_of
 from mockserver.provider import Provider
 
 
@@ -50,7 +50,7 @@ class Setting:
         """Return the setting for a provider's clients, with its webhook secret if they receive callbacks."""
         signature = None if provider.callbacks is None else provider.callbacks.signature
         secret = None if signature is None or callback_url is None else signature.default_secret
-        old = None if secret is None else old_secret_of(secret)
+        old = None if secret is None else old_secret_of(secret, signature)
         return cls(provider.name, base_url, provider.key.example, callback_url, secret, old)
 
 

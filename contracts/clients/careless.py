@@ -26,7 +26,7 @@ from contracts.clients.polite import (
     TaskFailed,
     Unreadable,
 )
-from mockserver.engine.callbacks import old_secret_of
+from mockserver.engine.signing import old_secret_of
 
 if TYPE_CHECKING:
     import tenacity

@@ -52,7 +52,12 @@ class Callbacks:
                 edit=lambda _: Edit(events.at(delivery.event), made),
             )
         signature = callbacks.signature
-        if signature is not None and delivery.headers and header_of(delivery.headers, signature.header) is None:
+        if (
+            signature is not None
+            and signature.header
+            and delivery.headers
+            and header_of(delivery.headers, signature.header) is None
+        ):
             place = self._spec.mock.at("callbacks", "signature")
             self._found.add(
                 *("callbacks", ("unsigned",), [delivery]),

@@ -67,6 +67,9 @@ _WHAT_IS_SERVED = (
         "--callback-workers", type=int, help="Concurrent callbacks to one receiver (default 32; 1 with a manual clock)."
     ),
     option("--callback-ca", type=click.Path(dir_okay=False), help="CA file to verify https receivers."),
+    option("--callback-time", help="Times in signed callbacks: wall or mock (default wall; mock with a manual clock)."),
+    option("--webhook-url", metavar="URL", help="Where callbacks go whose submits name no address."),
+    option("--webhook-secret", metavar="SECRET", help="Secret that signs the callbacks of every account."),
     option("--dialect", multiple=True, metavar="PROVIDER=NAME", help="Enable a dialect; see `providers`."),
     option("--plan", multiple=True, metavar="PROVIDER=NAME", help="Plan of new accounts; see `providers`."),
     option("--journal", type=click.Path(dir_okay=False), metavar="FILE", help="Append the journal to an NDJSON file."),

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mockserver.edge.runtime import receivers_tls
+from mockserver.edge.runtime import receivers_tls, targets_of
 from mockserver.edge.server import Server
 from mockserver.engine.models import documented_model
+from mockserver.engine.signing import secret_problem
+from mockserver.engine.targets import url_problem
 from mockserver.provider import Provider
 from mockserver.settings import ConfigError, ProviderSettings, Settings
 from mockserver.spec.catalog import load_providers
@@ -40,6 +42,8 @@ def providers_of(settings: Settings) -> list[Provider]:
             continue
         _check_provider(name, each, known)
         _check_aliases(f"providers.{name}.model_alias", each.model_alias, [known[name]])
+    for provider in providers:
+        _check_webhook(provider, settings)
     _check_aliases("model_alias", settings.model_alias, providers)
     _check_files(settings)
     return providers
@@ -51,6 +55,28 @@ def _check_provider(name: str, settings: ProviderSettings, known: Mapping[str, P
     if settings.plan is not None and settings.plan not in known[name].plans:
         plans = ", ".join(known[name].plans)
         raise ConfigError(f"providers.{name}.plan: must be one of {plans}; got {settings.plan!r}")
+
+
+def _check_webhook(provider: Provider, settings: Settings) -> None:
+    own, callbacks = settings.provider(provider.name), provider.callbacks
+    url, secret = own.webhook_url or settings.webhook_url, own.webhook_secret or settings.webhook_secret
+    for name, value, given in (("webhook_url", url, own.webhook_url), ("webhook_secret", secret, own.webhook_secret)):
+        if value is None:
+            continue
+        setting = name if given is None else f"providers.{provider.name}.{name}"
+        if callbacks is None:
+            if given is not None:
+                raise ConfigError(f"{setting}: {provider.title} sends no callbacks")
+            continue
+        problem = (
+            url_problem(value, callbacks.target, targets_of(settings))
+            if name == "webhook_url"
+            else None
+            if callbacks.signature is None
+            else secret_problem(callbacks.signature, value)
+        )
+        if problem is not None:
+            raise ConfigError(f"{setting}: {problem}, at {provider.title}; set it in [providers.NAME]")
 
 
 def _check_aliases(setting: str, aliases: Mapping[str, str], providers: Sequence[Provider]) -> None:

@@ -28,6 +28,7 @@ from mockserver.engine.targets import address_problem, literal_address
 from mockserver.engine.world import World
 from mockserver.journal.journal import Journal
 from mockserver.journal.record import ReceiverResponse
+from mockserver.provider import CallbackTarget, TargetMode
 
 RESPONSE_BYTES_READ = 65_536
 _LOG = logging.getLogger("mockserver")
@@ -97,8 +98,8 @@ class CallbackDispatcher:
     """Delivers the callbacks of one world; it starts at once, so it needs a running event loop.
 
     Args:
-        per_origin: concurrent attempts to one receiver. 1, the default of the manual clock, makes the order of
-            all requests to receivers reproducible.
+        per_origin: concurrent attempts to one receiver. With 1, the order of all requests to receivers is reproducible.
+        receiver_ms: what the receivers' clocks show, for the times in signed callbacks; otherwise mock time.
     """
 
     def __init__(
@@ -111,6 +112,7 @@ class CallbackDispatcher:
         tls: ssl.SSLContext | bool = True,
         user_agent: str = "mockserver",
         wall_s: Callable[[], float] = time.monotonic,
+        receiver_ms: Callable[[], int] | None = None,
     ) -> None:
         self._world = world
         self._clock = clock
@@ -119,6 +121,7 @@ class CallbackDispatcher:
         self._tls = tls
         self._user_agent = user_agent
         self._wall_s = wall_s
+        self._receiver_ms = receiver_ms or clock.now_ms
         self._queues: dict[str, _OriginQueue] = {}
         #: For each task: how many deliveries are queued or being attempted, and the event set when all are done.
         self._queued: dict[str, int] = {}
@@ -284,6 +287,7 @@ class CallbackDispatcher:
 
     async def _attempt(self, delivery: Delivery) -> None:
         began_ms = self._clock.now_ms()
+        delivery.tell_time(self._receiver_ms)
         result = await self._post(delivery)
         self._attempts += 1
         self._acknowledged += result.outcome == "acknowledged"
@@ -325,21 +329,26 @@ class CallbackDispatcher:
             return _Result("timeout", None, _too_late(patience_s, rule.timeout_s))
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return _without_answer(error)
-        if status in rule.acknowledged:
-            return _Result("acknowledged", status, "", message)
-        return _Result("refused", status, f"status {status}", message)
+        is_good = status in rule.acknowledged
+        return _Result("acknowledged" if is_good else "refused", status, "" if is_good else f"status {status}", message)
 
     def _session(self, delivery: Delivery) -> aiohttp.ClientSession:
-        name = delivery.provider
-        session = self._sessions.get(name)
+        session = self._sessions.get(delivery.provider)
         if session is None:
-            target, mode = delivery.rule.target, self._world.rules.targets
-            resolver = CheckingResolver(lambda address: address_problem(address, target, mode))
-            connector: Any = aiohttp.TCPConnector(resolver=resolver, use_dns_cache=False, limit=0, ssl=self._tls)
-            session = self._sessions[name] = aiohttp.ClientSession(
-                connector=connector,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"User-Agent": self._user_agent},
-                auto_decompress=False,
-            )
+            made = _session_of(delivery.rule.target, self._world.rules.targets, self._tls, self._user_agent)
+            session = self._sessions[delivery.provider] = made
         return session
+
+
+def _session_of(
+    target: CallbackTarget, mode: TargetMode, tls: ssl.SSLContext | bool, user_agent: str
+) -> aiohttp.ClientSession:
+    """Make the client for the receivers of a provider's callbacks: it connects only where they may go."""
+    resolver = CheckingResolver(lambda address: address_problem(address, target, mode))
+    connector: Any = aiohttp.TCPConnector(resolver=resolver, use_dns_cache=False, limit=0, ssl=tls)
+    return aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"User-Agent": user_agent},
+        auto_decompress=False,
+    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import ssl
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -30,7 +31,7 @@ from mockserver.faults.directives import RequestDirectives
 from mockserver.journal.journal import Journal
 from mockserver.provider import Provider, ProviderRules, TargetMode
 from mockserver.scenarios.read import Scenario
-from mockserver.settings import Settings
+from mockserver.settings import CallbackTime, Settings
 
 _LOG = logging.getLogger("mockserver")
 _MOST_TOLD = 1000
@@ -80,6 +81,8 @@ class Runtime:
                 settings.any_model if own.any_model is None else own.any_model,
                 {**aliases_for(provider, settings.model_alias), **own.model_alias},
                 own.validation or settings.validation,
+                own.webhook_url or settings.webhook_url,
+                own.webhook_secret or settings.webhook_secret,
             )
             for provider in self.providers
             for own in (settings.provider(provider.name),)
@@ -99,6 +102,7 @@ class Runtime:
             per_origin=settings.callback_workers or WORKERS_BY_CLOCK[settings.clock],
             tls=self.tls,
             wall_s=self.wall.monotonic_s,
+            receiver_ms=partial(_receiver_ms, self.clock, self.wall, settings.callback_time),
         )
 
     async def close(self) -> None:
@@ -132,7 +136,7 @@ class Runtime:
         out: dict[str, str] = {}
         for state in self.world.providers.values():
             rule = state.provider.callbacks
-            if rule is not None and rule.signature is not None:
+            if rule is not None and rule.signature is not None and rule.signature.default_secret is not None:
                 out[rule.signature.default_secret] = "webhook secret"
             for key, account in (*state.retired_keys.items(), *state.accounts.items()):
                 out[key] = f"key of {account.id}"
@@ -214,6 +218,12 @@ class Runtime:
         self.dispatcher.wake()
         await self.dispatcher.drain_due()
         return delivery
+
+
+def _receiver_ms(clock: Clock, wall: Wall, chosen: CallbackTime | None) -> int:
+    """Return what receivers' clocks show, which verify the times in signed callbacks."""
+    by_wall = chosen == "wall" or (chosen is None and clock.speed != 0)
+    return int(wall.unix_s() * 1000) if by_wall else clock.now_ms()
 
 
 def targets_of(settings: Settings) -> TargetMode:

@@ -15,6 +15,8 @@ randomness. The files, in import order (each imports only those before it; tests
     course        what was recorded of a task, to be shown again
     task          tasks: status as a function of time
     sights        a task's place in the queue, and its log
+    signing       how callbacks are signed
+    subscriptions where callbacks go, which are wanted, and what signs them
     callbacks     callbacks as values, and the queue of what is due
     keeping       how much is kept, and what makes room
     models        which model a name stands for
@@ -22,6 +24,7 @@ randomness. The files, in import order (each imports only those before it; tests
     context       what is known of a request, and what templates read of it
     renewal       puts new ids, links and times into what was recorded
     render        responses, errors and callback bodies
+    idempotency   submits that are sent again with their key
     kinds         kinds of task, and tasks that go on from another one
     admission     the gates
     replay        which recorded submit a new one is like

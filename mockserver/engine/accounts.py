@@ -90,8 +90,11 @@ class Account:
         "reserved_ucr",
         "revoked",
         "secret",
+        "secret_changed_ms",
         "spent_ucr",
         "tasks",
+        "webhook_events",
+        "webhook_url",
     )
 
     def __init__(self, account_id: str, key: str, plan: Plan, secret: str | None) -> None:
@@ -102,6 +105,10 @@ class Account:
         self.own_plan = False
         self.secret: str | None = secret
         self.previous_secret: str | None = None
+        self.secret_changed_ms: int | None = None
+        #: Where the callbacks of tasks go whose submits name no address, and the events wanted there; None is all.
+        self.webhook_url: str | None = None
+        self.webhook_events: tuple[str, ...] | None = None
         self.revoked = False
         self.rate = RateLog()
         self.accepted = RateLog(tasks=True)
@@ -135,9 +142,9 @@ class Account:
         self.granted_ucr += amount_ucr
         self.ledger.append(Entry(now_ms, "grant", amount_ucr, None))
 
-    def change_secret(self, secret: str) -> None:
+    def change_secret(self, secret: str, now_ms: int) -> None:
         """Change the secret that signs callbacks; the old one is kept as `previous_secret`."""
-        self.previous_secret, self.secret = self.secret, secret
+        self.previous_secret, self.secret, self.secret_changed_ms = self.secret, secret, now_ms
 
     def charge(self, amount_ucr: int, now_ms: int, tokens: tuple[int, int] | None = None) -> None:
         """Spend credits at once, without a task; at most what is available."""

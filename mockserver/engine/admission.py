@@ -1,6 +1,6 @@
 """The gates, in their one order, the same for every provider.
 
-    route, method, size, key, plan, rate, parse, parent, schema, content policy, credits, concurrency
+    route, method, size, key, plan, rate, parse, idempotency, parent, schema, content policy, credits, concurrency
 
 A gate reads the request context, adds what it found, and returns None or a refusal: the name of a condition of the
 spec's `errors`, with a description of the problem. The first refusal is the answer.
@@ -14,12 +14,14 @@ from typing import Any, get_args
 
 from mockserver.engine.accounts import Account
 from mockserver.engine.context import RequestContext, with_parent
+from mockserver.engine.idempotency import idempotency
 from mockserver.engine.kinds import model_of, parent
 from mockserver.engine.messages import Request
 from mockserver.engine.parsing import CONTENT_TYPE, is_json, parse, parse_any, parse_declared, parse_form, shortened
 from mockserver.engine.render import Refused
+from mockserver.engine.subscriptions import address_of, terms_of, terms_problem
 from mockserver.engine.targets import url_problem
-from mockserver.provider import KeyRule, Model, Operation, Problem, Provider, Role, Schema
+from mockserver.provider import Callbacks, KeyRule, Model, Operation, Problem, Provider, Role, Schema
 
 _HEADERS_REMEMBERED = 10_000
 _MOST_TEXTS = 100
@@ -220,7 +222,20 @@ def _body(context: RequestContext, model: Model) -> Refused | None:
             problem = url_problem(url, callbacks.target, context.state.targets)
             if problem is not None:
                 return "callback_refused", Problem(f"the callback address {problem}", ".".join(callbacks.url_keys))
+        else:
+            context.callback_url = address_of(callbacks, context.account)
+        if callbacks.has_terms or url is None:
+            return _terms(context, callbacks, by_submit=url is not None)
     return None
+
+
+def _terms(context: RequestContext, callbacks: Callbacks, *, by_submit: bool) -> Refused | None:
+    """Work out what the submit says of its callbacks beside their address."""
+    if context.callback_url is None or context.account is None:
+        return None
+    terms = context.terms = terms_of(callbacks, context, context.account, by_submit=by_submit)
+    problem = None if terms is None else terms_problem(callbacks, terms)
+    return None if problem is None else ("callback_refused", Problem(problem))
 
 
 def _mismatch(context: RequestContext, model: Model) -> Problem | None:
@@ -318,6 +333,7 @@ GATES: tuple[tuple[str, Gate, frozenset[Role]], ...] = (
     ("parse", parse_any, _WITH_JSON),
     ("parse", parse_form, frozenset(("upload",))),
     ("parse", parse_declared, frozenset(("example",))),
+    ("idempotency", idempotency, frozenset(("submit",))),
     ("parent", parent, frozenset(("submit",))),
     ("schema", schema, _EVERY - {"file", "result"}),
     ("content_policy", content_policy, frozenset(("submit",))),
@@ -338,6 +354,7 @@ def gates_of(provider: Provider) -> Gates:
             "rate": operation.secured and (role == "submit" or provider.counts_all_requests),
             "parent": operation.parent is not None,
             "schema": bool(operation.model or operation.request or operation.checked_parameters),
+            "idempotency": provider.idempotency is not None,
             "content_policy": policy is not None and policy.at_submit,
         }
         left_out = parse if operation.bodies else parse_any

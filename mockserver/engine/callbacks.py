@@ -6,14 +6,13 @@ attempts and reports their results; the schedule of retries is worked out here.
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Literal, NamedTuple
 
 from mockserver.engine.accounts import Account
+from mockserver.engine.signing import Message, Signing, Unsealed, key_of, sealed, sign
 from mockserver.provider import Callbacks, Signature
 
 AttemptResult = Literal["acknowledged", "refused", "timeout", "unreachable", "blocked", "lost"]
@@ -59,6 +58,20 @@ class Delivery:
     awaits_query: bool = False
     #: It was sent again by a command.
     commanded: bool = False
+    #: The id of what it tells, the same in all attempts and copies.
+    callback_id: str = ""
+    #: What its headers are made of when it is sent.
+    unsealed: Unsealed = ()
+    signing: Signing | None = None
+
+    def seal(self, sent_ms: int) -> None:
+        """Set its headers, with its signature, as they are at an instant of its receiver's clock."""
+        self.headers = sealed(self.unsealed, self.signing, Message(self.callback_id, self.url, self.body, sent_ms))
+
+    def tell_time(self, receiver_ms: Callable[[], int]) -> None:
+        """Set its headers anew for an attempt, if they tell its time."""
+        if self.rule.is_timed:
+            self.seal(receiver_ms())
 
 
 class TaskEnds(NamedTuple):
@@ -96,20 +109,9 @@ class EventQueue:
         return len(self._heap)
 
 
-def signature_of(rule: Signature, secret: str, body: bytes) -> str:
-    """Sign the exact bytes of a body with HMAC, in the provider's notation."""
-    digest = hmac.new(
-        secret.encode("utf-8", "surrogatepass"),
-        body,
-        hashlib.sha256 if rule.algorithm == "hmac-sha256" else hashlib.sha512,
-    )
-    text = digest.hexdigest() if rule.encoding == "hex" else base64.b64encode(digest.digest()).decode()
-    return rule.prefix + text
-
-
-def old_secret_of(secret: str) -> str:
-    """Return the secret that counts as the one before, where an account has never had another."""
-    return f"not {secret}"
+def signature_of(rule: Signature, secret: str | None, body: bytes) -> str:
+    """Sign the exact bytes of a body, in the provider's notation."""
+    return sign(rule, key_of(rule, secret or ""), body)
 
 
 def after_attempt(delivery: Delivery, attempt: Attempt) -> bool:

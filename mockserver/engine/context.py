@@ -10,15 +10,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
 from mockserver.engine.accounts import Account
 from mockserver.engine.messages import Request, StoredFile, well_formed
 from mockserver.engine.sights import Entry, logged, queue_position
+from mockserver.engine.signing import PublicKey, key_seed
 from mockserver.engine.state import ProviderState
-from mockserver.engine.task import Parent, Task, TaskStatus, link_ends_s, started_ms, status_at
+from mockserver.engine.task import CallbackTerms, Parent, Task, TaskStatus, link_ends_s, started_ms, status_at
 from mockserver.provider import UCR, BodyForm, ErrorAnswer, Model, Operation, Problem, ResultKind, Route
+
+
+class CallbackFacts(NamedTuple):
+    """What `$callback.NAME` stands for."""
+
+    id: str
+    event: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,6 +329,11 @@ class RequestContext(_TaskProperties, _AccountProperties):
     error: ErrorAnswer | None = None
     problem: Problem | None = None
     file: StoredFile | None = None
+    callback: CallbackFacts | None = None
+    terms: CallbackTerms | None = None
+    #: Of a submit with an idempotency key: what it is kept under, and the answer that was kept.
+    idempotency_key: bytes | None = None
+    kept_answer: Any = None
     #: What was evicted to make room for what it has made, in words.
     evicted = ""
     #: What the journal's record says beside the usual facts.
@@ -454,6 +467,11 @@ class RequestContext(_TaskProperties, _AccountProperties):
         if self.problem is None:
             return []
         return [{"field": each.field, "message": each.message} for each in self.problem.all or (self.problem,)]
+
+    @property
+    def signing_key(self) -> PublicKey:
+        """The public key that verifies callbacks."""
+        return PublicKey(key_seed(self.state.chance, self.state.provider.name))
 
     @property
     def file_size_bytes(self) -> int:

@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+import orjson
+
 from mockserver.chance import fraction
 from mockserver.engine.admission import violates_policy
 from mockserver.engine.callbacks import TaskEnds
@@ -21,6 +23,7 @@ from mockserver.engine.render import Refused, file_refusal_response, operation_r
 from mockserver.engine.renewal import recorded_response, response_of
 from mockserver.engine.replay import Replay, with_course
 from mockserver.engine.state import ProviderState
+from mockserver.engine.subscriptions import wants
 from mockserver.engine.task import Task, cancelled, ended, link_ends_s, status_at
 from mockserver.provider import End, Operation, Problem, Reason, State
 
@@ -74,6 +77,7 @@ def _book(state: ProviderState, task: Task, booked: Booked) -> None:
         task.callback_url is not None
         and callbacks is not None
         and task.end.name in callbacks.events
+        and wants(task, task.end.name)
         and task.held_ms is None
     ):
         booked.append((task.ends_ms, TaskEnds(state.provider.name, task.id, task.revision)))
@@ -122,6 +126,7 @@ def _new_task(context: RequestContext) -> Task:
         context.callback_url,
         base=context.request.base or "",
         parent=context.parent,
+        callback_terms=context.terms,
     )
 
 
@@ -373,6 +378,22 @@ def decoy(context: RequestContext, operation: Operation, _booked: Booked) -> Res
     return "wrong_endpoint", Problem("this model is not served here", operation.model_field)
 
 
+def keys(context: RequestContext, operation: Operation, _booked: Booked) -> Response | Refused:
+    """Publish the key that verifies callbacks."""
+    key = context.signing_key
+    match operation.key_format:
+        case None:
+            return operation_response(context, operation)
+        case "jwks":
+            return Response(200, orjson.dumps({"keys": [key.jwk]}))
+        case "pem":
+            return Response(200, key.pem.encode(), "application/x-pem-file")
+        case "raw":
+            return Response(200, key.raw, "application/octet-stream")
+        case _ as form:
+            return Response(200, (key.hex if form == "hex" else key.base64).encode(), "text/plain")
+
+
 def example(context: RequestContext, operation: Operation, _booked: Booked) -> Response | Refused:
     """Answer with an example, the same each time; or with the reply that the spec has for it."""
     state, sample = context.state, operation.sample
@@ -397,5 +418,6 @@ ROLES: Mapping[str, Callable[[RequestContext, Operation, Booked], Response | Ref
     "file": file,
     "result": result,
     "decoy": decoy,
+    "keys": keys,
     "example": example,
 }

@@ -6,13 +6,16 @@ from typing import Any
 
 import orjson
 
-from mockserver.engine.callbacks import Delivery, signature_of
-from mockserver.engine.context import RequestContext
+from mockserver.engine.callbacks import Delivery
+from mockserver.engine.context import CallbackFacts, RequestContext
 from mockserver.engine.course import Pairs
 from mockserver.engine.messages import JSON, Response
 from mockserver.engine.renewal import recorded_callbacks, recorded_response
 from mockserver.engine.routes import allowed_methods
+from mockserver.engine.signing import Unsealed, signing_of
+from mockserver.engine.signing import rendered_headers as headers_to_seal
 from mockserver.engine.state import ProviderState
+from mockserver.engine.subscriptions import secrets_of
 from mockserver.engine.task import Task
 from mockserver.provider import Callbacks, ErrorAnswer, FileRefusal, Headers, Operation, Problem, Signature
 
@@ -82,8 +85,15 @@ def task_context(state: ProviderState, task: Task) -> RequestContext:
     """Make the context in which a task's callback is rendered: at its end."""
     context = RequestContext(state, task.ends_ms)
     context.set_task(task)
-    context.body = task.body
+    context.body, context.callback_url = task.body, task.callback_url
+    context.callback = CallbackFacts(callback_id_of(state, task, task.end.name), task.end.name)
     return context
+
+
+def callback_id_of(state: ProviderState, task: Task, event: str) -> str:
+    """Return the id of what a callback tells: the same in all attempts and copies."""
+    name = f"{state.provider.name}/{task.account.id}/task/{task.ordinal}/callback/{event}"
+    return state.provider.callback_id(state.chance.draw(name), task.ends_ms // 1000)
 
 
 def callback_body(context: RequestContext) -> bytes:
@@ -121,15 +131,21 @@ def _delivery(
     signs: bool = True,
 ) -> Delivery:
     """Make a callback: its exact bytes, signed; its id is still to be set."""
-    state, task, signature = context.state, context.task, rule.signature
+    state, task, signature, facts = context.state, context.task, rule.signature, context.callback
     assert task is not None
     assert task.callback_url is not None
-    if signature is not None:
-        headers = tuple(each for each in headers if each[0].lower() != signature.header.lower())
-    if signature is not None and signs:
-        secret = task.account.secret or signature.default_secret
-        headers = (*headers, (signature.header, signature_of(signature, secret, body)))
-    return Delivery(
+    assert facts is not None
+    unsealed: Unsealed = headers
+    if signature is not None or rule.sent_headers:
+        own = {name.lower() for name, _ in rule.sent_headers} | {"" if signature is None else signature.header.lower()}
+        unsealed = tuple(each for each in headers if each[0].lower() not in own)
+    signing = None
+    if signs:
+        unsealed = (*unsealed, *headers_to_seal(rule.sent_headers, context))
+        if signature is not None:
+            secrets, header = secrets_of(signature, task, due_ms)
+            signing = signing_of(signature, context, secrets, header, state.chance)
+    delivery = Delivery(
         id="",
         provider=state.provider.name,
         rule=rule,
@@ -137,11 +153,16 @@ def _delivery(
         event=event,
         url=task.callback_url,
         body=body,
-        headers=headers,
+        headers=(),
         due_ms=due_ms,
         account=task.account,
         faults=state.task_faults.get(task.id, ()),
+        callback_id=facts.id,
+        unsealed=unsealed,
+        signing=signing,
     )
+    delivery.seal(due_ms)
+    return delivery
 
 
 def contrary_callback_body(state: ProviderState, task: Task) -> bytes | None:
@@ -151,4 +172,6 @@ def contrary_callback_body(state: ProviderState, task: Task) -> bytes | None:
     if callbacks is None or end.name not in callbacks.events:
         return None
     reason = next(iter(end.reasons.values()), None)
-    return callback_body(task_context(state, task._replace(end=end, reason=reason)))
+    context = task_context(state, task._replace(end=end, reason=reason))
+    context.callback = CallbackFacts(callback_id_of(state, task, task.end.name), end.name)
+    return callback_body(context)

@@ -42,6 +42,7 @@ class ProviderState:
         "anonymous_requests",
         "chance",
         "files",
+        "kept_answers",
         "kept_tasks",
         "kept_uploads",
         "links",
@@ -95,6 +96,8 @@ class ProviderState:
         #: Keys that a rotation has replaced, and the accounts that had them.
         self.retired_keys: dict[str, Account] = {}
         self._keys_created = 0
+        #: The answers to submits with idempotency keys; see engine/idempotency.py.
+        self.kept_answers: dict[bytes, Any] = {}
 
     def account(self, key: str, now_ms: int) -> Account:
         """Return the account of a well-formed key; it is opened on first use."""
@@ -108,7 +111,8 @@ class ProviderState:
         provider = self.provider
         drawn = self.chance.draw(f"{provider.name}/account/{key}")
         plan = provider.plans[self.rules.plan or provider.default_plan]
-        account = Account(provider.account_id(drawn, 0), key, plan, None)
+        account = Account(provider.account_id(drawn, 0), key, plan, self.rules.webhook_secret)
+        account.webhook_url = self.rules.webhook_url
         account.request_base = int.from_bytes(drawn, "big")
         granted_ucr = provider.ample_ucr
         if self.rules.credits == "documented" and provider.documented_ucr is not None:

@@ -45,6 +45,17 @@ class Parent(NamedTuple):
     inputs: Any
 
 
+class CallbackTerms(NamedTuple):
+    """What a submit, or its account, says of the task's callbacks beside their address."""
+
+    #: The secret, or the token, that the submit brings.
+    secret: str | None = None
+    #: The header that it names for that.
+    header: str | None = None
+    #: The states that it wants to be told of; None is all.
+    events: frozenset[str] | None = None
+
+
 class Task(NamedTuple):
     """One generation. Instants are mock milliseconds; money is micro-credits."""
 
@@ -84,6 +95,7 @@ class Task(NamedTuple):
     #: The states that it goes through to its end since it was cancelled, and when it enters each; its progress then.
     detour: tuple[tuple[int, State], ...] = ()
     detour_at: int = 0
+    callback_terms: CallbackTerms | None = None
 
     @property
     def spends_ucr(self) -> int:

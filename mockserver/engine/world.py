@@ -16,6 +16,7 @@ from mockserver.engine.context import RequestContext
 from mockserver.engine.course import Recording
 from mockserver.engine.deletion import delete
 from mockserver.engine.faults import Fault, FaultDirectives, Injection
+from mockserver.engine.idempotency import keep_answer, kept_response
 from mockserver.engine.injection import (
     RuleFinder,
     TaskInjector,
@@ -161,13 +162,18 @@ class World:
         refusal = admit(context, self._gates[state.provider.name])
         if not context.request_id:
             context.request_id = state.next_request_id(context.account, context.now_ms // 1000)
+        idempotency = state.provider.idempotency
         if refusal is not None:
+            if context.kept_answer is not None and idempotency is not None:
+                return kept_response(context, idempotency)
             return refusal_response(context, *refusal)
         assert operation is not None
         role = operation.role
         if role == "submit":
             replay = self._replays.get(state.provider.name) if self._replays else None
             answer = submit(context, operation, booked, injector, replay)
+            if idempotency is not None and isinstance(answer, Response):
+                keep_answer(context, idempotency, answer)
         else:
             answer = _ROLES[role](context, operation, booked)
         return answer if isinstance(answer, Response) else refusal_response(context, role, answer)

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from mockserver.engine.callbacks import Delivery, old_secret_of
+from mockserver.engine.callbacks import Delivery
 from mockserver.engine.context import RequestContext
 from mockserver.engine.faults import Exercise, Fault, Injection
-from mockserver.faults.support.deliveries import secret_of, signed, with_signature
+from mockserver.faults.support.deliveries import old_key, with_signing
 from mockserver.faults.support.parameters import parameter
 
 
@@ -23,6 +23,6 @@ class OldSecret(Fault):
     def alter_deliveries(
         self, injection: Injection, context: RequestContext, deliveries: list[Delivery]
     ) -> list[Delivery] | None:
-        first = deliveries[0]
-        secret = self.secret or first.account.previous_secret or old_secret_of(secret_of(first))
-        return with_signature(deliveries, lambda each, _value: signed(each, secret=secret))
+        return with_signing(
+            deliveries, lambda each, signing: signing._replace(other_keys=(old_key(each, signing, self.secret),))
+        )

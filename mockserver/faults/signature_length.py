@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from mockserver.engine.callbacks import Delivery
 from mockserver.engine.context import RequestContext
 from mockserver.engine.faults import Exercise, Fault, Injection
-from mockserver.faults.support.deliveries import with_signature
+from mockserver.faults.support.deliveries import with_signing
 from mockserver.faults.support.parameters import parameter
 
 
@@ -26,4 +26,4 @@ class SignatureLength(Fault):
     def alter_deliveries(
         self, injection: Injection, context: RequestContext, deliveries: list[Delivery]
     ) -> list[Delivery] | None:
-        return with_signature(deliveries, lambda _each, value: value[: self.characters].ljust(self.characters, "0"))
+        return with_signing(deliveries, lambda _each, signing: signing._replace(characters=self.characters))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from mockserver.engine.callbacks import Delivery
 from mockserver.engine.context import RequestContext
 from mockserver.engine.faults import Exercise, Fault, Injection
-from mockserver.faults.support.deliveries import signed, with_signature
+from mockserver.faults.support.deliveries import with_signing
 
 
 @dataclass(frozen=True)
@@ -26,4 +26,4 @@ class SignatureOfOtherBytes(Fault):
             written = {each.body: json.dumps(json.loads(each.body)).encode() for each in deliveries}
         except ValueError:
             return None
-        return with_signature(deliveries, lambda each, _value: signed(each, body=written[each.body]))
+        return with_signing(deliveries, lambda each, signing: signing._replace(body=written[each.body]))

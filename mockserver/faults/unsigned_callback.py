@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from mockserver.engine.callbacks import Delivery
 from mockserver.engine.context import RequestContext
 from mockserver.engine.faults import Exercise, Fault, Injection
-from mockserver.faults.support.deliveries import with_signature
+from mockserver.faults.support.deliveries import with_signing
 
 
 @dataclass(frozen=True)
@@ -20,4 +20,4 @@ class UnsignedCallback(Fault):
     def alter_deliveries(
         self, injection: Injection, context: RequestContext, deliveries: list[Delivery]
     ) -> list[Delivery] | None:
-        return with_signature(deliveries, lambda _each, _value: None)
+        return with_signing(deliveries, lambda _each, _signing: None)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from mockserver.engine.callbacks import Delivery
 from mockserver.engine.context import RequestContext
 from mockserver.engine.faults import Exercise, Fault, Injection
-from mockserver.faults.support.deliveries import secret_of, signed, with_signature
+from mockserver.engine.signing import Signing, forged_key
+from mockserver.faults.support.deliveries import with_signing
 
 
 @dataclass(frozen=True)
@@ -20,4 +21,7 @@ class WrongSignature(Fault):
     def alter_deliveries(
         self, injection: Injection, context: RequestContext, deliveries: list[Delivery]
     ) -> list[Delivery] | None:
-        return with_signature(deliveries, lambda each, _value: signed(each, secret=f"forged {secret_of(each)}"))
+        def forged(_each: Delivery, signing: Signing) -> Signing:
+            return signing._replace(other_keys=tuple(forged_key(signing.rule, key) for key in signing.keys))
+
+        return with_signing(deliveries, forged)

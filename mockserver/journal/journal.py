@@ -96,7 +96,10 @@ class Journal:
         next_ms = delivery.due_ms if delivery.state == "waiting" else None
         body = delivery.body[: self.body_limit]
         self._add(
-            DeliveryAttempt(self.last_seq, attempt.at_ms, self._wall_s(), delivery, attempt, body, next_ms, response)
+            DeliveryAttempt(
+                *(self.last_seq, attempt.at_ms, self._wall_s(), delivery, attempt, body, next_ms, response),
+                delivery.headers,
+            )
         )
 
     def _add(self, entry: Entry) -> None:

@@ -78,6 +78,8 @@ class DeliveryAttempt(NamedTuple):
     request_body: bytes
     next_attempt_ms: int | None
     response: ReceiverResponse | None
+    #: As this attempt had them.
+    request_headers: Headers = ()
 
 
 def record_of(entry: Exchange | DeliveryAttempt, redact: Redaction) -> dict[str, Any]:
@@ -121,7 +123,7 @@ def _exchange_record(entry: Exchange, redact: Redaction) -> dict[str, Any]:
 
 def _delivery_record(entry: DeliveryAttempt, redact: Redaction) -> dict[str, Any]:
     delivery, attempt, response = entry.delivery, entry.attempt, entry.response
-    sent = _message_record(delivery.headers, entry.request_body, len(delivery.body), redact)
+    sent = _message_record(entry.request_headers, entry.request_body, len(delivery.body), redact)
     return {
         "seq": entry.seq,
         "kind": "delivery",

@@ -62,6 +62,8 @@ NAMES: dict[str, dict[str, str]] = {
     },
     "list": _properties("list", "items", "total", "next", "has_more", "first_id", "last_id", "limit", "offset"),
     "log": {"message": "log.message", "level": "log.level"},
+    "callback": {"id": "callback.id", "event": "callback.event", "url": "callback_url"},
+    "signing_key": {name: f"signing_key.{name}" for name in ("id", "jwk", "x", "base64", "hex", "pem")},
     "now": {},
     "server": {"url": "server_url"},
 }

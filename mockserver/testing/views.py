@@ -6,7 +6,7 @@ it returns the coroutine, to be awaited, or runs it in the server's thread.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 from mockserver.clock import iso_of
@@ -95,6 +95,10 @@ class AccountView:
     def set_secret(self, secret: str) -> None:
         """Set the secret that signs the callbacks of this account from now on."""
         self._change(secret=secret)
+
+    def set_webhook(self, url: str | None, events: Sequence[str] | None = None) -> None:
+        """Set where the callbacks of tasks go that are submitted from now on without an address, and which events."""
+        self._change(webhook_url=url, webhook_events=events)
 
     def revoke(self) -> None:
         """Revoke the key."""

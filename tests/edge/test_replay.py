@@ -518,7 +518,7 @@ async def test_no_journal_holds_a_secret(tmp_path: Path) -> None:
     for settings in ({"journal": str(first)}, {"journal": str(second), "replay": str(first)}):
         async with serving(**settings) as edge, receiving() as receiver:
             account = edge.state(name).account(edge.provider(name).key.example, MANUAL_START_MS)
-            account.change_secret("a-webhook-secret-of-ours")
+            account.change_secret("a-webhook-secret-of-ours", 0)
             secrets |= set(edge.mock.server.runtime.secrets())
             await edge.submit(name, callbackUrl=receiver.url())
             await edge.advance(200)

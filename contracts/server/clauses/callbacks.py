@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import hmac
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +13,8 @@ from contracts.server.clauses import Exercised, Finding, broken, check, server_c
 from contracts.server.evidence import Evidence, Observation, TaskTrace
 from contracts.server.extract import Extractor, mismatch
 from contracts.server.receiver import Received
-from mockserver.provider import Callbacks, Signature
+from contracts.server.signatures import expected, given
+from mockserver.provider import Callbacks
 
 #: Facts that may differ between two instants.
 _OF_THE_MOMENT = ("$now", "$account.", "$request")
@@ -133,26 +132,20 @@ def signed(evidence: Evidence) -> Iterator[Finding]:
     """Compute each signature again."""
     for _, _, state, callbacks, received in _came(evidence):
         rule = callbacks.signature
-        if rule is None:
+        if rule is None or not rule.header:
             continue
         found = received.headers.get(rule.header)
-        wanted = signature_of(rule, received.body, evidence.secret or rule.default_secret)
+        wanted = expected(callbacks, received.headers, received.body, evidence.secret)
         if found is None:
             yield broken([evidence.delivery(received, state)], f"no {rule.header}", f"{rule.header}: {rule.prefix}…")
-        else:
+        elif wanted is not None:
+            matches = any(hmac.compare_digest(each.encode(), wanted.encode()) for each in given(rule, found))
             yield check(
-                hmac.compare_digest(found.encode(), wanted.encode()),
+                matches,
                 [evidence.delivery(received, state)],
                 f"{rule.header}: {found}",
                 f"{wanted}, if --secret is the webhook secret",
             )
-
-
-def signature_of(rule: Signature, body: bytes, secret: str) -> str:
-    """Return the signature of a body."""
-    digest = hmac.new(secret.encode(), body, hashlib.sha256 if rule.algorithm == "hmac-sha256" else hashlib.sha512)
-    text = digest.hexdigest() if rule.encoding == "hex" else base64.b64encode(digest.digest()).decode()
-    return rule.prefix + text
 
 
 def _template(evidence: Evidence, state: str) -> Any:

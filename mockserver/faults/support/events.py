@@ -8,8 +8,9 @@ import orjson
 from mockserver.engine.callbacks import Delivery
 from mockserver.engine.context import RequestContext
 from mockserver.engine.faults import Injection
-from mockserver.engine.render import contrary_callback_body
+from mockserver.engine.render import callback_id_of, contrary_callback_body
 from mockserver.faults.support.deliveries import with_body
+from mockserver.faults.support.json_edit import mapped
 
 
 def of_unknown_event(
@@ -29,8 +30,10 @@ def of_unknown_event(
     new = _reworded(body, None if contrary is None else orjson.loads(contrary), delivery.event, word)
     if new == body:
         return None
+    new_id = callback_id_of(context.state, task, word) if task is not None else ""
+    new = mapped(new, lambda value: new_id if value == delivery.callback_id else value)
     content = orjson.dumps(new)
-    return with_body([replace(delivery, id="", attempts=[])], lambda _body: content)
+    return with_body([replace(delivery, id="", attempts=[], callback_id=new_id)], lambda _body: content)
 
 
 def _reworded(value: Any, contrary: Any, end: str, word: str) -> Any:

@@ -19,11 +19,13 @@ from mockserver.spec.compile.answers import (
 )
 from mockserver.spec.compile.context import Context
 from mockserver.spec.compile.examples import check_examples
+from mockserver.spec.compile.idempotency import compile_idempotency
 from mockserver.spec.compile.kinds import compile_kinds
 from mockserver.spec.compile.lifecycles import compile_lifecycle
 from mockserver.spec.compile.operations import check_routes, compile_routes
 from mockserver.spec.compile.paths import check_paths
 from mockserver.spec.compile.places import check_places
+from mockserver.spec.compile.signatures import check_keys
 from mockserver.spec.compile.statuses import check_statuses
 from mockserver.spec.compile.tasks import compile_content_policy, compile_draws, compile_models
 from mockserver.spec.document import Document, SpecError, SpecIssue
@@ -105,6 +107,7 @@ def _compiled(context: Context) -> Provider | None:
     check_routes(context, operations, results)
     check_paths(context, operations, results)
     check_statuses(context, operations)
+    check_keys(context, operations.values())
     models = compile_models(context, lifecycle, kinds, results, operations)
     check_places(context, models, operations)
     check_examples(context, operations, models)
@@ -144,6 +147,7 @@ def _compiled(context: Context) -> Provider | None:
         task_id_matches=matches,
         account_id=context.id_format(mock["ids"].get("account", "acct_{hex:12}"), "x-mock", "ids", "account"),
         file_id=context.id_format(mock["ids"].get("file", "file_{hex:16}"), "x-mock", "ids", "file"),
+        callback_id=context.id_format(mock["ids"].get("callback", "msg_{hex:24}"), "x-mock", "ids", "callback"),
         default_plan=accounts["default_plan"],
         plans=plans,
         counts_all_requests=accounts.get("counted_requests") == "all",
@@ -161,6 +165,7 @@ def _compiled(context: Context) -> Provider | None:
         operations=operations,
         dialects=context.dialects,
         client=_advice(mock.get("client", {})),
+        idempotency=compile_idempotency(context),
         shows_progress=any("$task.progress" in each.text for each in context.documents),
         draws=compile_draws(context),
         kinds=kinds,

@@ -13,17 +13,24 @@ from mockserver.provider import (
     FileRefusal,
     Lifecycle,
     ResultKind,
-    Signature,
     Uploads,
 )
 from mockserver.spec.compile.constants import check_result_values
-from mockserver.spec.compile.context import OF_CALLBACKS, Context
+from mockserver.spec.compile.context import Context
+from mockserver.spec.compile.signatures import (
+    compile_filter,
+    compile_headers,
+    compile_signature,
+    is_timed,
+    of_scheme,
+)
 from mockserver.spec.vocabulary import conditions
 from mockserver.spec.words import suggestion
 
 #: Conditions that have the error of another one, unless the spec lists them.
 _FALLBACKS = {
     "quota_exceeded": "rate_exceeded",
+    "idempotency_conflict": "invalid_body",
     "not_deletable": "not_cancellable",
     "unknown_parent": "unknown_task",
     "parent_not_ready": "invalid_body",
@@ -150,26 +157,28 @@ def compile_callbacks(context: Context, lifecycle: Lifecycle) -> Callbacks | Non
     for state in entry["events"]:
         if state not in lifecycle.ends:
             context.report((*path, "events", state), "is not a terminal state", suggestion(state, lifecycle.ends))
-    if not re.match(r"\$(request\.body|input)#/.", entry["url"]):
+    url = entry.get("url")
+    if url is not None and not re.match(r"\$(request\.body|input)#/.", url):
         fix = "write $request.body#/ and the field's name"
-        context.report((*path, "url"), f"{entry['url']} is no field of the submit body", fix)
-    signature = entry.get("signature")
+        context.report((*path, "url"), f"{url} is no field of the submit body", fix)
+    written, of_scheme_too = of_scheme(entry.get("signature", {}))
+    headers, sent_headers = compile_headers(context, {**of_scheme_too, **entry.get("headers", {})})
+    texts = [text for _, text in sent_headers]
+    signature = compile_signature(context, written, texts) if "signature" in entry else None
     target = entry.get("target", {})
     acknowledged = entry["acknowledged_by"]
     return Callbacks(
-        url=context.value(entry["url"], *path, "url"),
-        url_keys=tuple(entry["url"].partition("#/")[2].split("/")),
+        url=context.value(url, *path, "url"),
+        url_keys=() if url is None else tuple(url.partition("#/")[2].split("/")),
         events={state: context.value(template, *path, "events", state) for state, template in entry["events"].items()},
-        headers=context.headers(entry.get("headers", {}), *path, "headers", own=OF_CALLBACKS),
-        signature=None
-        if signature is None
-        else Signature(
-            header=signature["header"],
-            algorithm=signature["algorithm"],
-            encoding=signature["encoding"],
-            prefix=signature.get("prefix", ""),
-            default_secret=signature["default_secret"],
-        ),
+        headers=headers,
+        signature=signature,
+        sent_headers=sent_headers,
+        is_timed=is_timed(signature, texts),
+        default_url=entry.get("default_url"),
+        filter=compile_filter(context, entry.get("filter"), entry["events"]),
+        has_terms="wanted" in entry.get("filter", {})
+        or bool(signature and (signature.header_from or signature.secret_from)),
         acknowledged=frozenset(range(200, 300) if acknowledged == "2xx" else acknowledged),
         timeout_s=entry["timeout_s"],
         retry_after_ms=tuple(round(seconds * 1000) for seconds in entry["retry_after_s"]),

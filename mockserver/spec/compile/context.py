@@ -18,7 +18,7 @@ from mockserver.spec.words import suggestion
 
 #: The least number of different ids that a format must allow.
 _FEWEST_IDS = 1_000_000_000
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 #: What an id may be made of: it stands in paths, where a client may not have quoted it.
 _ID_TEXT = re.compile(r"[A-Za-z0-9._~:@+=!$&'()*,;{}-]+")
 _LATIN = re.compile(r"[\x20-\xff]*")
@@ -109,7 +109,7 @@ class Context:
         """
         seen: dict[str, str] = {}
         for name, text in entry.items():
-            if not _HEADER_NAME.fullmatch(name):
+            if not HEADER_NAME.fullmatch(name):
                 self.report((*path, name), "is not a name of a header", "use letters, digits and hyphens")
             elif name.lower() in own:
                 self.report((*path, name), "is sent by the server itself", "remove it")

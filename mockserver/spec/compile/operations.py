@@ -158,6 +158,7 @@ def _operation(
         status_at=tuple(dict.fromkeys(keys for keys, _ in statuses)),
         status_words={new: old for _, words in statuses for new, old in words.items()},
         host=next(hosts_of(entry.get("servers", item.get("servers"))), None),
+        key_format=None if role != "keys" or "reply" in mock else mock.get("format", "jwks"),
     )
 
 

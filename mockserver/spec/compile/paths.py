@@ -23,11 +23,12 @@ _UNSERVED = ("head", "options", "trace")
 _METHODS_OF = {
     "result": ("get",),
     "file": ("get",),
+    "keys": ("get",),
     "submit": ("post", "put", "patch"),
     "estimate": ("post", "put", "patch"),
     "upload": ("post", "put", "patch"),
 }
-_PUBLIC = ("result", "file", "estimate", "static")
+_PUBLIC = ("result", "file", "estimate", "static", "keys")
 
 
 def check_paths(context: Context, operations: Mapping[str, Operation], results: Mapping[str, ResultKind]) -> None:

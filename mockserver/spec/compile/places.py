@@ -25,6 +25,7 @@ _ROOTS = {
     "balance": _ALWAYS | {"account"},
     "upload": _ALWAYS | {"account", "file"},
     "static": _ALWAYS | {"account"},
+    "keys": _ALWAYS | {"signing_key"},
 }
 _OF_BODY = frozenset(("input", "draw", "parent"))
 _WHAT = {
@@ -37,6 +38,7 @@ _WHAT = {
     "balance": "the answer with a balance",
     "upload": "the answer to an upload",
     "static": "a fixed answer",
+    "keys": "the answer with a key",
 }
 _NOTHING: frozenset[str] = frozenset()
 _PARAMETERS = frozenset(("query", "path", "header"))
@@ -114,6 +116,7 @@ class _Places:
             yield from self._of_lifecycle(entry, lifecycle)
         yield from self._of_kinds()
         yield from self._of_callbacks()
+        yield from self._of_idempotency()
         texts = self._scope("a text of a submit", frozenset({"input"}), _BODY)
         for key, name in (("content_policy", "texts"), ("uploads", "referenced_by")):
             if name in self._mock.get(key, {}):
@@ -218,13 +221,29 @@ class _Places:
 
     def _of_callbacks(self) -> Iterator[_Place]:
         entry, path = self._mock.get("callbacks", {}), ("x-mock", "callbacks")
-        sent = self._scope("a callback", _OF_TASK - {"request_id"}, _BODY)
+        sent = self._scope("a callback", (_OF_TASK - {"request_id"}) | {"callback"}, _BODY)
         address = self._scope("the address of a callback", frozenset({"input"}), _BODY)
-        if entry:
+        chosen = self._scope("what a submit says of its callbacks", frozenset({"input"}), frozenset(("body", "header")))
+        if "url" in entry:
             yield self._place((*path, "url"), entry["url"], address)
+        if "wanted" in entry.get("filter", {}):
+            yield self._place((*path, "filter", "wanted"), entry["filter"]["wanted"], chosen)
+        signature = entry.get("signature", {})
+        scopes = {"header": chosen, "secret": chosen, "content": sent, "value": sent}
+        for key, scope in scopes.items():
+            if key in signature:
+                yield self._place((*path, "signature", key), signature[key], scope)
         for part in ("events", "headers"):
             for name, template in entry.get(part, {}).items():
                 yield self._place((*path, part, name), template, sent)
+
+    def _of_idempotency(self) -> Iterator[_Place]:
+        entry, path = self._mock.get("idempotency"), ("x-mock", "idempotency")
+        if entry is not None:
+            yield self._place((*path, "key"), entry["key"], self._scope("an idempotency key", _NOTHING, _REQUEST))
+            answer = self._scope("an answer that is sent again", _OF_TASK, _NO_BODY)
+            for name, template in entry.get("replay_headers", {}).items():
+                yield self._place((*path, "replay_headers", name), template, answer)
 
     def _of_model(self, document: Document, path: Path_, entry: dict[str, Any], model: Model) -> Iterator[_Place]:
         schemas = [model.request]

@@ -117,7 +117,7 @@ def _find(request: AdminRequest) -> tuple[ProviderState, Account]:
 
 
 def _check(state: ProviderState, changes: dict[str, Any]) -> None:
-    for field, problem in account_issues(state.provider, changes):
+    for field, problem in account_issues(state.provider, changes, state.targets):
         raise RefusedError(400, "invalid_body", f"{field}: {problem}")
 
 
