@@ -43,6 +43,20 @@ def documents_of(paths: Iterable[Path]) -> list[Document]:
     return [completed(each) if is_plain(each) else each for each in documents]
 
 
+def document_alone(path: Path) -> tuple[Document, Document]:
+    """Return a document that nobody has annotated yet: as it is written, and completed.
+
+    Raises:
+        SpecError: it cannot be served, or says already how it is mocked.
+    """
+    raw = Document.read(path)
+    if is_overlay(raw.data):
+        raise SpecError([raw.issue((), "is an overlay", "name the document that it is for")])
+    if not is_plain(raw):
+        raise SpecError([raw.issue((), "is no OpenAPI document without x-mock", "see `mockserver check`")])
+    return raw, completed(raw)
+
+
 class _Reader:
     def __init__(self, paths: list[Path]) -> None:
         self._given = paths
