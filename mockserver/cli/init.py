@@ -85,24 +85,32 @@ def _chosen(document: Document, named: dict[str, Any]) -> Chosen:
     pairs = candidates.pairs_of(entries)
     if not submits and not named["submit"]:
         offered = candidates.submits_of([each for each in pairs if query in (None, each.query)] or pairs)
-        submits = [each for each in [_asked("submit", offered, needed=True)] if each is not None]
+        submits = _asked("submit", offered, needed=True)
         if not submits:
             likely = _likely(entries, "submit")
             wrong.append(f"no operation looks like one that makes a task; name it with --submit ({likely})")
     if query is None and submits and named["query"] is None:
-        query = _asked("query", candidates.queries_for(entries, submits[0]), needed=True)
+        query = next(iter(_asked("query", candidates.queries_for(entries, submits[0]), needed=True)), None)
         if query is None:
             likely = _likely(entries, "query")
             wrong.append(f"no operation looks like one that asks for a task; name it with --query ({likely})")
     if wrong or query is None:
         raise DraftError("\n".join(wrong))
     if cancel is None:
-        cancel = _asked("cancel", candidates.cancels_for(entries, query))
+        cancel = next(iter(_asked("cancel", candidates.cancels_for(entries, query))), None)
     if list_ is None:
-        list_ = _asked("list", candidates.lists_for(entries, submits[0], query))
+        list_ = next(iter(_asked("list", candidates.lists_for(entries, submits[0], query))), None)
     field = named["status_field"]
     path = None if field is None else tuple(field.replace("/", ".").strip(".").split("."))
-    return Chosen(submits, query, cancel, list_, path)
+    return Chosen(
+        submits,
+        query,
+        cancel,
+        list_,
+        status_path=path,
+        deletes=candidates.deletes_for(entries, query),
+        contents=candidates.contents_for(entries, query),
+    )
 
 
 def _likely(entries: Sequence[Entry], role: str) -> str:
@@ -112,25 +120,34 @@ def _likely(entries: Sequence[Entry], role: str) -> str:
     return ", ".join(each.name for each in (found or entries)[:_MOST_OFFERED]) or "none"
 
 
-def _asked(role: str, offered: Sequence[Entry], *, needed: bool = False) -> Entry | None:
-    """Return the likeliest operation, or the one that the user chooses at the terminal."""
+def _asked(role: str, offered: Sequence[Entry], *, needed: bool = False) -> list[Entry]:
+    """Return the likeliest operation, or what the user chooses at the terminal; none, or several submits."""
     if not offered or not (sys.stdin.isatty() and sys.stdout.isatty()):
-        return next(iter(offered), None)
+        return list(offered[:1])
     shown = offered[:_MOST_OFFERED]
-    click.echo(f"\n{role}: {_QUESTIONS[role]}")
+    click.echo(f"\n{_QUESTIONS[role]}")
     for number, each in enumerate(shown, 1):
         click.echo(f"  {number}  {each.name}  {each.summary[:_LONGEST_TITLE]}")
     if not needed:
         click.echo("  0  none")
-    number = click.prompt("  number", type=click.IntRange(1 if needed else 0, len(shown)), default=1)
-    return shown[number - 1] if number else None
+
+    def read(text: str) -> list[Entry]:
+        numbers = [int(each) for each in text.replace(",", " ").split() if each.isdecimal()]
+        if not numbers or (len(numbers) > 1 and role != "submit") or max(numbers) > len(shown):
+            raise click.BadParameter(f"write a number up to {len(shown)}")
+        if 0 in numbers and (needed or len(numbers) > 1):
+            raise click.BadParameter("one is needed" if needed else "write 0 alone")
+        return [shown[each - 1] for each in dict.fromkeys(numbers) if each]
+
+    found: list[Entry] = click.prompt("  number", default="1", value_proc=read)
+    return found
 
 
 _QUESTIONS = {
-    "submit": "which operation makes a task?",
-    "query": "which one asks for a task?",
-    "cancel": "which one cancels a task?",
-    "list": "which one lists tasks?",
+    "submit": "Which operation makes a task? (several: 1 2)",
+    "query": "Which one asks for a task?",
+    "cancel": "Which one cancels a task?",
+    "list": "Which one lists tasks?",
 }
 
 
@@ -142,6 +159,12 @@ def _show(path: Path, chosen: Chosen, draft: Draft) -> None:
     roles = [*(("submit", each) for each in chosen.submits), ("query", chosen.query)]
     for role, entry in [*roles, ("cancel", chosen.cancel), ("list", chosen.list)]:
         click.echo(f"  {role:<8}{'not found' if entry is None else entry.name}")
+    for role, found in (("delete", chosen.deletes), ("result", chosen.contents)):
+        for each in found:
+            if each is not chosen.cancel:
+                click.echo(f"  {role:<8}{each.name} (answers with an example)")
+    callbacks = "not found" if draft.callback is None else f"to {'.'.join(draft.callback)} of the submit"
+    click.echo(f"  {'calls':<8}{callbacks}")
     status = draft.status
     click.echo(
         f"  status  {'.'.join(status.path)}: {', '.join(status.states)}, then {' or '.join(status.ends.values())}"

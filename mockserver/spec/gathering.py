@@ -35,6 +35,7 @@ _NOT_SERVED = frozenset(("callbacks", "links", "externalDocs", "tags"))
 #: Keys whose values are mappings, and whether these hold mappings alone.
 _MAPPINGS = {"responses": True, "content": True, "headers": True, "examples": True, "requestBody": False}
 _OF_ITEM = frozenset((*METHODS, "parameters", "servers", "summary", "description"))
+_LONGEST_CHAIN = 50
 
 Kind = Literal["schema", "other"]
 
@@ -90,13 +91,9 @@ class _Gatherer:
         if isinstance(schemes, dict):
             place = root.below("components", "securitySchemes")
             self._components["securitySchemes"] = self._other(schemes, place)
+        self._gather_waiting()
         self._models(out, root.below("x-mock", "models"))
-        while self._waiting:
-            each = self._waiting.popleft()
-            made = (
-                self._schema(each.value, each.place) if each.kind == "schema" else self._other(each.value, each.place)
-            )
-            each.holder[each.name] = made
+        self._gather_waiting()
         out["components"] = self._components
         origins = {**self._lead.origins, **self._origins}
         warnings = [*self._lead.warnings, *self._warnings]
@@ -106,8 +103,14 @@ class _Gatherer:
             raise SpecError(self._errors)
         return found
 
+    def _gather_waiting(self) -> None:
+        while self._waiting:
+            each = self._waiting.popleft()
+            make = self._schema if each.kind == "schema" else self._other
+            each.holder[each.name] = make(each.value, each.place)
+
     def _models(self, out: dict[str, Any], place: _Place) -> None:
-        """Gather the request schemas of the models, which an overlay may have added."""
+        """Let the request schemas of models be found, which an overlay names as they are in the document."""
         models = at(out, place.path)
         if not isinstance(models, dict):
             return
@@ -115,8 +118,24 @@ class _Gatherer:
         for name, model in models.items():
             if isinstance(model, dict) and isinstance(model.get("request"), str) and model["request"][:2] == "#/":
                 there = place.below(name, "request")
-                made[name] = {**model, "request": self._reference(model["request"], there, "schema")}
+                found = self._through(out, model["request"]) or self._reference(model["request"], there, "schema")
+                made[name] = {**model, "request": found}
         out["x-mock"] = {**out["x-mock"], "models": made}
+
+    def _through(self, out: Mapping[str, Any], pointer: str) -> str | None:
+        """Return the pointer to what is gathered already, which may be behind references."""
+        data = {**out, "components": self._components}
+        here: tuple[str, ...] = ()
+        for key in keys_of(pointer[1:]):
+            here = (*here, key)
+            for _ in range(_LONGEST_CHAIN):
+                value = pointed(data, here, MISSING)
+                if not isinstance(value, dict) or not isinstance(value.get("$ref"), str):
+                    break
+                here = keys_of(value["$ref"][1:])
+            if value is MISSING:
+                return None
+        return "#/" + "/".join(map(_escaped, here))
 
     def _circles(self, found: Document) -> Iterator[SpecIssue]:
         for kind, parts in self._components.items():
@@ -257,7 +276,7 @@ class _Gatherer:
 
     def _target_of(self, value: Any, place: _Place) -> tuple[Any, _Place]:
         """Follow the references that a part of the document consists of."""
-        for _ in range(50):
+        for _ in range(_LONGEST_CHAIN):
             if not isinstance(value, dict) or not isinstance(value.get("$ref"), str):
                 break
             found = self._find(value["$ref"], place)

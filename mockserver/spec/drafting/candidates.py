@@ -11,6 +11,7 @@ from mockserver.spec.document import PATH_PARAMETER, Document
 from mockserver.spec.drafting.fields import Field, fields_of, flat, is_text, properties_of, these, types_of, words_of
 from mockserver.spec.drafting.states import statuses, weight
 from mockserver.spec.gathering import METHODS
+from mockserver.spec.servers import base_paths
 
 _MAKES = these(
     "create submit generate generation generations run runs predict prediction predictions render renders synthesize "
@@ -32,6 +33,7 @@ _ASKS_OTHERS = these(
     "keys webhook webhooks metrics usage stats steps items comments"
 )
 _CANCELS = these("cancel cancels abort stop terminate kill revoke cancellation")
+_CONTENTS = these("content contents download file result results output video audio image media asset artifact")
 _GENERIC = these("v api rest get post the a of by id for to and list create")
 _IDS = ("id", "uuid", "guid", "name", "key", "handle")
 _OF_TASKS = these("task job request operation prediction generation run render video image call process")
@@ -63,6 +65,12 @@ class Entry:
         """Its id."""
         return str(self.raw["operationId"])
 
+    @cached_property
+    def base(self) -> str:
+        """What the servers put before its path."""
+        usual = self.document.data.get("servers")
+        return base_paths(self.raw.get("servers", self.item.get("servers", usual)))[0]
+
     @property
     def summary(self) -> str:
         """What the document calls it."""
@@ -77,8 +85,7 @@ class Entry:
     def words(self) -> frozenset[str]:
         """The words of its id and of the fixed parts of its path."""
         fixed = " ".join(each for each in self.steps if not PATH_PARAMETER.search(each))
-        own = self.raw["operationId"] if self.raw.get("x-named") is not True else ""
-        return frozenset(words_of(f"{fixed} {own}"))
+        return frozenset(words_of(f"{fixed} {self.id}"))
 
     @cached_property
     def last_words(self) -> frozenset[str]:
@@ -302,6 +309,21 @@ def cancels_for(entries: Sequence[Entry], query: Entry) -> list[Entry]:
         return 3 if near and entry.method == "delete" and _shape(entry.path) == shape else 0
 
     return [each for each, _ in _best(entries, much, 1)]
+
+
+def deletes_for(entries: Sequence[Entry], query: Entry) -> list[Entry]:
+    """Return the operations that may delete the tasks that another one asks for."""
+    return [each for each in entries if each.method == "delete" and _shape(each.path) == _shape(query.path)]
+
+
+def contents_for(entries: Sequence[Entry], query: Entry) -> list[Entry]:
+    """Return the operations that may give the file of a task that another one asks for."""
+    below = _shape(query.path) + "/"
+    return [
+        each
+        for each in entries
+        if each.method == "get" and _shape(each.path).startswith(below) and _CONTENTS & each.last_words
+    ]
 
 
 def lists_for(entries: Sequence[Entry], submit: Entry, query: Entry) -> list[Entry]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -49,6 +50,9 @@ class Chosen:
     list: Entry | None = None
     #: The field of the query's answer that is the status, if the user names it.
     status_path: tuple[str, ...] | None = None
+    #: Those that look as if they deleted a task, or gave its file: the vocabulary has no words for them yet.
+    deletes: Sequence[Entry] = ()
+    contents: Sequence[Entry] = ()
 
 
 @dataclass
@@ -61,6 +65,8 @@ class Draft:
     status: Status = field(default_factory=lambda: Status((), (), {}))
     id_path: tuple[str, ...] = ()
     has_file: bool = True
+    #: The field of the submit that says where callbacks go.
+    callback: tuple[str, ...] | None = None
 
     def add(self, comment: str, target: tuple[str, ...], update: Any) -> None:
         """Add an action."""
@@ -214,8 +220,8 @@ class _Drafter:
         return Facts(
             id_path=id_path,
             status=status,
-            query_path=self._filled(self._chosen.query) if named and named[0] == "path" else "",
-            cancel_path=self._filled(self._chosen.cancel) if self._chosen.cancel is not None else "",
+            query_path=self._filled(self._chosen.query, entry, of_request=of_request),
+            cancel_path=self._filled(self._chosen.cancel, entry, of_request=of_request),
             inputs=properties_of(self._chosen.submits[0].request),
             model="$task.model" if self._model_of(self._chosen.submits[0])[1] else "",
             of_request=of_request,
@@ -231,10 +237,19 @@ class _Drafter:
             return self._status
         return replace(self._status, path=found.path)
 
-    def _filled(self, entry: Entry) -> str:
-        named = id_parameter(entry)
-        assert named is not None
-        return entry.path.replace(f"{{{named[1]}}}", "{$task.id}")
+    def _filled(self, entry: Entry | None, at: Entry, *, of_request: bool) -> str:
+        """Return the path of an operation on a task, as an answer at another operation can say it."""
+        named = None if entry is None else id_parameter(entry)
+        if entry is None or named is None or named[0] != "path":
+            return ""
+        ours = PATH_PARAMETER.findall(at.path) if of_request else []
+
+        def filled(match: re.Match[str]) -> str:
+            if match[1] == named[1]:
+                return "{$task.id}"
+            return f"{{$request.path.{match[1]}}}" if match[1] in ours else match[1]
+
+        return entry.base + PATH_PARAMETER.sub(filled, entry.path)
 
     def _model_of(self, submit: Entry) -> tuple[str, str]:
         """Return the expression for a submit's model, and the field of the body that names it, if one must."""
@@ -296,6 +311,8 @@ class _Drafter:
             else:
                 words = [each for each in submit.steps if not PATH_PARAMETER.search(each)]
                 title = "-".join(words_of(words[-1] if words else "default")) or "default"
+                if any(each is not submit and each.steps[-1:] == submit.steps[-1:] for each in self._chosen.submits):
+                    title = "-".join(words_of(" ".join(words)))
                 model["aliases"] = ["*" + PATH_PARAMETER.sub("*", submit.path)]
             body = self._example(submit)
             if body is not None:
@@ -370,10 +387,11 @@ class _Drafter:
                 body = reply_template(self._raw.data, schema, replace(facts, id_path=ids[0] if ids else ("id",)))
                 break
         if body is None:
-            facts = replace(self._query_facts, of_request=False)
+            facts = self._facts_of(self._chosen.query, of_request=False)
             body = reply_template(self._data, self._chosen.query.answer, facts)
-            if body == query_body:
-                body = f"$reply.{self._chosen.query.id}"
+        if body == query_body:
+            body = f"$reply.{self._chosen.query.id}"
+        self._draft.callback = where.path
         ends = [name for kind, name in self._status.ends.items() if kind != "cancellation"]
         keys = "/".join(each.replace("~", "~0").replace("/", "~1") for each in where.path)
         return {
@@ -547,9 +565,10 @@ def _paging(data: Mapping[str, Any], schema: Mapping[str, Any], body: dict[str, 
         words, types = {*words_of(name)}, types_of(flat(data, raw))
         rules: list[tuple[bool, Any]] = [
             (words in ({"total"}, {"count"}, {"total", "count"}) and "integer" in types, "$list.total"),
+            (words == {"has", "more"}, {"by": "$list.next", "values": {"null": False}, "otherwise": True}),
             (bool({"next", "last"} & words) and bool({"id", "token", "cursor"} & words), "$list.next"),
         ]
         for fits, made in rules:
             if fits:
                 body.pop(name, None)
-                body[f"{name}?"] = made
+                body[name if isinstance(made, dict) else f"{name}?"] = made

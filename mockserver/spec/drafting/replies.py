@@ -15,7 +15,7 @@ from mockserver.spec.drafting.states import Status
 from mockserver.spec.samples import sample
 
 _NOTHING: Any = object()
-_DEEPEST = 5
+_DEEPEST = 8
 _LEAST_UNIX_MS = 100_000_000_000
 _AT = these("at time date on ts timestamp ms")
 _WHEN = {
@@ -28,10 +28,12 @@ _WHEN = {
 _PROGRESS = these("progress percent percentage")
 _FAILURE = these("error errors failure fail reason")
 _LINK = these("url uri link href urls uris links")
-_FILE = these("video audio image result results output outputs download file files media asset assets content artifact")
+_FILE = these(
+    "video audio image result results output outputs download file files media asset assets content artifact response"
+)
 _NO_FILE = these(
     "webhook callback status cancel get poll stream self docs help next previous first last logs log input source "
-    "reference site page web support upload response query task"
+    "reference site page web support upload"
 )
 _OWN = these("get self status poll query response task")
 _CANCEL = these("cancel stop abort")
@@ -117,7 +119,7 @@ class _Writer:
         name, words, types = path[-1], words_of(path[-1]), types_of(schema)
         above = {*words_of(" ".join(path[:-1]))}
         for made in (
-            self._number(words, types),
+            self._progress(schema, words, types),
             self._instant(schema, words, types),
             self._failure(schema, path, words, types, required=required),
             self._link(schema, words, above, types),
@@ -135,9 +137,12 @@ class _Writer:
             return True
         return _NOTHING
 
-    def _number(self, words: tuple[str, ...], types: tuple[str, ...]) -> Any:
+    def _progress(self, schema: Mapping[str, Any], words: tuple[str, ...], types: tuple[str, ...]) -> Any:
         if not _PROGRESS & {*words} or len(words) > 2:
             return _NOTHING
+        if {"integer", "number"} & {*types} and schema.get("maximum") == 1:
+            status = self._facts.status
+            return {"by": "$task.status", "values": {status.states[0]: 0, status.ends["success"]: 1}, "otherwise": 0.5}
         if {"integer", "number"} & {*types}:
             return "$task.progress"
         return "{$task.progress}%" if types == ("string",) else _NOTHING
@@ -233,10 +238,24 @@ class _Writer:
         return _NOTHING
 
     def _when_done(self, made: Any, *, required: bool) -> Any:
-        choice = {"by": "$task.status", "values": {self._facts.status.ends["success"]: made}}
+        choice = {"by": "$task.status", "values": {self._facts.status.ends["success"]: self._at_the_end(made)}}
         if required and isinstance(made, list):
             choice["otherwise"] = []
         return choice
+
+    def _at_the_end(self, made: Any) -> Any:
+        """Return a template as it is of a task that has succeeded: nothing waits for that any more."""
+        if isinstance(made, list):
+            return [self._at_the_end(each) for each in made]
+        if not isinstance(made, dict):
+            return made
+        if {*made} >= {"by", "values"}:
+            success = self._facts.status.ends["success"]
+            return self._at_the_end(made["values"][success]) if success in made["values"] else made
+        return {
+            name.removesuffix("?") if "$task.result_url" in repr(each) else name: self._at_the_end(each)
+            for name, each in made.items()
+        }
 
 
 def _reason(words: tuple[str, ...], types: tuple[str, ...]) -> str | None:
