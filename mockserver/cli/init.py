@@ -122,7 +122,7 @@ def _likely(entries: Sequence[Entry], role: str) -> str:
 
 def _asked(role: str, offered: Sequence[Entry], *, needed: bool = False) -> list[Entry]:
     """Return the likeliest operation, or what the user chooses at the terminal; none, or several submits."""
-    if not offered or not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not offered or not _is_terminal():
         return list(offered[:1])
     shown = offered[:_MOST_OFFERED]
     click.echo(f"\n{_QUESTIONS[role]}")
@@ -141,6 +141,10 @@ def _asked(role: str, offered: Sequence[Entry], *, needed: bool = False) -> list
 
     found: list[Entry] = click.prompt("  number", default="1", value_proc=read)
     return found
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 _QUESTIONS = {

@@ -259,13 +259,11 @@ def affinity(submit: Entry, query: Entry) -> int:
 
 def pairs_of(entries: Sequence[Entry]) -> list[Pair]:
     """Return the pairs of operations that may make tasks and ask for them, the likeliest first."""
-    submits = _best(entries, submit_weight, 1)
-    queries = _best(entries, query_weight, 1)
+    queries = _best(entries, query_weight, _LEAST_QUERY)
     found = [
         Pair(submit, query, much + other + affinity(submit, query))
-        for submit, much in submits[:_MOST_PAIRED]
-        for query, other in queries[:_MOST_PAIRED]
-        if much >= _LEAST_SUBMIT and other >= _LEAST_QUERY
+        for submit, much in _best(entries, submit_weight, _LEAST_SUBMIT)[:_MOST_PAIRED]
+        for query, other in queries
     ]
     return sorted(found, key=lambda each: -each.weight)
 

@@ -34,6 +34,7 @@ _LIMITS = ("limit", "size", "pagesize", "perpage", "count", "maxresults", "first
 _AFTER = ("after", "startingafter", "lastid")
 _DRAWN = bytes(range(64))
 _MOST_ALIASES = 50
+_SLUG = re.compile(r"[^A-Za-z0-9._]+")
 
 
 class DraftError(ValueError):
@@ -310,9 +311,8 @@ class _Drafter:
                     model["aliases"] = others
             else:
                 words = [each for each in submit.steps if not PATH_PARAMETER.search(each)]
-                title = "-".join(words_of(words[-1] if words else "default")) or "default"
-                if any(each is not submit and each.steps[-1:] == submit.steps[-1:] for each in self._chosen.submits):
-                    title = "-".join(words_of(" ".join(words)))
+                same = [each for each in self._chosen.submits if each.steps[-1:] == submit.steps[-1:]]
+                title = _SLUG.sub("-", " ".join(words[-1:] if len(same) == 1 else words)).strip("-") or "default"
                 model["aliases"] = ["*" + PATH_PARAMETER.sub("*", submit.path)]
             body = self._example(submit)
             if body is not None:

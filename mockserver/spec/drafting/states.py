@@ -80,7 +80,10 @@ def weight(candidate: Field) -> int:
         return 0
     named = 4 if {*words} <= _STATUS else 3 if _STATUS & {*words} else 0
     if named and is_text(schema):
-        known = {kind_of(each) for each in words_in(schema)} - {None}
+        listed = words_in(schema)
+        known = {kind_of(each) for each in listed} - {None}
+        if listed and "success" not in known:
+            return 1
         return max(1, named + 3 * min(3, len(known)) - len(candidate.path))
     if named and "integer" in types_of(schema) and len(dict(_numbers(schema))) > 1:
         return named + 6
@@ -91,7 +94,7 @@ def weight(candidate: Field) -> int:
 
 def words_in(schema: Mapping[str, Any]) -> list[str]:
     """Return the words that a schema lists for a status, or that its description quotes."""
-    listed = [each for each in schema.get("enum", ()) if isinstance(each, str)]
+    listed = [each for each in (*schema.get("enum", ()), schema.get("const")) if isinstance(each, str)]
     if listed:
         return listed
     quoted = _QUOTED.findall(str(schema.get("description", "")))
