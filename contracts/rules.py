@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 
 from contracts.clause import all_clauses
-from mockserver.spec.document import Document
+from mockserver.spec.files import documents_of
 from mockserver.spec.vocabulary import builtin_specs
 
 #: What the section of a rule says that is not in the document itself, but on the provider's other pages.
@@ -43,10 +43,11 @@ def rules_of(paths: Iterable[Path]) -> list[Rule]:
         SpecError: a spec cannot be read.
     """
     out: list[Rule] = []
-    for path in paths:
-        data = Document.read(path).data
+    for document in documents_of(paths):
+        data = document.data
         mock = data.get("x-mock", {})
-        title = data.get("x-document", {}).get("title") or data.get("info", {}).get("title", path.stem)
+        file = Path(document.name).stem
+        title = data.get("x-document", {}).get("title") or data.get("info", {}).get("title", file)
         name = mock.get("provider") or mock.get("part_of", "")
         out += [
             Rule(each["id"], name, title, str(each["section"]), each["asks"], each["rule"])

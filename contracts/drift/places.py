@@ -72,8 +72,9 @@ class Place:
         return "#/" + "/".join(str(key).replace("~", "~0").replace("/", "~1") for key in self.keys)
 
     def __str__(self) -> str:
-        line = self.document.line(self.keys)
-        return _short(self.document.name) + ("" if line is None else f":{line}")
+        document, keys = self.document.origin(self.keys)
+        line = document.line(keys)
+        return _short(document.name) + ("" if line is None else f":{line}")
 
 
 def _short(name: str) -> str:

@@ -15,6 +15,7 @@ from mockserver.provider import ErrorAnswer, Model, Operation, Provider
 from mockserver.spec.catalog import load_providers
 from mockserver.spec.compile import compile_providers
 from mockserver.spec.document import Document
+from mockserver.spec.files import documents_of
 from mockserver.spec.vocabulary import builtin_specs
 
 
@@ -50,12 +51,13 @@ class DocumentedSpec:
 
     def operation(self, operation: Operation, model: Model | None = None) -> Place:
         """Return where an operation is described: in the document of the model, if that has it."""
+        written = operation.path.removeprefix(operation.base)
         for document in (self.document_of(model), self.files[0]):
-            path = Place(document, ("paths", operation.path))
+            path = Place(document, ("paths", written))
             for method in METHODS:
                 if path.at(method).mapping().get("operationId") == operation.id:
                     return path.at(method)
-        return Place(self.files[0], ("paths", operation.path, operation.method.lower()))
+        return Place(self.files[0], ("paths", written, operation.method.lower()))
 
     def response(self, operation: Place, status: int) -> Place | None:
         """Return where the answer of a status is declared; None if it is not."""
@@ -124,7 +126,7 @@ def documented(files: Iterable[Path], dialects: Iterable[str] = (), only: str | 
         UnknownDialectError: no provider has the dialect.
     """
     paths = list(files)
-    own = [Document.read(path) for path in paths]
+    own = documents_of(paths)
     led = {_named(each, "provider") for each in own} - {None}
     documents = [each for each in _shipped() if _provider_of(each) not in led] + own
     chosen: dict[str, list[str]] = {}

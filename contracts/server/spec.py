@@ -13,6 +13,7 @@ from mockserver.engine.models import documented_model
 from mockserver.provider import ErrorAnswer, Model, Operation, Provider, Role
 from mockserver.spec.catalog import load_providers
 from mockserver.spec.document import Document, merge_patch, resolve
+from mockserver.spec.files import documents_of
 from mockserver.spec.pointer import pointed
 from mockserver.spec.vocabulary import builtin_specs
 
@@ -114,7 +115,7 @@ def load(name: str | None, files: Iterable[Path], dialects: Iterable[str], base_
         LookupError: the provider is unknown or ambiguous.
         SpecError: a spec cannot be read.
     """
-    own = [Document.read(path).data for path in files]
+    own = [document.data for document in documents_of(files)]
     led = [data["x-mock"]["provider"] for data in own if "provider" in data.get("x-mock", {})]
     if name is None and len(led) == 1:
         name = led[0]

@@ -1,4 +1,4 @@
-"""The command line: serve, exec, env, demo, providers, faults, scenarios, check, ca.
+"""The command line: serve, exec, env, demo, providers, faults, scenarios, init, check, ca.
 
 Exit codes: 0 success, 1 errors or failures found, 2 wrong usage or configuration.
 """
@@ -19,6 +19,7 @@ import click
 from mockserver import __version__
 from mockserver.cli.env import env
 from mockserver.cli.exec import exec_command
+from mockserver.cli.init import init
 from mockserver.cli.options import (
     ca_dir_option,
     check_environment,
@@ -49,6 +50,7 @@ def main() -> None:
 main.add_command(exec_command)
 main.add_command(env)
 main.add_command(record)
+main.add_command(init)
 
 
 _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from mockserver.spec.compile import compile_providers
 from mockserver.spec.document import Document, Path_, SpecError, SpecIssue
+from mockserver.spec.files import read_files
 from mockserver.spec.keys import keyword_mistakes, null_mistakes, number_mistakes
 from mockserver.spec.mistakes import Mistake, repaired, tidied
 from mockserver.spec.openapi import (
@@ -28,6 +30,16 @@ from mockserver.spec.vocabulary import builtin_specs, vocabulary_mistakes
 
 Check = Callable[[Document], Iterable[Mistake]]
 
+
+def _of_overlays(check: Check, document: Document) -> Iterator[Mistake]:
+    """Yield the mistakes that overlays have made; they need not say all that a spec needs."""
+    partial_ = isinstance(document.data.get("x-mock", {}), dict)
+    for each in check(document) if document.origins else ():
+        whole = each.kind == "missing key" and each.path in ((), ("x-mock",), ("info",)) and partial_
+        if not whole and "overlay" in document.origin(each.path)[0].data:
+            yield each
+
+
 #: What stands in a later step may rest on what an earlier one repairs.
 _STEPS: tuple[tuple[Check, ...], ...] = (
     (misspelt_extensions, null_mistakes),
@@ -36,6 +48,13 @@ _STEPS: tuple[tuple[Check, ...], ...] = (
         *(reference_mistakes, keyword_mistakes, operation_mistakes, misplaced_extensions),
         *(number_mistakes, vocabulary_mistakes),
     ),
+)
+
+
+#: The same for an overlay on a document without `x-mock`, which is not checked itself, and says no more than it wants.
+_PLAIN_STEPS: tuple[tuple[Check, ...], ...] = tuple(
+    (partial(_of_overlays, check),)
+    for check in (misspelt_extensions, null_mistakes, number_mistakes, misplaced_extensions, vocabulary_mistakes)
 )
 
 
@@ -56,23 +75,26 @@ def checked(paths: Iterable[Path], *, warns: bool = True) -> tuple[list[SpecIssu
     documents: list[Document] = []
     unclear = False
     unknown: set[Path_] = set()
-    for path in paths:
-        try:
-            document = Document.read(path)
-            if is_plain(document):
-                document = completed(document)
-                documents.append(document)
-                issues += warnings_of(document) if warns else []
-                continue
-        except SpecError as error:
-            issues += error.issues
-            unclear = True
-            continue
-        mistakes, meant = _mistakes(document)
+    found = read_files(paths)
+    issues += found.issues
+    unclear |= bool(found.issues)
+    if any(not each.fix.startswith("did you mean") for each in found.issues):
+        unknown.add(("paths",))
+    for document in found.documents:
+        plain = is_plain(document)
+        mistakes, meant = _mistakes(document, _PLAIN_STEPS if plain else _STEPS)
         issues += [each.issue(document) for each in mistakes]
         unknown |= {_unknown_part(each) for each in mistakes if not isinstance(each.meant, str)}
-        issues += _dialect_issues(meant, mistakes)
-        if any(tidied(vocabulary_mistakes(meant))):
+        if plain:
+            try:
+                meant = completed(meant)
+            except SpecError as error:
+                issues += error.issues
+                unclear = True
+                continue
+        issues += warnings_of(meant) if warns else []
+        issues += [] if plain else _dialect_issues(meant, mistakes)
+        if any(tidied(_of_overlays(vocabulary_mistakes, meant) if plain else vocabulary_mistakes(meant))):
             unclear = True
         else:
             documents.append(meant)
@@ -119,10 +141,10 @@ def unique(issues: Iterable[SpecIssue]) -> list[SpecIssue]:
     return sorted(found.values(), key=lambda each: (each.file, each.line or 0))
 
 
-def _mistakes(document: Document) -> tuple[list[Mistake], Document]:
+def _mistakes(document: Document, steps: tuple[tuple[Check, ...], ...]) -> tuple[list[Mistake], Document]:
     """Return the mistakes in the form of a document, and the document as it was probably meant."""
     all_found: list[Mistake] = []
-    for step in _STEPS:
+    for step in steps:
         told = {each.path for each in all_found}
         found = tidied(chain.from_iterable(check(document) for check in step))
         found = [each for each in found if not each.missing or (*each.path, each.missing) not in told]

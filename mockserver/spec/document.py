@@ -146,15 +146,22 @@ class Document:
                 return line
         return line
 
-    def issue(self, path: Path_, message: str, fix: str = "") -> SpecIssue:
-        """Report something wrong at a path."""
+    def origin(self, path: Path_) -> tuple[Document, Path_]:
+        """Return the document that a part is written in, and its place there."""
         for length in range(len(path), 0, -1) if self.origins else ():
             if path[:length] in self.origins:
                 document, above = self.origins[path[:length]]
-                return document.issue((*above, *path[length:]), message, fix)
-        where = "/".join(shortened(str(key)) for key in path)
+                return document.origin((*above, *path[length:]))
+        return self, path
+
+    def issue(self, path: Path_, message: str, fix: str = "") -> SpecIssue:
+        """Report something wrong at a path."""
+        document, there = self.origin(path)
+        # An overlay's own place would say less than the one that it changes.
+        shown = path if "overlay" in document.data else there
+        where = "/".join(shortened(str(key)) for key in shown)
         what = shortened(f"{where}: {message}" if where else message, _LONGEST_MESSAGE)
-        return SpecIssue(self.name, self.line(path), what, fix, path, message)
+        return SpecIssue(document.name, document.line(there), what, fix, shown, message)
 
     def resolve(self, pointer: str) -> Any:
         """Follow a reference within this document, such as ``#/components/schemas/Task``.

@@ -253,7 +253,7 @@ class _Writer:
             if name not in self._draws:
                 raise ExpressionError(f"{text}: unknown draw {name!r}", fix=suggestion(name, self._draws))
             return f"s.drawn({self.bound(name)})"
-        if root == "reply" and len(words) == 2:
+        if root == "reply" and name:
             return f"s.reply({self.bound(name)})"
         if root == "url" and len(words) == 2:
             return f"s.url_of({self.bound(name)})"

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 from urllib.parse import unquote
 
-from mockserver.spec.document import Document, Path_, SpecError, SpecIssue
+from mockserver.spec.document import Document, Path_, SpecError, SpecIssue, merge_patch
 from mockserver.spec.lifting import lifted
-from mockserver.spec.pointer import MISSING, keys_of, pointed
+from mockserver.spec.pointer import MISSING, at, keys_of, pointed
 from mockserver.spec.words import near
 
 LINKED = "x-linked"
@@ -34,6 +35,7 @@ _NOT_SERVED = frozenset(("callbacks", "links", "externalDocs", "tags"))
 #: Keys whose values are mappings, and whether these hold mappings alone.
 _MAPPINGS = {"responses": True, "content": True, "headers": True, "examples": True, "requestBody": False}
 _OF_ITEM = frozenset((*METHODS, "parameters", "servers", "summary", "description"))
+_LONGEST_CHAIN = 50
 
 Kind = Literal["schema", "other"]
 
@@ -89,18 +91,51 @@ class _Gatherer:
         if isinstance(schemes, dict):
             place = root.below("components", "securitySchemes")
             self._components["securitySchemes"] = self._other(schemes, place)
-        while self._waiting:
-            each = self._waiting.popleft()
-            made = (
-                self._schema(each.value, each.place) if each.kind == "schema" else self._other(each.value, each.place)
-            )
-            each.holder[each.name] = made
+        self._gather_waiting()
+        self._models(out, root.below("x-mock", "models"))
+        self._gather_waiting()
         out["components"] = self._components
-        found = Document(self._lead.name, self._lead.text, out, origins=self._origins, warnings=self._warnings)
+        origins = {**self._lead.origins, **self._origins}
+        warnings = [*self._lead.warnings, *self._warnings]
+        found = replace(self._lead, data=out, origins=origins, warnings=warnings)
         self._errors += self._circles(found)
         if self._errors:
             raise SpecError(self._errors)
         return found
+
+    def _gather_waiting(self) -> None:
+        while self._waiting:
+            each = self._waiting.popleft()
+            make = self._schema if each.kind == "schema" else self._other
+            each.holder[each.name] = make(each.value, each.place)
+
+    def _models(self, out: dict[str, Any], place: _Place) -> None:
+        """Let the request schemas of models be found, which an overlay names as they are in the document."""
+        models = at(out, place.path)
+        if not isinstance(models, dict):
+            return
+        made = dict(models)
+        for name, model in models.items():
+            if isinstance(model, dict) and isinstance(model.get("request"), str) and model["request"][:2] == "#/":
+                there = place.below(name, "request")
+                found = self._through(out, model["request"]) or self._reference(model["request"], there, "schema")
+                made[name] = {**model, "request": found}
+        out["x-mock"] = {**out["x-mock"], "models": made}
+
+    def _through(self, out: Mapping[str, Any], pointer: str) -> str | None:
+        """Return the pointer to what is gathered already, which may be behind references."""
+        data = {**out, "components": self._components}
+        here: tuple[str, ...] = ()
+        for key in keys_of(pointer[1:]):
+            here = (*here, key)
+            for _ in range(_LONGEST_CHAIN):
+                value = pointed(data, here, MISSING)
+                if not isinstance(value, dict) or not isinstance(value.get("$ref"), str):
+                    break
+                here = keys_of(value["$ref"][1:])
+            if value is MISSING:
+                return None
+        return "#/" + "/".join(map(_escaped, here))
 
     def _circles(self, found: Document) -> Iterator[SpecIssue]:
         for kind, parts in self._components.items():
@@ -123,7 +158,11 @@ class _Gatherer:
             if not isinstance(item, dict):
                 self._tell(here, "expected a mapping of methods", "write get, post, … below it")
                 continue
-            yield path, self._item(item, here)
+            made = self._item(item, here)
+            if item is not raw:  # what stands beside its reference: an overlay can say it nowhere else
+                beside = self._item({key: each for key, each in raw.items() if key != "$ref"}, place.below(path))
+                made = merge_patch(made, beside)
+            yield path, made
 
     def _item(self, item: Mapping[str, Any], place: _Place) -> dict[str, Any]:
         out: dict[str, Any] = {}
@@ -237,7 +276,7 @@ class _Gatherer:
 
     def _target_of(self, value: Any, place: _Place) -> tuple[Any, _Place]:
         """Follow the references that a part of the document consists of."""
-        for _ in range(50):
+        for _ in range(_LONGEST_CHAIN):
             if not isinstance(value, dict) or not isinstance(value.get("$ref"), str):
                 break
             found = self._find(value["$ref"], place)
@@ -261,7 +300,7 @@ class _Gatherer:
             meant = near(keys[-1], above) if isinstance(above, dict) else None
             whole = f"{reference.rpartition('/')[0]}/{meant}"
             self._tell(
-                place.below("$ref"),
+                _of_reference(place),
                 f"{reference!r} does not exist",
                 f"did you mean {whole}?" if meant else "a reference must end at something that is there",
             )
@@ -270,7 +309,7 @@ class _Gatherer:
 
     def _file(self, name: str, place: _Place) -> Document | None:
         """Return the file that a reference names."""
-        here = place.below("$ref")
+        here = _of_reference(place)
         if "://" in name or name.startswith("//"):
             self._tell(here, f"{name!r} is not fetched", "save it beside the document, and refer to the file")
             return None
@@ -297,6 +336,11 @@ class _Gatherer:
 
     def _warn(self, place: _Place, message: str, fix: str) -> None:
         self._warnings.append((place.document, place.path, message, fix))
+
+
+def _of_reference(place: _Place) -> _Place:
+    """Return where a reference itself stands."""
+    return place if place.path[:1] == ("x-mock",) else place.below("$ref")
 
 
 def _escaped(key: str) -> str:

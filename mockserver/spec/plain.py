@@ -1,7 +1,7 @@
 """A plain OpenAPI document, without `x-mock`: everything that a provider needs and the document does not say.
 
-Its operations have no part in a task: each answers with an example. What a user may want to say besides is a patch of
-what is made here.
+Its operations have no part in a task: each answers with an example. An overlay says what is otherwise: its `x-mock`
+need not be whole, what it leaves out is what is made here.
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ _FORM = re.compile(r"3\.[0-9]+(\.[0-9]+)?(-.*)?")
 
 
 def is_plain(document: Document) -> bool:
-    """Tell whether a document is one of OpenAPI without `x-mock`, and none was meant."""
+    """Tell whether a document is one of OpenAPI without `x-mock`, and none was meant; that of overlays is apart."""
     data = document.data
     if not isinstance(data.get("openapi", data.get("swagger")), str) or "x-mock" in document.text:
         return False
-    return not any(each.startswith("x-") and near(each, ["x-mock"]) for each in data)
+    own = [each for each in data if each.startswith("x-") and document.origin((each,))[0] is document]
+    return not any(near(each, ["x-mock"]) for each in own)
 
 
 def completed(document: Document) -> Document:
@@ -58,8 +59,41 @@ def completed(document: Document) -> Document:
     for _, entry in _operations(data):
         _secure(entry, data.get("security"), name)
     data.pop("security", None)
-    data["x-mock"] = _mock(_short_name(title, document.name), title, name)
+    data["x-mock"] = _filled(data.get("x-mock", {}), _mock(_short_name(title, document.name), title, name))
     return replace(whole, data=data)
+
+
+def _filled(said: Any, usual: dict[str, Any]) -> dict[str, Any]:
+    """Return what an overlay says of the provider, and the usual for what it does not say."""
+    if not isinstance(said, dict):
+        return usual
+    if "part_of" in said:
+        return said
+    out = {**usual, **said}
+    for key in ("authentication", "accounts"):
+        if isinstance(said.get(key), dict):
+            out[key] = {**usual[key], **said[key]}
+    plans = _mapping(said.get("accounts")).get("plans")
+    if isinstance(plans, dict) and plans and "default_plan" not in said["accounts"]:
+        out["accounts"]["default_plan"] = next(iter(plans))
+    if isinstance(said.get("errors"), dict):
+        out["errors"] = {**said["errors"], **_other_errors(said["errors"], usual["errors"])}
+    return out
+
+
+def _other_errors(said: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the usual errors, for the conditions that an overlay has none for."""
+    conditions = [_mapping(each).get("when") for each in said.values()]
+    taken = [when for each in conditions if isinstance(each, list) for when in each]
+    return {
+        name: {**each, "when": left}
+        for name, each in usual.items()
+        if name not in said and (left := [when for when in each["when"] if when not in taken])
+    }
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _mock(name: str, title: str, scheme: str) -> dict[str, Any]:
