@@ -261,6 +261,13 @@ class ResultKind:
     expired: FileRefusal
     missing: FileRefusal
     unsigned: FileRefusal
+    #: What links are made of: the path, with {task_id} and {index} for the provider's own names; empty without links.
+    link: str = ""
+    #: What the file holds, where the spec says so.
+    content: Value | None = None
+    #: Which variant a request wants, and what differs in each.
+    variant: Value | None = None
+    variants: Mapping[str, ResultKind] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -560,6 +567,9 @@ class Operation:
     status_words: Mapping[str, str] = field(default_factory=dict)
     #: What the parameters of its address stand for, where `$url` writes it: the task, its model, one of the request.
     address: tuple[tuple[str, Literal["path", "query"], Literal["task", "model", "request"]], ...] = ()
+    #: Of an operation that serves results: which kind, if its path does not say so, and which file of a task.
+    result_kind: str = ""
+    index: Value | None = None
     #: The host that it is served at, where that is not the provider's main host.
     host: str | None = None
     #: What the path begins with that the document's `servers` say, and its `paths` do not.

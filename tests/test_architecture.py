@@ -17,8 +17,8 @@ PACKAGES = ("mockserver", "contracts")
 #: Each name may import only what stands before it, type-only imports included.
 ORDER = {
     "mockserver": (
-        *("clock", "chance", "patterns", "provider", "settings", "certificates", "spec", "engine", "faults"),
-        *("scenarios", "media", "journal", "recording", "edge", "interception", "testing", "launch", "terminal"),
+        *("clock", "chance", "patterns", "provider", "settings", "certificates", "media", "spec", "engine", "faults"),
+        *("scenarios", "journal", "recording", "edge", "interception", "testing", "launch", "terminal"),
         *("demo", "cli", "__main__"),
     ),
     "mockserver.engine": (

@@ -12,6 +12,7 @@ from mockserver.engine.context import RequestContext
 from mockserver.engine.models import documented_model
 from mockserver.provider import ErrorAnswer, Model, Operation, Provider, Role
 from mockserver.spec.catalog import load_providers
+from mockserver.spec.compile.shorthand import written_out
 from mockserver.spec.document import Document, merge_patch, resolve
 from mockserver.spec.files import documents_of
 from mockserver.spec.pointer import pointed
@@ -68,7 +69,7 @@ class Spec:
         """Return the required top-level fields of a submit for a model."""
         for document in self.documents:
             entry = document["x-mock"]["models"].get(model.name)
-            if entry is not None:
+            if entry is not None and "request" in entry:
                 return list(resolve(document, entry["request"]).get("required", ()))
         return []
 
@@ -131,7 +132,8 @@ def load(name: str | None, files: Iterable[Path], dialects: Iterable[str], base_
     shipped = [] if name in led else [Document.read(path).data for path in builtin_specs()]
     found = [data for data in (*shipped, *own) if name in (_x_mock(data, "provider"), _x_mock(data, "part_of"))]
     found.sort(key=lambda data: _x_mock(data, "provider") is None)
-    return Spec(provider, tuple(_in_dialects(data, chosen) for data in found))
+    lead, *parts = (_in_dialects(data, chosen) for data in found)
+    return Spec(provider, (written_out(lead), *parts))
 
 
 def _resolved(document: dict[str, Any], thing: dict[str, Any]) -> dict[str, Any]:

@@ -13,11 +13,11 @@ from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
 from mockserver.clock import http_date
+from mockserver.engine.context import shape_of_file
 from mockserver.engine.messages import FileWanted, Response
 from mockserver.engine.transmission import Transmission
 from mockserver.media.cache import MediaCache
 from mockserver.media.encode import MediaCacheClosedError
-from mockserver.media.shape import fitting_shape
 
 if TYPE_CHECKING:
     from aiohttp.abc import AbstractStreamWriter
@@ -50,9 +50,8 @@ class ResultFiles:
         return Transmission(prepared.status, headers, file[start:stop], file=file)
 
     async def _path(self, wanted: FileWanted) -> Path:
-        shape = fitting_shape(wanted.media, wanted.duration_s, wanted.short_side_px, wanted.ratio)
         try:
-            return await self._media_cache.file(shape)
+            return await self._media_cache.file(shape_of_file(wanted))
         except MediaCacheClosedError:
             raise ConnectionResetError("the server is being closed") from None
 

@@ -7,18 +7,23 @@ test checks that each exists here. An instant is in milliseconds; templates choo
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
+import orjson
+
 from mockserver.engine.accounts import Account
-from mockserver.engine.messages import Request, StoredFile, well_formed
+from mockserver.engine.messages import FileWanted, Request, StoredFile, well_formed
 from mockserver.engine.sights import Entry, logged, queue_position
 from mockserver.engine.signing import PublicKey, key_seed
 from mockserver.engine.state import ProviderState
 from mockserver.engine.task import CallbackTerms, Parent, Task, TaskStatus, link_ends_s, started_ms, status_at
+from mockserver.media.shape import Shape, fitting_shape
+from mockserver.media.specimens import specimen
 from mockserver.provider import UCR, BodyForm, ErrorAnswer, Model, Operation, Problem, ResultKind, Route
 
 
@@ -91,6 +96,11 @@ def with_parent(made: Any, parent: Parent | None) -> Any:
     if parent is None or not isinstance(made, dict) or not isinstance(parent.inputs, dict):
         return made
     return {**parent.inputs, **made}
+
+
+def shape_of_file(wanted: FileWanted) -> Shape:
+    """Return the shape of a result file."""
+    return fitting_shape(wanted.media, wanted.duration_s, wanted.short_side_px, wanted.ratio, wanted.content)
 
 
 def credits_of(amount_ucr: int) -> float | int:
@@ -210,9 +220,7 @@ class _TaskProperties:
     def task_result_urls(self) -> list[str]:
         """The links to its files; none until it has succeeded."""
         task = self.task
-        if task.result is None or task.end.kind != "success" or not self.status.ended:
-            return []
-        if self.view is not None and self.view.hides_results is not None and self.view.hides_results(task):
+        if task.result is None or not self.shows_result:
             return []
         return self.state.links.result_urls(task, task.result, self.result_count(task.result), self.base)
 
@@ -221,6 +229,32 @@ class _TaskProperties:
         """The link to its first file."""
         urls = self.task_result_urls
         return urls[0] if urls else None
+
+    @property
+    def shows_result(self) -> bool:
+        """Whether its files are there, and the response shows them."""
+        task = self.task
+        if task.end.kind != "success" or not self.status.ended:
+            return False
+        return self.view is None or self.view.hides_results is None or not self.view.hides_results(task)
+
+    @property
+    def task_result_base64(self) -> str | None:
+        """The bytes of its first file, in base64; of a video or sound in MP4, those of a clip."""
+        if self.task.result is None or not self.shows_result:
+            return None
+        return base64.b64encode(specimen(shape_of_file(self.file_wanted(self.task.result)))).decode()
+
+    def file_wanted(self, kind: ResultKind) -> FileWanted:
+        """Return the properties of its files of a kind."""
+        content = None if kind.content is None else kind.content(self)
+        return FileWanted(
+            kind.media,
+            number_of(kind.duration_s(self), 1),
+            int(number_of(kind.short_side_px(self), 720)),
+            str(kind.ratio(self) or "16:9"),
+            content.encode("utf-8", "replace") if isinstance(content, str) else content and orjson.dumps(content),
+        )
 
     @property
     def task_media(self) -> str | None:

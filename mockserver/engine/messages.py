@@ -127,6 +127,8 @@ class FileWanted:
     duration_s: float
     short_side_px: int
     ratio: str
+    #: Its bytes, where they are known.
+    content: bytes | None = None
 
 
 @dataclass(slots=True)

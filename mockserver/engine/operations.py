@@ -15,17 +15,17 @@ import orjson
 from mockserver.chance import fraction
 from mockserver.engine.admission import violates_policy
 from mockserver.engine.callbacks import TaskEnds
-from mockserver.engine.context import RequestContext, number_of
+from mockserver.engine.context import RequestContext
 from mockserver.engine.injection import TaskInjector
 from mockserver.engine.kinds import is_of_kind
-from mockserver.engine.messages import FileWanted, Response, StoredFile
+from mockserver.engine.messages import Response, StoredFile
 from mockserver.engine.render import Refused, file_refusal_response, operation_response
 from mockserver.engine.renewal import recorded_response, response_of
 from mockserver.engine.replay import Replay, with_course
 from mockserver.engine.state import ProviderState
 from mockserver.engine.subscriptions import wants
 from mockserver.engine.task import Task, cancelled, ended, link_ends_s, status_at
-from mockserver.provider import End, Operation, Problem, Reason, State
+from mockserver.provider import End, Operation, Problem, Reason, ResultKind, State
 
 #: What falls due: the instant, and the task's end that it is about.
 Booked = list[tuple[int, TaskEnds]]
@@ -338,14 +338,22 @@ def file(context: RequestContext, _operation: Operation, _booked: Booked) -> Res
 
 
 def result(context: RequestContext, operation: Operation, _booked: Booked) -> Response | Refused:
-    """Serve a result file like the file host: to every request with the link, until it expires."""
+    """Serve a result file: to every request with the link, like a file host, or to the task's owner alone."""
     values, state = context.path_values, context.state
-    task = state.tasks.get(values.get("task_id", ""))
-    kinds = [kind for kind in state.provider.results.values() if kind.path == operation.path]
-    kind = kinds[0] if task is None or task.result is None or task.result.path != operation.path else task.result
-    index = values.get("index", "0")
+    task_id = values.get("task_id", "") if operation.task is None else operation.task(context)
+    task = state.tasks.get(task_id) if isinstance(task_id, str) else None
+    if operation.secured and (task is None or task.account is not context.account):
+        return "unknown_task", Problem("there is no such task")
+    served = [
+        each
+        for each in state.provider.results.values()
+        if (each.name == operation.result_kind if operation.result_kind else each.path == operation.path)
+    ]
+    kind = served[0] if task is None or task.result not in served else task.result
+    asked = values.get("index", "0") if operation.index is None else operation.index(context)
+    index = "0" if asked is None else str(asked)
     if task is None or task.result is not kind or not _INDEX.fullmatch(index):
-        return file_refusal_response(context, kind.missing, "result_missing")
+        return _no_file(context, operation, kind)
     context.set_task(task)
     context.body = task.body
     if (
@@ -354,18 +362,28 @@ def result(context: RequestContext, operation: Operation, _booked: Booked) -> Re
         or not context.status.ended
         or int(index) >= context.result_count(kind)
     ):
-        return file_refusal_response(context, kind.missing, "result_missing")
-    if not state.links.signed(task, kind, int(index), context.request.query):
+        return _no_file(context, operation, kind)
+    chosen = kind
+    if kind.variant is not None and (name := kind.variant(context)) is not None:
+        if name not in kind.variants:
+            return _no_file(context, operation, kind)
+        chosen = kind.variants[name]
+    if not operation.secured and not state.links.signed(task, kind, int(index), context.request.query):
         return file_refusal_response(context, kind.unsigned, "result_unsigned")
     if context.now_ms >= link_ends_s(task, kind) * 1000:
         return file_refusal_response(context, kind.expired, "result_expired")
-    wanted = FileWanted(
-        kind.media,
-        number_of(kind.duration_s(context), 1),
-        int(number_of(kind.short_side_px(context), 720)),
-        str(kind.ratio(context) or "16:9"),
-    )
-    return Response(200, b"", kind.media, file=wanted, task_id=task.id, account_id=task.account.id)
+    wanted = context.file_wanted(chosen)
+    return Response(200, b"", wanted.media, file=wanted, task_id=task.id, account_id=task.account.id)
+
+
+def _no_file(context: RequestContext, operation: Operation, kind: ResultKind) -> Response | Refused:
+    """Refuse a file that is not there: like a file host, or with the provider's error where the owner asks for it."""
+    if not operation.secured:
+        return file_refusal_response(context, kind.missing, "result_missing")
+    task = context.task
+    if task is not None and not context.status.ended:
+        return "not_ready", Problem("the task has not ended")
+    return "unknown_task", Problem("there is no such file")
 
 
 def decoy(context: RequestContext, operation: Operation, _booked: Booked) -> Response | Refused:

@@ -194,12 +194,15 @@ class ProviderState:
         if path is None:
             return False
         found = self.router.find("GET", path)
-        role = None if found.operation is None else found.operation.role
+        if found.operation is None:
+            return True
+        role = found.operation.role
         if role == "file":
             stored = self.files.get(found.path_values.get("file_id", ""))
             return stored is None or found.path_values.get("file_name", stored.name) != stored.name
         if role == "result":
-            return found.path_values.get("task_id") not in self.tasks
+            names = [name for name, place, what in found.operation.address if (place, what) == ("path", "task")]
+            return found.path_values.get(names[0] if names else "task_id") not in self.tasks
         return True
 
     def _own_path(self, parts: SplitResult, base: str) -> str | None:
@@ -275,6 +278,8 @@ class Links:
 
     def result_urls(self, task: Task, kind: ResultKind, count: int, base: str) -> list[str]:
         """Return the links to the files of a task that has succeeded."""
+        if not kind.link:
+            return []
         return [self.url(base, self._result_path(task, kind, index)) for index in range(count)]
 
     def url(self, base: str, path: str) -> str:
@@ -291,12 +296,13 @@ class Links:
         return base.replace(REAL_HOST, host, 1)
 
     def _result_path(self, task: Task, kind: ResultKind, index: int) -> str:
-        path = _filled(kind.path, {"account_id": task.account.id, "task_id": task.id, "index": str(index)})
+        path = _filled(kind.link, {"account_id": task.account.id, "task_id": task.id, "index": str(index)})
         if kind.signature_parameter is None:
             return path
         expires_s = str(link_ends_s(task, kind))
         signature = self._signature(path, expires_s)
-        return f"{path}?{kind.expires_parameter}={expires_s}&{kind.signature_parameter}={signature}"
+        joint = "&" if "?" in path else "?"
+        return f"{path}{joint}{kind.expires_parameter}={expires_s}&{kind.signature_parameter}={signature}"
 
     def _signature(self, path: str, expires_s: str) -> str:
         return hmac.new(self._secret, f"{path}?{expires_s}".encode(), hashlib.sha256).hexdigest()
@@ -306,10 +312,8 @@ class Links:
         if kind.signature_parameter is None or kind.expires_parameter is None:
             return True
         expected = self._result_path(task, kind, index).partition("?")[2]
-        given = (
-            f"{kind.expires_parameter}={query.get(kind.expires_parameter, '')}"
-            f"&{kind.signature_parameter}={query.get(kind.signature_parameter, '')}"
-        )
+        names = [pair.partition("=")[0] for pair in expected.split("&")]
+        given = "&".join(f"{name}={query.get(name, '')}" for name in names)
         return hmac.compare_digest(expected.encode(), given.encode("utf-8", "replace"))
 
     def file_url(self, stored: StoredFile, base: str) -> str:

@@ -29,7 +29,7 @@ _CLIPS: Final = Path(__file__).with_name("clips")
 
 def can_make(media: str) -> bool:
     """Tell whether there is a specimen of a media type."""
-    return media in _MAKERS or media.startswith("text/") or media.endswith("+json")
+    return media in makeable() or media.startswith("text/") or media.endswith("+json")
 
 
 def makeable() -> tuple[str, ...]:

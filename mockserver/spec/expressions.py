@@ -43,7 +43,7 @@ NAMES: dict[str, dict[str, str]] = {
         "estimated_s": "task.model.estimated_s",
         "account_id": "task.account.id",
         **_properties("task", "elapsed_s", "output_duration_s", "reserved_credits", "charged_credits", "reason_code"),
-        **_properties("task", "reason_message", "result_urls", "result_url", "media"),
+        **_properties("task", "reason_message", "result_urls", "result_url", "result_base64", "media"),
         **_properties("task", "progress_fraction", "queue_position", "logs", "log_text"),
     },
     "parent": _properties("parent", "id", "model", "kind", "request"),

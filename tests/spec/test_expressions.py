@@ -376,7 +376,7 @@ def test_any_body_can_be_pointed_into(body: Any) -> None:
 @for_each(
     ("template", "fix"),
     [
-        ("$nothing", "known: $request, $input, $reply, $draw, $request_id, $task, "),
+        ("$nothing", "known: $request, $input, $reply, $url, $draw, $request_id, $task, "),
         ("$taks.id", "did you mean $task?"),
         ("$task.colour", "known: account_id, "),
         ("$task.staus", "did you mean status?"),

@@ -36,7 +36,18 @@ LINK = "http://mock.test/small/files/job-x/0"
 SCHEMAS: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {
     "video": (
         of(
-            *("id", "object", "status", "progress", "created_at", "completed_at", "error", "seconds", "model"),
+            *(
+                "id",
+                "object",
+                "status",
+                "progress",
+                "created_at",
+                "completed_at",
+                "error",
+                "seconds",
+                "model",
+                "remixed_from_video_id",
+            ),
             id=TEXT,
             object={"const": "video"},
             status={"enum": ["queued", "in_progress", "completed", "failed"]},
@@ -50,7 +61,7 @@ SCHEMAS: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {
             remixed_from_video_id=none(TEXT),
         ),
         [
-            {"status": "queued", "progress": 0, "completed_at": None, "error": None},
+            {"status": "queued", "progress": 0, "completed_at": None, "error": None, "remixed_from_video_id": None},
             {"status": "in_progress", "progress": 45, "completed_at": None, "error": None},
             {"status": "completed", "progress": 100, "completed_at": START_S + 100, "expires_at": START_S + 160},
             {"status": "failed", "error": {"code": "broken", "message": "It broke."}},

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from mockserver.media.specimens import can_make, makeable
 from mockserver.provider import (
     Callbacks,
     CallbackTarget,
@@ -24,6 +26,7 @@ from mockserver.spec.compile.signatures import (
     is_timed,
     of_scheme,
 )
+from mockserver.spec.document import Path_
 from mockserver.spec.vocabulary import conditions
 from mockserver.spec.words import suggestion
 
@@ -34,7 +37,9 @@ _FALLBACKS = {
     "not_deletable": "not_cancellable",
     "unknown_parent": "unknown_task",
     "parent_not_ready": "invalid_body",
+    "not_ready": "unknown_task",
 }
+_DAY_S = 86_400
 _MISSING = {"status": 500, "message": ""}
 _NO_SUCH_FILE = {"status": 404, "content_type": "text/plain", "body": "no such file"}
 
@@ -93,21 +98,42 @@ def compile_refusals(context: Context, errors: Mapping[str, ErrorAnswer]) -> dic
 
 
 def compile_result(context: Context, name: str, entry: dict[str, Any]) -> ResultKind:
-    """Compile a kind of result file."""
-    path = ("x-mock", "results", name)
+    """Compile a kind of result file, with its variants."""
+    path: Path_ = ("x-mock", "results", name)
     check_result_values(context, name, entry)
+    kind = _result_kind(context, name, entry, path)
+    variants = entry.get("variants")
+    if variants is None:
+        return kind
+    where = (*path, "variants")
+    shared = {key: each for key, each in entry.items() if key not in ("variants", "content")}
+    return replace(
+        kind,
+        variant=context.value(variants["by"], *where, "by"),
+        variants={
+            key: _result_kind(context, name, {**shared, **each}, (*where, "values", key))
+            for key, each in variants["values"].items()
+        },
+    )
+
+
+def _result_kind(context: Context, name: str, entry: dict[str, Any], path: Path_) -> ResultKind:
+    if "content" not in entry and not can_make(entry["media"]):
+        fix = suggestion(entry["media"], makeable())
+        context.report((*path, "media"), f"no {entry['media']} can be made: write its `content`", fix)
     refusals = entry.get("refusals", {})
     missing = _refusal(context, refusals.get("missing", _NO_SUCH_FILE), *path, "refusals", "missing")
     signature = entry.get("signature", {})
+    route = context.base_of(entry["path"]) + entry["path"] if "path" in entry else ""
     return ResultKind(
         name=name,
         media=entry["media"],
-        path=context.base_of(entry["path"]) + entry["path"],
+        path=route,
         count=context.value(entry.get("count", 1), *path, "count"),
         duration_s=context.value(entry.get("duration_s", 6), *path, "duration_s"),
         short_side_px=context.value(entry.get("short_side_px", 720), *path, "short_side_px"),
         ratio=context.value(entry.get("ratio", "16:9"), *path, "ratio"),
-        lifetime_s=entry["lifetime_s"],
+        lifetime_s=entry.get("lifetime_s", _DAY_S),
         expires_parameter=signature.get("expires_parameter"),
         signature_parameter=signature.get("signature_parameter"),
         missing=missing,
@@ -117,7 +143,22 @@ def compile_result(context: Context, name: str, entry: dict[str, Any]) -> Result
         unsigned=_refusal(context, refusals["unsigned"], *path, "refusals", "unsigned")
         if "unsigned" in refusals
         else missing,
+        link=_link(context, entry, route) if route else "",
+        content=context.value(entry["content"], *path, "content") if "content" in entry else None,
     )
+
+
+def _link(context: Context, entry: dict[str, Any], route: str) -> str:
+    """Return what links are made of: where the operation has names of its own, those stand for the usual ones."""
+    item = context.lead.data["paths"].get(entry["path"], {})
+    mock = item.get("get", {}).get("x-mock") or {}
+    for key, usual in (("task", "task_id"), ("index", "index")):
+        named = str(mock.get(key, ""))
+        if named.startswith("$request.path."):
+            route = route.replace(f"{{{named.removeprefix('$request.path.')}}}", f"{{{usual}}}")
+        elif named.startswith("$request.query.") and (key == "task" or entry.get("count", 1) != 1):
+            route += f"{'&' if '?' in route else '?'}{named.removeprefix('$request.query.')}={{{usual}}}"
+    return route
 
 
 def _refusal(context: Context, entry: dict[str, Any], *path: str | int) -> FileRefusal:

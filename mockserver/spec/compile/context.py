@@ -41,7 +41,8 @@ class Context:
         self.issues: list[SpecIssue] = []
         self.dialects = self._dialects(documents, dialects)
         lead, *parts = [self._in_dialects(document, dialects) for document in documents]
-        self.lead = written_out(lead)
+        data = written_out(lead.data)
+        self.lead = lead if data is lead.data else replace(lead, data=data)
         self.documents = [self.lead, *parts]
         self.mock: dict[str, Any] = self.lead.data["x-mock"]
 

@@ -228,7 +228,9 @@ class _Filler:
             return _Made(found.template, found.when)
         if self._asked.get(name) and set(self._asked[name]) & set(types) and self._role in _OF_TASKS:
             return _Made(f"$input#/{name.replace('~', '~0').replace('/', '~1')}", LATER)
-        return _Made(sample(self._data, raw, _DRAWN)) if is_required else _NOTHING
+        if not is_required:
+            return _NOTHING
+        return _Made(None if "null" in types else sample(self._data, raw, _DRAWN))
 
     def _own(
         self, known: str, field: Mapping[str, Any], types: tuple[str, ...], table: str, around: Mapping[str, Any]

@@ -137,6 +137,8 @@ def _operation(
         after=None if "after" not in mock else context.value(mock["after"], *where, "after"),
         **compile_list(context, where, mock),
         address=address_of(context, path, mock),
+        result_kind=mock.get("result", ""),
+        index=None if "index" not in mock else context.value(mock["index"], *where, "index"),
         default_limit=mock.get("default_limit", min(20, mock.get("max_limit", _MOST_LISTED))),
         max_limit=mock.get("max_limit", _MOST_LISTED),
         max_body_bytes=max_body_bytes,
@@ -290,9 +292,13 @@ def _type_of(schema: dict[str, Any]) -> str:
 
 def check_routes(context: Context, operations: Mapping[str, Operation], results: Mapping[str, ResultKind]) -> None:
     """Check that an operation serves each path of a result or an upload."""
+    for each in operations.values():
+        if each.result_kind and each.result_kind not in results:
+            wrong = ("paths", each.path.removeprefix(each.base), each.method.lower(), "x-mock", "result")
+            context.report(wrong, f"unknown result {each.result_kind!r}", suggestion(each.result_kind, results))
     uploads = context.mock.get("uploads")
     linked: list[tuple[Path_, str, str]] = [
-        (("x-mock", "results", name, "path"), "result", kind.path) for name, kind in results.items()
+        (("x-mock", "results", name, "path"), "result", kind.path) for name, kind in results.items() if kind.path
     ]
     if uploads is not None:
         path = context.base_of(uploads["path"]) + uploads["path"]

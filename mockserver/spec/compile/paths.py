@@ -115,18 +115,19 @@ def _check_files(context: Context, operations: Mapping[str, Operation], results:
         where = ("x-mock", "results", name, "path")
         one = mock["results"][name].get("count", 1) == 1
         needed = ("task_id",) if one else ("task_id", "index")
-        _check_link(context, where, kind.path, needed, NAMES_IN_LINK["result"])
+        if kind.link:
+            _check_link(context, where, kind.link, needed, NAMES_IN_LINK["result"])
     uploads = mock.get("uploads")
     if uploads is not None:
         _check_link(context, ("x-mock", "uploads", "path"), uploads["path"], ("file_id",), NAMES_IN_LINK["file"])
         if not any(each.role == "upload" for each in operations.values()):
             context.report(("x-mock", "uploads"), "no operation has the role `upload`", "mark the one that takes files")
     of_role = {
-        "result": {kind.path for kind in results.values()},
+        "result": {kind.path for kind in results.values() if kind.path},
         "file": set() if uploads is None else {context.base_of(uploads["path"]) + uploads["path"]},
     }
     for each in operations.values():
-        if each.role not in of_role or each.path in of_role[each.role]:
+        if each.role not in of_role or each.path in of_role[each.role] or each.result_kind:
             continue
         served = {other.path for other in operations.values() if other.role == each.role}
         if of_role[each.role] <= served:

@@ -47,7 +47,7 @@ _REQUEST = _NO_BODY | {"body"}
 _BODY = frozenset(("body",))
 #: What lines of a log may not read of `$task`: what changes, or is not known while the task is on its way.
 _CHANGING = frozenset(names_of("task")) - {"id", "model", "kind", "request", "estimated_s", "account_id"}
-_LINKS = frozenset(("result_url", "result_urls", "output_duration_s"))
+_LINKS = frozenset(("result_url", "result_urls", "result_base64", "output_duration_s"))
 #: Keys of x-mock that say something to people, or do not belong to the running provider.
 _NO_TEMPLATES = frozenset(("source", "summary", "description", "example", "examples", "dialects", "x-mock"))
 
@@ -147,7 +147,7 @@ class _Places:
         item_scope = self._scope("an entry of a list", _OF_TASK, _NO_BODY, parameters=parameters)
         reply = mock.get("reply", {})
         scopes = {"model": named, "task": asked, "item": item_scope}
-        scopes |= dict.fromkeys(("limit", "after", "offset", "page", "order"), asked)
+        scopes |= dict.fromkeys(("limit", "after", "offset", "page", "order", "index"), asked)
         for name, template in mock.get("filter", {}).items():
             yield self._place((*path, "filter", name), template, asked)
         if "retry_after_s" in reply:
@@ -192,9 +192,17 @@ class _Places:
         refusal = self._scope("the refusal of a file", _ALWAYS, _NO_BODY)
         for name, entry in self._mock.get("results", {}).items():
             path = ("x-mock", "results", name)
-            for key in ("count", "duration_s", "short_side_px", "ratio"):
-                if key in entry:
-                    yield self._place((*path, key), entry[key], made)
+            variants = entry.get("variants", {"values": {}})
+            for where, each in (
+                (path, entry),
+                *(((*path, "variants", "values", key), each) for key, each in variants["values"].items()),
+            ):
+                for key in ("count", "duration_s", "short_side_px", "ratio", "content"):
+                    if key in each:
+                        yield self._place((*where, key), each[key], made)
+            if "by" in variants:
+                asked = self._scope("what a request for a file names", _NOTHING, _PARAMETERS)
+                yield self._place((*path, "variants", "by"), variants["by"], asked)
             for key, each in entry.get("refusals", {}).items():
                 yield self._place((*path, "refusals", key, "body"), each["body"], refusal)
 
