@@ -375,6 +375,8 @@ class Callbacks:
     target: CallbackTarget
     #: The waits count from the beginning of the first attempt, not from the failure before each.
     waits_from_first: bool = False
+    #: The states on the way among the events.
+    stages: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ ORDER = {
         "sights",
         "callbacks",
         *(
+            "stages",
             "keeping",
             "models",
             "state",

@@ -16,6 +16,7 @@ randomness. The files, in import order (each imports only those before it; tests
     task          tasks: status as a function of time
     sights        a task's place in the queue, and its log
     callbacks     callbacks as values, and the queue of what is due
+    stages        the states on the way that callbacks tell of
     keeping       how much is kept, and what makes room
     models        which model a name stands for
     state         one provider's accounts, tasks, files and links
