@@ -439,6 +439,8 @@ class Callbacks:
     filter: EventFilter | None = None
     #: Submits say more of their callbacks than the address.
     has_terms: bool = False
+    #: The states on the way among the events.
+    stages: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ ORDER = {
         "sights",
         *("signing", "subscriptions", "callbacks"),
         *(
+            "stages",
             "keeping",
             "models",
             "state",

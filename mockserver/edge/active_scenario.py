@@ -135,7 +135,7 @@ def _filter_issues(
     known: dict[str, Iterable[str]] = {"provider": world.providers, "fault": all_faults()}
     if providers:
         known["operation"] = operation_names(providers)
-        known["event"] = {end for each in providers for end in each.whole_lifecycle.ends}
+        known["event"] = {name for each in providers for name in each.whole_lifecycle.names}
     return [
         scenario.fault((*place, name), f"must be one of {', '.join(sorted(values))}; got {shortened(given[name])!r}")
         for name, values in known.items()

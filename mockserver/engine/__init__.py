@@ -18,6 +18,7 @@ randomness. The files, in import order (each imports only those before it; tests
     signing       how callbacks are signed
     subscriptions where callbacks go, which are wanted, and what signs them
     callbacks     callbacks as values, and the queue of what is due
+    stages        the states on the way that callbacks tell of
     keeping       how much is kept, and what makes room
     models        which model a name stands for
     state         one provider's accounts, tasks, files and links

@@ -82,26 +82,40 @@ class TaskEnds(NamedTuple):
     revision: int
 
 
+class TaskEnters(NamedTuple):
+    """A task will enter a state on its way, and a callback tells of it."""
+
+    provider: str
+    task_id: str
+    revision: int
+    state: str
+    at_ms: int
+
+
+#: What waits in the queue.
+Due = TaskEnds | TaskEnters | Delivery
+
+
 class EventQueue:
     """What falls due, in due order; items of one instant in the order in which they were put in."""
 
     __slots__ = ("_heap", "_put")
 
     def __init__(self) -> None:
-        self._heap: list[tuple[int, int, TaskEnds | Delivery]] = []
+        self._heap: list[tuple[int, int, Due]] = []
         self._put = 0
 
-    def put(self, due_ms: int, item: TaskEnds | Delivery) -> None:
+    def put(self, due_ms: int, item: Due) -> None:
         """Add an item."""
         self._put += 1
         heappush(self._heap, (due_ms, self._put, item))
 
-    def pop(self) -> tuple[int, TaskEnds | Delivery]:
+    def pop(self) -> tuple[int, Due]:
         """Remove and return the next item, with its instant."""
         due_ms, _, item = heappop(self._heap)
         return due_ms, item
 
-    def head(self) -> tuple[int, TaskEnds | Delivery] | None:
+    def head(self) -> tuple[int, Due] | None:
         """Return the next item and its instant, without removing it."""
         return (self._heap[0][0], self._heap[0][2]) if self._heap else None
 

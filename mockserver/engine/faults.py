@@ -148,6 +148,8 @@ class Fault:
     needs_signature: ClassVar[bool] = False
     #: Whether the task's callback is delivered before the submit is answered.
     delivers_first: ClassVar[bool] = False
+    #: Of callbacks, it is about those of ends alone, not about those of states on the way.
+    of_ends: ClassVar[bool] = False
     #: The lines below say what it means for a client's duties; `contracts` reads them.
     #: No document describes it: a client that it leads astray has not broken a documented rule.
     undocumented: ClassVar[bool] = False

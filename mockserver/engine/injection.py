@@ -273,7 +273,10 @@ def alter_deliveries(table: RuleTable, context: RequestContext, task: Task, deli
     _add_task(facts, context, task)
     deliveries = [delivery]
     rules = table.find("callback", facts, None)
+    reports_end = delivery.event == task.end.name
     for rule in rules:
+        if not reports_end and (rule.for_one_task or rule.fault.of_ends):
+            continue
         injection = rule.try_inject(facts, table.chance)
         if injection is None:
             continue

@@ -14,7 +14,7 @@ import orjson
 
 from mockserver.chance import fraction
 from mockserver.engine.admission import violates_policy
-from mockserver.engine.callbacks import TaskEnds
+from mockserver.engine.callbacks import Due, TaskEnds
 from mockserver.engine.context import RequestContext
 from mockserver.engine.injection import TaskInjector
 from mockserver.engine.kinds import is_of_kind
@@ -22,13 +22,14 @@ from mockserver.engine.messages import Response, StoredFile
 from mockserver.engine.render import Refused, file_refusal_response, operation_response
 from mockserver.engine.renewal import recorded_response, response_of
 from mockserver.engine.replay import Replay, with_course
+from mockserver.engine.stages import stages_to_tell
 from mockserver.engine.state import ProviderState
 from mockserver.engine.subscriptions import wants
 from mockserver.engine.task import Task, cancelled, ended, link_ends_s, status_at
 from mockserver.provider import End, Operation, Problem, Reason, ResultKind, State
 
-#: What falls due: the instant, and the task's end that it is about.
-Booked = list[tuple[int, TaskEnds]]
+#: What falls due: the instant, and what it is about.
+Booked = list[tuple[int, Due]]
 
 #: A free id is found in fewer attempts, unless hardly any are left.
 _MOST_TRIES = 1000
@@ -73,6 +74,8 @@ def _book(state: ProviderState, task: Task, booked: Booked) -> None:
         if first_ms is not None:
             booked.append((task.submitted_ms + first_ms, TaskEnds(state.provider.name, task.id, task.revision)))
         return
+    if callbacks is not None and callbacks.stages and task.callback_url is not None:
+        booked += ((each.at_ms, each) for each in stages_to_tell(callbacks, state.provider.name, task))
     if (
         task.callback_url is not None
         and callbacks is not None

@@ -81,9 +81,9 @@ def file_refusal_response(context: RequestContext, refusal: FileRefusal, error: 
     return response
 
 
-def task_context(state: ProviderState, task: Task) -> RequestContext:
-    """Make the context in which a task's callback is rendered: at its end."""
-    context = RequestContext(state, task.ends_ms)
+def task_context(state: ProviderState, task: Task, at_ms: int | None = None) -> RequestContext:
+    """Make the context in which a task's callback is rendered: at its end, or at an instant on its way."""
+    context = RequestContext(state, task.ends_ms if at_ms is None else at_ms)
     context.set_task(task)
     context.body, context.callback_url = task.body, task.callback_url
     context.callback = CallbackFacts(callback_id_of(state, task, task.end.name), task.end.name)
@@ -114,6 +114,14 @@ def rendered_deliveries(context: RequestContext) -> list[Delivery]:
         return [_delivery(context, rule, *each, signs=_has(each[3], rule.signature)) for each in recorded]
     headers = (("Content-Type", JSON), *rendered_headers(context, rule.headers))
     return [_delivery(context, rule, task.ends_ms, task.end.name, callback_body(context), headers)]
+
+
+def stage_delivery(context: RequestContext, state: str, at_ms: int) -> Delivery:
+    """Render the callback that tells of a state on the way."""
+    rule = context.state.provider.callbacks
+    assert rule is not None
+    headers = (("Content-Type", JSON), *rendered_headers(context, rule.headers))
+    return _delivery(context, rule, at_ms, state, orjson.dumps(rule.events[state](context)), headers)
 
 
 def _has(headers: Pairs, signature: Signature | None) -> bool:

@@ -90,6 +90,8 @@ class Task(NamedTuple):
     base: str = ""
     #: The task that it goes on from.
     parent: Parent | None = None
+    #: When a command or a cancellation last changed it.
+    changed_ms: int = 0
     #: When it was held, and for how long; without the present hold.
     pauses: tuple[tuple[int, int], ...] = ()
     #: The states that it goes through to its end since it was cancelled, and when it enters each; its progress then.
@@ -167,7 +169,7 @@ def hold(task: Task, now_ms: int) -> Task:
     _must_not_have_ended(task, now_ms)
     if task.held_ms is not None and task.held_ms <= now_ms:
         return task
-    return task._replace(held_ms=now_ms, revision=task.revision + 1)
+    return task._replace(held_ms=now_ms, changed_ms=now_ms, revision=task.revision + 1)
 
 
 def release(task: Task, now_ms: int) -> Task:
@@ -180,6 +182,7 @@ def release(task: Task, now_ms: int) -> Task:
     later_ms = now_ms - held_ms
     return task._replace(
         held_ms=None,
+        changed_ms=now_ms,
         resumed_ms=now_ms,
         resumed_at=_reached(task, held_ms)[1],
         entered_ms=tuple(at if at <= held_ms else at + later_ms for at in task.entered_ms),
@@ -196,7 +199,7 @@ def end_now(task: Task, now_ms: int, end: End, reason: Reason | None) -> Task:
     _must_not_have_ended(task, now_ms)
     if task.held_ms is not None:
         task = release(task, now_ms)
-    return task._replace(ends_ms=now_ms, end=end, reason=reason, revision=task.revision + 1)
+    return task._replace(ends_ms=now_ms, end=end, reason=reason, changed_ms=now_ms, revision=task.revision + 1)
 
 
 def cancelled(task: Task, now_ms: int, end: End, reason: Reason | None, lasts_ms: Sequence[int]) -> Task:
@@ -210,9 +213,14 @@ def cancelled(task: Task, now_ms: int, end: End, reason: Reason | None, lasts_ms
     for state, each_ms in zip(end.through, lasts_ms, strict=True):
         detour.append((at_ms, state))
         at_ms += each_ms
-    reached = _reached(task, now_ms)[1]
     return task._replace(
-        ends_ms=at_ms, end=end, reason=reason, detour=tuple(detour), detour_at=reached, revision=task.revision + 1
+        ends_ms=at_ms,
+        end=end,
+        reason=reason,
+        detour=tuple(detour),
+        detour_at=_reached(task, now_ms)[1],
+        changed_ms=now_ms - 1,  # it enters the first of these states now
+        revision=task.revision + 1,
     )
 
 

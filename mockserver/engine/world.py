@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from mockserver.chance import Chance
 from mockserver.engine.admission import admit, gates_of
-from mockserver.engine.callbacks import Attempt, Delivery, EventQueue, TaskEnds, after_attempt
+from mockserver.engine.callbacks import Attempt, Delivery, EventQueue, TaskEnds, TaskEnters, after_attempt
 from mockserver.engine.context import RequestContext
 from mockserver.engine.course import Recording
 from mockserver.engine.deletion import delete
@@ -28,10 +28,11 @@ from mockserver.engine.injection import (
 from mockserver.engine.keeping import EVICTED_HEADER, Bounds, Shelf
 from mockserver.engine.messages import Request, Response
 from mockserver.engine.operations import ROLES, Booked, submit
-from mockserver.engine.render import refusal_response, rendered_deliveries, task_context
+from mockserver.engine.render import refusal_response, rendered_deliveries, stage_delivery, task_context
 from mockserver.engine.replay import Replay
 from mockserver.engine.routes import RouteMatch
 from mockserver.engine.rules import RuleTable
+from mockserver.engine.stages import still_enters
 from mockserver.engine.state import ProviderState
 from mockserver.engine.task import Task, ended
 from mockserver.provider import Problem, Provider, ProviderRules, TargetMode
@@ -217,14 +218,16 @@ class World:
         event_queue = self.event_queue
         while (head := event_queue.head()) is not None:
             due_ms, item = head
-            if item.due_ms == due_ms if isinstance(item, Delivery) else self._still_ends(item) is not None:
+            if item.due_ms == due_ms if isinstance(item, Delivery) else self._still_due(item) is not None:
                 return due_ms
             event_queue.pop()
         return None
 
-    def _still_ends(self, item: TaskEnds) -> Task | None:
+    def _still_due(self, item: TaskEnds | TaskEnters) -> Task | None:
         """Return the task, unless it was changed after the item was booked."""
         task = self.providers[item.provider].tasks.get(item.task_id)
+        if isinstance(item, TaskEnters):
+            return task if task is not None and still_enters(task, item) else None
         return task if task is not None and task.revision == item.revision else None
 
     def pop_due(self, now_ms: int) -> tuple[int, Delivery] | None:
@@ -236,10 +239,11 @@ class World:
                 if item.due_ms == due_ms:
                     return due_ms, item
                 continue
-            current = self._still_ends(item)
+            current = self._still_due(item)
             if current is not None:
                 current.account.settle(due_ms)
-                first, *others = self._deliveries(self.providers[item.provider], current) or (None,)
+                stage = item if isinstance(item, TaskEnters) else None
+                first, *others = self._deliveries(self.providers[item.provider], current, stage) or (None,)
                 if first is not None and not others and first.due_ms == due_ms:
                     return due_ms, first
                 for delivery in (first, *others):
@@ -247,11 +251,12 @@ class World:
                         event_queue.put(delivery.due_ms, delivery)
         return None
 
-    def _deliveries(self, state: ProviderState, task: Task) -> list[Delivery]:
-        """Make the callbacks of a task: that of its end, or the recorded ones; then let faults change them."""
-        context = task_context(state, task)
+    def _deliveries(self, state: ProviderState, task: Task, stage: TaskEnters | None) -> list[Delivery]:
+        """Make the callbacks of a task: that of its end or of a state, or the recorded ones; faults may change them."""
+        context = task_context(state, task, None if stage is None else stage.at_ms)
         deliveries: list[Delivery] = []
-        for made in rendered_deliveries(context):
+        told = rendered_deliveries(context) if stage is None else [stage_delivery(context, stage.state, stage.at_ms)]
+        for made in told:
             made.id = self._next_delivery_id()
             changed = [made]
             if self.faults:

@@ -11,6 +11,7 @@ from mockserver.faults.support.parameters import parameter
 @dataclass(frozen=True)
 class CallbackAfterPoll(Fault):
     family = "callbacks"
+    of_ends = True
     effect = "The callback is sent only after a query has shown the end, or after a time limit."
     symptom = "The handler is called for a task that the client has already finished."
     exercised_with = (Exercise("callback after the poll", callbacks=True),)

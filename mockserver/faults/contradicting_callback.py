@@ -12,6 +12,7 @@ from mockserver.faults.support.deliveries import with_body
 @dataclass(frozen=True)
 class ContradictingCallback(Fault):
     family = "callbacks"
+    of_ends = True
     effect = "The callback reports a failure where the task succeeded, or the reverse."
     symptom = "A client that trusts the callback without a query gets the wrong outcome."
     undocumented = True

@@ -13,6 +13,7 @@ from mockserver.faults.support.parameters import parameter
 @dataclass(frozen=True)
 class EarlyUnknownEvent(Fault):
     family = "callbacks"
+    of_ends = True
     effect = "A callback with an unknown event is sent; queries and callbacks show the task's end only some time later."
     symptom = "A client that takes every callback for the end finds a task that is still running."
     adds_unknown_event = True

@@ -48,7 +48,12 @@ MISTAKES = [
         "'^task-('",
     ),
     ("completed: $reply.getTask\n", "completed: $reply.getJob\n", "is not an operation of role `query`", "getJob"),
-    ("      completed: $reply.getTask\n", "      finished: $reply.getTask\n", "is not a terminal state", "finished:"),
+    (
+        "      completed: $reply.getTask\n",
+        "      finished: $reply.getTask\n",
+        "is not a state of the lifecycle",
+        "finished:",
+    ),
     ("    reason: content_policy_violation\n", "    reason: rude\n", "must be a reason of the failure", "reason: rude"),
     ("      result: video\n", "      result: film\n", "unknown result 'film'", "result: film"),
     ("path: '/files/{task_id}/{index}.mp4'\n", "path: '/f/{task_id}'\n", "no operation of role `result`", "/f/"),

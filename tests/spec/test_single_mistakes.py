@@ -114,7 +114,7 @@ MISTAKES = [
     (
         "      completed: $reply.getTask\n",
         "      complete: $reply.getTask\n",
-        "is not a terminal state (did you mean completed?)",
+        "is not a state of the lifecycle (did you mean completed?)",
         "",
     ),
     (

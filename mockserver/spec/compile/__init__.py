@@ -158,7 +158,7 @@ def _compiled(context: Context) -> Provider | None:
         content_policy=content_policy,
         results=results,
         uploads=compile_uploads(context, lifecycle),
-        callbacks=compile_callbacks(context, lifecycle),
+        callbacks=compile_callbacks(context),
         errors=errors,
         refusals=compile_refusals(context, errors),
         routes=routes,

@@ -19,6 +19,7 @@ from mockserver.provider import (
 )
 from mockserver.spec.compile.constants import check_result_values
 from mockserver.spec.compile.context import Context
+from mockserver.spec.compile.lifecycles import lifecycle_entries, state_names
 from mockserver.spec.compile.signatures import (
     compile_filter,
     compile_headers,
@@ -189,15 +190,17 @@ def compile_uploads(context: Context, lifecycle: Lifecycle) -> Uploads | None:
     )
 
 
-def compile_callbacks(context: Context, lifecycle: Lifecycle) -> Callbacks | None:
+def compile_callbacks(context: Context) -> Callbacks | None:
     """Compile the rules of callbacks, if the provider sends them."""
     entry = context.mock.get("callbacks")
     if entry is None:
         return None
     path = ("x-mock", "callbacks")
+    known = state_names(context)
+    ends = {end for _, each in lifecycle_entries(context.mock).values() for end in each["ends"]}
     for state in entry["events"]:
-        if state not in lifecycle.ends:
-            context.report((*path, "events", state), "is not a terminal state", suggestion(state, lifecycle.ends))
+        if state not in known:
+            context.report((*path, "events", state), "is not a state of the lifecycle", suggestion(state, known))
     url = entry.get("url")
     if url is not None and not re.match(r"\$(request\.body|input)#/.", url):
         fix = "write $request.body#/ and the field's name"
@@ -229,4 +232,5 @@ def compile_callbacks(context: Context, lifecycle: Lifecycle) -> Callbacks | Non
             max_length=target.get("max_length", 2048),
         ),
         waits_from_first=entry.get("retry_counted_from") == "first_attempt",
+        stages=frozenset(entry["events"]) - ends,
     )
