@@ -23,7 +23,7 @@ ORDER = {
     ),
     "mockserver.engine": (
         *("leaves", "messages", "routes", "body", "limits", "targets", "transmission", "accounts", "course", "task"),
-        *("signing", "subscriptions", "callbacks"),
+        *("signing", "subscriptions", "callbacks", "client_time"),
         *(
             "keeping",
             "models",

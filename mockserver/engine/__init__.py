@@ -16,6 +16,7 @@ randomness. The files, in import order (each imports only those before it; tests
     task          tasks: status as a function of time
     signing       how callbacks are signed
     subscriptions where callbacks go, which are wanted, and what signs them
+    client_time   waits in the client's seconds
     callbacks     callbacks as values, and the queue of what is due
     keeping       how much is kept, and what makes room
     models        which model a name stands for
