@@ -476,6 +476,13 @@ class ErrorAnswer:
     headers: Headers
     content_type: str = "application/json"
 
+    def wait_s(self, problem: Problem | None) -> int | None:
+        """Return how long a client should wait, in whole seconds of mock time; None where nothing is said of that."""
+        if not self.retry_after:
+            return self.retry_after_s
+        wait_ms = None if problem is None else problem.retry_after_ms
+        return max(1, -(-wait_ms // 1000) if wait_ms is not None else self.retry_after_s or 1)
+
 
 class FormField(NamedTuple):
     """One field of a form: its text, or a file."""

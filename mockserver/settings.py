@@ -17,6 +17,7 @@ from mockserver.provider import CreditsMode, TargetMode, Validation
 
 ClockKind = Literal["real", "manual"]
 CallbackTime = Literal["wall", "mock"]
+RetryAfter = Literal["real", "mock"]
 DEFAULT_PORT = 4010
 DEFAULT_ENTRIES = 10_000
 DEFAULT_BODY_LIMIT = 16_384
@@ -55,6 +56,8 @@ class Settings:
     seed: int = 0
     clock: ClockKind = "real"
     speed: float = 1.0
+    #: Whose seconds Retry-After counts: the client's, or those of mock time.
+    retry_after: RetryAfter = "real"
     credits: CreditsMode = "ample"
     #: Serve every model name, with the shape and price of the nearest model.
     any_model: bool = False
@@ -110,6 +113,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "validation": get_args(Validation),
     "callback_targets": get_args(TargetMode),
     "callback_time": get_args(CallbackTime),
+    "retry_after": get_args(RetryAfter),
 }
 _NUMBERS: dict[str, tuple[type, float, float]] = {
     "port": (int, 0, 65535),

@@ -24,7 +24,7 @@ ORDER = {
     "mockserver.engine": (
         *("leaves", "messages", "routes", "body", "limits", "targets", "transmission", "accounts", "course", "task"),
         "sights",
-        *("signing", "subscriptions", "callbacks"),
+        *("signing", "subscriptions", "callbacks", "client_time"),
         *(
             "stages",
             "keeping",

@@ -58,6 +58,7 @@ _WHAT_IS_SERVED = (
     option("--seed", type=int, help="Random seed (default 0)."),
     option("--clock", help="real or manual; a manual clock moves only on command (default real)."),
     option("--speed", type=float, help="Mock seconds per real second (default 1)."),
+    option("--retry-after", help="Seconds that Retry-After counts: real or mock (default real)."),
     option("--credits", help="Credits of a new account: ample or documented (default ample)."),
     option("--any-model", is_flag=True, help="Serve every model name, as the nearest model of the provider."),
     option("--model-alias", multiple=True, metavar="NAME=MODEL", help="Serve the model NAME as MODEL."),

@@ -74,7 +74,7 @@ class Exchange:
     ) -> Exchange:
         """Let the engine handle a request."""
         now_ms = runtime.clock.now_ms()
-        outcome = runtime.world.handle(state, match, request, now_ms)
+        outcome = runtime.world.handle(state, match, request, now_ms, runtime.client_time())
         if outcome.books_callbacks:
             runtime.dispatcher.wake()
         if outcome.response.remarks is not None:

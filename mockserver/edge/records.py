@@ -93,7 +93,7 @@ def account_record(state: ProviderState, account: Account, now_ms: int) -> dict[
         "running_tasks": running,
         "limits": {name: getattr(account.plan, name) for name in left},
         "limits_left": left,
-        "webhook_url": account.webhook_url,
+        **({} if account.webhook_url is None else {"webhook_url": account.webhook_url}),
     }
 
 

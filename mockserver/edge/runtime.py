@@ -19,6 +19,7 @@ from mockserver.edge.active_scenario import ActiveScenario, activate, check_scen
 from mockserver.edge.dispatcher import CallbackDispatcher, Report
 from mockserver.edge.rule_codec import read_fault_request
 from mockserver.engine.callbacks import Delivery
+from mockserver.engine.client_time import ClientTime
 from mockserver.engine.commands import Command, run_command
 from mockserver.engine.course import Recording
 from mockserver.engine.keeping import Bounds
@@ -145,6 +146,13 @@ class Runtime:
         if self.settings.admin_token:
             out[self.settings.admin_token] = "admin token"
         return out
+
+    def client_time(self) -> ClientTime | None:
+        """Return the client's clock, where it runs differently from mock time."""
+        speed = self.clock.speed
+        if speed in (0, 1) or self.settings.retry_after == "mock":
+            return None
+        return ClientTime(speed, int(self.wall.unix_s() * 1000))
 
     async def advance_to(self, instant_ms: int) -> Report:
         """Advance the clock and deliver what falls due; see `CallbackDispatcher.advance_to`.

@@ -17,6 +17,7 @@ randomness. The files, in import order (each imports only those before it; tests
     sights        a task's place in the queue, and its log
     signing       how callbacks are signed
     subscriptions where callbacks go, which are wanted, and what signs them
+    client_time   waits in the client's seconds
     callbacks     callbacks as values, and the queue of what is due
     stages        the states on the way that callbacks tell of
     keeping       how much is kept, and what makes room

@@ -17,6 +17,7 @@ from urllib.parse import quote
 import orjson
 
 from mockserver.engine.accounts import Account
+from mockserver.engine.client_time import ClientTime
 from mockserver.engine.messages import FileWanted, Request, StoredFile, well_formed
 from mockserver.engine.sights import Entry, logged, queue_position
 from mockserver.engine.signing import PublicKey, key_seed
@@ -361,6 +362,8 @@ class RequestContext(_TaskProperties, _AccountProperties):
     #: The task that a submit goes on from.
     parent: Parent | None = None
     error: ErrorAnswer | None = None
+    #: The client's clock, where it runs differently from mock time.
+    client: ClientTime | None = None
     problem: Problem | None = None
     file: StoredFile | None = None
     callback: CallbackFacts | None = None
@@ -489,6 +492,13 @@ class RequestContext(_TaskProperties, _AccountProperties):
     def problem_message(self) -> str:
         """What is wrong with the request."""
         return "" if self.problem is None else self.problem.message
+
+    @property
+    def problem_retry_after_s(self) -> int | None:
+        """What Retry-After says, in the client's seconds; null where the error has none."""
+        error = self.error
+        wait_s = None if error is None else error.wait_s(self.problem)
+        return wait_s if wait_s is None or self.client is None else self.client.seconds(wait_s)
 
     @property
     def problem_field(self) -> str | None:

@@ -14,7 +14,7 @@ import orjson
 from mockserver.engine.context import RequestContext
 from mockserver.engine.messages import Response
 from mockserver.engine.render import Refused, rendered_headers
-from mockserver.provider import Idempotency, Problem
+from mockserver.provider import Problem
 
 #: The newest keys of a provider that are kept.
 KEYS_KEPT = 50_000
@@ -62,10 +62,10 @@ def _fingerprint(context: RequestContext) -> bytes:
     return hashlib.blake2b(context.operation.id.encode() + b"\0" + body).digest()
 
 
-def keep_answer(context: RequestContext, rule: Idempotency, response: Response) -> None:
-    """Keep the answer to an accepted submit under its key."""
-    name, task = context.idempotency_key, context.task
-    if name is None or task is None:
+def keep_answer(context: RequestContext, response: Response | Refused) -> None:
+    """Keep the answer to an accepted submit under its key, if it has one."""
+    name, task, rule = context.idempotency_key, context.task, context.state.provider.idempotency
+    if name is None or task is None or rule is None or not isinstance(response, Response):
         return
     answers: dict[bytes, Any] = context.state.kept_answers
     answers.pop(name, None)  # one that has expired: the new one goes to the end
@@ -83,9 +83,11 @@ def keep_answer(context: RequestContext, rule: Idempotency, response: Response) 
     )
 
 
-def kept_response(context: RequestContext, rule: Idempotency) -> Response:
+def kept_response(context: RequestContext) -> Response:
     """Return the answer of then, with the headers that say so."""
-    kept: KeptAnswer = context.kept_answer
+    kept, rule = context.kept_answer, context.state.provider.idempotency
+    assert isinstance(kept, KeptAnswer)
+    assert rule is not None
     context.set_task(context.state.tasks[kept.task_id])
     context.remark(repeated=True)
     headers = (*kept.headers, *rendered_headers(context, rule.replay_headers))

@@ -61,13 +61,9 @@ def error_response(context: RequestContext, error: ErrorAnswer) -> Response:
     """Render one of the provider's errors, for the problem in the context."""
     context.error = error
     headers = rendered_headers(context, error.headers)
-    problem = context.problem
-    if error.retry_after:
-        wait_ms = None if problem is None else problem.retry_after_ms
-        seconds = -(-wait_ms // 1000) if wait_ms is not None else error.retry_after_s or 1
-        headers = (*headers, ("Retry-After", str(max(1, seconds))))
-    elif error.retry_after_s is not None:
-        headers = (*headers, ("Retry-After", str(error.retry_after_s)))
+    wait_s = error.wait_s(context.problem)
+    if wait_s is not None:
+        headers = (*headers, ("Retry-After", str(wait_s)))
     return Response(error.status, orjson.dumps(error.body(context)), error.content_type, headers, error=error.name)
 
 

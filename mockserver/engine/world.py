@@ -12,6 +12,7 @@ from typing import NamedTuple
 from mockserver.chance import Chance
 from mockserver.engine.admission import admit, gates_of
 from mockserver.engine.callbacks import Attempt, Delivery, EventQueue, TaskEnds, TaskEnters, after_attempt
+from mockserver.engine.client_time import ClientTime
 from mockserver.engine.context import RequestContext
 from mockserver.engine.course import Recording
 from mockserver.engine.deletion import delete
@@ -138,9 +139,15 @@ class World:
 
     # -- requests -------------------------------------------------------------------------------
 
-    def handle(self, state: ProviderState, match: RouteMatch, request: Request, now_ms: int) -> Outcome:
-        """Handle a request: the gates, then the operation; faults may change both, and the response."""
+    def handle(
+        self, state: ProviderState, match: RouteMatch, request: Request, now_ms: int, client: ClientTime | None = None
+    ) -> Outcome:
+        """Handle a request: the gates, then the operation; faults may change both, and the response.
+
+        The client's clock is given where it runs differently from mock time.
+        """
         context = RequestContext(state, now_ms)
+        context.client = client
         context.request, (context.route, context.operation, context.path_values) = request, match
         booked: Booked = []
         if self._finder.may_find(request):
@@ -163,18 +170,14 @@ class World:
         refusal = admit(context, self._gates[state.provider.name])
         if not context.request_id:
             context.request_id = state.next_request_id(context.account, context.now_ms // 1000)
-        idempotency = state.provider.idempotency
         if refusal is not None:
-            if context.kept_answer is not None and idempotency is not None:
-                return kept_response(context, idempotency)
-            return refusal_response(context, *refusal)
+            return refusal_response(context, *refusal) if context.kept_answer is None else kept_response(context)
         assert operation is not None
         role = operation.role
         if role == "submit":
             replay = self._replays.get(state.provider.name) if self._replays else None
             answer = submit(context, operation, booked, injector, replay)
-            if idempotency is not None and isinstance(answer, Response):
-                keep_answer(context, idempotency, answer)
+            keep_answer(context, answer)
         else:
             answer = _ROLES[role](context, operation, booked)
         return answer if isinstance(answer, Response) else refusal_response(context, role, answer)
@@ -315,8 +318,17 @@ class World:
         return new
 
 
+def _tell_in_client_time(context: RequestContext, response: Response, client: ClientTime) -> None:
+    """Let waits in the headers count the client's seconds; the journal has those of mock time beside them."""
+    response.headers, mock_s = client.retold(response.headers, context.now_ms)
+    if mock_s is not None:
+        context.remark(retry_after_s=mock_s)
+
+
 def _add_facts(context: RequestContext, response: Response) -> None:
     """Add the request id to a response, and the facts that the journal keeps."""
+    if context.client is not None:
+        _tell_in_client_time(context, response, context.client)
     state, operation, task = context.state, context.operation, context.task
     response.headers = (*response.headers, (state.provider.request_id_header, context.request_id))
     if context.evicted:

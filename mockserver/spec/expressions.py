@@ -55,7 +55,7 @@ NAMES: dict[str, dict[str, str]] = {
         **{name: f"error.{name}" for name in ("status", "code", "type", "name")},
         "message": "error_message",
     },
-    "problem": _properties("problem", "message", "field", "all"),
+    "problem": _properties("problem", "message", "field", "all", "retry_after_s"),
     "file": {
         **{name: f"file.{name}" for name in ("id", "name", "media_type")},
         **_properties("file", "size_bytes", "url"),

@@ -20,6 +20,7 @@ from mockserver.spec.document import merge_patch
 
 if TYPE_CHECKING:
     from mockserver.engine.callbacks import Delivery
+    from mockserver.engine.client_time import ClientTime
     from mockserver.engine.messages import Response
     from mockserver.provider import Provider, ProviderRules
 
@@ -73,6 +74,8 @@ class Jobs:
         chosen = {} if rules is None else {"jobs": rules}
         self.world = World([self.provider], Chance(seed), WorldRules("loopback", chosen), {"jobs": "http://mock.test"})
         self.state = self.world.providers["jobs"]
+        #: The client's clock, where it runs differently.
+        self.client: ClientTime | None = None
 
     def send(
         self, method: str, path: str, now_ms: int = START_MS, body: Any = None, *, key: str = "sk-test", **headers: str
@@ -82,7 +85,8 @@ class Jobs:
         sent = CIMultiDict({"Authorization": f"Bearer {key}", "Content-Type": "application/json", **named})
         content = b"" if body is None else orjson.dumps(body)
         request = Request(method, path, sent, content)
-        return self.world.handle(self.state, self.state.router.find(method, path), request, now_ms).response
+        match = self.state.router.find(method, path)
+        return self.world.handle(self.state, match, request, now_ms, self.client).response
 
     def submit(self, now_ms: int = START_MS, *, key: str = "sk-test", headers: Any = None, **fields: Any) -> Response:
         """Submit a task."""

@@ -171,8 +171,15 @@ class _Session:
         """Start the server, run the jobs, and return what was seen."""
         provider, situation = self._provider, self._situation
         # The provider is at the root, as in reality: its paths start after the host.
+        # What Retry-After says is judged by the client's seconds, as the situation has them, whatever the speed.
         server_settings = Settings(
-            port=0, clock="real", speed=self._pace.server_speed, journal_entries=100_000, seed=0, only=provider.name
+            port=0,
+            clock="real",
+            speed=self._pace.server_speed,
+            retry_after="mock",
+            journal_entries=100_000,
+            seed=0,
+            only=provider.name,
         )
         server = self._server = await Server.start(server_settings, [provider], media_cache=media_cache)
         isolation = Isolation(server, self._files) if isolate else None
