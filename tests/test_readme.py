@@ -209,6 +209,26 @@ def test_the_reality_commands(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow(about_s=8)
+def test_the_commands_from_a_bare_document_to_a_judged_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Typed as they stand, but for the port, and fewer situations."""
+    (tmp_path / "clips.yaml").write_text(block("example", "bare"), encoding="utf-8")
+    (tmp_path / "my_clips.py").write_text(block("example", "bare-client"), encoding="utf-8")
+    init, check, once, serve, judge = block("command", "bare").replace(".venv/bin/", f"{BIN}/").splitlines()
+    for command, said in ((init, "queued → running → succeeded → its file"), (check, "no errors"), (once, "queued")):
+        done = run(["bash", "-euo", "pipefail", "-c", command], tmp_path)
+        assert (done.returncode, said in done.stdout) == (0, True), done.stdout + done.stderr
+    with serving(tmp_path, *shlex.split(serve)[2:]) as port:
+        request = urllib.request.Request(f"http://localhost:{port}/clips/v1/clips/none")
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            urllib.request.urlopen(request)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    done = CliRunner().invoke(main, [*shlex.split(judge)[1:], "--max-examples", "0"])
+    assert (done.exit_code, "Traceback" in done.stderr) == (1, False), done.output
+    assert "VIOLATED (must)  clips  results.without-key" in done.stdout
+
+
+@pytest.mark.slow(about_s=8)
 def test_the_client_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The example of a client is judged by the command beside it, which says what the README shows.
 
@@ -260,7 +280,7 @@ def test_the_provider_command(tmp_path: Path) -> None:
 def test_every_flag_of_the_readme_exists() -> None:
     """Each --flag that the README names is one that the commands take, or curl."""
     help_text = "--cacert"
-    for command in ("serve", "exec", "env", "record", "ca"):
+    for command in ("serve", "exec", "env", "record", "ca", "init"):
         help_text += run([str(BIN / "mockserver"), command, "--help"], ROOT).stdout
     for command in ("run", "check", "drift", "provider"):
         help_text += run([str(BIN / "contracts"), command, "--help"], ROOT).stdout

@@ -527,7 +527,7 @@ class _Drafter:
             "operationId": "getMockFile",
             "security": [],
             "parameters": [name],
-            "responses": {"200": {"description": "The file."}},
+            "responses": {"default": {"description": "The file."}},
             "x-mock": {"role": "result"},
         }
         self._draft.add("The file of a task that has succeeded.", ("paths",), {path: {"get": entry}})

@@ -230,7 +230,9 @@ class _Writer:
     ) -> Any:
         items = flat(self._data, schema.get("items", {}))
         if "string" in types_of(items):
-            return "$task.result_urls" if linked or items.get("format") in ("uri", "url") else _NOTHING
+            if not linked and items.get("format") not in ("uri", "url"):
+                return _NOTHING
+            return "$task.result_urls" if required else self._when_done("$task.result_urls", required=required)
         if properties_of(items) and _FILE & about:
             made = self._object(items, (*path, ""))
             if "$task.result_url" in repr(made):
