@@ -157,7 +157,9 @@ def _told(server: Server, recorder: Recorder, journal: str) -> list[str]:
     counted = f"{recorder.exchanges} exchanges ({recorder.submits} submits) and {recorder.callbacks} callbacks"
     lines = [f"{counted} are in {journal}"]
     if recorder.refused:
-        lines.append(f"  not sent: {recorder.refused} submits beyond --max-submits {recorder.most_submits}")
+        lines.append(f"  not sent: {recorder.refused} beyond --max-submits {recorder.most_submits}")
+    if recorder.unrecorded:
+        lines.append(f"  without callbacks: {recorder.unrecorded} submits; --callback-url gives them an address here")
     if server.kept_from:
         lines.append(f"  kept from: {', '.join(each.host for each in server.kept_from)}")
     lines.append(f"  contracts drift {journal}; mockserver serve --replay {journal}")

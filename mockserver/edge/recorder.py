@@ -3,6 +3,9 @@
 What the client gets is what the real one sends, byte for byte; bodies of result files are measured, not kept. Where
 the recorder has an address that the provider can reach, the callback address of a submit is replaced by one of the
 recorder's own; what arrives there is written down and sent on to the client's.
+
+Whatever may create a task counts as a submit: besides those of the spec, each request that changes something and is
+not known for something else, because a server may understand more ways to write a path than the spec says.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from mockserver.edge.addressing import Address
 from mockserver.edge.hosts import host_port_of
 from mockserver.edge.http_bytes import wire_response
 from mockserver.edge.proxy import CONNECT_S, SILENCE_S, forwardable, words_of
-from mockserver.edge.request_body import read_as_sent
+from mockserver.edge.request_body import decoded, read_as_sent
 from mockserver.edge.runtime import Runtime
 from mockserver.engine.accounts import Account
 from mockserver.engine.admission import presented_key
@@ -30,6 +33,7 @@ from mockserver.engine.context import RequestContext
 from mockserver.engine.messages import Request, Response
 from mockserver.engine.state import ProviderState
 from mockserver.journal.record import Exchange as JournalEntry
+from mockserver.journal.redaction import without_secrets
 from mockserver.provider import Callbacks, Operation
 from mockserver.recording.records import task_id_in
 from mockserver.recording.values import parse_json
@@ -41,9 +45,18 @@ if TYPE_CHECKING:
 CALLBACKS_PATH = "/__recorder/callbacks/"
 #: What a provider has in an operation for files.
 _FILES = frozenset(("result", "file"))
+#: What a provider has in an operation that creates tasks, or in one that only looks so.
+_CREATING = frozenset(("submit", "decoy"))
+#: Methods by which nothing is created, and headers by which some servers take another method than that of the request.
+_SAFE = frozenset((hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS))
+_OTHER_METHOD = ("X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override")
+#: What a path of a known operation that is no submit has only if it is meant to lead elsewhere.
+_DETOURS = ("%", "..", "//", ";", "\\")
 _MOST_REQUEST_BYTES = 256_000_000
 #: Longer answers are sent on, and cut in the journal.
 _MOST_KEPT_BYTES = 16_000_000
+#: So much of a receiver's answer to a callback is read.
+_MOST_ANSWER_BYTES = 1_000_000
 _TEXT = ("application/json", "text/")
 
 
@@ -74,8 +87,10 @@ class Recorder:
     upstream: str | None = None
     callbacks_at: str | None = None
     timeout_s: float = 30.0
-    #: How many submits were sent on, how many were refused, and how many callbacks came.
+    #: How many submits were sent on, and how many were refused; how many of those sent on named a callback address
+    #: that had to stay as it is; and how many callbacks came.
     submits: int = 0
+    unrecorded: int = 0
     refused: int = 0
     callbacks: int = 0
     exchanges: int = 0
@@ -96,17 +111,21 @@ class Recorder:
         body = await read_as_sent(http_request, _MOST_REQUEST_BYTES, self.timeout_s)
         if body.cut_short:
             return exchange.refused(400, "bad_body", "the body did not arrive whole, or is too long to be recorded")
-        exchange.body = content = body.content
-        if exchange.is_submit:
+        content = body.content
+        exchange.body = readable(content, http_request.headers) or b""
+        headers = forwardable(http_request.headers)
+        if exchange.may_create:
             if self.submits >= self.most_submits:
                 self.refused += 1
-                line = f"not sent: {self.most_submits} submits have been recorded, which is the limit (--max-submits)"
+                line = f"not sent: it may create a task, and --max-submits {self.most_submits} is reached"
                 return exchange.refused(403, "max_submits", line)
             self.submits += 1
-            content = self._with_own_callback(exchange)
+            with_own = self._with_own_callback(exchange)
+            if with_own is not None:
+                content = with_own
+                headers.popall(hdrs.CONTENT_ENCODING, None)
         self.exchanges += 1
         url = self._url(state, http_request, address)
-        headers = forwardable(http_request.headers)
         for name in (hdrs.HOST, hdrs.CONTENT_LENGTH, hdrs.ACCEPT_ENCODING):
             headers.popall(name, None)
         headers[hdrs.ACCEPT_ENCODING] = "identity"  # so that the journal can be read
@@ -119,7 +138,8 @@ class Recorder:
                 allow_redirects=False,
             )
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return exchange.refused(502, "host_unreachable", f"mockserver cannot reach {url}: {words_of(error)}", url)
+            line = f"mockserver cannot reach {without_secrets(url)}: {words_of(error)}"
+            return exchange.refused(502, "host_unreachable", line, url)
         async with answer:
             return await exchange.passed_on(answer, url)
 
@@ -144,20 +164,23 @@ class Recorder:
 
     # -- callbacks ------------------------------------------------------------------------------
 
-    def _with_own_callback(self, exchange: _Passing) -> bytes:
-        """Return a submit's body in which the callback address is that of this server."""
+    def _with_own_callback(self, exchange: _Passing) -> bytes | None:
+        """Return a submit's body in which the callback address is that of this server; None: it stays as it is."""
         state, rule = exchange.state, exchange.state.provider.callbacks
-        if self.callbacks_at is None or rule is None or exchange.account is None:
-            return exchange.body
+        if rule is None:
+            return None
         try:
             body = orjson.loads(exchange.body)
             url = rule.url(exchange.context(body))
         except (orjson.JSONDecodeError, LookupError, TypeError):
-            return exchange.body
+            return None
         if not isinstance(url, str):
-            return exchange.body
+            return None
+        if self.callbacks_at is None:
+            self.unrecorded += 1
+            return None
         number = str(len(self._receivers) + 1)
-        self._receivers[number] = _Receiver(url, state, rule, exchange.account)
+        self._receivers[number] = _Receiver(url, state, rule, exchange.account or exchange.nobody())
         return orjson.dumps(_replaced(body, rule.url_keys, f"{self.callbacks_at.rstrip('/')}{CALLBACKS_PATH}{number}"))
 
     async def receive(self, http_request: web.BaseRequest, runtime: Runtime) -> web.StreamResponse:
@@ -166,6 +189,8 @@ class Recorder:
         if receiver is None:
             return _plain(http_request, 404, "no submit of this recording has this callback address")
         body = await read_as_sent(http_request, _MOST_KEPT_BYTES, self.timeout_s)
+        if body.cut_short:
+            return _plain(http_request, 400, "the callback did not arrive whole, or is too long")
         self.callbacks += 1
         now_ms = runtime.clock.now_ms()
         delivery = _delivery(receiver, http_request, body.content, now_ms)
@@ -182,16 +207,20 @@ class Recorder:
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=receiver.rule.timeout_s),
             ) as answer:
-                content = await answer.read()
+                content = await _beginning(answer.content, _MOST_ANSWER_BYTES)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             outcome = "timeout" if isinstance(error, TimeoutError) else "unreachable"
             line = f"the client's receiver did not answer: {words_of(error)}"
             runtime.journal.delivery(delivery, Attempt(number, now_ms, outcome, None, line), None)
             return _plain(http_request, 502, line)
         outcome = "acknowledged" if answer.status in receiver.rule.acknowledged else "refused"
-        told = runtime.journal.receiver_response(answer.headers.copy(), content)
-        runtime.journal.delivery(delivery, Attempt(number, now_ms, outcome, answer.status, ""), told)
-        return wire_response(http_request, answer.status, (), answer.content_type, content, "")
+        told = runtime.journal.receiver_response(answer.headers.copy(), readable(content, answer.headers) or b"")
+        took_ms = runtime.clock.now_ms() - now_ms
+        runtime.journal.delivery(delivery, Attempt(number, now_ms, outcome, answer.status, "", took_ms), told)
+        given = forwardable(answer.headers)
+        kind = given.popall(hdrs.CONTENT_TYPE, ["application/octet-stream"])[0]
+        given.popall(hdrs.CONTENT_LENGTH, None)
+        return wire_response(http_request, answer.status, given.items(), kind, content, "")
 
 
 class _Passing:
@@ -203,6 +232,7 @@ class _Passing:
         self._http_request = http_request
         self._runtime = address.runtime
         self._operation = operation
+        self._path = address.path
         self._now_ms = self._runtime.clock.now_ms()
         self.state = state
         self.body = b""
@@ -212,9 +242,20 @@ class _Passing:
         self.account = None if key is None else state.account(key, self._now_ms)
 
     @property
-    def is_submit(self) -> bool:
+    def may_create(self) -> bool:
         """Whether it may create a task, and so cost money."""
-        return self._operation is not None and self._operation.role == "submit"
+        operation = self._operation
+        if any(name in self._http_request.headers for name in _OTHER_METHOD):
+            return True
+        if self._http_request.method in _SAFE:
+            return False
+        if operation is None or operation.role in _CREATING:
+            return True
+        return any(each in self._path for each in _DETOURS)
+
+    def nobody(self) -> Account:
+        """Return the account of requests that have no key."""
+        return self.state.account("", self._now_ms)
 
     def context(self, body: Any) -> RequestContext:
         """Return what the provider's expressions read."""
@@ -240,6 +281,7 @@ class _Passing:
         is_file = self._operation is not None and self._operation.role in _FILES
         kept = bytearray() if not is_file and _is_text(headers) else None
         size_bytes, whole = 0, False
+        began_ms = self._runtime.clock.now_ms()
         try:
             await sent.prepare(http_request)
             async for chunk in answer.content.iter_any():
@@ -253,12 +295,15 @@ class _Passing:
             if http_request.transport is not None:
                 http_request.transport.abort()
         finally:
-            error = None if whole else "cut"
-            response = self._response(answer.status, None, error, url)
-            self._journal(response, answer.headers.copy(), None if kept is None else bytes(kept), size_bytes)
+            took = {"transfer_s": (self._runtime.clock.now_ms() - began_ms) / 1000} if is_file else {}
+            response = self._response(answer.status, None, None if whole else "cut", url, **took)
+            text = None if kept is None else readable(bytes(kept), answer.headers)
+            if text is not None and kept is not None and len(kept) == size_bytes:
+                size_bytes = len(text)
+            self._journal(response, answer.headers.copy(), text, size_bytes)
         return sent
 
-    def _response(self, status: int, gate: str | None, error: str | None, url: str | None) -> Response:
+    def _response(self, status: int, gate: str | None, error: str | None, url: str | None, **facts: Any) -> Response:
         return Response(
             status,
             b"",
@@ -266,7 +311,7 @@ class _Passing:
             error=error,
             operation=None if self._operation is None else self._operation.id,
             account_id=None if self.account is None else self.account.id,
-            remarks=None if url is None else {"upstream": url},
+            remarks=None if url is None else {"upstream": without_secrets(url), **facts},
         )
 
     def _journal(self, response: Response, headers: Mapping[str, str], content: bytes | None, size_bytes: int) -> None:
@@ -277,7 +322,7 @@ class _Passing:
                 self.state.provider.name,
                 response,
                 request.method,
-                request.raw_path,
+                without_secrets(request.raw_path),
                 request.headers,
                 self.body,
                 response.status,
@@ -286,6 +331,25 @@ class _Passing:
                 size_bytes,
             )
         )
+
+
+def readable(content: bytes, headers: Mapping[str, str]) -> bytes | None:
+    """Return a body without its coding; None where it cannot be undone, so that no secret in it can be found."""
+    coding = headers.get(hdrs.CONTENT_ENCODING)
+    if coding is None or not content:
+        return content
+    body = decoded(content, coding, _MOST_KEPT_BYTES)
+    return None if body.unreadable or body.oversized else body.content
+
+
+async def _beginning(content: aiohttp.StreamReader, most_bytes: int) -> bytes:
+    """Read an answer, and no more of it than `most_bytes`."""
+    read = bytearray()
+    async for chunk in content.iter_any():
+        read += chunk
+        if len(read) >= most_bytes:
+            break
+    return bytes(read[:most_bytes])
 
 
 def _is_text(headers: CIMultiDict[str]) -> bool:

@@ -25,7 +25,6 @@ from mockserver.settings import DEFAULT_BODY_LIMIT, DEFAULT_ENTRIES
 Entry = Exchange | DeliveryAttempt
 
 _LOG = logging.getLogger("mockserver")
-_SECRET_HEADERS = frozenset(("authorization", "proxy-authorization", "x-api-key", "cookie", "x-admin-token"))
 _FILTERS = (
     *("kind", "provider", "operation", "task", "account", "gate", "error", "method", "path", "status"),
     *("delivery", "event", "outcome", "fault"),
@@ -41,7 +40,7 @@ class Journal:
         body_limit: how many bytes of each body are kept.
         file: NDJSON file that every entry is appended to.
         wall_s: the wall clock.
-        secret_headers: more headers that hold keys.
+        secret_headers: headers that hold keys, besides those whose name says so.
     """
 
     __slots__ = (
@@ -59,7 +58,7 @@ class Journal:
         secret_headers: Iterable[str] = (),
     ) -> None:
         self._secrets = secrets
-        self._secret_headers = _SECRET_HEADERS.union(name.lower() for name in secret_headers)
+        self._secret_headers = frozenset(name.lower() for name in secret_headers)
         self._ring: deque[Entry] = deque(maxlen=entries)
         #: The number of the last entry; 0 before the first.
         self.last_seq = 0

@@ -9,6 +9,19 @@ from urllib.parse import quote
 import orjson
 
 _HEADERS_KEPT = 4096
+#: Headers, and parameters of a query, whose name says that they hold a secret.
+_SECRET_HEADER = re.compile(
+    r"(^|[-_])((api|access|subscription)[-_]?key|token|secret|password|auth|authorization|cookie2?|credentials?)$"
+)
+_SECRET_PARAMETER = re.compile(
+    r"(^|[?&])(key|api[-_]?key|(access|auth|api|id)[-_]?token|(client[-_]?|api[-_]?)?secret|password)=[^&#]*",
+    re.IGNORECASE,
+)
+
+
+def without_secrets(target: str) -> str:
+    """Return a URL, or its query, in which keys and passwords are left out."""
+    return _SECRET_PARAMETER.sub(r"\1\2=[redacted]", target)
 
 
 class Redaction:
@@ -16,7 +29,7 @@ class Redaction:
 
     Args:
         secrets: what to replace, with the name that replaces it.
-        headers: headers in lower case whose value is always secret.
+        headers: headers in lower case whose value is always secret, besides those whose name says so.
     """
 
     SHORTEST = 4
@@ -51,10 +64,11 @@ class Redaction:
 
     def _header(self, name: str, value: str) -> str:
         redacted = self.text(value)
-        if name.lower() in self._headers and redacted == value:
-            scheme, blank, _ = value.partition(" ")
-            return f"{scheme} [redacted]" if blank else "[redacted]"
-        return redacted
+        lower = name.lower()
+        if redacted != value or not (lower in self._headers or _SECRET_HEADER.search(lower)):
+            return redacted
+        scheme, blank, _ = value.partition(" ")
+        return f"{scheme} [redacted]" if blank and scheme.isalnum() else "[redacted]"
 
     def cut(self, text: str) -> str:
         """Redact a text that was cut, possibly within a secret."""

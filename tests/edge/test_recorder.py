@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import gzip
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import aiohttp
 import orjson
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from click.testing import CliRunner
 from support.edge import Receiver, receiving, serving
 from support.engine import providers
+from yarl import URL
 
 from contracts import of_records
 from contracts.drift import differences, documented
@@ -164,6 +169,7 @@ async def test_answers_are_the_real_ones_and_files_are_not_kept(tmp_path: Path) 
         records = [each for each in await made.records() if each["kind"] == "exchange"]
     download = next(each for each in records if each["operation"] == "downloadResult")
     assert (download["response"]["body"], download["response"]["body_bytes"] > 10_000) == (None, True)
+    assert download["transfer_s"] >= 0
     assert KEYS["evolink"] not in made.file.read_text(encoding="utf-8")
     assert all(each["account"] for each in records)
 
@@ -178,6 +184,139 @@ async def test_no_more_submits_than_allowed(tmp_path: Path) -> None:
         assert (made.recorder.submits, made.recorder.refused) == (1, 1)
         records = await made.records()
     assert [each["error"] for each in records] == [None, "max_submits"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/v1/videos/generations"),
+        ("POST", "/v1/videos/generations/"),
+        ("POST", "/v1//videos/generations"),
+        ("POST", "/v1/videos/%67enerations"),
+        ("POST", "/V1/videos/generations"),
+        ("POST", "/v1/x/../videos/generations"),
+        ("POST", "/v1/images/generations"),
+        ("PUT", "/v1/videos/generations"),
+        ("PATCH", "/v1/videos/generations"),
+        ("POST", "/v1/tasks/..%2Fvideos%2Fgenerations/cancel"),
+        ("GET", "/v1/credits"),
+    ],
+)
+async def test_what_may_create_a_task_counts_however_it_is_written(method: str, path: str, tmp_path: Path) -> None:
+    """Another server may take for a submit what this one does not know; a GET may ask it for another method."""
+    async with recording("evolink", tmp_path, most_submits=0) as made:
+        url = URL(made.server.base_url("evolink") + path, encoded=True)
+        headers = made.provider.key.header_with(KEYS["evolink"])
+        if method == "GET":
+            headers["X-HTTP-Method-Override"] = "POST"
+        async with made.http.request(method, url, json=BODIES["evolink"], headers=headers) as answer:
+            assert (answer.status, "--max-submits" in await answer.text()) == (403, True)
+        assert made.real.mock.journal.count() == 0
+        assert made.recorder.refused == 1
+
+
+async def test_what_creates_nothing_is_not_counted(tmp_path: Path) -> None:
+    """Polls, cancels, and what is only read, even if nobody knows it."""
+    async with recording("evolink", tmp_path, most_submits=1) as made:
+        task = await made.submit()
+        for method, path in (("GET", f"/v1/tasks/{task}"), ("GET", "/v2/what//is%20this"), ("HEAD", "/v1/credits")):
+            assert (await made.ask(method, path))[0] != 403
+        assert (made.recorder.submits, made.recorder.refused) == (1, 0)
+
+
+@asynccontextmanager
+async def answering(handler: Any) -> AsyncIterator[str]:
+    """Stand for a server that answers all requests in one way; give its URL."""
+    app = web.Application()
+    app.router.add_route("*", "/{rest:.*}", handler)
+    server = TestServer(app)
+    await server.start_server()
+    try:
+        yield str(server.make_url("/")).rstrip("/")
+    finally:
+        await server.close()
+
+
+async def test_no_secret_is_written_and_encoded_answers_can_be_read(tmp_path: Path) -> None:
+    """Keys in headers and queries, cookies, and a key that an answer repeats, though it comes compressed."""
+    key, secrets = KEYS["evolink"], ("in-a-query-1234", "in-a-header-1234", "in-a-cookie-1234", "in-an-answer-1234")
+    content = gzip.compress(orjson.dumps({"data": [], "your_key": key}))
+    answer_headers = {
+        "Content-Encoding": "gzip",
+        "Content-Type": "application/json",
+        "Set-Cookie": f"sid={secrets[3]}; Path=/",
+    }
+
+    async def handler(_request: web.Request) -> web.Response:
+        return web.Response(body=content, headers=answer_headers)
+
+    async with answering(handler) as url, recording("evolink", tmp_path) as made:
+        made.recorder.upstream = url
+        async with made.http.get(
+            f"{made.server.base_url('evolink')}/v1/credits?api_key={secrets[0]}&limit=2",
+            headers={
+                "Authorization": f"Bearer {key}",
+                "X-Goog-Api-Key": secrets[1],
+                "Cookie": f"a={secrets[2]}; b=2",
+            },
+        ) as answer:
+            assert await answer.json() == {"data": [], "your_key": key}
+        (record,) = await made.records()
+    text = made.file.read_text(encoding="utf-8")
+    assert [secret for secret in (*secrets, key) if secret in text] == []
+    assert record["request"]["query"] == "api_key=[redacted]&limit=2"
+    assert "api_key=[redacted]" in record["upstream"]
+    assert orjson.loads(record["response"]["body"])["data"] == []
+    assert record["response"]["body_cut"] is False
+
+
+async def test_an_answer_in_an_unknown_coding_is_sent_on_and_not_kept(tmp_path: Path) -> None:
+    """What cannot be searched for secrets is not written."""
+
+    async def handler(_request: web.Request) -> web.Response:
+        return web.Response(body=b"\x01\x02", headers={"Content-Encoding": "zstd", "Content-Type": "text/plain"})
+
+    async with answering(handler) as url, recording("evolink", tmp_path) as made:
+        made.recorder.upstream = url
+        async with made.http.get(f"{made.server.base_url('evolink')}/v1/credits", auto_decompress=False) as answer:
+            assert await answer.read() == b"\x01\x02"
+        (record,) = await made.records()
+    assert (record["response"]["body"], record["response"]["body_bytes"]) == (None, 2)
+    assert "body_base64" not in record["response"]
+
+
+async def test_what_a_receiver_answers_goes_back_and_a_cut_callback_goes_nowhere(tmp_path: Path) -> None:
+    """Status, headers and body, at most a megabyte of it; of a callback that was cut the client hears nothing."""
+    asked: list[bytes] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        asked.append(await request.read())
+        return web.Response(status=200, body=b"x" * 3_000_000, headers={"X-Mine": "1", "Content-Type": "text/plain"})
+
+    async with answering(handler) as url, recording("googlegeminiomni", tmp_path) as made:
+        body = {**BODIES[made.name], made.provider.callbacks.url_keys[0]: f"{url}/hook"}  # type: ignore[union-attr]
+        assert (await made.ask("POST", PATHS[made.name][0], body))[0] < 300
+        here = URL(made.server.root_url)
+        async with made.http.post(here / "__recorder/callbacks/1", data=b'{"a": 1}') as answer:
+            assert (answer.status, answer.headers["X-Mine"], len(await answer.read())) == (200, "1", 1_000_000)
+        reader, writer = await asyncio.open_connection(here.host, here.port)
+        writer.write(b'POST /__recorder/callbacks/1 HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"cut":')
+        writer.write_eof()
+        await reader.read()
+        writer.close()
+        assert asked == [b'{"a": 1}']
+        assert made.recorder.callbacks == 1
+        records = await made.records()
+    assert [each["outcome"] for each in records if each["kind"] == "delivery"] == ["acknowledged"]
+
+
+async def test_callbacks_that_cannot_be_recorded_are_counted(tmp_path: Path) -> None:
+    """Without an address of its own, the recorder leaves the client's, and says so at the end."""
+    async with recording("googlegeminiomni", tmp_path) as made:
+        made.recorder.callbacks_at = None
+        await made.submit()
+        await made.real.advance(600)
+        assert (len(made.receiver.got), made.recorder.callbacks, made.recorder.unrecorded) == (1, 0, 1)
 
 
 async def test_a_provider_that_cannot_be_reached(tmp_path: Path) -> None:
