@@ -154,8 +154,9 @@ async def _until_signalled() -> None:
 
 def _told(server: Server, recorder: Recorder, journal: str) -> list[str]:
     """Say what was recorded, and what can be done with it."""
-    counted = f"{recorder.exchanges} exchanges ({recorder.submits} submits) and {recorder.callbacks} callbacks"
-    lines = [f"{counted} are in {journal}"]
+    counted = (recorder.exchanges, "exchange"), (recorder.submits, "submit"), (recorder.callbacks, "callback")
+    exchanges, submits, callbacks = (f"{number} {noun}{'' if number == 1 else 's'}" for number, noun in counted)
+    lines = [f"{exchanges} ({submits}) and {callbacks} are in {journal}"]
     if recorder.refused:
         lines.append(f"  not sent: {recorder.refused} beyond --max-submits {recorder.most_submits}")
     if recorder.unrecorded:

@@ -26,7 +26,7 @@ _OTHER_ID = re.compile(r"request|trace|user|account|model|session|org", re.IGNOR
 def by_provider(
     records: Iterable[Mapping[str, Any]], providers: Iterable[Provider], only: str | None = None
 ) -> dict[str, list[Record]]:
-    """Group records by the names of their providers; those of others are left out.
+    """Group records by the names of their providers; those of others are left out, and answers of our proxy.
 
     Raises:
         JournalError: a record lacks a required field.
@@ -34,7 +34,7 @@ def by_provider(
     found: dict[str, list[Record]] = {}
     known = {provider.name: provider for provider in providers}
     readers = {name: RecordReader(provider) for name, provider in known.items()}
-    records = list(records)
+    records = [record for record in records if record.get("gate") != "proxy"]
     for record in records:
         try:
             foreign = "provider" not in record and _provider_of(record, readers.values())

@@ -24,6 +24,7 @@ from mockserver.cli import main
 from mockserver.clock import Wall
 from mockserver.edge.recorder import Recorder
 from mockserver.edge.server import Server
+from mockserver.recording.records import by_provider
 from mockserver.settings import Settings
 
 if TYPE_CHECKING:
@@ -327,6 +328,7 @@ async def test_a_provider_that_cannot_be_reached(tmp_path: Path) -> None:
         assert (status, b"cannot reach http://127.0.0.1:9/v1/credits" in said) == (502, True)
         records = await made.records()
     assert [each["error"] for each in records] == ["host_unreachable"]
+    assert by_provider(records, [made.provider]) == {}  # what the recorder answers is no answer of the provider's
 
 
 async def test_an_unknown_callback_is_not_sent_on(tmp_path: Path) -> None:
