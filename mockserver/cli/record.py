@@ -45,7 +45,7 @@ _JOURNAL = "recording.ndjson"
 )
 @click.option("--callback-url", metavar="URL", help="This server, as the provider reaches it; for callbacks.")
 @click.option("--spec", multiple=True, metavar="FILE", help="The provider's spec, if it is one of your own.")
-@click.option("--port", type=int, default=0, help="Port to listen on (default: a free one).")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port to listen on (default: a free one).")
 @click.option("--yes", is_flag=True, help="Do not ask before requests are sent that cost money.")
 @ca_dir_option()
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)

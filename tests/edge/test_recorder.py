@@ -352,6 +352,7 @@ async def test_an_unknown_callback_is_not_sent_on(tmp_path: Path) -> None:
         (("--provider", "nobody", "--yes"), 2, "there is no provider 'nobody'; there are crun, evolink"),
         (("--provider", "evolink", "--upstream", "nowhere"), 2, "--upstream must begin with http:// or https://"),
         (("--provider", "evolink", "--yes", "--", "no-such-command"), 127, "no-such-command: command not found"),
+        (("--provider", "evolink", "--yes", "--port", "99999"), 2, "99999 is not in the range 0<=x<=65535"),
         ((), 2, "Missing option '--provider'"),
     ],
 )
