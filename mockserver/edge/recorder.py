@@ -33,7 +33,7 @@ from mockserver.engine.context import RequestContext
 from mockserver.engine.messages import Request, Response
 from mockserver.engine.state import ProviderState
 from mockserver.journal.record import Exchange as JournalEntry
-from mockserver.journal.redaction import without_secrets
+from mockserver.journal.redaction import secrets_in, without_secrets
 from mockserver.provider import Callbacks, Operation
 from mockserver.recording.records import task_id_in
 from mockserver.recording.values import parse_json
@@ -55,8 +55,10 @@ _DETOURS = ("%", "..", "//", ";", "\\")
 _MOST_REQUEST_BYTES = 256_000_000
 #: Longer answers are sent on, and cut in the journal.
 _MOST_KEPT_BYTES = 16_000_000
-#: So much of a receiver's answer to a callback is read.
+#: So much of a receiver's answer to a callback is read, and of a request searched for secrets.
 _MOST_ANSWER_BYTES = 1_000_000
+#: So many secrets are looked for in all that is written.
+_MOST_SECRETS = 1000
 _TEXT = ("application/json", "text/")
 
 
@@ -112,7 +114,7 @@ class Recorder:
         if body.cut_short:
             return exchange.refused(400, "bad_body", "the body did not arrive whole, or is too long to be recorded")
         content = body.content
-        exchange.body = readable(content, http_request.headers) or b""
+        exchange.note(readable(content, http_request.headers) or b"")
         headers = forwardable(http_request.headers)
         if exchange.may_create:
             if self.submits >= self.most_submits:
@@ -240,6 +242,14 @@ class _Passing:
         key = presented_key(state.provider.key, self._request)
         #: Of the key that was sent, which the journal takes for a secret from now on.
         self.account = None if key is None else state.account(key, self._now_ms)
+
+    def note(self, body: bytes) -> None:
+        """Note the body of the request, and which secrets the request has: the answer may repeat them."""
+        self.body = body
+        known = self._runtime.foreign_secrets
+        if len(known) < _MOST_SECRETS:
+            target = self._http_request.raw_path
+            known |= secrets_in(self._http_request.headers.items(), target, body[:_MOST_ANSWER_BYTES])
 
     @property
     def may_create(self) -> bool:
