@@ -245,9 +245,9 @@ class RequestHandler:
             return await self._proxy.forward(http_request, elsewhere, self._refuse)
         if self._recorder is not None:
             if address.state is not None:
-                return await self._recorder.provide(http_request, address, address.state)
+                return await self._recorder.provide(http_request, address, self._main, address.state.provider.name)
             if address.path.startswith(CALLBACKS_PATH):
-                return await self._recorder.receive(http_request, address.runtime)
+                return await self._recorder.receive(http_request, self._main)
         if address.state is not None:
             return await self._provide(http_request, address, address.state)
         if (admin_path := address.admin_path) is not None:

@@ -10,9 +10,11 @@ not known for something else, because a server may understand more ways to write
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -26,6 +28,7 @@ from mockserver.edge.http_bytes import wire_response
 from mockserver.edge.proxy import CONNECT_S, SILENCE_S, forwardable, words_of
 from mockserver.edge.request_body import decoded, read_as_sent
 from mockserver.edge.runtime import Runtime
+from mockserver.edge.sessions import SESSION_HEADER
 from mockserver.engine.accounts import Account
 from mockserver.engine.admission import presented_key
 from mockserver.engine.callbacks import Attempt, AttemptResult, Delivery
@@ -105,11 +108,12 @@ class Recorder:
             await self._session.close()
 
     async def provide(
-        self, http_request: web.BaseRequest, address: Address, state: ProviderState
+        self, http_request: web.BaseRequest, address: Address, runtime: Runtime, name: str
     ) -> web.StreamResponse:
-        """Send a request on, and its answer back; write both down."""
+        """Send a request for a provider on, and its answer back; write both down, in one journal for all sessions."""
+        state = runtime.world.providers[name]
         match = state.router.find(http_request.method, address.path)
-        exchange = _Passing(http_request, address, state, match.operation)
+        exchange = _Passing(http_request, address, runtime, state, match.operation)
         body = await read_as_sent(http_request, _MOST_REQUEST_BYTES, self.timeout_s)
         if body.cut_short:
             return exchange.refused(400, "bad_body", "the body did not arrive whole, or is too long to be recorded")
@@ -128,20 +132,24 @@ class Recorder:
                 headers.popall(hdrs.CONTENT_ENCODING, None)
         self.exchanges += 1
         url = self._url(state, http_request, address)
-        for name in (hdrs.HOST, hdrs.CONTENT_LENGTH, hdrs.ACCEPT_ENCODING):
-            headers.popall(name, None)
+        for ours in (hdrs.HOST, hdrs.CONTENT_LENGTH, hdrs.ACCEPT_ENCODING, SESSION_HEADER):
+            headers.popall(ours, None)
         headers[hdrs.ACCEPT_ENCODING] = "identity"  # so that the journal can be read
         try:
             answer = await self._asked().request(
                 http_request.method,
                 URL(url, encoded=True),
                 headers=headers,
-                data=content or None,
+                data=BytesIO(content) if content else None,
                 allow_redirects=False,
+                middlewares=(_Once(),),
             )
         except (aiohttp.ClientError, OSError, ValueError) as error:
             line = f"mockserver cannot reach {without_secrets(url)}: {words_of(error)}"
             return exchange.refused(502, "host_unreachable", line, url)
+        except asyncio.CancelledError:
+            exchange.unanswered(url)
+            raise
         async with answer:
             return await exchange.passed_on(answer, url)
 
@@ -225,14 +233,35 @@ class Recorder:
         return wire_response(http_request, answer.status, given.items(), kind, content, "")
 
 
+class _Once:
+    """Keeps aiohttp from sending a request a second time, as it does with some methods where a connection breaks."""
+
+    def __init__(self) -> None:
+        self._sent = False
+
+    async def __call__(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        """Send a request on."""
+        if self._sent:
+            raise aiohttp.ServerDisconnectedError
+        self._sent = True
+        return await handler(request)
+
+
 class _Passing:
     """One exchange on its way between a client and the real provider."""
 
     def __init__(
-        self, http_request: web.BaseRequest, address: Address, state: ProviderState, operation: Operation | None
+        self,
+        http_request: web.BaseRequest,
+        address: Address,
+        runtime: Runtime,
+        state: ProviderState,
+        operation: Operation | None,
     ) -> None:
         self._http_request = http_request
-        self._runtime = address.runtime
+        self._runtime = runtime
         self._operation = operation
         self._path = address.path
         self._now_ms = self._runtime.clock.now_ms()
@@ -280,6 +309,10 @@ class _Passing:
             self._response(status, "proxy", error, url), {"Content-Type": "text/plain"}, content, len(content)
         )
         return _plain(self._http_request, status, line)
+
+    def unanswered(self, url: str) -> None:
+        """Write down a request that was sent, and has no answer because the recording ends."""
+        self._journal(self._response(0, None, "cut", url), {}, None, 0)
 
     async def passed_on(self, answer: aiohttp.ClientResponse, url: str) -> web.StreamResponse:
         """Send an answer back as it comes; write it down when it has ended."""
