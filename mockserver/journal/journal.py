@@ -44,7 +44,7 @@ class Journal:
     """
 
     __slots__ = (
-        *("_file", "_redact", "_ring", "_secret_headers", "_secrets", "_unwritten", "_wall_s"),
+        *("_file", "lost_bytes", "_redact", "_ring", "_secret_headers", "_secrets", "_unwritten", "_wall_s"),
         *("body_limit", "forgotten_seq", "last_seq"),
     )
 
@@ -67,6 +67,8 @@ class Journal:
         self._wall_s = wall_s
         self.body_limit = body_limit
         self._file = None if file is None else JournalFile(file)
+        #: How much could not be written to the file; it is known when the journal is closed.
+        self.lost_bytes = 0
         self._unwritten: list[Entry] = []
         self._redact: Redaction | None = None
 
@@ -131,6 +133,7 @@ class Journal:
         self._secrets = lambda: secrets
         if self._file is not None:
             self._file.close()
+            self.lost_bytes = self._file.lost_bytes + self._file.waiting_bytes
             self._file = None
 
     def clear(self) -> None:

@@ -251,6 +251,15 @@ async def test_an_unknown_callback_is_not_sent_on(tmp_path: Path) -> None:
         ),
         (("--provider", "nobody", "--yes"), 2, "there is no provider 'nobody'; there are crun, evolink"),
         (("--provider", "evolink", "--upstream", "nowhere"), 2, "--upstream must begin with http:// or https://"),
+        (("--provider", "evolink", "--upstream", "http://[::1"), 2, "--upstream must begin with http:// or https://"),
+        (("--provider", "evolink", "--upstream", "http://x:99999"), 2, "and a host; got 'http://x:99999'"),
+        (
+            ("--provider", "evolink", "--upstream", "http://u:pw@x"),
+            2,
+            "without a user, a query or a fragment; got 'http://x'",
+        ),
+        (("--provider", "evolink", "--callback-url", "http://x/?a=b"), 2, "--callback-url must be a host and a path"),
+        (("--provider", "evolink", "--allow-host", "http://x"), 2, "must be NAME, NAME:PORT or *.NAME"),
         (("--provider", "evolink", "--yes", "--", "no-such-command"), 127, "no-such-command: command not found"),
         (("--provider", "evolink", "--yes", "--port", "99999"), 2, "99999 is not in the range 0<=x<=65535"),
         ((), 2, "Missing option '--provider'"),
@@ -262,7 +271,8 @@ def test_wrong_use(
     """One line; nothing is sent without a yes, and no file is made."""
     monkeypatch.chdir(tmp_path)
     ran = CliRunner().invoke(main, ["record", *arguments])
-    assert (ran.exit_code, says in ran.output) == (code, True), ran.output
+    assert (ran.exit_code, says in ran.output, "pw" in ran.output) == (code, True, False), ran.output
+    assert not isinstance(ran.exception, Exception)
     assert list(tmp_path.iterdir()) == []
 
 
