@@ -15,7 +15,8 @@ from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
+from urllib.parse import urlsplit
 
 import aiohttp
 import orjson
@@ -60,6 +61,8 @@ _MOST_REQUEST_BYTES = 256_000_000
 _MOST_KEPT_BYTES = 16_000_000
 #: So much of a receiver's answer to a callback is read, and of a request searched for secrets.
 _MOST_ANSWER_BYTES = 1_000_000
+#: Errors at which a request may have arrived.
+_AFTER_SENDING = (aiohttp.ServerDisconnectedError, aiohttp.SocketTimeoutError, aiohttp.ClientPayloadError)
 #: So many secrets are looked for in all that is written.
 _MOST_SECRETS = 1000
 _TEXT = ("application/json", "text/")
@@ -146,6 +149,8 @@ class Recorder:
             )
         except (aiohttp.ClientError, OSError, ValueError) as error:
             line = f"mockserver cannot reach {without_secrets(url)}: {words_of(error)}"
+            if isinstance(error, _AFTER_SENDING):
+                line = f"{without_secrets(url)} has not answered: {words_of(error)}; it may have accepted the request"
             return exchange.refused(502, "host_unreachable", line, url)
         except asyncio.CancelledError:
             exchange.unanswered(url)
@@ -169,7 +174,10 @@ class Recorder:
         if self.upstream is not None:
             return f"{self.upstream.rstrip('/')}{target}"
         hosts = state.provider.hosts
-        asked = host_port_of(http_request.headers.get(hdrs.HOST, "").lower())
+        name, rest = http_request.headers.get(hdrs.HOST, ""), http_request.raw_path
+        if not rest.startswith("/"):  # in absolute form, which says more than Host (RFC 9112, 3.2.2)
+            name = rest.partition("://")[2].partition("/")[0].partition("?")[0]
+        asked = host_port_of(name.lower())
         return f"https://{asked.host if asked is not None and asked.host in hosts else hosts[0]}{target}"
 
     # -- callbacks ------------------------------------------------------------------------------
@@ -184,7 +192,7 @@ class Recorder:
             url = rule.url(exchange.context(body))
         except (orjson.JSONDecodeError, LookupError, TypeError):
             return None
-        if not isinstance(url, str):
+        if not _is_address(url):  # the provider may refuse it
             return None
         if self.callbacks_at is None:
             self.unrecorded += 1
@@ -429,6 +437,14 @@ def _delivery(receiver: _Receiver, http_request: web.BaseRequest, body: bytes, n
         account=receiver.account,
         state="acknowledged",  # the journal names no further attempt: the provider knows of those
     )
+
+
+def _is_address(url: Any) -> TypeGuard[str]:
+    try:
+        parts = urlsplit(url) if isinstance(url, str) else urlsplit("")
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and host_port_of(parts.netloc.rpartition("@")[2]) is not None
 
 
 def _texts_in(value: Any) -> list[str]:

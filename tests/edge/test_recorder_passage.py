@@ -45,7 +45,7 @@ async def test_a_request_is_sent_once(method: str, headers: dict[str, str], tmp_
         made.recorder.upstream = url
         address = f"{made.server.base_url('evolink')}/v1/videos/generations"
         async with made.http.request(method, address, json={}, headers=headers) as answer:
-            assert answer.status == 502
+            assert (answer.status, "it may have accepted the request" in await answer.text()) == (502, True)
         assert (len(heads), made.recorder.submits) == (1, 1)
 
 
