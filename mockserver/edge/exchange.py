@@ -34,6 +34,7 @@ from mockserver.engine.state import ProviderState
 from mockserver.engine.transmission import Transmission
 from mockserver.engine.world import Outcome
 from mockserver.journal.record import Exchange as JournalEntry
+from mockserver.journal.redaction import without_secrets
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -346,6 +347,6 @@ class RequestHandler:
 
 
 def _failure(method: str, target: str, error: Exception) -> bytes:
-    _LOG.error("cannot answer %s %s: %r", method, target[:200], error)
+    _LOG.error("cannot answer %s %s: %r", method, without_secrets(target)[:200], error)
     _LOG.debug("while answering", exc_info=error)
     return orjson.dumps({"error": "the mock server itself failed; please report this"})

@@ -32,9 +32,11 @@ if TYPE_CHECKING:
 _FILES = frozenset(("result", "file"))
 #: What a provider has in an operation that creates tasks, or in one that only looks so.
 _CREATING = frozenset(("submit", "decoy"))
-#: Methods by which nothing is created, and headers by which some servers take another method than that of the request.
+#: Methods by which nothing is created, and headers and a parameter by which
+#: some servers take another method than that of the request.
 _SAFE = frozenset((hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS))
 _OTHER_METHOD = ("X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override")
+_OTHER_METHOD_PARAMETER = "_method="
 #: What a path of a known operation that is no submit has only if it is meant to lead elsewhere.
 _DETOURS = ("%", "..", "//", ";", "\\")
 #: Longer answers are sent on, and cut in the journal.
@@ -61,6 +63,7 @@ class Passing:
         self._runtime = runtime
         self._operation = operation
         self._path = address.path
+        self._query = address.query
         self._now_ms = self._runtime.clock.now_ms()
         self.state = state
         self.body = b""
@@ -82,6 +85,8 @@ class Passing:
         """Whether it may create a task, and so cost money."""
         operation = self._operation
         if any(name in self._http_request.headers for name in _OTHER_METHOD):
+            return True
+        if _OTHER_METHOD_PARAMETER in self._query:
             return True
         if self._http_request.method in _SAFE:
             return False

@@ -11,6 +11,8 @@ from aiohttp import web
 from support.recorder import BODIES, KEYS, PATHS, answering, recording
 from yarl import URL
 
+from mockserver.edge.recorder import Recorder
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -103,3 +105,17 @@ async def test_a_key_in_a_request_that_is_not_sent_on(target: str, tmp_path: Pat
         (record,) = await made.records()
     assert record["request"]["query"] == "api_key=[redacted]"
     assert "hush" not in made.file.read_text(encoding="utf-8")
+
+
+async def test_a_key_is_not_said_on_the_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where the recorder itself fails."""
+
+    def fail(*_given: object) -> None:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(Recorder, "provide", fail)
+    async with recording("evolink", tmp_path) as made:
+        await made.ask("GET", "/v1/credits?api_key=hush-hush")
+    assert ("broken" in caplog.text, "hush" in caplog.text) == (True, False)
