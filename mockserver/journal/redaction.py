@@ -34,7 +34,10 @@ _IN_URL = (
 )
 _IN_BODY = (
     re.compile(rf'("[\w.-]{{1,80}}(?="\s*:\s*"){_NAME_BEFORE}"\s*:\s*")((?:[^"\\]|\\.?)+)', re.IGNORECASE | re.DOTALL),
-    re.compile(rf'(name="?[\w.-]{{0,60}}?{_NAME}"?(?:;[^\r\n]*)?\r\n(?:[^\r\n]+\r\n)*\r\n)([^\r\n]+)', re.IGNORECASE),
+    re.compile(
+        rf'(name="?[\w.-]{{0,60}}?{_NAME}"?(?:;[^\r\n]{{0,300}})?\r\n(?:[^\r\n]{{1,300}}\r\n){{0,8}}\r\n)([^\r\n]+)',
+        re.IGNORECASE,
+    ),
 )
 _EVERYWHERE = _IN_URL + _IN_BODY
 #: Each of these patterns finds nothing in a text without one of these; they are quicker to look for.
