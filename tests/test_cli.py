@@ -404,7 +404,18 @@ def test_narrow_terminals(command: str, columns: int) -> None:
 
 def test_help() -> None:
     """`--help` names every command, and each command's every option with what it does, and its variable."""
-    assert set(main.commands) == {"serve", "exec", "env", "demo", "providers", "faults", "scenarios", "check", "ca"}
+    assert set(main.commands) == {
+        "serve",
+        "exec",
+        "env",
+        "demo",
+        "providers",
+        "faults",
+        "scenarios",
+        "check",
+        "ca",
+        "record",
+    }
     text = said("--help")
     for name, command in main.commands.items():
         assert re.search(rf"^  {name}  +[A-Z]", text, re.MULTILINE)

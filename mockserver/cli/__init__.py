@@ -29,6 +29,7 @@ from mockserver.cli.options import (
     settings_of,
     what_is_served,
 )
+from mockserver.cli.record import record
 from mockserver.settings import DEFAULT_PORT, ConfigError, Settings
 from mockserver.spec.document import SpecError, SpecIssue
 
@@ -47,6 +48,7 @@ def main() -> None:
 
 main.add_command(exec_command)
 main.add_command(env)
+main.add_command(record)
 
 
 _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -26,7 +26,7 @@ _OTHER_ID = re.compile(r"request|trace|user|account|model|session|org", re.IGNOR
 def by_provider(
     records: Iterable[Mapping[str, Any]], providers: Iterable[Provider], only: str | None = None
 ) -> dict[str, list[Record]]:
-    """Group records by the names of their providers; those of others are left out.
+    """Group records by the names of their providers; those of others are left out, and answers of our proxy.
 
     Raises:
         JournalError: a record lacks a required field.
@@ -34,7 +34,7 @@ def by_provider(
     found: dict[str, list[Record]] = {}
     known = {provider.name: provider for provider in providers}
     readers = {name: RecordReader(provider) for name, provider in known.items()}
-    records = list(records)
+    records = [record for record in records if record.get("gate") != "proxy"]
     for record in records:
         try:
             foreign = "provider" not in record and _provider_of(record, readers.values())
@@ -155,7 +155,7 @@ class RecordReader:
             return None
         if operation.role == "submit":
             body = parse_json(answer)
-            return _id_in(body, self.provider.task_id_matches) or _id_in(body, None)
+            return task_id_in(body, self.provider)
         if operation.role == "result":  # in our own HAR files, the host differs from that of the links
             return self._links.get(path)
         if operation.role == "query":
@@ -185,6 +185,11 @@ class RecordReader:
 def is_foreign(record: Mapping[str, Any]) -> bool:
     """Tell whether a record was not made by the mock server that answered: its task may not be told."""
     return "provider" not in record or "upstream" in record
+
+
+def task_id_in(value: Any, provider: Provider) -> str | None:
+    """Find a task's id in an answer or a callback."""
+    return _id_in(value, provider.task_id_matches) or _id_in(value, None)
 
 
 def _id_in(value: Any, matches: Callable[[str], object] | None) -> str | None:
