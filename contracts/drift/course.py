@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from contracts.drift.differences import Differences
+from contracts.drift.errors import word
 from contracts.drift.places import Edit, Place
 from contracts.drift.spec import DocumentedSpec
 from contracts.drift.traces import Sight, Trace
@@ -19,12 +20,14 @@ def judge_states(documented: DocumentedSpec, traces: Iterable[Trace], found: Dif
     """Report states that the lifecycle does not have."""
     states = documented.mock.at("lifecycle", "states")
     every = list(traces)
+    unknown = [each for trace in every for each in trace.sights if not is_known(trace.lifecycle, each.state)]
+    other_words = {each.word: word for each in unknown if (word := _other_word(documented, each, every)) is not None}
     for trace in every:
         for sight in trace.sights:
             found.tested["states"] += 1
             if is_known(trace.lifecycle, sight.state):
                 continue
-            renamed = _other_word(documented, sight, every)
+            renamed = other_words.get(sight.word)
             if renamed is not None:
                 found.add(
                     *("states", (sight.word,), [sight.record]),
@@ -34,16 +37,72 @@ def judge_states(documented: DocumentedSpec, traces: Iterable[Trace], found: Dif
                     edit=lambda _, renamed=renamed, word=sight.word: renamed.edit(word),  # type: ignore[misc]
                 )
                 continue
-            order = _with_state(trace.lifecycle, sight.state, every)
-            made = {name: states.mapping().get(name, {"lasts_s": _lasts_s(sight.state, every)}) for name in order}
+            is_end = _kind_of_end(documented, sight, every) is not None
+            edit = _new_end(documented, sight) if is_end else _new_state(documented, sight.state, every)
             known = (*(each.name for each in trace.lifecycle.states), *trace.lifecycle.ends)
             found.add(
                 *("states", (sight.state,), [sight.record]),
                 seen=f"the state {sight.word!r}",
                 asks=f"the states are {', '.join(known)}",
                 place=states,
-                edit=lambda _, made=made: Edit(states, made),  # type: ignore[misc]
+                edit=lambda _, edit=edit: edit,  # type: ignore[misc]
             )
+
+
+def _new_state(documented: DocumentedSpec, name: str, traces: list[Trace]) -> Edit:
+    """Return the edit that puts a new state between the others."""
+    states = documented.mock.at("lifecycle", "states")
+    made = {"lasts_s": _lasts_s(name, traces)}
+    every = {
+        each: states.mapping().get(each, made) for each in _with_state(documented.provider.lifecycle, name, traces)
+    }
+    seen = [each.progress for trace in traces for each in trace.polled if each.state == name]
+    told = [each for each in seen if isinstance(each, int | float)]
+    return Edit(states, _ranged(every, name, min(told), max(told)) if told else every)
+
+
+def _ranged(states: dict[str, Any], name: str, low: float, high: float) -> dict[str, Any]:
+    """Return the states with a range of progress for one of them; the others end before it or begin after it."""
+    least, most = max(0, math.floor(low)), min(100, math.ceil(high))
+    new, is_before = {}, True
+    for key, each in states.items():
+        known = each.get("progress", {})
+        start, stop = known.get("from", 0), known.get("to", 0)
+        if key == name:
+            start, stop, is_before = least, most, False
+        elif is_before:
+            start, stop = min(start, least), min(stop, least)
+        else:
+            start, stop = max(start, most), max(stop, most)
+        made = {"from": start, "to": stop}
+        new[key] = each if made == {"from": 0, "to": 0, **known} else {**each, "progress": made}
+    return new
+
+
+def _new_end(documented: DocumentedSpec, sight: Sight) -> Edit | None:
+    """Return the edit that adds another end; None where the lifecycle has one of its kind, and so no place for it."""
+    lifecycle, record = documented.provider.lifecycle, sight.record
+    if "cancel" not in sight.state.lower() or any(each.kind == "cancellation" for each in lifecycle.ends.values()):
+        return None
+    assert isinstance(record, Exchange)
+    replies = documented.replies[record.operation or ""]
+    code, message = (replies.read(f"$task.reason_{each}", record.answer) for each in ("code", "message"))
+    reasons = {word(str(code or sight.state)): {"message": str(message or "As recorded")}}
+    made = {"kind": "cancellation", "progress": "last", "reasons": reasons}
+    return Edit(documented.mock.at("lifecycle", "ends", sight.state), made)
+
+
+def _kind_of_end(documented: DocumentedSpec, sight: Sight, traces: list[Trace]) -> str | None:
+    """Tell whether a state is an end that shows a result or a reason; None if a task was seen to go on after it."""
+    record = sight.record
+    shown = [words[-1] for trace in traces if sight.state in (words := [each.state for each in trace.polled])]
+    if not isinstance(record, Exchange) or not shown or any(each != sight.state for each in shown):
+        return None
+    replies = documented.replies[record.operation or ""]
+    if any(replies.read(f"$task.{each}", record.answer) for each in ("result_url", "result_urls")):
+        return "success"
+    told = any(replies.read(f"$task.{each}", record.answer) for each in ("reason_code", "reason_message"))
+    return "failure" if told else None
 
 
 class _Renamed(NamedTuple):
@@ -71,13 +130,9 @@ def _other_word(documented: DocumentedSpec, sight: Sight, traces: list[Trace]) -
     seen = {each.state for trace in traces for each in trace.sights}
     place = _with_state(lifecycle, sight.state, traces).index(sight.state)
     near = [*names[place : place + 1], *(names[place - 1 : place] if place else [])]
-    replies = documented.replies[operation.id]
-    shown = [words[-1] for trace in traces if sight.state in (words := [each.state for each in trace.polled])]
-    if shown and all(each == sight.state for each in shown):  # no task was seen to go on after it
-        if any(replies.read(f"$task.{each}", record.answer) for each in ("result_url", "result_urls")):  # type: ignore[union-attr]
-            near = [lifecycle.success.name]
-        elif any(replies.read(f"$task.{each}", record.answer) for each in ("reason_code", "reason_message")):  # type: ignore[union-attr]
-            near = [lifecycle.failure.name]
+    kind = _kind_of_end(documented, sight, traces)
+    if kind is not None:
+        near = [(lifecycle.success if kind == "success" else lifecycle.failure).name]
     old = next((each for each in near if each not in seen), None)
     if old is None:
         return None
@@ -198,11 +253,15 @@ def _in_range(documented: DocumentedSpec, trace: Trace, sight: Sight, found: Dif
     state = next((each for each in states if each.name == sight.state), None)
     if state is None or state.progress_from <= sight.progress <= state.progress_to:
         return
-    here = documented.mock.at("lifecycle", "states", state.name, "progress")
+    states_place = documented.mock.at("lifecycle", "states")
+    here = states_place.at(state.name, "progress")
 
     def edit(values: list[Any]) -> Edit:
+        known = states_place.mapping()
         low, high = min(state.progress_from, *values, 100), max(state.progress_to, *values, 0)
-        return Edit(here, {"from": math.floor(low), "to": math.ceil(high)})
+        new = _ranged(known, state.name, low, high)
+        changed = [name for name, each in new.items() if each != known[name]]
+        return Edit(here, new[state.name]["progress"]) if changed == [state.name] else Edit(states_place, new)
 
     found.add(
         *("progress", ("range",), [sight.record]),

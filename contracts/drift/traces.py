@@ -69,7 +69,8 @@ class Trace:
     @property
     def last_running_ms(self) -> int | None:
         """When it was last seen without its end; None where it was not."""
-        found = [each.at_ms for each in self.polled if each.state not in self.lifecycle.ends]
+        running = {each.name for each in self.lifecycle.states}  # an unknown state may be an end
+        found = [each.at_ms for each in self.polled if each.state in running]
         if self.end is not None:
             found = [each for each in found if each <= self.end.at_ms]
         return max(found, default=None)

@@ -111,7 +111,7 @@ class RecordReader:
         shown = None if answer is None else redacted(answer)
         size = 0 if response is None else response.get("body_bytes", len(answer or ""))
         return Exchange(
-            seq=record["seq"],
+            seq=_number(record["seq"]),
             at_ms=instant_of(record["at"]),
             operation=None if operation is None else operation.id,
             role=_role(operation, is_linked=linked is not None),
@@ -126,7 +126,7 @@ class RecordReader:
             headers=tuple((name, redacted(value)) for name, value in request["headers"]),
             body=None if request.get("body") is None else redacted(request["body"]),
             body_whole=not request.get("body_cut", False),
-            status=None if response is None else response["status"],
+            status=None if response is None else _number(response["status"]),
             answer_headers=()
             if response is None
             else tuple((name, redacted(value)) for name, value in response["headers"]),
@@ -171,17 +171,17 @@ class RecordReader:
     def _delivery(self, record: Mapping[str, Any]) -> Delivery:
         response = record["response"]
         return Delivery(
-            seq=record["seq"],
+            seq=_number(record["seq"]),
             at_ms=instant_of(record["at"]),
             delivery=record["delivery"],
             task=record["task"],
             event=record["event"],
-            attempt=record["attempt"],
+            attempt=_number(record["attempt"]),
             outcome=record["outcome"],
             faults=tuple(record.get("faults") or ()),
             url=record["request"]["url"],
             body=record["request"].get("body"),
-            status=None if response is None else response["status"],
+            status=None if response is None else _number(response["status"]),
             headers=tuple((name, value) for name, value in record["request"].get("headers", ())),
             commanded=bool(record.get("commanded")),
         )
@@ -192,6 +192,17 @@ def _role(operation: Operation | None, *, is_linked: bool) -> str | None:
     if operation is None or (is_linked and operation.role == "file"):
         return "result" if is_linked else None
     return operation.role
+
+
+def _number(value: Any) -> int:
+    """Return a whole number.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if not _is_number(value):
+        raise TypeError(f"{value!r} is not a whole number")
+    return int(value)
 
 
 def is_foreign(record: Mapping[str, Any]) -> bool:
