@@ -50,9 +50,9 @@ class Shape:
         self.schema = {**root, "components": place.document.data.get("components", {})}
         self._validator = Draft202012Validator(self.schema)
 
-    def problems(self, value: Any) -> list[Problem]:
-        """Return what does not fit."""
-        found = [self._problem(error, value) for error in self._errors(self._validator.iter_errors(value))]
+    def problems(self, value: Any, whole: str = "the body") -> list[Problem]:
+        """Return what does not fit; `whole` is what the value is called."""
+        found = [self._problem(error, value, whole) for error in self._errors(self._validator.iter_errors(value))]
         found += self._unknown(value, [((), self.schema)], "")
         return found
 
@@ -92,10 +92,10 @@ class Shape:
 
     # -- what does not fit ----------------------------------------------------------------------
 
-    def _problem(self, error: ValidationError, body: Any) -> Problem:
+    def _problem(self, error: ValidationError, body: Any, whole: str) -> Problem:
         path: Keys = tuple(error.absolute_schema_path)
         at, name, value = _path_text(error.absolute_path), str(error.validator), error.instance
-        what = at or "the body"
+        what = at or whole
         if error.validator == "required":
             required: Any = error.validator_value
             there: Any = value

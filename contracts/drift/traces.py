@@ -100,13 +100,18 @@ def traces_of(journal: Journal, documented: DocumentedSpec) -> list[Trace]:
             task,
             _model_of(documented, records),
             tuple(each for each in records if not each.faults),
-            tuple(_sights(documented, (each for each in records if not each.faults))),
+            # In the order of the requests: of two at a time, the one sent first may have been answered last.
+            tuple(sorted(_sights(documented, (each for each in records if not each.faults)), key=_sent_ms)),
             provider.lifecycle,
             any(each.faults or each.commanded for each in records),
             ends[run],
         )
         for (run, task), records in tasks.items()
     ]
+
+
+def _sent_ms(sight: Sight) -> int:
+    return sight.at_ms
 
 
 def _model_of(documented: DocumentedSpec, records: Iterable[Record]) -> Model | None:
