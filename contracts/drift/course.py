@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -18,35 +19,44 @@ from mockserver.provider import Lifecycle
 
 def judge_states(documented: DocumentedSpec, traces: Iterable[Trace], found: Differences) -> None:
     """Report states that the lifecycle does not have."""
-    states = documented.mock.at("lifecycle", "states")
+    lifecycle, states = documented.provider.lifecycle, documented.mock.at("lifecycle", "states")
     every = list(traces)
-    unknown = [each for trace in every for each in trace.sights if not is_known(trace.lifecycle, each.state)]
-    other_words = {each.word: word for each in unknown if (word := _other_word(documented, each, every)) is not None}
+    unknown: dict[str, list[Sight]] = defaultdict(list)
     for trace in every:
         for sight in trace.sights:
             found.tested["states"] += 1
-            if is_known(trace.lifecycle, sight.state):
-                continue
-            renamed = other_words.get(sight.word)
-            if renamed is not None:
-                found.add(
-                    *("states", (sight.word,), [sight.record]),
-                    seen=f"the state {renamed.old!r} is called {sight.word!r}",
-                    asks="it is called by its name",
-                    place=renamed.place,
-                    edit=lambda _, renamed=renamed, word=sight.word: renamed.edit(word),  # type: ignore[misc]
-                )
-                continue
-            is_end = _kind_of_end(documented, sight, every) is not None
-            edit = _new_end(documented, sight) if is_end else _new_state(documented, sight.state, every)
-            known = (*(each.name for each in trace.lifecycle.states), *trace.lifecycle.ends)
+            if not is_known(lifecycle, sight.state):
+                unknown[sight.word].append(sight)
+    known = (*(each.name for each in lifecycle.states), *lifecycle.ends)
+    for name, sights in unknown.items():
+        state, kind = sights[0].state, _kind_of_end(documented, sights, every)
+        renamed = _other_word(documented, sights, kind, every)
+        if renamed is not None:
+            edit: Edit | None = renamed.edit(name)
+        else:
+            edit = _new_state(documented, state, every) if kind is None else _new_end(documented, sights)
+        for sight in sights:
             found.add(
-                *("states", (sight.state,), [sight.record]),
-                seen=f"the state {sight.word!r}",
-                asks=f"the states are {', '.join(known)}",
-                place=states,
+                *("states", (name if renamed else state,), [sight.record]),
+                seen=f"the state {renamed.old!r} is called {name!r}" if renamed else f"the state {name!r}",
+                asks="it is called by its name" if renamed else f"the states are {', '.join(known)}",
+                place=renamed.place if renamed else states,
                 edit=lambda _, edit=edit: edit,  # type: ignore[misc]
             )
+
+
+class _Renamed(NamedTuple):
+    """A state that answers call by another word, and where they take it from."""
+
+    old: str
+    place: Place
+
+    def edit(self, word: str) -> Edit:
+        """Return the edit that lets the answers say the word."""
+        template = self.place.value
+        known = template.get("values", {}) if isinstance(template, dict) else {}
+        values = {**known, self.old: word}
+        return Edit(self.place, {"by": "$task.status", "values": values, "otherwise": "$task.status"})
 
 
 def _new_state(documented: DocumentedSpec, name: str, traces: list[Trace]) -> Edit:
@@ -79,58 +89,55 @@ def _ranged(states: dict[str, Any], name: str, low: float, high: float) -> dict[
     return new
 
 
-def _new_end(documented: DocumentedSpec, sight: Sight) -> Edit | None:
+def _new_end(documented: DocumentedSpec, sights: list[Sight]) -> Edit | None:
     """Return the edit that adds another end; None where the lifecycle has one of its kind, and so no place for it."""
-    lifecycle, record = documented.provider.lifecycle, sight.record
-    if "cancel" not in sight.state.lower() or any(each.kind == "cancellation" for each in lifecycle.ends.values()):
+    lifecycle, state = documented.provider.lifecycle, sights[0].state
+    if "cancel" not in state.lower() or any(each.kind == "cancellation" for each in lifecycle.ends.values()):
         return None
-    assert isinstance(record, Exchange)
-    replies = documented.replies[record.operation or ""]
-    code, message = (replies.read(f"$task.reason_{each}", record.answer) for each in ("code", "message"))
-    reasons = {word(str(code or sight.state)): {"message": str(message or "As recorded")}}
+    code, message = (next(_told(documented, sights, f"reason_{each}"), None) for each in ("code", "message"))
+    reasons = {word(str(code or state)): {"message": str(message or "As recorded")}}
     made = {"kind": "cancellation", "progress": "last", "reasons": reasons}
-    return Edit(documented.mock.at("lifecycle", "ends", sight.state), made)
+    return Edit(documented.mock.at("lifecycle", "ends", state), made)
 
 
-def _kind_of_end(documented: DocumentedSpec, sight: Sight, traces: list[Trace]) -> str | None:
+def _kind_of_end(documented: DocumentedSpec, sights: list[Sight], traces: list[Trace]) -> str | None:
     """Tell whether a state is an end that shows a result or a reason; None if a task was seen to go on after it."""
-    record = sight.record
-    shown = [words[-1] for trace in traces if sight.state in (words := [each.state for each in trace.polled])]
-    if not isinstance(record, Exchange) or not shown or any(each != sight.state for each in shown):
+    state = sights[0].state
+    shown = [words[-1] for trace in traces if state in (words := [each.state for each in trace.polled])]
+    if not shown or any(each != state for each in shown):
         return None
-    replies = documented.replies[record.operation or ""]
-    if any(replies.read(f"$task.{each}", record.answer) for each in ("result_url", "result_urls")):
-        return "success"
-    told = any(replies.read(f"$task.{each}", record.answer) for each in ("reason_code", "reason_message"))
-    return "failure" if told else None
+    for kind, facts in (("success", ("result_url", "result_urls")), ("failure", ("reason_code", "reason_message"))):
+        if any(True for fact in facts for _ in _told(documented, sights, fact)):
+            return kind
+    return None
 
 
-class _Renamed(NamedTuple):
-    """A state that answers call by another word, and where they take it from."""
-
-    old: str
-    place: Place
-
-    def edit(self, word: str) -> Edit:
-        """Return the edit that lets the answers say the word."""
-        template = self.place.value
-        known = template.get("values", {}) if isinstance(template, dict) else {}
-        values = {**known, self.old: word}
-        return Edit(self.place, {"by": "$task.status", "values": values, "otherwise": "$task.status"})
+def _told(documented: DocumentedSpec, sights: list[Sight], fact: str) -> Iterator[Any]:
+    """Yield what answers tell of a fact of their task."""
+    for sight in sights:
+        record = sight.record
+        if isinstance(record, Exchange) and (value := _read(documented, record, fact)):
+            yield value
 
 
-def _other_word(documented: DocumentedSpec, sight: Sight, traces: list[Trace]) -> _Renamed | None:
+def _read(documented: DocumentedSpec, record: Exchange, fact: str) -> Any:
+    return documented.replies[record.operation or ""].read(f"$task.{fact}", record.answer)
+
+
+def _other_word(
+    documented: DocumentedSpec, sights: list[Sight], kind: str | None, traces: list[Trace]
+) -> _Renamed | None:
     """Return the state that a word stands for: one at the same place in the order that is never seen itself."""
-    record = sight.record
-    operation = documented.provider.operations.get(record.operation or "") if isinstance(record, Exchange) else None
+    provider = documented.provider
+    records = [each.record for each in sights if isinstance(each.record, Exchange)]
+    operation = provider.operations.get(records[0].operation or "") if records else None
     if operation is None or not operation.status_at:
         return None
-    lifecycle = documented.provider.lifecycle
+    lifecycle, state = provider.lifecycle, sights[0].state
     names = [each.name for each in lifecycle.states]
     seen = {each.state for trace in traces for each in trace.sights}
-    place = _with_state(lifecycle, sight.state, traces).index(sight.state)
+    place = _with_state(lifecycle, state, traces).index(state)
     near = [*names[place : place + 1], *(names[place - 1 : place] if place else [])]
-    kind = _kind_of_end(documented, sight, traces)
     if kind is not None:
         near = [(lifecycle.success if kind == "success" else lifecycle.failure).name]
     old = next((each for each in near if each not in seen), None)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import orjson
 import pytest
 from support.drifting import Records, day_of, drift, edited, found, saved, spec_of, told
-from support.recorded import record
+from support.recorded import BODY, record
 
-from contracts.drift import Difference, Edit
+from contracts.drift import Difference, Edit, course
 from mockserver.clock import instant_of
 
 if TYPE_CHECKING:
@@ -193,3 +194,24 @@ async def test_what_is_no_number_is_refused_in_one_line(tmp_path: Path, part: st
     said = drift(saved([broken], tmp_path / "run.ndjson"))
     assert (said.exit_code, len(said.stderr.splitlines())) == (2, 1)
     assert "is not a whole number" in said.stderr
+
+
+async def test_an_unknown_state_is_looked_into_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often a long journal shows it."""
+    records = await polls(lambda body: body.update(status="odd") if body["status"] == "processing" else None)
+    looked = Mock(wraps=course._with_state)
+    monkeypatch.setattr(course, "_with_state", looked)
+    assert the("states", records).count > 10
+    assert looked.call_count <= 2
+
+
+@pytest.mark.parametrize(("late_s", "is_told"), [(8, False), (40, True)])
+def test_a_submit_may_be_answered_late(late_s: int, is_told: bool) -> None:
+    """A task begins when its submit is answered, at the earliest when it was sent: only polls bound its first state."""
+    records = [
+        record(1, 0, "POST", PATH, PENDING, body=BODY),
+        record(2, 8, "GET", f"/v1/tasks/{PENDING['id']}", PENDING),
+        record(3, late_s + 1, "GET", f"/v1/tasks/{PENDING['id']}", PENDING),
+    ]
+    kinds = {each.kind for each in found(records, spec_of("evolink")).all()}
+    assert ("durations" in kinds) == is_told
