@@ -82,6 +82,8 @@ class Renewal:
     """Renews the answers about one task."""
 
     __slots__ = (
+        "_cancelled_later_ms",
+        "_cancelled_ms",
         "_exact",
         "_new_id",
         "_numbers",
@@ -99,6 +101,8 @@ class Renewal:
         new_ms = context.now_ms if task is None else task.submitted_ms
         self._old_ms, self._old_s = recorded.at_ms, recorded.at_ms // 1000
         self._shift_ms, self._shift_s = new_ms - recorded.at_ms, new_ms // 1000 - self._old_s
+        self._cancelled_ms = recorded.at_ms + recorded.cancelled_ms
+        self._cancelled_later_ms = recorded.cancelled_later_ms
         new_id = "" if task is None else task.id
         account = context.account if task is None else task.account
         ids = {recorded.task_id: new_id, recorded.account_id: "" if account is None else account.id}
@@ -157,12 +161,20 @@ class Renewal:
 
     def _number(self, value: float) -> float:
         if abs(value * 1000 - self._old_ms) < NEAR_MS:
-            return value + (self._shift_s if isinstance(value, int) else self._shift_ms / 1000)
-        return value + self._shift_ms if abs(value - self._old_ms) < NEAR_MS else value
+            later_s = self._later_ms(value * 1000) / 1000
+            return value + (
+                self._shift_s + round(later_s) if isinstance(value, int) else self._shift_ms / 1000 + later_s
+            )
+        return value + self._shift_ms + self._later_ms(value) if abs(value - self._old_ms) < NEAR_MS else value
+
+    def _later_ms(self, at_ms: float) -> int:
+        """Return how much later an instant is for being that of the cancellation, or after it."""
+        return self._cancelled_later_ms if at_ms > self._cancelled_ms - 1000 else 0
 
     def _instant(self, text: str, at_ms: int) -> str:
         """Shift an instant; its notation stays."""
         found = _ISO.fullmatch(text)
+        at_ms += self._later_ms(at_ms)
         if found is None:
             return formatdate(at_ms // 1000 + self._shift_s, usegmt=True)
         zone, rest = found["zone"], found["rest"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
@@ -168,7 +169,8 @@ class _Telling:
         for each in later:
             answers[each.operation].append(each.answer._replace(from_ms=each.at_ms - cancel.at_ms))
         kept = {name: tuple(each) for name, each in answers.items()}
-        return Course(self._submit.seq, "", self._identity, cancel.answer, kept)
+        identity = replace(self._identity, cancelled_ms=cancel.at_ms)
+        return Course(self._submit.seq, "", identity, cancel.answer, kept)
 
     def _state(self, exchange: Exchange) -> str | None:
         operation = self._provider.operations.get(exchange.operation or "")

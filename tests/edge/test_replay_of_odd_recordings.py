@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 from support.edge import serving
-from support.engine import providers
+from support.engine import KILN, providers
 from support.recorded import BODY, entry, real, record
 
+from mockserver.clock import MANUAL_START_MS
 from mockserver.recording.records import by_provider
 
 if TYPE_CHECKING:
@@ -152,3 +153,19 @@ def test_the_path_of_a_cancellation_tells_its_task() -> None:
     ]
     (found,) = by_provider([{**each, "host": "kiln.example"} for each in records], [providers()["kiln"]]).values()
     assert [each.task for each in found] == ["p-1", "p-1"]
+
+
+async def test_a_task_that_is_cancelled_later_has_ended_later(tmp_path: Path) -> None:
+    """Times of the cancellation move with it; those before it stay."""
+    file = tmp_path / "run.ndjson"
+    told = []
+    for wait_s, settings in ((3, {"journal": str(file)}), (20, {"replay": str(file)})):
+        async with serving(specs=[str(KILN)], **settings) as edge:
+            task = (await edge.try_submit("kiln")).json["ticket"]
+            await edge.advance(wait_s)
+            path, headers = f"/kiln/pieces/{task}", edge.key_headers("kiln")
+            gone = (await edge.call("DELETE", path, headers=headers)).json
+            await edge.advance(5)
+            assert (await edge.call("GET", path, headers=headers)).json == gone
+            told.append((gone["stage"], gone["ended"] - MANUAL_START_MS))
+    assert told == [("withdrawn", 3000), ("withdrawn", 20_000)]
