@@ -51,7 +51,7 @@ def check(
     except (JournalError, SpecError) as error:
         fail(str(error))
     if not journals:
-        fail("no traffic with a known provider; add your own with --spec")
+        fail("no traffic with a known provider: it is empty, or of a provider that needs --spec")
     verdicts = ranked(verdict for journal in journals for verdict in judge_journal(journal, rules=rules))
     verdicts = accept.remaining(verdicts)
     show(verdicts, github=files.github)

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 import click
 
-from mockserver.cli.options import ca_dir_option, check_environment, fail, run
-from mockserver.settings import ConfigError, Settings
+from mockserver.cli.options import allow_host_option, ca_dir_option, check_environment, fail, run, settings_of
+from mockserver.settings import ConfigError
 from mockserver.spec.document import SpecError
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mockserver.launch.environment import ClientFiles
     from mockserver.launch.process import Signals
     from mockserver.provider import Provider
+    from mockserver.settings import Settings
 
 _JOURNAL = "recording.ndjson"
 
@@ -45,8 +46,9 @@ _JOURNAL = "recording.ndjson"
 )
 @click.option("--callback-url", metavar="URL", help="This server, as the provider reaches it; for callbacks.")
 @click.option("--spec", multiple=True, metavar="FILE", help="The provider's spec, if it is one of your own.")
-@click.option("--port", type=int, default=0, help="Port to listen on (default: a free one).")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port to listen on (default: a free one).")
 @click.option("--yes", is_flag=True, help="Do not ask before requests are sent that cost money.")
+@allow_host_option()
 @ca_dir_option()
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def record(
@@ -58,6 +60,7 @@ def record(
     spec: tuple[str, ...],
     port: int,
     yes: bool,
+    allow_host: tuple[str, ...],
     ca_dir: str | None,
     command: tuple[str, ...],
 ) -> None:
@@ -74,18 +77,20 @@ def record(
     from mockserver.launch.process import Signals, start_problem  # noqa: PLC0415
 
     for flag, url in (("--upstream", upstream), ("--callback-url", callback_url)):
-        if url is not None and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname):
-            fail(f"{flag} must begin with http:// or https:// and a host; got {url!r}")
+        if url is not None:
+            _check_url(flag, url)
     if command and (problem := start_problem(command, os.environ.get("PATH"))) is not None:
         fail(problem.problem, problem.code)
     try:
         check_environment()
-        settings = Settings(port=port, ca_dir=ca_dir, spec=spec)
+        settings = settings_of(None, {"port": port, "ca_dir": ca_dir, "spec": spec, "allow_host": allow_host})
         served = providers_of(settings)
         providers = [each for each in served if each.name == name]
         if not providers:
             known = ", ".join(each.name for each in served)
             fail(f"there is no provider {name!r}; there are {known}")
+        if upstream is None and not providers[0].hosts:
+            fail(f"the spec of {name} names no host: --upstream says where its requests go")
         host = urlsplit(upstream).netloc if upstream is not None else providers[0].hosts[0]
         _ask(host, max_submits, yes=yes)
         signals = Signals() if command else None
@@ -96,6 +101,21 @@ def record(
     if signals is not None:
         signals.start()
     sys.exit(run(_record(replace(settings, journal=journal), providers, recorder, files, command, signals)))
+
+
+def _check_url(flag: str, url: str) -> None:
+    """End where a URL is none, or holds more than a host and a path; a password in it is not repeated."""
+    from mockserver.edge.hosts import host_port_of, without_user  # noqa: PLC0415
+
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        parts = urlsplit("")
+    shown = without_user(url)
+    if parts.scheme not in ("http", "https") or host_port_of(parts.netloc.rpartition("@")[2]) is None:
+        fail(f"{flag} must begin with http:// or https:// and a host; got {shown!r}")
+    if "@" in parts.netloc or "?" in url or "#" in url:
+        fail(f"{flag} must be a host and a path, without a user, a query or a fragment; got {shown!r}")
 
 
 def _ask(host: str, most_submits: int, *, yes: bool) -> None:
@@ -136,28 +156,36 @@ async def _record(
                 click.echo(f"mockserver: {ending.problem}", err=True)
             code = ending.code
         else:
-            click.echo(f"recording {server.base_url(providers[0].name)} to {settings.journal}; Ctrl-C ends it")
-            await _until_signalled()
+            await _until_signalled(
+                f"recording {server.base_url(providers[0].name)} to {settings.journal}; Ctrl-C ends it"
+            )
     finally:
         await server.close()
     click.echo("mockserver: " + "\n".join(_told(server, recorder, str(settings.journal))), err=True)
-    return code
+    return code or int(server.runtime.journal.lost_bytes > 0)
 
 
-async def _until_signalled() -> None:
+async def _until_signalled(line: str) -> None:
+    """Print a line; wait for a signal, which may come at once."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
+    click.echo(line)
     await stop.wait()
 
 
 def _told(server: Server, recorder: Recorder, journal: str) -> list[str]:
     """Say what was recorded, and what can be done with it."""
-    counted = f"{recorder.exchanges} exchanges ({recorder.submits} submits) and {recorder.callbacks} callbacks"
-    lines = [f"{counted} are in {journal}"]
+    counted = (recorder.exchanges, "exchange"), (recorder.submits, "submit"), (recorder.callbacks, "callback")
+    exchanges, submits, callbacks = (f"{number} {noun}{'' if number == 1 else 's'}" for number, noun in counted)
+    lost = server.runtime.journal.lost_bytes
+    where = f"not all in {journal}: {lost} bytes could not be written" if lost else f"in {journal}"
+    lines = [f"{exchanges} ({submits}) and {callbacks} are {where}"]
     if recorder.refused:
-        lines.append(f"  not sent: {recorder.refused} submits beyond --max-submits {recorder.most_submits}")
+        lines.append(f"  not sent: {recorder.refused} beyond --max-submits {recorder.most_submits}")
+    if recorder.unrecorded:
+        lines.append(f"  without callbacks: {recorder.unrecorded} submits; --callback-url gives them an address here")
     if server.kept_from:
         lines.append(f"  kept from: {', '.join(each.host for each in server.kept_from)}")
     lines.append(f"  contracts drift {journal}; mockserver serve --replay {journal}")

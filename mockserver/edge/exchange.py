@@ -34,6 +34,7 @@ from mockserver.engine.state import ProviderState
 from mockserver.engine.transmission import Transmission
 from mockserver.engine.world import Outcome
 from mockserver.journal.record import Exchange as JournalEntry
+from mockserver.journal.redaction import without_secrets
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -247,9 +248,9 @@ class RequestHandler:
             return await self._proxy.forward(http_request, elsewhere, self._refuse)
         if self._recorder is not None:
             if address.state is not None:
-                return await self._recorder.provide(http_request, address, address.state)
+                return await self._recorder.provide(http_request, address, self._main, address.state.provider.name)
             if address.path.startswith(CALLBACKS_PATH):
-                return await self._recorder.receive(http_request, address.runtime)
+                return await self._recorder.receive(http_request, self._main)
         if address.state is not None:
             return await self._provide(http_request, address, address.state)
         if (admin_path := address.admin_path) is not None:
@@ -350,6 +351,6 @@ class RequestHandler:
 
 
 def _failure(method: str, target: str, error: Exception) -> bytes:
-    _LOG.error("cannot answer %s %s: %r", method, target[:200], error)
+    _LOG.error("cannot answer %s %s: %r", method, without_secrets(target)[:200], error)
     _LOG.debug("while answering", exc_info=error)
     return orjson.dumps({"error": "the mock server itself failed; please report this"})

@@ -206,6 +206,8 @@ def _resolver(verdict: Verdict) -> CheckingResolver:
 
 def words_of(error: Exception) -> str:
     """Say what is wrong, in one line."""
+    if isinstance(error, aiohttp.SocketTimeoutError):
+        return f"no answer within {SILENCE_S:g} s"
     if isinstance(error, TimeoutError):
         return f"no answer within {CONNECT_S:g} s"
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -41,7 +41,7 @@ async def read_body(request: web.BaseRequest, max_bytes: int, timeout_s: float) 
     """Read a body of at most `max_bytes`, waiting for it for at most `timeout_s` of wall time."""
     body = await read_as_sent(request, max_bytes, timeout_s)
     coding = request.headers.get(_CODING)
-    return body if coding is None or not body.content else _decoded(body.content, coding, max_bytes)
+    return body if coding is None or not body.content else decoded(body.content, coding, max_bytes)
 
 
 def send_continue(request: web.BaseRequest) -> None:
@@ -77,8 +77,8 @@ async def read_as_sent(request: web.BaseRequest, max_bytes: int, timeout_s: floa
     return Body(bytes(content_so_far))
 
 
-def _decoded(content: bytes, coding: str, max_bytes: int) -> Body:
-    """Decode gzip or deflate, to at most `max_bytes`."""
+def decoded(content: bytes, coding: str, max_bytes: int) -> Body:
+    """Decode gzip or deflate, to at most `max_bytes`; `unreadable` where it is another coding, or none."""
     coding = coding.strip().lower()
     if coding == "identity":
         return Body(content)
@@ -126,7 +126,7 @@ def read_form(body: bytes, headers: Mapping[str, str], field: str, max_bytes: in
 def _file_in(part: Part, field: str, max_bytes: int) -> Form:
     content = part.decoded()
     coding = part.headers.get(_CODING)
-    body = Body(content) if coding is None else _decoded(content, coding, max_bytes)
+    body = Body(content) if coding is None else decoded(content, coding, max_bytes)
     if body.oversized or len(content) > max_bytes:
         return Form(problem=f"{field}: the file is larger than {max_bytes} bytes")
     if body.unreadable:

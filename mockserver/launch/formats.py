@@ -21,6 +21,16 @@ def _shell(variables: Mapping[str, str], _files: ClientFiles) -> str:
     return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
 
 
+def _fish(variables: Mapping[str, str], _files: ClientFiles) -> str:
+    escaped = {name: value.replace("\\", "\\\\").replace("'", "\\'") for name, value in variables.items()}
+    return "".join(f"set -gx {name} '{value}'\n" for name, value in escaped.items())
+
+
+def _powershell(variables: Mapping[str, str], _files: ClientFiles) -> str:
+    escaped = {name: value.replace("'", "''") for name, value in variables.items()}
+    return "".join(f"$env:{name} = '{value}'\n" for name, value in escaped.items())
+
+
 def _plain(variables: Mapping[str, str], _files: ClientFiles) -> str:
     return "".join(f"{name}={value}\n" for name, value in variables.items())
 
@@ -52,6 +62,8 @@ def _escaped(found: re.Match[str]) -> str:
 #: How variables are written, by the name of the format.
 FORMATS: Mapping[str, Callable[[Mapping[str, str], ClientFiles], str]] = {
     "shell": _shell,
+    "fish": _fish,
+    "powershell": _powershell,
     "dotenv": _plain,
     "dockerfile": _dockerfile,
     "github": _github,

@@ -2,108 +2,27 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+import asyncio
+import gzip
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import orjson
 import pytest
+from aiohttp import web
 from click.testing import CliRunner
-from support.edge import Receiver, receiving, serving
-from support.engine import providers
+from support.recorder import BODIES, KEYS, PATHS, answering, recording
+from yarl import URL
 
 from contracts import of_records
 from contracts.drift import differences, documented
 from mockserver import MockServer
 from mockserver.cli import main
-from mockserver.clock import Wall
 from mockserver.edge.recorder import Recorder
-from mockserver.edge.server import Server
-from mockserver.settings import Settings
+from mockserver.recording.records import by_provider
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
-
-    from support.edge import Edge
-
-    from mockserver.provider import Provider
-
-KEYS = {"evolink": "sk-my-very-own-real-key", "googlegeminiomni": f"gomni_{'beef' * 16}"}
-BODIES: dict[str, dict[str, Any]] = {
-    "evolink": {"model": "gemini-omni-flash-text-to-video", "prompt": "a kite", "duration": 6},
-    "googlegeminiomni": {"model": "gemini-omni-video", "prompt": "a kite", "resolution": "1080p", "duration": 8},
-}
-PATHS = {"evolink": ("/v1/videos/generations", "/v1/tasks/"), "googlegeminiomni": ("/api/v1/generate", "/api/v1/jobs/")}
-
-
-class Recording(NamedTuple):
-    """A recorder between a client and what stands for the real provider."""
-
-    name: str
-    real: Edge
-    receiver: Receiver
-    server: Server
-    recorder: Recorder
-    http: aiohttp.ClientSession
-    file: Path
-
-    @property
-    def provider(self) -> Provider:
-        """What is recorded."""
-        return providers()[self.name]
-
-    async def ask(self, method: str, path: str, body: Any = None) -> tuple[int, bytes]:
-        """Send a request of the client."""
-        url = f"{self.server.base_url(self.name)}{path}"
-        async with self.http.request(
-            method, url, json=body, headers=self.provider.key.header_with(KEYS[self.name])
-        ) as answer:
-            return answer.status, await answer.read()
-
-    async def submit(self) -> str:
-        """Submit; return the task's id."""
-        body = dict(BODIES[self.name])
-        callbacks = self.provider.callbacks
-        if callbacks is not None:
-            body[callbacks.url_keys[0]] = self.receiver.url()
-        status, answer = await self.ask("POST", PATHS[self.name][0], body)
-        assert status < 300, answer
-        found = orjson.loads(answer)
-        return str(found.get("id") or found.get("jobId"))
-
-    async def day(self) -> str:
-        """Submit, poll to the end, and download; return the task's id."""
-        task = await self.submit()
-        for _ in range(8):
-            await self.real.advance(30)
-            answer = (await self.ask("GET", PATHS[self.name][1] + task))[1]
-        link = next(each for each in answer.decode().split('"') if each.startswith(self.real.root))
-        status, video = await self.ask("GET", link.partition(f"/{self.name}")[2])
-        assert (status, video[4:8]) == (200, b"ftyp")
-        return task
-
-    async def records(self) -> list[dict[str, Any]]:
-        """End the recording; return what its file holds."""
-        await self.server.close()
-        return [orjson.loads(line) for line in self.file.read_bytes().splitlines()]
-
-
-@asynccontextmanager
-async def recording(name: str, tmp_path: Path, *, most_submits: int = 3, **upstream: Any) -> AsyncIterator[Recording]:
-    """Record a mock that stands for the real provider; both have its clock."""
-    file = tmp_path / "recording.ndjson"
-    async with serving(**upstream) as real, receiving() as receiver, aiohttp.ClientSession() as http:
-        wall = Wall(lambda: real.mock.clock.now_ms / 1000, lambda: real.mock.clock.now_ms / 1000)
-        recorder = Recorder(most_submits, f"{real.root}/{name}")
-        server = await Server.start(
-            Settings(port=0, journal=str(file), drain_s=0.5), [providers()[name]], wall=wall, recorder=recorder
-        )
-        recorder.callbacks_at = server.root_url
-        try:
-            yield Recording(name, real, receiver, server, recorder, http, file)
-        finally:
-            await server.close()
 
 
 @pytest.mark.parametrize("name", list(BODIES))
@@ -164,6 +83,7 @@ async def test_answers_are_the_real_ones_and_files_are_not_kept(tmp_path: Path) 
         records = [each for each in await made.records() if each["kind"] == "exchange"]
     download = next(each for each in records if each["operation"] == "downloadResult")
     assert (download["response"]["body"], download["response"]["body_bytes"] > 10_000) == (None, True)
+    assert download["transfer_s"] >= 0
     assert KEYS["evolink"] not in made.file.read_text(encoding="utf-8")
     assert all(each["account"] for each in records)
 
@@ -180,6 +100,136 @@ async def test_no_more_submits_than_allowed(tmp_path: Path) -> None:
     assert [each["error"] for each in records] == [None, "max_submits"]
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/v1/videos/generations"),
+        ("POST", "/v1/videos/generations/"),
+        ("POST", "/v1//videos/generations"),
+        ("POST", "/v1/videos/%67enerations"),
+        ("POST", "/V1/videos/generations"),
+        ("POST", "/v1/x/../videos/generations"),
+        ("POST", "/v1/images/generations"),
+        ("PUT", "/v1/videos/generations"),
+        ("PATCH", "/v1/videos/generations"),
+        ("POST", "/v1/tasks/..%2Fvideos%2Fgenerations/cancel"),
+        ("GET", "/v1/credits"),
+        ("GET", "/v1/credits?x=1&_method=POST"),
+    ],
+)
+async def test_what_may_create_a_task_counts_however_it_is_written(method: str, path: str, tmp_path: Path) -> None:
+    """Another server may take for a submit what this one does not know; a GET may ask it for another method."""
+    async with recording("evolink", tmp_path, most_submits=0) as made:
+        url = URL(made.server.base_url("evolink") + path, encoded=True)
+        headers = made.provider.key.header_with(KEYS["evolink"])
+        if path == "/v1/credits":
+            headers["X-HTTP-Method-Override"] = "POST"
+        async with made.http.request(method, url, json=BODIES["evolink"], headers=headers) as answer:
+            assert (answer.status, "--max-submits" in await answer.text()) == (403, True)
+        assert made.real.mock.journal.count() == 0
+        assert made.recorder.refused == 1
+
+
+async def test_what_creates_nothing_is_not_counted(tmp_path: Path) -> None:
+    """Polls, cancels, and what is only read, even if nobody knows it."""
+    async with recording("evolink", tmp_path, most_submits=1) as made:
+        task = await made.submit()
+        for method, path in (("GET", f"/v1/tasks/{task}"), ("GET", "/v2/what//is%20this"), ("HEAD", "/v1/credits")):
+            assert (await made.ask(method, path))[0] != 403
+        assert (made.recorder.submits, made.recorder.refused) == (1, 0)
+
+
+async def test_no_secret_is_written_and_encoded_answers_can_be_read(tmp_path: Path) -> None:
+    """Keys in headers and queries, cookies, and a key that an answer repeats, though it comes compressed."""
+    key, secrets = KEYS["evolink"], ("in-a-query-1234", "in-a-header-1234", "in-a-cookie-1234", "in-an-answer-1234")
+    content = gzip.compress(orjson.dumps({"data": [], "your_key": key}))
+    answer_headers = {
+        "Content-Encoding": "gzip",
+        "Content-Type": "application/json",
+        "Set-Cookie": f"sid={secrets[3]}; Path=/",
+    }
+
+    async def handler(_request: web.Request) -> web.Response:
+        return web.Response(body=content, headers=answer_headers)
+
+    async with answering(handler) as url, recording("evolink", tmp_path) as made:
+        made.recorder.upstream = url
+        async with made.http.get(
+            f"{made.server.base_url('evolink')}/v1/credits?api_key={secrets[0]}&limit=2",
+            headers={
+                "Authorization": f"Bearer {key}",
+                "X-Goog-Api-Key": secrets[1],
+                "Cookie": f"a={secrets[2]}; b=2",
+            },
+        ) as answer:
+            assert await answer.json() == {"data": [], "your_key": key}
+        (record,) = await made.records()
+    text = made.file.read_text(encoding="utf-8")
+    assert [secret for secret in (*secrets, key) if secret in text] == []
+    assert record["request"]["query"] == "api_key=[redacted]&limit=2"
+    assert "api_key=[redacted]" in record["upstream"]
+    assert orjson.loads(record["response"]["body"])["data"] == []
+    assert record["response"]["body_cut"] is False
+
+
+async def test_an_answer_in_an_unknown_coding_is_sent_on_and_not_kept(tmp_path: Path) -> None:
+    """What cannot be searched for secrets is not written."""
+
+    async def handler(_request: web.Request) -> web.Response:
+        return web.Response(body=b"\x01\x02", headers={"Content-Encoding": "zstd", "Content-Type": "text/plain"})
+
+    async with answering(handler) as url, recording("evolink", tmp_path) as made:
+        made.recorder.upstream = url
+        async with made.http.get(f"{made.server.base_url('evolink')}/v1/credits", auto_decompress=False) as answer:
+            assert await answer.read() == b"\x01\x02"
+        (record,) = await made.records()
+    assert (record["response"]["body"], record["response"]["body_bytes"]) == (None, 2)
+    assert "body_base64" not in record["response"]
+
+
+async def test_what_a_receiver_answers_goes_back_and_a_cut_callback_goes_nowhere(tmp_path: Path) -> None:
+    """Status, headers and body, at most a megabyte of it; of a callback that was cut the client hears nothing."""
+    asked: list[bytes] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        asked.append(await request.read())
+        return web.Response(status=200, body=b"x" * 3_000_000, headers={"X-Mine": "1", "Content-Type": "text/plain"})
+
+    async with answering(handler) as url, recording("googlegeminiomni", tmp_path) as made:
+        body = {**BODIES[made.name], made.provider.callbacks.url_keys[0]: f"{url}/hook"}  # type: ignore[union-attr]
+        assert (await made.ask("POST", PATHS[made.name][0], body))[0] < 300
+        here = URL(made.server.root_url)
+        async with made.http.post(here / "__recorder/callbacks/1", data=b'{"a": 1}') as answer:
+            assert (answer.status, answer.headers["X-Mine"], len(await answer.read())) == (200, "1", 1_000_000)
+        reader, writer = await asyncio.open_connection(here.host, here.port)
+        writer.write(b'POST /__recorder/callbacks/1 HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"cut":')
+        writer.write_eof()
+        await reader.read()
+        writer.close()
+        assert asked == [b'{"a": 1}']
+        assert made.recorder.callbacks == 1
+        records = await made.records()
+    assert [each["outcome"] for each in records if each["kind"] == "delivery"] == ["acknowledged"]
+
+
+async def test_callbacks_that_cannot_be_recorded_are_counted(tmp_path: Path) -> None:
+    """Without an address of its own, the recorder leaves the client's, and says so at the end."""
+    async with recording("googlegeminiomni", tmp_path) as made:
+        made.recorder.callbacks_at = None
+        await made.submit()
+        await made.real.advance(600)
+        assert (len(made.receiver.got), made.recorder.callbacks, made.recorder.unrecorded) == (1, 0, 1)
+
+
+@pytest.mark.parametrize("url", ["nowhere", "ftp://me.test/hook", "http://[x/", "", 5])
+async def test_a_callback_address_that_is_none_stays(url: Any, tmp_path: Path) -> None:
+    """The provider may refuse it; with an address of the recorder it would not, and that costs money."""
+    async with recording("googlegeminiomni", tmp_path) as made:
+        await made.ask("POST", PATHS[made.name][0], {**BODIES[made.name], "callbackUrl": url})
+        (sent,) = made.real.mock.journal.find(kind="exchange")
+        assert orjson.loads(sent["request"]["body"])["callbackUrl"] == url
+
+
 async def test_a_provider_that_cannot_be_reached(tmp_path: Path) -> None:
     """502, in one line, and in the journal."""
     async with recording("evolink", tmp_path) as made:
@@ -188,6 +238,7 @@ async def test_a_provider_that_cannot_be_reached(tmp_path: Path) -> None:
         assert (status, b"cannot reach http://127.0.0.1:9/v1/credits" in said) == (502, True)
         records = await made.records()
     assert [each["error"] for each in records] == ["host_unreachable"]
+    assert by_provider(records, [made.provider]) == {}  # what the recorder answers is no answer of the provider's
 
 
 async def test_an_unknown_callback_is_not_sent_on(tmp_path: Path) -> None:
@@ -210,7 +261,17 @@ async def test_an_unknown_callback_is_not_sent_on(tmp_path: Path) -> None:
         ),
         (("--provider", "nobody", "--yes"), 2, "there is no provider 'nobody'; there are crun, evolink"),
         (("--provider", "evolink", "--upstream", "nowhere"), 2, "--upstream must begin with http:// or https://"),
+        (("--provider", "evolink", "--upstream", "http://[::1"), 2, "--upstream must begin with http:// or https://"),
+        (("--provider", "evolink", "--upstream", "http://x:99999"), 2, "and a host; got 'http://x:99999'"),
+        (
+            ("--provider", "evolink", "--upstream", "http://u:pw@x"),
+            2,
+            "without a user, a query or a fragment; got 'http://x'",
+        ),
+        (("--provider", "evolink", "--callback-url", "http://x/?a=b"), 2, "--callback-url must be a host and a path"),
+        (("--provider", "evolink", "--allow-host", "http://x"), 2, "must be NAME, NAME:PORT or *.NAME"),
         (("--provider", "evolink", "--yes", "--", "no-such-command"), 127, "no-such-command: command not found"),
+        (("--provider", "evolink", "--yes", "--port", "99999"), 2, "99999 is not in the range 0<=x<=65535"),
         ((), 2, "Missing option '--provider'"),
     ],
 )
@@ -220,7 +281,8 @@ def test_wrong_use(
     """One line; nothing is sent without a yes, and no file is made."""
     monkeypatch.chdir(tmp_path)
     ran = CliRunner().invoke(main, ["record", *arguments])
-    assert (ran.exit_code, says in ran.output) == (code, True), ran.output
+    assert (ran.exit_code, says in ran.output, "pw" in ran.output) == (code, True, False), ran.output
+    assert not isinstance(ran.exception, Exception)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -248,4 +310,9 @@ async def test_the_real_host(host: str, url: str, tmp_path: Path, monkeypatch: p
         base = made.server.base_url(made.name) if "gemini" not in host else made.server.root_url
         async with made.http.get(f"{base}/api/v1/jobs/1?x=1", headers={"Host": host}) as answer:
             assert (answer.status, "no network in tests" in await answer.text()) == (502, True)
-    assert asked == [url]
+        if "gemini" in host:  # through the proxy; the Host of a request in absolute form does not count
+            async with made.http.get(
+                f"http://{host}/api/v1/jobs/1?x=1", proxy=made.server.root_url, headers={"Host": made.provider.hosts[0]}
+            ) as answer:
+                assert answer.status == 502
+    assert set(asked) == {url}

@@ -20,6 +20,7 @@ from mockserver.certificates import Authority, system_bundles
 from mockserver.cli import main
 from mockserver.launch import java
 from mockserver.launch.environment import ClientFiles, client_environment
+from mockserver.launch.formats import FORMATS
 from mockserver.spec.catalog import load_providers
 
 URL = "http://127.0.0.1:4999"
@@ -126,6 +127,19 @@ def test_env_finds_the_server(served: Any, monkeypatch: pytest.MonkeyPatch) -> N
     assert all(line.startswith("export ") for line in lines.splitlines())
     plain = [f"{name}={value}" for name, value in found.items()]
     assert env("--url", url, "--format", "dotenv")[1].splitlines() == plain
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("fish", "set -gx HTTP_PROXY 'http://127.0.0.1:4010'\nset -gx NO_PROXY 'a\\\\b\\'c $d'\n"),
+        ("powershell", "$env:HTTP_PROXY = 'http://127.0.0.1:4010'\n$env:NO_PROXY = 'a\\b''c $d'\n"),
+    ],
+)
+def test_env_for_other_shells(name: str, said: str, tmp_path: Path) -> None:
+    """Nothing in a value is special to them."""
+    variables = {"HTTP_PROXY": "http://127.0.0.1:4010", "NO_PROXY": "a\\b'c $d"}
+    assert FORMATS[name](variables, ClientFiles.of(Authority(tmp_path))) == said
 
 
 def served_keys(served: Any) -> dict[str, str]:
