@@ -155,6 +155,8 @@ def _find_task(context: RequestContext, operation: Operation) -> Refused | None:
     task_id = operation.task(context)
     if not isinstance(task_id, str) or not task_id:
         return "invalid_parameter", Problem("the task id is missing", operation.task_field)
+    if operation.names_task:
+        task_id = task_id.rpartition("/")[2]
     matches = state.provider.task_id_matches
     if matches is not None and not matches(task_id):
         return "malformed_task_id", Problem("the task id is not well-formed", operation.task_field)
@@ -337,7 +339,7 @@ def result(context: RequestContext, operation: Operation, _booked: Booked) -> Re
         return file_refusal_response(context, kind.unsigned, "result_unsigned")
     if context.now_ms >= link_ends_s(task, kind) * 1000:
         return file_refusal_response(context, kind.expired, "result_expired")
-    wanted = context.file_wanted(chosen)
+    wanted = context.wanted_file(chosen)
     return Response(200, b"", wanted.media, file=wanted, task_id=task.id, account_id=task.account.id)
 
 

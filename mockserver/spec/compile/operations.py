@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mockserver.provider import UCR, Operation, Parameter, ResultKind, Route
-from mockserver.spec.compile.bodies import MOST_OTHER_BYTES, compile_bodies, needs_body
+from mockserver.spec.compile.bodies import MOST_OTHER_BYTES, compile_bodies, names_task, needs_body
 from mockserver.spec.compile.context import Context
 from mockserver.spec.compile.naming import compile_model_name, field_of
 from mockserver.spec.compile.replies import address_of, check_reply, compile_headers, compile_list
@@ -144,6 +144,7 @@ def _operation(context: Context, path: str, method: str, item: dict[str, Any]) -
             if (each.place, each.name) != ("path", in_path) and each.type not in ("array", "object")
         ),
         bodies=body_forms,
+        names_task=names_task(mock),
         body_required=bool(body_forms) and needs_body(context, entry),
         charges_ucr=round(mock.get("charges_credits", 0) * UCR),
         counts_tokens=mock.get("counts_tokens", False),
