@@ -590,6 +590,8 @@ class Operation:
     key_format: KeyFormat | None = None
     #: Of an operation that takes more than the JSON body of a model: what its body may be.
     bodies: tuple[BodyForm, ...] = ()
+    #: A field of its body names the task: by its id, or by a longer name that ends in / and the id.
+    names_task: bool = False
 
     @property
     def reads_parts(self) -> bool:

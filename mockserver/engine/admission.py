@@ -131,7 +131,10 @@ def schema(context: RequestContext) -> Refused | None:
         if problem is not None:
             return "invalid_parameter", problem
     if operation.model is None:
-        return None if operation.request is None else _declared_body(context, operation.request)
+        rule = operation.request or (context.form.schema if context.form is not None else None)
+        if operation.names_task and not isinstance(context.body, dict):
+            return "invalid_body", Problem("the body must be an object")
+        return None if rule is None else _declared_body(context, rule)
     if not isinstance(context.body, dict):
         return "invalid_body", Problem("the body must be an object")
     name = operation.model(context)
@@ -157,7 +160,7 @@ def schema(context: RequestContext) -> Refused | None:
 def _declared_body(context: RequestContext, rule: Schema) -> Refused | None:
     """Does the body match the schema that its operation alone has?"""
     request = context.request
-    if not request.body or not is_json(request.headers.get(CONTENT_TYPE, "")):
+    if not request.body or not (context.form is not None or is_json(request.headers.get(CONTENT_TYPE, ""))):
         return None
     problem = _problem_of(context, rule)
     return None if problem is None else ("invalid_body", problem)
@@ -330,7 +333,7 @@ GATES: tuple[tuple[str, Gate, frozenset[Role]], ...] = (
     ("plan", plan, _EVERY),
     ("rate", rate, _EVERY),
     ("parse", parse, _WITH_JSON),
-    ("parse", parse_any, _WITH_JSON),
+    ("parse", parse_any, _WITH_JSON | {"query", "cancel"}),
     ("parse", parse_form, frozenset(("upload",))),
     ("parse", parse_declared, frozenset(("example",))),
     ("idempotency", idempotency, frozenset(("submit",))),
@@ -353,11 +356,13 @@ def gates_of(provider: Provider) -> Gates:
             "plan": operation.secured,
             "rate": operation.secured and (role == "submit" or provider.counts_all_requests),
             "parent": operation.parent is not None,
-            "schema": bool(operation.model or operation.request or operation.checked_parameters),
+            "schema": bool(
+                operation.model or operation.request or operation.names_task or operation.checked_parameters
+            ),
             "idempotency": provider.idempotency is not None,
             "content_policy": policy is not None and policy.at_submit,
         }
-        left_out = parse if operation.bodies else parse_any
+        left_out = parse if operation.bodies else parse_any  # the other one reads the body
         chosen[operation.id] = tuple(
             (name, gate)
             for name, gate, roles in GATES[2:]

@@ -244,9 +244,9 @@ class _TaskProperties:
         """The bytes of its first file, in base64; of a video or sound in MP4, those of a clip."""
         if self.task.result is None or not self.shows_result:
             return None
-        return base64.b64encode(specimen(shape_of_file(self.file_wanted(self.task.result)))).decode()
+        return base64.b64encode(specimen(shape_of_file(self.wanted_file(self.task.result)))).decode()
 
-    def file_wanted(self, kind: ResultKind) -> FileWanted:
+    def wanted_file(self, kind: ResultKind) -> FileWanted:
         """Return the properties of its files of a kind."""
         content = None if kind.content is None else kind.content(self)
         return FileWanted(

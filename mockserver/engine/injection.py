@@ -53,6 +53,8 @@ def facts_of_request(context: RequestContext) -> MatchContext:
             facts.model = model if served is None else served.shape
         facts.texts = prompts_of(context)
         return facts
+    if operation.names_task:
+        context.body = body_of(context)
     task_id = context.path_values.get("task_id") if operation.task is None else operation.task(context)
     task = state.tasks.get(task_id) if isinstance(task_id, str) else None
     if task is not None and (not operation.secured or task.account is context.account):

@@ -180,6 +180,8 @@ def find_task(context: RequestContext, operation: Operation) -> Refused | None:
     task_id = operation.task(context)
     if not isinstance(task_id, str) or not task_id:
         return "invalid_parameter", Problem("the task id is missing", operation.task_field)
+    if operation.names_task:
+        task_id = task_id.rpartition("/")[2]
     matches = state.provider.task_id_matches
     if matches is not None and not matches(task_id):
         return "malformed_task_id", Problem("the task id is not well-formed", operation.task_field)
@@ -347,12 +349,9 @@ def result(context: RequestContext, operation: Operation, _booked: Booked) -> Re
     task = state.tasks.get(task_id) if isinstance(task_id, str) else None
     if operation.secured and (task is None or task.account is not context.account):
         return "unknown_task", Problem("there is no such task")
-    served = [
-        each
-        for each in state.provider.results.values()
-        if (each.name == operation.result_kind if operation.result_kind else each.path == operation.path)
-    ]
-    kind = served[0] if task is None or task.result not in served else task.result
+    kind = None if task is None else task.result
+    if kind is None or not _serves(operation, kind):
+        kind = next(each for each in state.provider.results.values() if _serves(operation, each))
     asked = values.get("index", "0") if operation.index is None else operation.index(context)
     index = "0" if asked is None else str(asked)
     if task is None or task.result is not kind or not _INDEX.fullmatch(index):
@@ -375,8 +374,13 @@ def result(context: RequestContext, operation: Operation, _booked: Booked) -> Re
         return file_refusal_response(context, kind.unsigned, "result_unsigned")
     if context.now_ms >= link_ends_s(task, kind) * 1000:
         return file_refusal_response(context, kind.expired, "result_expired")
-    wanted = context.file_wanted(chosen)
+    wanted = context.wanted_file(chosen)
     return Response(200, b"", wanted.media, file=wanted, task_id=task.id, account_id=task.account.id)
+
+
+def _serves(operation: Operation, kind: ResultKind) -> bool:
+    """Tell whether an operation is that of a kind of result."""
+    return kind.name == operation.result_kind if operation.result_kind else kind.path == operation.path
 
 
 def _no_file(context: RequestContext, operation: Operation, kind: ResultKind) -> Response | Refused:

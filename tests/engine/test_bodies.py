@@ -182,6 +182,34 @@ def test_each_operation_has_its_own_request(tmp_path: Path) -> None:
     assert [small.send("POST", "/texts", body).status for body in ({}, {"text": "x", "n": "x"})] == [400, 200]
 
 
+def test_a_query_may_name_its_task_in_the_body(tmp_path: Path) -> None:
+    """By its id, or by a longer name; what the operation declares of its body counts."""
+    content = {
+        "application/json": {
+            "schema": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}}
+        }
+    }
+    fetch = {
+        "operationId": "fetch",
+        "requestBody": {"required": True, "content": content},
+        "responses": {"200": {"description": "It"}},
+        "x-mock": {
+            "role": "query",
+            "task": "$request.body#/name",
+            "reply": {"status": 200, "body": {"id": "$task.id"}},
+        },
+    }
+    data = spec({"/jobs": submit(), "/fetch": {"post": fetch}})
+    small = Small(tmp_path, data)
+    job = small.json("POST", "/jobs")["id"]
+    for name in (job, f"models/one/jobs/{job}"):
+        assert small.json("POST", "/fetch", {"name": name}) == {"id": job}
+    bodies = ({"name": "nothing"}, {"name": f"{job}/"}, {"name": 7}, {}, [], b"{")
+    assert [small.send("POST", "/fetch", body).status for body in bodies] == [404, 404, 400, 400, 400, 415]
+    fetch["x-mock"]["task"] = "$request.body#/nam"
+    assert ["has the field 'nam' (did you mean name?)" in str(each) for each in issues(tmp_path, data)] == [True]
+
+
 def test_headers_that_must_be_there(tmp_path: Path) -> None:
     """A required header is missed, and one with a constant value has it; lenient wants it to be there."""
     header = {"name": "X-Async", "in": "header", "required": True, "schema": {"enum": ["enable"]}}

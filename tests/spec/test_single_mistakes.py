@@ -332,6 +332,31 @@ MISTAKES = [
         "id format 'req_{hex:x}': a placeholder must be one",
         "",
     ),
+    ("model: $request.body#/model", "model: gemini-omni", "unknown model 'gemini-omni' (known: gemini-omni-", ""),
+    (
+        "model: $request.body#/model\n",
+        "model: $request.body#/model\n        default_model: gemini-omni-flash\n",
+        "unknown model 'gemini-omni-flash' (did you mean gemini-omni-",
+        "",
+    ),
+    (
+        "        role: result\n",
+        "        role: result\n        result: vidoe\n",
+        "unknown result 'vidoe' (did you mean video?)",
+        "",
+    ),
+    (
+        "        role: result\n",
+        "        role: result\n        task: $request.path.taskid\n",
+        "has no path parameter 'taskid' (did you mean task_id?)",
+        "",
+    ),
+    (
+        "        role: balance\n        reply:\n",
+        "        role: balance\n        reply:\n          retry_after: 5\n",
+        "unknown key: retry_after (did you mean retry_after_s?)",
+        "",
+    ),
     ("estimated_s: 60", "estimated_s: soon", '"soon" is not of type "number" (write a value of type number)', ""),
 ]
 #: Mistakes that do not touch each other.

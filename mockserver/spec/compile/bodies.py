@@ -19,28 +19,37 @@ FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
 #: The most that a body may have by default, where it may be other than JSON.
 MOST_OTHER_BYTES = 64 << 20
+_ANY_JSON = (BodyForm(JSON, "json"),)
 #: The roles whose requests carry what a task is made of.
 _ROLES = ("submit", "estimate")
 
 
 def compile_bodies(context: Context, place: Path_, entry: Mapping[str, Any]) -> tuple[BodyForm, ...]:
     """Compile the bodies of an operation; empty where its models alone say what its JSON must be."""
+    content, where = _content(context, entry), (*place, "requestBody", "content")
     if entry["x-mock"]["role"] not in _ROLES:
-        return ()
-    content = _content(context, entry)
+        if not names_task(entry["x-mock"]):
+            return ()
+        return tuple(_form(context, (*where, name), name, media) for name, media in content.items()) or _ANY_JSON
     if not content:
-        return () if _names_model(entry) else (BodyForm(JSON, "json"),)
+        return () if _names_model(entry) else _ANY_JSON
     models = (model for each in context.documents for model in each.data["x-mock"]["models"].values())
     if all(map(is_json, content)) and all("request" in each for each in models):
         return ()
-    where = (*place, "requestBody", "content")
     made = [_form(context, (*where, name), name, media) for name, media in content.items()]
     return tuple(sorted(made, key=lambda each: each.kind != "json"))
 
 
+def names_task(mock: Mapping[str, Any]) -> bool:
+    """Tell whether a field of the body names the task."""
+    return str(mock.get("task", "")).startswith("$request.body")
+
+
 def needs_body(context: Context, entry: Mapping[str, Any]) -> bool:
     """Tell whether a request without a body is refused."""
-    return context.lead.followed(entry.get("requestBody", {})).get("required") is True or _names_model(entry)
+    return context.lead.followed(entry.get("requestBody", {})).get("required") is True or (
+        names_task(entry["x-mock"]) or _names_model(entry)
+    )
 
 
 def _names_model(entry: Mapping[str, Any]) -> bool:

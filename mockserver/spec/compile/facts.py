@@ -31,6 +31,7 @@ _MESSAGE = Fact("$task.reason_message", _TEXT, FAILURE)
 _OF_TASK: tuple[tuple[str, Fact], ...] = (
     (r"(task_|job_)?progress(_percent(age)?|_pct)?|percent(age)?(_complete)?", Fact("$task.progress", _NUMBERS)),
     (r"model(_id|_name|_version)?", Fact("$task.model", _TEXT)),
+    (r".*base_?64.*|b64(_json)?", Fact("$task.result_base64", _TEXT, SUCCESS)),
     (rf"({_MADE})", _LINK),
     (rf"(({_MADE}|download|signed|public|hosted)_)?({_LINK_WORDS})", _LINK),
     (rf"({_MADE}|({_MADE}|download)_)?({_LINK_WORDS})s", _LINKS),

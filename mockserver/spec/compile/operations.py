@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mockserver.provider import UCR, Kind, Operation, Parameter, ResultKind, Route
-from mockserver.spec.compile.bodies import MOST_OTHER_BYTES, compile_bodies, needs_body
+from mockserver.spec.compile.bodies import MOST_OTHER_BYTES, compile_bodies, names_task, needs_body
 from mockserver.spec.compile.context import Context
 from mockserver.spec.compile.kinds import child_schema, kind_of, parent_rule, states_for
 from mockserver.spec.compile.naming import compile_model_name, field_of
@@ -152,6 +152,7 @@ def _operation(
             if (each.place, each.name) != ("path", in_path) and each.type not in ("array", "object")
         ),
         bodies=body_forms,
+        names_task=names_task(mock),
         body_required=bool(body_forms) and needs_body(context, entry),
         charges_ucr=round(mock.get("charges_credits", 0) * UCR),
         counts_tokens=mock.get("counts_tokens", False),

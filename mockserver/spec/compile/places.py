@@ -141,12 +141,13 @@ class _Places:
         request = _REQUEST if role in ("submit", "estimate") else _NO_BODY
         reads = self._scope(_WHAT.get(role, role), _ROOTS.get(role, _ALWAYS), request, parameters=parameters)
         asked = self._scope("what a request names", _NOTHING, _PARAMETERS, parameters=parameters)
+        whose = self._scope("the name of a task", _NOTHING, _REQUEST, parameters=parameters)
         parent = frozenset({"parent"}) if "parent" in mock else _NOTHING
         named = self._scope("the name of a model", parent, _REQUEST, parameters=parameters)
         parents = self._scope("what a request names", _NOTHING, _PARAMETERS | _BODY, parameters=parameters, schemas=[])
         item_scope = self._scope("an entry of a list", _OF_TASK, _NO_BODY, parameters=parameters)
         reply = mock.get("reply", {})
-        scopes = {"model": named, "task": asked, "item": item_scope}
+        scopes = {"model": named, "task": whose if role in ("query", "cancel") else asked, "item": item_scope}
         scopes |= dict.fromkeys(("limit", "after", "offset", "page", "order", "index"), asked)
         for name, template in mock.get("filter", {}).items():
             yield self._place((*path, "filter", name), template, asked)
