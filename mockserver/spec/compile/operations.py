@@ -7,7 +7,7 @@ from typing import Any
 
 from mockserver.provider import UCR, Kind, Operation, Parameter, ResultKind, Route
 from mockserver.spec.compile.context import Context
-from mockserver.spec.compile.kinds import child_schema, kind_of, parent_rule, states_for
+from mockserver.spec.compile.kinds import child_schema, kind_of, parent_rule, states_for, stream_rule, wait_rule
 from mockserver.spec.compile.unmarked import NOTHING_ASKED, asked_of, not_implemented, sample_of
 from mockserver.spec.document import PATH_PARAMETER, Path_, merge_patch
 from mockserver.spec.pointer import keys_of
@@ -121,6 +121,8 @@ def _operation(
         kind=kind_of(context, kinds, mock, where),
         parent=parent_rule(context, kinds, mock, where),
         request=child_schema(context, entry, place),
+        wait=wait_rule(context, mock, where),
+        stream=stream_rule(context, mock, where),
         item=None if "item" not in mock else context.value(mock["item"], *where, "item"),
         limit=None if "limit" not in mock else context.value(mock["limit"], *where, "limit"),
         after=None if "after" not in mock else context.value(mock["after"], *where, "after"),

@@ -19,6 +19,7 @@ _UNSERVED = ("head", "options", "trace")
 _METHODS_OF = {
     "result": ("get",),
     "file": ("get",),
+    "events": ("get",),
     "submit": ("post", "put", "patch"),
     "estimate": ("post", "put", "patch"),
     "upload": ("post", "put", "patch"),

@@ -21,6 +21,7 @@ _ROOTS = {
     "query": _OF_TASK,
     "cancel": _OF_TASK,
     "delete": _OF_TASK,
+    "events": _OF_TASK,
     "list": _ALWAYS | {"account", "list"},
     "balance": _ALWAYS | {"account"},
     "upload": _ALWAYS | {"account", "file"},
@@ -32,6 +33,7 @@ _WHAT = {
     "query": "the answer to a query",
     "cancel": "the answer to a cancel",
     "delete": "the answer to a delete",
+    "events": "an event of a stream",
     "list": "the answer to a list",
     "balance": "the answer with a balance",
     "upload": "the answer to an upload",
@@ -137,7 +139,9 @@ class _Places:
         parents = self._scope("what a request names", _NOTHING, _PARAMETERS | _BODY, parameters=parameters, schemas=[])
         item_scope = self._scope("an entry of a list", _OF_TASK, _NO_BODY, parameters=parameters)
         reply = mock.get("reply", {})
-        scopes = {"model": named, "task": asked, "limit": asked, "after": asked, "item": item_scope}
+        scopes = {"model": named, "task": asked, "limit": asked, "after": asked, "item": item_scope, "event": reads}
+        if "prefer_s" not in (mock.get("wait") if isinstance(mock.get("wait"), dict) else ()):
+            scopes["wait"] = self._scope("the time that a submit waits", _OF_BODY, _REQUEST, parameters=parameters)
         for key, scope in scopes.items():
             if key in mock:
                 yield self._place((*path, key), mock[key], scope)
