@@ -35,6 +35,7 @@ Role = Literal[
     "query",
     "cancel",
     "delete",
+    "events",
     "list",
     "estimate",
     "balance",
@@ -518,6 +519,25 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitRule:
+    """How long a submit waits for its task to end: some seconds, or as the client prefers."""
+
+    seconds: Value | None = None
+    #: For `Prefer: wait`, without a number.
+    prefer_s: float = 0
+    at_most_s: float = HOUR_MS / 1000
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRule:
+    """How the events of a stream are named, how often the progress is told, and what is sent at the end."""
+
+    event: Value | None = None
+    every_ms: int | None = None
+    last: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Operation:
     """One path and method, and the part it plays."""
 
@@ -543,8 +563,11 @@ class Operation:
     states: frozenset[str] | None = None
     #: The kind of task that a submit makes, or that the others are for; None: as the model says, or any.
     kind: Kind | None = None
-    #: Of a submit: the task that it goes on from.
+    #: Of a submit: the task that it goes on from, and how long it waits for the new one.
     parent: ParentRule | None = None
+    wait: WaitRule | None = None
+    #: Of a stream of events.
+    stream: StreamRule | None = None
     item: Value | None = None
     limit: Value | None = None
     after: Value | None = None

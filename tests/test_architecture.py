@@ -33,6 +33,7 @@ ORDER = {
             "context",
             "renewal",
             "render",
+            "watching",
             "parsing",
             "kinds",
             "idempotency",

@@ -223,9 +223,9 @@ def test_the_commands_from_a_bare_document_to_a_judged_client(tmp_path: Path, mo
             urllib.request.urlopen(request)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    done = CliRunner().invoke(main, [*shlex.split(judge)[1:], "--max-examples", "0"])
-    assert (done.exit_code, "Traceback" in done.stderr) == (1, False), done.output
-    assert "VIOLATED (must)  clips  results.without-key" in done.stdout
+    judged = CliRunner().invoke(main, [*shlex.split(judge)[1:], "--max-examples", "0"])
+    assert (judged.exit_code, "Traceback" in judged.stderr) == (1, False), judged.output
+    assert "VIOLATED (must)  clips  results.without-key" in judged.stdout
 
 
 @pytest.mark.slow(about_s=8)

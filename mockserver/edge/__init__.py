@@ -11,6 +11,7 @@ relay              a tunnel between two connections
 resolver           resolves host names, and keeps the allowed addresses
 access             who may use the control plane, and who may make a session
 addressing         finds the provider and the session that a request is for
+following          requests that stay open while their task goes on
 exchange           answers a request: engine in, bytes and journal entry out
 multipart          reads multipart bodies
 request_body       reads bodies, with limits on size and time

@@ -141,8 +141,8 @@ class CallbackDispatcher:
     async def close(self) -> None:
         """Stop, and cancel running attempts."""
         self._closed = True
-        running = [self._pump, *self._workers]
-        for task in running:
+        self._world.watches.drop_all()
+        for task in (running := [self._pump, *self._workers]):
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
         self._queues.clear()

@@ -22,6 +22,7 @@ from mockserver.edge.arrival import DIRECT, Arrival
 from mockserver.edge.connection import Connection, FastConnection
 from mockserver.edge.faulty_response import faulty_response
 from mockserver.edge.files import ResultFiles
+from mockserver.edge.following import EventStream, answer_at_the_end
 from mockserver.edge.http_bytes import DateHeader, WireResponse, answer_headers, wire_bytes, wire_response
 from mockserver.edge.proxy import Proxy
 from mockserver.edge.recorder import CALLBACKS_PATH, Recorder
@@ -32,6 +33,7 @@ from mockserver.engine.messages import FileWanted, Request, Response, StoredFile
 from mockserver.engine.routes import RouteMatch
 from mockserver.engine.state import ProviderState
 from mockserver.engine.transmission import Transmission
+from mockserver.engine.watching import Following
 from mockserver.engine.world import Outcome
 from mockserver.journal.record import Exchange as JournalEntry
 from mockserver.journal.redaction import without_secrets
@@ -47,7 +49,17 @@ _LOG = logging.getLogger("mockserver")
 class Exchange:
     """A request and its outcome, on its way to bytes. Without a provider it was for nothing that is served."""
 
-    __slots__ = ("_date", "now_ms", "outcome", "provider", "request", "runtime", "target", "transmission")
+    __slots__ = (
+        "_date",
+        "answered_ms",
+        "now_ms",
+        "outcome",
+        "provider",
+        "request",
+        "runtime",
+        "target",
+        "transmission",
+    )
 
     def __init__(
         self,
@@ -65,6 +77,8 @@ class Exchange:
         self.target = target
         self._date = date
         self.now_ms = now_ms
+        #: When it is answered, which may be later than when it came.
+        self.answered_ms = now_ms
         self.outcome = outcome
         #: How faults send the response; None until that is worked out.
         self.transmission: Transmission | None = None
@@ -124,10 +138,26 @@ class Exchange:
             response.headers,
             response.content_type,
             content,
-            self._date.line(self.now_ms),
+            self._date.line(self.answered_ms),
             keep_alive=keep_alive,
             with_body=self.request.method != "HEAD",
         )
+
+    def answer(self, now_ms: int, response: Response) -> None:
+        """Take the answer that the request has waited for."""
+        self.answered_ms = now_ms
+        self.outcome = self.outcome._replace(response=response, follows=None)
+
+    def event_stream(self, following: Following, *, keep_alive: bool) -> EventStream:
+        """Return a response that is sent event by event, and is written down at its end."""
+        response = self.outcome.response
+        headers = [("Content-Type", response.content_type), *response.headers, self._date.pair(self.now_ms)]
+
+        def journal(sent: bytes) -> None:
+            response.body = sent
+            self.journal(response.status, headers, sent, len(sent))
+
+        return EventStream(self.runtime, following, response.status, headers, journal, keep_alive=keep_alive)
 
     def apply_faults(self, file: Transmission | None = None) -> Transmission:
         """Let faults change how the response, or this file, is sent; write down what is sent."""
@@ -135,7 +165,7 @@ class Exchange:
         out = file
         if out is None:
             content = _content_of(response)
-            date = self._date.pair(self.now_ms)
+            date = self._date.pair(self.answered_ms)
             headers = answer_headers(response.status, response.headers, response.content_type, content, date)
             out = Transmission(response.status, headers, content)
         out.with_body = self.request.method != "HEAD"
@@ -210,7 +240,7 @@ class RequestHandler:
             request.fields = read_fields(request.body, headers)
         try:
             exchange = Exchange.of_provider(runtime, state, match, request, target, self._date)
-            if exchange.delivers_first:
+            if exchange.delivers_first or exchange.outcome.follows is not None:
                 return exchange
             if exchange.outcome.injections:
                 exchange.apply_faults()
@@ -283,9 +313,14 @@ class RequestHandler:
         self, http_request: web.BaseRequest, exchange: Exchange, *, close: bool = False
     ) -> web.StreamResponse:
         """Make the response to an exchange, after what it has to wait for."""
+        following = exchange.outcome.follows
+        if following is not None and not following.streams:
+            exchange.answer(*await answer_at_the_end(http_request, exchange.runtime, following))
         outcome = exchange.outcome
         response = outcome.response
         keep_alive = http_request.keep_alive and http_request.version.minor == 1 and not close
+        if following is not None and following.streams:
+            return cast("web.StreamResponse", exchange.event_stream(following, keep_alive=keep_alive))
         if exchange.transmission is None:
             if exchange.delivers_first:
                 await exchange.runtime.dispatcher.deliver_now(str(response.task_id))

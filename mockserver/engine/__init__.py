@@ -27,6 +27,7 @@ randomness. The files, in import order (each imports only those before it; tests
     renewal       puts new ids, links and times into what was recorded
     render        responses, errors and callback bodies
     idempotency   submits that are sent again with their key
+    watching      requests that stay open while their task goes on
     kinds         kinds of task, and tasks that go on from another one
     admission     the gates
     replay        which recorded submit a new one is like

@@ -92,8 +92,20 @@ class TaskEnters(NamedTuple):
     at_ms: int
 
 
+@dataclass(slots=True, eq=False)
+class Watch:
+    """A request that follows a task: what to do at a look, which returns when the next one is due, or None."""
+
+    provider: str
+    task_id: str
+    look: Callable[[int], int | None]
+    #: Called if its world ends before.
+    drop: Callable[[], None]
+    due_ms: int = -1
+
+
 #: What waits in the queue.
-Due = TaskEnds | TaskEnters | Delivery
+Due = TaskEnds | TaskEnters | Delivery | Watch
 
 
 class EventQueue:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from mockserver.engine.operations import Booked, replace_task
 from mockserver.engine.task import Task, end_now, hold, release, status_at
+from mockserver.engine.watching import look_again
 from mockserver.engine.world import World
 
 Command = Literal["hold", "release", "complete", "fail", "cancel"]
@@ -48,6 +49,7 @@ def run_command(world: World, task_id: str, name: Command, now_ms: int, reason: 
     task.account.settle(now_ms)
     booked: Booked = []
     replace_task(state, task, changed, booked)
+    look_again(state, task.id, now_ms, booked)
     for due_ms, item in booked:
         world.event_queue.put(due_ms, item)
     return changed

@@ -7,13 +7,14 @@ from mockserver.engine.messages import Response
 from mockserver.engine.operations import Booked, find_task
 from mockserver.engine.render import Refused, operation_response
 from mockserver.engine.task import end_now, ended
+from mockserver.engine.watching import look_again
 from mockserver.provider import End, Operation, Problem
 
 #: How a task ends, for its account alone, that is deleted before its end.
 _DELETED = End("", "cancellation", None, {})
 
 
-def delete(context: RequestContext, operation: Operation, _booked: Booked) -> Response | Refused:
+def delete(context: RequestContext, operation: Operation, booked: Booked) -> Response | Refused:
     """Delete a task of this account; its credits are released where it had not ended."""
     refused = find_task(context, operation)
     if refused is not None:
@@ -27,4 +28,5 @@ def delete(context: RequestContext, operation: Operation, _booked: Booked) -> Re
         task.account.revise(end_now(task, context.now_ms, _DELETED, None))
         task.account.settle(context.now_ms)
     context.state.delete_task(task)
+    look_again(context.state, task.id, context.now_ms, booked)
     return response

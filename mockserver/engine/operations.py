@@ -26,6 +26,7 @@ from mockserver.engine.stages import stages_to_tell
 from mockserver.engine.state import ProviderState
 from mockserver.engine.subscriptions import wants
 from mockserver.engine.task import Task, cancelled, ended, link_ends_s, status_at
+from mockserver.engine.watching import look_again, stream_response
 from mockserver.provider import End, Operation, Problem, Reason, ResultKind, State
 
 #: What falls due: the instant, and what it is about.
@@ -213,6 +214,7 @@ def cancel(context: RequestContext, operation: Operation, booked: Booked) -> Res
     drawn = _drawn_for(context, task, "cancel") if end.through else b""
     changed = cancelled(task, context.now_ms, end, reason, list(_durations_ms(end.through, drawn)))
     new = replace_task(context.state, task, changed, booked)
+    look_again(context.state, task.id, context.now_ms, booked)
     followed = None if task.course is None else task.course.cancelled
     if followed is None:
         context.set_task(new)
@@ -230,6 +232,12 @@ def replace_task(state: ProviderState, old: Task, new: Task, booked: Booked) -> 
         new.account.revise(new)
         _book(state, new, booked)
     return new
+
+
+def events(context: RequestContext, operation: Operation, _booked: Booked) -> Response | Refused:
+    """Begin a stream of the events of a task of this account."""
+    refused = find_task(context, operation)
+    return refused or stream_response(context, operation)
 
 
 def list_(context: RequestContext, operation: Operation, _booked: Booked) -> Response | Refused:
@@ -436,6 +444,7 @@ ROLES: Mapping[str, Callable[[RequestContext, Operation, Booked], Response | Ref
     "submit": submit,
     "query": query,
     "cancel": cancel,
+    "events": events,
     "list": list_,
     "estimate": estimate,
     "balance": balance,

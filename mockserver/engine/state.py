@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, quote, urlsplit
 
 from mockserver.chance import DRAW_BYTES, Chance
 from mockserver.engine.accounts import Account
+from mockserver.engine.callbacks import Watch
 from mockserver.engine.keeping import Shelf
 from mockserver.engine.messages import REAL_HOST, StoredFile
 from mockserver.engine.models import Models
@@ -57,6 +58,7 @@ class ProviderState:
         "targets",
         "task_faults",
         "tasks",
+        "watches",
     )
 
     def __init__(
@@ -87,6 +89,8 @@ class ProviderState:
         self.recorded: Callable[[Any, bool], bool] | None = None
         self.accounts: dict[str, Account] = {}
         self.tasks: dict[str, Task] = {}
+        #: The requests that follow a task, by its id.
+        self.watches: dict[str, list[Watch]] = {}
         self._evicting = _Tasks(self.tasks, self.task_faults)
         self.files: dict[str, StoredFile] = {}
         self._file_ids: dict[str, deque[str]] = {}

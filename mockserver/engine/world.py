@@ -5,13 +5,13 @@ Every function takes `now_ms`; the world has no clock. It is not thread-safe: on
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from mockserver.chance import Chance
 from mockserver.engine.admission import admit, gates_of
-from mockserver.engine.callbacks import Attempt, Delivery, EventQueue, TaskEnds, TaskEnters, after_attempt
+from mockserver.engine.callbacks import Attempt, Delivery, EventQueue, TaskEnds, TaskEnters, Watch, after_attempt
 from mockserver.engine.client_time import ClientTime
 from mockserver.engine.context import RequestContext
 from mockserver.engine.course import Recording
@@ -29,13 +29,20 @@ from mockserver.engine.injection import (
 from mockserver.engine.keeping import EVICTED_HEADER, Bounds, Shelf
 from mockserver.engine.messages import Request, Response
 from mockserver.engine.operations import ROLES, Booked, submit
-from mockserver.engine.render import refusal_response, rendered_deliveries, stage_delivery, task_context
+from mockserver.engine.render import (
+    operation_response,
+    refusal_response,
+    rendered_deliveries,
+    stage_delivery,
+    task_context,
+)
 from mockserver.engine.replay import Replay
 from mockserver.engine.routes import RouteMatch
 from mockserver.engine.rules import RuleTable
 from mockserver.engine.stages import still_enters
 from mockserver.engine.state import ProviderState
 from mockserver.engine.task import Task, ended
+from mockserver.engine.watching import Following, Watches, streaming, wait_ms, waiting
 from mockserver.provider import Problem, Provider, ProviderRules, TargetMode
 
 _ROLES = {**ROLES, "delete": delete}
@@ -65,6 +72,8 @@ class Outcome(NamedTuple):
     delivers_first: bool = False
     #: The faults that may still change how the response is sent.
     injections: tuple[Injection, ...] = ()
+    #: The request stays open, and follows its task.
+    follows: Following | None = None
 
 
 class World:
@@ -85,6 +94,7 @@ class World:
         "providers",
         "rules",
         "under_way",
+        "watches",
     )
 
     #: Finished deliveries that are still listed.
@@ -119,6 +129,7 @@ class World:
             if name in rules.recordings
         }
         self.event_queue = EventQueue()
+        self.watches = Watches(self.providers, self.event_queue)
         self.finished: dict[str, Delivery] = {}
         self.under_way: dict[str, Delivery] = {}
         self._deliveries_made = 0
@@ -157,6 +168,9 @@ class World:
         if self.evicted:
             context.evicted, self.evicted = self.evicted, ""
         _add_facts(context, outcome.response)
+        operation = match.operation
+        if operation is not None and (operation.wait is not None or operation.stream is not None):
+            outcome = outcome._replace(follows=outcome.follows or _followed(context, outcome.response, ()))
         for due_ms, item in booked:
             self.event_queue.put(due_ms, item)
         task_id = outcome.response.task_id
@@ -199,13 +213,15 @@ class World:
             context.task = context.body = context.inputs = None  # the gates work them out
             alter_view(injections, context)
             response = self._respond(context, booked, injector)
-        response = alter_response(injections, context, response)
+        follows = _followed(context, response, injections)
+        if follows is None:
+            response = alter_response(injections, context, response)
         names = (injection.fault.name for injection in injections if injection.applied)
         response.faults = tuple(dict.fromkeys(names))
         sending = tuple(
             each for each in injections if type(each.fault).alter_transmission is not Fault.alter_transmission
         )
-        return Outcome(response, bool(booked), injector.delivers_first, sending)
+        return Outcome(response, bool(booked), injector.delivers_first, sending, follows)
 
     def _release_callbacks(self, task_id: str, now_ms: int) -> None:
         """Send the callbacks that waited for a query to show the task's end, a moment later."""
@@ -221,17 +237,14 @@ class World:
         event_queue = self.event_queue
         while (head := event_queue.head()) is not None:
             due_ms, item = head
-            if item.due_ms == due_ms if isinstance(item, Delivery) else self._still_due(item) is not None:
+            if isinstance(item, Delivery | Watch):
+                is_due = item.due_ms == due_ms
+            else:
+                is_due = _still_due(self.providers, item) is not None
+            if is_due:
                 return due_ms
             event_queue.pop()
         return None
-
-    def _still_due(self, item: TaskEnds | TaskEnters) -> Task | None:
-        """Return the task, unless it was changed after the item was booked."""
-        task = self.providers[item.provider].tasks.get(item.task_id)
-        if isinstance(item, TaskEnters):
-            return task if task is not None and still_enters(task, item) else None
-        return task if task is not None and task.revision == item.revision else None
 
     def pop_due(self, now_ms: int) -> tuple[int, Delivery] | None:
         """Remove and return the next delivery that is due, with its instant; accounts settle first."""
@@ -242,7 +255,11 @@ class World:
                 if item.due_ms == due_ms:
                     return due_ms, item
                 continue
-            current = self._still_due(item)
+            if isinstance(item, Watch):
+                if item.due_ms == due_ms:
+                    self.watches.look(item, due_ms)
+                continue
+            current = _still_due(self.providers, item)
             if current is not None:
                 current.account.settle(due_ms)
                 stage = item if isinstance(item, TaskEnters) else None
@@ -323,6 +340,34 @@ def _tell_in_client_time(context: RequestContext, response: Response, client: Cl
     response.headers, mock_s = client.retold(response.headers, context.now_ms)
     if mock_s is not None:
         context.remark(retry_after_s=mock_s)
+
+
+def _followed(context: RequestContext, response: Response, injections: Sequence[Injection]) -> Following | None:
+    """Return what the request follows, if it stays open: faults change the answer that it gets in the end."""
+    operation, task = context.operation, context.task
+    if operation is None or task is None or response.gate is not None:
+        return None
+    if operation.stream is not None:
+        return streaming(context, operation)
+    if operation.wait is None or ended(task, context.now_ms) or not (wait := wait_ms(context, operation)):
+        return None
+
+    def answer() -> Response:
+        made = alter_response(injections, context, operation_response(context, operation))
+        names = (injection.fault.name for injection in injections if injection.applied)
+        made.faults = tuple(dict.fromkeys(names))
+        _add_facts(context, made)
+        return made
+
+    return waiting(context, context.now_ms + wait, answer)
+
+
+def _still_due(providers: Mapping[str, ProviderState], item: TaskEnds | TaskEnters) -> Task | None:
+    """Return the task, unless it was changed after the item was booked."""
+    task = providers[item.provider].tasks.get(item.task_id)
+    if isinstance(item, TaskEnters):
+        return task if task is not None and still_enters(task, item) else None
+    return task if task is not None and task.revision == item.revision else None
 
 
 def _add_facts(context: RequestContext, response: Response) -> None:

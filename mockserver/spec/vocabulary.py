@@ -163,11 +163,13 @@ def _mistake(error: jsonschema_rs.ValidationError, value: Any, place: Path_) -> 
         yield Mistake("value", path, str(error.message), _fix(kind, details), _instead(kind, details))
 
 
-def _distance(branch: list[jsonschema_rs.ValidationError], here: list[str | int], wrong: Any) -> tuple[bool, ...]:
-    """Tell how far a value is from a form: most where it is of another type, less where it is another word."""
+def _distance(branch: list[jsonschema_rs.ValidationError], here: list[str | int], wrong: Any) -> tuple[int, ...]:
+    """Tell how far a value is from a form: most where it is of another type, less where it is another word or key."""
     of_type = any(each.kind.name == "type" and each.instance_path == here for each in branch)
     of_word = any(each.kind.name == "const" and each.instance_path == here for each in branch)
-    return of_type or (of_word and not isinstance(wrong, str)), not of_word, len(branch) > 1
+    unknown = [each for each in branch if each.kind.name == "additionalProperties" and each.instance_path == here]
+    keys = sum(len(each.kind.as_dict()["unexpected"]) for each in unknown)
+    return of_type or (of_word and not isinstance(wrong, str)), not of_word, len(branch) > 1, keys
 
 
 def _instead(kind: str, details: dict[str, Any]) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mockserver.provider import Kind, Lifecycle, ParentRule, ResultKind, Schema
+from mockserver.provider import Kind, Lifecycle, ParentRule, ResultKind, Schema, StreamRule, WaitRule
 from mockserver.spec.compile.constants import check_amount, check_result_names
 from mockserver.spec.compile.context import Context
 from mockserver.spec.compile.lifecycles import compile_lifecycle, names_in, state_names
@@ -60,6 +60,9 @@ def parent_rule(
     context: Context, kinds: Mapping[str, Kind], mock: Mapping[str, Any], where: Path_
 ) -> ParentRule | None:
     """Compile where a submit names the task that it goes on from."""
+    for key in ("kind", "parent", "wait"):
+        if key in mock and mock["role"] == "estimate":
+            context.report((*where, key), "is for a submit: an estimate makes no task", "remove it")
     if "parent" not in mock:
         return None
     written = mock["parent"]
@@ -75,6 +78,31 @@ def parent_rule(
         field=name,
         kind=entry.get("kind"),
         states=frozenset(entry["states"]) if "states" in entry else None,
+    )
+
+
+def wait_rule(context: Context, mock: Mapping[str, Any], where: Path_) -> WaitRule | None:
+    """Compile how long a submit waits for its task."""
+    entry = mock.get("wait")
+    if entry is None:
+        return None
+    if isinstance(entry, dict) and "prefer_s" in entry:
+        at_most_s = entry["at_most_s"] if "at_most_s" in entry else entry["prefer_s"]
+        if at_most_s < entry["prefer_s"]:
+            context.report((*where, "wait", "at_most_s"), "is less than prefer_s", "raise it, or lower prefer_s")
+        return WaitRule(prefer_s=entry["prefer_s"], at_most_s=at_most_s)
+    return WaitRule(seconds=context.value(entry, *where, "wait"))
+
+
+def stream_rule(context: Context, mock: Mapping[str, Any], where: Path_) -> StreamRule | None:
+    """Compile how the events of a stream are sent."""
+    if mock["role"] != "events":
+        return None
+    every_s = mock.get("every_s")
+    return StreamRule(
+        event=context.value(mock["event"], *where, "event") if "event" in mock else None,
+        every_ms=None if every_s is None else max(1, round(every_s * 1000)),
+        last=mock.get("last"),
     )
 
 

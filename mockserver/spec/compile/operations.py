@@ -8,7 +8,7 @@ from typing import Any
 from mockserver.provider import UCR, Kind, Operation, Parameter, ResultKind, Route
 from mockserver.spec.compile.bodies import MOST_OTHER_BYTES, compile_bodies, names_task, needs_body
 from mockserver.spec.compile.context import Context
-from mockserver.spec.compile.kinds import child_schema, kind_of, parent_rule, states_for
+from mockserver.spec.compile.kinds import child_schema, kind_of, parent_rule, states_for, stream_rule, wait_rule
 from mockserver.spec.compile.naming import compile_model_name, field_of
 from mockserver.spec.compile.replies import address_of, check_reply, compile_headers, compile_list
 from mockserver.spec.compile.unmarked import NOTHING_ASKED, asked_of, not_implemented, sample_of
@@ -132,6 +132,8 @@ def _operation(
         kind=kind_of(context, kinds, mock, where),
         parent=parent_rule(context, kinds, mock, where),
         request=child_schema(context, entry, place),
+        wait=wait_rule(context, mock, where),
+        stream=stream_rule(context, mock, where),
         item=None if "item" not in mock else context.value(mock["item"], *where, "item"),
         limit=None if "limit" not in mock else context.value(mock["limit"], *where, "limit"),
         after=None if "after" not in mock else context.value(mock["after"], *where, "after"),

@@ -24,6 +24,7 @@ _METHODS_OF = {
     "result": ("get",),
     "file": ("get",),
     "keys": ("get",),
+    "events": ("get",),
     "submit": ("post", "put", "patch"),
     "estimate": ("post", "put", "patch"),
     "upload": ("post", "put", "patch"),

@@ -21,6 +21,7 @@ _ROOTS = {
     "query": _OF_TASK,
     "cancel": _OF_TASK,
     "delete": _OF_TASK,
+    "events": _OF_TASK,
     "list": _ALWAYS | {"account", "list"},
     "balance": _ALWAYS | {"account"},
     "upload": _ALWAYS | {"account", "file"},
@@ -34,6 +35,7 @@ _WHAT = {
     "query": "the answer to a query",
     "cancel": "the answer to a cancel",
     "delete": "the answer to a delete",
+    "events": "an event of a stream",
     "list": "the answer to a list",
     "balance": "the answer with a balance",
     "upload": "the answer to an upload",
@@ -147,12 +149,19 @@ class _Places:
         parents = self._scope("what a request names", _NOTHING, _PARAMETERS | _BODY, parameters=parameters, schemas=[])
         item_scope = self._scope("an entry of a list", _OF_TASK, _NO_BODY, parameters=parameters)
         reply = mock.get("reply", {})
-        scopes = {"model": named, "task": whose if role in ("query", "cancel") else asked, "item": item_scope}
+        scopes = {
+            "model": named,
+            "task": whose if role in ("query", "cancel") else asked,
+            "item": item_scope,
+            "event": reads,
+        }
         scopes |= dict.fromkeys(("limit", "after", "offset", "page", "order", "index"), asked)
         for name, template in mock.get("filter", {}).items():
             yield self._place((*path, "filter", name), template, asked)
         if "retry_after_s" in reply:
             yield self._place((*path, "reply", "retry_after_s"), reply["retry_after_s"], reads)
+        if "prefer_s" not in (mock.get("wait") if isinstance(mock.get("wait"), dict) else ()):
+            scopes["wait"] = self._scope("the time that a submit waits", _OF_BODY, _REQUEST, parameters=parameters)
         for key, scope in scopes.items():
             if key in mock:
                 yield self._place((*path, key), mock[key], scope)
