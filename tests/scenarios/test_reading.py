@@ -449,9 +449,9 @@ def test_all_mistakes_are_told_at_once() -> None:
     )
     assert [str(fault).partition(";")[0].partition(" (")[0] for fault in faults_in(text)] == [
         "scenario.yaml:10: accounts/0/plan: must be one of pro, premium, starter",
-        "scenario.yaml:24: timeline/0/with/s: error: unknown parameter 's'",
-        "scenario.yaml:31: timeline/0/where/model: must be one of gemini-omni-flash-text-to-video",
-        "scenario.yaml:41: timeline/1/fault: unknown fault 'latncy'",
+        "scenario.yaml:26: timeline/0/with/s: error: unknown parameter 's'",
+        "scenario.yaml:33: timeline/0/where/model: must be one of gemini-omni-flash-text-to-video",
+        "scenario.yaml:43: timeline/1/fault: unknown fault 'latncy'",
     ]
 
 
