@@ -11,7 +11,7 @@ from typing import Any, Literal
 from contracts.journal import Delivery, Exchange, Job, Journal, Record, TaskTrace
 from mockserver.engine.models import documented_model
 from mockserver.faults import all_faults
-from mockserver.provider import End, Model, Provider
+from mockserver.provider import End, Idempotency, Model, Provider
 from mockserver.spec.pointer import pointed
 
 HTTP_OK = 200
@@ -277,16 +277,16 @@ def model_of(journal: Journal, submit: Exchange) -> Model | None:
 
 def makes_no_second_task(provider: Provider, first: Exchange, second: Exchange) -> bool:
     """Tell whether two submits make one task: they have the same idempotency key, or got the same task."""
-    if first.task is not None and first.task == second.task:
-        return True
-    key = _idempotency_key(provider, first)
-    return key is not None and key == _idempotency_key(provider, second)
-
-
-def _idempotency_key(provider: Provider, submit: Exchange) -> str | None:
     rule = provider.idempotency
     if rule is None:
-        return None
+        return False
+    if first.task is not None and first.task == second.task:
+        return True
+    key = _idempotency_key(rule, first)
+    return key is not None and key == _idempotency_key(rule, second)
+
+
+def _idempotency_key(rule: Idempotency, submit: Exchange) -> str | None:
     value = submit.header(rule.header) if rule.header else pointed(submit.json, rule.body_keys)
     return value if isinstance(value, str) and value else None
 

@@ -16,7 +16,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
-from support.jobs import LASTS_MS, RECEIVER, START_MS, Jobs, issues_of, spec_with
+from support.jobs import KEYS, LASTS_MS, RECEIVER, START_MS, Jobs, issues_of, spec_with
 
 from mockserver.edge.account_changes import apply_changes
 from mockserver.edge.rule_codec import read_fault_request
@@ -47,16 +47,6 @@ PUBLISHED: dict[str, Any] = {
         "algorithm": "ed25519",
         "content": "{$callback.id}\n{$account.id}\n{$callback.sent_unix_s}\n{$callback.body_sha256}",
     },
-}
-KEYS = {
-    "/.well-known/jwks.json": {
-        "get": {
-            "operationId": "keys",
-            "security": [],
-            "responses": {"200": {"description": "The keys."}},
-            "x-mock": {"role": "keys"},
-        }
-    }
 }
 TOKEN = {"signature": {"header": "X-Callback-Token", "algorithm": "token", "secret": "$request.body#/webhook_secret"}}
 FORMS: dict[str, dict[str, Any]] = {"standard": STANDARD, "stamped": STAMPED, "published": PUBLISHED, "token": TOKEN}

@@ -83,6 +83,8 @@ def test_schema_is_closed_and_described() -> None:
             "hint",
             "commanded",
             "own_plan",
+            "repeated",
+            "retry_after_s",
             "replayed",
             "transfer_s",
             "upstream",

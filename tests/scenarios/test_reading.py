@@ -59,6 +59,8 @@ accounts:
     tasks_per_day: 1000
     concurrent_tasks: 2
     secret: a-secret
+    webhook_url: https://receiver.example/hooks
+    webhook_events: [done]
     revoked: false
   - provider: crun
 timeline:
@@ -182,6 +184,7 @@ def test_a_scenario_is_put_in_force_as_it_was_read() -> None:
     staged = activate(made, clock, scenario)
     account = made.providers["googlegeminiomni"].accounts[KEY]
     assert (account.available_ucr, account.secret, account.revoked) == (12_500_000, "a-secret", False)
+    assert (account.webhook_url, account.webhook_events) == ("https://receiver.example/hooks", ("done",))
     assert (account.plan.name, account.plan.requests_per_minute) == ("premium", 10)
     assert (account.plan.requests_per_hour, account.plan.concurrent_tasks) == (100, 2)
     assert list(made.providers["crun"].accounts) == ["crun-mock-key"]
@@ -436,9 +439,9 @@ def test_all_mistakes_are_told_at_once() -> None:
     assert [re.sub(r" \(.*", "", str(fault)) for fault in faults_in(text)] == [
         'scenario.yaml:4: seed: "x" is not of type "integer"',
         'scenario.yaml:10: accounts/0/plan: ["gold"] is not of type "string"',
-        "scenario.yaml:40: timeline/0/when/tims: unknown key: tims",
-        "scenario.yaml:63: expect/1/foo: unknown key: foo",
-        "scenario.yaml:64: expect/1/bar: unknown key: bar",
+        "scenario.yaml:42: timeline/0/when/tims: unknown key: tims",
+        "scenario.yaml:65: expect/1/foo: unknown key: foo",
+        "scenario.yaml:66: expect/1/bar: unknown key: bar",
     ]
     text = WHOLE.replace("plan: premium", "plan: gold").replace("fault: latency", "fault: latncy")
     text = text.replace("model: gemini-omni-flash-text-to-video", "model: sora").replace(
@@ -446,9 +449,9 @@ def test_all_mistakes_are_told_at_once() -> None:
     )
     assert [str(fault).partition(";")[0].partition(" (")[0] for fault in faults_in(text)] == [
         "scenario.yaml:10: accounts/0/plan: must be one of pro, premium, starter",
-        "scenario.yaml:24: timeline/0/with/s: error: unknown parameter 's'",
-        "scenario.yaml:31: timeline/0/where/model: must be one of gemini-omni-flash-text-to-video",
-        "scenario.yaml:41: timeline/1/fault: unknown fault 'latncy'",
+        "scenario.yaml:26: timeline/0/with/s: error: unknown parameter 's'",
+        "scenario.yaml:33: timeline/0/where/model: must be one of gemini-omni-flash-text-to-video",
+        "scenario.yaml:43: timeline/1/fault: unknown fault 'latncy'",
     ]
 
 
@@ -703,7 +706,7 @@ def test_on_the_command_line_all_files_are_told_of(tmp_path: Path) -> None:
     code, said = run_cli(str(good), str(bad), str(missing))
     assert code == 1
     assert said.splitlines() == [
-        f"{bad}:41: timeline/1/fault: unknown fault 'latncy'; did you mean 'latency'?",
+        f"{bad}:43: timeline/1/fault: unknown fault 'latncy'; did you mean 'latency'?",
         f"{missing}: cannot be read: No such file or directory",
         "2 errors",
     ]

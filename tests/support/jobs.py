@@ -28,6 +28,17 @@ RECEIVER = "https://receiver.example/hooks"
 START_MS = 1_780_617_600_000
 #: The task ends so long after its submit.
 LASTS_MS = 10_000
+#: Publishes the key that verifies callbacks.
+KEYS: dict[str, Any] = {
+    "/.well-known/jwks.json": {
+        "get": {
+            "operationId": "keys",
+            "security": [],
+            "responses": {"200": {"description": "The keys."}},
+            "x-mock": {"role": "keys"},
+        }
+    }
+}
 SPEC = Path(__file__).with_name("jobs.yaml").read_text(encoding="utf-8")
 
 
