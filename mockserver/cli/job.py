@@ -9,7 +9,6 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from mockserver.spec.catalog import load_providers
 from mockserver.spec.document import followed
 from mockserver.spec.drafting.candidates import Entry
 from mockserver.spec.drafting.draft import Chosen, Draft
@@ -33,10 +32,10 @@ def job_of(path: Path, chosen: Chosen, draft: Draft) -> str:
     Raises:
         JobError: it was not taken, or did not end.
     """
-    (provider,) = load_providers([path], builtin=False)
     seen: list[str] = []
     notes: list[str] = []
     with MockServer(specs=path, builtin=False) as mock:
+        (provider,) = (each.provider for each in mock.runtime.world.providers.values())
         base = f"http://127.0.0.1:{mock.server.port}/{provider.name}"
         headers = provider.key.header_with(provider.key.example)
         submit, query = provider.operations[chosen.submits[0].id], provider.operations[chosen.query.id]
