@@ -6,13 +6,17 @@ import json
 import re
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
+from urllib.parse import urlencode
 
 from mockserver.spec.document import followed
 from mockserver.spec.drafting.candidates import Entry
 from mockserver.spec.drafting.draft import Chosen, Draft
 from mockserver.spec.pointer import pointed
+from mockserver.spec.samples import sample
 from mockserver.spec.schema import compile_schema
 from mockserver.testing.running import MockServer
 
@@ -41,14 +45,13 @@ def job_of(path: Path, chosen: Chosen, draft: Draft) -> str:
         submit, query = provider.operations[chosen.submits[0].id], provider.operations[chosen.query.id]
         model = next(iter(provider.models.values()))
         target = submit.path.replace("{", "").replace("}", "")
-        made = _asked(submit.method, base + target, headers, model.example or {})
+        made = _asked(submit.method, _with(base + target, chosen.submits[0]), headers, model.example or {})
         notes += _misfits(chosen.submits[0], made)
         task_id = pointed(made, draft.id_path) if draft.id_path else None
         if task_id is None:
             raise JobError(f"the answer to {chosen.submits[0].name} shows no id")
-        name = f"{{{query.task_field}}}"
-        url = base + query.path.replace(name, str(task_id))
-        url += "" if name in query.path else f"?{query.task_field}={task_id}"
+        target = query.path.replace(f"{{{query.task_field}}}", str(task_id)).replace("{", "").replace("}", "")
+        url = _with(base + target, chosen.query, {query.task_field: str(task_id)})
         success = draft.status.shows.get(draft.status.ends["success"], draft.status.ends["success"])
         for _ in range(_MOST_POLLS):
             answer = _asked(query.method, url, headers)
@@ -68,6 +71,16 @@ def job_of(path: Path, chosen: Chosen, draft: Draft) -> str:
             seen.append("its file")
     draft.notes += dict.fromkeys(notes)
     return " → ".join(seen)
+
+
+def _with(url: str, entry: Entry, known: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Add the parameters that an operation wants in the query."""
+    wanted = {
+        each["name"]: known.get(each["name"]) or sample(entry.document.data, each.get("schema", {}), bytes(64))
+        for each in entry.parameters("query")
+        if each.get("required") is True or each["name"] in known
+    }
+    return f"{url}?{urlencode(wanted)}" if wanted else url
 
 
 def _misfits(entry: Entry, answer: Any) -> list[str]:

@@ -304,7 +304,8 @@ def cancels_for(entries: Sequence[Entry], query: Entry) -> list[Entry]:
             return 10
         if says and named and entry.words & query.words - _GENERIC:
             return 5
-        return 3 if near and entry.method == "delete" and _shape(entry.path) == shape else 0
+        told = {*words_of(f"{entry.id} {entry.summary}")}
+        return 3 if near and entry.method == "delete" and _CANCELS & told else 0
 
     return [each for each, _ in _best(entries, much, 1)]
 

@@ -218,12 +218,18 @@ class _Drafter:
         exact = [each for each in known if each.words == name and len(name) > 1]
         id_path = next((each.path for each in (*exact, *known)), ())
         status = self._status_in(entry.fields if fields is None else fields)
+        request = self._chosen.submits[0].request
         return Facts(
             id_path=id_path,
             status=status,
             query_path=self._filled(self._chosen.query, entry, of_request=of_request),
             cancel_path=self._filled(self._chosen.cancel, entry, of_request=of_request),
-            inputs=properties_of(self._chosen.submits[0].request),
+            inputs=properties_of(request),
+            always=frozenset(
+                name
+                for name, each in properties_of(request).items()
+                if name in request.get("required", ()) or flat(self._data, each).get("default") is not None
+            ),
             model="$task.model" if self._model_of(self._chosen.submits[0])[1] else "",
             of_request=of_request,
         )
