@@ -14,7 +14,8 @@ from urllib.parse import urlencode
 
 from mockserver.spec.document import followed
 from mockserver.spec.drafting.candidates import Entry
-from mockserver.spec.drafting.draft import Chosen, Draft
+from mockserver.spec.drafting.known import Chosen
+from mockserver.spec.drafting.writing import Draft
 from mockserver.spec.pointer import pointed
 from mockserver.spec.samples import sample
 from mockserver.spec.schema import compile_schema
