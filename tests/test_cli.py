@@ -412,6 +412,7 @@ def test_help() -> None:
         "providers",
         "faults",
         "scenarios",
+        "init",
         "check",
         "ca",
         "record",

@@ -213,7 +213,9 @@ def test_the_commands_from_a_bare_document_to_a_judged_client(tmp_path: Path, mo
     """Typed as they stand, but for the port, and fewer situations."""
     (tmp_path / "clips.yaml").write_text(block("example", "bare"), encoding="utf-8")
     (tmp_path / "my_clips.py").write_text(block("example", "bare-client"), encoding="utf-8")
-    init, check, once, serve, judge = block("command", "bare").replace(".venv/bin/", f"{BIN}/").splitlines()
+    init, check, once, serve, judge = [
+        each.replace(".venv/bin/", f"{BIN}/") for each in block("command", "bare").replace("\\\n", "").splitlines()
+    ]
     for command, said in ((init, "queued → running → succeeded → its file"), (check, "no errors"), (once, "queued")):
         done = run(["bash", "-euo", "pipefail", "-c", command], tmp_path)
         assert (done.returncode, said in done.stdout) == (0, True), done.stdout + done.stderr

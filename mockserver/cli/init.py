@@ -15,7 +15,8 @@ from mockserver.spec.document import Document, SpecError
 
 if TYPE_CHECKING:
     from mockserver.spec.drafting.candidates import Entry
-    from mockserver.spec.drafting.draft import Chosen, Draft
+    from mockserver.spec.drafting.known import Chosen
+    from mockserver.spec.drafting.writing import Draft
 
 _MOST_OFFERED = 6
 _LONGEST_TITLE = 60
@@ -40,7 +41,8 @@ def init(document: Path, output: Path | None, *, force: bool, **named: Any) -> N
     path = output or document.with_name(f"{document.stem}.overlay.yaml")
     if path.exists() and not force:
         fail(f"{path} exists; --force overwrites it, --output FILE writes another one")
-    from mockserver.spec.drafting.draft import DraftError, drafted  # noqa: PLC0415 - only this command needs it
+    from mockserver.spec.drafting.draft import drafted  # noqa: PLC0415 - only this command needs it
+    from mockserver.spec.drafting.known import DraftError  # noqa: PLC0415
     from mockserver.spec.files import document_alone  # noqa: PLC0415
 
     try:
@@ -65,7 +67,7 @@ def _chosen(document: Document, named: dict[str, Any]) -> Chosen:
         DraftError: with everything that a flag names and is not there, or what was not found.
     """
     from mockserver.spec.drafting import candidates  # noqa: PLC0415
-    from mockserver.spec.drafting.draft import Chosen, DraftError  # noqa: PLC0415
+    from mockserver.spec.drafting.known import Chosen, DraftError  # noqa: PLC0415
 
     entries = candidates.entries_of(document)
     wrong: list[str] = []

@@ -6,14 +6,18 @@ import json
 import re
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
+from urllib.parse import urlencode
 
-from mockserver.spec.catalog import load_providers
 from mockserver.spec.document import followed
 from mockserver.spec.drafting.candidates import Entry
-from mockserver.spec.drafting.draft import Chosen, Draft
+from mockserver.spec.drafting.known import Chosen
+from mockserver.spec.drafting.writing import Draft
 from mockserver.spec.pointer import pointed
+from mockserver.spec.samples import sample
 from mockserver.spec.schema import compile_schema
 from mockserver.testing.running import MockServer
 
@@ -33,23 +37,22 @@ def job_of(path: Path, chosen: Chosen, draft: Draft) -> str:
     Raises:
         JobError: it was not taken, or did not end.
     """
-    (provider,) = load_providers([path], builtin=False)
     seen: list[str] = []
     notes: list[str] = []
     with MockServer(specs=path, builtin=False) as mock:
+        (provider,) = (each.provider for each in mock.runtime.world.providers.values())
         base = f"http://127.0.0.1:{mock.server.port}/{provider.name}"
         headers = provider.key.header_with(provider.key.example)
         submit, query = provider.operations[chosen.submits[0].id], provider.operations[chosen.query.id]
         model = next(iter(provider.models.values()))
         target = submit.path.replace("{", "").replace("}", "")
-        made = _asked(submit.method, base + target, headers, model.example or {})
+        made = _asked(submit.method, _with(base + target, chosen.submits[0]), headers, model.example or {})
         notes += _misfits(chosen.submits[0], made)
         task_id = pointed(made, draft.id_path) if draft.id_path else None
         if task_id is None:
             raise JobError(f"the answer to {chosen.submits[0].name} shows no id")
-        name = f"{{{query.task_field}}}"
-        url = base + query.path.replace(name, str(task_id))
-        url += "" if name in query.path else f"?{query.task_field}={task_id}"
+        target = query.path.replace(f"{{{query.task_field}}}", str(task_id)).replace("{", "").replace("}", "")
+        url = _with(base + target, chosen.query, {query.task_field: str(task_id)})
         success = draft.status.shows.get(draft.status.ends["success"], draft.status.ends["success"])
         for _ in range(_MOST_POLLS):
             answer = _asked(query.method, url, headers)
@@ -69,6 +72,16 @@ def job_of(path: Path, chosen: Chosen, draft: Draft) -> str:
             seen.append("its file")
     draft.notes += dict.fromkeys(notes)
     return " → ".join(seen)
+
+
+def _with(url: str, entry: Entry, known: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Add the parameters that an operation wants in the query."""
+    wanted = {
+        each["name"]: known.get(each["name"]) or sample(entry.document.data, each.get("schema", {}), bytes(64))
+        for each in entry.parameters("query")
+        if each.get("required") is True or each["name"] in known
+    }
+    return f"{url}?{urlencode(wanted)}" if wanted else url
 
 
 def _misfits(entry: Entry, answer: Any) -> list[str]:

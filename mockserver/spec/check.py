@@ -25,6 +25,7 @@ from mockserver.spec.openapi import (
     operation_mistakes,
     reference_mistakes,
 )
+from mockserver.spec.overlay import written_by_overlays
 from mockserver.spec.plain import completed, is_plain
 from mockserver.spec.vocabulary import builtin_specs, vocabulary_mistakes
 
@@ -33,9 +34,10 @@ Check = Callable[[Document], Iterable[Mistake]]
 
 def _of_overlays(check: Check, document: Document) -> Iterator[Mistake]:
     """Yield the mistakes that overlays have made; they need not say all that a spec needs."""
-    partial_ = isinstance(document.data.get("x-mock", {}), dict)
-    for each in check(document) if document.origins else ():
-        whole = each.kind == "missing key" and each.path in ((), ("x-mock",), ("info",)) and partial_
+    is_partial = isinstance(document.data.get("x-mock", {}), dict)
+    written = replace(document, data=written_by_overlays(document))
+    for each in check(written) if document.origins else ():
+        whole = each.kind == "missing key" and each.path in ((), ("x-mock",), ("info",)) and is_partial
         if not whole and "overlay" in document.origin(each.path)[0].data:
             yield each
 

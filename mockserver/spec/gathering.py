@@ -98,7 +98,7 @@ class _Gatherer:
         origins = {**self._lead.origins, **self._origins}
         warnings = [*self._lead.warnings, *self._warnings]
         found = replace(self._lead, data=out, origins=origins, warnings=warnings)
-        self._errors += self._circles(found)
+        self._errors += _circles(found)
         if self._errors:
             raise SpecError(self._errors)
         return found
@@ -118,32 +118,11 @@ class _Gatherer:
         for name, model in models.items():
             if isinstance(model, dict) and isinstance(model.get("request"), str) and model["request"][:2] == "#/":
                 there = place.below(name, "request")
-                found = self._through(out, model["request"]) or self._reference(model["request"], there, "schema")
+                found = _through({**out, "components": self._components}, model["request"]) or self._reference(
+                    model["request"], there, "schema"
+                )
                 made[name] = {**model, "request": found}
         out["x-mock"] = {**out["x-mock"], "models": made}
-
-    def _through(self, out: Mapping[str, Any], pointer: str) -> str | None:
-        """Return the pointer to what is gathered already, which may be behind references."""
-        data = {**out, "components": self._components}
-        here: tuple[str, ...] = ()
-        for key in keys_of(pointer[1:]):
-            here = (*here, key)
-            for _ in range(_LONGEST_CHAIN):
-                value = pointed(data, here, MISSING)
-                if not isinstance(value, dict) or not isinstance(value.get("$ref"), str):
-                    break
-                here = keys_of(value["$ref"][1:])
-            if value is MISSING:
-                return None
-        return "#/" + "/".join(map(_escaped, here))
-
-    def _circles(self, found: Document) -> Iterator[SpecIssue]:
-        for kind, parts in self._components.items():
-            for name, part in parts.items():
-                if isinstance(part, dict) and isinstance(part.get("$ref"), str):
-                    why = found.unresolved(part["$ref"])
-                    if why:
-                        yield found.issue(("components", kind, name), why, "let it end at something")
 
     def _items(self, paths: Any, place: _Place) -> Iterator[tuple[str, dict[str, Any]]]:
         if not isinstance(paths, dict) or not paths:
@@ -336,6 +315,31 @@ class _Gatherer:
 
     def _warn(self, place: _Place, message: str, fix: str) -> None:
         self._warnings.append((place.document, place.path, message, fix))
+
+
+def _circles(found: Document) -> Iterator[SpecIssue]:
+    """Yield what a reference in the components leads to that is nowhere, or in a circle."""
+    for kind, parts in found.data["components"].items():
+        for name, part in parts.items():
+            if isinstance(part, dict) and isinstance(part.get("$ref"), str):
+                why = found.unresolved(part["$ref"])
+                if why:
+                    yield found.issue(("components", kind, name), why, "let it end at something")
+
+
+def _through(data: Mapping[str, Any], pointer: str) -> str | None:
+    """Return the pointer to what is gathered already, which may be behind references."""
+    here: tuple[str, ...] = ()
+    for key in keys_of(pointer[1:]):
+        here = (*here, key)
+        for _ in range(_LONGEST_CHAIN):
+            value = pointed(data, here, MISSING)
+            if not isinstance(value, dict) or not isinstance(value.get("$ref"), str):
+                break
+            here = keys_of(value["$ref"][1:])
+        if value is MISSING:
+            return None
+    return "#/" + "/".join(map(_escaped, here))
 
 
 def _of_reference(place: _Place) -> _Place:

@@ -48,6 +48,22 @@ def overlaid(document: Document, overlays: Iterable[Document]) -> tuple[Document
     return found, work.issues
 
 
+def written_by_overlays(document: Document) -> dict[str, Any]:
+    """Return the parts of a document that overlays have written, at their places; an array's are by their indices."""
+    out: dict[Any, Any] = {}
+    for path, (source, _) in sorted(document.origins.items(), key=lambda pair: len(pair[0])):
+        if "overlay" not in source.data:
+            continue
+        holder = out
+        for key in path[:-1]:
+            holder = holder.setdefault(key, {})
+            if not isinstance(holder, dict):
+                break  # it is in a part that is written as a whole
+        else:
+            holder.setdefault(path[-1], at(document.data, path))
+    return out
+
+
 class _Work:
     """A document on which overlays are applied; what it was read from is not changed."""
 

@@ -79,7 +79,7 @@ WORDS = {
     "operation.json": [
         "list    GET /v1/operations",
         "status  done: running",
-        "DELETE /v1/operations/{name} is not used",
+        "delete  DELETE /v1/operations/{name}",
     ],
     "wordless.yaml": ["status  state: waiting, working, then finished or broken-error"],
     "branches.yaml": ["cancel  DELETE /projects/{project_id}/jobs/{job_id}"],

@@ -304,7 +304,8 @@ def cancels_for(entries: Sequence[Entry], query: Entry) -> list[Entry]:
             return 10
         if says and named and entry.words & query.words - _GENERIC:
             return 5
-        return 3 if near and entry.method == "delete" and _shape(entry.path) == shape else 0
+        told = {*words_of(f"{entry.id} {entry.summary}")}
+        return 3 if near and entry.method == "delete" and _CANCELS & told else 0
 
     return [each for each, _ in _best(entries, much, 1)]
 
@@ -329,9 +330,8 @@ def lists_for(entries: Sequence[Entry], submit: Entry, query: Entry) -> list[Ent
     places = {_shape(submit.path): 6, _shape(query.path).rpartition("/")[0]: 5}
 
     def much(entry: Entry) -> int:
-        if entry.method != "get" or not entry.has_items:
-            return 0
-        return places.get(_shape(entry.path), 0)
+        place = places.get(_shape(entry.path), 0)
+        return place if place and entry.method == "get" and entry.has_items else 0
 
     return [each for each, _ in _best(entries, much, 1)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 from mockserver.spec.document import followed
 
 _DEEPEST = 4
+#: A schema with more fields is not read to its end.
+_MOST = 250
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
 
@@ -97,18 +100,20 @@ def properties_of(schema: Mapping[str, Any]) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def fields_of(
-    data: Mapping[str, Any], raw: Any, path: tuple[str, ...] = (), *, required: bool = True
-) -> Iterator[Field]:
-    """Yield the fields of a schema, and those of objects in it; not those of arrays."""
-    if len(path) >= _DEEPEST:
-        return
-    schema = flat(data, raw)
-    for name, each in properties_of(schema).items():
-        needed = required and name in schema.get("required", ())
-        inner = flat(data, each)
-        yield Field((*path, name), inner, needed)
-        yield from fields_of(data, each, (*path, name), required=needed)
+def fields_of(data: Mapping[str, Any], raw: Any) -> Iterator[Field]:
+    """Yield the fields of a schema, and then those of objects in it; not those of arrays."""
+    waiting: deque[tuple[dict[str, Any], tuple[str, ...], bool]] = deque([(flat(data, raw), (), True)])
+    left = _MOST
+    while waiting:
+        schema, path, required = waiting.popleft()
+        for name, each in properties_of(schema).items():
+            needed = required and name in schema.get("required", ())
+            inner, left = flat(data, each), left - 1
+            if left < 0:
+                return
+            yield Field((*path, name), inner, needed)
+            if len(path) + 1 < _DEEPEST and properties_of(inner):
+                waiting.append((inner, (*path, name), needed))
 
 
 def types_of(schema: Mapping[str, Any]) -> tuple[str, ...]:

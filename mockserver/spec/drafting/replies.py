@@ -51,6 +51,8 @@ class Facts:
     cancel_path: str = ""
     #: The fields of the submit body, by name.
     inputs: Mapping[str, Any] = field(default_factory=dict)
+    #: Those of them that are always there.
+    always: frozenset[str] = frozenset()
     #: What the name of the task's model is read from; empty where there is none.
     model: str = ""
     has_file: bool = True
@@ -132,7 +134,10 @@ class _Writer:
         if facts.model and words in (("model",), ("model", "name"), ("model", "id")) and is_text(schema):
             return facts.model
         if name in facts.inputs and types and types == types_of(flat(self._data, facts.inputs[name])):
-            return f"$input#/{name.replace('~', '~0').replace('/', '~1')}"
+            said = f"$input#/{name.replace('~', '~0').replace('/', '~1')}"
+            if not required or name in facts.always or "null" in repr(schema.get("type")):
+                return said
+            return {"by": said, "values": {"null": self._sample(schema)}, "otherwise": said}
         if words in (("success",), ("ok",)) and types == ("boolean",):
             return True
         return _NOTHING

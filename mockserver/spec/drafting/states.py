@@ -27,7 +27,8 @@ _WORDS: Mapping[Kind, frozenset[str]] = {
     ),
     "running": these(
         "running run processing inprogress progress progressing generating active started starting working rendering "
-        "dreaming executing ongoing preparing finalizing transcribing synthesizing computing busy"
+        "dreaming executing ongoing preparing finalizing transcribing synthesizing computing busy preprocessing "
+        "postprocessing validating"
     ),
 }
 #: Words that turn another one around, or say that there is no such task.
