@@ -37,6 +37,8 @@ ORDER = {
             "faults",
             "rules",
             "injection",
+            "listing",
+            "results",
             "operations",
             "world",
             "commands",

@@ -189,7 +189,7 @@ def test_a_query_may_name_its_task_in_the_body(tmp_path: Path) -> None:
             "schema": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}}
         }
     }
-    fetch = {
+    fetch: dict[str, Any] = {
         "operationId": "fetch",
         "requestBody": {"required": True, "content": content},
         "responses": {"200": {"description": "It"}},
@@ -204,7 +204,7 @@ def test_a_query_may_name_its_task_in_the_body(tmp_path: Path) -> None:
     job = small.json("POST", "/jobs")["id"]
     for name in (job, f"models/one/jobs/{job}"):
         assert small.json("POST", "/fetch", {"name": name}) == {"id": job}
-    bodies = ({"name": "nothing"}, {"name": f"{job}/"}, {"name": 7}, {}, [], b"{")
+    bodies: tuple[Any, ...] = ({"name": "nothing"}, {"name": f"{job}/"}, {"name": 7}, {}, [], b"{")
     assert [small.send("POST", "/fetch", body).status for body in bodies] == [404, 404, 400, 400, 400, 415]
     fetch["x-mock"]["task"] = "$request.body#/nam"
     assert ["has the field 'nam' (did you mean name?)" in str(each) for each in issues(tmp_path, data)] == [True]
