@@ -7,19 +7,23 @@ import json
 import struct
 import wave
 import zipfile
+from importlib.util import find_spec
 
-import av
 import pytest
 
 from mockserver.media.shape import LARGEST_SIDE_PX, PICTURES, Shape, fitting_shape
 from mockserver.media.specimens import can_make, makeable, specimen
 
+needs_pyav = pytest.mark.skipif(find_spec("av") is None, reason="needs PyAV")
 SIZES = [(1, 1), (7, 3), (9, 1), (333, 77), (1280, 720), (721, 1279), (3000, 2000)]
 
 
+@needs_pyav
 @pytest.mark.parametrize("media", PICTURES)
 def test_pictures_of_any_size(media: str) -> None:
     """A decoder sees one colour everywhere, and the size."""
+    import av
+
     for width, height in SIZES:
         content = specimen(Shape(media, 1, width, height))
         with av.open(io.BytesIO(content), "r") as file:
@@ -31,9 +35,12 @@ def test_pictures_of_any_size(media: str) -> None:
         assert seen <= {127, 128, 129}
 
 
+@needs_pyav
 @pytest.mark.parametrize("media", ["audio/mpeg", "audio/wav"])
 def test_sounds_last_as_long_as_they_should(media: str) -> None:
     """To within a frame."""
+    import av
+
     for seconds in (0.5, 2.0, 10.0):
         with av.open(io.BytesIO(specimen(Shape(media, seconds, 0, 0))), "r") as file:
             lasts_s = sum(frame.samples / frame.sample_rate for frame in file.decode(audio=0))
