@@ -27,7 +27,7 @@ def written_out(data: dict[str, Any]) -> dict[str, Any]:
 def _with_models(data: dict[str, Any]) -> dict[str, Any]:
     """Add the models, where the spec has none: those that submits may name by their schemas, or a single one."""
     mock: dict[str, Any] = data["x-mock"]
-    submits = [entry for entry in _operations(data) if _role(entry) == "submit"]
+    submits = [each for each in _operations(data) if _role(each) == "submit"]
     if mock.get("models") or not submits:
         return mock if "models" in mock else {**mock, "models": {}}
     results = list(mock.get("results", {}))
@@ -64,8 +64,13 @@ def _words(data: Mapping[str, Any], raw: Any) -> Iterator[str]:
 
 
 def _operations(data: Mapping[str, Any]) -> list[dict[str, Any]]:
-    items = data["paths"].values()
-    return [item[method] for item in items for method in _METHODS if isinstance(item.get(method), dict)]
+    """Return the operations, with the parameters of their paths."""
+    return [
+        {**item[method], "parameters": [*(item[method].get("parameters") or ()), *(item.get("parameters") or ())]}
+        for item in data["paths"].values()
+        for method in _METHODS
+        if isinstance(item.get(method), dict) and "x-mock" in item[method]
+    ]
 
 
 def _role(entry: dict[str, Any]) -> Any:
