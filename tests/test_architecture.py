@@ -42,6 +42,8 @@ ORDER = {
             "faults",
             "rules",
             "injection",
+            "listing",
+            "results",
             "operations",
             "deletion",
             "world",

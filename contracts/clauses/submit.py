@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from itertools import pairwise, zip_longest
 
 from contracts.analysis import (
@@ -85,9 +86,13 @@ def body_as_documented(journal: Journal) -> Iterator[Finding]:
 
 
 def _is_json(journal: Journal, submit: Exchange) -> bool:
-    """Tell whether the spec wants JSON from a submit."""
+    """Tell whether the spec wants JSON from a submit: it does not where the submit is of another documented type."""
     operation = journal.provider.operations.get(submit.operation or "")
-    return operation is None or not operation.media_types or any("json" in each for each in operation.media_types)
+    if operation is None or not operation.media_types:
+        return True
+    sent = (submit.header("Content-Type") or "").partition(";")[0].strip().lower()
+    others = [each for each in operation.media_types if "json" not in each]
+    return len(others) < len(operation.media_types) and not any(fnmatchcase(sent, each) for each in others)
 
 
 def _undocumented(journal: Journal, submit: Exchange, model: Model) -> Violation:
@@ -118,7 +123,7 @@ def content_type(journal: Journal) -> Iterator[Finding]:
         known = (() if operation is None else operation.media_types) or ("application/json",)
         sent = submit.header("Content-Type") or ""
         media = sent.partition(";")[0].strip().lower()
-        alike = media in known or ("application/json" in known and "json" in media)
+        alike = any(fnmatchcase(media, each) for each in known) or ("application/json" in known and "json" in media)
         asked = " or ".join(known)
         yield check(alike, (submit,), f"Content-Type is {sent or 'missing'}", asked, f"set Content-Type: {asked}")
 

@@ -34,6 +34,8 @@ randomness. The files, in import order (each imports only those before it; tests
     faults        the hooks of a fault, and what it is applied to
     rules         where, when and how often a fault applies
     injection     finds the faults for a request, and applies them
+    listing       lists an account's tasks
+    results       serves the files of tasks
     operations    what each operation does with an accepted request
     deletion      deletes tasks
     world         handles requests; makes and records callback deliveries

@@ -131,7 +131,7 @@ def schema(context: RequestContext) -> Refused | None:
         if problem is not None:
             return "invalid_parameter", problem
     if operation.model is None:
-        rule = operation.request or (context.form.schema if context.form is not None else None)
+        rule = operation.request if context.form is None else context.form.schema
         if operation.names_task and not isinstance(context.body, dict):
             return "invalid_body", Problem("the body must be an object")
         return None if rule is None else _declared_body(context, rule)
@@ -333,7 +333,7 @@ GATES: tuple[tuple[str, Gate, frozenset[Role]], ...] = (
     ("plan", plan, _EVERY),
     ("rate", rate, _EVERY),
     ("parse", parse, _WITH_JSON),
-    ("parse", parse_any, _WITH_JSON | {"query", "cancel"}),
+    ("parse", parse_any, _WITH_JSON | {"query", "cancel", "example"}),
     ("parse", parse_form, frozenset(("upload",))),
     ("parse", parse_declared, frozenset(("example",))),
     ("idempotency", idempotency, frozenset(("submit",))),
@@ -356,17 +356,15 @@ def gates_of(provider: Provider) -> Gates:
             "plan": operation.secured,
             "rate": operation.secured and (role == "submit" or provider.counts_all_requests),
             "parent": operation.parent is not None,
-            "schema": bool(
-                operation.model or operation.request or operation.names_task or operation.checked_parameters
-            ),
+            "schema": bool(operation.model or operation.request or operation.bodies or operation.checked_parameters),
             "idempotency": provider.idempotency is not None,
             "content_policy": policy is not None and policy.at_submit,
         }
-        left_out = parse if operation.bodies else parse_any  # the other one reads the body
+        left_out = (parse, parse_declared) if operation.bodies else (parse_any,)  # another one reads the body
         chosen[operation.id] = tuple(
             (name, gate)
             for name, gate, roles in GATES[2:]
-            if role in roles and needed.get(name, True) and gate is not left_out
+            if role in roles and needed.get(name, True) and gate not in left_out
         )
     return chosen
 

@@ -6,9 +6,7 @@ Every function reads the request context and returns a response or a refusal. Wh
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
 
 import orjson
 
@@ -18,24 +16,24 @@ from mockserver.engine.callbacks import Due, TaskEnds
 from mockserver.engine.context import RequestContext
 from mockserver.engine.injection import TaskInjector
 from mockserver.engine.kinds import is_of_kind
+from mockserver.engine.listing import list_tasks
 from mockserver.engine.messages import Response, StoredFile
-from mockserver.engine.render import Refused, file_refusal_response, operation_response
+from mockserver.engine.render import Refused, operation_response
 from mockserver.engine.renewal import recorded_response, response_of
 from mockserver.engine.replay import Replay, with_course
+from mockserver.engine.results import serve_result
 from mockserver.engine.stages import stages_to_tell
 from mockserver.engine.state import ProviderState
 from mockserver.engine.subscriptions import wants
-from mockserver.engine.task import Task, cancelled, ended, link_ends_s, status_at
+from mockserver.engine.task import Task, cancelled, ended, status_at
 from mockserver.engine.watching import look_again, stream_response
-from mockserver.provider import End, Operation, Problem, Reason, ResultKind, State
+from mockserver.provider import End, Operation, Problem, Reason, State
 
 #: What falls due: the instant, and what it is about.
 Booked = list[tuple[int, Due]]
 
 #: A free id is found in fewer attempts, unless hardly any are left.
 _MOST_TRIES = 1000
-_INDEX = re.compile(r"0|[1-9][0-9]{0,3}")
-_DIGITS_READ = 9
 _BYTES_PER_TOKEN = 4
 
 
@@ -240,74 +238,6 @@ def events(context: RequestContext, operation: Operation, _booked: Booked) -> Re
     return refused or stream_response(context, operation)
 
 
-def list_(context: RequestContext, operation: Operation, _booked: Booked) -> Response | Refused:
-    """List this account's tasks, newest first, a page at a time."""
-    assert context.account is not None
-    assert operation.item is not None
-    state = context.state
-    ids = list(context.account.tasks)
-    if operation.kind is not None:
-        ids = [each for each in ids if is_of_kind(operation, state.tasks[each].model)]
-    order = operation.default_order
-    if operation.order is not None and (named := operation.order(context)) is not None:
-        if named not in ("asc", "desc"):
-            return "invalid_parameter", Problem("the order is asc or desc")
-        order = named
-    if order == "desc":
-        ids.reverse()
-    if operation.filters:
-        ids = _filtered(context, operation, ids)
-    limit = operation.default_limit
-    if operation.limit is not None and (asked := operation.limit(context)) is not None:
-        text = str(asked)
-        if not text.isdecimal() or len(text) > _DIGITS_READ or not 1 <= int(text) <= operation.max_limit:
-            return "invalid_parameter", Problem(f"the limit is a whole number from 1 to {operation.max_limit}")
-        limit = int(text)
-    start = 0
-    if operation.after is not None and (after := operation.after(context)) is not None:
-        if after not in ids:
-            return "invalid_parameter", Problem("there is no such task to go on after")
-        start = ids.index(after) + 1
-    for value, first in ((operation.offset, 0), (operation.page, 1)):
-        if value is not None and (asked := value(context)) is not None:
-            text = str(asked)
-            if not text.isdecimal() or len(text) > _DIGITS_READ or int(text) < first:
-                return "invalid_parameter", Problem(
-                    f"the {'page' if first else 'offset'} is a whole number from {first}"
-                )
-            start += (int(text) - 1) * limit if first else int(text)
-    context.list_limit, context.list_offset = limit, start
-    page = ids[start : start + limit]
-    context.list_total = len(ids)
-    context.list_has_more = start + limit < len(ids)
-    context.list_next = page[-1] if page and context.list_has_more else None
-    context.list_first_id, context.list_last_id = (page[0], page[-1]) if page else (None, None)
-    items: list[Any] = []
-    for task_id in page:
-        context.set_task(state.tasks[task_id])
-        context.inputs = None
-        items.append(operation.item(context))
-    context.task, context.list_items = None, items
-    return operation_response(context, operation)
-
-
-def _filtered(context: RequestContext, operation: Operation, ids: list[str]) -> list[str]:
-    """Return the tasks that are as the request wants them; several values are parted by commas."""
-    wanted = [
-        (fact, str(asked).split(","))
-        for fact, value, _ in operation.filters
-        if (asked := value(context)) not in (None, "")
-    ]
-    kept = []
-    for task_id in ids if wanted else ():
-        context.set_task(context.state.tasks[task_id])
-        context.inputs = None
-        if all(str(fact(context)) in values for fact, values in wanted):
-            kept.append(task_id)
-    context.task = None
-    return kept if wanted else ids
-
-
 def estimate(context: RequestContext, operation: Operation, _booked: Booked) -> Response | Refused:
     """Return the price of a submit body."""
     assert context.model is not None
@@ -348,57 +278,6 @@ def file(context: RequestContext, _operation: Operation, _booked: Booked) -> Res
     if stored is None or context.path_values.get("file_name", stored.name) != stored.name:
         return "unknown_path", Problem("there is no such file")
     return Response(200, b"", stored.media_type, file=stored)
-
-
-def result(context: RequestContext, operation: Operation, _booked: Booked) -> Response | Refused:
-    """Serve a result file: to every request with the link, like a file host, or to the task's owner alone."""
-    values, state = context.path_values, context.state
-    task_id = values.get("task_id", "") if operation.task is None else operation.task(context)
-    task = state.tasks.get(task_id) if isinstance(task_id, str) else None
-    if operation.secured and (task is None or task.account is not context.account):
-        return "unknown_task", Problem("there is no such task")
-    kind = None if task is None else task.result
-    if kind is None or not _serves(operation, kind):
-        kind = next(each for each in state.provider.results.values() if _serves(operation, each))
-    asked = values.get("index", "0") if operation.index is None else operation.index(context)
-    index = "0" if asked is None else str(asked)
-    if task is None or task.result is not kind or not _INDEX.fullmatch(index):
-        return _no_file(context, operation, kind)
-    context.set_task(task)
-    context.body = task.body
-    if (
-        values.get("account_id", task.account.id) != task.account.id
-        or task.end.kind != "success"
-        or not context.status.ended
-        or int(index) >= context.result_count(kind)
-    ):
-        return _no_file(context, operation, kind)
-    chosen = kind
-    if kind.variant is not None and (name := kind.variant(context)) is not None:
-        if name not in kind.variants:
-            return _no_file(context, operation, kind)
-        chosen = kind.variants[name]
-    if not operation.secured and not state.links.signed(task, kind, int(index), context.request.query):
-        return file_refusal_response(context, kind.unsigned, "result_unsigned")
-    if context.now_ms >= link_ends_s(task, kind) * 1000:
-        return file_refusal_response(context, kind.expired, "result_expired")
-    wanted = context.wanted_file(chosen)
-    return Response(200, b"", wanted.media, file=wanted, task_id=task.id, account_id=task.account.id)
-
-
-def _serves(operation: Operation, kind: ResultKind) -> bool:
-    """Tell whether an operation is that of a kind of result."""
-    return kind.name == operation.result_kind if operation.result_kind else kind.path == operation.path
-
-
-def _no_file(context: RequestContext, operation: Operation, kind: ResultKind) -> Response | Refused:
-    """Refuse a file that is not there: like a file host, or with the provider's error where the owner asks for it."""
-    if not operation.secured:
-        return file_refusal_response(context, kind.missing, "result_missing")
-    task = context.task
-    if task is not None and not context.status.ended:
-        return "not_ready", Problem("the task has not ended")
-    return "unknown_task", Problem("there is no such file")
 
 
 def decoy(context: RequestContext, operation: Operation, _booked: Booked) -> Response | Refused:
@@ -445,12 +324,12 @@ ROLES: Mapping[str, Callable[[RequestContext, Operation, Booked], Response | Ref
     "query": query,
     "cancel": cancel,
     "events": events,
-    "list": list_,
+    "list": list_tasks,
     "estimate": estimate,
     "balance": balance,
     "upload": upload,
     "file": file,
-    "result": result,
+    "result": serve_result,
     "decoy": decoy,
     "keys": keys,
     "example": example,

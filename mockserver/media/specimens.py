@@ -37,11 +37,13 @@ def makeable() -> tuple[str, ...]:
     return (MP4, M4A, *_MAKERS)
 
 
-@lru_cache(maxsize=64)
 def specimen(shape: Shape) -> bytes:
     """Return the bytes of a small file; of a video or sound in MP4, those of a clip that is shipped."""
-    if shape.content is not None:
-        return shape.content
+    return _made(shape) if shape.content is None else shape.content
+
+
+@lru_cache(maxsize=16)
+def _made(shape: Shape) -> bytes:
     if shape.media == M4A:
         return (_CLIPS / "tone.m4a").read_bytes()
     if shape.media == MP4:

@@ -183,6 +183,20 @@ def test_a_fixed_answer_needs_no_task(tmp_path: Path) -> None:
     assert [small.send("GET", f"/models{query}").status for query in ("", "?of=you")] == [400, 400]
 
 
+@pytest.mark.parametrize("mock", [{"x-mock": {"role": "static", "reply": {"status": 200, "body": {"ok": True}}}}, {}])
+def test_an_answer_without_a_task_may_ask_for_a_form(tmp_path: Path, mock: dict[str, Any]) -> None:
+    """Checked as its schema says, with or without `x-mock`."""
+    schema = {"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}}
+    content = {"application/x-www-form-urlencoded": {"schema": schema}, "application/json": {"schema": schema}}
+    entry = {"operationId": "send", "responses": OK, "requestBody": {"required": True, "content": content}, **mock}
+    small = Small(tmp_path, spec({"/send": {"post": entry}}))
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    answers = [small.send("POST", "/send", body, headers=form).status for body in (b"n=1", b"n=x", b"m=1")]
+    assert answers == [200, 400, 400]
+    assert [small.send("POST", "/send", body).status for body in ({"n": 1}, {"n": "1"})] == [200, 400]
+    assert small.send("POST", "/send", b"n=1", headers={"Content-Type": "text/plain"}).status == 415
+
+
 @pytest.mark.parametrize(
     ("paths", "said"),
     [

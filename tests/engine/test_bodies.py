@@ -147,6 +147,24 @@ def test_a_submit_may_name_no_model(tmp_path: Path) -> None:
     assert small.json("POST", "/more")["input"] == {}
 
 
+@pytest.mark.parametrize("place", ["body", "query"])
+def test_a_schema_may_name_the_models(tmp_path: Path, place: str) -> None:
+    """Where the spec has none: those of an enum, in any of its forms, and the default."""
+    words = {"anyOf": [{"type": "string"}, {"type": "string", "enum": ["one", "two"]}], "default": "three"}
+    asked = {
+        "application/json": {"schema": {"type": "object", "properties": {"model": words} if place == "body" else {}}}
+    }
+    mock = {"model": "$request.body#/model" if place == "body" else "$request.query.model", "default_model": "two"}
+    parameters = [] if place == "body" else [{"name": "model", "in": "query", "schema": words}]
+    small = Small(tmp_path, spec({"/jobs": submit(mock, asked, parameters=parameters)}))
+    assert set(small.provider.models) == {"one", "two", "three"}
+    assert small.json("POST", "/jobs", {})["model"] == "two"
+    body, query = ({"model": "one"}, "") if place == "body" else ({}, "?model=one")
+    assert small.json("POST", f"/jobs{query}", body)["model"] == "one"
+    body, query = ({"model": "four"}, "") if place == "body" else ({}, "?model=four")
+    assert small.send("POST", f"/jobs{query}", body).status == 400
+
+
 @pytest.mark.parametrize(
     ("path", "mock", "target", "body", "model"),
     [

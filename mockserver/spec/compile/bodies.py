@@ -5,15 +5,16 @@ A submit of JSON alone, whose models have their own schemas, needs none of this.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache, partial
+from typing import Any, Literal
 
-from mockserver.provider import ANYTHING, BodyForm, Operation, Schema
+from mockserver.provider import ANYTHING, BodyForm, FormField, Operation, Schema
 from mockserver.spec.compile.context import Context
 from mockserver.spec.document import Path_
 from mockserver.spec.forms import form_reader
 from mockserver.spec.media_types import JSON, is_json
-from mockserver.spec.schema import compile_schema
+from mockserver.spec.schema import compile_schema, lazy_request_schema
 
 FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
@@ -40,6 +41,34 @@ def compile_bodies(context: Context, place: Path_, entry: Mapping[str, Any]) -> 
     return tuple(sorted(made, key=lambda each: each.kind != "json"))
 
 
+def lazy_forms(context: Context, entry: Mapping[str, Any]) -> tuple[BodyForm, ...]:
+    """Return the bodies of an operation that has no part in a task and takes forms; the forms are read when used."""
+    content = _content(context, entry)
+    if not any(_kind_of(name) in ("form", "multipart") for name in content):
+        return ()
+    return tuple(_lazy_form(context, name, media) for name, media in content.items())
+
+
+def _lazy_form(context: Context, media_type: str, media: dict[str, Any]) -> BodyForm:
+    schema, kind = media.get("schema"), _kind_of(media_type)
+    name = media_type.partition(";")[0].strip().lower()
+    if not isinstance(schema, dict) or kind == "raw":
+        return BodyForm(name, kind)
+    made = cache(partial(form_reader, context.lead, schema))
+
+    def read(fields: Sequence[FormField]) -> Any:
+        return made()(fields)
+
+    return BodyForm(name, kind, lazy_request_schema(context.lead, schema), read)
+
+
+def _kind_of(media_type: str) -> Literal["json", "form", "multipart", "raw"]:
+    name = media_type.partition(";")[0].strip().lower()
+    if is_json(name):
+        return "json"
+    return "form" if name == FORM else "multipart" if name == MULTIPART else "raw"
+
+
 def names_task(mock: Mapping[str, Any]) -> bool:
     """Tell whether a field of the body names the task."""
     return str(mock.get("task", "")).startswith("$request.body")
@@ -64,18 +93,18 @@ def _content(context: Context, entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _form(context: Context, where: Path_, media_type: str, media: dict[str, Any]) -> BodyForm:
-    name = media_type.partition(";")[0].strip().lower()
+    name, kind = media_type.partition(";")[0].strip().lower(), _kind_of(media_type)
     schema = media.get("schema")
     schema = schema if isinstance(schema, dict) else {}
-    if is_json(name):
-        return BodyForm(name, "json", _schema(context, where, schema))
-    if name not in (FORM, MULTIPART):
-        return BodyForm(name, "raw")
+    if kind == "json":
+        return BodyForm(name, kind, _schema(context, where, schema))
+    if kind == "raw":
+        return BodyForm(name, kind)
     found = _schema(context, where, schema)
     encoding = media.get("encoding")
     return BodyForm(
         name,
-        "form" if name == FORM else "multipart",
+        kind,
         found,
         form_reader(context.lead, schema),
         dict(_files(encoding if isinstance(encoding, dict) else {})),

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mockserver.provider import UCR, Kind, Operation, Parameter, ResultKind, Route
-from mockserver.spec.compile.bodies import MOST_OTHER_BYTES, compile_bodies, names_task, needs_body
+from mockserver.spec.compile.bodies import MOST_OTHER_BYTES, compile_bodies, lazy_forms, names_task, needs_body
 from mockserver.spec.compile.context import Context
 from mockserver.spec.compile.kinds import child_schema, kind_of, parent_rule, states_for, stream_rule, wait_rule
 from mockserver.spec.compile.naming import compile_model_name, field_of
@@ -200,6 +200,7 @@ def _unmarked(context: Context, base: str, path: str, method: str, item: dict[st
         media_types=asked.media_types,
         host=next(hosts_of(entry.get("servers", item.get("servers"))), None),
         request=asked.schema,
+        bodies=lazy_forms(context, entry) if is_checked else (),
         sample=None if reply else sample_of(context, entry) if is_checked else not_implemented(method, path),
         status=reply.get("status", 200),
         body=context.value(reply.get("body"), *where, "body") if reply else None,
