@@ -149,7 +149,8 @@ class _TaskProperties:
     def set_task(self, task: Task) -> None:
         """Set the task, and work out its status."""
         self.task = task
-        self.status = self.shown = status = status_at(task, self._seen_ms)
+        now_ms = self.now_ms if self.view is None else self._seen_ms
+        self.status = self.shown = status = status_at(task, now_ms)
         if self.view is not None:
             self.shown = ShownStatus(self.view, task, status)
 

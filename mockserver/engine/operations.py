@@ -185,7 +185,9 @@ def find_task(context: RequestContext, operation: Operation) -> Refused | None:
     if matches is not None and not matches(task_id):
         return "malformed_task_id", Problem("the task id is not well-formed", operation.task_field)
     task = state.tasks.get(task_id)
-    if task is None or task.account is not context.account or not is_of_kind(operation, task.model):
+    if task is None or task.account is not context.account:
+        return "unknown_task", Problem("there is no such task")
+    if operation.kind is not None and not is_of_kind(operation, task.model):
         return "unknown_task", Problem("there is no such task")
     context.set_task(task)
     return None

@@ -190,7 +190,7 @@ async def test_a_reset_closes_what_is_open(spec: Path, what: str) -> None:
             else:
                 await wire.send(request_bytes("GET", f"/kiln/pieces/{task_id}/course", headers=KEY))
             await watched(edge)
-            await edge.admin("POST", "/reset")
+            assert (await edge.admin("POST", "/reset", {"what": "all"})).status == 200
             assert b"glazed" not in await wire.closed()
         assert (await submit(edge, "wait=0")).status == 201
 
