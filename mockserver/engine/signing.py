@@ -92,9 +92,14 @@ def header_value(signing: Signing, message: Message) -> str:
     content = b"".join(_bytes(piece, message) for piece in signing.content) if signing.content else message.body
     each = (sign(rule, key, content) for key in signing.other_keys or signing.keys)
     if signing.characters is not None:
-        each = (text[: signing.characters].ljust(signing.characters, "0") for text in each)
+        each = (_of_length(text, signing.characters) for text in each)
     signatures = rule.separator.join(each)
     return _text(signing.value, message, signatures) if signing.value else signatures
+
+
+def _of_length(text: str, characters: int) -> str:
+    """Cut a signature, or make it longer; many decoders of base64 leave out what follows its padding."""
+    return text[:characters] if len(text) >= characters else text.rstrip("=").ljust(characters, "0")
 
 
 def sign(rule: Signature, key: bytes, content: bytes) -> str:
