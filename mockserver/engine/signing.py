@@ -121,7 +121,8 @@ def sign(rule: Signature, key: bytes, content: bytes) -> str:
 
 
 def _text(pieces: Pieces, message: Message, signatures: str = "") -> str:
-    return b"".join(_bytes(piece, message, signatures) for piece in pieces).decode("utf-8", "replace")
+    text = b"".join(_bytes(piece, message, signatures) for piece in pieces).decode("utf-8", "replace")
+    return text if text.isprintable() else "".join(each if each.isprintable() else " " for each in text)
 
 
 def _bytes(piece: Any, message: Message, signatures: str = "") -> bytes:
