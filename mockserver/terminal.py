@@ -83,6 +83,8 @@ def differences(settings: Settings, speed: float) -> list[str]:
         out.append("callbacks to this machine are allowed, over http as well (--callback-targets documented)")
     elif settings.callback_targets == "any":
         out.append("callbacks to any address are allowed")
+    if settings.webhook_url is not None:
+        out.append(f"callbacks of submits that name no address go to {settings.webhook_url}")
     if settings.passthrough:
         out.append("clients of this proxy reach every public host that is not mocked (--passthrough)")
     elif settings.allow_host:
@@ -91,6 +93,8 @@ def differences(settings: Settings, speed: float) -> list[str]:
         out.append("the clock moves only on command")
     elif speed != 1:
         out.append(f"the clock runs at {speed:g}x real time")
+        if settings.retry_after == "mock":
+            out.append("Retry-After counts seconds of mock time (--retry-after real)")
     if settings.scenario is not None:
         out.append(f"scenario {settings.scenario} is active")
     for name, each in settings.providers.items():

@@ -25,6 +25,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from contracts.client.virtual_time.patches import loaded_for_virtual_time
 from mockserver.engine.signing import old_secret_of
+from mockserver.engine.state import ProviderState
 from mockserver.provider import Provider
 
 
@@ -52,6 +53,13 @@ class Setting:
         secret = None if signature is None or callback_url is None else signature.default_secret
         old = None if secret is None else old_secret_of(secret, signature)
         return cls(provider.name, base_url, provider.key.example, callback_url, secret, old)
+
+
+def give_address(state: ProviderState, callback_url: str, now_ms: int) -> None:
+    """Give the clients' account its callback address, where a submit has no field for one."""
+    callbacks = state.provider.callbacks
+    if callbacks is not None and not callbacks.url_keys:
+        state.account(state.provider.key.example, now_ms).webhook_url = callback_url
 
 
 @runtime_checkable

@@ -69,7 +69,7 @@ class TaskRunner:
         body = copy.deepcopy(dict(model.example or {}))
         path = None
         call: Call | None = None
-        if self.receiver is not None and callbacks is not None:
+        if self.receiver is not None and callbacks is not None and callbacks.url_keys:
             path = f"/callback/{len(evidence.traces) + 1}"
             with_url = nested(copy.deepcopy(body), list(callbacks.url_keys), self.receiver.url(path))
             call = self.client.ask(operation.method, operation.path, headers=JSON, body=json.dumps(with_url).encode())

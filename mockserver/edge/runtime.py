@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -62,7 +62,7 @@ class Runtime:
             settings.journal_body_bytes,
             None if settings.journal is None else Path(settings.journal),
             wall.unix_s,
-            secret_headers=[provider.key.header for provider in self.providers],
+            secret_headers=_secret_headers(self.providers),
         )
         self.closed = False
         self._told: set[str] = set()
@@ -228,6 +228,15 @@ class Runtime:
         self.dispatcher.wake()
         await self.dispatcher.drain_due()
         return delivery
+
+
+def _secret_headers(providers: Sequence[Provider]) -> Iterator[str]:
+    """Give the headers that carry a key, or a token for callbacks."""
+    for provider in providers:
+        yield provider.key.header
+        signature = None if provider.callbacks is None else provider.callbacks.signature
+        if signature is not None and signature.algorithm == "token" and signature.header:
+            yield signature.header
 
 
 def _receiver_ms(clock: Clock, wall: Wall, chosen: CallbackTime | None) -> int:

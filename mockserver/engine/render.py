@@ -140,7 +140,7 @@ def _delivery(
     assert task.callback_url is not None
     assert facts is not None
     unsealed: Unsealed = headers
-    if signature is not None or rule.sent_headers:
+    if signs and (signature is not None or rule.sent_headers):
         own = {name.lower() for name, _ in rule.sent_headers} | {"" if signature is None else signature.header.lower()}
         unsealed = tuple(each for each in headers if each[0].lower() not in own)
     signing = None

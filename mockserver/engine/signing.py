@@ -92,9 +92,14 @@ def header_value(signing: Signing, message: Message) -> str:
     content = b"".join(_bytes(piece, message) for piece in signing.content) if signing.content else message.body
     each = (sign(rule, key, content) for key in signing.other_keys or signing.keys)
     if signing.characters is not None:
-        each = (text[: signing.characters].ljust(signing.characters, "0") for text in each)
+        each = (_of_length(text, signing.characters) for text in each)
     signatures = rule.separator.join(each)
     return _text(signing.value, message, signatures) if signing.value else signatures
+
+
+def _of_length(text: str, characters: int) -> str:
+    """Cut a signature, or make it longer; many decoders of base64 leave out what follows its padding."""
+    return text[:characters] if len(text) >= characters else text.rstrip("=").ljust(characters, "0")
 
 
 def sign(rule: Signature, key: bytes, content: bytes) -> str:
@@ -116,7 +121,8 @@ def sign(rule: Signature, key: bytes, content: bytes) -> str:
 
 
 def _text(pieces: Pieces, message: Message, signatures: str = "") -> str:
-    return b"".join(_bytes(piece, message, signatures) for piece in pieces).decode("utf-8", "replace")
+    text = b"".join(_bytes(piece, message, signatures) for piece in pieces).decode("utf-8", "replace")
+    return text if text.isprintable() else "".join(each if each.isprintable() else " " for each in text)
 
 
 def _bytes(piece: Any, message: Message, signatures: str = "") -> bytes:

@@ -213,3 +213,16 @@ async def test_a_key_is_published(tmp_path: Path) -> None:
         content = f"{callback.headers['webhook-id']}.{callback.headers['webhook-timestamp']}.".encode() + callback.body
         public.verify(base64.b64decode(signed), content)
         assert version == "v1a"
+
+
+async def test_the_journal_does_not_show_a_token(tmp_path: Path) -> None:
+    """The header with the token of a submit is redacted, like one with a key."""
+    signature = {"header": "X-Callback-Token", "algorithm": "token", "secret": "$request.header.X-Webhook-Token"}
+    spec = written(tmp_path, spec_with({"signature": signature}))
+    async with serving(specs=[spec], builtin=False) as edge, receiving() as receiver:
+        headers = {**edge.key_headers("jobs"), "X-Webhook-Token": "tok-123456"}
+        await edge.call("POST", "/jobs/v1/jobs", headers=headers, json={**BODY, "webhook": receiver.url()})
+        await edge.advance(60)
+        assert receiver.got[0].headers["X-Callback-Token"] == "tok-123456"
+        (record,) = edge.mock.journal.find(kind="delivery")
+        assert "tok-123456" not in dict(record["request"]["headers"])["X-Callback-Token"]

@@ -164,6 +164,13 @@ def test_a_token_of_the_submit_is_sent_along() -> None:
     assert dict(callback.headers)["Authorization"] == "Bearer tok-2"
 
 
+def test_what_a_submit_sends_cannot_add_a_header() -> None:
+    """A header is one line, whatever the fields that it shows."""
+    headers = {"X-About": "{$callback.id} {$request.body#/prompt}"}
+    callback = Jobs({"headers": headers}).callback(prompt="a\r\nX-Other: b")
+    assert dict(callback.headers)["X-About"] == f"{callback.callback_id} a  X-Other: b"
+
+
 def test_a_header_of_the_submit_may_have_the_token() -> None:
     """`secret: $request.header.NAME` reads it where the submit sends it, and keeps it for the end of the task."""
     jobs = Jobs({"signature": {**TOKEN["signature"], "secret": "$request.header.X-Webhook-Token"}})

@@ -526,7 +526,7 @@ async def test_signature_length(name: str, characters: int) -> None:
         given, right = sealed_with(name, struck), seal(name, struck.body)
         assert given is not None
         assert len(given) == characters
-        assert given.startswith(right) if characters > len(right) else given == right[:characters]
+        assert given.startswith(right.rstrip("=")) if characters > len(right) else given == right[:characters]
 
 
 @shows("signature_of_other_bytes")

@@ -19,7 +19,7 @@ from aiohttp import web
 from contracts.client.in_process.digest_spy import CompareDigestSpy
 from contracts.client.in_process.printed import JOB
 from contracts.client.run import MOST_REQUESTS_PER_JOB, Run, local_authority, media_cache_of, prompt_of
-from contracts.client.subject import Factory, Setting, SubjectError
+from contracts.client.subject import Factory, Setting, SubjectError, give_address
 from contracts.client.virtual_time.loop import VirtualLoop
 from contracts.client.virtual_time.parts import as_part, in_virtual_time
 from contracts.client.virtual_time.threads import VirtualThread
@@ -117,6 +117,8 @@ class Session:
             hook = await self._receiver() if self._callbacks is not None else None
             setting = Setting.of(self._provider, server.base_url(self._provider.name), hook)
             if hook is not None:
+                runtime = server.runtime
+                give_address(runtime.world.providers[self._provider.name], hook, runtime.clock.now_ms())
                 self._digest_spy.start()
             try:
                 await self._run_client(server, setting)

@@ -16,7 +16,7 @@ from typing import Any
 from contracts.analysis import first_end
 from contracts.client.run import MOST_REQUESTS_PER_JOB, Run, media_cache_of, prompt_of
 from contracts.client.situations import Situation
-from contracts.client.subject import Setting
+from contracts.client.subject import Setting, give_address
 from contracts.client.subprocess.command import Command, CommandError, environment, port_of
 from contracts.client.subprocess.isolated import in_namespaces
 from contracts.client.subprocess.outcome import Outcome, outcome_of, text_of
@@ -214,11 +214,14 @@ class _Session:
     def _settings(self) -> list[Setting]:
         """Return the setting of each job."""
         provider, base_url, jobs = self._provider, self._server.base_url(self._provider.name), self._situation.jobs
-        if provider.callbacks is None or not self._situation.callbacks:
+        callbacks = provider.callbacks
+        # An account has one address, and each job its own receiver.
+        if callbacks is None or not self._situation.callbacks or (jobs > 1 and not callbacks.url_keys):
             return [Setting.of(provider, base_url)] * jobs
-        return [
-            Setting.of(provider, base_url, f"http://{_HERE}:{port}{self._callback_path}") for port in _free_ports(jobs)
-        ]
+        urls = [f"http://{_HERE}:{port}{self._callback_path}" for port in _free_ports(jobs)]
+        runtime = self._server.runtime
+        give_address(runtime.world.providers[provider.name], urls[0], runtime.clock.now_ms())
+        return [Setting.of(provider, base_url, url) for url in urls]
 
     async def _job(self, number: int, setting: Setting, enough: asyncio.Event) -> Job:
         prompt = prompt_of(number, self._situation.scenario().prompt)

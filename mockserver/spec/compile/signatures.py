@@ -93,8 +93,7 @@ def compile_signature(context: Context, entry: dict[str, Any], headers: Iterable
     if algorithm == "ed25519":
         _check_unused(context, entry, ("secret", "default_secret", "previous_secret_s"), "signs with the published key")
     elif algorithm == "token":
-        unused = ("content", "encoding", "secret_encoding", "previous_secret_s")
-        _check_unused(context, entry, unused, "sends the token itself")
+        _check_unused(context, entry, ("content", "encoding", "previous_secret_s"), "sends the token itself")
     elif "default_secret" not in entry and secret is None:
         context.report(_WHERE, "missing key `default_secret`", "add it, or `secret`, where the submit has one")
     default_secret, is_base64 = entry.get("default_secret"), entry.get("secret_encoding") == "base64"
@@ -146,7 +145,7 @@ def _check_texts(
 
 def _check_unused(context: Context, entry: dict[str, Any], keys: Iterable[str], why: str) -> None:
     for key in keys:
-        if key in entry and not ("scheme" in entry or key == "secret_encoding"):
+        if key in entry:
             context.report((*_WHERE, key), f"has no effect: {entry['algorithm']} {why}", "remove it")
 
 
