@@ -59,7 +59,7 @@ def what_is_served(command: Any) -> Any:
 _WHAT_IS_SERVED = (
     option("--config", type=click.Path(dir_okay=False), help="TOML file with any of these settings."),
     option("--only", metavar="NAME", help="Serve only this provider, at the root path."),
-    option("--spec", multiple=True, metavar="FILE", help="Serve this spec as well."),
+    option("--spec", multiple=True, metavar="FILE", help="Serve this spec, OpenAPI document or overlay as well."),
     option("--builtin/--no-builtin", help="Serve the built-in specs (default: yes)."),
     option("--seed", type=int, help="Random seed (default 0)."),
     option("--clock", help="real or manual; a manual clock moves only on command (default real)."),

@@ -80,7 +80,7 @@ def checked(paths: Iterable[Path], *, warns: bool = True) -> tuple[list[SpecIssu
     found = read_files(paths)
     issues += found.issues
     unclear |= bool(found.issues)
-    if any(not each.fix.startswith("did you mean") for each in found.issues):
+    if any(not each.fix.startswith("did you mean $") for each in found.issues):  # an action was not applied
         unknown.add(("paths",))
     for document in found.documents:
         plain = is_plain(document)

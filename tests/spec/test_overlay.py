@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import jsonschema_rs
 import pytest
 import yaml
 
+from contracts.drift.spec import documented
+from contracts.rules import rules_of
+from contracts.server.spec import load
 from mockserver.spec.catalog import load_providers
 from mockserver.spec.check import check_files
 from mockserver.spec.document import Document
 from mockserver.spec.files import documents_of, read_files
 from mockserver.spec.overlay import overlaid
-from mockserver.spec.vocabulary import specs_directory
+from mockserver.spec.vocabulary import builtin_specs, specs_directory, vocabulary
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -356,6 +360,55 @@ def test_mistakes_are_told_all_at_once(tmp_path: Path) -> None:
     text = text.replace("path.id", "path.it").replace("{title: Clips that end, version: 1.0.0}", "{title: Clips}")
     issues = check_files([files(tmp_path, **{"my.overlay.yaml": text})])
     assert [each.is_warning for each in issues] == [True, False, False, False]
+
+
+def test_a_submit_needs_a_model(tmp_path: Path) -> None:
+    """That is told where it stands."""
+    start = OVERLAY.index("      models:")
+    text = OVERLAY[:start] + OVERLAY[OVERLAY.index("      lifecycle:") :]
+    (issue,) = check_files([files(tmp_path, **{"my.overlay.yaml": text})])
+    assert "has the role `submit`, but there are no models (add `models` to the root x-mock)" in str(issue)
+    assert issue.file.endswith("my.overlay.yaml")
+
+
+def test_editors_know_both_kinds_of_files() -> None:
+    """The schema of the vocabulary is one for whole documents and overlays."""
+    accepts = jsonschema_rs.validator_for(vocabulary()).is_valid
+    overlay = yaml.safe_load(OVERLAY)
+    assert accepts(overlay)
+    assert all(accepts(Document.read(path).data) for path in builtin_specs())
+    for old, new in (
+        ("role: submit", "role: submitt"),
+        ("task: $", "tusk: $"),
+        ("target: $\n", "target: x\n"),
+        ("1.1.0", "2.0"),
+    ):
+        assert old in OVERLAY
+        assert not accepts(yaml.safe_load(OVERLAY.replace(old, new))), new
+    spec = Document.read(builtin_specs()[0]).data
+    assert not accepts({**spec, "x-mock": {**spec["x-mock"], "lifecycel": {}}})
+
+
+# -- contracts --------------------------------------------------------------------------------------
+
+
+def test_contracts_read_overlays_and_bare_documents(tmp_path: Path) -> None:
+    """A provider with its documents, places in them, and the rules that an overlay adds."""
+    rules = "- target: $\n  update:\n    x-rules:\n    - {id: clips.x, section: s, asks: client, rule: Ask.}\n"
+    path = files(tmp_path, **{"my.overlay.yaml": OVERLAY + rules})
+    spec = load(None, [path], (), "http://127.0.0.1:1")
+    assert spec.provider.name == "clips"
+    assert spec.raw_operations["getClip"]["x-mock"]["role"] == "query"
+    (found,) = [each for each in documented([path]) if each.provider.name == "clips"]
+    operation = found.provider.operations["getClip"]
+    assert operation.path == "/v1/clips/{id}"
+    assert str(found.reply(operation)) == f"{path}:{OVERLAY[: OVERLAY.index('status: 200')].count(chr(10)) + 1}"
+    declared = found.response(found.operation(operation), 200)
+    assert declared is not None
+    assert str(declared).startswith(str(tmp_path / "api.yaml"))
+    assert [(each.id, each.provider) for each in rules_of([path])] == [("clips.x", "clips")]
+    bare = load("clip", [tmp_path / "api.yaml"], (), "http://127.0.0.1:1")
+    assert bare.of_role("submit") == []
 
 
 def test_a_complete_spec_takes_overlays_too(tmp_path: Path) -> None:

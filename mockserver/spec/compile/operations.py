@@ -319,5 +319,10 @@ def check_routes(context: Context, operations: Mapping[str, Operation], results:
         elif path not in served and not misnamed:
             fix = suggestion(path, unlinked) if unlinked else "add this path with a get"
             context.report(where, f"no operation of role `{role}` has the path {path}", fix)
+    for each in operations.values():
+        if each.role in ("submit", "estimate") and not context.mock["models"]:
+            where = ("paths", each.path.removeprefix(each.base), each.method.lower(), "x-mock")
+            what = f"has the role `{each.role}`, but there are no models"
+            context.report(where, what, "add `models` to the root x-mock")
     if context.mock["models"] and not any(each.role == "submit" for each in operations.values()):
         context.report(("paths",), "no operation has the role `submit`", "mark the one that creates tasks")
