@@ -59,7 +59,7 @@ class Spec:
     def reply_in(self, operation_id: str, state: str) -> Any:
         """Return the template of an operation's reply in a state."""
         written = self.raw_operations[operation_id]["x-mock"]["reply"]
-        return merge_patch(written["body"], written.get("in", {}).get(state, {}))
+        return merge_patch(written.get("body"), written.get("in", {}).get(state, {}))
 
     def error_body(self, error: ErrorAnswer) -> Any:
         """Return the template of an error's body."""

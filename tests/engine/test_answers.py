@@ -17,6 +17,9 @@ TAKEN = {"202": {"description": "Taken"}}
 MODELS: dict[str, Any] = {name: {"price": {"reserve": {}}} for name in ("one", "two")}
 
 
+WITH_CONTENT = {"200": {"description": "It", "content": {"application/json": {}}}}
+
+
 def get(name: str, mock: dict[str, Any], *query: str) -> dict[str, Any]:
     """Return an operation to get something."""
     asked = [{"name": each, "in": "query", "schema": {"type": "string"}} for each in query]
@@ -183,6 +186,17 @@ def test_a_fixed_answer_needs_no_task(tmp_path: Path) -> None:
     assert [small.send("GET", f"/models{query}").status for query in ("", "?of=you")] == [400, 400]
 
 
+@pytest.mark.parametrize("reply", [{"status": 202}, "from-schema"])
+def test_an_answer_may_be_empty(tmp_path: Path, reply: Any) -> None:
+    """Where the document declares no content for its status; its headers say where to go on."""
+    more = {"headers": {"Operation-Location": "$url.getJob"}}
+    reply = {**reply, **more} if isinstance(reply, dict) else {"from-schema": {}, **more}
+    small = Small(tmp_path, spec({"/jobs": submit({"reply": reply}, responses=TAKEN)}))
+    answer = small.send("POST", "/jobs")
+    assert (answer.status, answer.body) == (202, b"")
+    assert dict(answer.headers)["Operation-Location"] == f"http://mock.test/small/jobs/{answer.task_id}"
+
+
 @pytest.mark.parametrize("mock", [{"x-mock": {"role": "static", "reply": {"status": 200, "body": {"ok": True}}}}, {}])
 def test_an_answer_without_a_task_may_ask_for_a_form(tmp_path: Path, mock: dict[str, Any]) -> None:
     """Checked as its schema says, with or without `x-mock`."""
@@ -205,7 +219,10 @@ def test_an_answer_without_a_task_may_ask_for_a_form(tmp_path: Path, mock: dict[
             "a fixed answer has no $task",
         ),
         ({"/x": get("x", {"role": "static"})}, "missing required key `reply`"),
-        ({"/x": get("x", {"role": "static", "reply": {"status": 200}})}, "missing required key `body`"),
+        (
+            {"/jobs": submit({"reply": {"status": 200}}, responses=WITH_CONTENT)},
+            "missing required key `body` (write it, or `from-schema`)",
+        ),
         (
             {"/x": get("x", LIST | {"page": "$request.query.offset"}, *NAMES)},
             "is beside `offset` (keep one of the two)",

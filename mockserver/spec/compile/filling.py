@@ -71,8 +71,10 @@ def _of_role(data: Mapping[str, Any], role: str) -> str | None:
 
 def _written(data: dict[str, Any], entry: dict[str, Any], reply: dict[str, Any], filler: _Filler) -> dict[str, Any]:
     status, schema = _response(data, entry, reply.get("status"))
-    body = filler.body(schema)
     rest = {key: each for key, each in reply.items() if key != WORD}
+    if schema is None and not reply.get(WORD):
+        return {"status": status, **rest}
+    body = filler.body(schema or {})
     return {"status": status, **rest, "body": _overridden(body, reply.get(WORD) or {})}
 
 
@@ -86,7 +88,7 @@ def _response(data: dict[str, Any], entry: dict[str, Any], wanted: int | None) -
     for name, media in content.items() if isinstance(content, dict) else ():
         if is_json(name) and isinstance(media, dict):
             return status, media.get("schema", {})
-    return status, {}
+    return status, None
 
 
 def _overridden(body: Any, changes: Any) -> Any:

@@ -87,7 +87,7 @@ def _operation(
         return None
     role = mock["role"]
     reply = mock.get("reply", {})
-    check_reply(context, (*place, "x-mock"), mock)
+    check_reply(context, (*place, "x-mock"), entry)
     body = reply.get("body")
     body_forms = compile_bodies(context, place, entry)
     usual_bytes = DEFAULT_MAX_BODY_BYTES if all(each.kind == "json" for each in body_forms) else MOST_OTHER_BYTES
@@ -179,7 +179,7 @@ def _unmarked(context: Context, base: str, path: str, method: str, item: dict[st
     if mock is not None:
         where = ("paths", path, method, "x-mock", "reply")
         answer = mock
-        check_reply(context, where[:-1], mock)
+        check_reply(context, where[:-1], entry)
     asked = NOTHING_ASKED if answer == "not_implemented" else asked_of(context, entry)
     is_checked = answer != "not_implemented"
     parameters = _parameters(context, ("paths", path, method), item, entry) if is_checked else ()
@@ -203,7 +203,7 @@ def _unmarked(context: Context, base: str, path: str, method: str, item: dict[st
         bodies=lazy_forms(context, entry) if is_checked else (),
         sample=None if reply else sample_of(context, entry) if is_checked else not_implemented(method, path),
         status=reply.get("status", 200),
-        body=context.value(reply.get("body"), *where, "body") if reply else None,
+        body=context.value(reply["body"], *where, "body") if "body" in reply else None,
         headers=context.headers(reply.get("headers", {}), *where, "headers"),
         address=address_of(context, path, {}),
     )

@@ -14,13 +14,16 @@ _Address = tuple[tuple[str, Literal["path", "query"], Literal["task", "model", "
 _SUBMITS = ("post", "put", "patch")
 
 
-def check_reply(context: Context, where: Path_, mock: dict[str, Any]) -> None:
-    """Report an answer that lacks what every answer has."""
-    reply = mock.get("reply")
-    for key in ("status", "body"):
-        if reply is not None and key not in reply:
-            fix = "write it, or `from-schema`" if key == "body" else "write the status of the answer"
-            context.report((*where, "reply"), f"missing required key `{key}`", fix)
+def check_reply(context: Context, where: Path_, entry: dict[str, Any]) -> None:
+    """Report an answer that lacks what it needs: a status, and a body unless the document has none for it."""
+    reply = entry["x-mock"].get("reply")
+    if reply is None:
+        return
+    if "status" not in reply:
+        context.report((*where, "reply"), "missing required key `status`", "write the status of the answer")
+    response = context.lead.followed(entry.get("responses", {}).get(str(reply.get("status"))))
+    if "body" not in reply and (response.get("content") or reply.get("in") or not response):
+        context.report((*where, "reply"), "missing required key `body`", "write it, or `from-schema`")
 
 
 def compile_headers(context: Context, where: Path_, reply: dict[str, Any]) -> Headers:
