@@ -148,7 +148,7 @@ def _warn_once(problem: str) -> None:
 class Connection(web.RequestHandler):
     """One connection, served by aiohttp. Where it begins as TLS does, `HttpServer.speak_tls` goes on."""
 
-    __slots__ = ("_is_new", "_server", "arrival", "client_ended")
+    __slots__ = ("_is_new", "_server", "arrival", "client_ended", "when_lost")
 
     def __init__(self, manager: HttpServer, **options: Any) -> None:
         super().__init__(manager, **options)
@@ -157,6 +157,8 @@ class Connection(web.RequestHandler):
         self.arrival = DIRECT
         #: The client has closed its side, and waits for what is under way.
         self.client_ended = False
+        #: Called when the connection has ended, while a request on it stays open.
+        self.when_lost: Callable[[], None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin; say so where this connection has one of the last file descriptors."""
@@ -164,6 +166,12 @@ class Connection(web.RequestHandler):
         own = transport.get_extra_info("socket")
         if own is not None and own.fileno() + _DESCRIPTORS_SPARE >= _most_descriptors():
             self._server.descriptors_used_up(self._loop.time())
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """End, and tell a request that stays open."""
+        super().connection_lost(exc)
+        if self.when_lost is not None:
+            self.when_lost()
 
     def data_received(self, data: bytes) -> None:
         """Parse what arrived."""

@@ -1,7 +1,7 @@
 """Requests that stay open while their task goes on: one answer at the end, or a stream of events.
 
 What is sent, and for which instant, the engine works out when the world's queue reaches it: so a request follows any
-clock. A client that leaves is noticed soon, and nothing of its request is kept.
+clock. A client that leaves is noticed, and nothing of its request is kept.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
+from mockserver.edge.connection import Connection
 from mockserver.edge.http_bytes import head_bytes
 from mockserver.edge.runtime import Runtime
 from mockserver.engine.watching import Following, Step, watch_of
@@ -21,18 +22,16 @@ if TYPE_CHECKING:
 
     from mockserver.engine.messages import Response
 
-#: How often it is checked whether the client is still there, in wall time.
-_SLICE_S = 0.2
-
 
 async def _steps(
-    runtime: Runtime, following: Following, transport: asyncio.Transport
+    runtime: Runtime, following: Following, http_request: web.BaseRequest
 ) -> AsyncGenerator[tuple[int, Step], None]:
     """Yield what each look at the task leads to, with its instant.
 
     Raises:
         ConnectionResetError: the client has left, or the server was reset.
     """
+    connection, world = http_request.protocol, runtime.world
     found: deque[tuple[int, Step] | None] = deque()
     woken = asyncio.Event()
 
@@ -41,26 +40,26 @@ async def _steps(
         woken.set()
 
     watch = watch_of(following, lambda now_ms, step: add((now_ms, step)), lambda: add(None))
-    world = runtime.world
+    assert isinstance(connection, Connection)
+    connection.when_lost = lambda: add(None)
     try:
+        if http_request.transport is None:
+            add(None)
         world.watches.add(watch, runtime.clock.now_ms())
         runtime.dispatcher.wake()
         while True:
+            await woken.wait()
             while found:
                 each = found.popleft()
                 if each is None:
-                    transport.close()
-                    raise ConnectionResetError("the server was reset")
+                    connection.force_close()
+                    raise ConnectionResetError("the client has gone, or the server was reset")
                 yield each
                 if each[1].next_ms is None:
                     return
             woken.clear()
-            try:
-                await asyncio.wait_for(woken.wait(), _SLICE_S)
-            except TimeoutError:
-                if transport.is_closing():
-                    raise ConnectionResetError("the client has gone") from None
     finally:
+        connection.when_lost = None
         world.watches.remove(watch)
 
 
@@ -68,10 +67,7 @@ async def answer_at_the_end(
     http_request: web.BaseRequest, runtime: Runtime, following: Following
 ) -> tuple[int, Response]:
     """Wait until a submit is to be answered; return the instant and the answer."""
-    transport = http_request.transport
-    if transport is None:
-        raise ConnectionResetError("the client has gone")
-    async with aclosing(_steps(runtime, following, transport)) as steps:
+    async with aclosing(_steps(runtime, following, http_request)) as steps:
         async for now_ms, step in steps:
             if step.next_ms is None:
                 return now_ms, step.content
@@ -110,7 +106,7 @@ class EventStream:
         sent: list[bytes] = []
         transport.write(self._head)
         try:
-            async with aclosing(_steps(self._runtime, self._following, transport)) as steps:
+            async with aclosing(_steps(self._runtime, self._following, request)) as steps:
                 async for _, step in steps:
                     content: bytes = step.content
                     if content:

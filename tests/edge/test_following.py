@@ -12,7 +12,7 @@ import orjson
 import pytest
 from support.edge import PATIENCE_S, Edge, request_bytes, serving
 from support.engine import KILN, START_MS
-from support.kilns import kiln_text
+from support.kilns import EVENTS, PREFERS, kiln_text
 
 from mockserver.clock import http_date
 
@@ -20,23 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-WAITS = ("        max_body_bytes: 4096\n", "        wait: {prefer_s: 60, at_most_s: 200}\n")
-EVENTS = (
-    "  /quotes:\n",
-    """\
-  /pieces/{ticket}/course:
-    parameters:
-      - {name: ticket, in: path, required: true, schema: {type: string}}
-    get:
-      operationId: followPiece
-      responses: {'200': {description: Its course}}
-      x-mock:
-        role: events
-        task: $request.path.ticket
-        event: $task.status
-        reply: {status: 200, body: {percent: $task.progress}}
-  /quotes:
-""",
+#: Events that have a name, and tell states alone.
+STATES_ALONE = (
+    ("        every_s: 25\n        last: '[DONE]'\n", ""),
+    (", in: {glazed: {files: $task.result_urls}}", ""),
 )
 KEY = {"X-Kiln-Pass": "pass-0000"}
 PIECE = {"glaze": "celadon", "wish": "A jug"}
@@ -53,7 +40,7 @@ ALL = [
 def spec(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write the kiln's spec, with a submit that waits and a stream of events."""
     file = tmp_path_factory.mktemp("following") / KILN.name
-    file.write_text(kiln_text(WAITS, EVENTS), encoding="utf-8")
+    file.write_text(kiln_text(PREFERS, EVENTS, *STATES_ALONE), encoding="utf-8")
     return file
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 from unittest.mock import ANY
 
 import orjson
@@ -29,6 +29,8 @@ from support.engine import (
 from support.tables import for_each
 
 from mockserver.engine.admission import GATES
+from mockserver.provider import Role
+from mockserver.spec.vocabulary import specs_directory
 
 if TYPE_CHECKING:
     from mockserver.engine.messages import Response
@@ -632,3 +634,12 @@ def test_evolink_can_name_a_malformed_task_id() -> None:
         for reply in [Client(new_world(dialects={"evolink": dialects}), "evolink").query("video_1", START_MS)]
     ]
     assert types == [(400, "invalid_request_error"), (400, "invalid_task_id")]
+
+
+@for_each("schema", ["journal", "scenario"])
+def test_the_schemas_list_every_gate(schema: str) -> None:
+    """A record, and a condition of a scenario, may name each gate, and each role that refuses after the gates."""
+    text = (specs_directory() / f"{schema}.schema.json").read_text(encoding="utf-8")
+    (found,) = re.findall(r'"enum": \[([^\]]*"concurrency"[^\]]*)\]', text)
+    listed = {each.strip(' "') for each in found.split(",")}
+    assert listed >= {name for name, _, _ in GATES} | set(get_args(Role)) - {"example"}

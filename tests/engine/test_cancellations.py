@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pytest
 from support.engine import RECEIVER, START_MS, Client, due_deliveries, loads
-from support.kilns import issues, kiln_client
+from support.kilns import FREE_ADDRESS, issues, kiln_client
 
 from mockserver.engine.commands import run_command
 from mockserver.engine.task import TaskEndedError
 
-FREE_ADDRESS = ("address: {pattern: '^ftp:', maxLength: 5}", "address: {type: string}")
 _REASONS = "        reasons:\n          asked: {message: Its owner wanted it back}\n"
 TWO = (
     "      withdrawn:\n        kind: cancellation\n" + _REASONS,

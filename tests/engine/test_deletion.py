@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from support.engine import RECEIVER, START_MS, Client, due_deliveries, loads
-from support.kilns import issues, kiln_client
+from support.kilns import FREE_ADDRESS, issues, kiln_client
 
 from mockserver.engine.keeping import Bounds
 from mockserver.provider import UCR
@@ -28,7 +28,6 @@ ENDED_ONLY = (
     _CANCELS,
     _DELETE.replace("role: delete\n", "role: delete\n        states: [glazed, cracked]\n"),
 )
-FREE_ADDRESS = ("address: {pattern: '^ftp:', maxLength: 5}", "address: {type: string}")
 
 
 def delete(client: Client, task_id: str | None, now_ms: int) -> int:

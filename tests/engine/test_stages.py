@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 import pytest
 from support.engine import RECEIVER, START_MS, Client, due_deliveries
-from support.kilns import issues, kiln_client
+from support.kilns import FREE_ADDRESS, issues, kiln_client
 
 from mockserver.engine.commands import run_command
 from mockserver.engine.rules import Match, Schedule
@@ -13,7 +13,6 @@ from mockserver.faults.contradicting_callback import ContradictingCallback
 from mockserver.faults.lost_callback import LostCallback
 from mockserver.faults.skipped_state import SkippedState
 
-FREE_ADDRESS = ("address: {pattern: '^ftp:', maxLength: 5}", "address: {type: string}")
 _STAGES = """\
       drying: {stage: $task.status, percent: $task.progress}
       firing: {stage: $task.status, percent: $task.progress}

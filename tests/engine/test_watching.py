@@ -8,35 +8,15 @@ import orjson
 import pytest
 from multidict import CIMultiDict
 from support.engine import START_MS, Client, due_deliveries, loads
-from support.kilns import issues, kiln_client
+from support.kilns import EVENTS, PREFERS, issues, kiln_client
 
 from mockserver.engine.commands import run_command
 from mockserver.engine.rules import Match, Schedule
 from mockserver.engine.watching import Following, Step, watch_of
 from mockserver.faults.null_field import NullField
 
-PREFERS = ("        max_body_bytes: 4096\n", "        wait: {prefer_s: 60, at_most_s: 200}\n")
 FIXED = (PREFERS[0], "        wait: 300\n")
 ASKED = (PREFERS[0], "        wait: {by: '$request.body#/copies', values: {'3': 5.5}, otherwise: 0}\n")
-EVENTS = (
-    "  /quotes:\n",
-    """\
-  /pieces/{ticket}/course:
-    parameters:
-      - {name: ticket, in: path, required: true, schema: {type: string}}
-    get:
-      operationId: followPiece
-      responses: {'200': {description: Its course}}
-      x-mock:
-        role: events
-        task: $request.path.ticket
-        event: $task.status
-        every_s: 25
-        last: '[DONE]'
-        reply: {status: 200, body: {percent: $task.progress}, in: {glazed: {files: $task.result_urls}}}
-  /quotes:
-""",
-)
 NAMELESS = ("        event: $task.status\n        every_s: 25\n        last: '[DONE]'\n", "")
 
 

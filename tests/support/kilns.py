@@ -18,6 +18,30 @@ if TYPE_CHECKING:
 
 TEXT = KILN.read_text(encoding="utf-8")
 BASE_URL = "http://mock.test/kiln"
+#: Changes of the kiln: a callback address is any text.
+FREE_ADDRESS = ("address: {pattern: '^ftp:', maxLength: 5}", "address: {type: string}")
+#: A submit waits as the client prefers.
+PREFERS = ("        max_body_bytes: 4096\n", "        wait: {prefer_s: 60, at_most_s: 200}\n")
+#: There is a stream of events.
+EVENTS = (
+    "  /quotes:\n",
+    """\
+  /pieces/{ticket}/course:
+    parameters:
+      - {name: ticket, in: path, required: true, schema: {type: string}}
+    get:
+      operationId: followPiece
+      responses: {'200': {description: Its course}}
+      x-mock:
+        role: events
+        task: $request.path.ticket
+        event: $task.status
+        every_s: 25
+        last: '[DONE]'
+        reply: {status: 200, body: {percent: $task.progress}, in: {glazed: {files: $task.result_urls}}}
+  /quotes:
+""",
+)
 
 
 def kiln_text(*changes: tuple[str, str]) -> str:

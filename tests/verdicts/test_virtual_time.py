@@ -16,11 +16,15 @@ import pytest
 from aiohttp import web
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.kilns import EVENTS, PREFERS, kiln
 
 from contracts.client.virtual_time.loop import StalledError, VirtualLoop
 from contracts.client.virtual_time.parts import as_part, in_virtual_time, is_virtual
 from contracts.client.virtual_time.patches import virtual_time
 from contracts.client.virtual_time.threads import ThreadCancelledError, VirtualThread
+from mockserver.clock import Wall
+from mockserver.edge.server import Server
+from mockserver.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -592,3 +596,37 @@ def test_a_thread_that_was_let_go_ends(way: str) -> None:
         assert ended.is_set()
         assert (loop.threads.working, loop.threads.alive) == (0, set())
     assert all(isinstance(error, ThreadCancelledError) for error in caught)
+
+
+# -- requests that stay open ------------------------------------------------------------------------
+
+
+def test_a_wait_and_a_stream_take_virtual_time() -> None:
+    """A submit that waits, and a stream of events, last as long as the task on the loop's own clock."""
+
+    async def work(loop: VirtualLoop) -> tuple[list[tuple[float, bytes]], float]:
+        provider = kiln(PREFERS, EVENTS)
+        wall = Wall(loop.time, lambda: START_S + loop.now_s)
+        server = await Server.start(Settings(port=0, clock="real"), [provider], wall=wall)
+        headers, url = provider.key.header_with(provider.key.example), server.base_url("kiln")
+        body = {"glaze": "celadon", "wish": "A jug"}
+        seen: list[tuple[float, bytes]] = []
+        try:
+            async with aiohttp.ClientSession(headers=headers) as http:
+                async with http.post(f"{url}/pieces", json=body, headers={"Prefer": "wait=50"}) as answer:
+                    ticket = (await answer.json())["ticket"]
+                waited_s = loop.now_s
+                async with http.get(f"{url}/pieces/{ticket}/course") as stream:
+                    seen += [
+                        (round(loop.now_s), line.strip())
+                        async for line in stream.content
+                        if line.startswith(b"event: ")
+                    ]
+        finally:
+            await server.close()
+        return seen, waited_s
+
+    seen, waited_s = run(work)
+    assert waited_s == pytest.approx(50, abs=0.1)
+    assert [at_s for at_s, _ in seen] == [50, 75, 100, 110, 120]
+    assert seen[-1][1] == b"event: glazed"
