@@ -438,6 +438,8 @@ class Callbacks:
     #: The address of an account that has none of its own, for submits that name none.
     default_url: str | None = None
     filter: EventFilter | None = None
+    #: Whether anything shows the callback's id.
+    shows_id: bool = False
     #: Submits say more of their callbacks than the address.
     has_terms: bool = False
     #: The states on the way among the events.

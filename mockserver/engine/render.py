@@ -89,7 +89,10 @@ def task_context(state: ProviderState, task: Task, at_ms: int | None = None) -> 
 
 
 def callback_id_of(state: ProviderState, task: Task, event: str) -> str:
-    """Return the id of what a callback tells: the same in all attempts and copies."""
+    """Return the id of what a callback tells, the same in all attempts and copies; empty if nothing shows it."""
+    callbacks = state.provider.callbacks
+    if callbacks is None or not callbacks.shows_id:
+        return ""
     name = f"{state.provider.name}/{task.account.id}/task/{task.ordinal}/callback/{event}"
     return state.provider.callback_id(state.chance.draw(name), task.ends_ms // 1000)
 
@@ -142,15 +145,16 @@ def _delivery(
     assert task.callback_url is not None
     assert facts is not None
     unsealed: Unsealed = headers
-    if signs and (signature is not None or rule.sent_headers):
-        own = {name.lower() for name, _ in rule.sent_headers} | {"" if signature is None else signature.header.lower()}
-        unsealed = tuple(each for each in headers if each[0].lower() not in own)
     signing = None
-    if signs:
+    if signs and signature is not None:
+        secrets, header = secrets_of(signature, task, due_ms)
+        signing = signing_of(signature, context, secrets, header, state.chance)
+        name = header.lower()
+        unsealed = tuple([each for each in headers if each[0].lower() != name])
+    if signs and rule.sent_headers:
+        own = {name.lower() for name, _ in rule.sent_headers}
+        unsealed = tuple([each for each in unsealed if each[0].lower() not in own])
         unsealed = (*unsealed, *headers_to_seal(rule.sent_headers, context))
-        if signature is not None:
-            secrets, header = secrets_of(signature, task, due_ms)
-            signing = signing_of(signature, context, secrets, header, state.chance)
     delivery = Delivery(
         id="",
         provider=state.provider.name,

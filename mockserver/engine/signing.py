@@ -16,7 +16,7 @@ from mockserver.chance import Chance
 from mockserver.clock import iso_of
 from mockserver.provider import Pieces, Sent, Signature
 
-_DIGESTS = {"hmac-sha1": hashlib.sha1, "hmac-sha256": hashlib.sha256, "hmac-sha512": hashlib.sha512}
+_DIGESTS = {"hmac-sha1": "sha1", "hmac-sha256": "sha256", "hmac-sha512": "sha512"}
 _SEED_BYTES = 32
 #: Header names and values of a callback that is still to be sealed: texts, or pieces.
 Unsealed = tuple[tuple[str, str | Pieces], ...]
@@ -66,7 +66,8 @@ def signing_of(rule: Signature, context: Any, secrets: tuple[str, ...], header: 
         keys = tuple(key_of(rule, secret) for secret in secrets)
     if not keys or not header:
         return None
-    return Signing(rule, header, keys, _rendered(rule.content, context), _rendered(rule.value, context))
+    content = _rendered(rule.content, context) if rule.content else ()
+    return Signing(rule, header, keys, content, _rendered(rule.value, context) if rule.value else ())
 
 
 def _rendered(pieces: Pieces, context: Any) -> Pieces:
@@ -80,17 +81,21 @@ def rendered_headers(headers: tuple[tuple[str, Pieces], ...], context: Any) -> U
 
 def sealed(unsealed: Unsealed, signing: Signing | None, message: Message) -> tuple[tuple[str, str], ...]:
     """Return the headers of a callback at an instant, with its signature."""
-    headers = tuple((name, text if isinstance(text, str) else _text(text, message)) for name, text in unsealed)
-    return headers if signing is None else (*headers, (signing.header, header_value(signing, message)))
+    headers = [(name, text if isinstance(text, str) else _text(text, message)) for name, text in unsealed]
+    if signing is not None:
+        headers.append((signing.header, header_value(signing, message)))
+    return tuple(headers)
 
 
 def header_value(signing: Signing, message: Message) -> str:
     """Return the value of the header with the signatures of a callback."""
-    rule = signing.rule
+    rule, keys = signing.rule, signing.other_keys or signing.keys
     if signing.body is not None:
         message = message._replace(body=signing.body)
     content = b"".join(_bytes(piece, message) for piece in signing.content) if signing.content else message.body
-    each = (sign(rule, key, content) for key in signing.other_keys or signing.keys)
+    if len(keys) == 1 and signing.characters is None and not signing.value:
+        return sign(rule, keys[0], content)
+    each = (sign(rule, key, content) for key in keys)
     if signing.characters is not None:
         each = (_of_length(text, signing.characters) for text in each)
     signatures = rule.separator.join(each)
@@ -113,7 +118,7 @@ def sign(rule: Signature, key: bytes, content: bytes) -> str:
 
         made = Ed25519PrivateKey.from_private_bytes(key).sign(content)
     else:
-        made = hmac.new(key, content, _DIGESTS[rule.algorithm]).digest()
+        made = hmac.digest(key, content, _DIGESTS[rule.algorithm])
     if rule.encoding == "hex":
         return rule.prefix + made.hex()
     encode = base64.b64encode if rule.encoding == "base64" else base64.urlsafe_b64encode

@@ -74,14 +74,15 @@ def wants(task: Task, state: str) -> bool:
 
 def secrets_of(rule: Signature, task: Task, now_ms: int) -> tuple[tuple[str, ...], str]:
     """Return the secrets that sign a task's callbacks, the present one first, and the header for the signature."""
-    account, terms = task.account, task.callback_terms or CallbackTerms()
-    header = rule.header or terms.header or ""
-    if terms.secret is not None:
-        return (terms.secret,), header
+    account, terms, header = task.account, task.callback_terms, rule.header
+    if terms is not None:
+        header = header or terms.header or ""
+        if terms.secret is not None:
+            return (terms.secret,), header
     secret, changed_ms = account.secret or rule.default_secret, account.secret_changed_ms
     if secret is None:
         return (), header
-    before = account.previous_secret or rule.default_secret
-    if changed_ms is not None and before is not None and now_ms < changed_ms + rule.previous_ms:
-        return (secret, before), header
+    if changed_ms is not None and now_ms < changed_ms + rule.previous_ms:
+        before = account.previous_secret or rule.default_secret
+        return ((secret,) if before is None else (secret, before)), header
     return (secret,), header

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -221,6 +222,7 @@ def compile_callbacks(context: Context) -> Callbacks | None:
         is_timed=is_timed(signature, texts),
         default_url=entry.get("default_url"),
         filter=compile_filter(context, entry.get("filter"), entry["events"]),
+        shows_id="scheme" in entry.get("signature", {}) or "$callback.id" in json.dumps(entry),
         has_terms="wanted" in entry.get("filter", {})
         or bool(signature and (signature.header_from or signature.secret_from)),
         acknowledged=frozenset(range(200, 300) if acknowledged == "2xx" else acknowledged),
