@@ -128,6 +128,8 @@ def status_of(candidate: Field) -> Status | None:
         kept = (*made.states, *made.ends.values())
         return Status(candidate.path, made.states, made.ends, {word: numbers[word] for word in kept}, made.unused)
     words = words_in(schema)
+    if not words and schema.get("enum"):
+        return None
     if not words:
         usual = ("queued", "running"), {"success": "succeeded", "failure": "failed"}
         return Status(candidate.path, *usual)
