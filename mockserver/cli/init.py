@@ -98,10 +98,11 @@ def _chosen(document: Document, named: dict[str, Any]) -> Chosen:
             wrong.append(f"no operation looks like one that asks for a task; name it with --query ({likely})")
     if wrong or query is None:
         raise DraftError("\n".join(wrong))
+    others = [each for each in entries if each is not query and each not in submits]
     if cancel is None:
-        cancel = next(iter(_asked("cancel", candidates.cancels_for(entries, query))), None)
+        cancel = next(iter(_asked("cancel", candidates.cancels_for(others, query))), None)
     if list_ is None:
-        list_ = next(iter(_asked("list", candidates.lists_for(entries, submits[0], query))), None)
+        list_ = next(iter(_asked("list", candidates.lists_for(others, submits[0], query))), None)
     field = named["status_field"]
     path = None if field is None else tuple(field.replace("/", ".").strip(".").split("."))
     return Chosen(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import takewhile
 from typing import Any
 
 from mockserver.spec.document import Document, Path_, SpecIssue
@@ -49,18 +50,17 @@ def overlaid(document: Document, overlays: Iterable[Document]) -> tuple[Document
 
 
 def written_by_overlays(document: Document) -> dict[str, Any]:
-    """Return the parts of a document that overlays have written, at their places; an array's are by their indices."""
-    out: dict[Any, Any] = {}
+    """Return the parts of a document that overlays have written, at their places; an array is there as a whole."""
+    out: dict[str, Any] = {}
     for path, (source, _) in sorted(document.origins.items(), key=lambda pair: len(pair[0])):
         if "overlay" not in source.data:
             continue
-        holder = out
-        for key in path[:-1]:
-            holder = holder.setdefault(key, {})
-            if not isinstance(holder, dict):
-                break  # it is in a part that is written as a whole
-        else:
-            holder.setdefault(path[-1], at(document.data, path))
+        keys = tuple(takewhile(lambda key: isinstance(key, str), path))
+        holder: Any = out
+        for key in keys[:-1]:
+            holder = holder.setdefault(key, {}) if isinstance(holder, dict) else None
+        if isinstance(holder, dict) and keys:
+            holder.setdefault(keys[-1], at(document.data, keys))
     return out
 
 

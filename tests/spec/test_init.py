@@ -249,6 +249,39 @@ def test_of_200_operations_the_likely_few_come_first(tmp_path: Path) -> None:
     assert pairs(entries)[0].query.name == "GET /films/{film_id}"
 
 
+TEXT = {"type": "string"}
+
+
+@pytest.mark.parametrize(
+    ("schema", "states", "ends"),
+    [
+        (TEXT, ["queued", "running"], ["succeeded", "failed"]),
+        ({**TEXT, "example": "COMPLETED"}, ["QUEUED", "RUNNING"], ["COMPLETED", "FAILED"]),
+        ({**TEXT, "description": "`wait`, `Busy`, then `ok` or `error`"}, ["wait", "Busy"], ["ok", "error"]),
+        ({**TEXT, "enum": ["a", "b", "c", "d"]}, ["a", "b"], ["c", "d"]),
+        ({**TEXT, "enum": ["open", "done"]}, ["open"], ["done", "failed"]),
+        ({"type": "integer", "enum": [1, 2, 3]}, ["state_1"], ["state_2", "state_3"]),
+        ({"type": "integer", "enum": [1, 2, 3], "description": "1=wait 2=done 3=error"}, ["wait"], ["done", "error"]),
+        ({"type": "boolean"}, ["running"], ["succeeded", "failed"]),
+    ],
+    ids=str,
+)
+def test_states_of_a_status(tmp_path: Path, schema: Any, states: list[str], ends: list[str]) -> None:
+    """Whatever the document says of them; a job gets to its end."""
+    data = yaml.safe_load((BARE / "flat.yaml").read_text(encoding="utf-8"))
+    film = data["components"]["schemas"]["Film"]
+    name = "done" if schema["type"] == "boolean" else "status"
+    film["properties"] = {"id": {"type": "string"}, name: schema, "url": {"type": "string", "format": "uri"}}
+    film["required"] = ["id", name]
+    path = tmp_path / "api.json"
+    path.write_text(json.dumps(data), encoding="utf-8")
+    result = CliRunner().invoke(main, ["init", str(path)])
+    assert result.exit_code == 0, result.output
+    overlay = yaml.safe_load(path.with_suffix(".overlay.yaml").read_text(encoding="utf-8"))
+    lifecycle = overlay["actions"][0]["update"]["x-mock"]["lifecycle"]
+    assert (list(lifecycle["states"]), list(lifecycle["ends"])[:2]) == (states, ends)
+
+
 @pytest.mark.parametrize(
     ("word", "kind"),
     [

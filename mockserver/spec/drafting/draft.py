@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from mockserver.spec.document import Document
+from mockserver.spec.document import PATH_PARAMETER, Document
 from mockserver.spec.drafting.candidates import JSON, Entry, id_parameter, list_place
 from mockserver.spec.drafting.fields import flat, properties_of, types_of, words_of
 from mockserver.spec.drafting.known import Chosen
 from mockserver.spec.drafting.replies import reply_template
 from mockserver.spec.drafting.root import RootDrafter
 from mockserver.spec.drafting.writing import Draft
+from mockserver.spec.pointer import at, keys_of
 
 _LIMITS = ("limit", "size", "pagesize", "perpage", "count", "maxresults", "first", "top")
 _AFTER = ("after", "startingafter", "lastid")
@@ -65,7 +66,7 @@ class _Drafter(RootDrafter):
         if not without:
             return
         name = self._data["x-mock"]["authentication"]["scheme"]
-        if name not in (self._raw.data.get("components") or {}).get("securitySchemes", {}):
+        if at(self._raw.data, ("components", "securitySchemes", name)) is None:
             update = {"components": {"securitySchemes": {name: {"type": "http", "scheme": "bearer"}}}}
             self._draft.add("A task is its account's: the document has no key in a header.", (), update)
             self._draft.notes.append("the document has no key in a header: a bearer token is asked for")
@@ -73,16 +74,30 @@ class _Drafter(RootDrafter):
         self._security = [{name: []}]
 
     def _operation(self, entry: Entry, comment: str, mock: dict[str, Any], **more: Any) -> None:
-        update: dict[str, Any] = {**more, "x-mock": mock}
+        update: dict[str, Any] = {**more, **self._undeclared(entry, mock), "x-mock": mock}
         if (entry.method, entry.path) in self._without:
             update["security"] = self._security
-        written = self._raw.data.get("paths", {}).get(entry.path, {})
-        if written.get(entry.method, {}).get("operationId") != entry.id and "$ref" not in written:
+        written = self._raw.data["paths"][entry.path]
+        own = written.get(entry.method)
+        if isinstance(own, dict) and own.get("operationId") != entry.id:
             update = {"operationId": entry.id, **update}
-        if entry.method in written:
+        if isinstance(own, dict):
             self._draft.add(comment, ("paths", entry.path, entry.method), update)
         else:  # the path leads to another file
             self._draft.add(comment, ("paths", entry.path), {entry.method: update})
+
+    def _undeclared(self, entry: Entry, mock: dict[str, Any]) -> dict[str, Any]:
+        """Return what the document forgets to declare: parameters of the path, and the status of the answer."""
+        out: dict[str, Any] = {}
+        declared = {each["name"] for each in entry.parameters("path")}
+        forgotten = [name for name in PATH_PARAMETER.findall(entry.path) if name not in declared]
+        if forgotten:
+            known = {"in": "path", "required": True, "schema": {"type": "string"}}
+            out["parameters"] = [{"name": name, **known} for name in forgotten]
+        status = str(mock["reply"]["status"])
+        if not {status, f"{status[0]}XX", "DEFAULT"} & {str(each).upper() for each in entry.raw.get("responses", {})}:
+            out["responses"] = {status: {"description": "A success."}}
+        return out
 
     def _submit(self, submit: Entry) -> None:
         facts = self._facts_of(submit)
@@ -99,10 +114,15 @@ class _Drafter(RootDrafter):
                 reply["headers"] = {headers[name]: f"{{$server.url}}{facts.query_path}"}
         more: dict[str, Any] = {}
         media_type = submit.content[0]
-        if media_type and "json" not in media_type:
+        if submit.content[1] and "json" not in media_type:
             self._draft.notes.append(f"{submit.name} takes {media_type}; the mock takes the same as JSON")
-            more["requestBody"] = {"content": {JSON: {"schema": {"$ref": self._request_of(submit)}}}}
-        elif not media_type:
+            as_json = {"content": {JSON: {"schema": {"$ref": self._request_of(submit)}}}}
+            reference = at(self._raw.data, ("paths", submit.path, submit.method, "requestBody", "$ref"))
+            if isinstance(reference, str) and reference.startswith("#/"):
+                self._draft.add("It takes JSON as well.", keys_of(reference[1:]), as_json)
+            else:
+                more["requestBody"] = as_json
+        elif not submit.content[1]:
             update = {"components": {"schemas": {"AnyRequest": {"type": "object"}}}}
             self._draft.add("The document says nothing of the body.", (), update)
         mock = {"role": "submit", "model": self._model_of(submit)[0], "reply": reply}

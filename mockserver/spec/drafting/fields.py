@@ -47,12 +47,12 @@ def flat(data: Mapping[str, Any], raw: Any, within: tuple[int, ...] = ()) -> dic
         return {}
     inner = (*within, id(node))
     out: dict[str, Any] = {}
-    for each in node.get("allOf", ()):
+    for each in _list(node.get("allOf")):
         _add(out, flat(data, each, inner), every=True)
     branches = [
         made
         for word in ("oneOf", "anyOf")
-        for each in node.get(word, ())
+        for each in _list(node.get(word))
         if (made := flat(data, each, inner)) and made.get("type") != "null"
     ]
     for number, each in enumerate(branches):
@@ -61,6 +61,10 @@ def flat(data: Mapping[str, Any], raw: Any, within: tuple[int, ...] = ()) -> dic
     for word in ("allOf", "oneOf", "anyOf"):
         out.pop(word, None)
     return out
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _add(out: dict[str, Any], more: Mapping[str, Any], *, every: bool) -> None:
@@ -91,7 +95,7 @@ def _either(one: Any, other: Any) -> Any:
 def _values(schema: Any) -> list[Any]:
     if not isinstance(schema, dict):
         return []
-    return [schema["const"]] if "const" in schema else list(schema.get("enum", ()))
+    return [schema["const"]] if "const" in schema else _list(schema.get("enum"))
 
 
 def properties_of(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -120,7 +124,7 @@ def types_of(schema: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the types that a schema allows, but null."""
     types = schema.get("type", ())
     listed = types if isinstance(types, list | tuple) else [types]
-    found = tuple(each for each in listed if each != "null")
+    found = tuple(each for each in listed if isinstance(each, str) and each != "null")
     if found:
         return found
     if properties_of(schema):

@@ -10,7 +10,7 @@ from mockserver.spec.document import PATH_PARAMETER, Document
 from mockserver.spec.drafting.candidates import Entry, id_parameter
 from mockserver.spec.drafting.fields import Field, flat, properties_of, types_of, words_of
 from mockserver.spec.drafting.replies import Facts, has_file
-from mockserver.spec.drafting.states import Status, status_of, statuses
+from mockserver.spec.drafting.states import Status, guessed, kind_of, listed_in, status_of, statuses
 from mockserver.spec.drafting.writing import Draft
 
 
@@ -53,6 +53,12 @@ class Known:
                 if status is not None:
                     self._say_unused(status)
                     return status
+        for each in found:
+            status = guessed(each) if wanted in (None, each.path) else None
+            if status is not None:
+                order = f"{', '.join(status.states)}, {status.ends['success']} as success"
+                self._draft.notes.append(f"guessed from the order of {'.'.join(each.path)}: {order}")
+                return status
         where = f"the answer of {query.name}"
         names = ", ".join(".".join(each.path) for each in found[:5]) or ", ".join(
             ".".join(e.path) for e in query.fields[:8]
@@ -96,9 +102,13 @@ class Known:
         found = found or next(iter(statuses(fields)), None)
         if found is None:
             return replace(self._status, path=())
-        if found.path == self._status.path:
-            return self._status
-        return replace(self._status, path=found.path)
+        words = listed_in(found.schema)
+        names = (*self._status.states, *self._status.ends.values())
+        if self._status.shows or not words or {*names} <= {*words}:
+            return replace(self._status, path=found.path)
+        likely = {name: [each for each in words if kind_of(each) == kind_of(name)] for name in names}
+        shows = {name: name if name in words else (likely[name] or words)[0] for name in names}
+        return replace(self._status, path=found.path, shows=shows)
 
     def _filled(self, entry: Entry | None, at: Entry, *, of_request: bool) -> str:
         """Return the path of an operation on a task, as an answer at another operation can say it."""

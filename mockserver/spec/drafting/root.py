@@ -89,7 +89,7 @@ class RootDrafter(Known):
 
     def _request_of(self, submit: Entry) -> str:
         media_type = submit.content[0]
-        if not media_type:
+        if not submit.content[1]:
             return "#/components/schemas/AnyRequest"
         keys = ("paths", submit.path, submit.method, "requestBody", "content", media_type, "schema")
         return "#/" + "/".join(each.replace("~", "~0").replace("/", "~1") for each in keys)

@@ -81,25 +81,34 @@ def weight(candidate: Field) -> int:
         return 0
     named = 4 if {*words} <= _STATUS else 3 if _STATUS & {*words} else 0
     if named and is_text(schema):
-        listed = words_in(schema)
-        known = {kind_of(each) for each in listed} - {None}
-        if listed and "success" not in known:
+        known = {kind_of(each) for each in words_in(schema)} - {None}
+        if listed_in(schema) and "success" not in known:
             return 1
         return max(1, named + 3 * min(3, len(known)) - len(candidate.path))
     if named and "integer" in types_of(schema) and len(dict(_numbers(schema))) > 1:
         return named + 6
+    if named and "integer" in types_of(schema) and len(_numbers_listed(schema)) > 1:
+        return 1
     if types_of(schema) == ("boolean",) and _DONE & {*words} and len(words) <= 2:
         return 5 - len(candidate.path)
     return 0
 
 
 def words_in(schema: Mapping[str, Any]) -> list[str]:
-    """Return the words that a schema lists for a status, or that its description quotes."""
-    listed = [each for each in (*schema.get("enum", ()), schema.get("const")) if isinstance(each, str)]
+    """Return the words that a schema lists for a status, or that its description quotes and its examples show."""
+    listed = listed_in(schema)
     if listed:
         return listed
     quoted = _QUOTED.findall(str(schema.get("description", "")))
-    return [each for each in dict.fromkeys(quoted) if kind_of(each)]
+    shown_ = [each for each in (schema.get("example"), schema.get("default")) if isinstance(each, str)]
+    return [each for each in dict.fromkeys((*quoted, *shown_)) if kind_of(each)]
+
+
+def listed_in(schema: Mapping[str, Any]) -> list[str]:
+    """Return the words that a schema lists: no others may be sent."""
+    enum = schema.get("enum")
+    values = [*enum, schema.get("const")] if isinstance(enum, list) else [schema.get("const")]
+    return [each for each in values if isinstance(each, str) and "$" not in each]
 
 
 def _numbers(schema: Mapping[str, Any]) -> Iterator[tuple[int, str]]:
@@ -128,10 +137,45 @@ def status_of(candidate: Field) -> Status | None:
         kept = (*made.states, *made.ends.values())
         return Status(candidate.path, made.states, made.ends, {word: numbers[word] for word in kept}, made.unused)
     words = words_in(schema)
-    if not words:
-        usual = ("queued", "running"), {"success": "succeeded", "failure": "failed"}
-        return Status(candidate.path, *usual)
-    return _sorted(candidate.path, words)
+    if listed_in(schema) or schema.get("enum"):
+        return _sorted(candidate.path, words) if words else None
+    return _completed(candidate.path, words)
+
+
+def _completed(path: tuple[str, ...], words: Sequence[str]) -> Status:
+    """Return the states of a status that no enum lists: the words that are known, and the usual for the others."""
+    found: dict[str | None, list[str]] = {}
+    for word in words:
+        found.setdefault(kind_of(word), []).append(word)
+    spelled = str.upper if words and all(map(str.isupper, words)) else str
+    spelled = str.capitalize if words and all(each.istitle() for each in words) else spelled
+    states = [*found.get("waiting", ()), *found.get("running", ())] or [spelled("queued"), spelled("running")]
+    ends = {
+        "success": min(found.get("success", [spelled("succeeded")]), key=_rank),
+        "failure": min(found.get("failure", [spelled("failed")]), key=_rank),
+        **({"cancellation": found["cancellation"][0]} if "cancellation" in found else {}),
+    }
+    return Status(path, tuple(states), ends)
+
+
+def _numbers_listed(schema: Mapping[str, Any]) -> list[int]:
+    enum = schema.get("enum")
+    return [each for each in enum if isinstance(each, int)] if isinstance(enum, list) else []
+
+
+def guessed(candidate: Field) -> Status | None:
+    """Return the states of a field whose words say nothing: in their order, success and failure come last."""
+    values: list[Any] = [*(listed_in(candidate.schema) or _numbers_listed(candidate.schema))]
+    if len(values) < 2 or len({*map(str, values)}) < len(values):
+        return None
+    names = [each if isinstance(each, str) else f"state_{each}" for each in values]
+    shows = dict(zip(names, values, strict=True))
+    if len(values) == 2:
+        ends = {"success": names[1], "failure": "failed"}
+        shows["failed"] = values[1]
+        return Status(candidate.path, (names[0],), ends, shows)
+    ends = {"success": names[-2], "failure": names[-1]}
+    return Status(candidate.path, tuple(names[:-2]), ends, {} if names == values else shows)
 
 
 def _sorted(path: tuple[str, ...], words: Sequence[str]) -> Status | None:
