@@ -24,6 +24,7 @@ from mockserver.testing.running import MockServer
 _MOST_POLLS = 100
 _STEP_S = 2
 _LONGEST_TOLD = 200
+_USUAL_HEADERS = ("accept", "authorization", "content-type")
 _FILE = re.compile(r'"(http[^"\\]*/mock-files/[^"\\]*)"')
 
 
@@ -46,13 +47,15 @@ def job_of(path: Path, chosen: Chosen, draft: Draft) -> str:
         submit, query = provider.operations[chosen.submits[0].id], provider.operations[chosen.query.id]
         model = next(iter(provider.models.values()))
         target = submit.path.replace("{", "").replace("}", "")
-        made = _asked(submit.method, _with(base + target, chosen.submits[0]), headers, model.example or {})
+        url = _with(base + target, chosen.submits[0])
+        made = _asked(submit.method, url, {**_headers(chosen.submits[0]), **headers}, model.example or {})
         notes += _misfits(chosen.submits[0], made)
         task_id = pointed(made, draft.id_path) if draft.id_path else None
         if task_id is None:
             raise JobError(f"the answer to {chosen.submits[0].name} shows no id")
         target = query.path.replace(f"{{{query.task_field}}}", str(task_id)).replace("{", "").replace("}", "")
         url = _with(base + target, chosen.query, {query.task_field: str(task_id)})
+        headers = {**_headers(chosen.query), **headers}
         success = draft.status.shows.get(draft.status.ends["success"], draft.status.ends["success"])
         for _ in range(_MOST_POLLS):
             answer = _asked(query.method, url, headers)
@@ -82,6 +85,15 @@ def _with(url: str, entry: Entry, known: Mapping[str, str] = MappingProxyType({}
         if each.get("required") is True or each["name"] in known
     }
     return f"{url}?{urlencode(wanted)}" if wanted else url
+
+
+def _headers(entry: Entry) -> dict[str, str]:
+    """Return the headers that an operation wants, beside those that every request has."""
+    return {
+        each["name"]: str(sample(entry.document.data, each.get("schema", {}), bytes(64)))
+        for each in entry.parameters("header")
+        if each.get("required") is True and each["name"].lower() not in _USUAL_HEADERS
+    }
 
 
 def _misfits(entry: Entry, answer: Any) -> list[str]:

@@ -15,6 +15,8 @@ from mockserver.engine.accounts import Account
 from mockserver.engine.signing import Message, Signing, Unsealed, key_of, sealed, sign
 from mockserver.provider import Callbacks, Signature
 
+#: How long after a query has shown the end the callbacks are sent that waited for that.
+AFTER_POLL_MS = 1000
 AttemptResult = Literal["acknowledged", "refused", "timeout", "unreachable", "blocked", "lost"]
 
 
@@ -106,6 +108,39 @@ class Watch:
 
 #: What waits in the queue.
 Due = TaskEnds | TaskEnters | Delivery | Watch
+
+
+class HeldBack:
+    """Callbacks that wait for a query to show the end of their task."""
+
+    __slots__ = ("_by_task",)
+
+    def __init__(self) -> None:
+        self._by_task: dict[str, list[Delivery]] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_task)
+
+    def __contains__(self, task_id: str | None) -> bool:
+        return task_id in self._by_task
+
+    def add(self, delivery: Delivery) -> None:
+        """Let a delivery wait."""
+        self._by_task.setdefault(delivery.task_id, []).append(delivery)
+
+    def drop(self, delivery: Delivery) -> None:
+        """Forget a delivery, because it has been attempted."""
+        left = [each for each in self._by_task.pop(delivery.task_id, ()) if each is not delivery]
+        if left:
+            self._by_task[delivery.task_id] = left
+
+    def released(self, task_id: str | None, now_ms: int) -> list[Delivery]:
+        """Return the deliveries of a task that are now due sooner, a moment after the query."""
+        sooner_ms = now_ms + AFTER_POLL_MS
+        found = [each for each in self._by_task.pop(task_id or "", ()) if not each.attempts and each.due_ms > sooner_ms]
+        for each in found:
+            each.due_ms = sooner_ms
+        return found
 
 
 class EventQueue:

@@ -11,7 +11,16 @@ from typing import NamedTuple
 
 from mockserver.chance import Chance
 from mockserver.engine.admission import admit, gates_of
-from mockserver.engine.callbacks import Attempt, Delivery, EventQueue, TaskEnds, TaskEnters, Watch, after_attempt
+from mockserver.engine.callbacks import (
+    Attempt,
+    Delivery,
+    EventQueue,
+    HeldBack,
+    TaskEnds,
+    TaskEnters,
+    Watch,
+    after_attempt,
+)
 from mockserver.engine.client_time import ClientTime
 from mockserver.engine.context import RequestContext
 from mockserver.engine.course import Recording
@@ -46,8 +55,6 @@ from mockserver.engine.watching import Following, Watches, streaming, wait_ms, w
 from mockserver.provider import Problem, Provider, ProviderRules, TargetMode
 
 _ROLES = {**ROLES, "delete": delete}
-#: How long after a query has shown the end the callbacks are sent that waited for that.
-AFTER_POLL_MS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +118,7 @@ class World:
         self.chance = chance
         self.faults = RuleTable(chance)
         self._finder = RuleFinder(self.faults, directives or FaultDirectives())
-        self._held_back: dict[str, list[Delivery]] = {}
+        self._held_back = HeldBack()
         self.rules = rules
         self.providers: dict[str, ProviderState] = {}
         self._gates = {}
@@ -175,7 +182,8 @@ class World:
             self.event_queue.put(due_ms, item)
         task_id = outcome.response.task_id
         if self._held_back and task_id in self._held_back and _shows_end(context, outcome.response):
-            self._release_callbacks(task_id, now_ms)
+            for delivery in self._held_back.released(task_id, now_ms):
+                self.event_queue.put(delivery.due_ms, delivery)
             return outcome._replace(books_callbacks=True)
         return outcome
 
@@ -222,13 +230,6 @@ class World:
             each for each in injections if type(each.fault).alter_transmission is not Fault.alter_transmission
         )
         return Outcome(response, bool(booked), injector.delivers_first, sending, follows)
-
-    def _release_callbacks(self, task_id: str, now_ms: int) -> None:
-        """Send the callbacks that waited for a query to show the task's end, a moment later."""
-        for delivery in self._held_back.pop(task_id):
-            if not delivery.attempts and delivery.due_ms > now_ms + AFTER_POLL_MS:
-                delivery.due_ms = now_ms + AFTER_POLL_MS
-                self.event_queue.put(delivery.due_ms, delivery)
 
     # -- what falls due -------------------------------------------------------------------------
 
@@ -287,7 +288,7 @@ class World:
             each.id = each.id or self._next_delivery_id()
             self.under_way[each.id] = each
             if each.awaits_query:
-                self._held_back.setdefault(task.id, []).append(each)
+                self._held_back.add(each)
         return deliveries
 
     def _next_delivery_id(self) -> str:
@@ -297,7 +298,7 @@ class World:
     def attempted(self, delivery: Delivery, attempt: Attempt) -> None:
         """Record an attempt; book the next one, where another follows."""
         if delivery.awaits_query:
-            self._no_longer_held_back(delivery)
+            self._held_back.drop(delivery)
         if after_attempt(delivery, attempt):
             self.event_queue.put(delivery.due_ms, delivery)
             return
@@ -305,15 +306,6 @@ class World:
         self.finished[delivery.id] = delivery
         while len(self.finished) > self.FINISHED_KEPT:
             del self.finished[next(iter(self.finished))]
-
-    def _no_longer_held_back(self, delivery: Delivery) -> None:
-        """Forget a delivery that waited for a query and has been attempted."""
-        held_back = self._held_back.get(delivery.task_id, ())
-        left = [each for each in held_back if each is not delivery]
-        if left:
-            self._held_back[delivery.task_id] = left
-        else:
-            self._held_back.pop(delivery.task_id, None)
 
     def deliveries(self) -> list[Delivery]:
         """Return the finished deliveries, then those under way."""

@@ -164,10 +164,11 @@ def submit_wrongly(name: str, wrong: frozenset[str]) -> Response:
 
 
 def test_the_gates_stand_in_their_one_order() -> None:
-    """Route, method, size, key, plan, rate, parse, (parent,) schema, content policy, credits, concurrency."""
+    """Route, method, size, key, plan, rate, parse, (idempotency, parent,) schema, policy, credits, concurrency."""
     names = list(dict.fromkeys(name for name, _, _ in GATES))
-    assert names[names.index("parse") : names.index("schema")] == ["parse", "parent"]
-    names.remove("parent")  # no provider here has it: tests/engine/test_kinds.py
+    assert names[names.index("parse") : names.index("schema")] == ["parse", "idempotency", "parent"]
+    for name in ("idempotency", "parent"):  # no provider here has them: tests/engine/test_idempotency.py, test_kinds.py
+        names.remove(name)
     assert tuple(names) == ORDER
 
 

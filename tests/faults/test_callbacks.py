@@ -342,13 +342,13 @@ async def test_delayed_callbacks_are_released(*, asked: bool) -> None:
         task_id = await submitted(edge, "kiln", hook=receiver.url())
         await edge.advance(KILN_S + 40)
         held_back = edge.mock.runtime.world._held_back
-        assert (len(receiver.got), [each.id for each in held_back[task_id]]) == (1, ["dlv_000002", "dlv_000003"])
+        assert (len(receiver.got), task_id in held_back) == (1, True)
         if asked:
             await look(edge, query_bytes(edge, "kiln", task_id))
             await edge.advance(1)
             assert len(receiver.got) == 3
         await edge.advance(60)
-        assert (len(receiver.got), held_back) == (3, {})
+        assert (len(receiver.got), len(held_back)) == (3, 0)
 
 
 @shows("callback_after_poll")
