@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 from mockserver.provider import CreditsMode, TargetMode
 
 ClockKind = Literal["real", "manual"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["text", "json"]
 DEFAULT_PORT = 4010
 DEFAULT_ENTRIES = 10_000
 DEFAULT_BODY_LIMIT = 16_384
@@ -81,6 +83,10 @@ class Settings:
     replay: str | None = None
     scenario: str | None = None
     watch: bool = False
+    #: What `serve` prints: all requests at `info`, failures at `warning`; quiet: only errors, and no banner.
+    log_level: LogLevel = "info"
+    log_format: LogFormat = "text"
+    quiet: bool = False
     providers: Mapping[str, ProviderSettings] = field(default_factory=dict)
 
     def provider(self, name: str) -> ProviderSettings:
@@ -97,6 +103,8 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "clock": get_args(ClockKind),
     "credits": get_args(CreditsMode),
     "callback_targets": get_args(TargetMode),
+    "log_level": get_args(LogLevel),
+    "log_format": get_args(LogFormat),
 }
 _NUMBERS: dict[str, tuple[type, float, float]] = {
     "port": (int, 0, 65535),
@@ -115,7 +123,7 @@ _NUMBERS: dict[str, tuple[type, float, float]] = {
     "failure_rate": (float, 0, 1),
 }
 _LISTS = ("spec", "dialects", "allow_host")
-_FLAGS = ("builtin", "watch", "any_model", "trust_forwarded", "passthrough")
+_FLAGS = ("builtin", "watch", "any_model", "trust_forwarded", "passthrough", "quiet")
 _PAIRS = ("model_alias",)
 _HOST = re.compile(r"((\*\.)?[\w.-]+|\[[0-9A-Fa-f:.]+\])(:(?P<port>[1-9]\d{0,4}))?", re.ASCII)
 

@@ -404,7 +404,10 @@ def test_narrow_terminals(command: str, columns: int) -> None:
 
 def test_help() -> None:
     """`--help` names every command, and each command's every option with what it does, and its variable."""
-    assert set(main.commands) == {"serve", "exec", "env", "demo", "providers", "faults", "scenarios", "check", "ca"}
+    of_a_server = {"tasks", "requests", "advance"}
+    assert set(main.commands) == of_a_server | {
+        *("serve", "exec", "env", "demo", "providers", "faults", "scenarios", "check", "ca")
+    }
     text = said("--help")
     for name, command in main.commands.items():
         assert re.search(rf"^  {name}  +[A-Z]", text, re.MULTILINE)

@@ -165,6 +165,15 @@ class Journal:
             ):
                 yield record
 
+    def entries(self, after: int) -> list[Entry]:
+        """Return the entries that are kept and whose number is greater than `after`, oldest first."""
+        count = min(len(self._ring), self.last_seq - after)
+        return list(itertools.islice(reversed(self._ring), count))[::-1] if count > 0 else []
+
+    def redacted(self, text: str) -> str:
+        """Return a text of an entry without secrets."""
+        return self._redaction().text(text)
+
     def newest(self, most: int, after: int = 0) -> list[dict[str, Any]]:
         """Return the newest `most` records whose number is greater than `after`, oldest first."""
         chosen = [entry for entry in itertools.islice(reversed(self._ring), most) if entry.seq > after]
