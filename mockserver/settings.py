@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from mockserver.provider import CreditsMode, TargetMode
 
-ClockKind = Literal["real", "manual"]
+ClockKind = Literal["real", "manual", "auto"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["text", "json"]
 DEFAULT_PORT = 4010
@@ -182,9 +182,10 @@ def checked(raw: Mapping[str, Any], known: Iterable[str], where: str = "") -> di
             except ConfigError as error:
                 shown = name.replace("_", "-") if where == FLAGS else written
                 raise ConfigError(f"{where}{shown} {error}") from None
-    if out.get("clock") == "manual" and out.get("speed", 1) not in (0, 1):
+    clocks = {"manual": "a manual clock", "auto": "an auto clock"}
+    if (clock := clocks.get(out.get("clock", ""))) is not None and out.get("speed", 1) not in (0, 1):
         raise ConfigError(
-            f"{where}speed {out['speed']:g} has no effect on a manual clock; omit one of the two, or set clock to real"
+            f"{where}speed {out['speed']:g} has no effect on {clock}; omit one of the two, or set clock to real"
         )
     return out
 

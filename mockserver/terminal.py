@@ -74,7 +74,11 @@ def differences(settings: Settings, speed: float) -> list[str]:
     elif settings.allow_host:
         out.append(f"clients of this proxy reach {', '.join(settings.allow_host)} as well")
     if speed == 0:
-        out.append("the clock moves only on command")
+        out.append(
+            "the clock moves to what a client polls for"
+            if settings.clock == "auto"
+            else "the clock moves only on command"
+        )
     elif speed != 1:
         out.append(f"the clock runs at {speed:g}x real time")
     if settings.scenario is not None:

@@ -17,6 +17,7 @@ from mockserver.clock import LAST_MS, MANUAL_START_MS, Clock, Wall, iso_of
 from mockserver.edge.active_scenario import ActiveScenario, activate, check_scenario
 from mockserver.edge.dispatcher import CallbackDispatcher, Report
 from mockserver.edge.rule_codec import read_fault_request
+from mockserver.edge.waiting import Waiting
 from mockserver.engine.callbacks import Delivery
 from mockserver.engine.commands import Command, run_command
 from mockserver.engine.course import Recording
@@ -34,7 +35,7 @@ from mockserver.settings import Settings
 
 _LOG = logging.getLogger("mockserver")
 _MOST_TOLD = 1000
-WORKERS_BY_CLOCK = {"manual": 1, "real": 32}
+WORKERS_BY_CLOCK = {"manual": 1, "auto": 1, "real": 32}
 
 
 class Runtime:
@@ -69,9 +70,11 @@ class Runtime:
 
     def _begin(self, seed: int) -> None:
         settings = self.settings
-        manual = settings.clock == "manual"
-        start_ms = MANUAL_START_MS if manual else int(self.wall.unix_s() * 1000)
-        self.clock = Clock(start_ms, 0 if manual else settings.speed, self.wall.monotonic_s)
+        is_real = settings.clock == "real"
+        start_ms = int(self.wall.unix_s() * 1000) if is_real else MANUAL_START_MS
+        self.clock = Clock(start_ms, settings.speed if is_real else 0, self.wall.monotonic_s)
+        #: What watches for clients that wait; None where the clock goes by itself.
+        self.waiting = None if is_real else Waiting(self.clock, self.advance_to, moves=settings.clock == "auto")
         by_provider = {
             provider.name: ProviderRules(
                 own.credits or settings.credits,
@@ -103,6 +106,8 @@ class Runtime:
     async def close(self) -> None:
         """Stop delivering callbacks, and close the journal."""
         self.closed = True
+        if self.waiting is not None:
+            self.waiting.stop()
         await self.dispatcher.close()
         self.journal.close()
 
@@ -121,6 +126,8 @@ class Runtime:
     def _start_over(self, seed: int | None) -> CallbackDispatcher:
         """Replace the state at once; return the old dispatcher, which the caller closes."""
         old = self.dispatcher
+        if self.waiting is not None:
+            self.waiting.stop()
         self.journal.clear()
         self.active_scenario = None
         self._begin(self.settings.seed if seed is None else seed)

@@ -363,7 +363,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"seed": -1}, "got -1"),
     ({"seed": 1.5}, "got 1.5"),
     ({"speed": "fast"}, "got 'fast'"),
-    ({"clock": "cuckoo"}, "clock must be one of real, manual; got 'cuckoo'"),
+    ({"clock": "cuckoo"}, "clock must be one of real, manual, auto; got 'cuckoo'"),
     ({"credits": "plenty"}, "credits must be one of"),
     ({"callback_targets": "everywhere"}, "got 'everywhere'"),
     ({"callback_workers": 0}, "got 0"),
