@@ -1,7 +1,7 @@
 """Clients that wait while the clock stands still.
 
 With the clock `auto`, time moves to what they wait for: after each answer to a poll, to the next change of that task;
-after a refusal with Retry-After, to the end of that wait. So a poll sees every state once, whatever the client sleeps.
+after a refusal by a limit, to when that is over. So a poll sees every state once, whatever the client sleeps.
 With the clock `manual`, a client that polls in vain is told of, once.
 """
 
@@ -56,10 +56,8 @@ class Waiting:
                 self._move_to(change_ms)
             else:
                 self._count(response.task_id, now_ms)
-        elif self._moves and response.status in (429, 503):
-            wait = next((value for name, value in response.headers if name == "Retry-After"), "")
-            if wait.isdecimal():
-                self._move_to(now_ms + int(wait) * 1000)
+        elif self._moves and response.wait_ms is not None:
+            self._move_to(now_ms + response.wait_ms)
 
     def _move_to(self, instant_ms: int) -> None:
         if self._moving is None or self._moving.done():

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 async def test_the_clock_auto_moves_to_what_clients_wait_for() -> None:
-    """A poll sees each state once, callbacks come on the way; what Retry-After says is over at the next request."""
+    """A poll sees each state once, callbacks come on the way; a limit is over at the next request."""
     async with (
         MockServer(only="evolink", clock="auto") as mock,
         receiving() as receiver,
