@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 from mockserver.media.cache import MediaCache
+from mockserver.testing.given import GivenForProvider
 from mockserver.testing.running import AsyncRunningServer, RunningServer
 
 BODY = {"model": "gemini-omni-flash-text-to-video", "prompt": "A kite", "duration": 6}
@@ -327,7 +328,7 @@ def test_settings() -> None:
 
 def test_provider_settings() -> None:
     """Dialects, plans and how often tasks fail are set by provider."""
-    settings: dict[str, dict[str, Any]] = {
+    settings: dict[str, GivenForProvider] = {
         "crun": {"dialects": ("always_200",)},
         "googlegeminiomni": {"plan": "starter"},
         "evolink": {"failure_rate": 1.0},
