@@ -28,6 +28,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+#: What is installed: `pip install …`.
+DISTRIBUTION = "mockserver-genvideo"
 __all__ = [
     "AsyncClock",
     "AsyncRunningServer",

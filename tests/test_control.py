@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import json
 import logging
+import tomllib
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
-from mockserver import MockServer
+from mockserver import DISTRIBUTION, MockServer
 from mockserver.cli import main, request_log
 from mockserver.cli.request_log import RequestLog
+from mockserver.demo import Job, print_table
+from mockserver.terminal import banner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 KEY = "sk-a-key-that-is-secret"
+pyproject = Path(__file__).parent.parent / "pyproject.toml"
 FAILING = "http://127.0.0.1:9/hook"
 
 
@@ -183,3 +190,30 @@ def test_wrong_use(name: str) -> None:
     done = CliRunner().invoke(main, [*words, "--url", "http://127.0.0.1:9"])
     assert (done.exit_code, done.output.count("\n")) == (1, 1)
     assert "no server answers at http://127.0.0.1:9" in done.output
+
+
+def test_clips_of_a_fixed_length_are_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing can encode, the banner says how long every clip is, and what changes that."""
+    with MockServer(only="evolink") as mock:
+        assert "every clip" not in banner(mock.server)
+        monkeypatch.setattr("mockserver.media.encode.has_encoder", lambda: False)
+        assert "every clip lasts 2 s, whatever is asked for; pip install" in banner(mock.server)
+    with pyproject.open("rb") as file:
+        assert tomllib.load(file)["project"]["name"] == DISTRIBUTION
+
+
+@pytest.mark.parametrize(("columns", "tables"), [(160, 1), (80, 5)])
+def test_the_demo_breaks_no_name(
+    columns: int, tables: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a terminal is too narrow for one table, each job has its own."""
+    console = partial(Console, width=columns)
+    monkeypatch.setattr("rich.console.Console", lambda **given: console(**{**given, "width": columns}))
+    with MockServer() as mock:
+        jobs = [Job(each, next(iter(each.models.values()))) for each in mock.server.providers]
+        for job in jobs:
+            job.task_id = submit(mock)
+        print_table(jobs, mock.server)
+    shown = capsys.readouterr().out
+    assert all(job.model.name in shown and job.provider.title in shown for job in jobs)
+    assert shown.count("┌") + shown.count("┏") == (1 if tables == 1 else len(jobs))
