@@ -30,6 +30,7 @@ from mockserver.cli.options import (
     settings_of,
     what_is_served,
 )
+from mockserver.cli.signals import ENDING, on_signal
 from mockserver.settings import DEFAULT_PORT, ConfigError, Settings
 from mockserver.spec.document import SpecError, SpecIssue
 
@@ -50,9 +51,6 @@ main.add_command(exec_command)
 main.add_command(env)
 for _command in (tasks, requests, advance):
     main.add_command(_command)
-
-
-_ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @main.command()
@@ -87,9 +85,8 @@ async def _serve(settings: Settings, providers: list[Provider]) -> int:
     from mockserver.terminal import banner, scenario_report  # noqa: PLC0415
 
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in _ENDING_SIGNALS:
-        loop.add_signal_handler(number, stop.set)
+    for number in ENDING:
+        on_signal(number, stop.set)
     try:
         server = await Server.start(settings, providers)
     except (ConfigError, SpecError) as error:
@@ -102,8 +99,8 @@ async def _serve(settings: Settings, providers: list[Provider]) -> int:
         problem = str(error.strerror or error).partition(" (while attempting")[0]
         click.echo(f"mockserver: cannot listen on {where}: {problem}{fix}", err=True)
         return 2
-    if settings.journal is not None:  # sent by programs that rotate files
-        loop.add_signal_handler(signal.SIGHUP, server.runtime.journal.reopen)
+    if settings.journal is not None and hasattr(signal, "SIGHUP"):  # sent by programs that rotate files
+        on_signal(signal.SIGHUP, server.runtime.journal.reopen)
     log = RequestLog(server)
     if not settings.quiet:
         log.say_listening(banner(server))
@@ -139,8 +136,8 @@ def demo(seed: int) -> None:
 async def _until_a_signal(work: Coroutine[Any, Any, int]) -> int:
     """Run a coroutine; a signal cancels it."""
     task = asyncio.ensure_future(work)
-    for number in _ENDING_SIGNALS:
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    for number in ENDING:
+        on_signal(number, task.cancel)
     try:
         return await task
     except asyncio.CancelledError:
