@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
+from time import perf_counter
 from typing import TYPE_CHECKING, cast
 
 import orjson
@@ -202,6 +203,7 @@ class RequestHandler:
         request = Request(method, path, headers, body, query, base)
         if operation is not None and len(body) > operation.max_body_bytes:
             request.body, request.oversized = b"", True
+        began_s = perf_counter() if runtime.metrics is not None else 0.0
         try:
             exchange = Exchange.of_provider(runtime, state, match, request, target, self._date)
             if exchange.delivers_first:
@@ -209,9 +211,12 @@ class RequestHandler:
             if exchange.outcome.injections:
                 exchange.apply_faults()
                 return exchange
-            return exchange.plain_bytes()
+            content = exchange.plain_bytes()
         except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback reaches a client
             return wire_bytes(500, (), "application/json", _failure(method, target, error), "")
+        if runtime.metrics is not None:
+            runtime.metrics.answered(perf_counter() - began_s)
+        return content
 
     async def handle(self, http_request: web.BaseRequest) -> web.StreamResponse:
         """Answer a request by aiohttp's way."""

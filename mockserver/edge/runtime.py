@@ -16,6 +16,7 @@ from mockserver.chance import Chance
 from mockserver.clock import LAST_MS, MANUAL_START_MS, Clock, Wall, iso_of
 from mockserver.edge.active_scenario import ActiveScenario, activate, check_scenario
 from mockserver.edge.dispatcher import CallbackDispatcher, Report
+from mockserver.edge.metrics import Metrics
 from mockserver.edge.rule_codec import read_fault_request
 from mockserver.edge.waiting import Waiting
 from mockserver.engine.callbacks import Delivery
@@ -48,7 +49,9 @@ class Runtime:
         base_urls: Mapping[str, str],
         wall: Wall,
         recordings: Mapping[str, Recording] = MappingProxyType({}),
+        metrics: Metrics | None = None,
     ) -> None:
+        self.metrics = metrics
         self.settings = settings
         self.wall = wall
         self.providers = providers
@@ -62,6 +65,7 @@ class Runtime:
             None if settings.journal is None else Path(settings.journal),
             wall.unix_s,
             secret_headers=[provider.key.header for provider in self.providers],
+            counts=metrics,
         )
         self.closed = False
         self._told: set[str] = set()

@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
@@ -32,6 +32,16 @@ _FILTERS = (
 )
 
 
+class Counts(Protocol):
+    """Counts entries as they come."""
+
+    def exchange(self, entry: Exchange) -> None:
+        """Count an exchange."""
+
+    def delivery(self, delivery: Delivery, attempt: Attempt) -> None:
+        """Count an attempt at a callback."""
+
+
 class Journal:
     """A ring of entries in memory, and optionally a file.
 
@@ -42,11 +52,12 @@ class Journal:
         file: NDJSON file that every entry is appended to.
         wall_s: the wall clock.
         secret_headers: more headers that hold keys.
+        counts: what is told of each entry; None for nothing.
     """
 
     __slots__ = (
         *("_file", "_redact", "_ring", "_secret_headers", "_secrets", "_unwritten", "_wall_s"),
-        *("body_limit", "forgotten_seq", "last_seq"),
+        *("body_limit", "counts", "forgotten_seq", "last_seq"),
     )
 
     def __init__(
@@ -57,6 +68,7 @@ class Journal:
         file: Path | None = None,
         wall_s: Callable[[], float] = time.time,
         secret_headers: Iterable[str] = (),
+        counts: Counts | None = None,
     ) -> None:
         self._secrets = secrets
         self._secret_headers = _SECRET_HEADERS.union(name.lower() for name in secret_headers)
@@ -67,6 +79,7 @@ class Journal:
         self.forgotten_seq = 0
         self._wall_s = wall_s
         self.body_limit = body_limit
+        self.counts = counts
         self._file = None if file is None else JournalFile(file)
         self._unwritten: list[Entry] = []
         self._redact: Redaction | None = None
@@ -88,10 +101,14 @@ class Journal:
             entry.response_body = entry.response_body[:limit]
         self.last_seq = entry.seq = self.last_seq + 1
         entry.wall_s = self._wall_s()
+        if self.counts is not None:
+            self.counts.exchange(entry)
         self._add(entry)
 
     def delivery(self, delivery: Delivery, attempt: Attempt, response: ReceiverResponse | None) -> None:
         """Add a delivery attempt."""
+        if self.counts is not None:
+            self.counts.delivery(delivery, attempt)
         self.last_seq += 1
         next_ms = delivery.due_ms if delivery.state == "waiting" else None
         body = delivery.body[: self.body_limit]
