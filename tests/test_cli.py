@@ -443,7 +443,7 @@ def test_help() -> None:
     """`--help` names every command, and each command's every option with what it does, and its variable."""
     of_a_server = {"tasks", "requests", "advance"}
     assert set(main.commands) == of_a_server | {
-        *("serve", "exec", "env", "demo", "providers", "faults", "scenarios", "check", "ca")
+        *("serve", "exec", "record", "env", "demo", "providers", "faults", "scenarios", "check", "ca")
     }
     text = said("--help")
     for name, command in main.commands.items():

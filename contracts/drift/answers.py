@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from contracts.drift.bodies import Bodies, setting
@@ -17,6 +18,9 @@ from mockserver.provider import ErrorAnswer, Model, Operation
 from mockserver.spec.pointer import MISSING
 
 JSON = "application/json"
+_NOT_MODIFIED = 304
+#: What the pages of a site are made of.
+_OF_PAGES = re.compile(r"text/(html|css|javascript|x-component)|application/(x-)?javascript|image/|font/")
 _FILE_ROLES = ("result", "file")
 
 
@@ -35,7 +39,7 @@ class Answers:
     def judge(self, exchange: Exchange, model: Model | None) -> None:
         """Judge one answer; `model` is that of its task."""
         operation = self._provider.operations.get(exchange.operation or "")
-        if exchange.status is None:
+        if exchange.status is None or _is_of_http(exchange):
             return
         if operation is None:
             if exchange.role is None:
@@ -184,6 +188,17 @@ class Answers:
         likely = max(fitting, key=reasons.count)
         self._errors.found_with_status(exchange, likely)
         return likely
+
+
+def _is_of_http(exchange: Exchange) -> bool:
+    """Tell whether it is of HTTP or of a site, not of the API: cached answers, permissions, pages and their parts."""
+    if exchange.status == _NOT_MODIFIED or exchange.method in ("OPTIONS", "TRACE"):
+        return True
+    return (
+        exchange.operation is None
+        and (exchange.status or 0) < 400
+        and _OF_PAGES.match(_media_type(exchange)) is not None
+    )
 
 
 def _media_type(exchange: Exchange) -> str:

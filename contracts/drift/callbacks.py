@@ -43,13 +43,14 @@ class Callbacks:
         self._found.tested["callbacks"] += 1
         events = self._spec.mock.at("callbacks", "events")
         if delivery.event not in callbacks.events:
+            is_end = delivery.event in self._spec.provider.lifecycle.ends
             made = delivery.json if isinstance(delivery.json, dict) else {}
             self._found.add(
                 *("callbacks", ("event", delivery.event), [delivery]),
                 seen=f"a callback for {delivery.event!r}",
                 asks=f"callbacks are sent for {', '.join(callbacks.events)}",
                 place=events,
-                edit=lambda _: Edit(events.at(delivery.event), made),
+                edit=lambda _: Edit(events.at(delivery.event), made) if is_end else None,
             )
         signature = callbacks.signature
         if signature is not None and delivery.headers and header_of(delivery.headers, signature.header) is None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 from contracts.drift.differences import Differences
+from contracts.drift.errors import word
 from contracts.drift.places import Edit, Place
 from contracts.drift.spec import DocumentedSpec
 from contracts.drift.traces import Sight, Trace
@@ -17,32 +19,29 @@ from mockserver.provider import Lifecycle
 
 def judge_states(documented: DocumentedSpec, traces: Iterable[Trace], found: Differences) -> None:
     """Report states that the lifecycle does not have."""
-    states = documented.mock.at("lifecycle", "states")
+    lifecycle, states = documented.provider.lifecycle, documented.mock.at("lifecycle", "states")
     every = list(traces)
+    unknown: dict[str, list[Sight]] = defaultdict(list)
     for trace in every:
         for sight in trace.sights:
             found.tested["states"] += 1
-            if is_known(trace.lifecycle, sight.state):
-                continue
-            renamed = _other_word(documented, sight, every)
-            if renamed is not None:
-                found.add(
-                    *("states", (sight.word,), [sight.record]),
-                    seen=f"the state {renamed.old!r} is called {sight.word!r}",
-                    asks="it is called by its name",
-                    place=renamed.place,
-                    edit=lambda _, renamed=renamed, word=sight.word: renamed.edit(word),  # type: ignore[misc]
-                )
-                continue
-            order = _with_state(trace.lifecycle, sight.state, every)
-            made = {name: states.mapping().get(name, {"lasts_s": _lasts_s(sight.state, every)}) for name in order}
-            known = (*(each.name for each in trace.lifecycle.states), *trace.lifecycle.ends)
+            if not is_known(lifecycle, sight.state):
+                unknown[sight.word].append(sight)
+    known = (*(each.name for each in lifecycle.states), *lifecycle.ends)
+    for name, sights in unknown.items():
+        state, kind = sights[0].state, _kind_of_end(documented, sights, every)
+        renamed = _other_word(documented, sights, kind, every)
+        if renamed is not None:
+            edit: Edit | None = renamed.edit(name)
+        else:
+            edit = _new_state(documented, state, every) if kind is None else _new_end(documented, sights)
+        for sight in sights:
             found.add(
-                *("states", (sight.state,), [sight.record]),
-                seen=f"the state {sight.word!r}",
-                asks=f"the states are {', '.join(known)}",
-                place=states,
-                edit=lambda _, made=made: Edit(states, made),  # type: ignore[misc]
+                *("states", (name if renamed else state,), [sight.record]),
+                seen=f"the state {renamed.old!r} is called {name!r}" if renamed else f"the state {name!r}",
+                asks="it is called by its name" if renamed else f"the states are {', '.join(known)}",
+                place=renamed.place if renamed else states,
+                edit=lambda _, edit=edit: edit,  # type: ignore[misc]
             )
 
 
@@ -60,24 +59,87 @@ class _Renamed(NamedTuple):
         return Edit(self.place, {"by": "$task.status", "values": values, "otherwise": "$task.status"})
 
 
-def _other_word(documented: DocumentedSpec, sight: Sight, traces: list[Trace]) -> _Renamed | None:
+def _new_state(documented: DocumentedSpec, name: str, traces: list[Trace]) -> Edit:
+    """Return the edit that puts a new state between the others."""
+    states = documented.mock.at("lifecycle", "states")
+    made = {"lasts_s": _lasts_s(name, traces)}
+    every = {
+        each: states.mapping().get(each, made) for each in _with_state(documented.provider.lifecycle, name, traces)
+    }
+    seen = [each.progress for trace in traces for each in trace.polled if each.state == name]
+    told = [each for each in seen if isinstance(each, int | float)]
+    return Edit(states, _ranged(every, name, min(told), max(told)) if told else every)
+
+
+def _ranged(states: dict[str, Any], name: str, low: float, high: float) -> dict[str, Any]:
+    """Return the states with a range of progress for one of them; the others end before it or begin after it."""
+    least, most = max(0, math.floor(low)), min(100, math.ceil(high))
+    new, is_before = {}, True
+    for key, each in states.items():
+        known = each.get("progress", {})
+        start, stop = known.get("from", 0), known.get("to", 0)
+        if key == name:
+            start, stop, is_before = least, most, False
+        elif is_before:
+            start, stop = min(start, least), min(stop, least)
+        else:
+            start, stop = max(start, most), max(stop, most)
+        made = {"from": start, "to": stop}
+        new[key] = each if made == {"from": 0, "to": 0, **known} else {**each, "progress": made}
+    return new
+
+
+def _new_end(documented: DocumentedSpec, sights: list[Sight]) -> Edit | None:
+    """Return the edit that adds another end; None where the lifecycle has one of its kind, and so no place for it."""
+    lifecycle, state = documented.provider.lifecycle, sights[0].state
+    if "cancel" not in state.lower() or any(each.kind == "cancellation" for each in lifecycle.ends.values()):
+        return None
+    code, message = (next(_told(documented, sights, f"reason_{each}"), None) for each in ("code", "message"))
+    reasons = {word(str(code or state)): {"message": str(message or "As recorded")}}
+    made = {"kind": "cancellation", "progress": "last", "reasons": reasons}
+    return Edit(documented.mock.at("lifecycle", "ends", state), made)
+
+
+def _kind_of_end(documented: DocumentedSpec, sights: list[Sight], traces: list[Trace]) -> str | None:
+    """Tell whether a state is an end that shows a result or a reason; None if a task was seen to go on after it."""
+    state = sights[0].state
+    shown = [words[-1] for trace in traces if state in (words := [each.state for each in trace.polled])]
+    if not shown or any(each != state for each in shown):
+        return None
+    for kind, facts in (("success", ("result_url", "result_urls")), ("failure", ("reason_code", "reason_message"))):
+        if any(True for fact in facts for _ in _told(documented, sights, fact)):
+            return kind
+    return None
+
+
+def _told(documented: DocumentedSpec, sights: list[Sight], fact: str) -> Iterator[Any]:
+    """Yield what answers tell of a fact of their task."""
+    for sight in sights:
+        record = sight.record
+        if isinstance(record, Exchange) and (value := _read(documented, record, fact)):
+            yield value
+
+
+def _read(documented: DocumentedSpec, record: Exchange, fact: str) -> Any:
+    return documented.replies[record.operation or ""].read(f"$task.{fact}", record.answer)
+
+
+def _other_word(
+    documented: DocumentedSpec, sights: list[Sight], kind: str | None, traces: list[Trace]
+) -> _Renamed | None:
     """Return the state that a word stands for: one at the same place in the order that is never seen itself."""
-    record = sight.record
-    operation = documented.provider.operations.get(record.operation or "") if isinstance(record, Exchange) else None
+    provider = documented.provider
+    records = [each.record for each in sights if isinstance(each.record, Exchange)]
+    operation = provider.operations.get(records[0].operation or "") if records else None
     if operation is None or not operation.status_at:
         return None
-    lifecycle = documented.provider.lifecycle
+    lifecycle, state = provider.lifecycle, sights[0].state
     names = [each.name for each in lifecycle.states]
     seen = {each.state for trace in traces for each in trace.sights}
-    place = _with_state(lifecycle, sight.state, traces).index(sight.state)
+    place = _with_state(lifecycle, state, traces).index(state)
     near = [*names[place : place + 1], *(names[place - 1 : place] if place else [])]
-    replies = documented.replies[operation.id]
-    shown = [words[-1] for trace in traces if sight.state in (words := [each.state for each in trace.polled])]
-    if shown and all(each == sight.state for each in shown):  # no task was seen to go on after it
-        if any(replies.read(f"$task.{each}", record.answer) for each in ("result_url", "result_urls")):  # type: ignore[union-attr]
-            near = [lifecycle.success.name]
-        elif any(replies.read(f"$task.{each}", record.answer) for each in ("reason_code", "reason_message")):  # type: ignore[union-attr]
-            near = [lifecycle.failure.name]
+    if kind is not None:
+        near = [(lifecycle.success if kind == "success" else lifecycle.failure).name]
     old = next((each for each in near if each not in seen), None)
     if old is None:
         return None
@@ -198,11 +260,15 @@ def _in_range(documented: DocumentedSpec, trace: Trace, sight: Sight, found: Dif
     state = next((each for each in states if each.name == sight.state), None)
     if state is None or state.progress_from <= sight.progress <= state.progress_to:
         return
-    here = documented.mock.at("lifecycle", "states", state.name, "progress")
+    states_place = documented.mock.at("lifecycle", "states")
+    here = states_place.at(state.name, "progress")
 
     def edit(values: list[Any]) -> Edit:
+        known = states_place.mapping()
         low, high = min(state.progress_from, *values, 100), max(state.progress_to, *values, 0)
-        return Edit(here, {"from": math.floor(low), "to": math.ceil(high)})
+        new = _ranged(known, state.name, low, high)
+        changed = [name for name, each in new.items() if each != known[name]]
+        return Edit(here, new[state.name]["progress"]) if changed == [state.name] else Edit(states_place, new)
 
     found.add(
         *("progress", ("range",), [sight.record]),

@@ -56,8 +56,9 @@ class Difference:
 
     @property
     def proposal(self) -> Edit | None:
-        """The edit that would close it; None where the vocabulary cannot say what was seen."""
-        return self.edit(self.values)
+        """The edit that would close it; None where the vocabulary cannot say what was seen, or says it already."""
+        edit = self.edit(self.values)
+        return None if edit is not None and edit.place.value == edit.value else edit
 
     @property
     def count(self) -> int:

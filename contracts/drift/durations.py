@@ -49,6 +49,11 @@ def _around(trace: Trace, index: int) -> tuple[list[Sight], list[Sight], list[Si
     )
 
 
+def _polls(trace: Trace, sights: Iterable[Sight]) -> list[Sight]:
+    """Return the sights without that of the submit: when its task began, before the answer, is not known."""
+    return [each for each in sights if each.record is not trace.submit]
+
+
 def _duration(
     documented: DocumentedSpec, trace: Trace, plan: list[tuple[str, int, int]], index: int, found: Differences
 ) -> None:
@@ -56,11 +61,10 @@ def _duration(
     assert submit is not None
     name, shortest_ms, longest_ms = plan[index]
     before, inside, after = _around(trace, index)
-    least_ms = inside[-1].at_ms - inside[0].at_ms if inside else 0
-    if index == 0 and inside:
-        least_ms = inside[-1].at_ms - submit.at_ms
+    seen = _polls(trace, inside)
+    least_ms = seen[-1].at_ms - seen[0].at_ms if seen else 0
     if least_ms > longest_ms + _TOLERANCE_MS:
-        _add(documented, trace, name, [inside[0], inside[-1]], "at least", least_ms, found)
+        _add(documented, trace, name, [seen[0], seen[-1]], "at least", least_ms, found)
     start_ms = before[-1].at_ms if before else submit.at_ms
     end = trace.end
     if (
@@ -79,13 +83,15 @@ def _is_success(trace: Trace, sight: Sight) -> bool:
 
 
 def _whole(documented: DocumentedSpec, trace: Trace, plan: list[tuple[str, int, int]], found: Differences) -> None:
-    """Hold the time from the submit to the end against the sum of the states."""
+    """Hold the time from the first poll, or to the end from the submit, against the sum of the states."""
     submit, end, running_ms = trace.submit, trace.end, trace.last_running_ms
     assert submit is not None
     longest_name = max(plan, key=lambda each: each[2])[0]
-    if running_ms is not None and running_ms - submit.at_ms > sum(each[2] for each in plan) + _TOLERANCE_MS:
+    polls = _polls(trace, trace.polled)
+    lasted_ms = running_ms - polls[0].at_ms if running_ms is not None and polls else 0
+    if lasted_ms > sum(each[2] for each in plan) + _TOLERANCE_MS:
         running = [each for each in trace.polled if each.state not in trace.lifecycle.ends]
-        over_ms = running_ms - submit.at_ms - sum(each[2] for each in plan)
+        over_ms = lasted_ms - sum(each[2] for each in plan)
         longest = next(each[2] for each in plan if each[0] == longest_name)
         if not any(_too_long(trace, plan, index) for index in range(len(plan))):
             _add(documented, trace, longest_name, [running[0], running[-1]], "at least", longest + over_ms, found)
@@ -98,7 +104,7 @@ def _whole(documented: DocumentedSpec, trace: Trace, plan: list[tuple[str, int, 
 
 
 def _too_long(trace: Trace, plan: list[tuple[str, int, int]], index: int) -> bool:
-    _, inside, _ = _around(trace, index)
+    inside = _polls(trace, _around(trace, index)[1])
     return bool(inside) and inside[-1].at_ms - inside[0].at_ms > plan[index][2] + _TOLERANCE_MS
 
 

@@ -72,8 +72,8 @@ class Headers:
             typed = parse_json(value)
         if kind == "boolean":
             typed = {"true": True, "false": False}.get(value, value)
-        for problem in self._bodies.shape(schema).problems(typed):
-            self._bodies.problem("headers", exchange, problem, f"the header {name}: ")
+        for problem in self._bodies.shape(schema).problems(typed, f"the header {name}"):
+            self._bodies.problem("headers", exchange, problem, "")
 
     def _other_headers(self, operation: Operation, error: ErrorAnswer | None) -> Iterator[str]:
         yield from (self._spec.provider.request_id_header, EVICTED_HEADER)

@@ -50,9 +50,9 @@ class Shape:
         self.schema = {**root, "components": place.document.data.get("components", {})}
         self._validator = Draft202012Validator(self.schema)
 
-    def problems(self, value: Any) -> list[Problem]:
-        """Return what does not fit."""
-        found = [self._problem(error) for error in self._errors(self._validator.iter_errors(value))]
+    def problems(self, value: Any, whole: str = "the body") -> list[Problem]:
+        """Return what does not fit; `whole` is what the value is called."""
+        found = [self._problem(error, value, whole) for error in self._errors(self._validator.iter_errors(value))]
         found += self._unknown(value, [((), self.schema)], "")
         return found
 
@@ -92,10 +92,10 @@ class Shape:
 
     # -- what does not fit ----------------------------------------------------------------------
 
-    def _problem(self, error: ValidationError) -> Problem:
+    def _problem(self, error: ValidationError, body: Any, whole: str) -> Problem:
         path: Keys = tuple(error.absolute_schema_path)
         at, name, value = _path_text(error.absolute_path), str(error.validator), error.instance
-        what = at or "the body"
+        what = at or whole
         if error.validator == "required":
             required: Any = error.validator_value
             there: Any = value
@@ -105,15 +105,23 @@ class Shape:
             seen, asks = f"{_joined(at, missing)} is missing", f"{_joined(at, missing)} is required"
             return Problem("fields", seen, asks, place, ("missing", missing), self._optional(path, missing), None)
         if error.validator is None:  # the schema `false`
-            place = self._where(path)
-            asks = "the spec excludes it here"
-            return Problem("fields", f"{what} is there", asks, place, ("there",), lambda _: Edit(place, {}), None)
+            name = next(self._excluded(error, body), "")
+            place = self._where((*path, name) if name else path)
+            seen, asks = f"{_joined(at, name) if name else what} is there", "the spec excludes it here"
+            return Problem("fields", seen, asks, place, ("there",), lambda _: Edit(place, {}), None)
         place = self._where(path)
         edit = _edit_of_template(place) if self._made else _edit_of_keyword(place, name, error.validator_value)
         found = _shown(value)
         seen = f"{what} is {found}" if name != "type" else f"{what} is {_type_of(value)}: {found}"
         cause = (name, _type_of(value)) if name == "type" else (name,)
         return Problem("values", seen, f"{name}: {_shown(error.validator_value)}", place, cause, edit, value)
+
+    def _excluded(self, error: ValidationError, body: Any) -> Iterator[str]:
+        """Yield the field that a schema `false` excludes: the error tells only what is in it."""
+        there = pointed(body, tuple(map(str, error.absolute_path)))
+        for name, each in self._where(tuple(error.absolute_schema_path)).mapping().items():
+            if each is False and isinstance(there, dict) and there.get(name, MISSING) is error.instance:
+                yield name
 
     def _optional(self, path: Keys, missing: str) -> Callable[[list[Any]], Edit | None]:
         """Return the edit that makes a required field optional."""

@@ -69,7 +69,8 @@ class Trace:
     @property
     def last_running_ms(self) -> int | None:
         """When it was last seen without its end; None where it was not."""
-        found = [each.at_ms for each in self.polled if each.state not in self.lifecycle.ends]
+        running = {each.name for each in self.lifecycle.states}  # an unknown state may be an end
+        found = [each.at_ms for each in self.polled if each.state in running]
         if self.end is not None:
             found = [each for each in found if each <= self.end.at_ms]
         return max(found, default=None)
@@ -99,13 +100,18 @@ def traces_of(journal: Journal, documented: DocumentedSpec) -> list[Trace]:
             task,
             _model_of(documented, records),
             tuple(each for each in records if not each.faults),
-            tuple(_sights(documented, (each for each in records if not each.faults))),
+            # In the order of the requests: of two at a time, the one sent first may have been answered last.
+            tuple(sorted(_sights(documented, (each for each in records if not each.faults)), key=_sent_ms)),
             provider.lifecycle,
             any(each.faults or each.commanded for each in records),
             ends[run],
         )
         for (run, task), records in tasks.items()
     ]
+
+
+def _sent_ms(sight: Sight) -> int:
+    return sight.at_ms
 
 
 def _model_of(documented: DocumentedSpec, records: Iterable[Record]) -> Model | None:

@@ -30,6 +30,7 @@ from mockserver.cli.options import (
     settings_of,
     what_is_served,
 )
+from mockserver.cli.record import record
 from mockserver.cli.signals import ENDING, on_signal
 from mockserver.settings import DEFAULT_PORT, ConfigError, Settings
 from mockserver.spec.document import SpecError, SpecIssue
@@ -49,6 +50,7 @@ def main() -> None:
 
 main.add_command(exec_command)
 main.add_command(env)
+main.add_command(record)
 for _command in (tasks, requests, advance):
     main.add_command(_command)
 

@@ -43,6 +43,12 @@ def ca_dir_option() -> Callable[[Any], Any]:
     return option("--ca-dir", type=kind, metavar="DIR", help="Where the local CA is kept; see `ca` (default: cache).")
 
 
+def allow_host_option() -> Callable[[Any], Any]:
+    """Declare which hosts clients may reach besides those that are served."""
+    text = "Let clients of this proxy reach this host too."
+    return option("--allow-host", multiple=True, metavar="NAME[:PORT]", help=text)
+
+
 def what_is_served(command: Any) -> Any:
     """Add the options of what is served, and how it behaves."""
     for each in reversed(_WHAT_IS_SERVED):
@@ -76,7 +82,7 @@ _WHAT_IS_SERVED = (
         help="Answer submits like those in a journal or HAR file as recorded.",
     ),
     ca_dir_option(),
-    option("--allow-host", multiple=True, metavar="NAME[:PORT]", help="Let clients of this proxy reach this host too."),
+    allow_host_option(),
     option("--passthrough", is_flag=True, help="Let clients of this proxy reach every public host that is not mocked."),
     option("--scenario", metavar="NAME|FILE", help="Scenario to start with; see `scenarios`."),
 )

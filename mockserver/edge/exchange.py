@@ -25,6 +25,7 @@ from mockserver.edge.faulty_response import faulty_response
 from mockserver.edge.files import ResultFiles
 from mockserver.edge.http_bytes import DateHeader, WireResponse, answer_headers, wire_bytes, wire_response
 from mockserver.edge.proxy import Proxy
+from mockserver.edge.recorder import CALLBACKS_PATH, Recorder
 from mockserver.edge.request_body import read_body, read_form
 from mockserver.edge.runtime import Runtime
 from mockserver.edge.sessions import SessionError, Sessions
@@ -34,6 +35,7 @@ from mockserver.engine.state import ProviderState
 from mockserver.engine.transmission import Transmission
 from mockserver.engine.world import Outcome
 from mockserver.journal.record import Exchange as JournalEntry
+from mockserver.journal.redaction import without_secrets
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -162,6 +164,7 @@ class RequestHandler:
     Args:
         main: the runtime of requests that name no session.
         timeout_s: how long a body may take to arrive, in wall time.
+        recorder: sends requests on to the real providers, instead of the engine.
     """
 
     def __init__(
@@ -173,7 +176,9 @@ class RequestHandler:
         files: ResultFiles,
         proxy: Proxy,
         timeout_s: float,
+        recorder: Recorder | None = None,
     ) -> None:
+        self._recorder = recorder
         self._addresses = addresses
         self._proxy = proxy
         self._main = main
@@ -185,6 +190,8 @@ class RequestHandler:
 
     def answer_now(self, message: RawRequestMessage, body: bytes, arrival: Arrival) -> bytes | Exchange | None:
         """Answer a request whose body has arrived; return an exchange that has to wait, or None for aiohttp's way."""
+        if self._recorder is not None:
+            return None
         method, target, headers = message.method, message.path, message.headers
         try:
             runtime, state, path, query, base, _ = self._addresses.find(
@@ -245,6 +252,11 @@ class RequestHandler:
             return self._no_session(http_request, error)
         except ElsewhereError as elsewhere:
             return await self._proxy.forward(http_request, elsewhere, self._refuse)
+        if self._recorder is not None:
+            if address.state is not None:
+                return await self._recorder.provide(http_request, address, self._main, address.state.provider.name)
+            if address.path.startswith(CALLBACKS_PATH):
+                return await self._recorder.receive(http_request, self._main)
         if address.state is not None:
             return await self._provide(http_request, address, address.state)
         if (admin_path := address.admin_path) is not None:
@@ -343,6 +355,6 @@ class RequestHandler:
 
 
 def _failure(method: str, target: str, error: Exception) -> bytes:
-    _LOG.error("cannot answer %s %s: %r", method, target[:200], error)
+    _LOG.error("cannot answer %s %s: %r", method, without_secrets(target)[:200], error)
     _LOG.debug("while answering", exc_info=error)
     return orjson.dumps({"error": "the mock server itself failed; please report this"})

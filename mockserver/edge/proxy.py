@@ -30,7 +30,7 @@ from mockserver.engine.targets import Address, is_internal, literal_address
 
 CONNECT_S = 10.0
 #: How long a host may be silent: its client may have gone, which is not seen before the next byte.
-_SILENCE_S = 600.0
+SILENCE_S = 600.0
 _TLS_PORT = 443
 #: Headers of one connection, not of the message (RFC 9110, 7.6.1); `Expect` is answered here.
 _HOP_BY_HOP = frozenset(
@@ -96,7 +96,7 @@ class Proxy:
         if isinstance(cause, BlockedAddressError):
             line = self._hosts.refuse(name, why="has no public address")
             return _refused(request, target, 403, "host_not_mocked", line, refuse)
-        line = f"mockserver cannot connect to {name}: {_words(cause)}"
+        line = f"mockserver cannot connect to {name}: {words_of(cause)}"
         return _refused(request, target, 502, "host_unreachable", line, refuse)
 
     def _serve(self, arrival: Arrival, transport: asyncio.Transport, early: bytes) -> None:
@@ -170,10 +170,10 @@ class Proxy:
                 connector=aiohttp.TCPConnector(resolver=_resolver(verdict), use_dns_cache=False, limit=0),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=_SILENCE_S),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=SILENCE_S),
                 skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent", "Content-Type"),
             )
-        headers = _forwardable(request.headers)
+        headers = forwardable(request.headers)
         headers.popall(hdrs.HOST, None)  # the URL says it (RFC 9112, 3.2.2): this one might name a host of another site
         send_continue(request)
         return await session.request(
@@ -187,7 +187,7 @@ class Proxy:
 
 async def _passed_on(request: web.BaseRequest, answer: aiohttp.ClientResponse) -> web.StreamResponse:
     """Send a response back as it comes; cut it off where it is cut off."""
-    response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=_forwardable(answer.headers))
+    response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=forwardable(answer.headers))
     await response.prepare(request)
     try:
         async for chunk in answer.content.iter_any():
@@ -204,15 +204,17 @@ def _resolver(verdict: Verdict) -> CheckingResolver:
     return CheckingResolver(_not_public if verdict == "passed" else lambda _address: None)
 
 
-def _words(error: Exception) -> str:
+def words_of(error: Exception) -> str:
     """Say what is wrong, in one line."""
+    if isinstance(error, aiohttp.SocketTimeoutError):
+        return f"no answer within {SILENCE_S:g} s"
     if isinstance(error, TimeoutError):
         return f"no answer within {CONNECT_S:g} s"
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return " ".join(text.split())[:200]
 
 
-def _forwardable(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
+def forwardable(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
     """Return the headers of a message without those of its connection."""
     named = {name.strip().lower() for each in headers.getall(hdrs.CONNECTION, ()) for name in each.split(",")}
     return CIMultiDict((name, value) for name, value in headers.items() if name.lower() not in _HOP_BY_HOP | named)

@@ -38,9 +38,9 @@ class Body(NamedTuple):
 
 async def read_body(request: web.BaseRequest, max_bytes: int, timeout_s: float) -> Body:
     """Read a body of at most `max_bytes`, waiting for it for at most `timeout_s` of wall time."""
-    body = await _arriving(request, max_bytes, timeout_s)
+    body = await read_as_sent(request, max_bytes, timeout_s)
     coding = request.headers.get(_CODING)
-    return body if coding is None or not body.content else _decoded(body.content, coding, max_bytes)
+    return body if coding is None or not body.content else decoded(body.content, coding, max_bytes)
 
 
 def send_continue(request: web.BaseRequest) -> None:
@@ -50,7 +50,8 @@ def send_continue(request: web.BaseRequest) -> None:
         request.transport.write(_CONTINUE)
 
 
-async def _arriving(request: web.BaseRequest, max_bytes: int, timeout_s: float) -> Body:
+async def read_as_sent(request: web.BaseRequest, max_bytes: int, timeout_s: float) -> Body:
+    """Read a body in the same way, and leave it encoded as it is."""
     length = request.content_length
     if length is not None and length > max_bytes:
         return Body(oversized=True)
@@ -75,8 +76,8 @@ async def _arriving(request: web.BaseRequest, max_bytes: int, timeout_s: float) 
     return Body(bytes(content_so_far))
 
 
-def _decoded(content: bytes, coding: str, max_bytes: int) -> Body:
-    """Decode gzip or deflate, to at most `max_bytes`."""
+def decoded(content: bytes, coding: str, max_bytes: int) -> Body:
+    """Decode gzip or deflate, to at most `max_bytes`; `unreadable` where it is another coding, or none."""
     coding = coding.strip().lower()
     if coding == "identity":
         return Body(content)
@@ -107,7 +108,7 @@ def read_form(body: bytes, headers: Mapping[str, str], field: str, max_bytes: in
 def _file_in(part: Part, field: str, max_bytes: int) -> Form:
     content = part.decoded()
     coding = part.headers.get(_CODING)
-    body = Body(content) if coding is None else _decoded(content, coding, max_bytes)
+    body = Body(content) if coding is None else decoded(content, coding, max_bytes)
     if body.oversized or len(content) > max_bytes:
         return Form(problem=f"{field}: the file is larger than {max_bytes} bytes")
     if body.unreadable:

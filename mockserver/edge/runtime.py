@@ -69,6 +69,8 @@ class Runtime:
         )
         self.closed = False
         self._told: set[str] = set()
+        #: Secrets of others than the accounts; they have no name in the journal.
+        self.foreign_secrets: set[str] = set()
         self.active_scenario: ActiveScenario | None = None
         self._begin(settings.seed)
 
@@ -139,7 +141,7 @@ class Runtime:
 
     def secrets(self) -> dict[str, str]:
         """Return every known secret, and the name that replaces it in the journal."""
-        out: dict[str, str] = {}
+        out = dict.fromkeys(self.foreign_secrets, "redacted")
         for state in self.world.providers.values():
             rule = state.provider.callbacks
             if rule is not None and rule.signature is not None:

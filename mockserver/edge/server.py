@@ -27,6 +27,7 @@ from mockserver.edge.hosts import Hosts, KeptFrom, proxy_record
 from mockserver.edge.live.page import LivePage
 from mockserver.edge.metrics import new_metrics
 from mockserver.edge.proxy import Proxy
+from mockserver.edge.recorder import Recorder
 from mockserver.edge.runtime import Runtime
 from mockserver.edge.sessions import Sessions
 from mockserver.edge.tls import Tls
@@ -61,6 +62,7 @@ class Server:
         wall: Wall,
         media_cache: MediaCache | None,
         authority: Authority | None,
+        recorder: Recorder | None,
     ) -> None:
         self.settings = settings
         self.providers = providers
@@ -84,8 +86,9 @@ class Server:
         files = ResultFiles(self._media_cache)
         self._proxy = Proxy(self._connection, self._hosts)
         handler = RequestHandler(
-            addresses, runtime, self.sessions, self._admin, files, self._proxy, settings.request_timeout_s
+            addresses, runtime, self.sessions, self._admin, files, self._proxy, settings.request_timeout_s, recorder
         )
+        self._recorder = recorder
         self._http = HttpServer(
             handler.handle,
             handler.answer_now,
@@ -108,6 +111,7 @@ class Server:
         wall: Wall = Wall(),  # noqa: B008 - it is frozen
         media_cache: MediaCache | None = None,
         authority: Authority | None = None,
+        recorder: Recorder | None = None,
     ) -> Server:
         """Listen, and begin to keep time.
 
@@ -117,6 +121,7 @@ class Server:
             wall: the wall clock that mock time is measured by.
             media_cache: result files that are shared with other servers; by default the server has its own.
             authority: a CA that is shared with other servers; by default the one that the settings name.
+            recorder: sends requests on to the real providers; by default they are answered here.
 
         Raises:
             PortInUseError: the port is taken.
@@ -138,7 +143,7 @@ class Server:
             listener.close()
             await runtime.close()
             raise
-        server = cls(settings, providers, addresses, runtime, wall, media_cache, authority)
+        server = cls(settings, providers, addresses, runtime, wall, media_cache, authority, recorder)
         await server.also_listen(listener)
         if scenario is not None:
             await runtime.start_scenario(scenario)
@@ -166,6 +171,8 @@ class Server:
         await self._http.shutdown(timeout=self.settings.drain_s)
         for transport in encrypted:  # TLS waits for the client's farewell, which may never come
             transport.abort()
+        if self._recorder is not None:
+            await self._recorder.close()
         await self.sessions.close()
         await self.runtime.close()
         if self._owns_media_cache:

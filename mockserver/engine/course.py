@@ -56,6 +56,9 @@ class Identity:
     #: Links to its files, with their numbers, and links to the API, with their paths.
     links: tuple[tuple[str, int], ...] = ()
     api_links: Pairs = ()
+    #: When it was cancelled, in milliseconds after its submit, and how much later the new task was.
+    cancelled_ms: int = 0
+    cancelled_later_ms: int = 0
 
     @property
     def files(self) -> int:
@@ -101,7 +104,8 @@ class Course:
             name: tuple(each._replace(from_ms=each.from_ms + after_ms) for each in answers)
             for name, answers in self.answers.items()
         }
-        return replace(self, answers=later, revision=revision)
+        recorded = replace(self.recorded, cancelled_later_ms=after_ms - self.recorded.cancelled_ms)
+        return replace(self, recorded=recorded, answers=later, revision=revision)
 
     def shown(self, operation: str, since_ms: int) -> Shown | None:
         """Return the answer of an operation so long after the submit; None before the first recorded one."""

@@ -12,11 +12,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import orjson
-
 from mockserver.engine.admission import prompts_of
 from mockserver.engine.context import RequestContext
 from mockserver.engine.course import Course, Recording
+from mockserver.engine.renewal import dumped
 from mockserver.engine.state import ProviderState
 from mockserver.engine.task import Task
 from mockserver.provider import Operation
@@ -91,12 +90,12 @@ def _keys(context: RequestContext, operation: str) -> tuple[_Key, _Key]:
 
 
 def _key(body: Any, texts: set[str], *, urls: bool = False) -> bytes:
-    return orjson.dumps(_masked(body, texts, urls=urls), option=orjson.OPT_SORT_KEYS)
+    return dumped(_masked(body, texts, urls=urls))
 
 
 def _masked(value: Any, texts: set[str], *, urls: bool) -> Any:
     if isinstance(value, dict):
-        return {key: _masked(each, texts, urls=urls) for key, each in value.items()}
+        return {key: _masked(value[key], texts, urls=urls) for key in sorted(value)}
     if isinstance(value, list):
         return [_masked(each, texts, urls=urls) for each in value]
     return _ANY if isinstance(value, str) and (value in texts or (urls and "://" in value)) else value

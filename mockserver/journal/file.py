@@ -36,6 +36,8 @@ class JournalFile:
         self._waiting = bytearray(b"\n" if _is_torn(path) else b"")
         self._retry_s = self._said_again_s = float("-inf")
         self._lost_bytes = 0
+        #: What was lost from the beginning.
+        self.lost_bytes = 0
 
     @property
     def waiting_bytes(self) -> int:
@@ -54,6 +56,7 @@ class JournalFile:
         too_many = len(self._waiting) - MOST_WAITING_BYTES
         end = self._waiting.find(b"\n", too_many) + 1 or len(self._waiting)
         self._lost_bytes += end
+        self.lost_bytes += end
         del self._waiting[:end]
 
     def _write(self) -> None:

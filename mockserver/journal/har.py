@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-_OWN = ("wall", "faults", "served_as", "hint", "commanded", "own_plan", "upstream")
+_OWN = ("wall", "faults", "served_as", "hint", "commanded", "own_plan", "replayed", "transfer_s", "upstream")
 
 
 def har(records: Iterable[Mapping[str, Any]], version: str, speed: float = 0.0) -> dict[str, Any]:

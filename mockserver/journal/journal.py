@@ -25,7 +25,6 @@ from mockserver.settings import DEFAULT_BODY_LIMIT, DEFAULT_ENTRIES
 Entry = Exchange | DeliveryAttempt
 
 _LOG = logging.getLogger("mockserver")
-_SECRET_HEADERS = frozenset(("authorization", "proxy-authorization", "x-api-key", "cookie", "x-admin-token"))
 _FILTERS = (
     *("kind", "provider", "operation", "task", "account", "gate", "error", "method", "path", "status"),
     *("delivery", "event", "outcome", "fault"),
@@ -51,12 +50,12 @@ class Journal:
         body_limit: how many bytes of each body are kept.
         file: NDJSON file that every entry is appended to.
         wall_s: the wall clock.
-        secret_headers: more headers that hold keys.
+        secret_headers: headers that hold keys, besides those whose name says so.
         counts: what is told of each entry; None for nothing.
     """
 
     __slots__ = (
-        *("_file", "_redact", "_ring", "_secret_headers", "_secrets", "_unwritten", "_wall_s"),
+        *("_file", "lost_bytes", "_redact", "_ring", "_secret_headers", "_secrets", "_unwritten", "_wall_s"),
         *("body_limit", "counts", "forgotten_seq", "last_seq"),
     )
 
@@ -71,7 +70,7 @@ class Journal:
         counts: Counts | None = None,
     ) -> None:
         self._secrets = secrets
-        self._secret_headers = _SECRET_HEADERS.union(name.lower() for name in secret_headers)
+        self._secret_headers = frozenset(name.lower() for name in secret_headers)
         self._ring: deque[Entry] = deque(maxlen=entries)
         #: The number of the last entry; 0 before the first.
         self.last_seq = 0
@@ -81,6 +80,8 @@ class Journal:
         self.body_limit = body_limit
         self.counts = counts
         self._file = None if file is None else JournalFile(file)
+        #: How much could not be written to the file; it is known when the journal is closed.
+        self.lost_bytes = 0
         self._unwritten: list[Entry] = []
         self._redact: Redaction | None = None
 
@@ -149,6 +150,7 @@ class Journal:
         self._secrets = lambda: secrets
         if self._file is not None:
             self._file.close()
+            self.lost_bytes = self._file.lost_bytes + self._file.waiting_bytes
             self._file = None
 
     def clear(self) -> None:

@@ -103,7 +103,10 @@ def _exchange_record(entry: Exchange, redact: Redaction) -> dict[str, Any]:
         "gate": response.gate,
         "error": response.error,
         "faults": list(response.faults),
-        **(response.remarks or {}),
+        **{
+            name: redact.text(each) if isinstance(each, str) else each
+            for name, each in (response.remarks or {}).items()
+        },
         "request": {
             "method": entry.method,
             "path": redact.text(path),
@@ -152,7 +155,7 @@ def _message_record(headers: Headers, content: bytes | None, size_bytes: int, re
             text = codecs.getincrementaldecoder("utf-8")().decode(content, final=not cut)
             body = redact.cut(text) if cut else redact.text(text)
         except UnicodeDecodeError:
-            base64_body = base64.b64encode(redact.data(content)).decode()
+            base64_body = base64.b64encode(redact.data(content, is_cut=cut)).decode()
     return {
         "headers": [[name, redact.header(name, value)] for name, value in pairs],
         "body": body,

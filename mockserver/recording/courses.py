@@ -9,14 +9,14 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
-from mockserver.clock import instant_of
 from mockserver.engine.course import Course, Identity, Pairs, RecordedCallback, Recording, Shown
 from mockserver.engine.leaves import leaves, links_in
-from mockserver.engine.renewal import NEAR_MS
+from mockserver.engine.renewal import NEAR_MS, told_instant
 from mockserver.engine.routes import Router
 from mockserver.provider import End, Provider, State
 from mockserver.recording.files import read_file
@@ -29,6 +29,8 @@ JSON = "application/json"
 _ABOUT_TASKS = ("query", "cancel")
 #: A refused submit is replayed if it did not depend on what was sent.
 _TRANSIENT = frozenset((429, *range(500, 600)))
+#: What refuses a key.
+_ABOUT_KEYS = (401, 403)
 _EXPIRES = re.compile(r"expir", re.IGNORECASE)
 _DROPPED = frozenset(("content-type", "x-mock-evicted"))
 
@@ -62,6 +64,8 @@ def recording_of(provider: Provider, records: Sequence[Record]) -> Recording:
     about: dict[tuple[int, str], list[Record]] = defaultdict(list)
     submits: list[tuple[int, Exchange]] = []
     for run, record in by_run(records):
+        if isinstance(record, Exchange) and record.gate == "proxy":
+            continue  # what `mockserver record` has answered itself
         if isinstance(record, Exchange) and record.role == "submit":
             submits.append((run, record))
         elif record.task is not None:
@@ -77,7 +81,7 @@ def recording_of(provider: Provider, records: Sequence[Record]) -> Recording:
 
 def _course(provider: Provider, submit: Exchange, records: list[Record], *, called_back: bool) -> Course | None:
     answer = _shown(provider, submit, 0)
-    if answer is None or submit.operation is None or answer.status in (401, 403):
+    if answer is None or submit.operation is None or answer.status in _ABOUT_KEYS:
         return None
     if submit.task is None or answer.status >= 300:
         if answer.status not in _TRANSIENT:
@@ -129,7 +133,11 @@ class _Telling:
         self._deliveries = _first_attempts(
             each for each in records if isinstance(each, Delivery) and not each.commanded
         )
-        exchanges = [each for each in records if isinstance(each, Exchange) and each.role in _ABOUT_TASKS]
+        exchanges = [
+            each
+            for each in records
+            if isinstance(each, Exchange) and each.role in _ABOUT_TASKS and not self._is_of_another(each)
+        ]
         self._sights = [
             _Sight(each.operation or "", at_ms, self._state(each), shown)
             for each in exchanges
@@ -140,6 +148,12 @@ class _Telling:
         self._identity = _identity(provider, submit, bodies)
         cancelled = (number for number, each in enumerate(self._sights) if self._cancels(each))
         self._cancelled_at = next(cancelled, len(self._sights))
+
+    def _is_of_another(self, exchange: Exchange) -> bool:
+        """Tell whether an answer is about the key: it is refused, or another than that of the submit."""
+        status, header = exchange.status or 0, self._provider.key.header
+        own, other = (each.account or each.header(header) for each in (self._submit, exchange))
+        return status in _ABOUT_KEYS or (status >= 400 and None not in (own, other) and own != other)
 
     def _cancels(self, sight: _Sight) -> bool:
         """Tell whether an answer is that of an accepted cancellation."""
@@ -155,7 +169,8 @@ class _Telling:
         for each in later:
             answers[each.operation].append(each.answer._replace(from_ms=each.at_ms - cancel.at_ms))
         kept = {name: tuple(each) for name, each in answers.items()}
-        return Course(self._submit.seq, "", self._identity, cancel.answer, kept)
+        identity = replace(self._identity, cancelled_ms=cancel.at_ms)
+        return Course(self._submit.seq, "", identity, cancel.answer, kept)
 
     def _state(self, exchange: Exchange) -> str | None:
         operation = self._provider.operations.get(exchange.operation or "")
@@ -308,10 +323,7 @@ def _instant(value: Any, near_ms: int) -> int | None:
     if isinstance(value, str):
         if value.isdecimal() and len(value) in (10, 13):
             return _instant(int(value), near_ms)
-        try:
-            return instant_of(value)
-        except ValueError:
-            return None
+        return told_instant(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return next((int(each) for each in (value * 1000, value) if abs(each - near_ms) < NEAR_MS), None)

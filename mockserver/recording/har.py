@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from mockserver.clock import instant_of
 from mockserver.recording.values import JournalError, header_of
 
 #: Fields of our own in the HAR files of the mock server.
@@ -20,7 +22,7 @@ def records_of_har(whole: Mapping[str, Any], path: Path) -> Iterator[Mapping[str
         JournalError: the file is not HAR.
     """
     try:
-        entries = sorted(whole["log"]["entries"], key=lambda entry: str(entry["startedDateTime"]))
+        entries = sorted(whole["log"]["entries"], key=lambda entry: instant_of(entry["startedDateTime"]))
         for number, entry in enumerate(entries, 1):
             request, response = entry["request"], entry["response"]
             parts = urlsplit(request["url"])
@@ -43,7 +45,7 @@ def records_of_har(whole: Mapping[str, Any], path: Path) -> Iterator[Mapping[str
                 "response": {
                     "status": status,
                     "headers": headers,
-                    "body": response["content"].get("text"),
+                    "body": _text_in_har(response["content"]),
                     "body_bytes": _size_in_har(response, headers),
                 }
                 if status
@@ -51,6 +53,17 @@ def records_of_har(whole: Mapping[str, Any], path: Path) -> Iterator[Mapping[str
             }
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise JournalError(f"{path}: invalid HAR file: {type(error).__name__}: {error}") from None
+
+
+def _text_in_har(content: Mapping[str, Any]) -> str | None:
+    """Return a body as text; None if it was not kept or is none. Browsers write some texts in Base64, too."""
+    text = content.get("text")
+    if content.get("encoding") != "base64" or text is None:
+        return text
+    try:
+        return base64.b64decode(text).decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def _size_in_har(response: Mapping[str, Any], headers: Iterable[Sequence[str]]) -> int:

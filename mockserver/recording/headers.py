@@ -22,4 +22,4 @@ def is_common(name: str) -> bool:
 
 
 _COMMON = frozenset(_NAMES.split())
-_PREFIXES = ("cf-", "x-amz-", "x-amzn-", "x-goog-", "x-envoy-", "x-vercel-", "fly-", "x-azure-", "x-ms-", "x-nf-")
+_PREFIXES = (":", "cf-", "x-amz-", "x-amzn-", "x-goog-", "x-envoy-", "x-vercel-", "fly-", "x-azure-", "x-ms-", "x-nf-")

@@ -13,12 +13,13 @@ from urllib.parse import parse_qs, urlsplit
 
 from mockserver.clock import instant_of
 from mockserver.engine.leaves import links_in
-from mockserver.engine.routes import Router
+from mockserver.engine.routes import RouteMatch, Router
 from mockserver.provider import Operation, Provider
 from mockserver.recording.values import Delivery, Exchange, JournalError, Record, header_of, parse_json
 
 #: A shorter value in the key's header is not treated as a key: it would match too many texts.
 _SHORTEST_KEY = 8
+_ABOUT_TASKS = ("query", "cancel")
 #: Ids of something else than a task.
 _OTHER_ID = re.compile(r"request|trace|user|account|model|session|org", re.IGNORECASE)
 
@@ -26,7 +27,7 @@ _OTHER_ID = re.compile(r"request|trace|user|account|model|session|org", re.IGNOR
 def by_provider(
     records: Iterable[Mapping[str, Any]], providers: Iterable[Provider], only: str | None = None
 ) -> dict[str, list[Record]]:
-    """Group records by the names of their providers; those of others are left out.
+    """Group records by the names of their providers; those of others are left out, and answers of our proxy.
 
     Raises:
         JournalError: a record lacks a required field.
@@ -34,7 +35,7 @@ def by_provider(
     found: dict[str, list[Record]] = {}
     known = {provider.name: provider for provider in providers}
     readers = {name: RecordReader(provider) for name, provider in known.items()}
-    records = list(records)
+    records = [record for record in records if record.get("gate") != "proxy"]
     for record in records:
         try:
             foreign = "provider" not in record and _provider_of(record, readers.values())
@@ -77,15 +78,16 @@ class RecordReader:
         self.provider = provider
         self._router = Router(provider.routes)
         #: From foreign records: the keys that were sent, and the links in answers with their tasks.
-        self._keys: set[str] = set()
+        self._keys: dict[str, str] = {}
         self._links: dict[str, str] = {}
 
     def learn_key(self, record: Mapping[str, Any]) -> None:
-        """Remember a foreign record's key, which is not redacted in it."""
+        """Remember a foreign record's key, which is not redacted in it, and the mark that replaces it."""
         sent = (header_of(record["request"]["headers"], self.provider.key.header) or "").strip()
         key = sent.partition(" ")[2].strip() if self.provider.key.bearer else sent
-        if len(key) >= _SHORTEST_KEY:
-            self._keys.add(key)
+        if len(key) >= _SHORTEST_KEY and key not in self._keys:
+            number = f" {len(self._keys) + 1}" if self._keys else ""
+            self._keys[key] = f"[key of unknown{number}]"
 
     def task_linked(self, record: Mapping[str, Any]) -> str | None:
         """Return the task whose answer contained the link that a foreign record requests."""
@@ -109,10 +111,10 @@ class RecordReader:
         shown = None if answer is None else redacted(answer)
         size = 0 if response is None else response.get("body_bytes", len(answer or ""))
         return Exchange(
-            seq=record["seq"],
+            seq=_number(record["seq"]),
             at_ms=instant_of(record["at"]),
             operation=None if operation is None else operation.id,
-            role="result" if linked else None if operation is None else operation.role,
+            role=_role(operation, is_linked=linked is not None),
             task=task,
             account=record.get("account"),
             gate=record.get("gate"),
@@ -124,7 +126,7 @@ class RecordReader:
             headers=tuple((name, redacted(value)) for name, value in request["headers"]),
             body=None if request.get("body") is None else redacted(request["body"]),
             body_whole=not request.get("body_cut", False),
-            status=None if response is None else response["status"],
+            status=None if response is None else _number(response["status"]),
             answer_headers=()
             if response is None
             else tuple((name, redacted(value)) for name, value in response["headers"]),
@@ -136,18 +138,20 @@ class RecordReader:
         )
 
     def _redacted(self, text: str) -> str:
-        """Replace keys with the mark that our own journal uses."""
-        for key in self._keys:
-            text = text.replace(key, "[key of unknown]")
+        """Replace keys with marks like those of our own journal."""
+        for key in sorted(self._keys, key=len, reverse=True):
+            text = text.replace(key, self._keys[key])
         return text
 
     def _operation(self, record: Mapping[str, Any], request: Mapping[str, Any]) -> Operation | None:
         if record.get("operation") is not None:
             return self.provider.operations.get(record["operation"])
-        path = request["path"]
-        prefix = f"/{self.provider.name}"
-        own = path.removeprefix(prefix) if path.startswith(f"{prefix}/") else path
-        return self._router.find(request["method"], own).operation
+        return self._match(request["method"], request["path"]).operation
+
+    def _match(self, method: str, path: str) -> RouteMatch:
+        """Find the route of a path: below the provider's name, as the mock server has it, or below the real host."""
+        path, prefix = urlsplit(path).path if "://" in path else path, f"/{self.provider.name}"
+        return self._router.find(method, path.removeprefix(prefix) if path.startswith(f"{prefix}/") else path)
 
     def _task(self, operation: Operation | None, path: str, query: str, answer: str | None) -> str | None:
         """Find the task of a foreign record: in a query's target, or in the answer to a submit."""
@@ -155,31 +159,50 @@ class RecordReader:
             return None
         if operation.role == "submit":
             body = parse_json(answer)
-            return _id_in(body, self.provider.task_id_matches) or _id_in(body, None)
+            return task_id_in(body, self.provider)
         if operation.role == "result":  # in our own HAR files, the host differs from that of the links
             return self._links.get(path)
-        if operation.role == "query":
-            values = [path.rpartition("/")[2], *(value for each in parse_qs(query).values() for value in each)]
-            return next((value for value in values if value and value != operation.path.rpartition("/")[2]), None)
+        if operation.role in _ABOUT_TASKS:
+            sent = {name: values[-1] for name, values in parse_qs(query).items()}
+            sent |= self._match(operation.method, path).path_values
+            return sent.get(operation.task_field) or next((each for each in sent.values() if each), None)
         return None
 
     def _delivery(self, record: Mapping[str, Any]) -> Delivery:
         response = record["response"]
         return Delivery(
-            seq=record["seq"],
+            seq=_number(record["seq"]),
             at_ms=instant_of(record["at"]),
             delivery=record["delivery"],
             task=record["task"],
             event=record["event"],
-            attempt=record["attempt"],
+            attempt=_number(record["attempt"]),
             outcome=record["outcome"],
             faults=tuple(record.get("faults") or ()),
             url=record["request"]["url"],
             body=record["request"].get("body"),
-            status=None if response is None else response["status"],
+            status=None if response is None else _number(response["status"]),
             headers=tuple((name, value) for name, value in record["request"].get("headers", ())),
             commanded=bool(record.get("commanded")),
         )
+
+
+def _role(operation: Operation | None, *, is_linked: bool) -> str | None:
+    """Return the role of a request; what a link of an answer leads to is a file, unless it is an operation."""
+    if operation is None or (is_linked and operation.role == "file"):
+        return "result" if is_linked else None
+    return operation.role
+
+
+def _number(value: Any) -> int:
+    """Return a whole number.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if not _is_number(value):
+        raise TypeError(f"{value!r} is not a whole number")
+    return int(value)
 
 
 def is_foreign(record: Mapping[str, Any]) -> bool:
@@ -187,12 +210,22 @@ def is_foreign(record: Mapping[str, Any]) -> bool:
     return "provider" not in record or "upstream" in record
 
 
-def _id_in(value: Any, matches: Callable[[str], object] | None) -> str | None:
-    """Find a task's id in an answer: the first string under a key that ends in "id", but not of others."""
+def task_id_in(value: Any, provider: Provider) -> str | None:
+    """Find a task's id in an answer or a callback."""
+    matches = provider.task_id_matches
+    found = None if matches is None else _id_in(value, lambda each: isinstance(each, str) and bool(matches(each)))
+    return found or _id_in(value, lambda each: isinstance(each, str)) or _id_in(value, _is_number)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _id_in(value: Any, matches: Callable[[Any], bool]) -> str | None:
+    """Find a task's id in an answer: the first value that matches under a key that ends in "id", but not of others."""
     if not isinstance(value, dict):
         return None
     for key, each in value.items():
-        is_id = isinstance(each, str) and key.lower().endswith("id") and not _OTHER_ID.search(key)
-        if is_id and (matches is None or matches(each)):
+        if key.lower().endswith("id") and not _OTHER_ID.search(key) and matches(each):
             return str(each)
     return next((found for each in value.values() if (found := _id_in(each, matches)) is not None), None)

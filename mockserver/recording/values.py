@@ -15,6 +15,9 @@ from typing import Any
 #: What stands in a journal for a key or a secret (mockserver/journal/redaction.py).
 REDACTED = re.compile(r"\[(?:key of [^\]]+|webhook secret[^\]]*|admin token|redacted)\]")
 
+#: How deeply JSON may be nested.
+_DEEPEST = 100
+
 
 class JournalError(ValueError):
     """A file cannot be read as a journal; the message says why and where."""
@@ -106,13 +109,29 @@ Record = Exchange | Delivery
 
 
 def parse_json(text: str | bytes | None) -> Any:
-    """Parse JSON; None if it is missing or invalid."""
+    """Parse JSON; None if it is missing, invalid or nested too deeply."""
     if not text:
         return None
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except (ValueError, RecursionError):
         return None
+    return value if _is_shallow(value) else None
+
+
+def _is_shallow(value: Any) -> bool:
+    """Tell whether JSON can be walked through: nothing that an API means is nested deeper."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [
+            inner
+            for each in level
+            if isinstance(each, dict | list)
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+        if not level:
+            return True
+    return False
 
 
 def header_of(pairs: Iterable[Sequence[str]], name: str) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -11,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 from support.edge import ONE_DAILY, Received, receiving, serving
 from support.engine import KILN, providers
+from support.recorded import BODY, entry, real, record
 from support.whole_day import Day, with_text
 
 from contracts import of_records
@@ -24,10 +24,8 @@ from mockserver.settings import ConfigError
 from mockserver.terminal import banner
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Container, Iterator
+    from collections.abc import Container, Iterator
     from pathlib import Path
-
-    from support.edge import Edge
 
     from mockserver.provider import Provider
 
@@ -207,36 +205,6 @@ def _status(record: dict[str, Any]) -> int:
     return 0 if record["response"] is None else int(record["response"]["status"])
 
 
-BODY: dict[str, Any] = {"model": "gemini-omni-flash-text-to-video", "prompt": "a red kite", "duration": 6}
-
-
-def record(seq: int, at_s: float, method: str, path: str, answer: Any, *, body: Any = None, status: int = 200) -> Any:
-    """Write a record as of the real EvoLink: what the mock does not know is in its answers."""
-    sent = None if body is None else orjson.dumps(body).decode()
-    text = answer if isinstance(answer, str) else orjson.dumps(answer).decode()
-    return {
-        "seq": seq,
-        "kind": "exchange",
-        "at": iso_of(1_700_000_000_250 + round(at_s * 1000)),
-        "host": "api.evolink.ai",
-        "url": f"https://api.evolink.ai{path}",
-        "request": {
-            "method": method,
-            "path": path,
-            "query": "",
-            "headers": [["Authorization", "Bearer sk-real-secret-key"]],
-            "body": sent,
-            "body_bytes": len(sent or ""),
-        },
-        "response": {
-            "status": status,
-            "headers": [["Content-Type", "application/json"], ["X-Served-For", "task-1"], ["Set-Cookie", "a=b"]],
-            "body": text,
-            "body_bytes": len(text),
-        },
-    }
-
-
 SUBMITTED = {"id": "task-1", "status": "pending", "created": 1_700_000_010, "region": "eu", "prompt": "a red kite"}
 FILE = "https://cdn.real.example/v/task-1/out.mp4?Expires=1700007250&Signature=abc"
 REAL = [
@@ -271,18 +239,9 @@ REAL = [
 ]
 
 
-@asynccontextmanager
-async def real(path: Path, records: Records = REAL, **settings: Any) -> AsyncIterator[Edge]:
-    """Serve a recording of the real provider."""
-    file = path / "real.ndjson"
-    file.write_bytes(b"".join(orjson.dumps(each) + b"\n" for each in records))
-    async with serving(replay=str(file), **settings) as edge:
-        yield edge
-
-
 async def test_a_recording_of_the_real_provider(tmp_path: Path) -> None:
     """Unknown states and fields are shown at their times; ids, times and links are those of this run, everywhere."""
-    async with real(tmp_path) as edge:
+    async with real(tmp_path, REAL) as edge:
         refused = await edge.try_submit("evolink", **BODY)
         assert (refused.status, refused.json) == (429, {"error": {"code": 429}})
         created = await edge.try_submit("evolink", **BODY)
@@ -460,25 +419,6 @@ async def test_the_banner_says_what_is_replayed(tmp_path: Path) -> None:
     assert f"replayed from {tmp_path / 'real.ndjson'}: 2 tasks, 1 refused submit of evolink" in text
 
 
-def entry(of: dict[str, Any]) -> dict[str, Any]:
-    """Write a record as an entry of a HAR file."""
-    request, response = of["request"], of["response"]
-    return {
-        "startedDateTime": of["at"],
-        "request": {
-            "method": request["method"],
-            "url": of["url"],
-            "headers": [{"name": name, "value": value} for name, value in request["headers"]],
-            "postData": {"text": request["body"]},
-        },
-        "response": {
-            "status": response["status"],
-            "headers": [{"name": name, "value": value} for name, value in response["headers"]],
-            "content": {"text": response["body"], "size": response["body_bytes"]},
-        },
-    }
-
-
 async def test_a_har_file_is_replayed(tmp_path: Path) -> None:
     """A HAR file of another tool, with the real host."""
     file = tmp_path / "run.har"
@@ -492,7 +432,7 @@ async def test_a_har_file_is_replayed(tmp_path: Path) -> None:
 
 async def test_sessions_and_a_reset_begin_again(tmp_path: Path) -> None:
     """Each session, and the server after a reset, takes the recorded submits from the first."""
-    async with real(tmp_path) as edge:
+    async with real(tmp_path, REAL) as edge:
         for _ in range(2):
             assert [(await edge.try_submit("evolink", **BODY)).status for _ in range(2)] == [429, 200]
             await edge.admin("POST", "/reset", {"what": "all"})

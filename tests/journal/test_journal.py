@@ -84,6 +84,7 @@ def test_schema_is_closed_and_described() -> None:
             "commanded",
             "own_plan",
             "replayed",
+            "transfer_s",
             "upstream",
         }
         for name, field in each["properties"].items():

@@ -4,38 +4,24 @@ from __future__ import annotations
 
 import json
 import re
-from copy import deepcopy
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import orjson
 import pytest
-from click.testing import CliRunner
 from jsonschema import Draft202012Validator
+from support.drifting import day_of, drift, edited, found, saved, spec_of, told
 from support.edge import ONE_DAILY
-from support.engine import KILN, providers
-from support.whole_day import whole_day
+from support.engine import providers
 
-from contracts import of_records
-from contracts.cli import main
 from contracts.client.catalogue import sweep
 from contracts.client.in_process.runner import run_situation
 from contracts.clients import GOOD, subject
-from contracts.drift import Difference, Differences, DocumentedSpec, compiled, differences, documented
+from contracts.drift import DocumentedSpec, differences
 from mockserver.journal.har import har
 from mockserver.spec.check import check_files
-from mockserver.spec.document import Document
 from mockserver.spec.vocabulary import specs_directory
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from click.testing import Result
-
-Records = list[dict[str, Any]]
-FILES = {"kiln": (KILN,)}
 #: Every dialect of every provider, and what it changes: words of the places that its differences may have.
 DIALECTS = {
     ("crun", "always_200"): ("/x-mock/errors/",),
@@ -61,37 +47,6 @@ DIALECTS_ONE_DAILY = [
 _ROUNDS = 6
 
 
-@cache
-def spec_of(name: str, *dialects: str) -> DocumentedSpec:
-    """Return the spec of a provider, in dialects."""
-    (spec,) = documented(FILES.get(name, ()), dialects, name)
-    return spec
-
-
-_DAYS: dict[tuple[str, str], Records] = {}
-
-
-async def day_of(name: str, dialect: str = "") -> Records:
-    """Return the journal of a day on which everything is done at a provider."""
-    if (name, dialect) not in _DAYS:
-        dialects = (dialect,) if dialect else ()
-        chosen = {"providers": {name: {"dialects": list(dialects)}}} if dialect else {}
-        specs = [str(each) for each in FILES.get(name, ())]
-        _DAYS[name, dialect] = await whole_day(spec_of(name, *dialects), specs=specs, **chosen)
-    return _DAYS[name, dialect]
-
-
-def found(records: Records, spec: DocumentedSpec) -> Differences:
-    """Return the differences of records from a spec."""
-    (journal,) = of_records(records, [spec.provider])
-    return differences(journal, spec)
-
-
-def told(records: Records, spec: DocumentedSpec) -> list[str]:
-    """Return the differences in words."""
-    return [f"{each.kind}: {each.seen}" for each in found(records, spec).all()]
-
-
 @pytest.mark.parametrize("name", [*ONE_DAILY, "kiln"])
 async def test_ours_against_ours_is_empty(name: str) -> None:
     """A journal of the mock has no difference from the spec that it was made from, and most kinds were looked for."""
@@ -106,18 +61,6 @@ def test_the_table_names_every_dialect() -> None:
     """A new dialect has its line."""
     known = {(name, each.name) for name, provider in providers().items() for each in provider.dialects}
     assert known == set(DIALECTS)
-
-
-def edited(spec: DocumentedSpec, differences_: Iterable[Difference]) -> DocumentedSpec:
-    """Return the spec with all proposed edits."""
-    data = {each.name: deepcopy(each.data) for each in spec.files}
-    for each in differences_:
-        edit = each.proposal
-        if edit is not None:
-            data[edit.place.document.name] = edit.applied(data[edit.place.document.name])
-    for content in data.values():  # which would be written for the spec as it is now
-        content["x-mock"].pop("dialects", None)
-    return compiled(Document(name, "", content) for name, content in data.items())
 
 
 def written(spec: DocumentedSpec, folder: Path) -> list[Path]:
@@ -160,17 +103,6 @@ def test_faults_of_the_mock_are_no_differences(name: str) -> None:
     for situation in groups.values():
         journal = run_situation(subject(GOOD[name]), spec.provider, situation).journal
         assert [each.what for each in differences(journal, spec).all()] == [], str(situation)
-
-
-def drift(*arguments: object) -> Result:
-    """Run `contracts drift`."""
-    return CliRunner().invoke(main, ["drift", *map(str, arguments)])
-
-
-def saved(records: Records, path: Path) -> Path:
-    """Write a journal."""
-    path.write_bytes(b"".join(orjson.dumps(each) + b"\n" for each in records))
-    return path
 
 
 async def test_the_command_tells_each_difference_in_three_lines(tmp_path: Path) -> None:
