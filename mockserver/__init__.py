@@ -24,18 +24,33 @@ Data flows one way, and each line imports only from the lines above it:
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["AsyncRunningServer", "MockServer", "RunningServer", "__version__"]
+#: What is installed: `pip install …`.
+DISTRIBUTION = "mockserver-genvideo"
+__all__ = [
+    "AsyncClock",
+    "AsyncRunningServer",
+    "AsyncTask",
+    "Clock",
+    "MockServer",
+    "MockServerMixin",
+    "RunningServer",
+    "Task",
+    "__version__",
+]
 
 if TYPE_CHECKING:
+    from mockserver.testing.mixin import MockServerMixin
     from mockserver.testing.running import AsyncRunningServer, MockServer, RunningServer
+    from mockserver.testing.views import AsyncClock, AsyncTask, Clock, Task
+
+_PLACES = {"MockServerMixin": "mixin", **dict.fromkeys(("AsyncClock", "AsyncTask", "Clock", "Task"), "views")}
 
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:
-        from mockserver.testing import running  # noqa: PLC0415 - loaded on demand: the CLI starts faster
-
-        return getattr(running, name)
+    if name in __all__:  # loaded on demand: the CLI starts faster
+        return getattr(import_module(f"mockserver.testing.{_PLACES.get(name, 'running')}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

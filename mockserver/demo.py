@@ -20,6 +20,7 @@ from mockserver.edge.build import start_server
 from mockserver.engine.callbacks import signature_of
 from mockserver.media.shape import mp4_duration_s
 from mockserver.provider import UCR
+from mockserver.terminal import fixed_clips
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 _POLL_EVERY_S = 5
 _GIVE_UP_AFTER_S = 600
 _RECEIVER_PATH = "/callbacks"
+_HEADINGS = ("provider", "model", "states (s)", "credits", "file", "callback")
+#: In a narrower terminal, one table of all jobs would break names.
+_WIDE = 115
 
 
 @dataclass(slots=True)
@@ -62,7 +66,9 @@ async def run_demo(settings: Settings) -> int:
         print(f"mockserver is listening on {server.root_url}, at {settings.speed:g}x real time\n")  # noqa: T201
         async with _receiver(jobs) as callback_url, aiohttp.ClientSession() as session:
             await asyncio.gather(*(_drive(job, server, session, callback_url, width) for job in jobs))
-        _print_table(jobs, server)
+        print_table(jobs, server)
+        if (clips := fixed_clips()) is not None:
+            print(clips)  # noqa: T201
     finally:
         await server.close()
     return 1 if any(job.problem for job in jobs) else 0
@@ -207,29 +213,43 @@ def _callback_status(job: Job, body: bytes, headers: Mapping[str, str]) -> int:
     return 200
 
 
-def _print_table(jobs: list[Job], server: Server) -> None:
+def print_table(jobs: list[Job], server: Server) -> None:
+    """Print what has become of the jobs, in one table, or where the terminal is too narrow in one for each."""
     from rich.console import Console  # noqa: PLC0415 - slow to load
     from rich.table import Table  # noqa: PLC0415
 
-    table = Table(title="\nOne job for each document, in mock time", title_justify="left")
-    for heading in ("provider", "model", "states (s after submit)", "credits", "file", "callback"):
-        table.add_column(heading, overflow="fold")
-    for job in jobs:
-        _, task = server.runtime.world.find_task(job.task_id)
-        table.add_row(
-            job.provider.title,
-            job.model.name,
-            "\n".join(f"{name} {at_s:.0f}" for name, at_s in job.seen),
-            f"{min(task.settles_ucr, task.reserved_ucr) / UCR:g}",
-            f"{job.file_s:.1f} s\n{job.file_bytes:,} bytes",
-            _callback_summary(job),
-        )
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    console = Console(width=None if sys.stdout.isatty() else 120, markup=False, emoji=False)
+    rows = [_row(job, server) for job in jobs]
+    if console.width >= _WIDE:
+        table = Table(title="\nOne job for each document, in mock time", title_justify="left")
+        for heading in _HEADINGS:
+            table.add_column(heading, overflow="fold", no_wrap=heading in ("provider", "model"))
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+        return
+    for row in rows:
+        table = Table(show_header=False)
+        for heading, value in zip(_HEADINGS, row, strict=True):
+            table.add_row(heading, value)
+        console.print(table)
+
+
+def _row(job: Job, server: Server) -> tuple[str, ...]:
+    _, task = server.runtime.world.find_task(job.task_id)
+    return (
+        job.provider.title,
+        job.model.name,
+        "\n".join(f"{name} {at_s:.0f}" for name, at_s in job.seen),
+        f"{min(task.settles_ucr, task.reserved_ucr) / UCR:g}",
+        f"{job.file_s:.1f} s\n{job.file_bytes:,} bytes",
+        _callback_summary(job),
+    )
 
 
 def _callback_summary(job: Job) -> str:
     if job.provider.callbacks is None:
-        return "not supported by this provider"
+        return "none: it has polls only"
     attempts = ", ".join(str(status) for status in job.attempts)
     signature = "" if job.signature == "-" else f"\nsignature {job.signature}"
-    return f"{len(job.attempts)} attempts ({attempts}){signature}"
+    return f"{len(job.attempts)} attempts\n({attempts}){signature}"

@@ -15,9 +15,11 @@ from urllib.parse import urlsplit
 
 from mockserver.provider import CreditsMode, TargetMode, Validation
 
-ClockKind = Literal["real", "manual"]
+ClockKind = Literal["real", "manual", "auto"]
 CallbackTime = Literal["wall", "mock"]
 RetryAfter = Literal["real", "mock"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["text", "json"]
 DEFAULT_PORT = 4010
 DEFAULT_ENTRIES = 10_000
 DEFAULT_BODY_LIMIT = 16_384
@@ -95,6 +97,10 @@ class Settings:
     replay: str | None = None
     scenario: str | None = None
     watch: bool = False
+    #: What `serve` prints: all requests at `info`, failures at `warning`; quiet: only errors, and no banner.
+    log_level: LogLevel = "info"
+    log_format: LogFormat = "text"
+    quiet: bool = False
     providers: Mapping[str, ProviderSettings] = field(default_factory=dict)
 
     def provider(self, name: str) -> ProviderSettings:
@@ -114,6 +120,8 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "callback_targets": get_args(TargetMode),
     "callback_time": get_args(CallbackTime),
     "retry_after": get_args(RetryAfter),
+    "log_level": get_args(LogLevel),
+    "log_format": get_args(LogFormat),
 }
 _NUMBERS: dict[str, tuple[type, float, float]] = {
     "port": (int, 0, 65535),
@@ -132,7 +140,7 @@ _NUMBERS: dict[str, tuple[type, float, float]] = {
     "failure_rate": (float, 0, 1),
 }
 _LISTS = ("spec", "dialects", "allow_host")
-_FLAGS = ("builtin", "watch", "any_model", "trust_forwarded", "passthrough")
+_FLAGS = ("builtin", "watch", "any_model", "trust_forwarded", "passthrough", "quiet")
 _PAIRS = ("model_alias",)
 _HOST = re.compile(r"((\*\.)?[\w.-]+|\[[0-9A-Fa-f:.]+\])(:(?P<port>[1-9]\d{0,4}))?", re.ASCII)
 
@@ -191,9 +199,10 @@ def checked(raw: Mapping[str, Any], known: Iterable[str], where: str = "") -> di
             except ConfigError as error:
                 shown = name.replace("_", "-") if where == FLAGS else written
                 raise ConfigError(f"{where}{shown} {error}") from None
-    if out.get("clock") == "manual" and out.get("speed", 1) not in (0, 1):
+    clocks = {"manual": "a manual clock", "auto": "an auto clock"}
+    if (clock := clocks.get(out.get("clock", ""))) is not None and out.get("speed", 1) not in (0, 1):
         raise ConfigError(
-            f"{where}speed {out['speed']:g} has no effect on a manual clock; omit one of the two, or set clock to real"
+            f"{where}speed {out['speed']:g} has no effect on {clock}; omit one of the two, or set clock to real"
         )
     return out
 

@@ -9,6 +9,8 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from mockserver import DISTRIBUTION
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -29,6 +31,8 @@ def banner(server: Server) -> str:
         lines.append(f"  {'':<{width}}  key: {provider.key.example}")
     first = server.providers[0]
     lines += ["", "try:", f"  {curl_line(first, server.base_url(first.name))}", ""]
+    if (clips := fixed_clips()) is not None:
+        lines.append(clips)
     for name, recording in runtime.recordings.items():
         lines.append(f"replayed from {server.settings.replay}: {recording} of {name}; other submits are as documented")
     lines.append("differs from the documents: " + "; ".join(differences(server.settings, runtime.clock.speed)))
@@ -43,6 +47,15 @@ def banner(server: Server) -> str:
         lines.append(f"admin token: {server.admin_token}")
     lines.append("stop with Ctrl-C")
     return "\n".join(lines)
+
+
+def fixed_clips() -> str | None:
+    """Say that clips have a fixed length, and how to change that; None where they are as long as asked."""
+    from mockserver.media.encode import READY_MADE_S, has_encoder  # noqa: PLC0415 - tables need no media
+
+    if has_encoder():
+        return None
+    return f"every clip lasts {READY_MADE_S} s, whatever is asked for; pip install '{DISTRIBUTION}[media]' changes it"
 
 
 def curl_line(provider: Provider, base_url: str) -> str:
@@ -90,7 +103,11 @@ def differences(settings: Settings, speed: float) -> list[str]:
     elif settings.allow_host:
         out.append(f"clients of this proxy reach {', '.join(settings.allow_host)} as well")
     if speed == 0:
-        out.append("the clock moves only on command")
+        out.append(
+            "the clock moves to what a client polls for"
+            if settings.clock == "auto"
+            else "the clock moves only on command"
+        )
     elif speed != 1:
         out.append(f"the clock runs at {speed:g}x real time")
         if settings.retry_after == "mock":

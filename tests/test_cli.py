@@ -47,10 +47,12 @@ def refused_with(complaint: str, *arguments: str) -> None:
 
 
 @contextmanager
-def serving(*arguments: str, **environment: str) -> Iterator[tuple[subprocess.Popen[str], str, list[str]]]:
+def serving(
+    *arguments: str, program: tuple[str, ...] = (MOCKSERVER,), **environment: str
+) -> Iterator[tuple[subprocess.Popen[str], str, list[str]]]:
     """Start `serve` on a free port; give the process, the address and the banner."""
     process = subprocess.Popen(
-        [MOCKSERVER, "serve", "--port", "0", *arguments],
+        [*program, "serve", "--port", "0", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -105,6 +107,41 @@ def test_signals_end_it_with_open_connections() -> None:
             fetch(f"{url}/__admin/health")
             process.send_signal(signal.SIGTERM)
             assert process.wait(timeout=300) == 0
+
+
+#: A Python as on Windows: without uvloop, Unix's modules and signals, and with loops that know no signals.
+AS_ON_WINDOWS = """
+import asyncio, os, signal, sys
+for name in ("uvloop", "fcntl", "resource", "pwd", "grp", "termios"):
+    sys.modules[name] = None
+for name in ("SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGCHLD"):
+    delattr(signal, name)
+for name in ("fork", "getuid", "geteuid", "setsid"):
+    delattr(os, name)
+
+def unknown(*_given):
+    raise NotImplementedError
+
+asyncio.unix_events._UnixSelectorEventLoop.add_signal_handler = unknown
+from mockserver.__main__ import main
+sys.argv = ["mockserver", *sys.argv[1:]]
+main()
+"""
+
+
+@pytest.mark.slow
+def test_where_there_is_no_uvloop_and_no_unix(tmp_path: Path) -> None:
+    """`serve` answers, keeps a journal and ends by Ctrl-C; `exec` says what to use instead."""
+    journal = tmp_path / "journal.ndjson"
+    with serving("--journal", str(journal), program=(sys.executable, "-c", AS_ON_WINDOWS)) as (process, url, _):
+        assert fetch(f"{url}/__admin/health")["status"] == "ok"
+        fetch(f"{url}/evolink/v1/credits", {"Authorization": "Bearer sk-a-key-of-mine"})
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+    assert journal.read_text(encoding="utf-8").count("\n") == 1
+    command = [sys.executable, "-c", AS_ON_WINDOWS, "exec", "--", "true"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, "use `mockserver serve`" in done.stderr) == (2, True), done.stderr
 
 
 @pytest.mark.slow
@@ -404,18 +441,9 @@ def test_narrow_terminals(command: str, columns: int) -> None:
 
 def test_help() -> None:
     """`--help` names every command, and each command's every option with what it does, and its variable."""
-    assert set(main.commands) == {
-        "serve",
-        "exec",
-        "env",
-        "demo",
-        "providers",
-        "faults",
-        "scenarios",
-        "init",
-        "check",
-        "ca",
-        "record",
+    of_a_server = {"tasks", "requests", "advance"}
+    assert set(main.commands) == of_a_server | {
+        *("serve", "exec", "record", "env", "demo", "providers", "faults", "scenarios", "init", "check", "ca")
     }
     text = said("--help")
     for name, command in main.commands.items():

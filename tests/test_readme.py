@@ -12,7 +12,6 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-import venv
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,7 +62,7 @@ def test_the_demo_command(tmp_path: Path) -> None:
     for model in ("google/gemini-omni", "gemini-omni-video", "gemini_omni", "gemini-omni-flash"):
         assert model in done.stdout
     assert "signature valid" in done.stdout
-    assert done.stdout.count("2 attempts (503, 200)") + done.stdout.count("2 attempts (503,") >= 3
+    assert done.stdout.count("(503, 200)") == 3
     assert "went wrong" not in done.stdout
 
 
@@ -333,39 +332,3 @@ def fetch(url: str, headers: dict[str, str], body: Any = None) -> Any:
     data = None if body is None else json.dumps(body).encode()
     with urllib.request.urlopen(urllib.request.Request(url, data, headers)) as answer:
         return json.load(answer)
-
-
-@pytest.mark.slow(about_s=10)
-def test_the_wheel_serves_the_packaged_specs(tmp_path: Path) -> None:
-    """Installed from its wheel, away from the checkout, the server knows all its providers."""
-    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
-    done = run(build, tmp_path)
-    assert done.returncode == 0, done.stderr[-2000:]
-    wheel = next(tmp_path.glob("*.whl"))
-    # The wheel alone goes into the new environment; what it depends on is seen from ours.
-    environment = tmp_path / "environment"
-    venv.create(environment, with_pip=True)
-    python = environment / "bin/python"
-    installed = run([str(python), "-m", "pip", "install", "-q", "--no-deps", str(wheel)], tmp_path)
-    assert installed.returncode == 0, installed.stderr[-2000:]
-    site = next((environment / "lib").glob("python*/site-packages"))
-    ours = [path for path in sys.path if path.endswith("site-packages")]
-    (site / "dependencies.pth").write_text("\n".join(ours), encoding="utf-8")
-    where = run([str(python), "-c", "import mockserver; print(mockserver.__file__)"], tmp_path).stdout
-    assert str(environment) in where
-    listed = run([str(environment / "bin/mockserver"), "providers", "--json"], tmp_path)
-    assert listed.returncode == 0, listed.stderr
-    for name in ("toapis", "crun", "evolink", "googlegeminiomni"):
-        assert f'"name": "{name}"' in listed.stdout
-    package = Path(where.strip()).parent
-    assert sorted(path.name for path in (package / "_specs").glob("*.yaml")) == sorted(
-        path.name for path in (ROOT / "specs").glob("*.yaml")
-    )
-    assert "black_friday" in run([str(environment / "bin/mockserver"), "scenarios"], tmp_path).stdout
-    assert "lost_answer" in run([str(environment / "bin/mockserver"), "faults"], tmp_path).stdout
-    assert (package / "edge/live/ui/index.html").stat().st_size > 1000
-    assert (package / "media/clips/landscape.mp4").stat().st_size > 1000
-    assert (package / "launch/preloads/node_proxy.cjs").stat().st_size > 1000
-    assert {path.name for path in (package / "edge/live/ui").iterdir()} == {
-        path.name for path in (ROOT / "mockserver/edge/live/ui").iterdir()
-    }

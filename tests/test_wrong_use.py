@@ -83,7 +83,7 @@ def test_kills_without_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_misspelt_setting_names_the_known() -> None:
     """`MockServer(sped=3)` says which names there are."""
     with pytest.raises(ConfigError, match=r"unknown key 'sped'; known: .*speed"):
-        MockServer(sped=3)
+        MockServer(sped=3)  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize(

@@ -21,12 +21,13 @@ from contracts.cli.drift import drift
 from contracts.cli.kills import kills
 from contracts.cli.provider import provider
 from contracts.cli.run import run
+from mockserver import DISTRIBUTION
 
 __all__ = ["main"]
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="mockserver-genvideo", prog_name="contracts")
+@click.version_option(package_name=DISTRIBUTION, prog_name="contracts")
 def main() -> None:
     """Judge clients of asynchronous generative APIs by the providers' documents.
 

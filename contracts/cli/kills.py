@@ -11,6 +11,7 @@ import click
 from contracts.clause import all_clauses, current_id
 from contracts.cli.options import number
 from contracts.cli.outputs import fail, progress_bar
+from mockserver import DISTRIBUTION
 
 
 @click.command()
@@ -39,7 +40,7 @@ def kills(
     try:
         from contracts.mutation import clause_of, gaps, planned, trials  # noqa: PLC0415 - only for this command
     except ModuleNotFoundError as error:
-        fail(f"this command needs {error.name}: pip install 'mockserver-genvideo[contracts]'")
+        fail(f"this command needs {error.name}: pip install '{DISTRIBUTION}[contracts]'")
 
     try:
         only = frozenset(current_id(each) for each in clauses)

@@ -12,6 +12,7 @@ import click
 from contracts.cli.acceptance import Acceptance, acceptance_options
 from contracts.cli.options import dialect_option, number, spec_option
 from contracts.cli.outputs import Files, data_options, fail, show
+from mockserver import DISTRIBUTION
 from mockserver.spec.document import SpecError
 
 
@@ -63,7 +64,7 @@ def provider(
     if parts.scheme not in ("http", "https") or not parts.hostname:
         fail(f"--base-url {base_url}: must start with http:// or https://")
     if importlib.util.find_spec("schemathesis") is None:
-        fail("this needs schemathesis, which is not installed: pip install 'mockserver-genvideo[contracts]'")
+        fail(f"this needs schemathesis, which is not installed: pip install '{DISTRIBUTION}[contracts]'")
     try:
         spec = load(name, terms["spec_files"], dialect, base_url)
         found = judge(spec, Terms(base_url, **terms), lambda text: click.echo(f"… {text}", err=True))

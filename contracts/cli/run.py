@@ -13,6 +13,7 @@ from contracts.cli.options import dialect_option, number, spec_option
 from contracts.cli.outputs import Files, check_writable, fail, output_options, progress_bar, show
 from contracts.judge import untested_core
 from contracts.report import number_of
+from mockserver import DISTRIBUTION
 from mockserver.spec.document import SpecError
 
 
@@ -68,7 +69,9 @@ def run(files: Files, accept: Acceptance, **options: Any) -> None:
     A Python client runs in virtual time, without real waits; a command runs in real time. Exit codes: 0 no
     violations, 1 violations, 2 wrong usage, 3 nothing is proved (the notes say why).
     """
-    if (options["client"] is None) == (options["command"] is None):
+    if options["client"] is not None and options["command"] is not None:
+        fail("give --client or --command, not both")
+    if options["client"] is None and options["command"] is None:
         fail("specify the client: --client module:Name for Python, --command '...' for any language")
     if options["isolate"] and options["command"] is None:
         fail("--isolate is for --command: a Python client runs in this process")
@@ -77,7 +80,7 @@ def run(files: Files, accept: Acceptance, **options: Any) -> None:
         from contracts.client.subject import SubjectError  # noqa: PLC0415
         from contracts.client.subprocess import CommandError  # noqa: PLC0415
     except ModuleNotFoundError as error:
-        fail(f"this needs {error.name}, which is not installed: pip install 'mockserver-genvideo[contracts]'")
+        fail(f"this needs {error.name}, which is not installed: pip install '{DISTRIBUTION}[contracts]'")
     try:
         result = run_campaign(Options(**options), progress_bar)
     except (SpecError, SubjectError, CommandError) as error:

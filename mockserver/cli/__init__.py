@@ -1,4 +1,4 @@
-"""The command line: serve, exec, env, demo, providers, faults, scenarios, init, check, ca.
+"""The command line: serve, exec, env, demo, providers, faults, scenarios, init, check, ca; tasks, requests, advance.
 
 Exit codes: 0 success, 1 errors or failures found, 2 wrong usage or configuration.
 """
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mockserver import __version__
+from mockserver.cli.control import advance, requests, tasks
 from mockserver.cli.env import env
 from mockserver.cli.exec import exec_command
 from mockserver.cli.init import init
@@ -31,6 +32,7 @@ from mockserver.cli.options import (
     what_is_served,
 )
 from mockserver.cli.record import record
+from mockserver.cli.signals import ENDING, on_signal
 from mockserver.settings import DEFAULT_PORT, ConfigError, Settings
 from mockserver.spec.document import SpecError, SpecIssue
 
@@ -51,9 +53,8 @@ main.add_command(exec_command)
 main.add_command(env)
 main.add_command(record)
 main.add_command(init)
-
-
-_ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+for _command in (tasks, requests, advance):
+    main.add_command(_command)
 
 
 @main.command()
@@ -65,6 +66,9 @@ _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 @option("--watch", is_flag=True, help="Reload the scenario file when it changes.")
 @option("--drain-s", type=float, help="Seconds that answers under way have when the server is stopped (default 5).")
 @option("--admin-token", help="Token of the control plane (default: random, if one is required).")
+@option("--log-level", help="debug, info (requests), warning (failures) or error (default info).")
+@option("--log-format", help="text or json (default text).")
+@option("--quiet", is_flag=True, help="Print errors only, and no banner.")
 def serve(config: str | None, **given: Any) -> None:
     """Serve the providers until Ctrl-C or SIGTERM."""
     gc.disable()  # while loading: nothing becomes garbage
@@ -80,13 +84,13 @@ def serve(config: str | None, **given: Any) -> None:
 
 
 async def _serve(settings: Settings, providers: list[Provider]) -> int:
+    from mockserver.cli.request_log import RequestLog  # noqa: PLC0415
     from mockserver.edge.server import PortInUseError, Server  # noqa: PLC0415
     from mockserver.terminal import banner, scenario_report  # noqa: PLC0415
 
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in _ENDING_SIGNALS:
-        loop.add_signal_handler(number, stop.set)
+    for number in ENDING:
+        on_signal(number, stop.set)
     try:
         server = await Server.start(settings, providers)
     except (ConfigError, SpecError) as error:
@@ -99,19 +103,22 @@ async def _serve(settings: Settings, providers: list[Provider]) -> int:
         problem = str(error.strerror or error).partition(" (while attempting")[0]
         click.echo(f"mockserver: cannot listen on {where}: {problem}{fix}", err=True)
         return 2
-    if settings.journal is not None:  # sent by programs that rotate files
-        loop.add_signal_handler(signal.SIGHUP, server.runtime.journal.reopen)
-    click.echo(banner(server))
+    if settings.journal is not None and hasattr(signal, "SIGHUP"):  # sent by programs that rotate files
+        on_signal(signal.SIGHUP, server.runtime.journal.reopen)
+    log = RequestLog(server)
+    if not settings.quiet:
+        log.say_listening(banner(server))
     # Freeze loaded objects out of garbage collection. Only tasks grow from here; neither they nor a world that is
     # dropped form cycles (tests/edge/test_memory.py), so the collector finds little and may run seldom.
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
     gc.enable()
     try:
-        await stop.wait()
+        await log.follow_until(stop)
         record = server.runtime.scenario_record()
     finally:
         await server.close()
+        log.close()
     if record is None:
         return 0
     click.echo(scenario_report(record))
@@ -133,8 +140,8 @@ def demo(seed: int) -> None:
 async def _until_a_signal(work: Coroutine[Any, Any, int]) -> int:
     """Run a coroutine; a signal cancels it."""
     task = asyncio.ensure_future(work)
-    for number in _ENDING_SIGNALS:
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    for number in ENDING:
+        on_signal(number, task.cancel)
     try:
         return await task
     except asyncio.CancelledError:

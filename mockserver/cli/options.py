@@ -62,7 +62,7 @@ _WHAT_IS_SERVED = (
     option("--spec", multiple=True, metavar="FILE", help="Serve this spec, OpenAPI document or overlay as well."),
     option("--builtin/--no-builtin", help="Serve the built-in specs (default: yes)."),
     option("--seed", type=int, help="Random seed (default 0)."),
-    option("--clock", help="real or manual; a manual clock moves only on command (default real)."),
+    option("--clock", help="real (default), manual (moves on command) or auto (moves to what a client polls for)."),
     option("--speed", type=float, help="Mock seconds per real second (default 1)."),
     option("--retry-after", help="Seconds that Retry-After counts: real or mock (default real)."),
     option("--credits", help="Credits of a new account: ample or documented (default ample)."),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 import click
 
 from mockserver.cli.options import allow_host_option, ca_dir_option, check_environment, fail, run, settings_of
+from mockserver.cli.signals import ENDING, on_signal
 from mockserver.settings import ConfigError
 from mockserver.spec.document import SpecError
 
@@ -168,9 +168,8 @@ async def _record(
 async def _until_signalled(line: str) -> None:
     """Print a line; wait for a signal, which may come at once."""
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, stop.set)
+    for number in ENDING:
+        on_signal(number, stop.set)
     click.echo(line)
     await stop.wait()
 

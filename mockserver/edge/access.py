@@ -28,8 +28,8 @@ PAGES = {"/ui": "livePage", "/ui/page": "livePageInFolder"}
 OTHER_SPELLINGS = {"/ui/": "/ui/page"}
 #: A browser asks for these without our headers, so the token may be in the query.
 _TOKEN_IN_QUERY = frozenset((*PAGES, "/events"))
-#: Says only that the server is there; what asks for it (a container's probe) knows no token and no name.
-OPEN = frozenset(("/ready",))
+#: They say only that the server is there, and where its page is: a container's probe knows no token and no name.
+OPEN = frozenset(("/ready", "/"))
 
 
 class RefusedError(Exception):

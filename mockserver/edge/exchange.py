@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
+from time import perf_counter
 from typing import TYPE_CHECKING, cast
 
 import orjson
@@ -94,6 +95,9 @@ class Exchange:
             runtime.dispatcher.wake()
         if outcome.response.remarks is not None:
             runtime.tell(state.provider, outcome.response.remarks)
+        if runtime.waiting is not None:
+            is_query = match.operation is not None and match.operation.role == "query"
+            runtime.waiting.answered(state, outcome.response, now_ms, is_query=is_query)
         return cls(runtime, state.provider.name, request, target, date, now_ms, outcome)
 
     @property
@@ -238,6 +242,7 @@ class RequestHandler:
             request.body, request.oversized = b"", True
         if operation is not None and operation.bodies and operation.reads_parts:
             request.fields = read_fields(request.body, headers)
+        began_s = perf_counter() if runtime.metrics is not None else 0.0
         try:
             exchange = Exchange.of_provider(runtime, state, match, request, target, self._date)
             if exchange.delivers_first or exchange.outcome.follows is not None:
@@ -245,9 +250,12 @@ class RequestHandler:
             if exchange.outcome.injections:
                 exchange.apply_faults()
                 return exchange
-            return exchange.plain_bytes()
+            content = exchange.plain_bytes()
         except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback reaches a client
             return wire_bytes(500, (), "application/json", _failure(method, target, error), "")
+        if runtime.metrics is not None:
+            runtime.metrics.answered(perf_counter() - began_s)
+        return content
 
     async def handle(self, http_request: web.BaseRequest) -> web.StreamResponse:
         """Answer a request by aiohttp's way."""

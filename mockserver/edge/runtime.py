@@ -17,7 +17,9 @@ from mockserver.chance import Chance
 from mockserver.clock import LAST_MS, MANUAL_START_MS, Clock, Wall, iso_of
 from mockserver.edge.active_scenario import ActiveScenario, activate, check_scenario
 from mockserver.edge.dispatcher import CallbackDispatcher, Report
+from mockserver.edge.metrics import Metrics
 from mockserver.edge.rule_codec import read_fault_request
+from mockserver.edge.waiting import Waiting
 from mockserver.engine.callbacks import Delivery
 from mockserver.engine.client_time import ClientTime
 from mockserver.engine.commands import Command, run_command
@@ -36,7 +38,7 @@ from mockserver.settings import CallbackTime, Settings
 
 _LOG = logging.getLogger("mockserver")
 _MOST_TOLD = 1000
-WORKERS_BY_CLOCK = {"manual": 1, "real": 32}
+WORKERS_BY_CLOCK = {"manual": 1, "auto": 1, "real": 32}
 
 
 class Runtime:
@@ -49,7 +51,9 @@ class Runtime:
         base_urls: Mapping[str, str],
         wall: Wall,
         recordings: Mapping[str, Recording] = MappingProxyType({}),
+        metrics: Metrics | None = None,
     ) -> None:
+        self.metrics = metrics
         self.settings = settings
         self.wall = wall
         self.providers = providers
@@ -63,6 +67,7 @@ class Runtime:
             None if settings.journal is None else Path(settings.journal),
             wall.unix_s,
             secret_headers=_secret_headers(self.providers),
+            counts=metrics,
         )
         self.closed = False
         self._told: set[str] = set()
@@ -73,9 +78,11 @@ class Runtime:
 
     def _begin(self, seed: int) -> None:
         settings = self.settings
-        manual = settings.clock == "manual"
-        start_ms = MANUAL_START_MS if manual else int(self.wall.unix_s() * 1000)
-        self.clock = Clock(start_ms, 0 if manual else settings.speed, self.wall.monotonic_s)
+        is_real = settings.clock == "real"
+        start_ms = int(self.wall.unix_s() * 1000) if is_real else MANUAL_START_MS
+        self.clock = Clock(start_ms, settings.speed if is_real else 0, self.wall.monotonic_s)
+        #: What watches for clients that wait; None where the clock goes by itself.
+        self.waiting = None if is_real else Waiting(self.clock, self.advance_to, moves=settings.clock == "auto")
         by_provider = {
             provider.name: ProviderRules(
                 own.credits or settings.credits,
@@ -111,6 +118,8 @@ class Runtime:
     async def close(self) -> None:
         """Stop delivering callbacks, and close the journal."""
         self.closed = True
+        if self.waiting is not None:
+            self.waiting.stop()
         await self.dispatcher.close()
         self.journal.close()
 
@@ -129,6 +138,8 @@ class Runtime:
     def _start_over(self, seed: int | None) -> CallbackDispatcher:
         """Replace the state at once; return the old dispatcher, which the caller closes."""
         old = self.dispatcher
+        if self.waiting is not None:
+            self.waiting.stop()
         self.journal.clear()
         self.active_scenario = None
         self._begin(self.settings.seed if seed is None else seed)

@@ -11,11 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from mockserver import DISTRIBUTION
 from mockserver.certificates import Authority
 from mockserver.clock import Wall
+from mockserver.edge.access import RefusedError
 from mockserver.edge.active_scenario import check_scenario
 from mockserver.edge.addressing import Addresses
-from mockserver.edge.admin.api import Admin, AdminRequest
+from mockserver.edge.admin.api import Admin, AdminRequest, Content
 from mockserver.edge.admin.handlers import HANDLERS
 from mockserver.edge.arrival import DIRECT, Arrival
 from mockserver.edge.connection import Connection, HttpServer
@@ -23,6 +25,7 @@ from mockserver.edge.exchange import RequestHandler
 from mockserver.edge.files import ResultFiles
 from mockserver.edge.hosts import Hosts, KeptFrom, proxy_record
 from mockserver.edge.live.page import LivePage
+from mockserver.edge.metrics import new_metrics
 from mockserver.edge.proxy import Proxy
 from mockserver.edge.recorder import Recorder
 from mockserver.edge.runtime import Runtime
@@ -66,14 +69,14 @@ class Server:
         self.runtime = runtime
         self.port = addresses.port
         self._addresses = addresses
-        self.sessions = Sessions(settings, providers, addresses.base_url, wall, runtime.recordings)
+        self.sessions = Sessions(settings, providers, addresses.base_url, wall, runtime.recordings, runtime.metrics)
         self._live = LivePage()
         #: The CA that signs the certificates of this server; it is made when it is needed.
         self.authority = authority or Authority(None if settings.ca_dir is None else Path(settings.ca_dir))
         self._hosts = addresses.hosts
         self._admin = Admin(
             addresses.access,
-            {**HANDLERS, **self._live.handlers, "proxy": self._proxy_state},
+            {**HANDLERS, **self._live.handlers, "proxy": self._proxy_state, "metrics": self._metrics},
             self.sessions,
             lambda: self.connections,
             settings.request_timeout_s,
@@ -130,7 +133,7 @@ class Server:
         try:
             addresses = Addresses(settings, providers, listener.getsockname()[1])
             urls = {provider.name: addresses.base_url(provider.name) for provider in providers}
-            runtime = Runtime(settings, providers, urls, wall, _recordings(settings, providers))
+            runtime = Runtime(settings, providers, urls, wall, _recordings(settings, providers), new_metrics())
         except BaseException:
             listener.close()
             raise
@@ -217,6 +220,16 @@ class Server:
     def keep_from(self, host: str) -> None:
         """Note a host that a client did not reach, because there is no way out."""
         self._hosts.refuse(host)
+
+    async def _metrics(self, request: AdminRequest) -> Content:
+        """Return the metrics of all sessions."""
+        metrics = self.runtime.metrics
+        if metrics is None:
+            message = f"this needs prometheus-client, which is not installed: pip install '{DISTRIBUTION}[metrics]'"
+            raise RefusedError(501, "not_installed", message)
+        runtimes = [self.runtime, *filter(None, map(self.sessions.known, self.sessions))]
+        worlds = [(each.world, each.clock.now_ms()) for each in runtimes]
+        return Content(*await metrics.page(worlds, request.connections))
 
     def _connection(self, arrival: Arrival) -> Connection:
         """Make the protocol of a connection that comes through a tunnel."""

@@ -16,6 +16,7 @@ from types import MappingProxyType
 from multidict import istr
 
 from mockserver.clock import Wall
+from mockserver.edge.metrics import Metrics
 from mockserver.edge.runtime import Runtime
 from mockserver.engine.course import Recording
 from mockserver.provider import Provider
@@ -47,12 +48,14 @@ class Sessions:
         base_url: Callable[[str, str], str],
         wall: Wall = Wall(),  # noqa: B008 - it is frozen
         recordings: Mapping[str, Recording] = MappingProxyType({}),
+        metrics: Metrics | None = None,
     ) -> None:
         self._settings = replace(settings, journal=None)
         self._providers = providers
         self._base_url = base_url
         self._wall = wall
         self._recordings = recordings
+        self._metrics = metrics
         self._wall_s = wall.monotonic_s
         self._runtimes: dict[str, Runtime] = {}
         self._used_s: dict[str, float] = {}
@@ -102,7 +105,7 @@ class Sessions:
             )
         evicted = self._make_room()
         urls = {provider.name: self._base_url(provider.name, name) for provider in self._providers}
-        runtime = Runtime(self._settings, self._providers, urls, self._wall, self._recordings)
+        runtime = Runtime(self._settings, self._providers, urls, self._wall, self._recordings, self._metrics)
         runtime.world.evicted = evicted
         self._runtimes[name] = runtime
         self.nonempty.set()

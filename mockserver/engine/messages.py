@@ -143,6 +143,8 @@ class Response:
     #: The gate, or the operation's role, that refused the request; None where it was accepted.
     gate: str | None = None
     error: str | None = None
+    #: How long the limit that refused the request lasts, whether or not the client is told.
+    wait_ms: int | None = None
     operation: str | None = None
     task_id: str | None = None
     account_id: str | None = None

@@ -54,6 +54,8 @@ def refusal_response(context: RequestContext, gate: str, refused: Refused) -> Re
     condition, context.problem = refused
     response = error_response(context, context.state.provider.refusals[condition])
     response.gate = gate
+    if context.problem is not None:
+        response.wait_ms = context.problem.retry_after_ms
     if condition == "unsupported_method" and context.route is not None:
         response.headers = (*response.headers, ("Allow", allowed_methods(context.route)))
     return response

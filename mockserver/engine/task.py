@@ -156,6 +156,14 @@ def ended(task: Task, now_ms: int) -> bool:
     return (now_ms if task.held_ms is None else min(now_ms, task.held_ms)) >= task.ends_ms
 
 
+def next_change_ms(task: Task, now_ms: int) -> int | None:
+    """Return when the task next changes its state; None where it has ended or is held."""
+    if task.held_ms is not None or now_ms >= task.ends_ms:
+        return None
+    index = bisect_right(task.entered_ms, now_ms)
+    return min(task.entered_ms[index], task.ends_ms) if index < len(task.entered_ms) else task.ends_ms
+
+
 def started_ms(task: Task, now_ms: int) -> int | None:
     """Return when the task left its first state; None where that is later than now."""
     if not task.entered_ms:

@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
@@ -31,6 +31,16 @@ _FILTERS = (
 )
 
 
+class Counts(Protocol):
+    """Counts entries as they come."""
+
+    def exchange(self, entry: Exchange) -> None:
+        """Count an exchange."""
+
+    def delivery(self, delivery: Delivery, attempt: Attempt) -> None:
+        """Count an attempt at a callback."""
+
+
 class Journal:
     """A ring of entries in memory, and optionally a file.
 
@@ -41,11 +51,12 @@ class Journal:
         file: NDJSON file that every entry is appended to.
         wall_s: the wall clock.
         secret_headers: headers that hold keys, besides those whose name says so.
+        counts: what is told of each entry; None for nothing.
     """
 
     __slots__ = (
         *("_file", "lost_bytes", "_redact", "_ring", "_secret_headers", "_secrets", "_unwritten", "_wall_s"),
-        *("body_limit", "forgotten_seq", "last_seq"),
+        *("body_limit", "counts", "forgotten_seq", "last_seq"),
     )
 
     def __init__(
@@ -56,6 +67,7 @@ class Journal:
         file: Path | None = None,
         wall_s: Callable[[], float] = time.time,
         secret_headers: Iterable[str] = (),
+        counts: Counts | None = None,
     ) -> None:
         self._secrets = secrets
         self._secret_headers = frozenset(name.lower() for name in secret_headers)
@@ -66,6 +78,7 @@ class Journal:
         self.forgotten_seq = 0
         self._wall_s = wall_s
         self.body_limit = body_limit
+        self.counts = counts
         self._file = None if file is None else JournalFile(file)
         #: How much could not be written to the file; it is known when the journal is closed.
         self.lost_bytes = 0
@@ -89,10 +102,14 @@ class Journal:
             entry.response_body = entry.response_body[:limit]
         self.last_seq = entry.seq = self.last_seq + 1
         entry.wall_s = self._wall_s()
+        if self.counts is not None:
+            self.counts.exchange(entry)
         self._add(entry)
 
     def delivery(self, delivery: Delivery, attempt: Attempt, response: ReceiverResponse | None) -> None:
         """Add a delivery attempt."""
+        if self.counts is not None:
+            self.counts.delivery(delivery, attempt)
         self.last_seq += 1
         next_ms = delivery.due_ms if delivery.state == "waiting" else None
         body = delivery.body[: self.body_limit]
@@ -169,6 +186,15 @@ class Journal:
                 for name, value in conditions.items()
             ):
                 yield record
+
+    def entries(self, after: int) -> list[Entry]:
+        """Return the entries that are kept and whose number is greater than `after`, oldest first."""
+        count = min(len(self._ring), self.last_seq - after)
+        return list(itertools.islice(reversed(self._ring), count))[::-1] if count > 0 else []
+
+    def redacted(self, text: str) -> str:
+        """Return a text of an entry without secrets."""
+        return self._redaction().text(text)
 
     def newest(self, most: int, after: int = 0) -> list[dict[str, Any]]:
         """Return the newest `most` records whose number is greater than `after`, oldest first."""

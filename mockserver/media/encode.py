@@ -56,6 +56,8 @@ READY_MADE: Final = (
     ("tone.m4a", Shape(M4A, 2.0, 0, 0)),
 )
 """The clips shipped in `mockserver/media/clips`."""
+READY_MADE_S: Final = 2
+"""How long each of them lasts, in seconds."""
 
 
 def write_file(shape: Shape, path: Path, stop: threading.Event) -> None:
@@ -64,7 +66,7 @@ def write_file(shape: Shape, path: Path, stop: threading.Event) -> None:
         _write_wav(shape, path, stop)
     elif shape.media not in (MP4, M4A) or shape.content is not None:
         path.write_bytes(specimen(shape))
-    elif _has_pyav():
+    elif has_encoder():
         encode(shape, path, stop)
     else:
         shutil.copyfile(_nearest_clip(shape), path)
@@ -103,7 +105,8 @@ def encode(shape: Shape, path: Path, stop: threading.Event) -> None:
             shown += 1
 
 
-def _has_pyav() -> bool:
+def has_encoder() -> bool:
+    """Tell whether video and sound can be encoded; if not, every clip is one of the shipped ones."""
     return importlib.util.find_spec("av") is not None
 
 
@@ -111,7 +114,7 @@ def encoder_folder() -> str:
     """Name the encoder and its version, so that files of another encoder are not reused."""
     import importlib.metadata  # noqa: PLC0415 - start-up must not pay for it
 
-    if not _has_pyav():
+    if not has_encoder():
         return f"{_RECIPE}-ready-made"
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):
         return f"{_RECIPE}-pyav-{importlib.metadata.version('av')}"
@@ -259,6 +262,6 @@ def write_clips(directory: Path) -> None:
 
 
 if __name__ == "__main__":
-    if not _has_pyav():
+    if not has_encoder():
         sys.exit("install PyAV to write the clips: pip install av")
     write_clips(_CLIPS)

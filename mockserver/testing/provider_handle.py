@@ -15,6 +15,7 @@ from mockserver.edge.runtime import Runtime
 from mockserver.engine.faults import InvalidFaultError
 from mockserver.engine.rules import Rule
 from mockserver.faults import parameter_names
+from mockserver.testing.assertions import Assertions
 
 #: Runs a function where the server's state may be changed; returns its result.
 Perform = Callable[[Callable[[], Any]], Any]
@@ -56,13 +57,8 @@ class ActiveFault:
         self.remove()
 
 
-class ProviderHandle:
-    """One provider of a running server."""
-
-    def __init__(self, runtime: Runtime, name: str, perform: Perform) -> None:
-        self._runtime = runtime
-        self._perform = perform
-        self.name = name
+class ProviderHandle(Assertions):
+    """One provider of a running server: verbs that inject faults, and assertions about what clients did."""
 
     def inject(self, fault: str, **parameters: Any) -> ActiveFault:
         """Inject any fault at this provider.

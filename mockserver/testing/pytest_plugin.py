@@ -1,7 +1,8 @@
-"""pytest fixtures: `mock_server`, `mock_server_intercepted`, `clock`.
+"""pytest fixtures: `mock_server`, `async_mock_server`, `mock_server_intercepted`, `clock`.
 
-`mock_server` is a server with a manual clock, isolated for each test, `clock` its clock. `mock_server_intercepted` is
-the same server; the providers' real hosts lead to it in this process.
+`mock_server` is a server with a manual clock, isolated for each test, `clock` its clock. `async_mock_server` is the
+same server, for coroutines. `mock_server_intercepted` is the same server; the providers' real hosts lead to it in this
+process.
 
 One server runs for the whole test run (one in each pytest-xdist worker), and each test has its own session. A
 marker starts a server for one test, with other settings:
@@ -14,18 +15,18 @@ from __future__ import annotations
 
 import itertools
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator
+from mockserver.testing.journal_lines import shown_journal
 
-    from mockserver.testing.running import RunningServer
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+
+    from mockserver.testing.running import AsyncRunningServer, RunningServer
     from mockserver.testing.views import Clock
 
-_LINES_SHOWN = 60
-_BODY_CHARACTERS = 300
 _SERVER = pytest.StashKey["RunningServer"]()
 
 
@@ -82,6 +83,15 @@ def mock_server_intercepted(mock_server: RunningServer) -> Iterator[RunningServe
 
 
 @pytest.fixture
+def async_mock_server(mock_server: RunningServer) -> AsyncRunningServer:
+    """`mock_server` for coroutines, of asyncio or trio: await what moves time or a task, and `reset` and `drop`.
+
+    A receiver of callbacks in the test's own event loop is reached meanwhile.
+    """
+    return mock_server.awaited()
+
+
+@pytest.fixture
 def clock(mock_server: RunningServer) -> Clock:
     """The clock of `mock_server`."""
     return mock_server.clock
@@ -93,29 +103,6 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     report = yield
     server = item.stash.get(_SERVER, None)
     if report.when == "call" and report.failed and server is not None:
-        report.sections.append(("mockserver journal (mock time)", "\n".join(journal_lines(server.journal))))
+        shown = shown_journal(server.journal, is_manual=server.runtime.settings.clock == "manual")
+        report.sections.append(("mockserver journal (mock time)", shown))
     return report
-
-
-def journal_lines(records: Iterable[dict[str, Any]]) -> list[str]:
-    """Format the last records of a journal, one to three lines each."""
-    lines = []
-    for record in records:
-        faults = f"  faults: {', '.join(record['faults'])}" if record["faults"] else ""
-        request, response = record["request"], record["response"]
-        if record["kind"] == "exchange":
-            status = "no answer" if response is None else response["status"]
-            what = f"{request['method']} {record['provider'] or 'no provider'} {request['path']} -> {status}"
-        else:
-            what = f"callback {record['event']} to {request['url']} -> {record['outcome']} {record['detail']}".rstrip()
-        lines.append(f"{record['seq']:>4} {record['at'][11:-1]} {what}{faults}")
-        lines += [f"       {label} {body}" for label, body in _bodies(request, response)]
-    left_out = len(lines) - _LINES_SHOWN
-    return lines if left_out <= 0 else [f"({left_out} earlier lines)", *lines[-_LINES_SHOWN:]]
-
-
-def _bodies(request: dict[str, Any], response: dict[str, Any] | None) -> Iterator[tuple[str, str]]:
-    for label, message in (("sent", request), ("got", response)):
-        body = None if message is None else message["body"]
-        if body:
-            yield label, body if len(body) <= _BODY_CHARACTERS else f"{body[:_BODY_CHARACTERS]}…"

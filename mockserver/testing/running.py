@@ -12,15 +12,19 @@ that may deliver callbacks are awaited. The clock is manual by default, so that 
 from __future__ import annotations
 
 import asyncio
+import functools
+import inspect
 import os
 import socket
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar, Unpack
 
 from mockserver.edge.arrival import Arrival
 from mockserver.edge.build import start_server
@@ -30,6 +34,7 @@ from mockserver.engine.accounts import Account
 from mockserver.engine.state import ProviderState
 from mockserver.interception import interception
 from mockserver.settings import Settings, checked
+from mockserver.testing.given import GivenForProvider, GivenSettings
 from mockserver.testing.provider_handle import ProviderHandle
 from mockserver.testing.views import AccountView, AsyncClock, AsyncTask, Clock, JournalView, Task
 
@@ -38,10 +43,22 @@ ClockT = TypeVar("ClockT", Clock, AsyncClock)
 TaskT = TypeVar("TaskT", Task, AsyncTask)
 Done = TypeVar("Done")
 _STOP_WITHIN_S = 10.0
+#: So long a call may block an event loop; then a receiver in that loop is what it waits for.
+_BLOCKED_S = 5.0
+
+
+class BlockedLoopError(RuntimeError):
+    """A call has waited for the event loop that it blocks."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this call blocks the event loop of its caller, in which a receiver of callbacks may be waiting: use the "
+            "fixture `async_mock_server`, or `async with MockServer()`, and await it"
+        )
 
 
 class MockServer:
-    """A mock server, for `with` or `async with`.
+    """A mock server, for `with` or `async with`; as a decorator, it gives a function the argument `mock_server`.
 
     Args:
         specs: one or more spec files to serve beside the built-in ones.
@@ -58,8 +75,8 @@ class MockServer:
         self,
         *,
         specs: Iterable[str | Path] | str | Path = (),
-        providers: Mapping[str, Mapping[str, Any]] | None = None,
-        **settings: Any,
+        providers: Mapping[str, GivenForProvider] | None = None,
+        **settings: Unpack[GivenSettings],
     ) -> None:
         raw: dict[str, Any] = {"port": 0, "clock": "manual", "drain_s": 0.5, **settings}
         if providers is not None:
@@ -74,6 +91,37 @@ class MockServer:
         self._settings = replace(Settings(**values), spec=tuple(str(file) for file in files))
         self._async_exit = AsyncExitStack()
         self._exit = ExitStack()
+
+    def __call__(self, test: Callable[..., T]) -> Callable[..., T]:
+        """Decorate a function, or a coroutine function: for each call a server of its own, as `mock_server`."""
+        settings = self._settings
+
+        def fresh() -> MockServer:
+            made = MockServer()
+            made._settings = settings
+            return made
+
+        if inspect.iscoroutinefunction(test):
+
+            @functools.wraps(test)
+            async def run_async(*args: Any, **kwargs: Any) -> Any:
+                async with fresh() as running:
+                    return await test(*args, **kwargs, mock_server=running)
+
+            decorated: Callable[..., Any] = run_async
+        else:
+
+            @functools.wraps(test)
+            def run(*args: Any, **kwargs: Any) -> T:
+                with fresh() as running:
+                    return test(*args, **kwargs, mock_server=running)
+
+            decorated = run
+        signature = inspect.signature(test)
+        # Whoever calls it need not give that argument: pytest would give it the fixture of this name.
+        others = [each for each in signature.parameters.values() if each.name != "mock_server"]
+        decorated.__signature__ = signature.replace(parameters=others)  # type: ignore[attr-defined]
+        return decorated
 
     async def __aenter__(self) -> AsyncRunningServer:
         """Start in the running event loop."""
@@ -117,6 +165,26 @@ class _Loop:
         return work()
 
 
+class _AwaitedThread(_Loop):
+    """The event loop of a server in a thread, for coroutines in another loop, which may be asyncio's or trio's."""
+
+    def __init__(self, thread: _Thread) -> None:
+        self._thread = thread
+        self.perform = thread.perform  # type: ignore[method-assign]
+
+    @property
+    def is_running(self) -> bool:
+        return self._thread.is_running
+
+    async def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Run a coroutine in the server's loop; the caller's goes on meanwhile."""
+        future = self._thread.submit(work)
+        if _within_trio():
+            trio = sys.modules["trio"]
+            return await trio.to_thread.run_sync(future.result)
+        return await asyncio.wrap_future(future)
+
+
 class _Thread(_Loop):
     """An event loop in a thread."""
 
@@ -125,9 +193,26 @@ class _Thread(_Loop):
         self._thread = threading.Thread(target=self._loop.run_forever, name="mockserver", daemon=True)
         self._thread.start()
 
+    def submit(self, work: Coroutine[Any, Any, Any]) -> Future[Any]:
+        """Begin a coroutine in the loop."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """Run a coroutine in the loop; wait for its result."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        """Run a coroutine in the loop; wait for its result.
+
+        Raises:
+            BlockedLoopError: the caller's event loop is waited for, which cannot go on meanwhile.
+        """
+        future = self.submit(work)
+        if not _within_a_loop():
+            return future.result()
+        try:
+            return future.result(_BLOCKED_S)
+        except TimeoutError:
+            if future.done():
+                raise
+            future.cancel()
+            raise BlockedLoopError from None
 
     def perform(self, work: Callable[[], T]) -> T:
         """Call a function in the loop; directly, if the loop has ended."""
@@ -281,24 +366,24 @@ class _Server(Generic[ClockT, TaskT, Done]):
 
 
 class AsyncRunningServer(_Server[AsyncClock, AsyncTask, Coroutine[Any, Any, None]]):
-    """A running server, inside `async with`."""
+    """A running server, inside `async with`, or `RunningServer.awaited()`."""
 
     _clock, _task = AsyncClock, AsyncTask
 
     async def reset(self) -> None:
         """Reset: no tasks, accounts or faults, an empty journal."""
-        await self.runtime.reset()
+        await self._loop.run(self.runtime.reset())
 
     @asynccontextmanager
     async def intercept(self, allow_hosts: Iterable[str] | str = ()) -> AsyncIterator[Self]:
         """Intercept the providers' real hosts; see `RunningServer.intercept`."""
-        listening, port, ca = await self._listen()
+        listening, port, ca = await self._loop.run(self._listen())
         try:
             with interception(self.server.hosts, port, ca, allow_hosts):
                 await _turns()  # the loop sees which connections have been ended
                 yield self
         finally:
-            await self.server.stop_listening(listening, self._by_name)
+            await self._loop.run(self.server.stop_listening(listening, self._by_name))
             await _turns()
 
 
@@ -306,6 +391,11 @@ class RunningServer(_Server[Clock, Task, None]):
     """A running server, inside `with`."""
 
     _clock, _task = Clock, Task
+
+    def awaited(self) -> AsyncRunningServer:
+        """Return the same session for coroutines: what may deliver callbacks is awaited, and blocks no event loop."""
+        assert isinstance(self._loop, _Thread)
+        return AsyncRunningServer(self.server, _AwaitedThread(self._loop), self._session)
 
     def reset(self) -> Self:
         """Reset: no tasks, accounts or faults, an empty journal."""
@@ -334,6 +424,21 @@ class RunningServer(_Server[Clock, Task, None]):
         finally:
             if self._loop.is_running:
                 self._loop.run(self.server.stop_listening(listening, self._by_name))
+
+
+def _within_a_loop() -> bool:
+    """Tell whether the caller is a coroutine of asyncio, or called by one."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _within_trio() -> bool:
+    """Tell whether the caller is a coroutine of trio."""
+    sniffio = sys.modules.get("sniffio")
+    return sniffio is not None and not _within_a_loop() and sniffio.current_async_library() == "trio"
 
 
 async def _turns() -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mockserver.spec.vocabulary import builtin_specs
+from mockserver.testing.given import GivenForProvider
 from mockserver.testing.running import MockServer
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def header_of(mock: RunningServer, provider: str) -> str:
 @pytest.mark.parametrize("spec", builtin_specs(), ids=lambda path: path.stem)
 def test_a_spec_and_the_server_agree(spec: Path, tmp_path: Path) -> None:
     """What a spec promises is what the server does: shapes, statuses, headers, refusals and links."""
-    providers = {"googlegeminiomni": {"plan": "unlimited"}}
+    providers: dict[str, GivenForProvider] = {"googlegeminiomni": {"plan": "unlimited"}}
     lifted = tmp_path / "googlegeminiomni.yaml"
     text = next(path for path in builtin_specs() if path.stem == "googlegeminiomni").read_text(encoding="utf-8")
     # The rates of the documented plans are lower than what schemathesis sends; a plan without any lets it through.

@@ -14,6 +14,7 @@ from typing import Any
 import jsonschema
 import orjson
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from support.control_plane import DOCUMENT, OPERATIONS, ask, bad, check_documented, good
 from support.edge import OTHER_KEYS, PROVIDERS, Edge, receiving, request_bytes, serving
 from support.tables import for_each
@@ -639,7 +640,7 @@ async def test_ready() -> None:
         check_documented("ready", reply)
 
 
-@for_each("path", ["/nothing", "/tasks/", "//health", "/health/", "/tasks/x/y/z", ""])
+@for_each("path", ["/nothing", "/tasks/", "//health", "/health/", "/tasks/x/y/z"])
 async def test_no_such_operation(path: str) -> None:
     """A path that the control plane has not is answered 404, with where to look."""
     async with serving() as edge:
@@ -836,3 +837,57 @@ def test_without_async() -> None:
     """The control plane is the same if the server runs in a thread."""
     with MockServer() as mock, urllib.request.urlopen(f"{mock.admin_url}/health") as response:
         assert orjson.loads(response.read())["status"] == "ok"
+
+
+async def test_the_root_leads_a_browser_to_the_page() -> None:
+    """With and without a slash, in a session too, the query kept; no token is needed for that."""
+    async with serving(admin_token="secret") as edge:
+        for path in ("/__admin", "/__admin/", "/~mine/__admin/"):
+            answer = await edge.call("GET", f"{path}?token=secret")
+            assert (answer.status, answer.headers["Location"]) == (302, f"{path.rstrip('/')}/ui?token=secret")
+            check_documented("root", answer)
+        page = await edge.call("GET", answer.headers["Location"])
+        assert (page.status, page.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+
+
+async def test_metrics() -> None:
+    """Everything that is counted, of all sessions, as Prometheus reads it."""
+    async with serving() as edge, receiving() as receiver:
+        await edge.submit("evolink", callback_url=receiver.url())
+        await edge.call("GET", "/evolink/nowhere")
+        await edge.call("GET", "/~mine/crun/nowhere")
+        edge.mock.evolink.refuse_next(503)
+        await edge.call("GET", edge.path_of("evolink", "balance"), headers=edge.key_headers("evolink"))
+        await edge.advance(600)
+        answer = await edge.call("GET", "/__admin/metrics")
+        check_documented("metrics", answer)
+    families = {each.name: each for each in text_string_to_metric_families(answer.body.decode())}
+    found = {
+        (sample.name, *sorted(sample.labels.items())): sample.value
+        for family in families.values()
+        for sample in family.samples
+    }
+    latency = "mockserver_answer_seconds"
+    assert found.pop(("mockserver_connections",)) >= 1
+    assert {key: value for key, value in found.items() if not str(key[0]).startswith(latency)} == {
+        ("mockserver_callback_attempts_total", ("outcome", "acknowledged"), ("provider", "evolink")): 1,
+        ("mockserver_callbacks_waiting",): 0,
+        ("mockserver_faults_total", ("fault", "error"), ("provider", "evolink")): 1,
+        ("mockserver_requests_total", ("operation", ""), ("provider", "crun"), ("status", "404")): 1,
+        ("mockserver_requests_total", ("operation", ""), ("provider", "evolink"), ("status", "404")): 1,
+        ("mockserver_requests_total", ("operation", "createVideo"), ("provider", "evolink"), ("status", "200")): 1,
+        ("mockserver_requests_total", ("operation", "getCredits"), ("provider", "evolink"), ("status", "503")): 1,
+        ("mockserver_tasks", ("provider", "evolink"), ("state", "completed")): 1,
+    }
+    buckets = [value for key, value in found.items() if key[0] == f"{latency}_bucket"]
+    assert sorted(buckets) == buckets
+    assert buckets[-1] == found[f"{latency}_count",] == 4
+    assert found[f"{latency}_sum",] > 0
+
+
+async def test_metrics_without_their_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    """501 says what to install; nothing is counted."""
+    monkeypatch.setattr("mockserver.edge.server.new_metrics", lambda: None)
+    async with serving() as edge:
+        assert "[metrics]'" in await bad(edge, 501, "not_installed", "metrics")
+        assert edge.mock.runtime.journal.counts is None

@@ -277,3 +277,40 @@ def test_there(mock_server, clock):
     )
     result = inner.runpytest_subprocess("-p", "no:xdist")
     result.assert_outcomes(passed=2)
+
+
+#: A client that polls: in vain while the clock stands, and to the end where it moves by itself.
+WAITING = """
+import urllib.request
+import pytest
+
+def poll(mock_server, times):
+    task = submit(mock_server)
+    seen = []
+    for _ in range(times):
+        request = urllib.request.Request(
+            mock_server.url("evolink") + "/v1/tasks/" + task,
+            headers={"Authorization": "Bearer " + mock_server.key("evolink")},
+        )
+        with urllib.request.urlopen(request) as answer:
+            seen.append(json.loads(answer.read())["status"])
+    return seen
+
+def test_in_vain(mock_server):
+    assert poll(mock_server, 30)[-1] == "completed"
+
+@pytest.mark.mock_server(clock="auto")
+def test_by_itself(mock_server):
+    assert poll(mock_server, 3) == ["pending", "processing", "completed"]
+"""
+
+
+def test_a_client_that_polls_while_the_clock_stands(inner: pytest.Pytester) -> None:
+    """The report says what to do, and does not repeat the poll; with the clock `auto`, the client ends at once."""
+    inner.makepyfile(SUBMIT + WAITING)
+    done = inner.runpytest_subprocess()
+    done.assert_outcomes(passed=1, failed=1)
+    done.stdout.fnmatch_lines(["the last 30 requests are the same poll at the same instant: the clock is manual and*"])
+    done.stdout.fnmatch_lines(["*clock.advance()*clock='auto'*clock='real', speed=60*"])
+    assert sum("GET evolink /evolink" in line or "GET evolink /~" in line for line in done.outlines) == 1
+    done.stdout.fnmatch_lines(["*GET evolink * -> 200  (30 times)"])

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 from mockserver.media.cache import MediaCache
+from mockserver.testing.given import GivenForProvider
 from mockserver.testing.running import AsyncRunningServer, RunningServer
 
 BODY = {"model": "gemini-omni-flash-text-to-video", "prompt": "A kite", "duration": 6}
@@ -327,7 +328,7 @@ def test_settings() -> None:
 
 def test_provider_settings() -> None:
     """Dialects, plans and how often tasks fail are set by provider."""
-    settings: dict[str, dict[str, Any]] = {
+    settings: dict[str, GivenForProvider] = {
         "crun": {"dialects": ("always_200",)},
         "googlegeminiomni": {"plan": "starter"},
         "evolink": {"failure_rate": 1.0},
@@ -363,7 +364,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"seed": -1}, "got -1"),
     ({"seed": 1.5}, "got 1.5"),
     ({"speed": "fast"}, "got 'fast'"),
-    ({"clock": "cuckoo"}, "clock must be one of real, manual; got 'cuckoo'"),
+    ({"clock": "cuckoo"}, "clock must be one of real, manual, auto; got 'cuckoo'"),
     ({"credits": "plenty"}, "credits must be one of"),
     ({"callback_targets": "everywhere"}, "got 'everywhere'"),
     ({"callback_workers": 0}, "got 0"),

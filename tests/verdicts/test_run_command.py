@@ -227,7 +227,7 @@ def test_a_command_is_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     ("words", "complaint"),
     [
         ((), "specify the client: --client module:Name for Python, --command '...' for any language"),
-        (("--client", "a:B", "--command", "true"), "specify the client"),
+        (("--client", "a:B", "--command", "true"), "give --client or --command, not both"),
         (("--provider", "nobody", "--client", GOOD_CLIENT), "unknown provider 'nobody'; known: crun, evolink"),
         (("--client", "nothing"), "'nothing' is not a client; write module:Name, or path/to/file.py:Name"),
         (("--client", "no.such.module:Client"), "cannot import no.such.module: ModuleNotFoundError"),

@@ -40,11 +40,12 @@ _MAX_BODY_BYTES = 1 << 20
 
 
 class Content(NamedTuple):
-    """The body of an answer that is not JSON."""
+    """The body of an answer that is not JSON, or whose status is not 200."""
 
     content_type: str
     content: bytes
     headers: tuple[tuple[str, str], ...] = ()
+    status: int = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +167,7 @@ class Admin:
         except RefusedError as error:
             status = error.status
             body = orjson.dumps({"error": {"code": error.code, "message": str(error)}})
-            answer = Content("application/json", body, error.headers)
+            answer = Content("application/json", body, error.headers, status)
             if status == 401 and path in PAGES:  # the page asks for the token
                 answer = await self.handlers[PAGES[path]](self._request(request, runtime, {}, None))
         if isinstance(answer, web.StreamResponse):
@@ -174,6 +175,7 @@ class Admin:
         content = answer if isinstance(answer, Content) else Content("application/json", orjson.dumps(answer))
         headers = (("Cache-Control", "no-store"), *content.headers)
         close = status in (408, 413)
+        status = content.status if status == 200 else status
         return wire_response(request, status, headers, content.content_type, content.content, "", close=close)
 
     def _made(self, session: str) -> Runtime:

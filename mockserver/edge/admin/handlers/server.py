@@ -26,6 +26,13 @@ async def health(request: AdminRequest) -> Any:
     }
 
 
+async def root(request: AdminRequest) -> Any:
+    """Lead a browser to the live page."""
+    path, _, query = request.http.raw_path.partition("?")
+    place = f"{path.rstrip('/')}/ui" + (f"?{query}" if query else "")
+    return Content("text/plain; charset=utf-8", f"the live page is at {place}\n".encode(), (("Location", place),), 302)
+
+
 async def ready(request: AdminRequest) -> Any:
     """Tell whether the server takes requests: until it begins to stop."""
     if request.sessions.closing:
