@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import TypeAlias, TypedDict
 
-from mockserver.provider import CreditsMode, TargetMode
-from mockserver.settings import ClockKind, LogFormat, LogLevel
+from mockserver.provider import CreditsMode, TargetMode, Validation
+from mockserver.settings import CallbackTime, ClockKind, LogFormat, LogLevel, RetryAfter
 
 _Path: TypeAlias = str | PathLike[str]
 
@@ -21,6 +21,9 @@ class GivenForProvider(TypedDict, total=False):
     failure_rate: float
     any_model: bool | None
     model_alias: Mapping[str, str]
+    validation: Validation | None
+    webhook_url: str | None
+    webhook_secret: str | None
 
 
 class GivenSettings(TypedDict, total=False):
@@ -36,6 +39,11 @@ class GivenSettings(TypedDict, total=False):
     credits: CreditsMode | None
     any_model: bool | None
     model_alias: Mapping[str, str] | Sequence[str] | None
+    validation: Validation | None
+    retry_after: RetryAfter | None
+    callback_time: CallbackTime | None
+    webhook_url: str | None
+    webhook_secret: str | None
     callback_targets: TargetMode | None
     callback_workers: int | None
     callback_ca: _Path | None
