@@ -97,7 +97,7 @@ class Exchange:
             runtime.tell(state.provider, outcome.response.remarks)
         if runtime.waiting is not None:
             is_query = match.operation is not None and match.operation.role == "query"
-            runtime.waiting.answered(state, outcome.response, now_ms, is_query=is_query)
+            runtime.waiting.answered(state, outcome.response, now_ms, runtime.advance_to, is_query=is_query)
         return cls(runtime, state.provider.name, request, target, date, now_ms, outcome)
 
     @property

@@ -82,7 +82,7 @@ class Runtime:
         start_ms = int(self.wall.unix_s() * 1000) if is_real else MANUAL_START_MS
         self.clock = Clock(start_ms, settings.speed if is_real else 0, self.wall.monotonic_s)
         #: What watches for clients that wait; None where the clock goes by itself.
-        self.waiting = None if is_real else Waiting(self.clock, self.advance_to, moves=settings.clock == "auto")
+        self.waiting = None if is_real else Waiting(self.clock, moves=settings.clock == "auto")
         by_provider = {
             provider.name: ProviderRules(
                 own.credits or settings.credits,

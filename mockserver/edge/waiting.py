@@ -24,14 +24,14 @@ POLLS_IN_VAIN = 10
 #: What to do about it, after "the clock is manual and nobody advanced it".
 ADVICE = "use `clock.advance()`, or the clock `auto`, or the clock `real` at a higher speed"
 _LOG = logging.getLogger("mockserver")
+AdvanceTo = Callable[[int], Coroutine[Any, Any, Any]]
 
 
 class Waiting:
     """Watches for clients that wait, in one session whose clock stands still."""
 
-    def __init__(self, clock: Clock, advance_to: Callable[[int], Coroutine[Any, Any, Any]], *, moves: bool) -> None:
+    def __init__(self, clock: Clock, *, moves: bool) -> None:
         self._clock = clock
-        self._advance_to = advance_to
         self._moves = moves
         self._moving: asyncio.Task[None] | None = None
         #: The task and instant of the last poll, and how many there were of it.
@@ -43,8 +43,10 @@ class Waiting:
         if self._moving is not None:
             self._moving.cancel()
 
-    def answered(self, state: ProviderState, response: Response, now_ms: int, *, is_query: bool) -> None:
-        """Look at an answer that has been made."""
+    def answered(
+        self, state: ProviderState, response: Response, now_ms: int, advance_to: AdvanceTo, *, is_query: bool
+    ) -> None:
+        """Look at an answer that has been made; `advance_to` moves the clock."""
         if self._clock.speed:  # a scenario, or a command, has let it run
             return
         if is_query and response.gate is None and response.task_id is not None:
@@ -53,19 +55,15 @@ class Waiting:
             if change_ms is None:
                 return
             if self._moves:
-                self._move_to(change_ms)
+                self._move_to(change_ms, advance_to)
             else:
                 self._count(response.task_id, now_ms)
         elif self._moves and response.wait_ms is not None:
-            self._move_to(now_ms + response.wait_ms)
+            self._move_to(now_ms + response.wait_ms, advance_to)
 
-    def _move_to(self, instant_ms: int) -> None:
+    def _move_to(self, instant_ms: int, advance_to: AdvanceTo) -> None:
         if self._moving is None or self._moving.done():
-            self._moving = asyncio.get_running_loop().create_task(self._advance(instant_ms), name="waiting")
-
-    async def _advance(self, instant_ms: int) -> None:
-        with contextlib.suppress(TimeWouldGoBackError, AdvanceUnderWayError, ValueError):  # time moves without us
-            await self._advance_to(instant_ms)
+            self._moving = asyncio.get_running_loop().create_task(_advance(instant_ms, advance_to), name="waiting")
 
     def _count(self, task_id: str, now_ms: int) -> None:
         polled = task_id, now_ms
@@ -78,3 +76,8 @@ class Waiting:
                 POLLS_IN_VAIN,
                 ADVICE,
             )
+
+
+async def _advance(instant_ms: int, advance_to: AdvanceTo) -> None:
+    with contextlib.suppress(TimeWouldGoBackError, AdvanceUnderWayError, ValueError):  # time moves without us
+        await advance_to(instant_ms)

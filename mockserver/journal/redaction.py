@@ -29,7 +29,10 @@ _SECRET_HEADER = re.compile(rf"(?:^|[-_])(?:{_NAME}|auth|authentication|cookie2?
 _SCHEMES = frozenset(("basic", "bearer", "digest", "key", "apikey", "negotiate", "token", "aws4-hmac-sha256"))
 #: Each has two groups, of which the second is the secret. A text may have been cut within it.
 _IN_URL = (
-    re.compile(rf"((?:^|[?&;]|\\u0026)(?:[\w.-]{{1,80}}(?==){_NAME_BEFORE}|key|auth)=)([^&#\s\"\\]+)", re.IGNORECASE),
+    re.compile(
+        rf"((?:^|[?&;]|\\u0026)(?:[\w.-]{{1,80}}(?==){_NAME_BEFORE}|key|auth)=)(\[[^\]\r\n]{{1,80}}\]|[^&#\s\"\\]+)",
+        re.IGNORECASE,
+    ),
     re.compile(r"(:(?:\\?/){2})([^/?#\s\"'@\\]+)(?=@)"),
 )
 _IN_BODY = (
