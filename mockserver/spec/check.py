@@ -25,7 +25,7 @@ from mockserver.spec.openapi import (
     operation_mistakes,
     reference_mistakes,
 )
-from mockserver.spec.plain import completed, is_plain
+from mockserver.spec.plain import FILLED, completed, is_plain
 from mockserver.spec.vocabulary import builtin_specs, vocabulary_mistakes
 
 Check = Callable[[Document], Iterable[Mistake]]
@@ -35,8 +35,8 @@ def _of_overlays(check: Check, document: Document) -> Iterator[Mistake]:
     """Yield the mistakes that overlays have made; they need not say all that a spec needs."""
     partial_ = isinstance(document.data.get("x-mock", {}), dict)
     for each in check(document) if document.origins else ():
-        whole = each.kind == "missing key" and each.path in ((), ("x-mock",), ("info",)) and partial_
-        if not whole and "overlay" in document.origin(each.path)[0].data:
+        filled = each.kind == "missing key" and each.path in FILLED and partial_
+        if not filled and "overlay" in document.origin(each.path)[0].data:
             yield each
 
 
