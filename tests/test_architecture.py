@@ -50,6 +50,7 @@ ORDER = {
     "contracts": (
         *(
             "journal",
+            "sent",
             "analysis",
             "clause",
             "blame",
