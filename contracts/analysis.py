@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from contracts.journal import Delivery, Exchange, Job, Journal, Record, TaskTrace
 from contracts.sent import named_outside, operation_of, sent
+from contracts.shapes import state_shown
 from mockserver.engine.models import documented_model
 from mockserver.faults import all_faults
 from mockserver.provider import End, Model, Provider
@@ -151,6 +152,8 @@ def status_of(provider: Provider, exchange: Exchange) -> str | None:
             found = found.get(key) if isinstance(found, dict) else None
         if isinstance(found, str):
             return operation.status_words.get(found, found)
+    if operation.shapes:
+        return state_shown(operation.shapes, answer)
     return _usual_status(answer)
 
 

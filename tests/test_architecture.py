@@ -51,6 +51,7 @@ ORDER = {
         *(
             "journal",
             "sent",
+            "shapes",
             "analysis",
             "clause",
             "blame",

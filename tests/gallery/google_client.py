@@ -59,7 +59,8 @@ class Videos:
         async with asyncio.timeout(1200):
             while not operation.done:
                 await asyncio.sleep(10)
-                operation = await again(api.operations.get, is_passing)(operation)
+                shown = await again(api.operations.get, is_passing)(operation)
+                operation = shown if shown.name else operation
         if operation.error:
             raise RuntimeError(operation.error["message"])
         if not operation.response or not operation.response.generated_videos:
