@@ -81,7 +81,7 @@ def test_by_its_base_url() -> None:
 
 def test_failures(mock: RunningServer, sdk: genai.Client) -> None:
     """An operation ends with an error; what the policy filters ends without videos, and says why."""
-    mock.provider(NAME).fail(times=1)
+    mock.provider(NAME).fail_next()
     failed, filtered = submitted(sdk, "A kite"), submitted(sdk, "Much gore")
     mock.clock.advance(100)
     failed, filtered = sdk.operations.get(failed), sdk.operations.get(filtered)
@@ -100,11 +100,11 @@ def test_refusals(mock: RunningServer, sdk: genai.Client) -> None:
     with pytest.raises(errors.ClientError) as wrong:
         submitted(sdk, "A kite", aspect_ratio="1:1")
     assert (wrong.value.code, wrong.value.status) == (400, "INVALID_ARGUMENT")
-    mock.provider(NAME).error(status=429, times=1)
+    mock.provider(NAME).refuse_next(429)
     with pytest.raises(errors.ClientError) as busy:
         submitted(sdk, "A kite")
     assert (busy.value.code, busy.value.status) == (429, "RESOURCE_EXHAUSTED")
-    mock.provider(NAME).error(status=503, times=1)
+    mock.provider(NAME).refuse_next(503)
     with pytest.raises(errors.ServerError):
         submitted(sdk, "A kite")
     with genai.Client(api_key="no key") as other, pytest.raises(errors.ClientError) as unknown:
@@ -114,7 +114,10 @@ def test_refusals(mock: RunningServer, sdk: genai.Client) -> None:
 
 def test_a_careful_client_is_not_accused() -> None:
     """Whatever happens at the provider; the model in the path and ends without a status field are read."""
-    conditions = ("no faults", "jobs in bulk", "prompt", "task fails", "submit refused", "Retry-After in", "answer to")
-    found = verdicts_on(Videos, NAME, conditions)
+    met = (
+        *("no faults", "prompt", "task fails:", "submit refused: 400", "Retry-After in"),
+        *("query fails temporarily: 503 x2", "answer to the submit lost", "download breaks off", "web page"),
+    )
+    found = verdicts_on(Videos, NAME, met)
     assert {clause: seen for clause, seen in found.items() if seen != "kept"} == {}
     assert {"submit.body-as-documented", "poll.stops-at-end", "outcome.failure-has-its-reason"} <= {*found}

@@ -118,17 +118,18 @@ def test_failure_and_refusals(mock: RunningServer, sdk: openai.OpenAI) -> None:
     assert refused.value.param == "seconds"
     with pytest.raises(openai.AuthenticationError):
         sdk.with_options(api_key="no key").videos.create(prompt="A kite")
-    mock.provider("openai").error(status=429, times=1)
+    mock.provider("openai").refuse_next(429)
     with pytest.raises(openai.RateLimitError) as busy:
         sdk.videos.create(prompt="A kite")
     assert busy.value.type == "rate_limit_error"
-    mock.provider("openai").error(status=429, times=1, retry_after_s=0)
-    assert sdk.with_options(max_retries=1).videos.create(prompt="A kite").status == "queued"
 
 
 async def test_the_webhook_is_unwrapped() -> None:
     """It is sent to the account's address; the SDK accepts its signature, and no other."""
-    async with receiving() as receiver, MockServer(specs=SPEC, builtin=False, webhook_url=receiver.url()) as mock:
+    async with (
+        receiving() as receiver,
+        MockServer(specs=SPEC, builtin=False, webhook_url=receiver.url(), callback_time="wall") as mock,
+    ):
         options = {"base_url": f"{mock.url('openai')}/v1", "api_key": mock.key("openai"), "webhook_secret": SECRET}
         async with openai.AsyncOpenAI(**options) as sdk:  # type: ignore[arg-type]
             made = await sdk.videos.create(prompt="A kite")
@@ -141,14 +142,30 @@ async def test_the_webhook_is_unwrapped() -> None:
                 sdk.webhooks.unwrap(callback.body + b" ", dict(callback.headers))
 
 
+#: What the client meets.
+MET = (
+    *("no faults", "prompt", "task fails:", "submit refused: 400", "Retry-After in"),
+    *(
+        "query fails temporarily: 503 x2",
+        "answer to the submit lost",
+        "download breaks off",
+        "web page",
+        "unknown status",
+    ),
+)
+
+
 def test_a_careful_client_is_not_accused() -> None:
     """Whatever happens at the provider; what the clauses read from forms is there."""
-    conditions = ("no faults", "jobs in bulk", "prompt", "task fails", "submit refused", "Retry-After in", "answer to")
-    found = verdicts_on(Videos, "openai-videos", conditions)
+    found = verdicts_on(Videos, "openai-videos", MET)
     assert {clause: seen for clause, seen in found.items() if seen != "kept"} == {}
-    assert {"submit.body-as-documented", "submit.prompt-unchanged", "poll.stops-at-end", "retry.retry-after"} <= {
-        *found
-    }
-    called = verdicts_on(Videos, "openai-videos", ("callbacks without faults", "wrong signature"), callbacks=True)
-    assert {clause: seen for clause, seen in called.items() if seen != "kept"} == {}
-    assert "callbacks.verified" in called or any(each.startswith("callbacks.") for each in called)
+    read = {"submit.body-as-documented", "submit.prompt-unchanged", "poll.stops-at-end", "poll.unknown-status"}
+    assert read <= {*found}
+
+
+def test_a_careful_client_is_called_back() -> None:
+    """At the address of its account, which no submit names."""
+    calls = ("no faults", "callback late", "callback forged: wrong", "callback forged: unsigned", "callback lost")
+    found = verdicts_on(Videos, "openai-videos", calls, callbacks=True)
+    assert {clause: seen for clause, seen in found.items() if seen != "kept"} == {}
+    assert {"callbacks.forged-refused", "callbacks.lost-recovered-by-poll"} <= {*found}
