@@ -80,19 +80,8 @@ def _filled(said: Any, usual: dict[str, Any]) -> dict[str, Any]:
     if isinstance(plans, dict) and plans and "default_plan" not in said["accounts"]:
         out["accounts"]["default_plan"] = next(iter(plans))
     if isinstance(said.get("errors"), dict):
-        out["errors"] = {**said["errors"], **_other_errors(said["errors"], usual["errors"])}
+        out["errors"] = {**usual["errors"], **said["errors"]}
     return out
-
-
-def _other_errors(said: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the usual errors, for the conditions that an overlay has none for."""
-    conditions = [_mapping(each).get("when") for each in said.values()]
-    taken = [when for each in conditions if isinstance(each, list) for when in each]
-    return {
-        name: {**each, "when": left}
-        for name, each in usual.items()
-        if name not in said and (left := [when for when in each["when"] if when not in taken])
-    }
 
 
 def _mapping(value: Any) -> dict[str, Any]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SPEC = overlay("google-veo")
 NAME = "google-veo"
+pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession:DeprecationWarning")
 
 
 @pytest.fixture

@@ -168,4 +168,4 @@ def test_a_careful_client_is_called_back() -> None:
     calls = ("no faults", "callback late", "callback forged: wrong", "callback forged: unsigned", "callback lost")
     found = verdicts_on(Videos, "openai-videos", calls, callbacks=True)
     assert {clause: seen for clause, seen in found.items() if seen != "kept"} == {}
-    assert {"callbacks.forged-refused", "callbacks.lost-recovered-by-poll"} <= {*found}
+    assert {"callbacks.constant-time", "callbacks.idempotent", "callbacks.lost-recovered-by-poll"} <= {*found}

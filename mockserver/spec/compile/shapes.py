@@ -12,7 +12,8 @@ _STATUS = "$task.status"
 
 def shapes_of(body: Any, changes: Mapping[str, Any], states: Iterable[str]) -> dict[str, Any]:
     """Return the template of the answer in each state, without what only other states have; empty if all are alike."""
-    found = {state: _shown(merge_patch(body, changes.get(state, {})), state) for state in states}
+    bodies = {state: merge_patch(body, changes[state]) if state in changes else body for state in states}
+    found = {state: _shown(each, state) for state, each in bodies.items()}
     return found if any(each != body for each in found.values()) else {}
 
 
