@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import warnings
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import openai
 import tenacity
@@ -67,7 +67,7 @@ class Videos:
     async def handle_callback(self, headers: Mapping[str, str], body: bytes) -> int:
         """Handle a webhook: it is worth another look, whatever it says."""
         try:
-            event = self.api.webhooks.unwrap(body, headers)
+            event: Any = self.api.webhooks.unwrap(body, headers)
         except (openai.InvalidWebhookSignatureError, ValueError):
             return 400
         self.told[event.data.id].set()

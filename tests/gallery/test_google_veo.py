@@ -116,8 +116,13 @@ def test_refusals(mock: RunningServer, sdk: genai.Client) -> None:
 def test_a_careful_client_is_not_accused() -> None:
     """Whatever happens at the provider; the model in the path and ends without a status field are read."""
     met = (
-        *("no faults", "prompt", "task fails:", "submit refused: 400", "Retry-After in"),
-        *("query fails temporarily: 503 x2", "answer to the submit lost", "download breaks off", "web page"),
+        *("no faults", "prompt: quotes", "task fails:", "submit refused: 400", "Retry-After in"),
+        *(
+            "query fails temporarily: 503 x2",
+            "answer to the submit lost",
+            "download breaks off: Range works",
+            "web page instead of the file: always",
+        ),
     )
     found = verdicts_on(Videos, NAME, met)
     assert {clause: seen for clause, seen in found.items() if seen != "kept"} == {}

@@ -10,6 +10,7 @@ from gallery.openai_client import Videos
 from support.edge import receiving
 from support.gallery import MOST_LINES, overlay, verdicts_on
 
+from mockserver.spec.catalog import load_providers
 from mockserver.spec.check import check_files
 from mockserver.testing.running import MockServer
 
@@ -46,6 +47,12 @@ def test_it_checks_and_is_short() -> None:
     """Without an error, in few lines."""
     assert check_files([SPEC]) == []
     assert len(SPEC.read_text(encoding="utf-8").splitlines()) <= MOST_LINES + 10
+
+
+def test_it_is_served_when_asked_for() -> None:
+    """The gallery is there to be named; the built-in providers are what they were."""
+    assert {each.name for each in load_providers()} == {"crun", "evolink", "googlegeminiomni", "toapis"}
+    assert "openai" in {each.name for each in load_providers([SPEC])}
 
 
 def test_from_submit_to_the_files(mock: RunningServer, sdk: openai.OpenAI) -> None:
@@ -144,12 +151,12 @@ async def test_the_webhook_is_unwrapped() -> None:
 
 #: What the client meets.
 MET = (
-    *("no faults", "prompt", "task fails:", "submit refused: 400", "Retry-After in"),
+    *("no faults", "prompt: quotes", "task fails:", "submit refused: 400", "Retry-After in"),
     *(
         "query fails temporarily: 503 x2",
         "answer to the submit lost",
-        "download breaks off",
-        "web page",
+        "download breaks off: Range works",
+        "web page instead of the file: always",
         "unknown status",
     ),
 )
