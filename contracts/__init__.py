@@ -3,6 +3,8 @@
 Each line imports only what stands before it:
 
     journal          recorded traffic, from NDJSON or HAR; what a runner knows besides
+    sent             what a submit says: its body, in JSON or a form, and its model
+    shapes           which state an answer shows, where no field of it is the status
     analysis         what clauses read from a journal: retries, statuses, effects of faults
     clause           one rule each, judged over a journal: kept, violated, or not tested
     blame            what led to a violation: the client, or an answer that no document describes

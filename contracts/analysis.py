@@ -9,6 +9,8 @@ from functools import cache
 from typing import Any, Literal
 
 from contracts.journal import Delivery, Exchange, Job, Journal, Record, TaskTrace
+from contracts.sent import named_outside, operation_of, sent
+from contracts.shapes import state_shown
 from mockserver.engine.models import documented_model
 from mockserver.faults import all_faults
 from mockserver.provider import End, Idempotency, Model, Provider
@@ -87,7 +89,7 @@ def retry_chains(journal: Journal, exchanges: Iterable[Exchange]) -> Iterator[li
     for each in exchanges:
         if len(journal.jobs) != 1 and each.method == "GET" and each.task not in owned:
             continue
-        name = (each.account, each.method, each.path, each.query, each.body)
+        name = (each.account, each.method, each.path, each.query, each.said)
         chain = chains.setdefault(name, [])
         if chain and unrelated(journal, chain[-1], each):
             yield chain
@@ -150,6 +152,8 @@ def status_of(provider: Provider, exchange: Exchange) -> str | None:
             found = found.get(key) if isinstance(found, dict) else None
         if isinstance(found, str):
             return operation.status_words.get(found, found)
+    if operation.shapes:
+        return state_shown(operation.shapes, answer)
     return _usual_status(answer)
 
 
@@ -258,19 +262,20 @@ def reasons_in(provider: Provider, text: str | None) -> list[str]:
 
 
 def model_name(journal: Journal, submit: Exchange) -> Any:
-    """Return the model that a submit names in the field that the spec says; None if there is none."""
-    operation = journal.provider.operations.get(submit.operation or "")
-    value = submit.json
+    """Return the model that a submit names where the spec says, or that is meant without it; None if there is none."""
+    operation = operation_of(journal, submit)
+    value = sent(journal, submit).value
     for key in ("model" if operation is None else operation.model_field or "model").split("."):
         value = value.get(key) if isinstance(value, dict) else None
-    return value
+    return value if value is not None or operation is None else named_outside(operation, submit)
 
 
 def model_of(journal: Journal, submit: Exchange) -> Model | None:
     """Return the model of a submit: the one that it names, or the only one; None if the provider does not have it."""
     name, models = model_name(journal, submit), journal.provider.models
-    operation = journal.provider.operations.get(submit.operation or "")
-    if name is None and operation is not None and operation.model is None and len(models) == 1:
+    operation = operation_of(journal, submit)
+    only = operation is not None and (operation.model is None or operation.parent is not None) and len(models) == 1
+    if name is None and only:
         return next(iter(models.values()))
     return documented_model(journal.provider, operation, name) if isinstance(name, str) else None
 
@@ -316,7 +321,7 @@ def names_task(exchange: Exchange) -> bool:
 
 def has_prompt(submit: Exchange, job: Job) -> bool:
     """Tell whether a submit was sent for a job: it contains the first sentence of the job's prompt."""
-    return job.mark in (submit.body or "")
+    return job.mark in submit.said
 
 
 def is_of_job(trace: TaskTrace, job: Job) -> bool:

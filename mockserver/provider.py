@@ -599,6 +599,8 @@ class Operation:
     status_at: tuple[tuple[str, ...], ...] = ()
     #: What its answers call a state, where that is not the state's name.
     status_words: Mapping[str, str] = field(default_factory=dict)
+    #: Of a query that shows the status in no field: the template of its answer in each state.
+    shapes: Mapping[str, Any] = field(default_factory=dict)
     #: What the parameters of its address stand for, where `$url` writes it: the task, its model, one of the request.
     address: tuple[tuple[str, Literal["path", "query"], Literal["task", "model", "request"]], ...] = ()
     #: Of an operation that serves results: which kind, if its path does not say so, and which file of a task.

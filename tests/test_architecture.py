@@ -53,6 +53,8 @@ ORDER = {
     "contracts": (
         *(
             "journal",
+            "sent",
+            "shapes",
             "analysis",
             "clause",
             "blame",

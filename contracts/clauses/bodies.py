@@ -12,6 +12,7 @@ from contracts.analysis import (
 )
 from contracts.clause import Exercised, Finding, Violation, check, clause
 from contracts.journal import Journal
+from contracts.sent import sent
 from mockserver.engine.leaves import texts_in
 
 _QUOTED = 60
@@ -30,9 +31,10 @@ def prompt_unchanged(journal: Journal) -> Iterator[Finding]:
         if not submits and len(journal.jobs) == 1:
             submits = list(journal.of_role("submit"))
         for submit in submits:
-            if not submit.body_whole or submit.json is None:
+            told = sent(journal, submit)
+            if not submit.body_whole or told.value is None:
                 continue
-            texts = list(texts_in(submit.json))
+            texts = list(texts_in(told.value))
             if any(job.prompt in text for text in texts):
                 yield Exercised()
                 continue

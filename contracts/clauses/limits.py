@@ -102,7 +102,7 @@ def failed_not_resubmitted(journal: Journal) -> Iterator[Finding]:
     for submit in journal.of_role("submit"):
         if not accepted(submit) or submit.task is None:
             continue
-        before = tries.setdefault((submit.account, submit.body), [])
+        before = tries.setdefault((submit.account, submit.said), [])
         if len([task for task in before if task in failed]) >= MOST_SUBMITS:
             yield Violation(
                 (submit,),

@@ -32,7 +32,7 @@ def _submits(journal: Journal) -> list[tuple[Exchange, Exchange | None]]:
     out: list[tuple[Exchange, Exchange | None]] = []
     following: dict[tuple[str | None, str | None], Exchange] = {}
     for submit in reversed(journal.of_role("submit")):
-        name = submit.account, submit.body
+        name = submit.account, submit.said
         again = following.get(name)
         if again is not None and makes_no_second_task(journal.provider, submit, again):
             again = None

@@ -33,7 +33,8 @@ from contracts.analysis import (
 )
 from contracts.clause import Exercised, Finding, Severity, Violation, check, clause
 from contracts.journal import Exchange, Journal, TaskTrace
-from mockserver.provider import Model
+from contracts.sent import operation_of, schema_for, sent
+from mockserver.provider import Problem
 
 #: A task that was not found so often does not exist.
 MISSING = 3
@@ -65,39 +66,45 @@ FINAL_STATUSES = frozenset((400, 401, 402, 403, 404, 413, 415, 422))
 def body_as_documented(journal: Journal) -> Iterator[Finding]:
     """Validate each body with the schema of the model that it names."""
     for submit in journal.of_role("submit"):
-        if not submit.body_whole or not _is_json(journal, submit):
+        if not submit.body_whole or not _is_read(journal, submit):
             continue
-        body = submit.json
-        if not isinstance(body, dict):
-            yield _invalid(submit, "the body is not a JSON object", "send a JSON object")
+        told = sent(journal, submit)
+        if not isinstance(told.value, dict):
+            what = "fields" if told.is_form else "a JSON object"
+            yield _invalid(submit, told.problem or "the body is not a JSON object", f"send {what}")
             continue
         model = model_of(journal, submit)
         if model is not None:
-            if model.request.accepts(body):
+            rule = schema_for(operation_of(journal, submit), told.form, model)
+            if rule.accepts(told.value):
                 yield Exercised()
             else:
-                yield _undocumented(journal, submit, model)
+                yield _undocumented(journal, submit, rule.problems(told.value))
             continue
         if is_ok(submit) and error_inside(journal.provider, submit) is None:
             continue  # a model of the provider's that is not covered by this document
+        operation = operation_of(journal, submit)
+        if operation is not None and operation.parent is not None:
+            continue  # the model is that of another task
         known, name = ", ".join(journal.provider.models), model_name(journal, submit)
         named = f"the model is {name!r}" if name is not None else "the model is missing"
         yield _invalid(submit, named, f"name one of {known}")
 
 
-def _is_json(journal: Journal, submit: Exchange) -> bool:
-    """Tell whether the spec wants JSON from a submit: it does not where the submit is of another documented type."""
-    operation = journal.provider.operations.get(submit.operation or "")
+def _is_read(journal: Journal, submit: Exchange) -> bool:
+    """Tell whether the body of a submit is JSON or a form, as the spec wants it."""
+    operation = operation_of(journal, submit)
     if operation is None or not operation.media_types:
         return True
-    sent = (submit.header("Content-Type") or "").partition(";")[0].strip().lower()
-    others = [each for each in operation.media_types if "json" not in each]
-    return len(others) < len(operation.media_types) and not any(fnmatchcase(sent, each) for each in others)
+    if operation.bodies:
+        form = sent(journal, submit).form
+        return form is not None and form.kind != "raw"
+    return any("json" in each for each in operation.media_types)
 
 
-def _undocumented(journal: Journal, submit: Exchange, model: Model) -> Violation:
+def _undocumented(journal: Journal, submit: Exchange, found: list[Problem]) -> Violation:
     """Say what is wrong with a body; a field that only examples show is required by no document."""
-    problems = [each for problem in model.request.problems(submit.json) for each in (problem.all or (problem,))]
+    problems = [each for problem in found for each in (problem.all or (problem,))]
     lacking = [each for each in problems if "is required" in each.message]
     only_shown = len(lacking) == len(problems) and is_ok(submit) and error_inside(journal.provider, submit) is None
     seen = "; ".join(problem.message for problem in problems[:3])
@@ -257,7 +264,7 @@ def not_again_after_lost_answer(journal: Journal) -> Iterator[Finding]:
         lost = not _known(journal, before, after) if journal.jobs else before.status is None
         if not created(before) or not lost:
             continue
-        if unreadable(before) and (after is None or after.body == before.body):
+        if unreadable(before) and (after is None or after.said == before.said):
             continue  # another clause judges that
         if after is None or (not journal.jobs and unrelated(journal, before, after)):
             yield Exercised()
@@ -288,7 +295,7 @@ def _in_order(journal: Journal) -> Iterator[tuple[Exchange, Exchange | None]]:
     rows: dict[object, list[Exchange]] = {}
     for submit in journal.of_role("submit"):
         job = next((each.number for each in journal.jobs if has_prompt(submit, each)), None)
-        rows.setdefault((submit.account, submit.body if job is None else job), []).append(submit)
+        rows.setdefault((submit.account, submit.said if job is None else job), []).append(submit)
     for row in rows.values():
         yield from zip_longest(row, row[1:])
 
@@ -330,7 +337,7 @@ def _after_trouble(journal: Journal, first: Exchange, second: Exchange) -> bool:
     downloads = [each for each in trace.downloads if each.seq < second.seq]
     whole = any(is_whole(each) and not spoiled(each) for each in downloads)
     failed = bool(queries) and is_passing_error(journal, queries[-1])
-    return first.body == second.body and (failed or (bool(downloads) and not whole))
+    return first.said == second.said and (failed or (bool(downloads) and not whole))
 
 
 def _given_up(journal: Journal, first: Exchange, second: Exchange) -> bool:

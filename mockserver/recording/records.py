@@ -6,6 +6,7 @@ Records of our own journal say which provider, operation and task they belong to
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -19,6 +20,7 @@ from mockserver.recording.values import Delivery, Exchange, JournalError, Record
 
 #: A shorter value in the key's header is not treated as a key: it would match too many texts.
 _SHORTEST_KEY = 8
+_FORM = re.compile(r"multipart/|application/x-www-form-urlencoded", re.IGNORECASE)
 _ABOUT_TASKS = ("query", "cancel")
 #: Ids of something else than a task.
 _OTHER_ID = re.compile(r"request|trace|user|account|model|session|org", re.IGNORECASE)
@@ -124,7 +126,7 @@ class RecordReader:
             path=redacted(path),
             query=redacted(request["query"]),
             headers=tuple((name, redacted(value)) for name, value in request["headers"]),
-            body=None if request.get("body") is None else redacted(request["body"]),
+            body=None if (body := _text(request)) is None else redacted(body),
             body_whole=not request.get("body_cut", False),
             status=None if response is None else _number(response["status"]),
             answer_headers=()
@@ -203,6 +205,14 @@ def _number(value: Any) -> int:
     if not _is_number(value):
         raise TypeError(f"{value!r} is not a whole number")
     return int(value)
+
+
+def _text(request: Mapping[str, Any]) -> str | None:
+    """Return a body as text: of a form with files, what is no text in it is replaced."""
+    content = request.get("body_base64")
+    if content is None or not _FORM.match(header_of(request["headers"], "Content-Type") or ""):
+        return request.get("body")
+    return base64.b64decode(content).decode(errors="replace")
 
 
 def is_foreign(record: Mapping[str, Any]) -> bool:

@@ -11,10 +11,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+from urllib.parse import unquote_plus
 
 #: What stands in a journal for a key or a secret (mockserver/journal/redaction.py).
 REDACTED = re.compile(r"\[(?:key of [^\]]+|webhook secret[^\]]*|admin token|redacted)\]")
 
+#: What stands between the parts of a form, which clients draw for each request.
+_BOUNDARY = re.compile(r"boundary=\"?([^\s\";]+)", re.IGNORECASE)
 #: How deeply JSON may be nested.
 _DEEPEST = 100
 
@@ -57,6 +60,16 @@ class Exchange:
     def json(self) -> Any:
         """The request body as JSON; None if it is not JSON."""
         return parse_json(self.body)
+
+    @cached_property
+    def said(self) -> str:
+        """The request body as text that is the same whenever the same is said: a form's is written in many ways."""
+        body = self.body or ""
+        kind, _, more = (self.header("Content-Type") or "").partition(";")
+        if kind.strip().lower() == "application/x-www-form-urlencoded":
+            return unquote_plus(body)
+        boundary = _BOUNDARY.search(more) if kind.strip().lower().startswith("multipart/") else None
+        return body if boundary is None else body.replace(boundary[1], "")
 
     @cached_property
     def answer(self) -> Any:

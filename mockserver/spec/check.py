@@ -26,7 +26,7 @@ from mockserver.spec.openapi import (
     reference_mistakes,
 )
 from mockserver.spec.overlay import written_by_overlays
-from mockserver.spec.plain import completed, is_plain
+from mockserver.spec.plain import FILLED, completed, is_plain
 from mockserver.spec.vocabulary import builtin_specs, vocabulary_mistakes
 
 Check = Callable[[Document], Iterable[Mistake]]
@@ -37,8 +37,8 @@ def _of_overlays(check: Check, document: Document) -> Iterator[Mistake]:
     is_partial = isinstance(document.data.get("x-mock", {}), dict)
     written = replace(document, data=written_by_overlays(document))
     for each in check(written) if document.origins else ():
-        whole = each.kind == "missing key" and each.path in ((), ("x-mock",), ("info",)) and is_partial
-        if not whole and "overlay" in document.origin(each.path)[0].data:
+        filled = each.kind == "missing key" and each.path in FILLED and is_partial
+        if not filled and "overlay" in document.origin(each.path)[0].data:
             yield each
 
 

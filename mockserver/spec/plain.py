@@ -20,6 +20,9 @@ from mockserver.spec.words import near, operation_name
 #: The scheme of providers whose document has none that keys can be read from.
 _SCHEME = "x-key"
 _EXAMPLE = "mock-key"
+_FILLED_PARTS = ("authentication", "accounts")
+#: Where what is missing is made here.
+FILLED = ((), ("info",), ("x-mock",), *(("x-mock", part) for part in _FILLED_PARTS))
 #: Words of a title that say nothing about whose API it is.
 _EMPTY = re.compile(
     r"(the|an?|apis?|rest|restful|http|public|open|openapi|swagger|spec|specification|v[0-9.]+|[0-9.]+)"
@@ -70,7 +73,7 @@ def _filled(said: Any, usual: dict[str, Any]) -> dict[str, Any]:
     if "part_of" in said:
         return said
     out = {**usual, **said}
-    for key in ("authentication", "accounts"):
+    for key in _FILLED_PARTS:
         if isinstance(said.get(key), dict):
             out[key] = {**usual[key], **said[key]}
     plans = _mapping(said.get("accounts")).get("plans")

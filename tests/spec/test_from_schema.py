@@ -10,6 +10,7 @@ from support.small import PATH, START_MS, Small, issues, spec, submit
 
 from mockserver.clock import iso_of
 from mockserver.provider import ProviderRules
+from mockserver.spec.document import merge_patch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -174,6 +175,17 @@ def test_an_answer_is_filled_from_its_schema(tmp_path: Path, name: str) -> None:
         assert same(each, wanted), (each, wanted)
         assert set(schema["required"]) <= set(each) <= set(schema["properties"])
     assert shown[2].get("error") is None
+
+
+def test_ends_may_be_in_their_short_form(tmp_path: Path) -> None:
+    """An end that is its kind alone fills the same fields."""
+    data = answering(SCHEMAS["video"][0])
+    data["x-mock"] = merge_patch(data["x-mock"], {"lifecycle": {"ends": {"succeeded": None, "failed": None}}})
+    ends = {"succeeded": "success", "failed": {"kind": "failure", "reasons": {"broken": "It broke."}}}
+    data["x-mock"]["lifecycle"]["ends"] |= ends
+    small = Small(tmp_path, data, FAILING)
+    job = small.json("POST", "/jobs", {})["id"]
+    assert small.json("GET", f"/jobs/{job}", at_s=100)["error"] == {"code": "broken", "message": "It broke."}
 
 
 def test_fields_may_say_otherwise(tmp_path: Path) -> None:

@@ -304,6 +304,17 @@ def test_an_overlay_makes_a_provider(tmp_path: Path) -> None:
     assert not provider.models["film"].request.accepts({})
 
 
+def test_an_overlay_says_a_part_of_a_part(tmp_path: Path) -> None:
+    """Of the authentication and the accounts, too, what it does not say is as usual."""
+    some = (
+        "    x-mock:\n      authentication: {variable: CLIPS_KEY}\n      accounts: {rate_window: fixed}\n      provider"
+    )
+    path = files(tmp_path, **{"my.overlay.yaml": OVERLAY.replace("    x-mock:\n      provider", some)})
+    assert check_files([path]) == []
+    (provider,) = load_providers([path], builtin=False)
+    assert (provider.key.variable, provider.key.example) == ("CLIPS_KEY", "mock-key")
+
+
 #: What is written, what is written instead, what is said, and what stands on that line.
 MISTAKES = [
     ("    x-mock:\n      provider", "    x-mok:\n      provider", "unknown key: x-mok (did you mean x-mock?)", "x-mok"),

@@ -102,7 +102,14 @@ class Session:
     async def run(self) -> Run:
         """Start the server, run the client's jobs, and return the result."""
         server = self._server = await Server.start(
-            Settings(port=0, public_url=f"http://{_HERE}:{_PORT}", clock="real", journal_entries=100_000, seed=0),
+            Settings(
+                port=0,
+                public_url=f"http://{_HERE}:{_PORT}",
+                clock="real",
+                journal_entries=100_000,
+                seed=0,
+                webhook_url=self._account_url(),
+            ),
             [self._provider],
             wall=Wall(self._loop.time, lambda: START_S + self._loop.now_s),
             media_cache=media_cache_of(_ImmediateMediaCache),
@@ -233,12 +240,20 @@ class Session:
 
     # -- callbacks --------------------------------------------------------------------------------
 
+    def _account_url(self) -> str | None:
+        """Return the callback URL as that of the account, where submits have no field for it."""
+        rule = self._provider.callbacks
+        return self._hook_url() if self._callbacks is not None and rule is not None and not rule.url_keys else None
+
+    def _hook_url(self) -> str:
+        return f"http://{_HERE}:{_HOOK_PORT}{self._callbacks}"
+
     async def _receiver(self) -> str:
         listener = socket.create_server((_HERE, 0))
         site = web.Server(self._handle_callback, access_log=None)
         self._hook = await self._loop.create_server(site, sock=listener)
         self._loop.known_as[_HOOK_PORT] = listener.getsockname()[1]
-        return f"http://{_HERE}:{_HOOK_PORT}{self._callbacks}"
+        return self._hook_url()
 
     async def _handle_callback(self, request: web.BaseRequest) -> web.StreamResponse:
         body = await request.read()

@@ -61,6 +61,8 @@ def _getaddrinfo(
 ) -> Any:
     """Resolve only names of this machine, and of hosts that are mocked: other names would need the network."""
     part = part_of_thread()
+    if isinstance(host, bytes | bytearray):  # as some event loops' libraries have it
+        host = bytes(host).decode("ascii", "replace")
     if part is None or host is None or str(host) == "localhost":
         return _real_getaddrinfo(host, port, family, type, proto, flags)
     if (address := part.loop.stand_in(host)) is not None:

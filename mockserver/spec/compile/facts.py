@@ -124,12 +124,17 @@ def instant_of(name: str, schema: Mapping[str, Any], types: tuple[str, ...]) -> 
     return Fact(f"$now.{notation}" if root == "now" else f"$task.{root}_{notation}", types, when)
 
 
+def kinds_of_ends(lifecycle: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the kind of each end, which may be written as a mapping or alone."""
+    return {name: each.get("kind") if isinstance(each, dict) else each for name, each in lifecycle["ends"].items()}
+
+
 def words_for(lifecycle: Mapping[str, Any], allowed: list[Any]) -> dict[str, str]:
     """Return what states are called where only these words are allowed; without those that have their own name."""
     plain = {re.sub(r"[^a-z]", "", each.lower()): each for each in allowed if isinstance(each, str)}
     out: dict[str, str] = {}
     states = [(name, "waiting" if not index else "running") for index, name in enumerate(lifecycle["states"])]
-    for name, meaning in [*states, *((name, each.get("kind")) for name, each in lifecycle["ends"].items())]:
+    for name, meaning in [*states, *kinds_of_ends(lifecycle).items()]:
         if name in allowed or meaning not in _WORDS:
             continue
         groups = {"waiting": ("waiting", "running"), "running": ("running", "waiting")}.get(meaning, (meaning,))

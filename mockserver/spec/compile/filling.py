@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from mockserver.chance import DRAW_BYTES
+from mockserver.spec.compile import facts
 from mockserver.spec.compile.facts import ALWAYS, FAILURE, LATER, SUCCESS, Fact, fact_of, instant_of, snake, words_for
 from mockserver.spec.document import followed
 from mockserver.spec.media_types import is_json
@@ -198,7 +199,7 @@ class _Filler:
 
     def _in_end(self, made: _Made, otherwise: Any) -> Any:
         kind = {SUCCESS: "success", FAILURE: "failure"}.get(made.when)
-        ends = [name for name, each in self._mock["lifecycle"]["ends"].items() if each.get("kind") == kind]
+        ends = [name for name, each in facts.kinds_of_ends(self._mock["lifecycle"]).items() if each == kind]
         return {"by": "$task.status", "values": dict.fromkeys(ends, made.template), "otherwise": otherwise}
 
     def _field(

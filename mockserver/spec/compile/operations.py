@@ -11,6 +11,7 @@ from mockserver.spec.compile.context import Context
 from mockserver.spec.compile.kinds import child_schema, kind_of, parent_rule, states_for, stream_rule, wait_rule
 from mockserver.spec.compile.naming import compile_model_name, field_of
 from mockserver.spec.compile.replies import address_of, check_reply, compile_headers, compile_list
+from mockserver.spec.compile.shapes import shapes_of
 from mockserver.spec.compile.unmarked import NOTHING_ASKED, asked_of, not_implemented, sample_of
 from mockserver.spec.document import PATH_PARAMETER, Path_, merge_patch
 from mockserver.spec.pointer import keys_of
@@ -162,6 +163,7 @@ def _operation(
         media_types=tuple(_request_body(context, entry).get("content", {})),
         status_at=tuple(dict.fromkeys(keys for keys, _ in statuses)),
         status_words={new: old for _, words in statuses for new, old in words.items()},
+        shapes=shapes_of(body, reply.get("in", {}), known) if role == "query" and not statuses else {},
         host=next(hosts_of(entry.get("servers", item.get("servers"))), None),
         key_format=None if role != "keys" or "reply" in mock else mock.get("format", "jwks"),
     )
