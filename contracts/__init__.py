@@ -3,6 +3,7 @@
 Each line imports only what stands before it:
 
     journal          recorded traffic, from NDJSON or HAR; what a runner knows besides
+    asked            what a recorded request says, for the expressions of a spec
     analysis         what clauses read from a journal: retries, statuses, effects of faults
     clause           one rule each, judged over a journal: kept, violated, or not tested
     blame            what led to a violation: the client, or an answer that no document describes

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any, Literal
 
+from contracts.asked import model_asked
 from contracts.journal import Delivery, Exchange, Job, Journal, Record, TaskTrace
 from mockserver.engine.models import documented_model
 from mockserver.faults import all_faults
@@ -258,12 +259,11 @@ def reasons_in(provider: Provider, text: str | None) -> list[str]:
 
 
 def model_name(journal: Journal, submit: Exchange) -> Any:
-    """Return the model that a submit names in the field that the spec says; None if there is none."""
+    """Return the model that a submit names where the spec says; None if there is none."""
     operation = journal.provider.operations.get(submit.operation or "")
-    value = submit.json
-    for key in ("model" if operation is None else operation.model_field or "model").split("."):
-        value = value.get(key) if isinstance(value, dict) else None
-    return value
+    if operation is None:
+        return submit.json.get("model") if isinstance(submit.json, dict) else None
+    return model_asked(submit, operation)
 
 
 def model_of(journal: Journal, submit: Exchange) -> Model | None:
@@ -311,7 +311,9 @@ def names_task(exchange: Exchange) -> bool:
     """Tell whether a submit's answer, as it was sent, names the task that was created."""
     if not is_ok(exchange) or exchange.task is None:
         return False
-    return isinstance(exchange.answer, dict) and exchange.task in (exchange.answer_body or "")
+    if not exchange.answer_body:  # such as a 202 with the task's address in Location
+        return any(exchange.task in value for _, value in exchange.answer_headers)
+    return isinstance(exchange.answer, dict) and exchange.task in exchange.answer_body
 
 
 def has_prompt(submit: Exchange, job: Job) -> bool:

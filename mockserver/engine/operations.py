@@ -201,9 +201,9 @@ def cancel(context: RequestContext, operation: Operation, booked: Booked) -> Res
         return recorded
     status = status_at(task, context.now_ms).status
     end = task.model.lifecycle.cancelled_in(status)
-    if end is None or ended(task, context.now_ms):
+    if ended(task, context.now_ms):
         return "not_cancellable", Problem("the task has ended")
-    if operation.states is not None and status not in operation.states:
+    if end is None or (operation.states is not None and status not in operation.states):
         return "not_cancellable", Problem(f"the task is {status}")
     if task.detour:  # it is being cancelled
         return operation_response(context, operation)
@@ -269,6 +269,7 @@ def list_(context: RequestContext, operation: Operation, _booked: Booked) -> Res
     context.list_limit, context.list_offset = limit, start
     page = ids[start : start + limit]
     context.list_total = len(ids)
+    context.list_page, context.list_pages = start // limit + 1, -(-len(ids) // limit)
     context.list_has_more = start + limit < len(ids)
     context.list_next = page[-1] if page and context.list_has_more else None
     context.list_first_id, context.list_last_id = (page[0], page[-1]) if page else (None, None)
