@@ -50,6 +50,7 @@ ORDER = {
     "contracts": (
         *(
             "journal",
+            "asked",
             "analysis",
             "clause",
             "blame",
