@@ -113,6 +113,7 @@ def test_refusals_are_as_the_sdk_reads_them(mock: RunningServer) -> None:
 
 
 @pytest.mark.slow(about_s=9)
+@pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")  # the SDK leaves them to the collector
 def test_a_careful_client_is_not_accused(tmp_path: Path) -> None:
     """In every situation that a client is tested in."""
     assert judged("dashscope", OVERLAY, tmp_path) == ([], [])

@@ -111,6 +111,7 @@ def test_refusals_are_as_the_sdk_reads_them(mock: RunningServer, api: DocumentIn
 
 
 @pytest.mark.slow(about_s=14)
+@pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")  # the SDK leaves them to the collector
 def test_a_careful_client_is_not_accused(tmp_path: Path) -> None:
     """In every situation that a client is tested in; the file is at no host of its own, and the 202 has no body."""
     untested = ["payment.unreadable-answer", "results.link-as-given", "results.without-key"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import warnings
 from pathlib import Path
 
 from contracts.client.campaign import Options, run_campaign
@@ -34,9 +32,6 @@ def judged(provider: str, overlay: Path, folder: Path) -> tuple[list[str], list[
         callback_path="/callback",
         directory=folder,
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)  # connections that an SDK has left to the collector
-        gc.collect()
     verdicts = run_campaign(options).verdicts
     return tuple(  # type: ignore[return-value]
         sorted(each.clause.id for each in verdicts if each.judgement == judgement)
