@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -61,7 +62,7 @@ def test_a_document_from_submit_to_file(mock: RunningServer, api: DocumentIntell
 
 def test_raw_bytes_are_taken(mock: RunningServer, api: DocumentIntelligenceClient) -> None:
     """As one of the declared media types."""
-    poller = api.begin_analyze_document("prebuilt-read", b"<p>hello</p>", content_type="text/html")
+    poller = api.begin_analyze_document("prebuilt-read", BytesIO(b"<p>hello</p>"), content_type="text/html")
     mock.clock.advance(10)
     assert poller.result().model_id == "prebuilt-read"
 
