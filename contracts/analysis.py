@@ -316,7 +316,9 @@ def names_task(exchange: Exchange) -> bool:
     """Tell whether a submit's answer, as it was sent, names the task that was created."""
     if not is_ok(exchange) or exchange.task is None:
         return False
-    return isinstance(exchange.answer, dict) and exchange.task in (exchange.answer_body or "")
+    if not exchange.answer_body:  # such as a 202 with the task's address in Location
+        return any(exchange.task in value for _, value in exchange.answer_headers)
+    return isinstance(exchange.answer, dict) and exchange.task in exchange.answer_body
 
 
 def has_prompt(submit: Exchange, job: Job) -> bool:

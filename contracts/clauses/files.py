@@ -1,4 +1,4 @@
-"""Files: put a resumed download together rightly, download once, and check that it is a video."""
+"""Files: put a resumed download together rightly, download once, and check what it is."""
 
 from __future__ import annotations
 
@@ -101,12 +101,15 @@ def own_file(journal: Journal) -> Iterator[Finding]:
 
 @clause(
     "results.is-a-video",
-    "Check that a download is a video: a web page with status 200 is not one.",
+    "Check that a download is the file that was made, such as a video: a web page with status 200 is not one.",
     general=True,
     severity="should",
 )
 def is_a_video(journal: Journal) -> Iterator[Finding]:
     """Find jobs that returned a web page as their file."""
+    made = sorted({each.media for each in journal.provider.results.values()})
+    if "text/html" in made:
+        return
     for job in journal.jobs:
         downloads = [each for trace in traces_of(journal, job) for each in trace.downloads]
         pages = [each for each in downloads if _is_page(each)]
@@ -118,7 +121,7 @@ def is_a_video(journal: Journal) -> Iterator[Finding]:
             job.ended != "returned" or not kept,
             (pages[-1],),
             f"job {job.number} was reported as done with a file of type {pages[-1].answer_header('Content-Type')}",
-            "a file of type video/…",
+            f"a file of type {' or '.join(made) or 'video/…'}",
             "check Content-Type, or the first bytes of the file; download again, or report an error",
         )
 

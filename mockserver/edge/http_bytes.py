@@ -104,7 +104,7 @@ _heads: dict[tuple[int, str], str] = {}
 
 def _head(status: int, content_type: str) -> str:
     """Return the status line and the content type; frequent ones are written once."""
-    kind = "" if status in _NO_BODY else f"Content-Type: {content_type}\r\n"
+    kind = "" if status in _NO_BODY or not content_type else f"Content-Type: {content_type}\r\n"
     head = f"HTTP/1.1 {status} {_PHRASES.get(status, 'Unassigned')}\r\n{kind}"
     if len(_heads) < _HEADS_KEPT:
         _heads[status, content_type] = head

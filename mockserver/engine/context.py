@@ -383,6 +383,8 @@ class RequestContext(_TaskProperties, _AccountProperties):
     list_last_id: str | None = None
     list_limit = 0
     list_offset = 0
+    list_page = 1
+    list_pages = 0
     list_next: str | None = None
 
     def __init__(self, state: ProviderState, now_ms: int) -> None:
@@ -398,8 +400,7 @@ class RequestContext(_TaskProperties, _AccountProperties):
         body = operation.body
         if operation.body_in and self.task is not None:
             body = operation.body_in.get(self.status.status, body)
-        assert body is not None
-        return body(self)
+        return None if body is None else body(self)
 
     def reply(self, operation_id: str) -> Any:
         """Render what a query would return for the task."""
@@ -411,6 +412,10 @@ class RequestContext(_TaskProperties, _AccountProperties):
         known = {"task": "", "model": ""} if task is None else {"task": task.id, "model": task.model.name}
         path = operation.path
         for name, place, what in operation.address:
+            if place == "query" and what == "request":
+                if name in self.request.query:
+                    path += f"{'&' if '?' in path else '?'}{quote(name)}={quote(self.request.query[name], safe='')}"
+                continue
             value = quote(self.path_values.get(name, "") if what == "request" else known[what], safe="~:@!$&'()*+,;=")
             if place == "path":
                 path = path.replace(f"{{{name}}}", value)

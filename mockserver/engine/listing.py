@@ -52,6 +52,7 @@ def list_tasks(context: RequestContext, operation: Operation, _booked: object) -
     context.list_limit, context.list_offset = limit, start
     page = ids[start : start + limit]
     context.list_total = len(ids)
+    context.list_page, context.list_pages = start // limit + 1, -(-len(ids) // limit)
     context.list_has_more = start + limit < len(ids)
     context.list_next = page[-1] if page and context.list_has_more else None
     context.list_first_id, context.list_last_id = (page[0], page[-1]) if page else (None, None)

@@ -204,9 +204,9 @@ def cancel(context: RequestContext, operation: Operation, booked: Booked) -> Res
         return recorded
     status = status_at(task, context.now_ms).status
     end = task.model.lifecycle.cancelled_in(status)
-    if end is None or ended(task, context.now_ms):
+    if ended(task, context.now_ms):
         return "not_cancellable", Problem("the task has ended")
-    if operation.states is not None and status not in operation.states:
+    if end is None or (operation.states is not None and status not in operation.states):
         return "not_cancellable", Problem(f"the task is {status}")
     if task.detour:  # it is being cancelled
         return operation_response(context, operation)

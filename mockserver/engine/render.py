@@ -30,8 +30,8 @@ def operation_response(context: RequestContext, operation: Operation) -> Respons
         if recorded is not None:
             return recorded
     headers = rendered_headers(context, operation.headers)
-    if operation.body is None:
-        return Response(operation.status, b"", headers=headers)
+    if operation.body is None and not operation.body_in:
+        return Response(operation.status, b"", "", headers)
     return Response(operation.status, orjson.dumps(context.body_of(operation)), headers=headers)
 
 

@@ -23,9 +23,13 @@ class CancelledTask(Fault):
         return None if _cancellation(provider) else f"{provider.title} has no cancelled tasks"
 
     def alter_task(self, injection: Injection, context: RequestContext, task: Task) -> Task | None:
-        ends_ms = task.submitted_ms + int((task.due_ms - task.submitted_ms) * self.stage)
-        end = task.model.lifecycle.cancelled_in(status_at(task, ends_ms - 1).status)
-        if end is None:
+        wanted_ms = task.submitted_ms + int((task.due_ms - task.submitted_ms) * self.stage)
+        # Where it cannot be cancelled then: at the end of the state that is nearest.
+        for ends_ms in (wanted_ms, *sorted(task.entered_ms, key=lambda each: abs(each - wanted_ms))):
+            end = task.model.lifecycle.cancelled_in(status_at(task, ends_ms - 1).status)
+            if end is not None:
+                break
+        else:
             return None
         reason = next(iter(end.reasons.values()), None)
         return task._replace(end=end, reason=reason, ends_ms=ends_ms)

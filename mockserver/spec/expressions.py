@@ -60,7 +60,10 @@ NAMES: dict[str, dict[str, str]] = {
         **{name: f"file.{name}" for name in ("id", "name", "media_type")},
         **_properties("file", "size_bytes", "url"),
     },
-    "list": _properties("list", "items", "total", "next", "has_more", "first_id", "last_id", "limit", "offset"),
+    "list": {
+        **_properties("list", "items", "total", "next", "has_more", "first_id", "last_id", "limit", "offset"),
+        **_properties("list", "page", "pages"),
+    },
     "log": {"message": "log.message", "level": "log.level"},
     "callback": {"id": "callback.id", "event": "callback.event", "url": "callback_url"},
     "signing_key": {name: f"signing_key.{name}" for name in ("id", "jwk", "x", "base64", "hex", "pem")},

@@ -9,7 +9,7 @@ import pytest
 from support.traffic import TASK, Traffic, providers
 
 from contracts import judge_journal
-from contracts.analysis import end_sent, status_of
+from contracts.analysis import accepted, end_sent, status_of
 from contracts.server.extract import Extractor
 from contracts.server.spec import load
 
@@ -100,3 +100,21 @@ def test_a_link_inside_a_choice_is_found(more: dict[str, Any]) -> None:
     template = {"file": {"by": "$task.model", "values": {"a": "$task.result_url"}, **more}}
     places = Extractor(load(GOOGLE, (), (), ""), [template])
     assert places.read("$task.result_url", {"file": "http://h/a.mp4"}) == "http://h/a.mp4"
+
+
+def test_a_task_may_be_named_by_a_header_alone() -> None:
+    """The answer to the submit has no body; its Location leads to the task."""
+    located = [["Location", f"http://h/jobs/{TASK[GOOGLE]}"]]
+    for headers, wanted in ((located, True), ([], False)):
+        (submit,) = Traffic().submit(status=202, answer="", answer_headers=headers).journal().of_role("submit")
+        assert accepted(submit) is wanted
+
+
+def test_the_model_is_in_the_path() -> None:
+    """A refused submit is not accused of naming none."""
+    example = dict(next(iter(providers()[GOOGLE].models.values())).example or {})
+    body = {key: value for key, value in example.items() if key != "model"}
+    journal = changed(
+        "submit", Traffic().submit(body=body, status=400, task=None), model_name=example["model"], model_keys=()
+    )
+    assert "missing" not in str([each.seen for each in verdict(journal, "submit.body-as-documented").violations])

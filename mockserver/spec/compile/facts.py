@@ -43,6 +43,8 @@ _OF_ERROR: tuple[tuple[str, Fact], ...] = (
     (r"code|type|status|name|reason", _CODE),
     (r"message|msg|details?|description|error(_message)?|title", _MESSAGE),
 )
+#: Beside the status of a task, where there is no object for errors.
+_OF_FAILED: tuple[tuple[str, Fact], ...] = (("code", _CODE), (r"message|msg", _MESSAGE))
 _OF_FILE: tuple[tuple[str, Fact], ...] = (
     (rf"({_MADE})?_?(content|mime|media)_?type", Fact("$task.media", _TEXT, SUCCESS)),
     (r"duration(_s|_seconds)?", Fact("$task.output_duration_s", _NUMBERS, SUCCESS)),
@@ -55,6 +57,8 @@ _OF_LIST: tuple[tuple[str, Fact], ...] = (
     (r"next|(next_)?(page_)?(cursor|token)|next_(page|id|after)|after", Fact("$list.next", _TEXT, LATER)),
     (r"(page_)?(limit|size)|per_page", Fact("$list.limit", _NUMBERS)),
     (r"offset|skip", Fact("$list.offset", _NUMBERS)),
+    (r"(current_)?page(_(no|num|number|index))?", Fact("$list.page", _NUMBERS)),
+    (r"(total_|num_)?pages|total_page|page_count", Fact("$list.pages", _NUMBERS)),
 )
 _OF_UPLOAD: tuple[tuple[str, Fact], ...] = (
     (r"(file_)?id", Fact("$file.id", _TEXT)),
@@ -69,6 +73,7 @@ _OF_BALANCE: tuple[tuple[str, Fact], ...] = (
 )
 _TABLES: Mapping[str, tuple[tuple[str, Fact], ...]] = {
     "error": _OF_ERROR,
+    "failed": _OF_FAILED,
     "file": (*_OF_FILE, *_OF_TASK),
     "list": _OF_LIST,
     "upload": _OF_UPLOAD,
@@ -124,9 +129,9 @@ def instant_of(name: str, schema: Mapping[str, Any], types: tuple[str, ...]) -> 
     return Fact(f"$now.{notation}" if root == "now" else f"$task.{root}_{notation}", types, when)
 
 
-def kinds_of_ends(lifecycle: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the kind of each end, which may be written as a mapping or alone."""
-    return {name: each.get("kind") if isinstance(each, dict) else each for name, each in lifecycle["ends"].items()}
+def kind_of(end: Any) -> Any:
+    """Return the kind of an end, which may be written alone."""
+    return end.get("kind") if isinstance(end, dict) else end
 
 
 def words_for(lifecycle: Mapping[str, Any], allowed: list[Any]) -> dict[str, str]:
@@ -134,7 +139,7 @@ def words_for(lifecycle: Mapping[str, Any], allowed: list[Any]) -> dict[str, str
     plain = {re.sub(r"[^a-z]", "", each.lower()): each for each in allowed if isinstance(each, str)}
     out: dict[str, str] = {}
     states = [(name, "waiting" if not index else "running") for index, name in enumerate(lifecycle["states"])]
-    for name, meaning in [*states, *kinds_of_ends(lifecycle).items()]:
+    for name, meaning in [*states, *((name, kind_of(each)) for name, each in lifecycle["ends"].items())]:
         if name in allowed or meaning not in _WORDS:
             continue
         groups = {"waiting": ("waiting", "running"), "running": ("running", "waiting")}.get(meaning, (meaning,))

@@ -11,8 +11,18 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from mockserver.chance import DRAW_BYTES
-from mockserver.spec.compile import facts
-from mockserver.spec.compile.facts import ALWAYS, FAILURE, LATER, SUCCESS, Fact, fact_of, instant_of, snake, words_for
+from mockserver.spec.compile.facts import (
+    ALWAYS,
+    FAILURE,
+    LATER,
+    SUCCESS,
+    Fact,
+    fact_of,
+    instant_of,
+    kind_of,
+    snake,
+    words_for,
+)
 from mockserver.spec.document import followed
 from mockserver.spec.media_types import is_json
 from mockserver.spec.samples import merged, sample
@@ -72,20 +82,24 @@ def _of_role(data: Mapping[str, Any], role: str) -> str | None:
 
 def _written(data: dict[str, Any], entry: dict[str, Any], reply: dict[str, Any], filler: _Filler) -> dict[str, Any]:
     status, schema = _response(data, entry, reply.get("status"))
-    rest = {key: each for key, each in reply.items() if key != WORD}
-    if schema is None and not reply.get(WORD):
-        return {"status": status, **rest}
-    body = filler.body(schema or {})
-    return {"status": status, **rest, "body": _overridden(body, reply.get(WORD) or {})}
+    rest, changes = {key: each for key, each in reply.items() if key != WORD}, reply.get(WORD) or {}
+    if schema is None and not changes:
+        return {"status": status, **rest, "body": None}
+    return {"status": status, **rest, "body": _overridden(filler.body(schema or {}), changes)}
 
 
 def _response(data: dict[str, Any], entry: dict[str, Any], wanted: int | None) -> tuple[int, Any]:
-    """Return the status and the schema of the first success that the operation declares, or of the wanted status."""
+    """Return the status and the schema of the first success that the operation declares, or of the wanted status.
+
+    The schema is None where the response has no body.
+    """
     responses = {str(status): each for status, each in entry.get("responses", {}).items()}
     good = sorted(int(each) for each in responses if each.isdecimal() and 200 <= int(each) < 300)
     status = wanted or (good[0] if good else 200)
     found = followed(data, responses.get(str(status), responses.get("2XX", responses.get("default"))))
     content = found.get("content")
+    if found and not content:
+        return status, None
     for name, media in content.items() if isinstance(content, dict) else ():
         if is_json(name) and isinstance(media, dict):
             return status, media.get("schema", {})
@@ -130,7 +144,7 @@ class _Filler:
 
     def __init__(self, data: dict[str, Any], entry: dict[str, Any]) -> None:
         self._data, self._mock = data, data["x-mock"]
-        self._role = entry["x-mock"]["role"]
+        self._mine, self._role = entry["x-mock"], entry["x-mock"]["role"]
         self._table = _TABLE_OF.get(self._role, "task")
         self._asked = self._request_fields()
         self._has_id = False
@@ -199,7 +213,7 @@ class _Filler:
 
     def _in_end(self, made: _Made, otherwise: Any) -> Any:
         kind = {SUCCESS: "success", FAILURE: "failure"}.get(made.when)
-        ends = [name for name, each in facts.kinds_of_ends(self._mock["lifecycle"]).items() if each == kind]
+        ends = [name for name, each in self._mock["lifecycle"]["ends"].items() if kind_of(each) == kind]
         return {"by": "$task.status", "values": dict.fromkeys(ends, made.template), "otherwise": otherwise}
 
     def _field(
@@ -227,6 +241,8 @@ class _Filler:
             return items
         found = self._own(known, field, types, table, around) or fact_of(name, types, table)
         found = found or (instant_of(name, field, types) if table in ("task", "file") else None)
+        if found is None and not is_required and table == "task" and self._is_of_status(around):
+            found = fact_of(name, types, "failed")
         if found is not None:
             return _Made(found.template, found.when)
         if self._asked.get(name) and set(self._asked[name]) & set(types) and self._role in _OF_TASKS:
@@ -243,7 +259,7 @@ class _Filler:
             return None
         text = "string" in types
         if known == "request_id" and text:
-            return Fact("$request_id" if self._has_id or table != "task" else "$task.id", types)
+            return Fact("$task.id" if table == "task" and self._is_named_by_request() else "$request_id", types)
         if table != "task":
             return None
         if text and (known in _IDS or (known == "name" and "done" in around.get("properties", {}))):
@@ -260,6 +276,18 @@ class _Filler:
             if text and re.fullmatch(pattern, known) and (operation := _of_role(self._data, role)):
                 return Fact(f"$url.{operation}", types)
         return None
+
+    def _is_named_by_request(self) -> bool:
+        """Tell whether the id of a request is that of its task: where there is no other."""
+        if self._has_id:
+            return False
+        named = snake(str(self._mine.get("task", "")).rpartition(".")[2])
+        return self._role not in ("cancel", "delete") or named in ("request_id", "id")
+
+    def _is_of_status(self, node: Mapping[str, Any]) -> bool:
+        """Tell whether an object is that of the task, because its status is in it."""
+        known = ((snake(name), merged(self._data, raw)) for name, raw in (node.get("properties") or {}).items())
+        return any(_STATUS.fullmatch(name) and "string" in _types(field) for name, field in known)
 
     def _status(self, field: Mapping[str, Any]) -> Any:
         words = words_for(self._mock["lifecycle"], field.get("enum") or []) if field.get("enum") else {}

@@ -120,7 +120,7 @@ def _operation(
         role=role,
         secured=bool(entry.get("security", context.lead.data.get("security"))),
         status=reply.get("status", 200),
-        body=None if "body" not in reply else context.value(body, *where, "reply", "body"),
+        body=None if body is None else context.value(body, *where, "reply", "body"),
         body_in={
             state: context.value(merge_patch(body, patch), *where, "reply", "in", state)
             for state, patch in reply.get("in", {}).items()
@@ -139,7 +139,7 @@ def _operation(
         limit=None if "limit" not in mock else context.value(mock["limit"], *where, "limit"),
         after=None if "after" not in mock else context.value(mock["after"], *where, "after"),
         **compile_list(context, where, mock),
-        address=address_of(context, path, mock),
+        address=address_of(context, path, mock, parameters),
         result_kind=mock.get("result", ""),
         index=None if "index" not in mock else context.value(mock["index"], *where, "index"),
         default_limit=mock.get("default_limit", min(20, mock.get("max_limit", _MOST_LISTED))),
@@ -205,9 +205,9 @@ def _unmarked(context: Context, base: str, path: str, method: str, item: dict[st
         bodies=lazy_forms(context, entry) if is_checked else (),
         sample=None if reply else sample_of(context, entry) if is_checked else not_implemented(method, path),
         status=reply.get("status", 200),
-        body=context.value(reply["body"], *where, "body") if "body" in reply else None,
+        body=None if reply.get("body") is None else context.value(reply["body"], *where, "body"),
         headers=context.headers(reply.get("headers", {}), *where, "headers"),
-        address=address_of(context, path, {}),
+        address=address_of(context, path, {}, parameters),
     )
 
 

@@ -98,7 +98,9 @@ class _Places:
         self._urls: dict[str, list[str]] = {}
         for operation in operations.values():
             self._schemas += [form.schema for form in operation.bodies if form.schema is not None]
-            self._urls[operation.id] = [name for name, _, what in operation.address if what == "request"]
+            self._urls[operation.id] = [
+                name for name, place, what in operation.address if (place, what) == ("path", "request")
+            ]
         self._replies: dict[str, list[Any]] = {}
         for _, _, _, entry in operations_of(context.lead):
             reply = entry["x-mock"].get("reply", {})

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
-from mockserver.provider import Headers, Value
+from mockserver.provider import Headers, Parameter, Value
 from mockserver.spec.compile.context import Context
 from mockserver.spec.document import PATH_PARAMETER, Path_
 
@@ -67,15 +68,18 @@ def compile_list(context: Context, where: Path_, mock: dict[str, Any]) -> dict[s
     }
 
 
-def address_of(context: Context, path: str, mock: dict[str, Any]) -> _Address:
-    """Return what the parameters of an operation's address stand for."""
+def address_of(context: Context, path: str, mock: dict[str, Any], parameters: Sequence[Parameter]) -> _Address:
+    """Return what the parameters of an operation's address stand for: those of its path, and what it must ask."""
     task = str(mock.get("task", ""))
     models = set(_models_in_paths(context))
     out: _Address = tuple(
         (name, "path", "task" if task == _PATH + name else "model" if name in models else "request")
         for name in PATH_PARAMETER.findall(path)
     )
-    return (*out, (task.removeprefix(_QUERY), "query", "task")) if task.startswith(_QUERY) else out
+    named = task.removeprefix(_QUERY) if task.startswith(_QUERY) else None
+    asked = [each.name for each in parameters if each.place == "query" and each.required and each.name != named]
+    of_task: _Address = () if named is None else ((named, "query", "task"),)
+    return (*out, *of_task, *((name, "query", "request") for name in asked))
 
 
 def _models_in_paths(context: Context) -> list[str]:
