@@ -281,7 +281,7 @@ def test_the_provider_command(tmp_path: Path) -> None:
 def test_every_flag_of_the_readme_exists() -> None:
     """Each --flag that the README names is one that the commands take, or curl."""
     help_text = "--cacert"
-    for command in ("serve", "exec", "env", "record", "ca", "init"):
+    for command in ("serve", "exec", "env", "record", "ca", "init", "tasks", "requests", "advance"):
         help_text += run([str(BIN / "mockserver"), command, "--help"], ROOT).stdout
     for command in ("run", "check", "drift", "provider"):
         help_text += run([str(BIN / "contracts"), command, "--help"], ROOT).stdout
