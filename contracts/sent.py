@@ -62,6 +62,8 @@ def schema_for(operation: Operation | None, form: BodyForm | None, model: Model)
 
 def named_outside(operation: Operation, submit: Exchange) -> Any:
     """Return the model that a submit means by its path, query or headers, or that every submit means."""
+    if operation.model_name:
+        return operation.model_name
     if operation.model is None or operation.parent is not None:
         return None
     fixed = PATH_PARAMETER.split(operation.path.removeprefix(operation.base))[0::2]

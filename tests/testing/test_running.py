@@ -415,7 +415,7 @@ def test_settings_that_do_not_fit(settings: dict[str, Any], words: str) -> None:
             await MockServer(**settings).__aenter__()
 
     asyncio.run(run())
-    assert set(threading.enumerate()) == threads
+    assert set(threading.enumerate()) <= threads
 
 
 def test_port_in_use() -> None:
@@ -425,7 +425,7 @@ def test_port_in_use() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(PortInUseError, match=f"port {port} on 127.0.0.1 is already in use"), MockServer(port=port):
             pass
-    assert set(threading.enumerate()) == threads
+    assert set(threading.enumerate()) <= threads
     with MockServer(port=port) as mock:
         assert mock.server.port == port
 
@@ -517,7 +517,7 @@ def test_nothing_is_left(hook: Hook, tmp_path: Path, monkeypatch: pytest.MonkeyP
             idle.sendall(b"GET /evolink/v1/credits HTTP/1.1\r\nHost: x\r\n")
         hook.settle()
         assert descriptors() == before
-        assert set(threading.enumerate()) == threads
+        assert set(threading.enumerate()) <= threads
         assert list(tmp_path.iterdir()) == []
 
 
