@@ -97,10 +97,15 @@ def line_of(entry: Exchange | DeliveryAttempt, state: str | None, session: str |
         attempt.status,
         delivery.task_id,
         delivery.event,
-        None if attempt.outcome == "acknowledged" else " ".join(f"{attempt.outcome} {attempt.detail}".split()),
+        _failure(attempt.outcome, attempt.detail),
         delivery.faults,
         session,
     )
+
+
+def _failure(outcome: str, detail: str) -> str | None:
+    """Say why an attempt at a callback failed; None where it did not."""
+    return None if outcome == "acknowledged" else " ".join(f"{outcome} {detail}".split())
 
 
 def line_of_record(record: dict[str, Any]) -> Line:
@@ -111,8 +116,7 @@ def line_of_record(record: dict[str, Any]) -> Line:
         error = record["error"]
         target = f"{request['path']}?{request['query']}" if request["query"] else request["path"]
     else:
-        outcome = f"{record['outcome']} {record['detail']}"
-        error = None if record["outcome"] == "acknowledged" else " ".join(outcome.split())
+        error = _failure(record["outcome"], record["detail"])
         target = request["url"]
     return Line(
         record["at"],

@@ -73,6 +73,8 @@ class RequestLog:
 
     def print_new(self) -> None:
         """Print what has come since the last time."""
+        if self._level > logging.WARNING:  # no line is worse
+            return
         lines = [line for line in self._new_lines() if _LEVELS[line.level] >= self._level]
         if not lines:
             return
@@ -94,9 +96,13 @@ class RequestLog:
             journal = runtime.journal
             before, seq = printed.get(session, (journal, 0))
             self._printed[session] = journal, journal.last_seq
-            for entry in journal.entries(seq if before is journal else 0):
+            entries = journal.entries(seq if before is journal else 0)
+            if not entries:
+                continue
+            redact = journal.redaction()
+            for entry in entries:
                 line = line_of(entry, _state_of(entry, runtime), session)
-                yield line._replace(target=journal.redacted(line.target))
+                yield line._replace(target=redact.text(line.target))
 
 
 def _state_of(entry: Entry, runtime: Runtime) -> str | None:

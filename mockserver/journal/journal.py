@@ -176,7 +176,7 @@ class Journal:
         if unknown:
             raise TypeError(f"unknown filter {', '.join(sorted(unknown))}; use {', '.join((*_FILTERS, 'after'))}")
         conditions = {name: str(value) for name, value in wanted.items() if value is not None}
-        redact = self._redaction()
+        redact = self.redaction()
         for entry in list(self._ring):
             if after is not None and entry.seq <= int(after):
                 continue
@@ -192,19 +192,15 @@ class Journal:
         count = min(len(self._ring), self.last_seq - after)
         return list(itertools.islice(reversed(self._ring), count))[::-1] if count > 0 else []
 
-    def redacted(self, text: str) -> str:
-        """Return a text of an entry without secrets."""
-        return self._redaction().text(text)
-
     def newest(self, most: int, after: int = 0) -> list[dict[str, Any]]:
         """Return the newest `most` records whose number is greater than `after`, oldest first."""
         chosen = [entry for entry in itertools.islice(reversed(self._ring), most) if entry.seq > after]
         if not chosen:
             return []
-        redact = self._redaction()
+        redact = self.redaction()
         return [record_of(entry, redact) for entry in reversed(chosen)]
 
-    def _redaction(self) -> Redaction:
+    def redaction(self) -> Redaction:
         """Return the redaction of the secrets known by now."""
         secrets = dict(self._secrets())
         if self._redact is None or self._redact.secrets != secrets:
@@ -213,7 +209,7 @@ class Journal:
 
     def ndjson(self, entries: Iterable[Entry] | None = None) -> bytes:
         """Write entries (default: all) as NDJSON."""
-        redact = self._redaction()
+        redact = self.redaction()
         chosen = list(self._ring) if entries is None else entries
         return b"".join(orjson.dumps(record_of(entry, redact), option=orjson.OPT_APPEND_NEWLINE) for entry in chosen)
 
