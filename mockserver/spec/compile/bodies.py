@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from mockserver.provider import ANYTHING, BodyForm, FormField, Operation, Schema
 from mockserver.spec.compile.context import Context
-from mockserver.spec.document import Path_
+from mockserver.spec.document import Document, Path_
 from mockserver.spec.forms import form_reader
 from mockserver.spec.media_types import JSON, is_json
 from mockserver.spec.schema import compile_schema, lazy_request_schema
@@ -112,18 +112,30 @@ def _form(context: Context, where: Path_, media_type: str, media: dict[str, Any]
 
 
 def _schema(context: Context, where: Path_, schema: dict[str, Any]) -> Schema:
-    try:
-        return compile_schema(context.lead, schema, lifted_field(context), of_request=True)
-    except (ValueError, KeyError) as error:
-        what = f"is not a valid schema: {str(error).partition(chr(10))[0]}"
-        context.report((*where, "schema"), what, "change the schema")
-        return ANYTHING
+    return request_schema(context, context.lead, schema, (*where, "schema"), of_request=True)
 
 
-def lifted_field(context: Context) -> tuple[str, ...] | None:
-    """Return the field of the callback address, whose form has rules of its own."""
+def request_schema(
+    context: Context,
+    document: Document,
+    schema: dict[str, Any],
+    path: Path_,
+    *,
+    of_request: bool,
+    what: str = "is not a valid schema",
+) -> Schema:
+    """Compile what the body of a submit must be; report a schema that is not valid, and take anything instead.
+
+    The callback address is left out: its form has rules of its own.
+    """
     url = context.mock.get("callbacks", {}).get("url", "")
-    return tuple(url.partition("#/")[2].split("/")) if "#/" in url else None
+    lifted = tuple(url.partition("#/")[2].split("/")) if "#/" in url else None
+    try:
+        return compile_schema(document, schema, lifted, of_request=of_request)
+    except (ValueError, KeyError) as error:
+        problem = f"{what}: {str(error).partition(chr(10))[0]}"
+        context.report(path, problem, "change the schema", document=document)
+        return ANYTHING
 
 
 def _files(encoding: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mockserver.provider import Kind, Lifecycle, ParentRule, ResultKind, Schema, StreamRule, WaitRule
+from mockserver.spec.compile.bodies import request_schema
 from mockserver.spec.compile.constants import check_amount, check_result_names
 from mockserver.spec.compile.context import Context
 from mockserver.spec.compile.lifecycles import compile_lifecycle, names_in, state_names
 from mockserver.spec.compile.tasks import amount_of
 from mockserver.spec.document import Path_
-from mockserver.spec.schema import compile_schema
 from mockserver.spec.words import suggestion
 
 
@@ -118,11 +118,6 @@ def child_schema(context: Context, entry: Mapping[str, Any], where: Path_) -> Sc
         return None
     content: dict[str, Any] = context.lead.followed(entry.get("requestBody", {})).get("content", {})
     media: dict[str, Any] = next((each for name, each in content.items() if "json" in name), {})
-    url = context.mock.get("callbacks", {}).get("url", "")
-    lifted = tuple(url.partition("#/")[2].split("/")) if "#/" in url else None
-    try:
-        return compile_schema(context.lead, media.get("schema", {}), lifted, of_request=True)
-    except (ValueError, KeyError) as error:
-        what = f"has no valid request schema: {str(error).partition(chr(10))[0]}"
-        context.report(where, what, "change the schema")
-        return compile_schema(context.lead, {})
+    schema = media.get("schema", {})
+    what = "has no valid request schema"
+    return request_schema(context, context.lead, schema, where, of_request=True, what=what)

@@ -26,13 +26,12 @@ from mockserver.provider import (
     Schema,
     State,
 )
-from mockserver.spec.compile.bodies import lifted_field, request_of
+from mockserver.spec.compile.bodies import request_of, request_schema
 from mockserver.spec.compile.constants import check_amount, check_result_names
 from mockserver.spec.compile.context import Context
 from mockserver.spec.compile.lifecycles import seconds_of
 from mockserver.spec.document import Document
 from mockserver.spec.expressions import ExpressionError, compile_value, constant
-from mockserver.spec.schema import compile_schema
 from mockserver.spec.words import suggestion
 
 _AMOUNTS_KEPT = 1024
@@ -165,12 +164,7 @@ def _request(context: Context, document: Document, path: tuple[str | int, ...], 
         schema = document.resolve(pointer)
     except KeyError:
         context.report(path, f"{pointer} does not exist in this document", _SCHEMA, document=document)
-    try:
-        return compile_schema(document, schema, lifted_field(context))
-    except (ValueError, KeyError) as error:
-        what = f"is not a valid schema: {str(error).partition(chr(10))[0]}"
-        context.report(path, what, "change the schema", document=document)
-        return compile_schema(document, {})
+    return request_schema(context, document, schema, path, of_request=False)
 
 
 def _lasting(state: State, lasts_s: Any) -> State:
